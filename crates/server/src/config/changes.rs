@@ -79,7 +79,7 @@ mod tests {
         let sqlite = ("DATABASE_URL", "sqlite:///users.db");
         for (pairs, why) in [
             (&[CHECK, sqlite, (LISTEN, URL)][..], "SQLite"),
-            (&[(LISTEN, URL)], "no database is asked"),
+            (&[(LISTEN, URL)], "no database is used"),
         ] {
             let warnings = read(pairs).unwrap().warnings;
             let is_it = |warning: &String| warning.contains(LISTEN) && warning.contains(why);

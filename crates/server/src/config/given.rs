@@ -1,8 +1,5 @@
-//! Secrets as they were given: read from a variable or a file, and looked at for what nobody means to be part of one.
-//!
-//! A secret counts byte for byte, because the frameworks neither trim nor decode it. So a blank, a byte-order mark or a
-//! quote that an editor, a shell or `docker run --env-file` left at its ends makes another secret, and every session is
-//! refused. What is odd is said in words that reveal nothing of the secret.
+//! Secrets as given: read from a variable or a file, and checked for characters that are probably not meant to be part of them.
+//! A secret is used byte for byte, because the frameworks neither trim nor decode it. So a space, a byte-order mark or a quote that an editor, a shell or `docker run --env-file` left at its ends makes it another secret, and every session is refused. The warnings reveal nothing of the secret.
 
 use std::io;
 use std::path::Path;
@@ -14,32 +11,32 @@ use super::problem::Problem;
 use crate::invisible::is_invisible;
 use client_tls::named_file;
 
-/// What the bytes are.
+/// The form of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SecretForm {
     /// A key of any bytes.
     Bytes,
-    /// Several secrets in one text, which are looked at one by one.
+    /// Several secrets in one text, which are checked one by one.
     List,
     /// Text.
     Text,
-    /// A URL, in which nothing at the ends counts.
+    /// A URL, where white space at the ends does not matter.
     Url,
 }
 
-/// A secret as it was given, and where.
+/// A secret as given, with its source.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
     /// The variable or option, such as `AUTH_SECRET_FILE`.
     source: String,
-    /// As it counts: a file without its final newline.
+    /// The effective secret: a file without its final newline.
     pub(super) secret: Secret,
-    /// Whether a newline at the end of the file was left out.
+    /// Whether a newline at the end of the file was removed.
     cut: bool,
     oddities: Vec<Oddity>,
 }
 
-/// Something that is probably not meant.
+/// Something about a secret that is probably not intended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Oddity {
     Assignment,
@@ -59,7 +56,7 @@ enum Oddity {
     Utf16,
 }
 
-/// White space at one end.
+/// White space at one end of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blank {
     One(char),
@@ -68,7 +65,7 @@ enum Blank {
 }
 
 impl Given {
-    /// Looks at a secret from `source`; `cut` says that the final newline of its file was left out.
+    /// Checks a secret from `source`; `cut` says that the final newline of its file was removed.
     pub(super) fn new(
         source: impl Into<String>,
         secret: Secret,
@@ -84,7 +81,7 @@ impl Given {
         }
     }
 
-    /// Reads a secret from a file, without one newline at its end.
+    /// Reads a secret from a file, without a final newline.
     pub(super) fn read(source: &str, path: &Path, content: SecretForm) -> io::Result<Self> {
         let bytes = Secret::new(named_file::read(path, LONGEST_FILE)?);
         let secret = Secret::new(without_final_newline(bytes.expose()));
@@ -92,19 +89,19 @@ impl Given {
         Ok(Self::new(source, secret, cut, content))
     }
 
-    /// Why this cannot be a secret that somebody means.
+    /// The oddity that makes this secret unusable, if there is one.
     pub(super) fn flaw(&self) -> Option<String> {
         let flaw = self.oddities.iter().find(|oddity| oddity.is_fatal())?;
         Some(format!("the secret {}", flaw.words()))
     }
 
-    /// What is odd about it.
+    /// Describes all oddities of the secret.
     fn oddity(&self) -> Option<String> {
         let words: Vec<_> = self.oddities.iter().map(|oddity| oddity.words()).collect();
         (!words.is_empty()).then(|| format!("the secret {}", words.join(", and ")))
     }
 
-    /// Whether this is what the variable says, or the file that it can come from; and no part of that.
+    /// Whether this is the whole value of the variable, or of its `_FILE`; not an entry of a list.
     pub(super) fn is_all_of(&self, variable: &str) -> bool {
         let rest = self.source.strip_prefix(variable);
         rest.is_some_and(|rest| matches!(rest, "" | "_FILE"))
@@ -115,14 +112,13 @@ impl Given {
         rest.is_some_and(|rest| matches!(rest, "" | "_FILE") || rest.starts_with(','))
     }
 
-    /// Without what is odd at its ends.
+    /// The secret without the odd characters at its ends.
     fn core(&self) -> &[u8] {
         core(self.secret.expose())
     }
 }
 
-/// A warning for everything odd that is no flaw, or with `and_flaws` for that too; and for secrets that differ in nothing
-/// but their ends.
+/// Warnings about odd secrets, and about secrets that differ only at their ends. Secrets with fatal oddities are included only with `and_flaws`.
 pub(super) fn doubts(given: &[Given], and_flaws: bool) -> Vec<String> {
     let odd = given
         .iter()
@@ -131,7 +127,7 @@ pub(super) fn doubts(given: &[Given], and_flaws: bool) -> Vec<String> {
             let oddity = given.oddity()?;
             let source = &given.source;
             Some(format!(
-                "{source}: {oddity}; every byte of it counts, so remove what is not meant"
+                "{source}: {oddity}; every byte is part of the secret, so remove this if it is not intended"
             ))
         });
     let pairs = given
@@ -142,7 +138,7 @@ pub(super) fn doubts(given: &[Given], and_flaws: bool) -> Vec<String> {
         .collect()
 }
 
-/// Says in each problem of a variable what is odd about the secret in it, which is often the cause.
+/// Adds to each problem of a variable what is odd about its secret, which is often the cause.
 pub(super) fn explain(problems: &mut [Problem], given: &[Given]) {
     for problem in problems {
         let odd = given
@@ -154,15 +150,15 @@ pub(super) fn explain(problems: &mut [Problem], given: &[Given]) {
     }
 }
 
-/// What to say of two secrets that are the same but for their ends.
+/// The warning about two secrets that differ only at their ends.
 fn difference(one: &Given, other: &Given) -> Option<String> {
     if one.core().is_empty() || one.core() != other.core() {
         return None;
     }
     if one.secret.expose() != other.secret.expose() {
         return Some(format!(
-            "{} and {} hold secrets that differ only at their ends (white space, quotes or a byte-order mark), so they \
-             count as two; give them in one form, that of your app",
+            "{} and {} contain secrets that differ only at their ends (white space, quotes or a byte-order mark), so \
+             they are two different secrets; use the exact secret of your app in both",
             one.source, other.source
         ));
     }
@@ -172,13 +168,13 @@ fn difference(one: &Given, other: &Given) -> Option<String> {
         (true, true) | (false, false) => return None,
     };
     Some(format!(
-        "{file} ends in a newline, which is not part of the secret, and {whole} holds the same secret without one; if \
-         your app reads that file as it stands, newline included, its secret is another"
+        "{file} ends in a newline, which the gate does not treat as part of the secret, and {whole} contains the same \
+         secret without one; if your app reads the file including the newline, it uses another secret"
     ))
 }
 
 impl Oddity {
-    /// Whether it cannot be meant.
+    /// Whether it cannot be intended, so that start-up refuses the secret.
     fn is_fatal(self) -> bool {
         match self {
             Self::Expression | Self::Nul | Self::Utf16 => true,
@@ -197,7 +193,7 @@ impl Oddity {
         }
     }
 
-    /// Goes behind "the secret".
+    /// A description that follows "the secret".
     fn words(self) -> String {
         match self {
             Self::Assignment => {
@@ -208,18 +204,18 @@ impl Oddity {
             Self::ByteOrderMark => "begins with a byte-order mark (EF BB BF)".to_owned(),
             Self::Comma => "ends in a comma".to_owned(),
             Self::Escape => {
-                "ends in a backslash and a letter, which is no newline here".to_owned()
+                "ends in a backslash and a letter, which is not a newline here".to_owned()
             }
             Self::Expression => {
-                "is an expression such as `${NAME}` or `$(command)` that nothing has replaced by its value".to_owned()
+                "is an expression such as `${NAME}` or `$(command)` that was not replaced by its value".to_owned()
             }
             Self::Invisible(char) => {
-                format!("holds an invisible character, U+{:04X}", u32::from(char))
+                format!("contains an invisible character, U+{:04X}", u32::from(char))
             }
             Self::Lines => "has several lines".to_owned(),
             Self::LoneQuote => "has a quote at one end and none at the other".to_owned(),
-            Self::NotText => "is not UTF-8 text, which the secret of an app always is".to_owned(),
-            Self::Nul => "holds a NUL byte, so it is no text; save it as UTF-8".to_owned(),
+            Self::NotText => "is not UTF-8 text, as the secret of an app always is".to_owned(),
+            Self::Nul => "contains a NUL byte, so it is not text; save it as UTF-8".to_owned(),
             Self::Quoted(kind) => format!(
                 "is in {kind} quotes, which dotenv and a shell remove, and `docker run --env-file` and a secret's file keep"
             ),
@@ -243,7 +239,7 @@ impl Blank {
 
     fn words(self) -> String {
         match self {
-            Self::One(' ') => "a blank".to_owned(),
+            Self::One(' ') => "a space".to_owned(),
             Self::One('\t') => "a tab".to_owned(),
             Self::One('\n') => "a newline".to_owned(),
             Self::One('\r') => "a carriage return".to_owned(),
@@ -270,7 +266,7 @@ fn oddities(bytes: &[u8], cut: bool, content: SecretForm) -> Vec<Oddity> {
     let found = of_text(text, cut);
     match content {
         SecretForm::Bytes | SecretForm::Text => found,
-        // Blanks around a list, and what stands at the ends of its entries, are looked at elsewhere.
+        // Spaces around a list and at the ends of its entries are checked elsewhere.
         SecretForm::List => {
             let counts = |oddity: &Oddity| {
                 matches!(oddity, Oddity::ByteOrderMark | Oddity::Quoted(_)) || oddity.is_fatal()
@@ -284,7 +280,7 @@ fn oddities(bytes: &[u8], cut: bool, content: SecretForm) -> Vec<Oddity> {
     }
 }
 
-/// What is odd about a text, from its beginning to its end.
+/// The oddities of a text, from its beginning to its end.
 fn of_text(text: &str, cut: bool) -> Vec<Oddity> {
     let mut found = Vec::new();
     let unmarked = text.strip_prefix(MARK);
@@ -326,7 +322,7 @@ fn of_text(text: &str, cut: bool) -> Vec<Oddity> {
     if bare.contains('\n') {
         found.push(Oddity::Lines);
     }
-    // They come along with what is copied from a page or a chat.
+    // They are often copied along from a web page or a chat.
     let is_odd =
         |char: &char| (char.is_control() && !matches!(char, '\n' | '\r')) || is_invisible(*char);
     found.extend(bare.chars().find(is_odd).map(Oddity::Invisible));
@@ -360,7 +356,7 @@ fn is_utf16(bytes: &[u8]) -> bool {
     }
 }
 
-/// A final newline that was cut has left half of its pair, or its lower half is what was cut.
+/// The bytes without half a pair at the end, which remains if a final newline was removed.
 fn with_whole_pairs(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len() - bytes.len() % 2]
 }
@@ -373,7 +369,7 @@ fn without_final_newline(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// What stands between matching quotes, and what they are called.
+/// The text between matching quotes, and the name of the quotes.
 pub(crate) fn unquoted(text: &str) -> Option<(&str, &'static str)> {
     let quotes = [
         ('"', '"', "double"),
@@ -388,7 +384,7 @@ pub(crate) fn unquoted(text: &str) -> Option<(&str, &'static str)> {
     })
 }
 
-/// What stands behind `NAME=`, or `export NAME=`. Base64 has its `=` at the end, so that is none.
+/// The text after `NAME=` or `export NAME=`. Base64 has `=` only at its end, so it does not match.
 pub(crate) fn without_assignment(text: &str) -> Option<&str> {
     let line = text.strip_prefix("export ").unwrap_or(text).trim_start();
     let (name, value) = line.split_once('=')?;
@@ -417,7 +413,7 @@ pub(crate) fn core(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// In bytes: far more than any secret has.
+/// The longest file in bytes: far more than any secret.
 pub(super) const LONGEST_FILE: u64 = 64 * 1024;
 
 #[cfg(test)]
@@ -462,11 +458,11 @@ mod tests {
             ("abc;", "ends in a semicolon"),
             (
                 "abc\\n",
-                "ends in a backslash and a letter, which is no newline here",
+                "ends in a backslash and a letter, which is not a newline here",
             ),
             ("abc\ndef", "has several lines"),
-            ("a\u{200b}bc", "holds an invisible character, U+200B"),
-            ("a\u{7}bc", "holds an invisible character, U+0007"),
+            ("a\u{200b}bc", "contains an invisible character, U+200B"),
+            ("a\u{7}bc", "contains an invisible character, U+0007"),
             ("\"abc", "has a quote at one end and none at the other"),
             (
                 "AUTH_SECRET=abc",
@@ -540,7 +536,7 @@ mod tests {
         for other in ["abc\n", " abc", "\"abc\"", "\u{feff}abc", "' abc '\t"] {
             let said = said(("abc", true), (other, false));
             assert!(
-                said.starts_with("A_FILE and B hold secrets that differ only"),
+                said.starts_with("A_FILE and B contain secrets that differ only"),
                 "{other:?}"
             );
         }

@@ -247,12 +247,12 @@ mod tests {
             (
                 "100",
                 Err(
-                    "`100` has no unit of time; write a number of requests per s, m or h, such as `100/s`",
+                    "`100` has no time unit; write the number of requests per s, m or h, such as `100/s`",
                 ),
             ),
             (
                 "100/d",
-                Err("`d` is no unit of time; write s, m or h, such as `100/m`"),
+                Err("`d` is not a time unit; write s, m or h, such as `100/m`"),
             ),
             ("0/s", Err("`0` is not a number from 1 to 1000000")),
             (
@@ -263,15 +263,15 @@ mod tests {
                 "1/s burst -1",
                 Err("`-1` is not a number from 1 to 1000000"),
             ),
-            ("1/s burst", Err("nothing stands behind `burst`")),
-            ("1/s by user by user", Err("`by` stands there twice")),
+            ("1/s burst", Err("the value after `burst`")),
+            ("1/s by user by user", Err("`by` is given twice")),
             (
                 "1/s by ip",
-                Err("`ip` is none of `address`, `user`, `route`"),
+                Err("`ip` is unknown; write `address`, `user` or `route`"),
             ),
             (
                 "1/s each user",
-                Err("`each` is not understood; write such as `100/s burst 200 by user`"),
+                Err("`each` is unknown; write a limit such as `100/s burst 200 by user`"),
             ),
         ] {
             let wanted = wanted.map(str::to_owned).map_err(str::to_owned);

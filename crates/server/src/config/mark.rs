@@ -1,4 +1,4 @@
 //! The byte-order mark.
 
-/// What begins a file that Windows programs write in UTF-8.
+/// The byte-order mark with which Windows programs begin UTF-8 files.
 pub(crate) const MARK: char = '\u{feff}';

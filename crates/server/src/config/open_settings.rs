@@ -1,4 +1,4 @@
-//! What `serve` would recognize as a session and demand of it, for `sessiongate open`.
+//! Reads the settings that decide which sessions open, for `sessiongate open`.
 
 use session::ClaimDemands;
 
@@ -9,26 +9,26 @@ use super::sessions::{self, RecognizedCookies, SessionFormat};
 use super::{bearer, identity};
 use crate::jwks;
 
-/// The part of a configuration that says which sessions open.
+/// The settings that decide which sessions open.
 #[derive(Debug)]
 pub(crate) struct OpenSettings {
-    /// Which cookies count.
+    /// The recognized cookies.
     pub(crate) recognized: RecognizedCookies,
-    /// What is demanded of a session's claims.
+    /// The requirements on a session's claims.
     pub(crate) demands: ClaimDemands,
-    /// Whose signed tokens count in `Authorization`.
+    /// The issuer whose bearer tokens are accepted in `Authorization`.
     pub(crate) issuer: Option<jwks::Settings>,
 }
 
 impl OpenSettings {
-    /// Reads the variables that `serve` reads for this, and no others.
+    /// Reads the same variables as `serve` does for this purpose, and no others.
     ///
     /// # Errors
-    /// [`SecretErrors`] names every variable that holds what it cannot.
+    /// [`SecretErrors`] lists every invalid variable.
     pub(crate) fn read(variables: &Variables) -> Result<Self, SecretErrors> {
         let mut reader = Reader::tolerant(variables);
         let format = SessionFormat::read(&mut reader);
-        // Its problems are about stores, which nobody asks here.
+        // Its problems are about stores, which `open` does not use.
         let lookups = SessionLookups::read(&mut Reader::new(variables), format, &mut Vec::new());
         let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
         let recognized = RecognizedCookies::read(&mut reader, format, or_opaque);
@@ -48,7 +48,7 @@ impl OpenSettings {
         }
     }
 
-    /// Whether something can open without the secret of an app.
+    /// Whether a session can open without the secret of an app.
     pub(crate) fn needs_no_secret(&self) -> bool {
         self.issuer.is_some() || self.recognized.format == SessionFormat::AuthJsDatabase
     }

@@ -1,7 +1,5 @@
-//! What a `postgres://` URL asks for: the parameters of libpq, and those that Prisma, node-postgres and others add.
-//!
-//! Each parameter is obeyed, or noted as one that has no effect here and needs none, or refused by name. What narrows or
-//! protects (TLS, a schema, a kind of server) is never among those without effect.
+//! Reads a `postgres://` URL: the parameters of libpq, and those that Prisma, node-postgres and others add.
+//! Each parameter is applied, or recorded as one that needs no effect here, or refused by name. A parameter that restricts or protects (TLS, a schema, a kind of server) is never ignored.
 
 mod harmless;
 mod ssl;
@@ -19,36 +17,36 @@ use super::host::Host;
 use super::words::not_understood;
 use stores::{PostgresHost, PostgresServer, Verify};
 
-/// A PostgreSQL as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
+/// The content of a PostgreSQL URL. Parts that the URL does not have are `None`, so that other settings can complete them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PostgresUrl {
     pub(super) hosts: Vec<Host>,
-    /// For every host that names none.
+    /// The port of hosts without one.
     pub(super) port: Option<u16>,
     pub(super) user: Option<String>,
     pub(super) password: Option<Password>,
     pub(super) database: Option<String>,
     pub(super) ssl: Option<Ssl>,
-    /// `ssl=`, which says less than `ssl`, and may stand beside it.
+    /// The parameter `ssl=`, which is less specific than `sslmode=` and may be combined with it.
     switch: Option<Ssl>,
-    /// `sslaccept=strict` of Prisma.
+    /// Prisma's `sslaccept=strict`.
     is_strict: bool,
-    /// The schema of every table that names none.
+    /// The schema of tables whose names have none.
     pub(super) schema: Option<String>,
     /// The most connections.
     pub(super) connections: Option<u32>,
     ca_file: Option<PathBuf>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
-    /// Ports behind `port=`, one for each host.
+    /// The ports in `port=`, one for each host.
     ports: Vec<u16>,
-    /// How long each host may take to let us in.
+    /// The timeout for connecting to each host.
     pub(super) host_timeout: Option<Duration>,
     application_name: Option<String>,
     options: Vec<String>,
     target: Option<TargetSessionAttrs>,
     channel_binding: Option<ChannelBinding>,
-    /// Parameters that have no effect here and need none, with the reason.
+    /// Parameters that need no effect here, with the reason.
     pub(super) harmless: Vec<(String, &'static str)>,
 }
 
@@ -62,7 +60,7 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// The parameters that are obeyed, by one of their names.
+/// The supported parameters, each by one of its names.
 const NAMES: [&str; 24] = [
     "application_name",
     "channel_binding",
@@ -90,7 +88,7 @@ const NAMES: [&str; 24] = [
     "user",
 ];
 
-/// Others of libpq (PostgreSQL's manual, §34.1.2), which nobody means who writes one that is obeyed.
+/// Unsupported parameters of libpq (PostgreSQL's manual, §34.1.2). They are not misspellings, so no other name is suggested.
 const OF_LIBPQ: [&str; 14] = [
     "passfile",
     "replication",
@@ -109,14 +107,14 @@ const OF_LIBPQ: [&str; 14] = [
 ];
 
 impl PostgresUrl {
-    /// Reads what a URL asks for.
+    /// Reads a URL.
     ///
     /// # Errors
-    /// Names the parameter that is wrong, not understood or not possible here. No value that may be a secret is repeated.
+    /// Names the parameter that is wrong, unknown or unsupported. Never repeats a value that may be a secret.
     pub(super) fn read(url: &ConnectionUrl) -> Result<Self, String> {
         if url.fragment.is_some() {
             return Err(
-                "a `#` ends a URL; write one that belongs to the password as %23".to_owned(),
+                "a `#` ends a URL; if it is part of the password, write it as %23".to_owned(),
             );
         }
         let mut read = Self {
@@ -152,7 +150,7 @@ impl PostgresUrl {
                     Ok(())
                 }
                 _ => Err(
-                    "only `strict` verifies the server; for TLS without that write sslmode=require"
+                    "only `strict` verifies the server; for TLS without verification write sslmode=require"
                         .to_owned(),
                 ),
             },
@@ -163,7 +161,7 @@ impl PostgresUrl {
             "ssl_min_protocol_version" | "sslminprotocolversion"
                 if ["TLSv1", "TLSv1.1", "TLSv1.2"].contains(&value) =>
             {
-                self.harmless(name, "nothing older than TLS 1.2 is spoken anyway")
+                self.harmless(name, "TLS 1.2 is the oldest version in any case")
             }
             "connect_timeout" | "connecttimeout" => self.take_timeout(value),
             "connection_limit" => set(&mut self.connections, number(value)?),
@@ -178,7 +176,7 @@ impl PostgresUrl {
                 self.harmless(name, "text is always UTF-8")
             }
             "gssencmode" if ["disable", "prefer"].contains(&value) => {
-                self.harmless(name, "Kerberos is not spoken")
+                self.harmless(name, "Kerberos is never used")
             }
             "load_balance_hosts" if value == "disable" => Ok(()),
             name => match HARMLESS.iter().find(|(names, _)| names.contains(&name)) {
@@ -197,8 +195,7 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// Hosts behind the `?`. A folder of sockets there replaces `localhost` in front of the path, which Prisma wants to stand
-    /// there (its documentation of PostgreSQL, "Connecting via sockets").
+    /// Sets the hosts of a parameter. A socket folder replaces `localhost` before the path, which Prisma requires there (its documentation of PostgreSQL, "Connecting via sockets").
     fn take_hosts(&mut self, hosts: Vec<Host>) -> Result<(), String> {
         let is_socket = hosts.iter().all(|host| host.name.starts_with('/'));
         match self.hosts.as_slice() {
@@ -213,7 +210,7 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// One port for all hosts, or one for each.
+    /// Sets one port for all hosts, or one for each.
     fn take_ports(&mut self, value: &str) -> Result<(), String> {
         let ports: Vec<u16> = value.split(',').map(number).collect::<Result<_, _>>()?;
         match ports.as_slice() {
@@ -226,8 +223,7 @@ impl PostgresUrl {
         }
     }
 
-    /// One schema. Tables are qualified with it, because a pooler gives each question to any of its connections, whatever
-    /// `search_path` those have. A [`Case::Folded`] name is read as PostgreSQL reads an entry of `search_path`.
+    /// Sets the schema. Tables are qualified with it, because a pooler runs each query on any of its connections, whatever their `search_path`. A [`Case::Folded`] name is read as PostgreSQL reads an entry of `search_path`.
     fn take_schema(&mut self, value: &str, case: Case) -> Result<(), String> {
         let schema = value.trim();
         if case == Case::Folded && schema.contains(['$', '\\']) {
@@ -243,15 +239,15 @@ impl PostgresUrl {
         };
         if schema.is_empty() || value.contains(',') {
             return Err(
-                "give one schema, in which all tables are; or give none and name the tables with theirs, as in \
-                 USER_TABLE=schema.table"
+                "give the one schema that contains all tables; or give none, and write the tables with their schemas, as \
+                 in USER_TABLE=schema.table"
                     .to_owned(),
             );
         }
         set(&mut self.schema, schema)
     }
 
-    /// `-c name=value` and `--name=value` (PostgreSQL's manual, §34.1.2): the schema is taken out, the rest goes to the server.
+    /// Reads `-c name=value` and `--name=value` (PostgreSQL's manual, §34.1.2): takes out the schema, and passes the rest on to the server.
     fn take_options(&mut self, value: &str) -> Result<(), String> {
         let mut words = value.split_ascii_whitespace();
         while let Some(word) = words.next() {
@@ -284,15 +280,15 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// Makes sure that no part says the opposite of another. It may be asked again, when something was added.
+    /// Checks that no part contradicts another. It may be called again after settings were added.
     ///
     /// # Errors
     /// Names the parameter.
     pub(super) fn check(&mut self) -> Result<(), String> {
         if self.certificate.is_some() != self.key.is_some() {
             return Err(
-                "parameters `sslcert` and `sslkey`: they name our own certificate and its key, and go together; the certificate \
-                 of whoever vouches for the server is `sslrootcert`"
+                "parameters `sslcert` and `sslkey`: they name the gate's own certificate and its key, and must be given \
+                 together; the certificate authority of the server is `sslrootcert`"
                     .to_owned(),
             );
         }
@@ -303,25 +299,25 @@ impl PostgresUrl {
             self.ca_file = None;
         }
         match (self.ssl, self.ca_file.is_some() || names_system) {
-            // Who names authorities wants them asked. libpq reads `require` so.
+            // Given authorities are meant to be used; libpq treats `require` the same way.
             (Some(Ssl::Require), true) if !names_system => self.ssl = Some(Ssl::VerifyCa),
             (None | Some(Ssl::Require), true) => self.ssl = Some(Ssl::VerifyFull),
             (Some(Ssl::Disable | Ssl::Prefer), true) => {
                 return Err(
-                    "parameter `sslrootcert`: nobody is asked for a certificate with this `sslmode`; write \
+                    "parameter `sslrootcert`: the server's certificate is not verified with this `sslmode`; write \
                      sslmode=verify-full"
                         .to_owned(),
                 );
             }
             (Some(Ssl::VerifyCa), true) if names_system => {
                 return Err(
-                    "parameter `sslmode`: the public authorities vouch for everybody, so the name has to be checked too; write \
-                     sslmode=verify-full"
+                    "parameter `sslmode`: the public authorities issue certificates to anybody, so the hostname must be \
+                     verified too; write sslmode=verify-full"
                         .to_owned(),
                 );
             }
             (Some(Ssl::Disable), false) if self.certificate.is_some() => {
-                return Err("parameter `sslcert`: there is no TLS with sslmode=disable".to_owned());
+                return Err("parameter `sslcert`: sslmode=disable turns TLS off".to_owned());
             }
             _ => {}
         }
@@ -332,7 +328,7 @@ impl PostgresUrl {
             self.ssl = match self.ssl {
                 Some(Ssl::Disable) => {
                     return Err(
-                        "parameter `channel_binding`: it needs TLS, and sslmode=disable says none"
+                        "parameter `channel_binding`: it needs TLS, which sslmode=disable turns off"
                             .to_owned(),
                     );
                 }
@@ -342,7 +338,7 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// `ssl=true` and `sslaccept=strict` say in other words, or only in part, what `sslmode` says.
+    /// Combines `ssl=true` and `sslaccept=strict`, which mean part of what `sslmode` can express, with `sslmode`.
     fn check_modes(&mut self) -> Result<(), String> {
         self.ssl = match (self.switch, self.ssl) {
             (None, mode) => mode,
@@ -386,12 +382,12 @@ impl PostgresUrl {
         !self.hosts.is_empty() && self.hosts.iter().all(|host| host.name.starts_with('/'))
     }
 
-    /// Whether the port of each host is known from the URL alone.
+    /// Whether the URL names a port.
     pub(super) fn names_ports(&self) -> bool {
         self.port.is_some() || self.hosts.iter().any(|host| host.port.is_some())
     }
 
-    /// The server, with PostgreSQL's own defaults for what nobody has said. Without a password and a user it is asked without.
+    /// The server, with PostgreSQL's own defaults for missing parts.
     pub(super) fn server(self) -> PostgresServer {
         let default_port = self.port.unwrap_or(5432);
         let hosts = self.hosts.into_iter().map(|host| PostgresHost {
@@ -442,16 +438,16 @@ impl PostgresUrl {
     }
 }
 
-/// How the name of a schema is read.
+/// How the case of a schema's name is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Case {
-    /// As it stands there: Prisma puts it in quotes.
+    /// Kept as written: Prisma puts it in quotes.
     Exact,
-    /// In lower case unless it stands in double quotes: PostgreSQL's rule for `search_path`.
+    /// Lower-cased unless in double quotes: PostgreSQL's rule for `search_path`.
     Folded,
 }
 
-/// In `options`, a dash stands for an underscore too (PostgreSQL's manual, §20.1.4).
+/// Whether an option is `search_path`. In `options`, a dash is equivalent to an underscore (PostgreSQL's manual, §20.1.4).
 fn is_search_path(name: &str) -> bool {
     name.replace('-', "_").eq_ignore_ascii_case("search_path")
 }
@@ -459,10 +455,10 @@ fn is_search_path(name: &str) -> bool {
 fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
     value
         .parse()
-        .map_err(|_| "it has to be a whole number in range".to_owned())
+        .map_err(|_| "it must be a whole number in range".to_owned())
 }
 
-/// The folder of a Unix socket, or hosts as in front of the path.
+/// Reads the folder of a Unix socket, or a list of hosts.
 pub(super) fn hosts(value: &str) -> Result<Vec<Host>, String> {
     let host = |text: &str| match text.starts_with('/') {
         true => Ok(Host {
@@ -474,7 +470,7 @@ pub(super) fn hosts(value: &str) -> Result<Vec<Host>, String> {
     value.split(',').map(host).collect()
 }
 
-/// `ssl=true`, which libpq reads as `sslmode=require` (PostgreSQL's manual, §34.1.1.2); node-postgres also takes a mode here.
+/// Reads `ssl=true`, which libpq treats as `sslmode=require` (PostgreSQL's manual, §34.1.1.2); node-postgres also accepts a mode here.
 fn of_switch(value: &str) -> Result<Ssl, String> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "on" | "yes" | "" => Ok(Ssl::Require),
@@ -489,7 +485,7 @@ fn target(value: &str) -> Result<TargetSessionAttrs, String> {
         "read-write" | "primary" | "master" => Ok(TargetSessionAttrs::ReadWrite),
         "read-only" | "standby" | "secondary" | "slave" => Ok(TargetSessionAttrs::ReadOnly),
         _ => Err(
-            "only any, read-write, primary, read-only and standby are understood; name the hosts in the order that you prefer"
+            "the values are any, read-write, primary, read-only and standby; list the hosts in the order you prefer"
                 .to_owned(),
         ),
     }
@@ -500,7 +496,7 @@ fn channel_binding(value: &str) -> Result<ChannelBinding, String> {
         "disable" => Ok(ChannelBinding::Disable),
         "prefer" => Ok(ChannelBinding::Prefer),
         "require" => Ok(ChannelBinding::Require),
-        _ => Err("it is none of disable, prefer, require".to_owned()),
+        _ => Err("the values are disable, prefer and require".to_owned()),
     }
 }
 

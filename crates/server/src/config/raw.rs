@@ -1,4 +1,4 @@
-//! Reading what the environment and the file said, before anything is believed of it.
+//! Reads the values of variables and file settings, and reports problems on the way.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,29 +18,29 @@ pub(crate) use super::problem::Problem;
 pub(crate) use super::variables::Variables;
 use client_tls::named_file;
 
-/// One setting as it took effect, for `check-config`. Secrets are shown by length and fingerprint.
+/// One setting with its effective value, for `check-config`. Of a secret it has only length and fingerprint.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     /// The variable's name.
     pub(crate) name: String,
-    /// Its value as it may be shown.
+    /// Its value in displayable form.
     pub(crate) shown: String,
-    /// Whether the value is our default.
+    /// Whether the value is the default.
     pub(crate) is_default: bool,
-    /// Where it stands, unless it is.
+    /// Where it is set, unless it is a default.
     pub(crate) place: Option<Place>,
 }
 
-/// Reads variables into values, and notes every problem and every effective setting on the way.
+/// Converts variables to values, and collects problems, warnings and effective settings on the way.
 #[derive(Debug)]
 pub(crate) struct Reader<'v> {
     variables: &'v Variables,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<String>,
     pub(crate) settings: Vec<Setting>,
-    /// Every secret that was read.
+    /// The secrets that were read.
     given: Vec<Given>,
-    /// Whether a secret that cannot be meant is a matter for a warning.
+    /// Whether an unusable secret is only a warning.
     is_tolerant: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// A reader for tools, which only warn of a secret that start-up refuses.
+    /// A reader for commands that only warn about secrets that start-up refuses.
     pub(crate) fn tolerant(variables: &'v Variables) -> Self {
         Self {
             is_tolerant: true,
@@ -64,8 +64,7 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Notes that a variable is wrong. What is missing, or lacks another setting, because the file cannot be read there has been told already. `what` may
-    /// repeat the value: what may be a password in it is left out.
+    /// Reports a problem of a variable. Ignores it if something is only missing because that part of the file is invalid, which is reported already. `what` may repeat the value; a password in it is hidden.
     pub(crate) fn problem(&mut self, name: &str, what: impl Into<String>) {
         let what = what.into();
         let is_told =
@@ -84,34 +83,34 @@ impl<'v> Reader<'v> {
         });
     }
 
-    /// Whether the variables are those of a table of the file.
+    /// Whether the variables come from a table of the file.
     pub(crate) fn is_of_table(&self) -> bool {
         let home = self.variables.home();
         matches!(home, Some(Place::File { span, .. }) if !span.is_empty())
     }
 
-    /// Where a variable stands, if it is set.
+    /// Where a variable is set, if it is.
     pub(crate) fn place(&self, name: &str) -> Option<&'v Place> {
         self.variables.place(name)
     }
 
-    /// Whether the variable is set, or the file that it can come from.
+    /// Whether the variable is set, or its `_FILE`.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         sources(name).any(|name| self.variables.get(&name).is_some())
     }
 
-    /// Whether something stands there, though perhaps nothing that can be read.
+    /// Whether the variable is set, even if its value is invalid.
     pub(crate) fn is_given(&self, name: &str) -> bool {
         self.is_set(name) || self.variables.lacks_for_a_reason(name)
     }
 
-    /// Whether something stands there that does not say `false`, though perhaps nothing that can be read.
+    /// Whether the variable is set to something other than `false`, even if its value is invalid.
     pub(crate) fn may_be_on(&self, name: &str) -> bool {
         let value = self.variables.get(name);
         self.is_given(name) && value.and_then(switched) != Some(false)
     }
 
-    /// Notes that a variable has no effect, if it is set, or the file that it can come from.
+    /// Warns that a variable has no effect, if it or its `_FILE` is set.
     pub(crate) fn idle(&mut self, name: &str, why: &str) {
         for name in sources(name) {
             match self.variables.get(&name) {
@@ -131,19 +130,18 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Notes what became of parts of a variable that have no effect and need none.
+    /// Records parts of a variable that need no effect, with the reason.
     pub(crate) fn remarks(&mut self, name: &str, parts: &[(String, &'static str)]) {
         for (part, why) in parts {
             self.note(
                 &format!("{name} {part}"),
-                &format!("no effect needed: {why}"),
+                &format!("needs no effect: {why}"),
                 false,
             );
         }
     }
 
-    /// The port of a host of ours. Kubernetes sets variables of such names too, for services of its own, to the shape
-    /// `tcp://10.96.0.10:6379` (its documentation, "Environment variables" of services); those are left alone.
+    /// Reads a port. Kubernetes sets variables with such names for its services too, with values such as `tcp://10.96.0.10:6379` (its documentation, "Environment variables" of services); those are ignored with a warning.
     pub(crate) fn port(&mut self, name: &str) -> Option<u16> {
         let text = self.text(name)?;
         if is_service_link(&text) {
@@ -159,7 +157,7 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// A text, or `None` when the variable is not set.
+    /// Reads a text; `None` if the variable is not set.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         let value = self.variables.get(name).map(str::to_owned);
         let shown = value.as_deref().map(credentials::shown);
@@ -167,7 +165,7 @@ impl<'v> Reader<'v> {
         value
     }
 
-    /// A value that parses, or the default when the variable is not set.
+    /// Reads a value with `FromStr`; the default if the variable is not set.
     pub(crate) fn parsed<T: FromStr + fmt::Display>(
         &mut self,
         name: &str,
@@ -190,7 +188,7 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// An optional value that a function reads.
+    /// Reads an optional value with a function.
     pub(crate) fn read<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -202,7 +200,7 @@ impl<'v> Reader<'v> {
             .ok()
     }
 
-    /// A name that a function reads, or a default name.
+    /// Reads a name, or a default name, with a function.
     pub(crate) fn named<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -215,7 +213,7 @@ impl<'v> Reader<'v> {
             .ok()
     }
 
-    /// The entries of a comma-separated list, each read by a function. Empty entries are skipped.
+    /// Reads a comma-separated list, each entry with a function. Empty entries are skipped.
     pub(crate) fn list<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -244,12 +242,12 @@ impl<'v> Reader<'v> {
         let is_blank = |entry: &str| entry.trim().is_empty();
         if !text.is_empty() && text.split(',').all(is_blank) {
             self.warnings
-                .push(format!("{name} has no effect: nothing stands in it"));
+                .push(format!("{name} has no effect: it is empty"));
         }
         values
     }
 
-    /// `true` or `false` (or `1`, `0`, `yes`, `no`, `on`, `off`). Anything else is a problem, never a guess.
+    /// Reads `true` or `false` (or `1`, `0`, `yes`, `no`, `on`, `off`). Anything else is a problem, never a guess.
     pub(crate) fn switch(&mut self, name: &str, default: bool) -> bool {
         let Some(text) = self.variables.get(name) else {
             self.note(name, &default.to_string(), true);
@@ -263,7 +261,7 @@ impl<'v> Reader<'v> {
         value
     }
 
-    /// One of a few words, or the default when the variable is not set. The words' order is that of the message.
+    /// Reads one of a few words; the default if the variable is not set. Messages list the words in this order.
     pub(crate) fn choice<T: Copy + PartialEq>(
         &mut self,
         name: &str,
@@ -280,14 +278,14 @@ impl<'v> Reader<'v> {
         };
         let Some((word, value)) = words.iter().find(|(word, _)| *word == text.trim()) else {
             let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-            self.problem(name, format!("`{text}` is none of {}", words.join(", ")));
+            self.problem(name, format!("`{text}` is not one of {}", words.join(", ")));
             return default;
         };
         self.note(name, word, false);
         *value
     }
 
-    /// A whole number of seconds.
+    /// Reads a whole number of seconds.
     pub(crate) fn seconds(&mut self, name: &str, default: u32) -> Duration {
         Duration::from_secs(u64::from(self.parsed(
             name,
@@ -296,13 +294,13 @@ impl<'v> Reader<'v> {
         )))
     }
 
-    /// A whole number of seconds, at least one.
+    /// Reads a whole number of seconds, at least one.
     pub(crate) fn limit(&mut self, name: &str, default: u32) -> Duration {
         let limit = self.seconds(name, default);
         self.at_least_one(name, limit)
     }
 
-    /// A whole number of milliseconds, at least one.
+    /// Reads a whole number of milliseconds, at least one.
     pub(crate) fn millis(&mut self, name: &str, default: u32) -> Duration {
         let limit = Duration::from_millis(u64::from(self.parsed(
             name,
@@ -316,24 +314,23 @@ impl<'v> Reader<'v> {
         if limit.is_zero() {
             self.problem(
                 name,
-                "a timeout of 0 would refuse everything; give at least 1",
+                "a timeout of 0 would refuse everything; use at least 1",
             );
         }
         limit
     }
 
-    /// A secret from `NAME` or from the file that `NAME_FILE` names. One trailing newline of the file is not part of
-    /// the secret, because editors and `echo` add it.
+    /// Reads a secret from `NAME` or from the file that `NAME_FILE` names. A final newline of the file is not part of the secret, because editors and `echo` add it.
     pub(crate) fn secret(&mut self, name: &str) -> Option<Secret> {
         self.secret_of(name, SecretForm::Text)
     }
 
-    /// Several secrets in one text. The caller, who takes them apart, tells about [each](Self::saw).
+    /// Reads several secrets in one text. The caller splits them, and must report [each](Self::saw).
     pub(crate) fn secret_list(&mut self, name: &str) -> Option<Secret> {
         self.secret_of(name, SecretForm::List)
     }
 
-    /// A secret of any bytes: a key that no JavaScript has to read as text.
+    /// Reads a secret of arbitrary bytes: a key that JavaScript never reads as text.
     pub(crate) fn key(&mut self, name: &str) -> Option<Secret> {
         self.secret_of(name, SecretForm::Bytes)
     }
@@ -356,7 +353,7 @@ impl<'v> Reader<'v> {
                 Err(error) => {
                     let hint = match given::core(path.as_bytes()) == path.as_bytes() {
                         true => "",
-                        false => "; quotes and blanks around a path are part of it",
+                        false => "; quotes and spaces around a path are part of it",
                     };
                     self.problem(&file_name, format!("cannot read `{path}`: {error}{hint}"));
                     return None;
@@ -375,30 +372,28 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Notes a secret that was taken from a list, for [`Reader::doubts`].
+    /// Records a secret that was taken from a list, for [`Reader::doubts`].
     pub(crate) fn saw(&mut self, source: String, secret: &Secret) {
         self.given
             .push(Given::new(source, secret.clone(), false, SecretForm::Text));
     }
 
-    /// A warning for everything that is odd about the secrets, one by one and beside each other.
+    /// Warnings about odd secrets, and about secrets that differ only at their ends.
     pub(crate) fn doubts(&self) -> Vec<String> {
         given::doubts(&self.given, self.is_tolerant)
     }
 
-    /// What a variable says, without a word about it in the settings.
+    /// The value of a variable, without recording it as a setting.
     pub(crate) fn peek(&self, name: &str) -> Option<&str> {
         self.variables.get(name)
     }
 
-    /// Says in the problems what is odd about the secret that they are about.
+    /// Adds to problems of secrets what is odd about the secret.
     pub(crate) fn explain_problems(&mut self) {
         given::explain(&mut self.problems, &self.given);
     }
 
-    /// A secret, to derive another key from; `None` without one that can be read. What was read already is not read again,
-    /// because a pipe has its content once. White space at its end does not count, so that nodes which read it in different
-    /// ways derive the same.
+    /// A secret to derive another key from; `None` if it cannot be read. A secret that was read before is not read again, because a pipe can be read only once. White space at its end is removed, so that nodes that get it in different ways derive the same key.
     pub(crate) fn secret_again(&self, name: &str) -> Option<Secret> {
         let known = self.given.iter().find(|given| given.is_all_of(name));
         let secret = match (known, self.variables.get(name)) {
@@ -413,7 +408,7 @@ impl<'v> Reader<'v> {
         Some(Secret::new(secret.expose().trim_ascii_end()))
     }
 
-    /// A reader of other variables that knows the secrets which this one has read.
+    /// A reader of other variables that shares the secrets read so far.
     pub(crate) fn of_others<'o>(&self, variables: &'o Variables) -> Reader<'o> {
         Reader {
             given: self.given.clone(),
@@ -421,12 +416,12 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// The variables that it reads.
+    /// The variables that are read.
     pub(crate) fn variables(&self) -> &'v Variables {
         self.variables
     }
 
-    /// A secret that goes into text, such as a password in a connection string.
+    /// Reads a secret that must be text, such as a password in a connection string.
     pub(crate) fn password(&mut self, name: &str) -> Option<String> {
         let secret = self.secret(name)?;
         let text = std::str::from_utf8(secret.expose()).map(str::to_owned);
@@ -434,7 +429,7 @@ impl<'v> Reader<'v> {
             .ok()
     }
 
-    /// A connection string, shown without its password.
+    /// Reads a connection string, which is shown without its password.
     pub(crate) fn url(&mut self, name: &str) -> Option<String> {
         let file_name = format!("{name}_FILE");
         if self.variables.get(&file_name).is_some() {
@@ -453,8 +448,7 @@ impl<'v> Reader<'v> {
         url.map(|url| url.trim().to_owned())
     }
 
-    /// A URL without the white space around it, which no URL has. Quotes, a byte-order mark and the name of a variable are
-    /// a problem, and left out, so that there is no second one.
+    /// Removes white space around a URL. Quotes, a byte-order mark and the name of a variable are reported and removed, so that they do not cause a second problem.
     fn bare_url(&mut self, source: &str, url: &str) -> String {
         let mut bare = url.trim();
         if let Some(rest) = bare.strip_prefix(MARK) {
@@ -463,15 +457,14 @@ impl<'v> Reader<'v> {
             bare = rest.trim();
         }
         if let Some(rest) = given::without_assignment(bare) {
-            let what =
-                "it begins with the name of a variable and `=`; give the URL that stands behind it";
+            let what = "it begins with the name of a variable and `=`; give only the URL";
             self.problem(source, what);
             bare = rest;
         }
         if let Some((rest, kind)) = given::unquoted(bare) {
             let what = format!(
-                "the URL is in {kind} quotes, which dotenv and a shell remove, and `docker run --env-file` keeps; give it \
-                 without them"
+                "the URL is in {kind} quotes, which dotenv and shells remove but `docker run --env-file` keeps; remove \
+                 them"
             );
             self.problem(source, what);
             bare = rest;
@@ -479,8 +472,7 @@ impl<'v> Reader<'v> {
         bare.to_owned()
     }
 
-    /// A word for each name that is set, is not ours, and differs from one of ours by a slip of the hand. `others` are ours that
-    /// may not have been read.
+    /// A warning for each unknown variable whose name differs from that of a setting by one typo. `others` are settings that may not have been read.
     pub(crate) fn slips(&self, others: &[&str]) -> Vec<String> {
         let known = self.known(others);
         let is_known = |name: &str| known.contains(name.strip_suffix("_FILE").unwrap_or(name));
@@ -498,13 +490,13 @@ impl<'v> Reader<'v> {
             .filter_map(|name| {
                 let nearest = nearest(name)?;
                 Some(format!(
-                    "{name} is set but is no setting of ours; did you mean {nearest}?"
+                    "{name} is set but is not a setting of sessiongate; did you mean {nearest}?"
                 ))
             })
             .collect()
     }
 
-    /// Notes what is set and cannot be read: a value that is not UTF-8, and a file for what comes from no file.
+    /// Reports settings that cannot be read: values that are not UTF-8, and `_FILE` variables of settings that cannot come from a file.
     pub(crate) fn unreadable(&mut self, others: &[&str]) {
         let known = self.known(others);
         let known: BTreeSet<_> = known.into_iter().map(str::to_owned).collect();
@@ -520,7 +512,7 @@ impl<'v> Reader<'v> {
             };
             if known.contains(stem) && !known.contains(&name) && !is_from_files(stem) {
                 self.warnings.push(format!(
-                    "{name} is set and has no effect: only secrets and URLs with credentials are read from files"
+                    "{name} has no effect: only secrets and URLs with credentials can be read from files"
                 ));
             }
         }
@@ -532,7 +524,7 @@ impl<'v> Reader<'v> {
     }
 
     fn note(&mut self, name: &str, shown: &str, is_default: bool) {
-        // A remark about a part of a setting has that part behind the name.
+        // A remark about part of a setting has the name of the part after the setting's.
         let variable = name.split(' ').next().unwrap_or(name);
         let place = match is_default {
             true => None,
@@ -547,7 +539,7 @@ impl<'v> Reader<'v> {
     }
 }
 
-/// Every setting that is not among those that were read: what it says, though nothing depends on it, or its default.
+/// The settings that were not read, because they have no effect: each with its value or its default.
 pub(super) fn unread(read: &[Setting], variables: &Variables) -> Vec<Setting> {
     let is_read = |entry: &&Entry| read.iter().any(|setting| setting.name == entry.name);
     let others = catalogue::entries().filter(|entry| !is_read(entry));
@@ -567,7 +559,7 @@ pub(super) fn unread(read: &[Setting], variables: &Variables) -> Vec<Setting> {
     settings.collect()
 }
 
-/// What a setting says that nobody gives, as those are shown that are read.
+/// The default of a setting, in the form in which settings are shown.
 fn default_of(entry: &Entry) -> String {
     let text = match entry.written {
         ExampleValue::Dependent(text) | ExampleValue::Default(text) => text.trim_matches('"'),
@@ -579,7 +571,7 @@ fn default_of(entry: &Entry) -> String {
     }
 }
 
-/// What a switch says, if it is one.
+/// The value of a switch, if the text is valid.
 fn switched(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
@@ -588,13 +580,13 @@ fn switched(text: &str) -> Option<bool> {
     }
 }
 
-/// The variables that a setting can come from.
+/// The variables that can set a setting: its own, and `_FILE` for secrets.
 fn sources(name: &str) -> impl Iterator<Item = String> {
     let file = is_from_files(name).then(|| format!("{name}_FILE"));
     [name.to_owned()].into_iter().chain(file)
 }
 
-/// Whether this is what Kubernetes puts into a variable `NAME_PORT` for a service of its own.
+/// Whether this is a value that Kubernetes puts into a variable `NAME_PORT` for one of its services.
 fn is_service_link(value: &str) -> bool {
     ["tcp://", "udp://", "sctp://"]
         .iter()
@@ -603,13 +595,13 @@ fn is_service_link(value: &str) -> bool {
 
 fn service_link(name: &str, value: &str) -> String {
     format!(
-        "{name} is ignored: Kubernetes sets it to `{value}` for a service of this name; set enableServiceLinks: false in the \
-         pod to be rid of such variables, or {name} to a number",
+        "{name} is ignored: Kubernetes sets it to `{value}` for a service with this name; set enableServiceLinks: false \
+         in the pod to avoid such variables, or set {name} to a number",
         value = credentials::shown(value)
     )
 }
 
-/// A connection string as it may be shown. What cannot be read may be a password anywhere.
+/// A connection string in displayable form. An invalid one is hidden, because any part may be a password.
 fn shown(url: &str) -> String {
     if url.starts_with("sqlite:") {
         return url.to_owned();
@@ -617,7 +609,7 @@ fn shown(url: &str) -> String {
     ConnectionUrl::parse(url).map_or_else(|_| "(set)".to_owned(), |url| url.to_string())
 }
 
-/// Whether one letter was added, lost, changed or swapped with its neighbour.
+/// Whether one letter was added, removed, changed or swapped with its neighbor.
 fn is_one_slip_away(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let same_start = a.iter().zip(b).take_while(|(a, b)| a == b).count();

@@ -90,13 +90,15 @@ fn place(
         word if !word.contains('/') => {
             let known = ["postgres", "redis"].map(str::to_owned);
             let meant = nearest(&word.to_ascii_lowercase(), &known);
-            let meant =
-                meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            let meant = meant.map_or_else(
+                || ".".to_owned(),
+                |meant| format!("; did you mean `{meant}`?"),
+            );
             let what = format!(
                 "`{word}` is neither `postgres` nor `redis`, nor a path with a slash{meant} For a file in the working \
                  directory write `./{word}`; to store no revocations, remove the setting"
             );
-            reader.problem(STORE, what.replace("slash For", "slash. For"));
+            reader.problem(STORE, what);
             None
         }
         path => {
@@ -159,20 +161,23 @@ mod tests {
         let sqlite = ("DATABASE_URL", "sqlite:///users.db");
         for (pairs, said) in [
             (&[POSTGRES][..], "REVOCATION_STORE says `postgres`"),
-            (&[POSTGRES, sqlite], "the path of a file of the gate's own"),
-            (&[REDIS], "it says `redis`"),
+            (
+                &[POSTGRES, sqlite],
+                "the path of a SQLite file of the gate's own",
+            ),
+            (&[REDIS], "`redis` needs a Redis server"),
             (&[("REVOCATION_STORE", "redis://cache")], "it is a URL"),
             (&[("REVOCATION_STORE", "/")], "it is a folder"),
             (
                 &[("REVOCATION_STORE", "Postgress")],
-                "`Postgress` is neither `postgres` nor `redis`, nor a path with a slash; did you mean `postgres`? A file",
+                "`Postgress` is neither `postgres` nor `redis`, nor a path with a slash; did you mean `postgres`? For a file",
             ),
             (
                 &[("REVOCATION_STORE", "off")],
-                "nor a path with a slash. A file",
+                "nor a path with a slash. For a file",
             ),
-            (&[file, ("REVOCATION_INTERVAL", "0")], "give at least 1"),
-            (&[file, ("REVOCATION_TTL", "0")], "give at least 1"),
+            (&[file, ("REVOCATION_INTERVAL", "0")], "use at least 1"),
+            (&[file, ("REVOCATION_TTL", "0")], "use at least 1"),
             (&[file, ("REVOCATION_MAX_STALE", "5")], "it says 5"),
         ] {
             let error = read(pairs).expect_err(said);

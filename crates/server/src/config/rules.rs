@@ -1,4 +1,4 @@
-//! Routes as configured, and what becomes of requests that enter by them.
+//! The rules of a configuration: routes, and how requests that they match are handled.
 
 mod columns;
 mod conditions;
@@ -33,53 +33,53 @@ use super::limits::RateLimit;
 use super::sign_in::SignIn;
 use super::stack::Stack;
 
-/// The routes, and everything that they refer to beside realms.
+/// The routes, and everything that they refer to except realms.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// Which rule governs a request.
+    /// The routes, which decide the rule for a request.
     pub(crate) routes: Routes,
-    /// Under which names identities are written.
+    /// The header profiles.
     pub(crate) profiles: Vec<HeaderProfile>,
-    /// What becomes of a request, by the id of its route; the last is for requests that no route matches.
+    /// How requests are handled, by the id of the route; the last is for requests that match no route.
     pub(crate) handling: Vec<Handling>,
-    /// Where requests go.
+    /// The services.
     pub(crate) services: Vec<ServiceSettings>,
 }
 
-/// What becomes of a request beside the decision.
+/// How requests of a route are handled, apart from the decision.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Handling {
-    /// Where it goes, by its place among the services; `None` where only decisions are made.
+    /// The index of the service; `None` if the gate only makes decisions.
     pub(crate) service: Option<usize>,
-    /// The realm whose users come by it, by its place among the realms.
+    /// The index of the realm.
     pub(crate) realm: usize,
-    /// The host that the service is asked for, in place of the request's own.
+    /// The `Host` header for the service, instead of the request's own.
     pub(crate) host: Option<HeaderValue>,
-    /// How many bytes its body may have.
+    /// The longest request body in bytes.
     pub(crate) body_limit: Option<u64>,
-    /// How often it may be asked for: all of these.
+    /// The rate limits of the route; all of them apply.
     pub(crate) rates: Vec<RateLimit>,
-    /// The origins whose pages may read our refusals.
+    /// The origins whose pages may read refusals.
     pub(crate) cors_origins: Vec<AllowedOrigin>,
-    /// Where people are sent to sign in.
+    /// Where browsers are redirected to sign in.
     pub(crate) sign_in: Option<SignIn>,
-    /// Whether the service hears that the request came through us.
+    /// Whether the service gets a `Via` header.
     pub(crate) via: bool,
-    /// Whether answers are for their users alone, whatever the service says to shared caches.
+    /// Whether responses are marked private, whatever the service says to shared caches.
     pub(crate) keeps_private: bool,
 }
 
-/// A service.
+/// A service to which routes send requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ServiceSettings {
-    /// A folder, whose files are sent.
+    /// A folder whose files are served.
     Folder(FolderSettings),
-    /// Servers, to which requests are passed on.
+    /// Servers to which requests are forwarded.
     Upstream(UpstreamSettings),
 }
 
 impl ServiceSettings {
-    /// Its servers, if it has any.
+    /// The servers, unless the service is a folder.
     pub(crate) fn upstream(&self) -> Option<&UpstreamSettings> {
         match self {
             Self::Folder(_) => None,
@@ -88,14 +88,14 @@ impl ServiceSettings {
     }
 }
 
-/// One server or several, which share the requests.
+/// One or more servers that share the requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UpstreamSettings {
-    /// At least one.
+    /// The servers, at least one.
     pub(crate) servers: Vec<ServerSettings>,
-    /// How long a connection may take to open.
+    /// The timeout for opening a connection.
     pub(crate) connect_timeout: Duration,
-    /// How long an answer may take to begin, and pause between two pieces of its body.
+    /// The timeout for a response to begin, and for each further part of it.
     pub(crate) timeout: Duration,
     pub(crate) pool: PoolSettings,
 }
@@ -104,27 +104,27 @@ pub(crate) struct UpstreamSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ServerSettings {
     pub(crate) address: ServerAddress,
-    /// How many requests it gets where one with the weight 1 gets one.
+    /// Its weight: how many requests it gets per request of a server with weight 1.
     pub(crate) weight: u32,
 }
 
-/// Where a server of a service is.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ServerAddress {
-    /// Where HTTP/2 is spoken in the clear: behind a name or an address, without brackets, and a port.
+    /// HTTP/2 without TLS, at a name or an IP address (without brackets) and a port.
     Http2 { host: String, port: u16 },
-    /// Behind a name or an address, without brackets, and a port, with TLS or without.
+    /// HTTP with or without TLS, at a name or an IP address (without brackets) and a port.
     Tcp {
         host: String,
         port: u16,
         secure: bool,
     },
-    /// Behind a Unix socket.
+    /// A Unix socket.
     Unix(PathBuf),
 }
 
 impl fmt::Display for ServerAddress {
-    /// As it is configured.
+    /// Shows the address as it is configured.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host, port) = match self {
             Self::Http2 { host, port } => ("h2c", host, port),
@@ -140,29 +140,29 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// How long a service may take.
+/// The timeouts of a service.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
     pub(super) connect: Duration,
     pub(super) answer: Duration,
 }
 
-/// What routes may leave out.
+/// The defaults for routes.
 #[derive(Debug)]
 pub(super) struct Usual {
     pub(super) forwards_session: bool,
     pub(super) via: bool,
     pub(super) cors_origins: Vec<AllowedOrigin>,
-    /// Whether a route may do without a service, because decisions are made for others.
+    /// Whether a route needs no service, because the gate makes decisions for calling proxies.
     pub(super) decides_for_others: bool,
-    /// Whether the top level names a service in a way that cannot be read, and has been told so.
+    /// Whether the service of the top level is invalid, which is reported already.
     pub(super) has_wrong_upstream: bool,
-    /// Whether a part of a file could not be read. What is named may be there.
+    /// Whether part of a file could not be read, so that names may be defined there.
     pub(super) is_partial: bool,
 }
 
 impl Handling {
-    /// Whether a body is larger than it may be, as far as its length is known beforehand.
+    /// Whether a body exceeds the limit, as far as its length is known in advance.
     pub(crate) fn refuses_body(&self, length: Length) -> bool {
         match (length, self.body_limit) {
             (Length::Exactly(bytes), Some(limit)) => bytes > limit,
@@ -172,7 +172,7 @@ impl Handling {
 }
 
 impl Rules {
-    /// One service, all of which but `public` demands a session; or none, where only decisions are made.
+    /// The rules for a single service, which requires a session for everything except `public`; or for no service, if the gate only makes decisions.
     pub(super) fn of_one_service(
         public: Vec<PathPattern>,
         service: Option<ServiceSettings>,
@@ -199,14 +199,14 @@ impl Rules {
         }
     }
 
-    /// Says of what routes there are, and of what they leave out, what is hardly meant.
+    /// Warns about routes that are probably not intended that way.
     pub(super) fn doubts(&self, stack: &Stack, warnings: &mut Vec<String>) {
         methods::name_unusual(stack, warnings);
         weaker::name_them(stack, &self.routes, warnings);
         unused::name_tables(stack, warnings);
     }
 
-    /// Sends people whom any route refuses for want of a session to this page.
+    /// Sets the sign-in page of all routes.
     pub(super) fn send_to_sign_in(&mut self, sign_in: Option<&SignIn>) {
         for handling in &mut self.handling {
             handling.sign_in = sign_in.cloned();

@@ -1,5 +1,4 @@
-//! The session secrets of the tools, `open` and `mint`: as given on the command line, or from the variables that the gate
-//! reads them from. Unlike the gate, a tool refuses none for being weak: it warns.
+//! The session secrets for the commands `open` and `mint`: from the command line, or from the gate's variables. Unlike the gate, these commands accept weak secrets with a warning.
 
 use std::path::PathBuf;
 use std::{error, fmt};
@@ -11,23 +10,22 @@ use super::given::{self, Given, SecretForm};
 use super::raw::{Problem, Reader, Variables};
 use super::sessions::{authjs_secrets, better_auth_secrets};
 
-/// Secrets in the order in which the frameworks take them, the current one first.
+/// Secrets in the order in which the frameworks use them, the current one first.
 #[derive(Debug)]
 pub(crate) struct Secrets {
     /// Those of Auth.js and NextAuth.
     pub(crate) authjs: Vec<Secret>,
     /// Those of Better Auth.
     pub(crate) better_auth: Vec<Secret>,
-    /// What is weak or odd, and why.
+    /// Warnings about weak or odd secrets.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Secrets {
-    /// The secrets that `--secret` and `--secret-file` name, in this order; without any, those of the environment.
-    /// `is_optional` says that there need be none.
+    /// Reads the secrets of `--secret` and `--secret-file`, in this order; or else those of the environment. If `is_optional`, there may be none.
     ///
     /// # Errors
-    /// [`SecretErrors`] when a file cannot be read, a variable does not hold what it should, or there is no secret.
+    /// [`SecretErrors`] if a file cannot be read, a variable is invalid, or there is no secret.
     pub(crate) fn read(
         given: Vec<Secret>,
         files: &[PathBuf],
@@ -73,13 +71,13 @@ impl Secrets {
         })
     }
 
-    /// The secrets that the gate would read. Where only Better Auth's are set, they serve for everything.
+    /// Reads the gate's secrets. If only Better Auth's are set, they are used for everything.
     fn of_environment(variables: &Variables, is_optional: bool) -> Result<Self, SecretErrors> {
         let mut reader = Reader::tolerant(variables);
         let mut warnings = Vec::new();
         let mut vet = |reader: &mut Reader<'_>, name: &str, secret: Secret| {
             if secret.is_empty() {
-                reader.problem(name, "a secret in it is empty");
+                reader.problem(name, "it contains an empty secret");
                 return None;
             }
             warnings.extend(warning(name, &secret));
@@ -119,7 +117,7 @@ fn warning(name: &str, secret: &Secret) -> Option<String> {
     Some(format!("{name}: {}", secret.weakness()?))
 }
 
-/// Everything that is wrong with what was given as secrets, or to recognize sessions by.
+/// The problems of secrets, or of settings that say which sessions are recognized.
 #[derive(Debug)]
 pub(crate) struct SecretErrors(pub(super) Vec<Problem>);
 
@@ -138,8 +136,8 @@ impl error::Error for SecretErrors {}
 const SECRET: &str = "--secret";
 const SECRET_FILE: &str = "--secret-file";
 
-const NO_SECRET: &str = "no secret is set; give that of your app in it, or in NEXTAUTH_SECRET, JWT_SECRET or \
-                         BETTER_AUTH_SECRET, or in a file (AUTH_SECRET_FILE, --secret-file)";
+const NO_SECRET: &str = "no secret is set; set it to the secret of your app, or set NEXTAUTH_SECRET, JWT_SECRET or \
+     BETTER_AUTH_SECRET, or use a file (AUTH_SECRET_FILE, --secret-file)";
 
 #[cfg(test)]
 mod tests {

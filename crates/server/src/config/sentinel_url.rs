@@ -1,26 +1,26 @@
-//! The sentinels that a URL names in place of a Redis.
+//! URLs that name Redis sentinels.
 
 use redis::RedisConnectionInfo;
 
 use super::connection_url::{ConnectionUrl, set};
 use stores::Sentinels;
 
-/// Sentinels as a URL describes them. Who signs in at the Redis itself stands elsewhere.
+/// The sentinels in a URL. The credentials for the Redis server itself are elsewhere.
 #[derive(Clone)]
 pub(super) struct SentinelUrl {
     hosts: Vec<(String, u16)>,
-    /// What they call the Redis that is meant.
+    /// The sentinels' name for the Redis server.
     name: Option<String>,
     user: Option<String>,
     password: Option<String>,
 }
 
 impl SentinelUrl {
-    /// Reads the hosts, the name and the number of the database of `redis+sentinel://host[:port],…/name[/database]`; the name may
-    /// stand behind a `#`, too.
+    /// Reads the hosts, the name and the number of the database of `redis+sentinel://host[:port],…/name[/database]`; the
+    /// name may follow a `#`, too.
     ///
     /// # Errors
-    /// When there is no host, or the path is something else.
+    /// If there is no host, or the path is something else.
     pub(super) fn read(url: &ConnectionUrl) -> Result<(Self, Option<i64>), String> {
         let mut hosts = url.hosts.iter();
         let is_none = |name: &str| name.starts_with('/') || ["0.0.0.0", "::"].contains(&name);
@@ -29,7 +29,7 @@ impl SentinelUrl {
         }
         let (name, database) = match url.path.split_once('/') {
             Some((name, database)) => (Some(name), Some(database)),
-            // A name of digits alone is none that anybody gives.
+            // A path of digits is a database number, not a name.
             None if url.path.bytes().all(|byte| byte.is_ascii_digit()) => (None, Some(&*url.path)),
             None => (Some(&*url.path), None),
         };
@@ -50,10 +50,10 @@ impl SentinelUrl {
         Ok((read, database.transpose()?))
     }
 
-    /// Takes a parameter; its name is without capitals, `-` and `_`. Says whether it knows it.
+    /// Applies a parameter, whose name is in lower case without `-` and `_`. Returns whether it is known.
     ///
     /// # Errors
-    /// When something else has been said.
+    /// If it already has another value.
     pub(super) fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
         let place = match name {
             "mastername" | "sentinelmasterid" | "servicename" => &mut self.name,
@@ -65,20 +65,20 @@ impl SentinelUrl {
         Ok(true)
     }
 
-    /// Makes sure that nothing is missing.
+    /// Checks that nothing is missing.
     ///
     /// # Errors
-    /// When nobody has said what the sentinels call the Redis.
+    /// If the sentinels' name for the Redis server is missing.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.name {
             Some(name) if !name.is_empty() => Ok(()),
             Some(_) | None => Err(format!(
-                "it does not say what the sentinels call the Redis; write {FORM}"
+                "the sentinels' name for the Redis server is missing; write {FORM}"
             )),
         }
     }
 
-    /// The sentinels, which speak TLS or not.
+    /// The sentinels, with or without TLS.
     pub(super) fn sentinels(self, tls: bool) -> Sentinels {
         let mut login = RedisConnectionInfo::default();
         if let Some(user) = self.user {
@@ -96,7 +96,7 @@ impl SentinelUrl {
     }
 }
 
-/// Where sentinels listen unless they are told otherwise.
+/// The default port of sentinels.
 const PORT: u16 = 26379;
 
 const FORM: &str =

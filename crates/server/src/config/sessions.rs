@@ -1,4 +1,4 @@
-//! Secrets, session cookies and what is demanded of claims.
+//! Reads secrets, session cookies and the requirements on claims.
 
 use std::str;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use session::{
 
 use super::raw::Reader;
 
-/// Which sessions are recognized: `SESSION_FORMAT`.
+/// The value of `SESSION_FORMAT`: which sessions are recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionFormat {
-    /// All of them, told apart by the cookie's name and the shape of its value.
+    /// All of them, distinguished by the cookie's name and the shape of its value.
     Auto,
     /// Encrypted sessions of Auth.js v5.
     AuthJs,
@@ -40,7 +40,7 @@ impl SessionFormat {
         reader.choice("SESSION_FORMAT", Self::Auto, &formats)
     }
 
-    /// What a cookie of this name holds, when nothing else says so.
+    /// The format of a cookie with this name, if nothing else says it.
     fn of_cookie(name: &CookieName) -> Self {
         let of_nextauth = [
             "__Secure-next-auth.session-token",
@@ -54,10 +54,8 @@ impl SessionFormat {
     }
 }
 
-/// Derives the keys of every recognized cookie, or notes why that cannot be done. `or_opaque` says that a cookie of
-/// Auth.js may also hold the token of a session in a database; `optional`, that requests can enter without any cookie.
-///
-/// The format is what the keys were made for: `auto` becomes the one that a fixed cookie name means.
+/// Derives the keys of every recognized cookie, or reports why it cannot. `or_opaque` says that a cookie of Auth.js may also contain the token of a session in a database; `optional`, that requests can enter without any cookie.
+/// The returned format is the one of the keys: `auto` becomes the one that a fixed cookie name implies.
 pub(super) fn key_ring(
     reader: &mut Reader<'_>,
     format: SessionFormat,
@@ -80,7 +78,7 @@ pub(super) fn key_ring(
         return None;
     }
     if allow_weak && !is_weak {
-        reader.idle(ALLOW_WEAK, "no secret of a session is too short");
+        reader.idle(ALLOW_WEAK, "no session secret is too short");
     }
     let RecognizedCookies {
         format,
@@ -110,11 +108,11 @@ pub(super) fn key_ring(
             | SessionFormat::AuthJsSigned
             | SessionFormat::NextAuth => "AUTH_SECRET",
         };
-        // The environment says nothing of a realm.
+        // The environment has no settings for a realm.
         let what = match reader.is_of_table() {
             true => format!(
-                "no secret is set; give the one that the app of this realm signs its sessions with, in this table: \
-                 `{key} = \"…\"`, or as a file: `{key}_file = \"/run/secrets/…\"`",
+                "no secret is set; give the secret of this realm's app in this table: `{key} = \"…\"`, or in a file: \
+                 `{key}_file = \"/run/secrets/…\"`",
                 key = name.to_ascii_lowercase()
             ),
             false => "no secret is set; give the one that your app signs its sessions with, \
@@ -132,20 +130,20 @@ pub(super) fn key_ring(
         .ok()
 }
 
-/// Names the secrets of Auth.js that open no session of this format.
+/// Warns about secrets of Auth.js that open no session of this format.
 fn name_idle_secrets(reader: &mut Reader<'_>, format: SessionFormat, distinct: usize) {
     let has_its_own = ["BETTER_AUTH_SECRETS", "BETTER_AUTH_SECRET"]
         .iter()
         .any(|name| reader.is_set(name));
     let (spared, why) = match format {
-        SessionFormat::AuthJsDatabase => (0, "a session in a database is found without a secret"),
+        SessionFormat::AuthJsDatabase => (0, "sessions in a database need no secret"),
         SessionFormat::BetterAuth if has_its_own => (
             0,
-            "the sessions of Better Auth have the secret in BETTER_AUTH_SECRET or BETTER_AUTH_SECRETS",
+            "the secret of Better Auth is in BETTER_AUTH_SECRET or BETTER_AUTH_SECRETS",
         ),
         SessionFormat::NextAuth if distinct > 1 => (
             1,
-            "NextAuth v4 knows one secret, and another variable comes first",
+            "NextAuth v4 has only one secret, and another variable takes precedence",
         ),
         SessionFormat::Auto
         | SessionFormat::AuthJs
@@ -162,16 +160,16 @@ fn name_idle_secrets(reader: &mut Reader<'_>, format: SessionFormat, distinct: u
     }
 }
 
-/// Which cookies hold sessions, and how they are written.
+/// The cookies that hold sessions, and their formats.
 #[derive(Clone, Debug)]
 pub(crate) struct RecognizedCookies {
-    /// The framework; the name of the one cookie that counts may have settled it.
+    /// The format; a fixed cookie name may have determined it.
     pub(crate) format: SessionFormat,
-    /// The one cookie that counts; for Better Auth that of the session token.
+    /// The fixed name of the session cookie, if there is one; for Better Auth that of the session token.
     pub(crate) cookie_name: Option<CookieName>,
-    /// The salt of Auth.js, if it is the app's own.
+    /// The salt for Auth.js, if the app has its own.
     pub(crate) salt: Option<String>,
-    /// What is believed of Better Auth's cookie cache.
+    /// What is expected of Better Auth's cookie cache; `None` if it is not trusted.
     pub(crate) cache: Option<CookieCache>,
     /// The cookies of Auth.js and NextAuth, the preferred one first.
     pub(crate) authjs: Vec<SessionCookie>,
@@ -180,8 +178,7 @@ pub(crate) struct RecognizedCookies {
 }
 
 impl RecognizedCookies {
-    /// Reads the variables that say which cookies count. `or_opaque` says that a cookie of Auth.js may also hold the
-    /// token of a session in a database.
+    /// Reads which cookies are recognized. `or_opaque` says that a cookie of Auth.js may also contain the token of a session in a database.
     pub(super) fn read(reader: &mut Reader<'_>, format: SessionFormat, or_opaque: bool) -> Self {
         let salt = reader.text("JWT_SALT");
         let salt_may_name = format != SessionFormat::BetterAuth;
@@ -191,8 +188,7 @@ impl RecognizedCookies {
             (format, _) => format,
         };
         if format != SessionFormat::AuthJs && (!salt_may_name || reader.is_set(COOKIE_NAME)) {
-            let why =
-                "it is the salt of an encrypted session of Auth.js v5, and names no cookie here";
+            let why = "it is the salt of encrypted sessions of Auth.js v5, and does not name a cookie here";
             reader.idle("JWT_SALT", why);
         }
         let authjs = authjs_cookies(format, name.as_ref(), salt.as_deref(), or_opaque);
@@ -207,7 +203,7 @@ impl RecognizedCookies {
         }
     }
 
-    /// The same with the salt of an app that passes its own to `encode()`.
+    /// These cookies with the salt that the app passes to `encode()`.
     #[must_use]
     pub(crate) fn with_salt(mut self, salt: &str) -> Self {
         let salted = |cookie: SessionCookie| cookie.with_salt(salt);
@@ -217,7 +213,7 @@ impl RecognizedCookies {
     }
 }
 
-/// What the operator demands of claims beyond the format's own rules. `subject_claim` names the user in place of `sub`.
+/// Reads the operator's requirements on claims, beyond the format's own rules. `subject_claim` has the user's id, if it is not `sub`.
 pub(super) fn demands(reader: &mut Reader<'_>, subject_claim: Option<String>) -> ClaimDemands {
     let max_age = reader.parsed("TOKEN_MAX_AGE", 0_u32, "a whole number of seconds");
     ClaimDemands {
@@ -229,7 +225,7 @@ pub(super) fn demands(reader: &mut Reader<'_>, subject_claim: Option<String>) ->
     }
 }
 
-/// Gives a secret back that may guard sessions, and notes a problem with any other.
+/// Returns the secret if it is strong enough, and reports a problem if not.
 fn vet(
     reader: &mut Reader<'_>,
     name: &str,
@@ -268,7 +264,7 @@ pub(super) fn authjs_secrets(
 }
 
 /// The secrets of Better Auth, the current one first. As in the framework, `BETTER_AUTH_SECRETS` comes before
-/// `BETTER_AUTH_SECRET`, and without both `AUTH_SECRET` counts (`dist/context/create-context.mjs`).
+/// `BETTER_AUTH_SECRET`, and `AUTH_SECRET` is the fallback (`dist/context/create-context.mjs`).
 pub(super) fn better_auth_secrets(
     reader: &mut Reader<'_>,
     authjs_secrets: &[Secret],
@@ -304,8 +300,8 @@ fn has(secrets: &[Secret], secret: &Secret) -> bool {
         .any(|known| known.expose() == secret.expose())
 }
 
-/// The secrets in `2:new-secret,1:old-secret` (`dist/context/secret-utils.mjs`): the first is the current one, whatever
-/// its version. An error repeats nothing of them.
+/// The secrets in `2:new-secret,1:old-secret` (`dist/context/secret-utils.mjs`): the first is the current one, whatever its
+/// version. Errors do not repeat them.
 fn versioned(list: &Secret) -> Result<Vec<Secret>, String> {
     let list = str::from_utf8(list.expose()).map_err(|_| "it is not UTF-8 text".to_owned())?;
     let mut versions = Vec::new();
@@ -321,7 +317,7 @@ fn versioned(list: &Secret) -> Result<Vec<Secret>, String> {
             .parse()
             .map_err(|_| format!("the version of entry {position} is not a whole number"))?;
         if versions.contains(&version) {
-            return Err(format!("version {version} stands there twice"));
+            return Err(format!("version {version} is given twice"));
         }
         versions.push(version);
         secrets.push(Secret::new(secret.trim()));
@@ -329,17 +325,19 @@ fn versioned(list: &Secret) -> Result<Vec<Secret>, String> {
     Ok(secrets)
 }
 
-/// The name of the one cookie that counts, which `AUTH_COOKIE_NAME` fixes, or the salt of Auth.js.
+/// The fixed name of the session cookie: `AUTH_COOKIE_NAME`, or else the salt of Auth.js.
 fn cookie_name(reader: &mut Reader<'_>, salt: Option<&str>) -> Option<CookieName> {
     let name = reader.read(COOKIE_NAME, |name| CookieName::try_from(name));
     name.or_else(|| {
         CookieName::try_from(salt?)
-            .map_err(|error| reader.problem("JWT_SALT", format!("it is no cookie name: {error}")))
+            .map_err(|error| {
+                reader.problem("JWT_SALT", format!("it is not a cookie name: {error}"))
+            })
             .ok()
     })
 }
 
-/// The cookies of Auth.js and NextAuth that count: every default name, or the one that is fixed.
+/// The recognized cookies of Auth.js and NextAuth: all default names, or the fixed one.
 fn authjs_cookies(
     format: SessionFormat,
     name: Option<&CookieName>,
@@ -379,7 +377,7 @@ fn authjs_cookies(
     adjusted.collect()
 }
 
-/// The cookies of Better Auth that count, and what is believed of the cookie cache.
+/// The recognized cookies of Better Auth, and what is expected of the cookie cache.
 fn better_auth_cookies(
     reader: &mut Reader<'_>,
     format: SessionFormat,
@@ -408,12 +406,15 @@ fn better_auth_cookies(
     if name.is_some() {
         reader.idle(
             COOKIE_PREFIX,
-            "AUTH_COOKIE_NAME, or JWT_SALT, names the cookie",
+            "AUTH_COOKIE_NAME or JWT_SALT sets the cookie's name",
         );
     }
     if !trusted {
         for name in ["BETTER_AUTH_CACHE_STRATEGY", "BETTER_AUTH_CACHE_VERSION"] {
-            reader.idle(name, "TRUST_COOKIE_CACHE is off, so no cache is opened");
+            reader.idle(
+                name,
+                "TRUST_COOKIE_CACHE is off, so the cookie cache is ignored",
+            );
         }
     }
     let cookies = match name {
@@ -457,7 +458,7 @@ const ALLOW_WEAK: &str = "ALLOW_WEAK_SECRET";
 const COOKIE_NAME: &str = "AUTH_COOKIE_NAME";
 const COOKIE_PREFIX: &str = "BETTER_AUTH_COOKIE_PREFIX";
 
-/// What a name begins with on https.
+/// The prefix of cookie names over HTTPS.
 const SECURE: &str = "__Secure-";
 /// Every variable that may hold a secret of sessions, those of Auth.js and NextAuth first.
 pub(super) const SESSION_SECRETS: [&str; 8] = {

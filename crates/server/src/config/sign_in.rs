@@ -1,4 +1,4 @@
-//! Where people are sent to sign in, and how they come back.
+//! Reads where browsers are redirected to sign in, and builds the URL that leads them back.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,25 +15,23 @@ use super::words::listed;
 use crate::loops::LoopBreaker;
 use crate::random;
 
-/// The sign-in page and the origin under which this gate is known.
+/// The sign-in page, and the origins of this gate.
 #[derive(Clone, Debug)]
 pub(crate) struct SignIn {
-    /// The page.
+    /// The URL of the page.
     page: Uri,
-    /// The page's URL, up to and with the `=` of the parameter that holds the way back.
+    /// The page's URL, up to and including the `=` of the parameter with the return URL.
     target: String,
     /// The name of that parameter.
     callback: String,
-    /// Scheme, host and port of what we protect, as browsers see it; without one the way back is a path.
+    /// The origins under which browsers reach this gate; without one the return URL is a path.
     public_origins: Vec<Origin>,
     loops: LoopBreaker,
 }
 
 impl SignIn {
-    /// The URL to send a browser to, so that it comes back to this path and query on this host.
-    ///
-    /// Only configured origins and the request's own path go in: an untrusted `Host` never becomes a `Location`. A
-    /// path that a browser could read as another origin becomes `/`.
+    /// The URL to redirect a browser to, so that it returns to this path and query on this host.
+    /// It contains only configured origins and the request's own path: an untrusted `Host` never gets into a `Location`. A path that a browser could read as another origin becomes `/`.
     pub(crate) fn location(
         &self,
         host: Option<&str>,
@@ -50,8 +48,7 @@ impl SignIn {
         )
     }
 
-    /// Whether a request asks for the sign-in page itself. Sent there, it would only come back, with its own address
-    /// inside the next. A proxy in front may call us by another host than the page has; then the parameter tells.
+    /// Whether a request asks for the sign-in page itself, so that a redirect to it would loop. If a proxy in front of the gate uses another host than the page's URL, the return parameter decides.
     pub(crate) fn is_asked_for(&self, host: Option<&str>, path_and_query: &str) -> bool {
         let (path, query) = path_and_query
             .split_once('?')
@@ -66,13 +63,12 @@ impl SignIn {
         on_its_host || parameters(query).any(|name| name == self.callback)
     }
 
-    /// What tells browsers that go round and round.
+    /// Detects browsers in a redirect loop.
     pub(crate) fn loops(&self) -> &LoopBreaker {
         &self.loops
     }
 
-    /// The only configured origin, or of several the one whose host was asked for. Of two with the same host it is the
-    /// one whose scheme the browser used.
+    /// The only configured origin, or the one with the request's host. If two have that host, the one with the scheme that the browser used.
     fn origin(&self, host: Option<&str>, is_https: bool) -> String {
         let asked = host.and_then(RequestHost::read);
         let asked = asked.as_ref();
@@ -89,53 +85,55 @@ impl SignIn {
     }
 }
 
-/// What makes a path public, for those who are told to.
+/// How an operator makes a path public, for advice in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PublicBy {
-    /// `PUBLIC_PATHS`, of a gate that answers for its paths itself.
+    /// With `PUBLIC_PATHS`, for a gate that forwards requests itself.
     Paths,
-    /// `PUBLIC_PATHS`, of a gate that only decides, and cannot know which paths a calling proxy asks about.
+    /// With `PUBLIC_PATHS`, for a gate that only decides and cannot know which paths a calling proxy asks about.
     PathsForOthers,
-    /// Routes of a file.
+    /// With routes in the file.
     Routes,
 }
 
 impl PublicBy {
-    /// What to do so that paths are public; they stand behind it.
+    /// The beginning of advice to make paths public; the paths follow.
     fn advice(self) -> &'static str {
         match self {
-            Self::Paths | Self::PathsForOthers => "add to PUBLIC_PATHS what signing in needs:",
+            Self::Paths | Self::PathsForOthers => {
+                "add the paths that sign-in needs to PUBLIC_PATHS:"
+            }
             Self::Routes => {
-                "add a [[route]] with `access = \"public\"` and what signing in needs in its `path`:"
+                "add a [[route]] with `access = \"public\"` whose `path` has what sign-in needs:"
             }
         }
     }
 }
 
-/// Where a sign-in page has to be public.
+/// The context for checking that a sign-in page is public.
 #[derive(Debug)]
 pub(super) struct SignInCheck<'r> {
-    /// They say which paths are public.
+    /// The routes, which say which paths are public.
     pub(super) routes: &'r Routes,
-    /// What makes them so.
+    /// How paths are made public.
     pub(super) opened: PublicBy,
-    /// Where people come from; where nobody knows, nothing is checked.
+    /// The hosts from which browsers are redirected; `None` skips the check.
     pub(super) sources: Option<SourceHosts>,
 }
 
-/// The hosts from which people are sent to a sign-in page.
+/// The hosts from which browsers are redirected to a sign-in page.
 #[derive(Debug, Default)]
 pub(super) struct SourceHosts {
-    /// Those that routes name, also `*.example.com`.
+    /// The hosts in routes, which may be wildcards such as `*.example.com`.
     pub(super) hosts: BTreeSet<String>,
-    /// Whether they come by others too, of which nobody knows the names.
+    /// Whether there may be other hosts, whose names are unknown.
     pub(super) others: bool,
-    /// Whether a route sends them there that names no host.
+    /// Whether a route without `host` redirects there.
     pub(super) from_anywhere: bool,
 }
 
 impl<'r> SignInCheck<'r> {
-    /// A gate whose hosts have the same routes.
+    /// The context of a gate whose hosts have the same routes.
     pub(super) fn of_one_service(routes: &'r Routes, opened: PublicBy) -> Self {
         Self {
             routes,
@@ -150,7 +148,7 @@ impl<'r> SignInCheck<'r> {
 }
 
 impl SourceHosts {
-    /// Those of the routes with these ids.
+    /// The hosts of the routes with these ids.
     pub(super) fn of_routes(routes: &Routes, ids: impl IntoIterator<Item = usize>) -> Self {
         let mut sources = Self::default();
         for id in ids {
@@ -158,24 +156,24 @@ impl SourceHosts {
             sources.from_anywhere |= names.peek().is_none();
             sources.hosts.extend(names);
         }
-        // What no route matches sends people there too.
+        // Requests that match no route are redirected there too.
         sources.others = sources.from_anywhere || sources.hosts.is_empty();
         sources
     }
 
-    /// Whether a path is public for all of them. Of the hosts that nobody knows one is enough.
+    /// Whether a path is public on all of these hosts. Of the unknown hosts, one is enough.
     fn can_open(&self, routes: &Routes, path: &str) -> bool {
         self.closed(routes, path).next().is_none() && (!self.others || routes.are_open_at(path))
     }
 
-    /// The hosts on which a path is not public.
+    /// The known hosts on which a path is not public.
     fn closed<'c>(&'c self, routes: &'c Routes, path: &'c str) -> impl Iterator<Item = &'c String> {
         let hosts = self.hosts.iter();
         hosts.filter(move |host| !routes.are_open_on(Some(host), path))
     }
 }
 
-/// Reads the settings, and sees that the page can be reached.
+/// Reads the settings, and checks that the page can be reached.
 pub(super) fn settings(
     reader: &mut Reader<'_>,
     around: &SignInCheck<'_>,
@@ -188,17 +186,17 @@ pub(super) fn settings(
     let page: Uri = url.parse().expect("a URL that was read as one");
     if let Some(name) = way_back_in(page.query().unwrap_or_default(), &callback) {
         let what = format!(
-            "its parameter `{name}` is where the gate puts the way back; remove it, and give the name that your app \
-             reads as {CALLBACK}"
+            "the gate puts the return URL into its parameter `{name}`; remove the parameter, and set {CALLBACK} to the \
+             name that your app reads"
         );
         reader.problem("SIGN_IN_URL", what);
         return None;
     }
     if page.authority().is_some() && public_origins.is_empty() {
         warnings.push(
-            "SIGN_IN_URL is on another origin and PUBLIC_URL is not set: after signing in people come back to \
-             the app's origin, not to this one; set PUBLIC_URL to the origin under which browsers reach this gate, such as \
-             https://app.example.com (several with commas between them)"
+            "SIGN_IN_URL is on another origin and PUBLIC_URL is not set, so after sign-in browsers return to the app's \
+             origin instead of this gate's; set PUBLIC_URL to the origin under which browsers reach this gate, such as \
+             https://app.example.com (separate several by commas)"
                 .to_owned(),
         );
     }
@@ -215,7 +213,7 @@ pub(super) fn settings(
     })
 }
 
-/// Whether a page is behind this gate: a path, or a URL on an origin of ours.
+/// Whether a page is behind this gate: a path, or a URL on one of the gate's origins.
 fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
     let Some(authority) = page.authority() else {
         return true;
@@ -227,8 +225,7 @@ fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
     })
 }
 
-/// Sees that a sign-in page behind this gate is public: otherwise it is redirected to itself, for ever. A gate that only
-/// decides cannot know which paths its host asks about.
+/// Checks that a sign-in page behind this gate is public; otherwise it would redirect to itself forever. A gate that only decides cannot know which paths its calling proxy asks about.
 fn check_reachable(
     reader: &mut Reader<'_>,
     around: &SignInCheck<'_>,
@@ -248,16 +245,16 @@ fn check_reachable(
     if is_open(path) {
         if sources.from_anywhere && !around.routes.are_open_on(None, path) {
             warnings.push(format!(
-                "the sign-in page `{path}` is public on some hosts alone, and a route without `host` sends people there from any: \
-                 on the others it would redirect to itself for ever; name the hosts of that route, leave out those of the page's \
-                 route, or give the page as a URL, with the host on which it is"
+                "the sign-in page `{path}` is public only on some hosts, but a route without `host` redirects there from \
+                 any host: on the others the page would redirect to itself forever; add `host` to that route, remove it \
+                 from the page's route, or give the page as a URL with its host"
             ));
         }
         let by_its_folder =
             is_open(&format!("{}/x", path.trim_end_matches('/'))) || is_open(&format!("{path}x"));
         if !by_its_folder && !is_open(AUTH_ROUTES) {
             warnings.push(format!(
-                "the sign-in page `{path}` is public and `{AUTH_ROUTES}` is not: unless your app signs people in \
+                "the sign-in page `{path}` is public but `{AUTH_ROUTES}` is not: unless your app signs users in \
                  elsewhere, {} (for Next.js `/_next/` too)",
                 match opened {
                     PublicBy::Paths | PublicBy::PathsForOthers =>
@@ -269,8 +266,8 @@ fn check_reachable(
         return;
     }
     let what = if path == "/" {
-        "the sign-in page is `/` of this gate itself, and would redirect to itself for ever; give it a path of its own, \
-         because `/` in PUBLIC_PATHS opens everything"
+        "the sign-in page is `/` of this gate itself, which would redirect to itself forever; give it a path of its own, \
+         because `/` in PUBLIC_PATHS makes everything public"
             .to_owned()
     } else {
         let itself = match path.starts_with(AUTH_ROUTES) {
@@ -283,13 +280,13 @@ fn check_reachable(
             false => format!(" on {}", few(&hosts)),
         };
         let or_url = match page.host().is_none() && !on_hosts.is_empty() {
-            true => "; or give the page as a URL, with the host on which it is",
+            true => "; or give the page as a URL with its host",
             false => "",
         };
         format!(
-            "the sign-in page `{path}` is behind this gate and not public{on_hosts}, so it would redirect to itself for ever; \
-             {} {itself}`{AUTH_ROUTES}`, and for Next.js `/_next/`. If something in front of the gate answers these paths, \
-             add them all the same{or_url}",
+            "the sign-in page `{path}` is behind this gate and not public{on_hosts}, so it would redirect to itself \
+             forever; {} {itself}`{AUTH_ROUTES}`, and for Next.js `/_next/`. Add them even if a proxy in front of the \
+             gate answers these paths{or_url}",
             opened.advice()
         )
     };
@@ -302,7 +299,7 @@ fn check_reachable(
     }
 }
 
-/// Hosts by name, as many as fit into a sentence.
+/// Lists hosts, at most as many as fit into a sentence.
 fn few(hosts: &[String]) -> String {
     let shown = &hosts[..hosts.len().min(FEW)];
     match hosts.len() - shown.len() {
@@ -311,8 +308,7 @@ fn few(hosts: &[String]) -> String {
     }
 }
 
-/// The key with which redirects are counted: from the secret of the sessions, so that all gates count as one; without any
-/// secret, a key of this process.
+/// The detector of redirect loops. Its key is derived from the session secret, so that all gates count together; without a secret it is random.
 fn loops(reader: &mut Reader<'_>) -> Option<LoopBreaker> {
     let mut secrets = SESSION_SECRETS.iter().copied();
     if let Some(secret) = secrets.find_map(|name| reader.secret_again(name)) {
@@ -331,14 +327,13 @@ fn sign_in_url(text: &str) -> Result<String, Cow<'static, str>> {
         advice.unwrap_or(Cow::Borrowed(URL_OR_PATH))
     })?;
     let is_web = uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"));
-    // Every browser would be told them.
+    // The redirect would reveal them to every browser.
     if uri
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'))
     {
         return Err(
-            "a name and a password before the host would be sent to every browser; remove them"
-                .into(),
+            "the credentials before the host would be sent to every browser; remove them".into(),
         );
     }
     if (is_path || is_web) && !text.contains(['#', '\\']) {
@@ -359,7 +354,7 @@ fn parameter_name(text: &str) -> Result<String, &'static str> {
     )
 }
 
-/// The names in a query, decoded.
+/// The decoded parameter names of a query.
 fn parameters(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| {
@@ -368,15 +363,14 @@ fn parameters(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
     })
 }
 
-/// The parameter of a query that names the way back already: the one that we write, that of Auth.js and Better Auth in
-/// either spelling (`callbackUrl`, `callbackURL`), or that of oauth2-proxy and Authelia.
+/// The parameter of a query that already has a return URL: the configured one, that of Auth.js and Better Auth in either spelling (`callbackUrl`, `callbackURL`), or that of oauth2-proxy and Authelia.
 fn way_back_in(query: &str, callback: &str) -> Option<String> {
     let known = [callback, DEFAULT_CALLBACK, "rd"];
     let is_known = |name: &Cow<'_, str>| known.iter().any(|known| name.eq_ignore_ascii_case(known));
     parameters(query).find(is_known).map(Cow::into_owned)
 }
 
-/// A path as a lenient app may read it: decoded, without case, doubled and final slashes.
+/// A path as a lenient app may read it: decoded, in lower case, without doubled and final slashes.
 fn comparable(path: &str) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     let segments = decoded.split('/').filter(|segment| !segment.is_empty());
@@ -384,7 +378,7 @@ fn comparable(path: &str) -> String {
     segments.join("/")
 }
 
-/// Where Auth.js, NextAuth and Better Auth sign people in, unless told otherwise.
+/// The default base path of Auth.js, NextAuth and Better Auth.
 const AUTH_ROUTES: &str = "/api/auth/";
 
 const FEW: usize = 4;

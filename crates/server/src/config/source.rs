@@ -1,4 +1,4 @@
-//! Where the configuration comes from, to be read as often as somebody asks.
+//! The source of the configuration, which can be read repeatedly.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use super::files::{FileDigests, Files};
 use super::problem::ConfigErrors;
 use super::{Config, Variables};
 
-/// A file, if there is one, and the environment; and what was found when they were read last.
+/// The configuration file, if there is one, and the environment; with the files found when they were read last.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigSource {
     beside: Document,
@@ -16,22 +16,22 @@ pub(crate) struct ConfigSource {
     contents: FileDigests,
 }
 
-/// What there is beside the environment.
+/// The document to read in addition to the environment.
 #[derive(Clone, Debug)]
 enum Document {
     File(PathBuf),
     Nothing,
-    /// A text of the program, and the name that it has in reports.
+    /// A text that is part of the program: its name in reports, and the text.
     Text(&'static str, &'static str),
 }
 
 impl ConfigSource {
-    /// Nothing is read yet.
+    /// Makes a source, without reading anything.
     pub(crate) fn new(file: Option<PathBuf>, environment: Variables) -> Self {
         Self::of(file.map_or(Document::Nothing, Document::File), environment)
     }
 
-    /// A text of the program in place of a file, under this name.
+    /// Makes a source of a text that is part of the program, under this name.
     pub(crate) fn of_text(name: &'static str, text: &'static str, environment: Variables) -> Self {
         Self::of(Document::Text(name, text), environment)
     }
@@ -45,12 +45,12 @@ impl ConfigSource {
         }
     }
 
-    /// Reads everything anew.
+    /// Reads everything again.
     ///
     /// # Errors
-    /// [`ConfigErrors`] names every problem.
+    /// [`ConfigErrors`] lists every problem.
     pub(crate) fn read(&mut self) -> Result<Config, ConfigErrors> {
-        // What is noted of a file that changes meanwhile is what was in it before, so that the next look finds a difference.
+        // Of a file that changes meanwhile, the earlier digest is kept, so that the next check finds a difference.
         let known = self.files.contents();
         let loaded = match &self.beside {
             Document::File(file) => load(file, &self.environment),
@@ -59,7 +59,7 @@ impl ConfigSource {
         };
         let read = Config::from_loaded(&loaded);
         let files = Files::of(&loaded, read.as_ref().ok());
-        // A file with problems may not have come to the point where it names others.
+        // A file with problems may not have been read as far as the files that it names.
         self.files = match &read {
             Ok(_) => files,
             Err(_) => files.and(std::mem::take(&mut self.files)),
@@ -68,12 +68,12 @@ impl ConfigSource {
         read
     }
 
-    /// The files that were read, or should have been.
+    /// The files that were or should have been read.
     pub(crate) fn files(&self) -> &Files {
         &self.files
     }
 
-    /// What was in them.
+    /// The digests of their contents when they were read.
     pub(crate) fn contents(&self) -> &FileDigests {
         &self.contents
     }

@@ -1,23 +1,22 @@
-//! What a file says about routes, services, realms and header profiles, before anything is believed of it.
-//!
-//! Texts stay texts here, each with the place where it stands, so that whoever finds something wrong with one can show it.
+//! The tables of a file as written: routes, services, realms and header profiles, still unchecked.
+//! Texts are kept as texts, each with its place, so that later problems can be shown there.
 
 use std::sync::Arc;
 
 use super::place::Place;
 use super::raw::Variables;
 
-/// A value, and where it stands.
+/// A value with its place in a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,
     pub(crate) place: Place,
 }
 
-/// Everything that stands in tables of their own, in all files together.
+/// The content of all tables, in all files together.
 #[derive(Debug, Default)]
 pub(crate) struct Stack {
-    /// `[[route]]`, in the order of the files, which means nothing.
+    /// `[[route]]`, in the order of the files, which does not matter.
     pub(crate) routes: Vec<RawRoute>,
     /// `[[listener]]`.
     pub(crate) listeners: Vec<RawListener>,
@@ -25,9 +24,9 @@ pub(crate) struct Stack {
     pub(crate) services: Vec<RawService>,
     /// `[profile.NAME]`.
     pub(crate) profiles: Vec<RawProfile>,
-    /// `[realm.NAME]`. What the top level says makes the realm `default`, which is not among them.
+    /// `[realm.NAME]`. The realm `default`, which the top level defines, is not included.
     pub(crate) realms: Vec<RawRealm>,
-    /// What the top level says of the realm `default`.
+    /// `active` of the top level, for the realm `default`.
     pub(crate) active: Option<RawActive>,
     /// `case_insensitive`.
     pub(crate) case_insensitive: bool,
@@ -36,12 +35,12 @@ pub(crate) struct Stack {
 /// `[[route]]`
 #[derive(Debug)]
 pub(crate) struct RawRoute {
-    /// Where its table begins.
+    /// The beginning of its table.
     pub(crate) place: Place,
     pub(crate) name: Option<Spanned<String>>,
     /// Empty: any host.
     pub(crate) hosts: Vec<Spanned<String>>,
-    /// At least one, or the file has been told that there is none.
+    /// At least one, or the file has a problem.
     pub(crate) paths: Vec<Spanned<String>>,
     /// Empty: any method.
     pub(crate) methods: Vec<Spanned<String>>,
@@ -51,9 +50,9 @@ pub(crate) struct RawRoute {
     pub(crate) require: Vec<RawCondition>,
     pub(crate) realm: Option<Spanned<String>>,
     pub(crate) service: Option<Spanned<String>>,
-    /// In place of `service`: one URL, or several.
+    /// One or more URLs, instead of `service`.
     pub(crate) upstreams: Vec<Spanned<String>>,
-    /// Whether it has either, though perhaps in a way that cannot be read.
+    /// Whether it has either of the two, even if it is invalid.
     pub(crate) seems_to_name_service: bool,
     /// The name of a profile.
     pub(crate) headers: Option<Spanned<String>>,
@@ -65,7 +64,7 @@ pub(crate) struct RawRoute {
     pub(crate) timeout: Option<Spanned<i64>>,
     /// In bytes.
     pub(crate) body_limit: Option<Spanned<i64>>,
-    /// Empty: as often as anybody likes.
+    /// Empty: no limit.
     pub(crate) rate_limit: Vec<Spanned<String>>,
     pub(crate) cors_origins: Option<Vec<Spanned<String>>>,
     pub(crate) forward_session_cookie: Option<Spanned<bool>>,
@@ -97,13 +96,13 @@ pub(crate) struct RawService {
     pub(crate) connect_timeout: Option<Spanned<i64>>,
     /// In seconds.
     pub(crate) timeout: Option<Spanned<i64>>,
-    /// How the files of a folder are sent.
+    /// The keys for folders.
     pub(crate) folder: RawFolder,
-    /// What is said of its servers.
+    /// The keys for servers.
     pub(crate) pool: RawPool,
 }
 
-/// What `[service.NAME]` says of servers and of the connections to them.
+/// The keys of `[service.NAME]` for servers and the connections to them.
 #[derive(Debug, Default)]
 pub(crate) struct RawPool {
     pub(crate) balance: Option<Spanned<String>>,
@@ -128,7 +127,7 @@ pub(crate) struct RawPool {
 }
 
 impl RawPool {
-    /// Where everything stands that is said.
+    /// The places of all keys that are set.
     pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
         let numbers = [
             &self.retry_budget,
@@ -145,7 +144,7 @@ impl RawPool {
         numbers.chain(texts).chain(self.tls_places())
     }
 
-    /// Where everything stands that is said of TLS.
+    /// The places of all TLS keys that are set.
     pub(crate) fn tls_places(&self) -> impl Iterator<Item = &Place> {
         let texts = [
             &self.tls_server_name,
@@ -160,7 +159,7 @@ impl RawPool {
     }
 }
 
-/// What `[service.NAME]` says of a folder.
+/// The keys of `[service.NAME]` for a folder.
 #[derive(Debug, Default)]
 pub(crate) struct RawFolder {
     pub(crate) fallback: Option<Spanned<String>>,
@@ -176,11 +175,11 @@ pub(crate) struct RawProfile {
     pub(crate) base: Option<Spanned<String>>,
     pub(crate) encoding: Option<Spanned<String>>,
     pub(crate) separator: Option<Spanned<String>>,
-    /// The header's name, and what it says.
+    /// The headers: each name, and its value.
     pub(crate) headers: Vec<(Spanned<String>, RawHeader)>,
 }
 
-/// What a header of a profile says.
+/// The value of a header in a profile.
 #[derive(Clone, Debug)]
 pub(crate) struct RawHeader {
     pub(crate) source: RawSource,
@@ -188,7 +187,7 @@ pub(crate) struct RawHeader {
     pub(crate) separator: Option<Spanned<String>>,
 }
 
-/// Where a header takes its value from.
+/// The source of a header's value.
 #[derive(Clone, Debug)]
 pub(crate) enum RawSource {
     /// A dotted path into the session's claims.
@@ -209,17 +208,17 @@ pub(crate) enum RawSource {
 #[derive(Debug)]
 pub(crate) struct RawRealm {
     pub(crate) name: Spanned<String>,
-    /// Its own settings, under the names of the environment; what it may share with the top level is in there too.
+    /// Its settings as variables, including those it shares with the top level.
     pub(crate) settings: Variables,
     pub(crate) active: Option<RawActive>,
 }
 
-/// `active = …`: which rows of the user table are users that may enter.
+/// `active = …`: the conditions on the user's row.
 #[derive(Debug)]
 pub(crate) enum RawActive {
     /// All of these.
     Conditions(Vec<RawCondition>),
-    /// A set of conditions that we know.
+    /// The name of a preset.
     Preset(Spanned<String>),
 }
 
@@ -231,7 +230,7 @@ pub(crate) struct RawCondition {
 }
 
 impl RawCondition {
-    /// Where a certificate is demanded, if one is.
+    /// The place of a condition about a client certificate, if there is one.
     pub(crate) fn asks_for_certificate(&self) -> Option<&Place> {
         match &self.kind {
             RawKind::All(parts) | RawKind::Any(parts) => {
@@ -249,49 +248,49 @@ impl RawCondition {
     }
 }
 
-/// What a condition is about.
+/// What a condition tests.
 #[derive(Debug)]
 pub(crate) enum RawKind {
     All(Vec<RawCondition>),
     Any(Vec<RawCondition>),
     Not(Box<RawCondition>),
-    /// Names of which the client's certificate must have one.
+    /// The client's certificate has one of these names.
     Certificate(Vec<Spanned<String>>),
     /// A dotted path into the session's claims.
     Claim(Spanned<String>, RawTest),
     /// A column of the user's row.
     Column(Spanned<String>, RawTest),
-    /// The user's role in the organization that the session is active in (Better Auth), any of these.
+    /// The user has one of these roles in the session's active organization (Better Auth).
     OrganizationRole(Vec<Spanned<String>>),
-    /// Networks of which one must hold the client's address.
+    /// The client's address is in one of these networks.
     Network(Vec<Spanned<String>>),
-    /// How long ago the session may have been issued, such as `12h`.
+    /// The session is not older than this, such as `12h`.
     MaxAge(Spanned<String>),
     Methods(Vec<Spanned<String>>),
 }
 
-/// What a claim or a column must be.
+/// How a claim or a column is tested.
 #[derive(Debug)]
 pub(crate) struct RawTest {
     pub(crate) kind: RawTestKind,
-    /// Takes a text apart into a list.
+    /// Splits a text into a list.
     pub(crate) separator: Option<Spanned<String>>,
 }
 
-/// The test itself, exactly one of these.
+/// The test itself.
 #[derive(Debug)]
 pub(crate) enum RawTestKind {
-    /// A list has one of these.
+    /// It is a list that contains one of these.
     Contains(Vec<Spanned<RawScalar>>),
-    /// It is null, absent, an empty text or list; or it is not.
+    /// It is null, absent, or an empty text or list; with `false`, none of these.
     Empty(bool),
     Equals(Spanned<RawScalar>),
-    /// A point in time that has not come yet.
+    /// It is a time in the future.
     Future,
     OneOf(Vec<Spanned<RawScalar>>),
-    /// A point in time that is over.
+    /// It is a time in the past.
     Past,
-    /// It is there and not null; or it is not.
+    /// It exists and is not null; with `false`, it does not exist or is null.
     Present(bool),
 }
 
@@ -319,7 +318,7 @@ impl Stack {
         named.map(|name| name.value.as_str())
     }
 
-    /// Names what stands in tables of their own without any route that could name it.
+    /// Warns about tables that have no effect because the file has no routes.
     pub(super) fn name_idle(&self, warnings: &mut Vec<String>) {
         let services = self
             .services
@@ -332,12 +331,12 @@ impl Stack {
         let realms = self.realms.iter().map(|realm| ("realm", &realm.name));
         for (kind, name) in services.chain(profiles).chain(realms) {
             warnings.push(format!(
-                "[{kind}.{}] has no effect: the file has no [[route]] that could name it",
+                "[{kind}.{}] has no effect: the file has no [[route]]",
                 name.value
             ));
         }
     }
 }
 
-/// The realm that the top level makes, and that of routes that name none.
+/// The name of the realm that the top level defines, which is that of routes without `realm`.
 pub(crate) const DEFAULT_REALM: &str = "default";

@@ -1,4 +1,4 @@
-//! Where users and sessions are looked up.
+//! Reads the settings of the stores in which users and sessions are looked up.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ use stores::{
     RedisSettings, Settings, Table, UserTable,
 };
 
-/// The stores, or `None` when nothing is looked up.
+/// Reads the settings of the stores; `None` if nothing is looked up.
 pub(super) fn settings(
     reader: &mut Reader<'_>,
     lookups: Option<SessionLookups>,
@@ -77,12 +77,13 @@ pub(super) fn settings(
 fn stale(stale_if_down: Duration) -> String {
     let seconds = stale_if_down.as_secs();
     format!(
-        "STALE_IF_DOWN is {seconds} s: while the database gives no answer, whoever was known is let in for so long beyond the \
-         time for which memory vouches, deleted in the meantime or not, unless a change was heard of or the session is revoked"
+        "STALE_IF_DOWN is {seconds} s: while the database is down, cached users and sessions are trusted that much \
+         longer. A user deleted in the meantime can still enter, unless the gate was notified of the change or the \
+         session is revoked"
     )
 }
 
-/// The Redis that all nodes share, for what the gate itself keeps there. `known` are the stores that were read already.
+/// Reads the Redis that all nodes share for data of the gate itself. `known` are the stores of the top level, if they were read already.
 pub(super) fn shared_redis(
     reader: &mut Reader<'_>,
     known: Option<&Settings>,
@@ -93,8 +94,7 @@ pub(super) fn shared_redis(
     }
 }
 
-/// The PostgreSQL that all nodes share, for what the gate itself keeps there because the setting `name` says so. `known` are
-/// the stores that were read already, and `advice` is for somebody who has no PostgreSQL.
+/// Reads the PostgreSQL that all nodes share for data of the gate itself, because the setting `name` is `postgres`. `known` are the stores of the top level, if they were read already; `advice` is an alternative to PostgreSQL.
 pub(super) fn shared_database(
     reader: &mut Reader<'_>,
     known: Option<&Settings>,
@@ -114,7 +114,7 @@ pub(super) fn shared_database(
         None => {
             let place = place(
                 reader,
-                &format!("{name} says `postgres`, so say where it is"),
+                &format!("{name} is `postgres`, which needs a database"),
             )?;
             DatabaseSettings {
                 listen: None,
@@ -131,8 +131,7 @@ pub(super) fn shared_database(
     match database.url {
         DatabaseUrl::Postgres(_) => Some(database),
         DatabaseUrl::Sqlite(_) => {
-            let what =
-                format!("DATABASE_URL names a SQLite file, which nodes cannot share; {advice}");
+            let what = format!("DATABASE_URL is a SQLite file, which nodes cannot share; {advice}");
             reader.problem(name, what);
             None
         }
@@ -146,8 +145,8 @@ fn database(
     sessions: Option<SessionLookups>,
 ) -> Option<DatabaseSettings> {
     let why = match checks_users {
-        true => "ENABLE_DB_CHECK is on, so say where the users are",
-        false => "sessions are looked up in the app's database, so say where it is",
+        true => "ENABLE_DB_CHECK is on, which needs the database with the users",
+        false => "sessions are looked up in the app's database",
     };
     let place = place(reader, why);
     let timeout = reader.millis("DATABASE_TIMEOUT", 2000);
@@ -167,12 +166,12 @@ fn database(
     };
     let host_timeout = place.as_ref().and_then(|place| place.host_timeout);
     if host_timeout.is_some_and(|host_timeout| host_timeout >= timeout) {
-        let why = "DATABASE_TIMEOUT is shorter, and ends the wait for a connection too";
+        let why = "DATABASE_TIMEOUT is shorter, and applies to connecting too";
         reader.remarks("DATABASE_URL", &[("connect_timeout".to_owned(), why)]);
     }
     let max_connections = connections(reader, place.as_ref().and_then(|place| place.connections));
     let listen = match &place {
-        // That it has no effect is said with the others.
+        // Settings without effect are reported elsewhere.
         Some(place) if matches!(place.url, DatabaseUrl::Sqlite(_)) => None,
         Some(_) | None => changes::listen(reader),
     };
@@ -195,7 +194,7 @@ fn in_schema(reader: &mut Reader<'_>, table: Table, schema: Option<&str>) -> Opt
         .ok()
 }
 
-/// `DATABASE_CONNECTIONS`, or the `connection_limit` of the URL.
+/// Reads `DATABASE_CONNECTIONS`, or takes the `connection_limit` of the URL.
 fn connections(reader: &mut Reader<'_>, of_url: Option<u32>) -> u32 {
     const NAME: &str = "DATABASE_CONNECTIONS";
     let default = of_url.unwrap_or(10);
@@ -203,15 +202,14 @@ fn connections(reader: &mut Reader<'_>, of_url: Option<u32>) -> u32 {
     let connections = reader.parsed(NAME, default, "a number of connections");
     if is_set && of_url.is_some_and(|of_url| of_url != connections) {
         let what = format!(
-            "it says {connections}, and `connection_limit` of DATABASE_URL says {default}; keep one"
+            "it is {connections}, but `connection_limit` in DATABASE_URL is {default}; keep one"
         );
         reader.problem(NAME, what);
     }
     connections
 }
 
-/// Redis is there when `REDIS_URL` or `REDIS_HOST` says where. `sessions` is what the keys of sessions that are kept there
-/// start with.
+/// Reads the settings of Redis, if `REDIS_URL` or `REDIS_HOST` is set. `sessions` is the key prefix of sessions that the app stores there.
 fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSettings> {
     let timeout = reader.millis("REDIS_TIMEOUT", 1000);
     let cache_ttl = reader.seconds("REDIS_CACHE_TTL", 600);
@@ -224,7 +222,8 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     let host = reader.read("REDIS_HOST", Host::parse);
     if url.is_none() && !reader.is_set("REDIS_HOST") {
         if sessions.is_some() {
-            let what = "SESSION_STORE says that sessions are in Redis, so say where it is: a redis:// URL, or REDIS_HOST";
+            let what = "SESSION_STORE says that sessions are in Redis: set REDIS_URL to a redis:// URL, or set \
+                 REDIS_HOST";
             reader.problem("REDIS_URL", what);
         }
         return None;
@@ -282,7 +281,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     );
     agree(reader, CA_FILE, place, &mut redis.ca_file, ca_file);
     if redis.user.is_some() && redis.password.is_none() {
-        let what = "it names a user without a password; give that in the URL, or as REDIS_PASSWORD";
+        let what = "there is a user without a password; add the password to the URL, or set REDIS_PASSWORD";
         let name = match reader.is_set("REDIS_USERNAME") {
             true => "REDIS_USERNAME",
             false => place,
@@ -292,7 +291,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     if redis.ca_file.is_some() && !redis.tls {
         reader.idle(
             CA_FILE,
-            "Redis is asked without TLS; write rediss:// in REDIS_URL for TLS",
+            "the connection to Redis does not use TLS; use rediss:// in REDIS_URL for TLS",
         );
     }
     let ca_file = redis.ca_file.clone();
@@ -322,22 +321,22 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     })
 }
 
-/// Where the database is, and what its URL says beside that.
+/// The database's address, with the other content of its URL.
 struct DatabaseTarget {
     url: DatabaseUrl,
-    /// Of all tables that name none.
+    /// The schema of tables whose names have none.
     schema: Option<String>,
     connections: Option<u32>,
-    /// How long each host may take to let us in.
+    /// The timeout for connecting to each host.
     host_timeout: Option<Duration>,
 }
 
-/// `DATABASE_URL`, completed by `POSTGRES_HOST` and its siblings, or these alone.
+/// Reads `DATABASE_URL` and the `POSTGRES_*` settings that complete or replace it. `why` says why a database is needed.
 fn place(reader: &mut Reader<'_>, why: &str) -> Option<DatabaseTarget> {
     let url = reader.url("DATABASE_URL");
     if url.is_none() && !reader.is_set("POSTGRES_HOST") {
         let _ = reader.text("POSTGRES_HOST");
-        let what = format!("{why}: a postgres:// or sqlite:// URL, or POSTGRES_HOST");
+        let what = format!("{why}: set it to a postgres:// or sqlite:// URL, or set POSTGRES_HOST");
         reader.problem("DATABASE_URL", what);
         return None;
     }
@@ -375,7 +374,7 @@ fn place(reader: &mut Reader<'_>, why: &str) -> Option<DatabaseTarget> {
     })
 }
 
-/// What `POSTGRES_HOST` and its siblings add to the URL.
+/// Completes the URL with the `POSTGRES_*` settings.
 fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl {
     const URL: &str = "DATABASE_URL";
     let is_alone = !reader.is_set(URL);
@@ -429,7 +428,7 @@ fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl 
         reader.problem("POSTGRES_SSLMODE", format!("DATABASE_URL, {what}"));
     }
     if postgres.is_on_sockets() && postgres.ssl.is_some_and(|mode| mode != Ssl::Disable) {
-        let why = "nobody can listen to a Unix socket, so nothing is encrypted on it";
+        let why = "a Unix socket cannot be overheard, so nothing is encrypted on it";
         let place = if mode.is_some() {
             "POSTGRES_SSLMODE"
         } else {
@@ -445,8 +444,7 @@ fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl 
     postgres
 }
 
-/// Puts a value where there is none. Where `place`, another setting, has said something else, one of the two would have no
-/// effect, and nobody could tell which: that is a problem.
+/// Sets a value that is unset. If `place`, another setting, has set a different one, one of the two would silently have no effect: that is a problem.
 fn agree<T: PartialEq>(
     reader: &mut Reader<'_>,
     name: &str,
@@ -463,14 +461,15 @@ fn agree<T: PartialEq>(
 }
 
 fn disagreement(place: &str) -> String {
-    format!("{place} says something else; keep one of the two, or let them say the same")
+    format!("it contradicts {place}; keep one of the two, or use the same value in both")
 }
 
 fn sqlite(url: &str) -> Result<DatabaseUrl, String> {
     SqliteConnectOptions::from_str(url)
         .map(|options| DatabaseUrl::Sqlite(Box::new(options.busy_timeout(BUSY_TIMEOUT))))
         .map_err(|error| {
-            format!("not a URL of the form sqlite:///path/to/users.db, with mode, cache, immutable or vfs behind a `?`: {error}")
+            format!("not a URL of the form sqlite:///path/to/users.db, optionally with the parameters mode, cache, \
+                 immutable or vfs: {error}")
         })
 }
 
@@ -488,26 +487,27 @@ pub(super) fn postgres(url: &str) -> Result<PostgresUrl, String> {
             PostgresUrl::read(&url)
         }
         "file" => Err(
-            "`file:` is Prisma's way to name a SQLite file; write it as sqlite:///path/to/users.db, with the whole path"
+            "`file:` is Prisma's notation for a SQLite file; write sqlite:///path/to/users.db, with the absolute path"
                 .to_owned(),
         ),
         "jdbc" | "postgresql+asyncpg" | "postgresql+psycopg" | "postgresql+psycopg2" | "postgis" => {
-            Err("it is written for one client library; write the same URL as postgres://…".to_owned())
+            Err("this scheme belongs to one client library; write the same URL with postgres://".to_owned())
         }
         "prisma" | "prisma+postgres" => Err(
-            "it leads to Prisma's own proxy; give the URL of the database itself, postgres://…".to_owned(),
+            "it is the URL of Prisma's own proxy; give the postgres:// URL of the database itself".to_owned(),
         ),
-        _ => Err("only postgres:// and sqlite:// databases can be asked".to_owned()),
+        _ => Err("only postgres:// and sqlite:// databases are supported".to_owned()),
     }
 }
 
-const AGELESS: &str = "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL: a `true` does not say how old it is, so none in Redis is \
-                       believed, and the database is asked for whomever memory does not know";
+const AGELESS: &str = "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL: a `true` in Redis has no age, so the gate does \
+     not trust it, and looks up every user that is not cached in memory in the database";
 
 const CA_FILE: &str = "REDIS_CA_FILE";
 
-const NOT_HEARD: &str = "the `{…}` in REDIS_KEY_PREFIX keeps all of the gate's keys on one server of the cluster, and the sessions are on \
-                         others, so nobody can prove that they are heard; write the same `{…}` into BETTER_AUTH_REDIS_PREFIX, or none";
+const NOT_HEARD: &str = "the `{…}` in REDIS_KEY_PREFIX puts all of the gate's keys on one server of the cluster, while \
+     the sessions are on others, so the gate cannot verify that it is notified of changes there; use the same `{…}` in \
+     BETTER_AUTH_REDIS_PREFIX, or none in either";
 
 /// How long a reader of SQLite waits for a writer, within `DATABASE_TIMEOUT`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);

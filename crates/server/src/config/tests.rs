@@ -87,7 +87,7 @@ fn what_is_at_an_address_of_the_gate_itself_is_named() {
             Err(errors) => {
                 assert!(is_own, "{url}: {errors}");
                 let said = errors.to_string();
-                assert!(said.contains("(LISTEN), and would ask itself"), "{said}");
+                assert!(said.contains("(LISTEN), so requests would loop"), "{said}");
             }
         }
     }
@@ -141,7 +141,7 @@ fn limits_are_shared_where_redis_is_and_nothing_else_needs_to_be_there() {
     let limit = ("RATE_LIMIT", "1/s");
     let shared = ("RATE_LIMIT_SHARED", "true");
     let what = problem(&[limit, shared]);
-    assert!(what.contains("nodes count together in Redis"), "{what}");
+    assert!(what.contains("in which nodes count together"), "{what}");
     let redis = [
         limit,
         shared,
@@ -555,8 +555,9 @@ fn a_slip_in_a_name_is_pointed_out_beside_what_is_missing_because_of_it() {
             ("WORKERS", "many".to_owned()),
         ]);
         let errors = Config::from_variables(&variables).unwrap_err().to_string();
-        let note =
-            format!("\n  note: {slip} is set but is no setting of ours; did you mean {meant}?");
+        let note = format!(
+            "\n  note: {slip} is set but is not a setting of sessiongate; did you mean {meant}?"
+        );
         assert!(errors.contains(&note), "{errors}");
         assert!(errors.contains("WORKERS: `many`"), "{errors}");
     }

@@ -1,4 +1,4 @@
-//! The one service of the top level, and the URLs of servers.
+//! Reads the service of the top level, and parses the URLs of servers.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -10,7 +10,7 @@ use super::folder::{FolderOptions, FolderSettings};
 use super::raw::Reader;
 use super::rules::{self, ServerAddress, ServiceSettings, Timeouts, UsualPool};
 
-/// The service, which only a gate can do without that decides for others.
+/// Reads the service. Only a gate that makes decisions for calling proxies needs none.
 pub(super) fn service(
     reader: &mut Reader<'_>,
     timeouts: Timeouts,
@@ -21,8 +21,8 @@ pub(super) fn service(
         if is_required {
             reader.problem(
                 "UPSTREAM",
-                "not set; give the service to protect, such as http://127.0.0.1:3000 or dir:/srv/www, or AUTH_LISTEN \
-                 to decide for a proxy that you already run",
+                "not set; set it to the service to protect, such as http://127.0.0.1:3000 or dir:/srv/www, or set \
+                 AUTH_LISTEN to make decisions for a proxy that you already run",
             );
         }
         return None;
@@ -43,7 +43,7 @@ pub(super) fn service(
     Some(rules::of_one_server(server, timeouts, connections))
 }
 
-/// Where a server of a service is, from its URL.
+/// Parses the URL of a server.
 pub(super) fn server(text: &str) -> Result<ServerAddress, String> {
     let (scheme, authority) = authority(text)?;
     let host = authority.host().trim_matches(['[', ']']).to_owned();
@@ -56,19 +56,19 @@ pub(super) fn server(text: &str) -> Result<ServerAddress, String> {
     })
 }
 
-/// Scheme, host and port of a URL whose scheme is one of ours.
+/// Parses a URL with a supported scheme into scheme, host and port.
 fn authority(text: &str) -> Result<(Scheme, Authority), String> {
     let example = "give a URL such as http://127.0.0.1:3000";
-    // What cannot be read may be a password anywhere.
+    // Any part of an invalid URL may be a password.
     let shown = match text.contains('@') {
         true => "it".to_owned(),
         false => format!("`{text}`"),
     };
-    // The parser leaves a fragment out.
+    // The parser drops a fragment.
     for (mark, called) in [('?', "query"), ('#', "fragment")] {
         if text.contains(mark) && !text.contains('@') {
             return Err(format!(
-                "{shown} has a {called}; requests keep their own, so give only scheme, host and port"
+                "{shown} has a {called}; the gate forwards that of each request, so give only scheme, host and port"
             ));
         }
     }
@@ -82,18 +82,16 @@ fn authority(text: &str) -> Result<(Scheme, Authority), String> {
     };
     let is_known = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
     if !is_known && !OVER_HTTP2.contains(&scheme.as_str()) {
-        return Err(format!(
-            "the scheme `{scheme}` is not one we can reach; {example}"
-        ));
+        return Err(format!("the scheme `{scheme}` is not supported; {example}"));
     }
     if authority.as_str().contains('@') {
-        return Err("credentials in the URL are not sent; remove them".to_owned());
+        return Err("credentials in the URL are not supported; remove them".to_owned());
     }
-    // The parser takes a port out of range for none, and another service would be asked.
+    // The parser treats a port out of range as none, so another service would be used.
     let has_port = authority.as_str().len() > authority.host().len();
     if has_port && authority.port_u16().is_none() {
         return Err(format!(
-            "what stands behind the host of `{text}` is no port; {example}"
+            "the text after the host of `{text}` is not a port; {example}"
         ));
     }
     if parts
@@ -101,16 +99,16 @@ fn authority(text: &str) -> Result<(Scheme, Authority), String> {
         .is_some_and(|path| path.as_str() != "/")
     {
         return Err(format!(
-            "`{text}` has a path; requests keep their own path, so give only scheme, host and port"
+            "`{text}` has a path; the gate forwards the path of each request, so give only scheme, host and port"
         ));
     }
     Ok((scheme, authority))
 }
 
-/// The schemes of servers that speak HTTP/2 in the clear, gRPC or anything else.
+/// The schemes of servers that use HTTP/2 without TLS, for gRPC or anything else.
 const OVER_HTTP2: [&str; 2] = ["grpc", "h2c"];
 
-/// An address of IPv6 that stands alone behind the scheme, as in `http://::1`, in the brackets that a URL wants.
+/// Adds the brackets that a URL needs to an IPv6 address after the scheme, as in `http://::1`.
 fn with_brackets(text: &str) -> Cow<'_, str> {
     let address = text
         .split_once("://")

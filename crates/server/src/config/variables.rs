@@ -1,34 +1,34 @@
-//! What the environment and the file said, by the names of variables.
+//! The settings of the environment and the file, as variables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::place::Place;
 
-/// Variables by name, each with the place where it stands. Reading them from a value lets tests and the demo pass a map.
+/// Variables by name, each with its place. Because they are a value, tests and the demo can pass their own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variables {
     values: BTreeMap<String, Variable>,
-    /// The names of those whose values are not UTF-8. No setting of ours can hold such a value.
+    /// Names of variables whose values are not UTF-8, which no setting allows.
     unreadable: BTreeSet<String>,
-    /// The names of those that a file gives in a way that cannot be read.
+    /// Names of variables whose value in the file is invalid.
     spoiled: BTreeSet<String>,
-    /// Whether a part of the file could not be read at all, so that anything may be missing.
+    /// Whether part of the file could not be read, so that anything may be missing.
     is_partial: bool,
-    /// Where to point when something is missing.
+    /// The place to show if something is missing.
     home: Option<Place>,
 }
 
-/// What a variable says, and where.
+/// The value of a variable, with its place.
 #[derive(Clone)]
 pub(super) struct Variable {
     pub(super) text: String,
     pub(super) place: Place,
-    /// What stands in a list, each with its place.
+    /// The entries of a list, each with its place.
     pub(super) entries: Vec<(String, Place)>,
 }
 
-/// Without the texts, which may be secrets.
+/// Shows only the place, because the text may be a secret.
 impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.place, f)
@@ -39,7 +39,7 @@ impl Variables {
     /// The variables of this process.
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the home of the environment"
+        reason = "this is the only place that reads the environment"
     )]
     pub(crate) fn of_process() -> Self {
         let mut variables = Self::default();
@@ -55,7 +55,7 @@ impl Variables {
         variables
     }
 
-    /// A variable that is set to something.
+    /// The value of a variable, unless it is unset or empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values
             .get(name)
@@ -63,7 +63,7 @@ impl Variables {
             .filter(|value| !value.is_empty())
     }
 
-    /// Where a setting stands: its variable or key, or those of its `_FILE`.
+    /// The place of a setting: its variable or key, or those of its `_FILE`.
     pub(crate) fn place(&self, name: &str) -> Option<&Place> {
         let stands = |name: &str| {
             let value = self.values.get(name)?;
@@ -72,19 +72,19 @@ impl Variables {
         stands(name).or_else(|| stands(&format!("{name}_FILE")))
     }
 
-    /// Where an entry of a list stands, as far as that is known.
+    /// The place of an entry of a list, if it is known.
     pub(super) fn place_of_entry(&self, name: &str, entry: &str) -> Option<&Place> {
         let entries = &self.values.get(name)?.entries;
         let (_, place) = entries.iter().find(|(text, _)| text == entry)?;
         Some(place)
     }
 
-    /// Where to point when something is missing: the file that has no such key.
+    /// The place to show if something is missing: the file without the key.
     pub(crate) fn home(&self) -> Option<&Place> {
         self.home.as_ref()
     }
 
-    /// The same variables with these in place of, or beside, those of the same name.
+    /// These variables with others added or replaced.
     pub(crate) fn with<'a>(mut self, more: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         for (name, value) in more {
             self.set_variable(name, value);
@@ -92,28 +92,28 @@ impl Variables {
         self
     }
 
-    /// Notes where to point when something is missing.
+    /// Sets the place to show if something is missing.
     pub(super) fn at_home(mut self, home: Place) -> Self {
         self.home = Some(home);
         self
     }
 
-    /// Sets what a file says.
+    /// Sets a variable from a file.
     pub(super) fn set(&mut self, name: String, value: Variable) {
         self.values.insert(name, value);
     }
 
-    /// Notes that a file gives a setting in a way that cannot be read, and has been told so.
+    /// Records that the value of a setting in the file is invalid, which is reported already.
     pub(super) fn spoil(&mut self, name: String) {
         self.spoiled.insert(name);
     }
 
-    /// Notes that a part of the file could not be read at all, and it has been told so.
+    /// Records that part of the file could not be read, which is reported already.
     pub(super) fn set_partial(&mut self) {
         self.is_partial = true;
     }
 
-    /// Whether this is missing only because of something else that is wrong.
+    /// Whether a setting may be missing only because of another problem of the file.
     pub(super) fn lacks_for_a_reason(&self, name: &str) -> bool {
         self.place(name).is_none()
             && (self.is_partial
@@ -121,7 +121,7 @@ impl Variables {
                 || self.spoiled.contains(&format!("{name}_FILE")))
     }
 
-    /// Whether a text tells people to give a setting that the file does give, in a way that cannot be read, and has been told so.
+    /// Whether a text asks for a setting whose value in the file is invalid, which is reported already.
     pub(super) fn asks_for_spoiled(&self, text: &str) -> bool {
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let mut words = text.split(|letter| !is_part(letter));
@@ -132,8 +132,7 @@ impl Variables {
         })
     }
 
-    /// Takes from `others` what is set there, with its `_FILE`, and not here. With `counts`, only settings for which it says
-    /// so.
+    /// Adds the variables of `others` that are not set here, directly or by `_FILE`. Only settings for which `counts` returns true are added.
     pub(super) fn take_missing(&mut self, others: &Self, counts: impl Fn(&str) -> bool) {
         let lacking: Vec<_> = others
             .values
@@ -149,7 +148,7 @@ impl Variables {
         self.is_partial |= others.is_partial;
     }
 
-    /// Whether a setting is given, directly or by a file of its own. `name` may be that of either.
+    /// Whether a setting is set, directly or by `_FILE`. `name` may be either name.
     fn says(&self, name: &str) -> bool {
         let stem = name
             .strip_suffix("_FILE")

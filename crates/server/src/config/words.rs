@@ -1,6 +1,6 @@
-//! Words that people write, and those that they may have meant.
+//! Suggestions for misspelled words.
 
-/// The nearest of these words, if one is near enough to be meant.
+/// The most similar of these words, if one is similar enough.
 pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
     let plain = |word: &str| word.to_ascii_lowercase().replace('-', "_");
     let word = plain(word);
@@ -13,15 +13,15 @@ pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
     (distance <= limit).then_some(nearest)
 }
 
-/// What to say of a parameter of a URL that is none of these, or that cannot be obeyed.
+/// The problem of a URL parameter that is unknown or unsupported.
 pub(super) fn not_understood(name: &str, known: impl IntoIterator<Item = &'static str>) -> String {
     let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
     let meant = nearest(name, &known).filter(|meant| *meant != name);
     let instead = match meant {
-        Some(meant) => format!("did you mean `{meant}`? Otherwise remove it from the URL"),
+        Some(meant) => format!("did you mean `{meant}`? If not, remove it from the URL"),
         None => "remove it from the URL".to_owned(),
     };
-    format!("it is not understood, and what it asks for would be missing; {instead}")
+    format!("it is not supported and would have no effect; {instead}")
 }
 
 /// "`a`, `b` and `c`".
@@ -34,7 +34,7 @@ pub(super) fn listed(words: &[String]) -> String {
     }
 }
 
-/// What to say to somebody whose word is none of these: what there is, and what was probably meant.
+/// The help for a word that is none of these: the known words, and the one probably meant.
 pub(super) fn known_words<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
     let there = match known.as_slice() {

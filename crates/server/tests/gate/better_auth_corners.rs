@@ -216,7 +216,8 @@ async fn what_a_missing_store_means_is_said_wherever_better_auth_is_named() -> R
         .env("TRUST_COOKIE_CACHE", "false")
         .run()
         .await?;
-    let nobody = "warning: TRUST_COOKIE_CACHE is off, and there is no session store: no session of Better Auth enters\n";
+    let nobody = "warning: TRUST_COOKIE_CACHE is off, and there is no session store: all sessions of Better Auth are \
+         refused\n";
     assert!(blind.stdout.contains(nobody), "{}", blind.stdout);
     for settings in [
         &[][..],

@@ -149,7 +149,7 @@ async fn ten_mistakes_in_three_files_are_ten_reports() -> Result<()> {
             ),
             (
                 "gate.toml:5:17",
-                "an entry of `public_paths` cannot have a comma in it"
+                "an entry of `public_paths` must not contain a comma"
             ),
             (
                 "gate.toml:6:14",

@@ -509,7 +509,7 @@ async fn the_settings_are_words_of_a_few() -> Result<()> {
     for line in [
         "EMAIL_HEADER: `never` is none of `verified`, `always`",
         "ALLOW_ANONYMOUS: `some` is neither `true` nor `false`",
-        "USER_ANONYMOUS_FIELD: sessions are looked up only when SESSION_SCHEMA says how they are stored",
+        "USER_ANONYMOUS_FIELD: SESSION_SCHEMA is not set, so sessions are not looked up",
     ] {
         assert!(lines.contains(&line), "{line}\n{}", finished.stderr);
     }
@@ -524,8 +524,8 @@ async fn the_settings_are_words_of_a_few() -> Result<()> {
         .await?;
     assert!(finished.status.success(), "{}", finished.stderr);
     let printed = finished.stdout + &finished.stderr;
-    let warning = "ALLOW_ANONYMOUS is off, and no column says who is a guest: sessions that are looked up in the database \
-                   count as those of users; name the column in USER_ANONYMOUS_FIELD";
+    let warning = "ALLOW_ANONYMOUS is off, but no column shows which users are anonymous, so sessions from the database \
+         are never refused for it; set USER_ANONYMOUS_FIELD";
     assert!(printed.contains(warning), "{printed}");
     Ok(())
 }

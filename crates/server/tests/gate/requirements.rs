@@ -212,7 +212,7 @@ async fn a_claim_that_no_session_can_have_is_an_error() -> Result<()> {
             Some("the token of a session"),
         ),
         (&*better_auth, "user.role", None),
-        (in_database, "role", Some("name a column of the user's row")),
+        (in_database, "role", Some("use a column of the user's row")),
         (in_database, "email_verified", None),
         (&*sealed, "impersonatedBy", None),
     ] {

@@ -54,7 +54,7 @@ fn reveals_nothing(finished: &Finished) {
 #[tokio::test]
 async fn what_is_odd_about_a_secret_is_a_warning() -> Result<()> {
     let files = Files::new()?;
-    let rest = "every byte of it counts, so remove what is not meant";
+    let rest = "every byte is part of the secret, so remove this if it is not intended";
     for (bytes, words) in [
         (format!("{SECRET} "), "ends in a blank"),
         (format!(" {SECRET}"), "begins with a blank"),
@@ -78,7 +78,7 @@ async fn what_is_odd_about_a_secret_is_a_warning() -> Result<()> {
         ),
         (
             format!("{SECRET}\\n"),
-            "ends in a backslash and a letter, which is no newline here",
+            "ends in a backslash and a letter, which is not a newline here",
         ),
         (format!("{SECRET},"), "ends in a comma"),
         (
@@ -87,7 +87,7 @@ async fn what_is_odd_about_a_secret_is_a_warning() -> Result<()> {
         ),
         (
             format!("{SECRET}\u{200b}"),
-            "holds an invisible character, U+200B",
+            "contains an invisible character, U+200B",
         ),
     ] {
         for (name, value) in [
@@ -123,7 +123,8 @@ async fn one_newline_at_the_end_of_a_file_is_usual_and_a_second_one_is_not() -> 
         let expected: Vec<_> = words
             .map(|words| {
                 format!(
-                    "AUTH_SECRET_FILE: the secret {words}; every byte of it counts, so remove what is not meant"
+                    "AUTH_SECRET_FILE: the secret {words}; every byte is part of the secret, so remove this if it is not \
+                     intended"
                 )
             })
             .into_iter()
@@ -134,7 +135,8 @@ async fn one_newline_at_the_end_of_a_file_is_usual_and_a_second_one_is_not() -> 
     assert_eq!(
         warnings(&in_variable.run().await?),
         [
-            "AUTH_SECRET: the secret ends in a newline; every byte of it counts, so remove what is not meant"
+            "AUTH_SECRET: the secret ends in a newline; every byte is part of the secret, so remove this if it is not \
+             intended"
         ]
     );
     Ok(())
@@ -148,8 +150,8 @@ async fn what_cannot_be_meant_stops_the_start() -> Result<()> {
         units.encode_utf16().flat_map(u16::to_le_bytes).collect()
     };
     let as_utf16 = "the secret is UTF-16 text, as PowerShell's `>` writes it; save it as UTF-8 without a byte-order mark";
-    let as_nul = "the secret holds a NUL byte, so it is no text; save it as UTF-8";
-    let unreplaced = "the secret is an expression such as `${NAME}` or `$(command)` that nothing has replaced by its value";
+    let as_nul = "the secret contains a NUL byte, so it is not text; save it as UTF-8";
+    let unreplaced = "the secret is an expression such as `${NAME}` or `$(command)` that was not replaced by its value";
     for (bytes, what) in [
         (utf16("\u{feff}"), as_utf16),
         (utf16(""), as_utf16),
@@ -270,8 +272,9 @@ async fn sources_of_one_secret_that_differ_at_their_ends_are_said() -> Result<()
     assert_eq!(
         warnings(&finished),
         [
-            "AUTH_SECRET_FILE ends in a newline, which is not part of the secret, and BETTER_AUTH_SECRET holds the same \
-             secret without one; if your app reads that file as it stands, newline included, its secret is another"
+            "AUTH_SECRET_FILE ends in a newline, which the gate does not treat as part of the secret, and \
+             BETTER_AUTH_SECRET contains the same secret without one; if your app reads the file including the newline, \
+             it uses another secret"
         ]
     );
     let finished = with_file()
@@ -280,7 +283,7 @@ async fn sources_of_one_secret_that_differ_at_their_ends_are_said() -> Result<()
         .await?;
     let said = warnings(&finished).join("\n");
     assert!(
-        said.contains("and BETTER_AUTH_SECRETS, entry 2 holds the same secret"),
+        said.contains("and BETTER_AUTH_SECRETS, entry 2 contains the same secret"),
         "{said}"
     );
     let finished = with_file()
@@ -289,8 +292,8 @@ async fn sources_of_one_secret_that_differ_at_their_ends_are_said() -> Result<()
         .await?;
     assert_eq!(
         warnings(&finished)[1],
-        "AUTH_SECRET_FILE and NEXTAUTH_SECRET hold secrets that differ only at their ends (white space, quotes or a \
-         byte-order mark), so they count as two; give them in one form, that of your app"
+        "AUTH_SECRET_FILE and NEXTAUTH_SECRET contain secrets that differ only at their ends (white space, quotes or a \
+         byte-order mark), so they are two different secrets; use the exact secret of your app in both"
     );
     // Both files end in one, and another secret is another.
     let other = files.with("other", format!("{SECRET}\n"))?;
@@ -341,11 +344,10 @@ async fn a_url_in_quotes_is_refused_by_name_and_blanks_around_one_do_not_count()
             .env("ENABLE_DB_CHECK", "true")
     };
     let url = "postgres://gate:hidden-password@db/app";
-    let quoted = "the URL is in double quotes, which dotenv and a shell remove, and `docker run --env-file` keeps; give it \
-                  without them";
+    let quoted = "the URL is in double quotes, which dotenv and shells remove but `docker run --env-file` keeps; remove \
+         them";
     let marked = "the URL begins with a byte-order mark (EF BB BF); save it without one";
-    let assigned =
-        "it begins with the name of a variable and `=`; give the URL that stands behind it";
+    let assigned = "it begins with the name of a variable and `=`; give only the URL";
     for (text, what) in [
         (format!("\"{url}\""), quoted),
         (format!("\u{feff}{url}"), marked),
@@ -397,7 +399,7 @@ async fn a_file_for_what_is_no_secret_is_said_to_have_no_effect() -> Result<()> 
         .collect();
     let expected = |name: &str| {
         format!(
-            "warning: {name} is set and has no effect: only secrets and URLs with credentials are read from files"
+            "warning: {name} has no effect: only secrets and URLs with credentials can be read from files"
         )
     };
     assert_eq!(
@@ -413,8 +415,8 @@ async fn a_path_in_quotes_is_called_one() -> Result<()> {
         .env("AUTH_SECRET_FILE", "\"/run/secrets/auth\"")
         .run()
         .await?;
-    let expected = "AUTH_SECRET_FILE: cannot read `\"/run/secrets/auth\"`: No such file or directory (os error 2); quotes \
-                    and blanks around a path are part of it";
+    let expected = "AUTH_SECRET_FILE: cannot read `\"/run/secrets/auth\"`: No such file or directory (os error 2); \
+         quotes and spaces around a path are part of it";
     assert!(finished.stderr.contains(expected), "{}", finished.stderr);
     Ok(())
 }

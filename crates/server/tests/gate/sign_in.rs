@@ -25,9 +25,9 @@ async fn a_sign_in_page_behind_the_gate_that_is_not_public_is_refused_at_start_u
     assert!(
         message.ends_with(
             "the configuration has 1 problem:\n  SIGN_IN_URL: the sign-in page `/signin` is behind this gate and not \
-             public, so it would redirect to itself for ever; add to PUBLIC_PATHS what signing in needs: `/signin` and \
-             `/api/auth/`, and for Next.js `/_next/`. If something in front of the gate answers these paths, add them \
-             all the same"
+             public, so it would redirect to itself forever; add the paths that sign-in needs to PUBLIC_PATHS: `/signin` \
+             and `/api/auth/`, and for Next.js `/_next/`. Add them even if a proxy in front of the gate answers these \
+             paths"
         ),
         "{message}"
     );
@@ -38,7 +38,9 @@ async fn a_sign_in_page_behind_the_gate_that_is_not_public_is_refused_at_start_u
     ])
     .await?;
     assert!(
-        message.contains("what signing in needs: `/api/auth/`, and for Next.js `/_next/`."),
+        message.contains(
+            "that sign-in needs to PUBLIC_PATHS: `/api/auth/`, and for Next.js `/_next/`."
+        ),
         "{message}"
     );
     Ok(())
@@ -134,8 +136,8 @@ async fn a_sign_in_url_that_names_the_way_back_is_refused() -> Result<()> {
         let name = query.split_once('=').map_or(query, |(name, _)| name);
         assert!(
             message.ends_with(&format!(
-                "the configuration has 1 problem:\n  SIGN_IN_URL: its parameter `{name}` is where the gate puts the way \
-                 back; remove it, and give the name that your app reads as SIGN_IN_CALLBACK_PARAMETER"
+                "the configuration has 1 problem:\n  SIGN_IN_URL: the gate puts the return URL into its parameter \
+                 `{name}`; remove the parameter, and set SIGN_IN_CALLBACK_PARAMETER to the name that your app reads"
             )),
             "{message}"
         );

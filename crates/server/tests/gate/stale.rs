@@ -309,7 +309,7 @@ async fn revocations_in_the_database_that_is_down_end_the_time_for_which_stale_s
     let install = command.clone().args(["revocations", "install"]).run();
     ensure!(install.await?.status.success());
     let gate = command.clone().start().await?;
-    let warning = "STALE_IF_DOWN counts for no longer than REVOCATION_MAX_STALE";
+    let warning = "STALE_IF_DOWN is limited by REVOCATION_MAX_STALE";
     assert_eq!(lines_with(&gate, warning), 1);
     asked(&gate, "/", "ada").await?;
     world.postgres.stop().await?;

@@ -115,8 +115,8 @@ async fn a_claim_that_can_name_nobody_or_has_no_effect_is_said() -> Result<()> {
         .run()
         .await?;
     for line in [
-        "SUBJECT_CLAIM: `exp`: this claim says something else than who the user is",
-        "BEARER_SUBJECT_CLAIM: ` id`: a blank before or after the name would be a part of it; remove it",
+        "SUBJECT_CLAIM: `exp`: this claim does not identify a user",
+        "BEARER_SUBJECT_CLAIM: ` id`: spaces before or after the name would be part of it; remove them",
     ] {
         assert!(finished.stderr.contains(line), "{}", finished.stderr);
     }
@@ -130,7 +130,7 @@ async fn a_claim_that_can_name_nobody_or_has_no_effect_is_said() -> Result<()> {
     assert!(finished.status.success(), "{}", finished.stderr);
     let printed = finished.stdout + &finished.stderr;
     for line in [
-        "SUBJECT_CLAIM has no effect: sessions of this SESSION_FORMAT name their user by the id in the app's table",
+        "SUBJECT_CLAIM has no effect: sessions of this SESSION_FORMAT always contain the id from the app's user table",
         "BEARER_SUBJECT_CLAIM has no effect without BEARER_SECRET or BEARER_JWKS",
     ] {
         assert!(printed.contains(line), "{printed}");

@@ -449,7 +449,7 @@ app.example.com  /members/      any      a session                              
 any host         /              any      everybody                                    default  http://127.0.0.1:3000
 ";
     assert!(checked.stdout.contains(table), "{}", checked.stdout);
-    assert!(!checked.stdout.contains("What no route matches"));
+    assert!(!checked.stdout.contains("Requests that match no route"));
 
     let json = check(&["--json"]).json();
     let names = json["routes"].as_array().expect("a list").iter();

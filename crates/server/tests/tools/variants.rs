@@ -190,13 +190,14 @@ fn what_is_odd_about_a_secret_is_said_beside_the_answer() {
     assert_eq!(
         outcome.stderr,
         "warning: AUTH_SECRET: the secret is in double quotes, which dotenv and a shell remove, and `docker run \
-         --env-file` and a secret's file keep; every byte of it counts, so remove what is not meant\n\
-         warning: AUTH_SECRET and NEXTAUTH_SECRET_FILE hold secrets that differ only at their ends (white space, quotes \
-         or a byte-order mark), so they count as two; give them in one form, that of your app\n\
-         warning: AUTH_SECRET and BETTER_AUTH_SECRET hold secrets that differ only at their ends (white space, quotes or \
-         a byte-order mark), so they count as two; give them in one form, that of your app\n\
-         warning: NEXTAUTH_SECRET_FILE ends in a newline, which is not part of the secret, and BETTER_AUTH_SECRET holds \
-         the same secret without one; if your app reads that file as it stands, newline included, its secret is another\n"
+         --env-file` and a secret's file keep; every byte is part of the secret, so remove this if it is not \
+         intended\nwarning: AUTH_SECRET and NEXTAUTH_SECRET_FILE contain secrets that differ only at their ends (white \
+         space, quotes or a byte-order mark), so they are two different secrets; use the exact secret of your app in \
+         both\nwarning: AUTH_SECRET and BETTER_AUTH_SECRET contain secrets that differ only at their ends (white space, \
+         quotes or a byte-order mark), so they are two different secrets; use the exact secret of your app in \
+         both\nwarning: NEXTAUTH_SECRET_FILE ends in a newline, which the gate does not treat as part of the secret, and \
+         BETTER_AUTH_SECRET contains the same secret without one; if your app reads the file including the newline, it \
+         uses another secret\n"
     );
     std::fs::write(&file, utf16()).expect("a file");
     let outcome = open(cookie(SECRET)).args(["--secret-file", path]).run();

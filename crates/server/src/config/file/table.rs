@@ -1,4 +1,4 @@
-//! One table of a file, taken apart key by key. Each getter notes what is wrong with the value that it finds.
+//! One table of a file, read key by key. Each getter reports problems of the value it finds.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,31 +13,31 @@ use super::super::stack::Spanned;
 use super::super::variables::Variables;
 use super::super::words::{listed, nearest};
 
-/// Where tables stand, and what values may ask for.
+/// The file that contains tables, and the environment for `${VARIABLE}` in values.
 pub(super) struct TableContext<'t> {
     pub(super) file: &'t Arc<SourceFile>,
     pub(super) environment: &'t Variables,
-    /// What is not TOML, and has been told so. What was made of it is only a guess.
+    /// Spans that are not TOML, which are reported already. Values parsed from them are only guesses.
     pub(super) broken: Vec<Range<usize>>,
 }
 
-/// A table, which keys it may have, and what is wrong with it.
+/// A table, the keys it may have, and its problems.
 pub(super) struct Table<'t> {
     entries: &'t DeTable<'t>,
     pub(super) source: &'t TableContext<'t>,
-    /// As a person calls it: `[[route]]`.
+    /// Its name in messages, such as `[[route]]`.
     title: String,
     keys: &'static [Key],
-    /// Keys that are known besides.
+    /// Further known keys.
     also_known: Vec<&'t str>,
-    /// What unknown keys, and known ones that hold something else, probably stand for.
+    /// The keys that were probably meant by unknown keys, or by known keys with values of the wrong type.
     meant: Vec<String>,
-    /// Where it begins.
+    /// The beginning of the table.
     pub(super) place: Place,
     pub(super) problems: Vec<Problem>,
 }
 
-/// A value, and what it should be.
+/// The value of a key, and its expected type.
 pub(super) struct Item<'t> {
     pub(super) value: &'t Parsed<DeValue<'t>>,
     pub(super) name: &'t str,
@@ -46,7 +46,7 @@ pub(super) struct Item<'t> {
 }
 
 impl<'t> Table<'t> {
-    /// The table of a whole file.
+    /// Makes the table of a whole file.
     pub(super) fn new(
         entries: &'t DeTable<'t>,
         source: &'t TableContext<'t>,
@@ -69,7 +69,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// A table within this one.
+    /// Makes a table inside this one.
     fn within(
         &self,
         entries: &'t DeTable<'t>,
@@ -90,12 +90,12 @@ impl<'t> Table<'t> {
         entries
     }
 
-    /// Whether somebody else knows this key.
+    /// Whether this key is read by another part.
     pub(super) fn is_also_known(&self, key: &str) -> bool {
         self.also_known.contains(&key)
     }
 
-    /// Notes that somebody else knows this key.
+    /// Records that this key is read by another part.
     pub(super) fn knows(&mut self, key: &'t str) {
         self.also_known.push(key);
     }
@@ -111,7 +111,7 @@ impl<'t> Table<'t> {
         self.at(parsed.span())
     }
 
-    /// Whether a value overlaps what is not TOML.
+    /// Whether a value overlaps a span that is not TOML.
     pub(super) fn is_broken<T>(&self, parsed: &Parsed<T>) -> bool {
         let span = parsed.span();
         let mut broken = self.source.broken.iter();
@@ -125,13 +125,13 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Notes each key that nobody knows, with the nearest that somebody does.
+    /// Reports each unknown key, with the most similar known one.
     pub(super) fn name_unknown(&mut self) {
         for (key, _) in self.entries() {
             let name: &str = key.get_ref();
             let is_known = self.keys.iter().any(|known| known.name == name);
             if !is_known && !self.also_known.contains(&name) {
-                // A part of a secret can look like a key in quotes, where a bracket or a newline is not in its place.
+                // Part of a secret can look like a quoted key, if a bracket or a newline is misplaced.
                 let is_quoted = !self.source.file.text[key.span()].starts_with(name);
                 let problem = Problem::at(
                     self.place_of(key),
@@ -150,12 +150,12 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Whether a key is there, or an unknown one that probably stands for it.
+    /// Whether a key is there, or an unknown key that was probably meant to be it.
     pub(super) fn seems_to_have(&self, name: &'static str) -> bool {
         self.item(name).is_some() || self.meant.iter().any(|meant| meant == name)
     }
 
-    /// What unknown keys, and known ones that hold something else, probably stand for.
+    /// The keys that were probably meant by unknown keys, or by known keys with values of the wrong type.
     pub(super) fn meant(&self) -> &[String] {
         &self.meant
     }
@@ -176,7 +176,7 @@ impl<'t> Table<'t> {
         }
         if self.title != TOP && catalogue::of_key(name).is_some() {
             return Some(format!(
-                "`{name}` belongs to the top level, above the first `[table]` of the file"
+                "`{name}` belongs at the top level, above the first `[table]` of the file"
             ));
         }
         if let Some(profile) = self.title.strip_prefix("[profile.")
@@ -184,13 +184,14 @@ impl<'t> Table<'t> {
         {
             let profile = profile.trim_end_matches(']');
             return Some(format!(
-                "headers stand in a table of their own: `[profile.{profile}.headers]`"
+                "headers belong in a table of their own: `[profile.{profile}.headers]`"
             ));
         }
-        // Beside routes that name one of these, it is what they mean.
+        // In a route, `headers` names a profile.
         if name == "headers" && known.iter().any(|known| known == "profile") {
             self.meant.push("profile".to_owned());
-            let help = "headers that a service reads stand in `[profile.NAME.headers]`, and a route names them: `headers = \"NAME\"`";
+            let help = "define the headers in `[profile.NAME.headers]`, and name the profile in the route: `headers = \
+                 \"NAME\"`";
             return Some(help.to_owned());
         }
         let homes = [
@@ -206,21 +207,21 @@ impl<'t> Table<'t> {
         }
         let stem = name.strip_suffix("_file");
         if stem.is_some_and(|stem| known.iter().any(|known| known == stem)) {
-            return Some("only secrets are read from files of their own".to_owned());
+            return Some("only secrets can be read from files of their own".to_owned());
         }
         (known.len() <= FEW).then(|| format!("the keys are {}", listed(&known)))
     }
 
-    /// Notes a key that has no effect beside another one, if it is there.
+    /// Reports a key that has no effect together with another one, if it is there.
     pub(super) fn name_idle(&mut self, name: &'static str, beside: &str, help: &str) {
         if let Some(item) = self.item(name) {
-            let what = format!("`{name}` has no effect beside `{beside}`");
+            let what = format!("`{name}` has no effect together with `{beside}`");
             let problem = Problem::at(self.place_of(item.value), what);
             self.problems.push(problem.with_help(help));
         }
     }
 
-    /// The value of a key of this table.
+    /// The value of a key of this table, if it is there.
     pub(super) fn item(&self, name: &'static str) -> Option<Item<'t>> {
         let (_, value) = self
             .entries
@@ -236,7 +237,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// The tables of `[[NAME]]`.
+    /// Reads the tables of `[[NAME]]`.
     pub(super) fn tables_in_list(&mut self, name: &'static str, keys: &'static [Key]) -> Vec<Self> {
         let Some(item) = self.item(name) else {
             return Vec::new();
@@ -245,7 +246,7 @@ impl<'t> Table<'t> {
             let what = format!("`{name}` must be a list of tables");
             let problem = Problem::at(self.place_of(item.value), what);
             self.problems
-                .push(problem.with_help(format!("begin each with a line `[[{name}]]`")));
+                .push(problem.with_help(format!("begin each table with a line `[[{name}]]`")));
             self.meant.push(name.to_owned());
             return Vec::new();
         };
@@ -262,7 +263,7 @@ impl<'t> Table<'t> {
         found
     }
 
-    /// The tables of `[NAME.…]`, each with its name.
+    /// Reads the tables of `[NAME.…]`, each with its name.
     pub(super) fn named_tables(
         &mut self,
         name: &'static str,
@@ -277,7 +278,7 @@ impl<'t> Table<'t> {
                 format!("`{name}` is not a table"),
             );
             let help =
-                format!("begin each with a line `[{name}.NAME]`, with a name of your choice");
+                format!("begin each table with a line `[{name}.NAME]`, with a name of your choice");
             self.problems.push(problem.with_help(help));
             self.meant.push(name.to_owned());
             return Vec::new();
@@ -290,7 +291,7 @@ impl<'t> Table<'t> {
             let DeValue::Table(entries) = table.get_ref() else {
                 let what = format!("unknown key `{}` in [{name}]", key.get_ref());
                 let help = format!(
-                    "each {name} is a table of its own, which begins with a line `[{name}.NAME]`"
+                    "each {name} is a table of its own that begins with a line `[{name}.NAME]`"
                 );
                 self.problems
                     .push(Problem::at(self.place_of(key), what).with_help(help));
@@ -303,7 +304,7 @@ impl<'t> Table<'t> {
         found
     }
 
-    /// A table that stands as a value, such as a condition.
+    /// Makes a table of an inline value, such as a condition.
     pub(super) fn inner(
         &self,
         value: &'t Parsed<DeValue<'t>>,
@@ -318,8 +319,8 @@ impl<'t> Table<'t> {
     }
 }
 
-/// What the table of a whole file is called.
+/// The name of the top level in messages.
 pub(super) const TOP: &str = "the top level";
 
-/// So many keys can be listed in one report.
+/// The most keys that are listed in one report.
 const FEW: usize = 20;

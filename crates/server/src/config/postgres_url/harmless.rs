@@ -1,14 +1,14 @@
-//! Parameters of clients that have no effect here and need none.
+//! Parameters of other PostgreSQL clients that need no effect here.
 
-/// What has no effect on one question at a time, asked without statements that have a name: in lower case, with `_` for `-`.
+/// Parameters that need no effect on single queries without named statements, with the reason: in lower case, with `_` for `-`.
 pub(super) const HARMLESS: [(&[&str], &str); 7] = [
     (
         &["pgbouncer"],
-        "look-ups work through a pooler in any of its modes",
+        "lookups work through a pooler in any of its modes",
     ),
     (
         &["uselibpqcompat"],
-        "`sslmode` always means what it means to libpq",
+        "`sslmode` always has the meaning it has in libpq",
     ),
     (
         &[
@@ -28,7 +28,7 @@ pub(super) const HARMLESS: [(&[&str], &str); 7] = [
             "preparethreshold",
             "max_prepared_statements",
         ],
-        "no statement is kept prepared",
+        "the gate keeps no prepared statements",
     ),
     (
         &[
@@ -50,7 +50,7 @@ pub(super) const HARMLESS: [(&[&str], &str); 7] = [
             "tcp_user_timeout",
             "tcpkeepalive",
         ],
-        "a connection that does not answer is given up within DATABASE_TIMEOUT",
+        "a connection that does not answer is dropped within DATABASE_TIMEOUT",
     ),
     (
         &[
@@ -68,7 +68,7 @@ pub(super) const HARMLESS: [(&[&str], &str); 7] = [
             "max_lifetime",
             "max_idle_connection_lifetime",
         ],
-        "DATABASE_CONNECTIONS says how many connections there are",
+        "DATABASE_CONNECTIONS sets the number of connections",
     ),
     (
         &[
@@ -78,6 +78,6 @@ pub(super) const HARMLESS: [(&[&str], &str); 7] = [
             "krbsrvname",
             "single_use_connections",
         ],
-        "nothing here depends on it",
+        "it does not affect the gate",
     ),
 ];

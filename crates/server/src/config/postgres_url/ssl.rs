@@ -1,40 +1,40 @@
-//! `sslmode` of libpq.
+//! The values of libpq's `sslmode`.
 
-/// How a connection is encrypted, and what the server's certificate must prove: `sslmode` of libpq.
+/// How a connection is encrypted and the server verified: libpq's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Ssl {
-    /// Not at all.
+    /// Never encrypted.
     Disable,
-    /// If the server can.
+    /// Encrypted if the server supports it.
     Prefer,
-    /// Always, with any server.
+    /// Always encrypted; the server is not verified.
     Require,
-    /// Always, and somebody whom we trust has made the certificate.
+    /// Always encrypted, with a certificate from a trusted authority.
     VerifyCa,
-    /// Always, and somebody whom we trust has made the certificate for this host.
+    /// Always encrypted, with a certificate from a trusted authority for this hostname.
     VerifyFull,
 }
 
 impl Ssl {
-    /// Reads a mode in any case.
+    /// Reads a mode, ignoring case.
     ///
     /// # Errors
-    /// When there is no such mode, or it would trust any server although it says that it verifies.
+    /// If there is no such mode, or it is one that only node-postgres has.
     pub(in crate::config) fn parse(text: &str) -> Result<Self, String> {
         match text.to_ascii_lowercase().as_str() {
             "disable" => Ok(Self::Disable),
-            // libpq tries without TLS first. There is no harm in trying with it first.
+            // With `allow` libpq tries without TLS first; trying with TLS first does no harm.
             "allow" | "prefer" => Ok(Self::Prefer),
             "require" => Ok(Self::Require),
             "verify-ca" | "verify_ca" => Ok(Self::VerifyCa),
             "verify-full" | "verify_full" => Ok(Self::VerifyFull),
             "no-verify" => Err(
-                "`no-verify` is node-postgres' word for TLS without a look at the certificate; write `require` for that, or \
-                 `verify-full` with sslrootcert=/path/to/ca.pem to know whom you talk to"
+                "`no-verify` is node-postgres's name for TLS without verification; write `require` for that, or \
+                 `verify-full` with sslrootcert=/path/to/ca.pem to verify the server"
                     .to_owned(),
             ),
             _ => Err(format!(
-                "`{text}` is none of disable, allow, prefer, require, verify-ca, verify-full"
+                "`{text}` is not one of disable, allow, prefer, require, verify-ca, verify-full"
             )),
         }
     }

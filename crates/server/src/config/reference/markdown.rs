@@ -1,4 +1,4 @@
-//! Tables in Markdown.
+//! The Markdown tables of settings and keys.
 
 use super::super::catalogue::{Entry, Key, SECTIONS};
 use super::{DESCRIBED, of_top_level};
@@ -22,7 +22,7 @@ pub(crate) fn settings() -> String {
             );
         }
     }
-    // The texts link as from the root, where the example file is.
+    // Links in the texts are relative to the repository's root.
     table.replace("[docs/", "[").replace("](docs/", "](")
 }
 
@@ -31,9 +31,9 @@ fn name(entry: &Entry) -> String {
     format!("`{}`{mark}", entry.name)
 }
 
-/// The keys of the file that are no settings, table by table.
+/// The keys of the file that are not settings, table by table.
 pub(crate) fn keys() -> String {
-    let mut text = "The top level, beside the settings:\n\n".to_owned();
+    let mut text = "The top level, in addition to the settings:\n\n".to_owned();
     text += &table(of_top_level());
     for described in DESCRIBED {
         let title = match described.title.starts_with('[') {

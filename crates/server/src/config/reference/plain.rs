@@ -1,8 +1,8 @@
-//! Markdown as plain text.
+//! Converts Markdown to plain text.
 
 use super::super::catalogue;
 
-/// A sentence without links, and with the keys of the file in place of variables.
+/// Converts to a sentence without links, and with the keys of the file instead of variables.
 pub(super) fn sentence(markdown: &str) -> String {
     let text = plain(markdown);
     let mut chars = text.chars();
@@ -11,7 +11,7 @@ pub(super) fn sentence(markdown: &str) -> String {
     format!("{}{}{end}", first.unwrap_or_default(), chars.as_str())
 }
 
-/// The same words without links, and with the keys of the file in place of variables.
+/// Converts to plain words without links, and with the keys of the file instead of variables.
 pub(super) fn plain(markdown: &str) -> String {
     keys(&without_links(markdown))
 }
@@ -27,7 +27,7 @@ fn without_links(markdown: &str) -> String {
             Some((words, after))
         });
         (text, rest) = match link {
-            // It leads to what is not there in plain text.
+            // The link's target does not exist in plain text.
             Some(("more", after)) => (text.trim_end_matches([' ', ';']).to_owned(), after),
             Some((words, after)) => (text + words, after),
             None => (text + "[", after),
@@ -36,7 +36,7 @@ fn without_links(markdown: &str) -> String {
     text + rest
 }
 
-/// `NAME` of a setting in backticks becomes its key.
+/// Replaces the name of a setting in backticks by its key.
 fn keys(text: &str) -> String {
     let parts = text.split('`').enumerate().map(|(index, part)| {
         let is_code = index % 2 == 1;
@@ -48,7 +48,7 @@ fn keys(text: &str) -> String {
     parts.collect::<Vec<_>>().join("`")
 }
 
-/// The same words in lines of at most this many characters.
+/// Wraps words into lines of at most this many characters.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {

@@ -1,4 +1,4 @@
-//! A JSON Schema of the file, by which editors complete and check it.
+//! The JSON Schema of the file, with which editors complete and check it.
 
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
@@ -10,7 +10,7 @@ use super::super::catalogue::{
 use super::meaning;
 use super::plain::sentence;
 
-/// The schema, in the draft that editors of TOML know.
+/// The schema, in the draft that TOML editors support.
 pub(crate) fn schema() -> Value {
     let mut top = settings(|_| true);
     top.extend(keys(TOP_LEVEL));
@@ -46,7 +46,7 @@ pub(crate) fn schema() -> Value {
     root
 }
 
-/// What a value of the file is in JSON.
+/// The JSON type of a value.
 pub(super) fn json_of(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::Array(entries) => entries
@@ -91,7 +91,7 @@ fn settings(counts: impl Fn(&Entry) -> bool) -> Map<String, Value> {
             properties.insert(entry.key(), setting(row, entry));
             if entry.kind.is_secret() {
                 let about = format!(
-                    "A file with `{}`; one newline at its end is not part of it.",
+                    "A file with `{}`; a final newline is not part of it.",
                     entry.key()
                 );
                 let file = described(Kind::File, &about);

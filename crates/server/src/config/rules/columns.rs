@@ -1,4 +1,4 @@
-//! The columns that a realm asks for, because something in the configuration looks at them.
+//! Collects the columns of user rows that a realm needs because the configuration refers to them.
 
 use gate::{ClaimPath, ColumnRef};
 
@@ -10,29 +10,29 @@ use crate::config::sessions::SessionFormat;
 use crate::config::stack::Spanned;
 use stores::{self, ClaimOf, Memberships, StoredClaim, Table, UserColumn};
 
-/// The columns that a realm asks for, each once, and where its sessions hold what rules ask for.
+/// The columns that a realm needs, each once, and where its sessions have the claims that rules refer to.
 #[derive(Debug)]
 pub(in crate::config) struct RuleColumns {
     asked: StoreColumns,
     format: SessionFormat,
-    /// What the tables are like, where sessions are looked up.
+    /// How sessions are looked up, if they are.
     lookups: Option<SessionLookups>,
-    /// Whether signed tokens of another issuer are accepted too, which have claims of their own.
+    /// Whether bearer tokens are accepted too, which have claims of their own.
     has_issuer: bool,
 }
 
-/// What is asked for.
+/// The columns and claims to read from the stores.
 #[derive(Debug, Default)]
 pub(in crate::config) struct StoreColumns {
     pub(in crate::config) columns: Vec<UserColumn>,
-    /// Claims that sessions in cookies have, and that are read of a row where a session is looked up.
+    /// Claims that are read from columns if a session is looked up.
     pub(in crate::config) claims: Vec<StoredClaim>,
-    /// Where the file first names a column, by the name of the column; or a whole table, by its name and a dot.
+    /// Where the file first names each column, by column name; or a whole table, by its name and a dot.
     pub(in crate::config) places: Vec<(String, Place)>,
 }
 
 impl StoreColumns {
-    /// What the file calls a column, and where it first does.
+    /// Each column or table as messages call it, with the place where the file first names it.
     pub(in crate::config) fn place_of(&self, column: &UserColumn) -> Option<(String, Place)> {
         let (name, called) = match column {
             UserColumn::Time(column) | UserColumn::Value(column) => {
@@ -49,7 +49,7 @@ impl StoreColumns {
 }
 
 impl RuleColumns {
-    /// None yet, of a realm with such sessions.
+    /// Makes an empty collection for a realm with such sessions.
     pub(in crate::config) fn new(
         format: SessionFormat,
         lookups: Option<SessionLookups>,
@@ -63,25 +63,25 @@ impl RuleColumns {
         }
     }
 
-    /// Those of a realm that may have anything, and of which nothing is asked.
+    /// Makes a collection that accepts any column and reads none.
     pub(super) fn of_nobody() -> Self {
         Self::new(SessionFormat::Auto, None, true)
     }
 
-    /// Asks for a column's value, and gives its place.
+    /// Adds a column, and returns its index.
     pub(in crate::config) fn value(&mut self, column: stores::Column) -> ColumnRef {
         let name = column.name().into();
         self.asked(UserColumn::Value(column), name)
     }
 
-    /// Asks for the point in time in a column, and gives its place.
+    /// Adds a column with a time, and returns its index.
     pub(super) fn time(&mut self, column: stores::Column) -> ColumnRef {
         let name = column.name().into();
         self.asked(UserColumn::Time(column), name)
     }
 
-    /// Asks for the roles of the user in organizations, as the organization plugin of Better Auth keeps them
-    /// (`better-auth` 1.7.25, `dist/plugins/organization/organization.mjs`), and gives their place.
+    /// Adds the user's roles in organizations, as Better Auth's organization plugin stores them (`better-auth` 1.7.25,
+    /// `dist/plugins/organization/organization.mjs`), and returns their index.
     pub(super) fn organization_roles(&mut self, place: &Place) -> ColumnRef {
         self.named_at("member.", place);
         let memberships = Memberships {
@@ -94,7 +94,7 @@ impl RuleColumns {
         self.asked(roles, "organization roles".into())
     }
 
-    /// Sees that a session can be active in an organization: only Better Auth has them.
+    /// Checks that sessions can have an active organization, which only those of Better Auth can.
     pub(super) fn check_organizations(&self, place: &Place, problems: &mut Vec<Problem>) {
         let word = match self.format {
             SessionFormat::Auto | SessionFormat::BetterAuth => return,
@@ -103,13 +103,13 @@ impl RuleColumns {
             SessionFormat::AuthJsSigned => "authjs-signed",
             SessionFormat::NextAuth => "next-auth",
         };
-        let what = format!("sessions of the format `{word}` are active in no organization");
-        let help = "only Better Auth has organizations (`session_format = \"better-auth\"`); look at a claim or a column: \
-                    `claim = \"org.role\"`, `column = \"role\"`";
+        let what = format!("sessions of the format `{word}` have no active organization");
+        let help = "only Better Auth has organizations (`session_format = \"better-auth\"`); test a claim or a column \
+             instead: `claim = \"org.role\"`, `column = \"role\"`";
         problems.push(Problem::at(place.clone(), what).with_help(help));
     }
 
-    /// Notes where the file names a column. The first place counts.
+    /// Records where the file names a column, unless it was named before.
     pub(in crate::config) fn named_at(&mut self, name: &str, place: &Place) {
         let places = &mut self.asked.places;
         if places.iter().all(|(other, _)| other != name) {
@@ -117,7 +117,7 @@ impl RuleColumns {
         }
     }
 
-    /// The column that Better Auth itself calls so, as the adapter of the realm calls it.
+    /// The column with this name in Better Auth, under the adapter's name for it.
     pub(super) fn column_of(&self, name: &str) -> stores::Column {
         stores::Column::parse(&self.spelled(name)).expect("a name of a column")
     }
@@ -137,7 +137,7 @@ impl RuleColumns {
         ColumnRef { index, name }
     }
 
-    /// The claim that names the organization in which a session is active.
+    /// The claim with the id of a session's active organization.
     pub(super) fn active_organization(&mut self, place: &Place) -> ClaimPath {
         let path = match self.format {
             SessionFormat::Auto | SessionFormat::BetterAuth => "session.activeOrganizationId",
@@ -147,13 +147,12 @@ impl RuleColumns {
             | SessionFormat::NextAuth => "activeOrganizationId",
         };
         let path = ClaimPath::new(path).expect("names with a dot between them");
-        // The name is one of a column, so nothing can be wrong.
+        // The claim is never invalid, because it is the name of a column.
         let _ = self.stored_claim(&path, Some(place));
         path
     }
 
-    /// Sees that sessions can have this claim, and that those have it too that are looked up. A rule about a claim that is
-    /// never there would hold of nobody, or, behind `not`, of everybody.
+    /// Checks that sessions can have this claim, including those that are looked up. A condition about a claim that never exists would never be met, or inside `not` always.
     pub(super) fn claim(
         &mut self,
         path: &ClaimPath,
@@ -165,7 +164,7 @@ impl RuleColumns {
         }
     }
 
-    /// Likewise, for a claim that a setting names.
+    /// Checks a claim that a setting names, as [`Self::claim`] does for conditions.
     pub(in crate::config) fn claim_of_setting(&mut self, path: &ClaimPath) -> Result<(), String> {
         let asked = self.stored_claim(path, None);
         asked.map_err(|(what, help)| format!("{what}; {help}"))
@@ -181,8 +180,8 @@ impl RuleColumns {
             SessionFormat::BetterAuth => {}
             SessionFormat::AuthJsDatabase if !self.has_issuer && !CLAIMS_OF_ALL.contains(&path) => {
                 let what = format!("sessions in a database have no claim `{path}`");
-                let help = "name a column of the user's row: `column = \"…\"`; the claims are `sub`, `email`, \
-                            `email_verified`, `name`, `iat` and `exp`";
+                let help = "use a column of the user's row: `column = \"…\"`; the claims are `sub`, `email`, \
+                     `email_verified`, `name`, `iat` and `exp`";
                 return Err((what, help.to_owned()));
             }
             SessionFormat::Auto
@@ -208,23 +207,24 @@ impl RuleColumns {
                     false => path,
                 };
                 let help = format!(
-                    "what they say stands in two objects, so name a member of one: `{}.{member}`",
+                    "their claims are in the objects `session` and `user`; write `{}.{member}`",
                     of.as_str()
                 );
                 return Err((what, help));
             }
         };
         if (of, member) == (ClaimOf::Session, "token") {
-            let what = "the token of a session lets in who knows it, and is nothing to compare or to write";
-            let help = "name another member";
+            let what =
+                "a session's token is a credential, and cannot be compared or written to headers";
+            let help = "use another claim";
             return Err((what.to_owned(), help.to_owned()));
         }
         if self.lookups.is_some() {
             let column = stores::Column::parse(&self.spelled(member)).map_err(|error| {
-                let what = format!("`{member}` can be no column: {error}");
+                let what = format!("`{member}` cannot be a column: {error}");
                 (
                     what,
-                    "name a member that the app keeps in its tables".to_owned(),
+                    "use a claim that the app stores in its tables".to_owned(),
                 )
             })?;
             if let Some(place) = place {
@@ -250,5 +250,5 @@ impl RuleColumns {
 /// The claims of every session that is looked up.
 const CLAIMS_OF_ALL: [&str; 6] = ["sub", "email", "email_verified", "name", "iat", "exp"];
 
-/// What plugins of Better Auth 1.7.25 keep of a session rather than of its user (`admin`, `organization`).
+/// Columns that Better Auth's plugins (`admin`, `organization`; 1.7.25) add to the session table, not the user table.
 const OF_SESSION: [&str; 3] = ["activeOrganizationId", "activeTeamId", "impersonatedBy"];

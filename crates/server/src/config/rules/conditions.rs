@@ -1,4 +1,4 @@
-//! Conditions of `require` and `active`, with every name in them looked up.
+//! Builds the conditions of `require` and `active`, resolving every name in them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::config::stack::{
 use crate::tls::client_certificate;
 use stores::Column;
 
-/// All of these conditions as one. The columns that they name are read with every user from now on.
+/// Combines these conditions into one. Their columns are read with every user from now on.
 pub(super) fn all(
     raw: &[RawCondition],
     columns: &mut RuleColumns,
@@ -28,7 +28,7 @@ pub(super) fn all(
     Condition::All(conditions.collect())
 }
 
-/// What must hold of the users of a realm.
+/// Builds `active`, the condition on a realm's users.
 pub(in crate::config) fn active(
     raw: Option<&RawActive>,
     columns: &mut RuleColumns,
@@ -41,10 +41,10 @@ pub(in crate::config) fn active(
             not_banned(columns, &preset.place)
         }
         Some(RawActive::Preset(preset)) => {
-            let what = format!("`{}` is no set of conditions that we know", preset.value);
+            let what = format!("`{}` is not a known preset", preset.value);
             let help = format!(
-                "`active = \"{BETTER_AUTH}\"` refuses banned users, or write conditions: `active = [{{ not = {{ column \
-                 = \"banned\", equals = true }} }}]`"
+                "use `active = \"{BETTER_AUTH}\"`, which refuses banned users, or write conditions: `active = [{{ not = \
+                 {{ column = \"banned\", equals = true }} }}]`"
             );
             problems.push(Problem::with(preset, what).with_help(help));
             Condition::ALWAYS
@@ -52,8 +52,7 @@ pub(in crate::config) fn active(
     }
 }
 
-/// As the plugin `admin` of Better Auth decides (1.7, `plugins/admin/admin.mjs`, before a session is made): somebody who is
-/// banned may enter once `banExpires` is past, and never where that is empty.
+/// The preset for Better Auth. It decides as the `admin` plugin does before it creates a session (1.7, `plugins/admin/admin.mjs`): a banned user may enter again after `banExpires`, or never if that is empty.
 fn not_banned(columns: &mut RuleColumns, place: &Place) -> Condition {
     let (banned, expires) = (columns.column_of("banned"), columns.column_of("banExpires"));
     for column in [&banned, &expires] {
@@ -134,21 +133,20 @@ fn condition(
     })
 }
 
-/// A dotted path into claims, which sessions of the realm can have.
+/// Reads a dotted path to a claim that sessions of the realm can have.
 pub(super) fn claim_path(
     text: &Spanned<String>,
     columns: &mut RuleColumns,
     problems: &mut Vec<Problem>,
 ) -> Option<ClaimPath> {
     let path = parsed(text, problems, |text| {
-        ClaimPath::new(text)
-            .ok_or("give the names of members with a dot between them, such as `user.role`")
+        ClaimPath::new(text).ok_or("write the path of the claim with dots, such as `user.role`")
     })?;
     columns.claim(&path, text, problems);
     Some(path)
 }
 
-/// What a function reads in a text, which otherwise is a problem.
+/// Reads a text with a function, and reports its error as a problem.
 pub(super) fn parsed<T, E: ToString>(
     text: &Spanned<String>,
     problems: &mut Vec<Problem>,
@@ -165,21 +163,19 @@ pub(super) fn parsed<T, E: ToString>(
     read(&text.value).map_err(problem).ok()
 }
 
-/// A method, in capitals as everybody writes it.
+/// Reads a method, in upper case.
 pub(super) fn method(text: &str) -> Result<Method, &'static str> {
     if text.is_empty() {
-        return Err(
-            "nothing stands in the quotes; give a method such as `GET`, or leave `methods` out for all of them",
-        );
+        return Err("it is empty; give a method such as `GET`, or remove `methods` to match all");
     }
     let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
     match Method::from_bytes(text.as_bytes()) {
         Ok(method) if text.bytes().all(is_upper) => Ok(method),
-        Ok(_) | Err(_) => Err("give methods in capitals, such as `GET`"),
+        Ok(_) | Err(_) => Err("write methods in upper case, such as `GET`"),
     }
 }
 
-/// A number of seconds, minutes, hours or days: `90s`, `15m`, `12h`, `7d`.
+/// Reads a duration in seconds, minutes, hours or days: `90s`, `15m`, `12h`, `7d`.
 fn duration(text: &str) -> Result<Duration, &'static str> {
     const HELP: &str = "give a whole number with its unit: `90s`, `15m`, `12h` or `7d`";
     let (number, unit) = text
@@ -195,10 +191,10 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(HELP);
     }
-    let too_long = "no session is that old; give less, or leave `max_age` out";
+    let too_long = "no session is that old; use a smaller value, or remove `max_age`";
     let number: u32 = number.parse().map_err(|_| too_long)?;
     match number {
-        0 => Err("no session is that young; give at least `1s`"),
+        0 => Err("no session is that young; use at least `1s`"),
         number => Ok(Duration::from_secs(u64::from(number) * seconds)),
     }
 }
@@ -207,8 +203,8 @@ fn test(raw: &RawTest, problems: &mut Vec<Problem>) -> Test {
     if let (RawTestKind::Contains(values), Some(_)) = (&raw.kind, &raw.separator) {
         let is_text = |raw: &&Spanned<RawScalar>| matches!(raw.value, RawScalar::Text(_));
         for value in values.iter().filter(|value| !is_text(value)) {
-            let what = "with `separator` a text is divided into texts: give this in quotes, or leave `separator` out for a \
-                        list of numbers";
+            let what = "with `separator` a text is split into texts: put this value in quotes, or remove `separator` for \
+                 a list of numbers";
             problems.push(Problem::at(value.place.clone(), what));
         }
     }
@@ -227,7 +223,7 @@ fn test(raw: &RawTest, problems: &mut Vec<Problem>) -> Test {
     }
 }
 
-/// What divides a list. With nothing each letter would be an entry.
+/// Reads the separator of a list. It must not be empty, because then each letter would be an entry.
 pub(super) fn separator<'r>(
     raw: Option<&'r Spanned<String>>,
     problems: &mut Vec<Problem>,
@@ -235,7 +231,7 @@ pub(super) fn separator<'r>(
     let raw = raw?;
     let is_visible = |byte: u8| matches!(byte, b' '..=b'~');
     if raw.value.is_empty() || !raw.value.bytes().all(is_visible) {
-        let what = "give what stands between the entries, such as `,` or a blank: visible characters of ASCII";
+        let what = "give the characters between the entries, such as `,` or a space: ASCII without control characters";
         problems.push(Problem::at(raw.place.clone(), what));
     }
     Some(&raw.value)
@@ -267,7 +263,7 @@ mod tests {
             ("+1d", "with its unit"),
             ("1.5h", "with its unit"),
             ("0s", "at least"),
-            ("99999999999999d", "give less"),
+            ("99999999999999d", "use a smaller value"),
         ] {
             assert!(seconds(text).unwrap_err().contains(part), "{text}");
         }

@@ -1,27 +1,28 @@
-//! Which headers a profile can write.
+//! Checks the names of headers that a profile writes.
 
 use http::HeaderName;
 
-/// A name that may be taken from clients: no service can need it from them then.
+/// Reads a header name that the gate may remove from all client requests, because no service needs it from clients.
 pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
     let name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| "it is no name of a header: letters, digits and hyphens".to_owned())?;
+        .map_err(|_| "it is not a header name; use letters, digits and hyphens".to_owned())?;
     let mut families = FAMILIES.iter();
     let is_of_family = families.any(|family| name.as_str().starts_with(family));
     if NOT_OURS.contains(&name.as_str()) || is_of_family {
         return Err(
-            "this header has a meaning of its own in HTTP, and would be taken from every client; give another name"
+            "this header has a meaning in HTTP, and would be removed from every request; use another name"
                 .to_owned(),
         );
     }
     if WRITTEN.contains(&name.as_str()) {
-        return Err("the gate itself writes this header; give another name".to_owned());
+        return Err("the gate itself writes this header; use another name".to_owned());
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     match name.as_str().bytes().all(is_plain) {
         true => Ok(name),
         false => Err(
-            "services read other characters than letters, digits and hyphens in different ways; give a name without them"
+            "services interpret characters other than letters, digits and hyphens in different ways; use a name without \
+             them"
                 .to_owned(),
         ),
     }
@@ -131,7 +132,7 @@ const FAMILIES: [&str; 8] = [
     "want-",
 ];
 
-/// What the gate writes into every request.
+/// Headers that the gate writes into every request.
 const WRITTEN: [&str; 5] = [
     "x-forwarded-for",
     "x-forwarded-host",

@@ -1,9 +1,9 @@
-//! Methods that nobody has registered: a service may have some of its own, but a slip opens what a route should close.
+//! Warns about unregistered methods: a service may have methods of its own, but a typo can open what a route should close.
 
 use crate::config::stack::{RawActive, RawCondition, RawKind, Spanned, Stack};
 use crate::config::words::nearest;
 
-/// Names each method of a route or a condition that is not registered.
+/// Warns about each method of a route or a condition that is not registered.
 pub(in crate::config) fn name_unusual(stack: &Stack, warnings: &mut Vec<String>) {
     let of_routes = stack.routes.iter().flat_map(|route| &route.methods);
     let mut methods: Vec<_> = of_routes.collect();
@@ -27,7 +27,7 @@ pub(in crate::config) fn name_unusual(stack: &Stack, warnings: &mut Vec<String>)
                 None => String::new(),
             };
             warnings.push(format!(
-                "{}: `{}` is no registered method, and only requests with this very method count as such{meant}",
+                "{}: `{}` is not a registered method, and matches only requests with exactly this method{meant}",
                 method.place, method.value
             ));
         }
@@ -50,8 +50,7 @@ fn collect<'r>(condition: &'r RawCondition, methods: &mut Vec<&'r Spanned<String
     }
 }
 
-/// The registry of methods (<https://www.iana.org/assignments/http-methods>, RFC 9110 section 16.1.1) without `*` and `PRI`,
-/// which no request has, and with `QUERY`, which is about to be registered (draft-ietf-httpbis-safe-method-w-body).
+/// The registered methods (<https://www.iana.org/assignments/http-methods>, RFC 9110 section 16.1.1), without `*` and `PRI`, which no request has, and with `QUERY`, which is about to be registered (draft-ietf-httpbis-safe-method-w-body).
 const REGISTERED: [&str; 39] = [
     "ACL",
     "BASELINE-CONTROL",

@@ -1,4 +1,4 @@
-//! How the servers of a service share its requests, and what becomes of those that fail.
+//! The settings of a service's servers: how they share requests, and how failures are handled.
 
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
@@ -12,66 +12,66 @@ use rustls::pki_types::ServerName;
 use crate::config::files::ContentDigest;
 use wire::proxy_protocol::ProxyVersion;
 
-/// What is configured of a service beside its servers and how long they may take.
+/// The settings of a service's servers and of the connections to them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PoolSettings {
     pub(crate) balance: Balance,
-    /// How many of 100 requests may be sent a second time.
+    /// How many requests in 100 may be retried.
     pub(crate) retry_percent: u32,
-    /// After so many failures in a row a server gets no requests for a while. `None`: it always does.
+    /// The number of consecutive failures after which a server gets no requests for a while. `None`: never.
     pub(crate) eject_after: Option<NonZeroU32>,
-    /// How long, the first time.
+    /// How long an ejected server gets no requests, the first time.
     pub(crate) eject_time: Duration,
-    /// How old a connection may become.
+    /// The age after which a connection is no longer reused.
     pub(crate) max_age: Option<Duration>,
-    /// For how many seconds servers keep idle connections. `None`: as they say, or as the most impatient do.
+    /// How many seconds servers keep idle connections open. `None`: as they say, or a short default.
     pub(crate) keep_alive: Option<u32>,
-    /// How many connections there may be to each server, from all runtimes together.
+    /// The most connections to each server, from all runtimes together.
     pub(crate) max_connections: Option<NonZeroU32>,
     pub(crate) health: Option<HealthSettings>,
     pub(crate) tls: ServiceTls,
-    /// In which version of the PROXY protocol servers are told who the client is.
+    /// The version of the PROXY protocol that tells servers the client's address.
     pub(crate) proxy_protocol: Option<ProxyVersion>,
 }
 
-/// Which server gets a request.
+/// How the server for a request is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Balance {
-    /// The same one for the same user, as long as it is there.
+    /// Always the same one for a user, as long as it is available.
     ByUser,
-    /// The one with the fewest requests under way.
+    /// The one with the fewest requests in progress.
     LeastRequests,
-    /// Each in its turn.
+    /// Each in turn.
     RoundRobin,
 }
 
-/// How servers are asked whether they are well.
+/// The settings of health checks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HealthSettings {
     pub(crate) check: HealthCheck,
-    /// How often.
+    /// The interval between checks, and the timeout of each.
     pub(crate) interval: Duration,
 }
 
-/// What a server has to do to be well.
+/// What a server must do to be healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HealthCheck {
-    /// Answer a request for this path with 2xx or 3xx.
+    /// Answer a GET of this path with 2xx or 3xx.
     Http(String),
-    /// Take a connection.
+    /// Accept a connection.
     Tcp,
 }
 
-/// How TLS is spoken with the servers whose URLs begin with `https://`.
+/// The TLS settings for servers whose URLs begin with `https://`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceTls {
-    /// `None` where no server speaks it.
+    /// The TLS client configuration; `None` if no server uses TLS.
     pub(crate) config: Option<Arc<ClientConfig>>,
-    /// The name that certificates must be for, in place of the host of the URL.
+    /// The name to expect in certificates, instead of the URL's host.
     pub(crate) name: Option<ServerName<'static>>,
-    /// The files that it was read from, and the keys that name them.
+    /// The files used, each with the key that names it.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
-    /// What was in these files.
+    /// The digests of these files.
     pub(super) contents: Vec<Option<ContentDigest>>,
 }
 

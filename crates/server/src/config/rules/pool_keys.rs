@@ -1,4 +1,4 @@
-//! What `[service.NAME]` says of servers and of the connections to them.
+//! Reads the keys of `[service.NAME]` about servers and the connections to them.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use crate::config::stack::{RawPool, Spanned};
 use crate::tls::{Authorities, Terms, Verification, client_config};
 use wire::proxy_protocol::ProxyVersion;
 
-/// What the top level says of connections to all services that say nothing else.
+/// The defaults of the top level for connections to services.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct UsualPool {
     keep_alive: Option<u32>,
     max_age: Duration,
-    /// The file with the authorities that count, and what is in it.
+    /// The file with the certificate authorities to trust, and its content.
     authorities: Option<(PathBuf, Authorities)>,
 }
 
@@ -49,7 +49,7 @@ impl UsualPool {
     }
 }
 
-/// Reads what is said of these servers. What cannot have an effect there is a problem.
+/// Reads the keys about these servers. A key that cannot have an effect is a problem.
 pub(super) fn pool(
     raw: &RawPool,
     servers: &[ServerSettings],
@@ -63,7 +63,7 @@ pub(super) fn pool(
         };
         let read = u32::try_from(value.value).ok();
         read.filter(|number| *number >= least).unwrap_or_else(|| {
-            let what = format!("give a whole number, at least {least}");
+            let what = format!("it must be a whole number, at least {least}");
             problems.push(Problem::at(value.place.clone(), what));
             usual
         })
@@ -82,7 +82,7 @@ pub(super) fn pool(
     if retry_percent > 100
         && let Some(budget) = &raw.retry_budget
     {
-        let what = "give how many of 100 requests may be sent again: 0 to 100";
+        let what = "it must be the number of requests in 100 that may be retried: 0 to 100";
         problems.push(Problem::at(budget.place.clone(), what));
     }
     name_shared(raw, servers, problems);
@@ -100,30 +100,27 @@ pub(super) fn pool(
     }
 }
 
-/// Names the PROXY protocol where connections are shared by clients, so that they cannot say for whom they are.
+/// Reports the PROXY protocol for servers whose connections several clients share, so that a connection has no single client.
 fn name_shared(raw: &RawPool, servers: &[ServerSettings], problems: &mut Vec<Problem>) {
     let is_shared =
         |server: &&ServerSettings| matches!(server.address, ServerAddress::Http2 { .. });
     let told = raw.proxy_protocol.as_ref();
     let told = told.filter(|told| told.value != "off");
     if let (Some(told), Some(server)) = (told, servers.iter().find(is_shared)) {
-        let what = format!(
-            "`{}` cannot be told for whom a connection is",
-            server.address
-        );
-        let help = "over HTTP/2 the requests of many clients share a connection; write `http://` in `upstream`, or leave \
-                    `proxy_protocol` out and let the service read `X-Forwarded-For`";
+        let what = format!("`proxy_protocol` is not possible with `{}`", server.address);
+        let help = "over HTTP/2 the requests of many clients share a connection; use `http://` in `upstream`, or remove \
+             `proxy_protocol` and let the service read `X-Forwarded-For`";
         problems.push(Problem::at(told.place.clone(), what).with_help(help));
     }
 }
 
-/// What a service says for which nothing is said: no more than `https://` needs.
+/// The settings of a service without any of these keys.
 pub(super) fn usual_pool(servers: &[ServerSettings], connections: &UsualPool) -> PoolSettings {
-    // Where nothing is said nothing can be wrong.
+    // Without keys there are no problems.
     pool(&RawPool::default(), servers, connections, &mut Vec::new())
 }
 
-/// Names what is said of several servers where there is one.
+/// Reports keys for several servers of a service that has one.
 pub(super) fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
     let places = [
         raw.balance.as_ref().map(|value| &value.place),
@@ -133,12 +130,13 @@ pub(super) fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
     ];
     for place in places.into_iter().flatten() {
         let problem = Problem::at(place.clone(), "this has no effect");
-        let help = "the service has one server; give several, such as `upstream = [\"http://app-1:3000\", \"http://app-2:3000\"]`";
+        let help = "the service has only one server; give several, such as `upstream = [\"http://app-1:3000\", \
+             \"http://app-2:3000\"]`";
         problems.push(problem.with_help(help));
     }
 }
 
-/// Names everything that is said of servers, for a folder.
+/// Reports keys about servers of a service that is a folder.
 pub(super) fn name_idle_of_folder(raw: &RawPool, problems: &mut Vec<Problem>) {
     for place in raw.places() {
         let problem = Problem::at(place.clone(), "this has no effect");
@@ -155,7 +153,7 @@ fn health(
     let Some(text) = &raw.health_check else {
         if let Some(idle) = &raw.health_interval {
             let problem = Problem::at(idle.place.clone(), "this has no effect");
-            problems.push(problem.with_help("nothing is checked without `health_check`"));
+            problems.push(problem.with_help("without `health_check` servers are not checked"));
         }
         return None;
     };
@@ -182,7 +180,7 @@ fn tls(
     if !is_spoken {
         for place in raw.tls_places() {
             let problem = Problem::at(place.clone(), "this has no effect");
-            let help = "no server of the service speaks TLS; write `https://` in `upstream`";
+            let help = "no server of the service uses TLS; use `https://` in `upstream`";
             problems.push(problem.with_help(help));
         }
         return ServiceTls::default();
@@ -224,10 +222,10 @@ fn tls(
 
 fn server_name(text: &str) -> Result<ServerName<'static>, &'static str> {
     let name = ServerName::try_from(text.to_owned());
-    name.map_err(|_| "this is neither the name of a host nor an address")
+    name.map_err(|_| "this is neither a hostname nor an IP address")
 }
 
-/// Whose certificates count. Notes the files in which they are.
+/// The certificate authorities to trust. Records their files.
 fn authorities(
     raw: &RawPool,
     connections: &UsualPool,
@@ -253,7 +251,7 @@ fn authorities(
     Some(authorities)
 }
 
-/// Our own certificate and its key. One without the other is a problem.
+/// The gate's own certificate and its key. One without the other is a problem.
 fn identity<'r>(
     raw: &'r RawPool,
     problems: &mut Vec<Problem>,
@@ -264,12 +262,15 @@ fn identity<'r>(
         (Some(certificate), None) => (certificate, "its key in `tls_key_file`"),
         (None, Some(key)) => (key, "its certificate in `tls_cert_file`"),
     };
-    let problem = Problem::at(alone.place.clone(), "this is one half of a pair");
+    let problem = Problem::at(
+        alone.place.clone(),
+        "the certificate and its key must be given together",
+    );
     problems.push(problem.with_help(format!("give {lacks} too")));
     None
 }
 
-/// One of a few words, or what is usual.
+/// Reads one of a few words, or takes the default.
 fn word<T: Copy>(
     text: Option<&Spanned<String>>,
     usual: T,
@@ -282,24 +283,21 @@ fn word<T: Copy>(
     let found = words.iter().find(|(word, _)| *word == text.value);
     let Some((_, value)) = found else {
         let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let what = format!("`{}` is none of {}", text.value, words.join(", "));
+        let what = format!("`{}` is not one of {}", text.value, words.join(", "));
         problems.push(Problem::with(text, what));
         return usual;
     };
     *value
 }
 
-/// Takes the weight off what `upstream` says of one server: `http://app-1:3000 weight 3`.
+/// Splits the weight from one entry of `upstream`, such as `http://app-1:3000 weight 3`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If the weight is invalid; the message says why.
 pub(in crate::config) fn weighted(text: &str) -> Result<(&str, u32), String> {
     let mut words = text.split_ascii_whitespace();
-    let wrong = || {
-        format!(
-            "behind the URL only a weight can stand, such as `weight 3`, from 1 to {MOST_WEIGHT}"
-        )
-    };
+    let wrong =
+        || format!("only a weight may follow the URL, such as `weight 3`, from 1 to {MOST_WEIGHT}");
     match (words.next(), words.next(), words.next(), words.next()) {
         (Some(url), Some("weight"), Some(number), None) => {
             let weight = number.parse().ok();
@@ -307,13 +305,13 @@ pub(in crate::config) fn weighted(text: &str) -> Result<(&str, u32), String> {
             weight.map(|weight| (url, weight)).ok_or_else(wrong)
         }
         (Some(_), Some("weight"), _, _) => Err(wrong()),
-        // A path of a socket may have blanks.
+        // The path of a socket may contain spaces.
         _ => Ok((text, 1)),
     }
 }
 
 impl ServerAddress {
-    /// Whether TLS is spoken with it.
+    /// Whether the gate uses TLS with this server.
     pub(crate) fn speaks_tls(&self) -> bool {
         match self {
             Self::Tcp { secure, .. } => *secure,
@@ -334,5 +332,5 @@ const PROXY_VERSIONS: [(&str, Option<ProxyVersion>); 3] = [
     ("v2", Some(ProxyVersion::V2)),
 ];
 
-/// A server has so many turns in a row at most.
+/// The largest weight, which bounds how many turns a server gets in a row.
 const MOST_WEIGHT: u32 = 100;

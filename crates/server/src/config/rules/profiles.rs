@@ -1,4 +1,4 @@
-//! Header profiles, for one realm each: a column of one realm is none of another.
+//! Builds header profiles, each for one realm, because realms have different columns.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,15 +15,15 @@ use crate::config::stack::{RawHeader, RawProfile, RawSource, Spanned};
 use crate::config::words::known_words;
 use stores::Column;
 
-/// The profiles that routes name, as far as they do.
+/// The header profiles that routes use.
 #[derive(Debug)]
 pub(super) struct Profiles<'s> {
     raw: &'s [RawProfile],
-    /// Whether there may be others, because a part of a file could not be read.
+    /// Whether there may be further profiles, because part of a file could not be read.
     is_partial: bool,
-    /// Those that are made; the first is that of routes that name none.
+    /// The profiles built so far; the first is the default.
     made: Vec<HeaderProfile>,
-    /// Where the profile of a name and a realm is among them.
+    /// The index of each built profile, by name and realm.
     places: HashMap<(String, usize), usize>,
 }
 
@@ -37,7 +37,7 @@ impl<'s> Profiles<'s> {
             if built_in(&profile.name.value).is_some() {
                 let what = format!("the profile `{}` is built in", profile.name.value);
                 let help =
-                    "give yours another name; with `base` it begins with the headers of a profile";
+                    "use another name; `base` lets it start with the headers of a built-in profile";
                 problems.push(Problem::at(profile.name.place.clone(), what).with_help(help));
             }
         }
@@ -49,7 +49,7 @@ impl<'s> Profiles<'s> {
         }
     }
 
-    /// The place of the profile that a route of this realm names.
+    /// The index of the profile that a route of this realm names.
     pub(super) fn place(
         &mut self,
         name: Option<&Spanned<String>>,
@@ -66,7 +66,7 @@ impl<'s> Profiles<'s> {
         }
         let mut found = Vec::new();
         let profile = self.make(name, columns, &mut found);
-        // Most of what is wrong with a profile is wrong in each realm that uses it.
+        // Most problems of a profile are the same in each realm that uses it.
         let is_new = |problem: &Problem| !problems.contains(problem);
         let new: Vec<_> = found.into_iter().filter(is_new).collect();
         problems.extend(new);
@@ -100,8 +100,7 @@ impl<'s> Profiles<'s> {
         Some(made(raw?, columns, problems))
     }
 
-    /// Keeps clients from forging headers of those that no route has named too, and says what is wrong with them. What they refer
-    /// to need not be there: a column, or a file.
+    /// Also builds the profiles that no route names, so that clients cannot forge their headers either, and reports their problems. The columns and files they refer to need not exist.
     pub(super) fn finish(mut self, problems: &mut Vec<Problem>) -> Vec<HeaderProfile> {
         for raw in self.raw {
             let is_made = self.places.keys().any(|(name, _)| *name == raw.name.value);
@@ -127,7 +126,7 @@ fn made(raw: &RawProfile, columns: &mut RuleColumns, problems: &mut Vec<Problem>
         Some(base) => match built_in(&base.value) {
             Some(base) => base.profile().headers.clone(),
             None => {
-                let what = format!("`{}` is no profile that is built in", base.value);
+                let what = format!("`{}` is not a built-in profile", base.value);
                 let known = IdentityHeaders::WORDS.map(|(word, _)| word);
                 let help = known_words(&base.value, known);
                 problems.push(Problem::with(base, what).with_help(help));
@@ -159,18 +158,18 @@ fn made(raw: &RawProfile, columns: &mut RuleColumns, problems: &mut Vec<Problem>
     }
 }
 
-/// Names headers that differ in case alone, which is no difference (RFC 9110 section 5.1): one of them would be lost.
+/// Reports headers whose names differ only in case, so that one of them would be lost: names are case-insensitive (RFC 9110 section 5.1).
 fn name_twins(headers: &[(Spanned<String>, RawHeader)], problems: &mut Vec<Problem>) {
     for (index, (name, _)) in headers.iter().enumerate() {
         let is_same = |other: &&Spanned<String>| other.value.eq_ignore_ascii_case(&name.value);
         let mut before = headers[..index].iter().map(|(other, _)| other);
         if let Some(first) = before.find(is_same) {
             let what = format!(
-                "the header `{}` is defined twice, because case makes no difference",
+                "the header `{}` is defined twice; header names are case-insensitive",
                 name.value
             );
             let problem =
-                Problem::with(name, what).and_at(first.place.clone(), "it is here already");
+                Problem::with(name, what).and_at(first.place.clone(), "it is defined here already");
             problems.push(problem.with_help("keep one of them"));
         }
     }
@@ -188,7 +187,7 @@ fn encoding(word: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> Opti
             .find(|(known, _)| *known == word);
         known.map(|(_, encoding)| encoding).ok_or_else(|| {
             let words = Encoding::WORDS.map(|(word, _)| format!("`{word}`"));
-            format!("it is none of {}", words.join(", "))
+            format!("it is not one of {}", words.join(", "))
         })
     })
 }
@@ -235,8 +234,8 @@ fn source(
                 "groups" => HeaderSource::Groups,
                 _ => {
                     return Err(
-                        "it is none of `subject`, `email`, `name`, `groups`; others are tables, such as { claim = \
-                         \"user.role\" } or { column = \"team\" }",
+                        "it is not one of `subject`, `email`, `name`, `groups`; for other values use a table, such as { \
+                         claim = \"user.role\" } or { column = \"team\" }",
                     );
                 }
             })
@@ -256,7 +255,7 @@ fn secret(path: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Secret>
     let is_writable = is_writable(&text.value);
     if !is_writable {
         let what =
-            "what stands in this file does not fit into a header: visible characters of ASCII only";
+            "the content of this file cannot be a header value: use visible ASCII characters only";
         problems.push(Problem::at(path.place.clone(), what));
     }
     is_writable.then_some(given.secret)
@@ -267,7 +266,7 @@ fn constant(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Secre
         return Some(Secret::new(text.value.as_str()));
     }
     let what =
-        "it does not fit into a header: visible characters of ASCII, with no blank at an end";
+        "it cannot be a header value: use visible ASCII characters, without spaces at the ends";
     problems.push(Problem::at(text.place.clone(), what));
     None
 }

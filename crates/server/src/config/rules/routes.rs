@@ -1,4 +1,4 @@
-//! Routes as the file has them, made into rules: every name looked up, every text read.
+//! Builds the rules from the file's routes: resolves every name, and parses every text.
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv6Addr;
@@ -19,24 +19,24 @@ use crate::config::sign_in::{SignIn, SourceHosts};
 use crate::config::stack::{RawRoute, Spanned, Stack};
 use crate::config::words::known_words;
 
-/// A realm, as far as routes have to do with it.
+/// The part of a realm that routes need.
 #[derive(Debug)]
 pub(in crate::config) struct RealmNames {
     pub(in crate::config) name: String,
     pub(in crate::config) columns: RuleColumns,
 }
 
-/// What is made of the routes of a file.
+/// The rules built from the routes of a file.
 #[derive(Debug)]
 pub(in crate::config) struct BuiltRoutes {
     pub(in crate::config) rules: Rules,
-    /// The realm of each route.
+    /// The index of each route's realm.
     pub(in crate::config) realms: Vec<usize>,
-    /// The sign-in pages that routes have of their own.
+    /// The sign-in pages of single routes.
     pub(in crate::config) sign_in_urls: Vec<Option<Spanned<String>>>,
 }
 
-/// Makes rules of the file's routes. `None` when two of them match the same requests.
+/// Builds the rules from the file's routes. `None` if two routes match the same requests.
 pub(in crate::config) fn make(
     stack: &Stack,
     usual: &Usual,
@@ -46,17 +46,17 @@ pub(in crate::config) fn make(
 ) -> Option<BuiltRoutes> {
     let mut profiles = Profiles::new(&stack.profiles, usual.is_partial, problems);
     let mut names: HashMap<String, &Spanned<String>> = HashMap::new();
-    // Of a realm that is not there.
+    // The realm does not exist.
     let mut unknown = RuleColumns::of_nobody();
     let (mut matched, mut handling, mut of_realms) = (Vec::new(), Vec::new(), Vec::new());
     for (id, raw) in stack.routes.iter().enumerate() {
         if let Some(name) = &raw.name
             && let Some(first) = names.insert(name.value.clone(), name)
         {
-            let what = format!("two routes are called `{}`", name.value);
+            let what = format!("two routes have the name `{}`", name.value);
             let problem = Problem::with(name, what);
             let problem = problem.and_at(first.place.clone(), "the other one");
-            problems.push(problem.with_help("logs name routes, so give each a name of its own"));
+            problems.push(problem.with_help("logs identify routes by name, so give each its own"));
         }
         check_name(raw.name.as_ref(), problems);
         let known = realm(raw.realm.as_ref(), realms, usual, problems);
@@ -122,7 +122,7 @@ pub(in crate::config) fn make(
         let hosts = raw.hosts.iter();
         let hosts = hosts.filter_map(|text| parsed(text, problems, host_pattern));
         let mut hosts: Vec<_> = hosts.collect();
-        // One host may be written in several ways.
+        // The same host may be written in several ways.
         let mut known = HashSet::new();
         hosts.retain(|host| known.insert(host.clone()));
         let methods = raw.methods.iter();
@@ -135,7 +135,7 @@ pub(in crate::config) fn make(
         });
         of_realms.push(realm);
     }
-    // What routes cannot be matched by mistake may only look like a conflict.
+    // Routes with problems may only seem to conflict.
     let is_sound = problems.is_empty();
     let routes = Routes::new(matched, stack.case_insensitive);
     let routes = routes.map_err(|conflicts| {
@@ -146,7 +146,7 @@ pub(in crate::config) fn make(
             ));
             let problem = problem.and_at(first.place.clone(), "the other one");
             problems.push(problem.with_help(
-                "the order in the file means nothing; change the host, the path or the methods of one of them",
+                "the order in the file does not matter; change the host, the path or the methods of one of them",
             ));
         }
     });
@@ -170,7 +170,7 @@ pub(in crate::config) fn make(
 }
 
 impl BuiltRoutes {
-    /// The hosts from which people are sent to the sign-in page of a realm.
+    /// The hosts from which browsers are redirected to the sign-in page of a realm.
     pub(in crate::config) fn sources(&self, realm: usize) -> SourceHosts {
         let routes = &self.rules.routes;
         let sends = |id: &usize| {
@@ -181,8 +181,7 @@ impl BuiltRoutes {
         SourceHosts::of_routes(routes, (0..self.realms.len()).filter(sends))
     }
 
-    /// Gives each route its sign-in page: its own, of which `own` is told the place of the route and its realm, or that of its
-    /// realm.
+    /// Sets the sign-in page of each route: its own, which `own` reads given the indexes of the route and its realm, or that of the realm.
     pub(in crate::config) fn send_to_sign_in(
         &mut self,
         of_realms: &[Option<SignIn>],
@@ -201,7 +200,7 @@ impl BuiltRoutes {
     }
 }
 
-/// The realm that a route names; `None` when it is not there.
+/// The index of the realm that a route names; `None` if it does not exist.
 fn realm(
     name: Option<&Spanned<String>>,
     realms: &[RealmNames],
@@ -230,7 +229,7 @@ fn access(raw: &RawRoute, columns: &mut RuleColumns, problems: &mut Vec<Problem>
         Some("deny") => Access::Deny,
         Some("public") => Access::Public,
         Some(other) => {
-            let what = format!("`{other}` does not say who may enter");
+            let what = format!("`{other}` is not a valid value of `access`");
             let help = known_words(other, ["session", "public", "deny"]);
             let problem = word.map(|word| Problem::with(word, what).with_help(help));
             problems.extend(problem);
@@ -238,25 +237,23 @@ fn access(raw: &RawRoute, columns: &mut RuleColumns, problems: &mut Vec<Problem>
         }
     };
     if let Some(first) = raw.require.first() {
-        let what = "conditions are about somebody with a session, and this route asks for none";
+        let what = "conditions need a session, which this route does not require";
         let help = "remove `require`, or `access`";
         problems.push(Problem::at(first.place.clone(), what).with_help(help));
     }
     access
 }
 
-/// Sees that there is something to read in a name.
+/// Checks that a name is not empty.
 fn check_name(name: Option<&Spanned<String>>, problems: &mut Vec<Problem>) {
     let empty = name.filter(|name| name.value.trim().is_empty());
     problems.extend(empty.map(|name| {
         let problem = Problem::at(name.place.clone(), "this name is empty");
-        problem.with_help(
-            "give a name for logs, or leave `name` out: then it is made of host and path",
-        )
+        problem.with_help("give a name for logs, or remove `name` to use host and path")
     }));
 }
 
-/// What logs call a route.
+/// The name of a route in logs.
 fn name(raw: &RawRoute) -> String {
     if let Some(name) = &raw.name {
         return name.value.clone();
@@ -272,7 +269,7 @@ fn name(raw: &RawRoute) -> String {
     format!("{methods}{}{}", joined(&raw.hosts), joined(&raw.paths))
 }
 
-/// How many segments `strip_prefix` cuts off.
+/// The number of segments that `strip_prefix` removes.
 fn strip(raw: &RawRoute, paths: &[PathPattern], problems: &mut Vec<Problem>) -> usize {
     let Some(text) = &raw.strip_prefix else {
         return 0;
@@ -281,14 +278,14 @@ fn strip(raw: &RawRoute, paths: &[PathPattern], problems: &mut Vec<Problem>) -> 
         return 0;
     };
     if prefix.depth() == 0 {
-        let problem = Problem::with(text, "`/` takes nothing off the path");
+        let problem = Problem::with(text, "`/` removes nothing from the path");
         problems.push(problem.with_help(
-            "remove it, or give the segments that the service does not know, such as `/admin`",
+            "remove it, or give the segments that the service does not expect, such as `/admin`",
         ));
     }
     if !paths.iter().all(|path| path.begins_with(&prefix)) {
         let what = format!(
-            "`{}` is not where all paths of this route begin, segment by segment",
+            "not all paths of this route begin with the segments of `{}`",
             text.value
         );
         problems.push(Problem::with(text, what));
@@ -296,13 +293,13 @@ fn strip(raw: &RawRoute, paths: &[PathPattern], problems: &mut Vec<Problem>) -> 
     prefix.depth()
 }
 
-/// A host as routes name it.
+/// Reads the host of a route.
 fn host_pattern(text: &str) -> Result<HostPattern, String> {
     HostPattern::new(text).map_err(|error| match text.parse::<Ipv6Addr>() {
-        Ok(address) => format!("write an address of IPv6 in brackets, as in `[{address}]`"),
+        Ok(address) => format!("write an IPv6 address in brackets, as in `[{address}]`"),
         Err(_) => ascii_host::of(text).map_or_else(
             || error.to_string(),
-            |ascii| format!("browsers send this host as `{ascii}`; write it so"),
+            |ascii| format!("browsers send this hostname as `{ascii}`; write it that way"),
         ),
     })
 }
@@ -311,10 +308,10 @@ fn host_value(text: &str) -> Result<HeaderValue, String> {
     let ascii = ascii_host::of_authority(text);
     let help = ascii.map_or_else(
         || {
-            "give a host as `Host` has it, such as `wiki.internal` or `wiki.internal:8080`"
+            "give a value for the `Host` header, such as `wiki.internal` or `wiki.internal:8080`"
                 .to_owned()
         },
-        |ascii| format!("services know this host as `{ascii}`; write it so"),
+        |ascii| format!("services expect this hostname as `{ascii}`; write it that way"),
     );
     let Ok(authority) = text.parse::<http::uri::Authority>() else {
         return Err(help);
@@ -330,7 +327,7 @@ fn host_value(text: &str) -> Result<HeaderValue, String> {
 fn bytes(limit: &Spanned<i64>, problems: &mut Vec<Problem>) -> Option<u64> {
     let bytes = u64::try_from(limit.value).ok();
     if bytes.is_none() {
-        let what = "give a number of bytes; 0 lets no body through";
+        let what = "it must be a number of bytes, 0 to refuse all bodies";
         problems.push(Problem::at(limit.place.clone(), what));
     }
     bytes

@@ -1,4 +1,4 @@
-//! Services, each once: two routes that send to the same servers in the same way share their connections.
+//! Collects the services, each once: routes with the same servers and settings share connections.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,25 +18,25 @@ use crate::config::stack::{RawFolder, RawRoute, RawService, Spanned};
 use crate::config::upstream as url;
 use crate::config::words::known_words;
 
-/// The services that routes name.
+/// The services that routes use.
 #[derive(Debug)]
 pub(in crate::config) struct Services {
-    /// By the names that routes use; the one of the top level is `default`.
+    /// The defined services by name; the one of the top level is `default`.
     named: Vec<(String, ServiceSettings)>,
-    /// Where each name is among them. There may be thousands.
+    /// The index of each name, because there may be thousands.
     names: HashMap<String, usize>,
-    /// How long they may take, where nothing else is said.
+    /// The default timeouts.
     usual: Timeouts,
-    /// How connections to them are treated, where nothing else is said.
+    /// The defaults for connections.
     connections: UsualPool,
-    /// Those that some route sends to.
+    /// The services that some route uses.
     used: Vec<ServiceSettings>,
-    /// Where each is among them.
+    /// The index of each used service.
     places: HashMap<ServiceSettings, usize>,
 }
 
 impl Services {
-    /// Reads `[service.NAME]`, beside the service of the top level.
+    /// Reads `[service.NAME]`, in addition to the service of the top level.
     pub(in crate::config) fn read(
         raw: &[RawService],
         default: Option<ServiceSettings>,
@@ -57,12 +57,12 @@ impl Services {
         }
         for raw in raw {
             if all.names.contains_key(&raw.name.value) {
-                let what = "`upstream` at the top level is the service `default` already";
+                let what = "`upstream` at the top level already defines the service `default`";
                 problems.push(Problem::at(raw.name.place.clone(), what));
             }
             let service = match is_used(&raw.name.value) {
                 true => of_table(raw, usual, &all.connections, problems),
-                // Nobody needs what it refers to, and it has its own warning.
+                // It is unused, which has its own warning; what it refers to need not exist.
                 false => of_table(raw, usual, &all.connections, &mut Vec::new()),
             };
             all.define(raw.name.value.clone(), service);
@@ -70,7 +70,7 @@ impl Services {
         all
     }
 
-    /// Notes a service. Of two with a name the first counts, and there is a problem.
+    /// Adds a service. If there are two with the same name, the first is used, and there is a problem.
     fn define(&mut self, name: String, service: ServiceSettings) {
         let place = self.named.len();
         self.names.entry(name.clone()).or_insert(place);
@@ -82,7 +82,7 @@ impl Services {
         Some(&self.named[*place].1)
     }
 
-    /// Where the requests of a route go, as a place among the services.
+    /// The index of the service of a route.
     pub(super) fn of_route(
         &mut self,
         raw: &RawRoute,
@@ -93,7 +93,7 @@ impl Services {
         let named = self.named_by(raw, access, usual, problems);
         let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
         let settings = match named {
-            // What is wrong with the times is said all the same.
+            // Problems of the timeouts are reported anyway.
             None => {
                 timeouts(own, self.usual, problems);
                 return None;
@@ -101,7 +101,7 @@ impl Services {
             Some(ServiceSettings::Folder(folder)) => {
                 name_idle(own.0, CONNECTS, problems);
                 name_idle(raw.rewrite_host.as_ref(), IS_ASKED, problems);
-                // A calling proxy is told who it is, whatever service stands here.
+                // A route may have no service if calling proxies ask for decisions.
                 if !usual.decides_for_others {
                     name_idle(raw.headers.as_ref(), IS_TOLD, problems);
                     name_idle(raw.forward_session_cookie.as_ref(), IS_TOLD, problems);
@@ -129,7 +129,7 @@ impl Services {
         Some(self.place(settings))
     }
 
-    /// The service that a route names, or the one of the top level.
+    /// The service that a route names, or that of the top level.
     fn named_by(
         &self,
         raw: &RawRoute,
@@ -144,22 +144,23 @@ impl Services {
         let Some(service) = &raw.service else {
             let default = || self.named(DEFAULT).cloned();
             let found = own.map(|(own, _)| own).or_else(default);
-            // What is wrong with a service has been told, and is no lack of one.
+            // An invalid service is reported already, and is not a missing one.
             let needs_none = *access == Access::Deny
                 || raw.seems_to_name_service
                 || usual.decides_for_others
                 || usual.has_wrong_upstream
                 || usual.is_partial;
             if found.is_none() && !needs_none {
-                let what = "this route says nowhere where its requests go";
-                let help = "give `upstream = \"http://127.0.0.1:3000\"`, a `service`, or an `upstream` at the top level \
-                            for all routes; without a service a gate can only decide for others (`auth_listen`)";
+                let what = "this route has no service";
+                let help = "set `upstream = \"http://127.0.0.1:3000\"`, a `service`, or an `upstream` at the top level \
+                     for all routes; without a service the gate can only make decisions for calling proxies \
+                     (`auth_listen`)";
                 problems.push(Problem::at(raw.place.clone(), what).with_help(help));
             }
             return found;
         };
         if let Some((_, first)) = own {
-            let problem = Problem::at(first.place.clone(), "this route has `service` too");
+            let problem = Problem::at(first.place.clone(), "this route also has `service`");
             let problem = problem.and_at(service.place.clone(), "here");
             problems.push(problem.with_help("keep one of them"));
         }
@@ -199,7 +200,7 @@ impl Services {
     }
 }
 
-/// What a table says of a service.
+/// Builds a service from its table.
 fn of_table(
     raw: &RawService,
     usual: Timeouts,
@@ -209,7 +210,7 @@ fn of_table(
     let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
     let timeouts = timeouts(own, usual, problems);
     let service = service(&raw.upstreams, timeouts, connections, problems);
-    // What cannot be read may have been a folder.
+    // An invalid value may have been meant as a folder.
     match service {
         ServiceSettings::Folder(mut folder) => {
             folder.options = folder_options(&raw.folder, &folder.path, problems);
@@ -222,7 +223,7 @@ fn of_table(
         }
         ServiceSettings::Upstream(mut upstream) => {
             name_folder_keys(&raw.folder, problems);
-            // One of several that cannot be read is one of them.
+            // An invalid entry still counts as a server.
             if raw.upstreams.len() < 2 {
                 name_idle_of_one(&raw.pool, problems);
             }
@@ -232,7 +233,7 @@ fn of_table(
     }
 }
 
-/// A folder, or servers that take turns. Without any that can be read there is a problem.
+/// Reads a folder, or servers that share requests. It is a problem if none of them is valid.
 fn service(
     upstreams: &[Spanned<String>],
     timeouts: Timeouts,
@@ -244,8 +245,11 @@ fn service(
         match FolderSettings::located(&text.value, Some(&text.place)) {
             None => servers.extend(parsed(text, problems, server)),
             Some(_) if upstreams.len() > 1 => {
-                let problem = Problem::at(text.place.clone(), "a folder stands alone");
-                problems.push(problem.with_help("give a folder, or servers that take turns"));
+                let problem = Problem::at(
+                    text.place.clone(),
+                    "a folder cannot be combined with other entries",
+                );
+                problems.push(problem.with_help("give one folder, or one or more servers"));
             }
             Some(located) => {
                 let located = located.map_err(|what| Problem::with(text, what));
@@ -263,7 +267,7 @@ fn service(
     }
 }
 
-/// One server, of which nothing else is said.
+/// A service with one server and default settings.
 pub(in crate::config) fn of_one_server(
     address: ServerAddress,
     timeouts: Timeouts,
@@ -286,7 +290,7 @@ fn of_servers(
     })
 }
 
-/// What a service says of the folder at this path.
+/// Reads the keys of a service for the folder at this path.
 fn folder_options(raw: &RawFolder, path: &Path, problems: &mut Vec<Problem>) -> FolderOptions {
     let fallback = raw.fallback.as_ref();
     let error_pages = raw.error_pages.as_ref();
@@ -302,16 +306,16 @@ fn folder_options(raw: &RawFolder, path: &Path, problems: &mut Vec<Problem>) -> 
     }
 }
 
-/// Names what a service of servers says of a folder.
+/// Reports keys for folders of a service that has servers.
 fn name_folder_keys(raw: &RawFolder, problems: &mut Vec<Problem>) {
-    let why = "only a folder has use for it, such as `upstream = \"dir:./public\"`";
+    let why = "it applies only to folders, such as `upstream = \"dir:./public\"`";
     name_idle(raw.fallback.as_ref(), why, problems);
     name_idle(raw.error_pages.as_ref(), why, problems);
     name_idle(raw.cache_control.as_ref(), why, problems);
     name_idle(raw.well_known.as_ref(), why, problems);
 }
 
-/// Names a value that cannot have an effect.
+/// Reports a value that cannot have an effect.
 fn name_idle<T>(value: Option<&Spanned<T>>, why: &str, problems: &mut Vec<Problem>) {
     let problem = value.map(|value| Problem::at(value.place.clone(), "this has no effect"));
     problems.extend(problem.map(|problem| problem.with_help(why)));
@@ -322,7 +326,9 @@ fn server(text: &str) -> Result<ServerSettings, String> {
     let address = match text.strip_prefix("unix:") {
         Some(path) if path.starts_with('/') => ServerAddress::Unix(PathBuf::from(path)),
         Some(_) => {
-            return Err("give the whole path of the socket, such as unix:/run/app.sock".to_owned());
+            return Err(
+                "give the absolute path of the socket, such as unix:/run/app.sock".to_owned(),
+            );
         }
         None => url::server(text)?,
     };
@@ -341,7 +347,7 @@ fn timeouts(
         match u32::try_from(limit.value) {
             Ok(seconds) if seconds > 0 => Duration::from_secs(u64::from(seconds)),
             Ok(_) | Err(_) => {
-                let what = "give a whole number of seconds, at least 1";
+                let what = "it must be a whole number of seconds, at least 1";
                 problems.push(Problem::at(limit.place.clone(), what));
                 usual
             }
@@ -353,8 +359,8 @@ fn timeouts(
     }
 }
 
-const CONNECTS: &str = "the service is a folder, which nobody connects to; remove it";
+const CONNECTS: &str = "the service is a folder, so there are no connections to it; remove it";
 const IS_ASKED: &str = "the service is a folder, which has no host; remove it";
-const IS_TOLD: &str = "the service is a folder, which is told nothing; remove it";
+const IS_TOLD: &str = "the service is a folder, which receives no headers; remove it";
 
 const DEFAULT: &str = "default";

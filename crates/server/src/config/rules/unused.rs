@@ -1,4 +1,4 @@
-//! What a file defines and no route names.
+//! Warns about definitions that no route uses.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use gate::HeaderSource;
 use super::Rules;
 use crate::config::stack::{RawRoute, Spanned, Stack};
 
-/// Names each service, profile and realm that no route names.
+/// Warns about each service, profile and realm that no route names.
 pub(in crate::config) fn name_tables(stack: &Stack, warnings: &mut Vec<String>) {
     let named = |of: fn(&RawRoute) -> Option<&Spanned<String>>| {
         let routes = stack.routes.iter();
@@ -37,7 +37,7 @@ pub(in crate::config) fn name_tables(stack: &Stack, warnings: &mut Vec<String>) 
     name_them("realm", "realm", &realms, &mut { of_realms });
 }
 
-/// The realms whose groups no route writes, by their places.
+/// The indexes of the realms whose groups no route writes.
 pub(in crate::config) fn realms_without_groups(rules: &Rules, realms: usize) -> Vec<usize> {
     let writes = |place: &usize| {
         rules.routes.all().iter().any(|route| {

@@ -1,10 +1,10 @@
-//! Requests that a strict route leaves to one that demands less, where that is hardly meant.
+//! Warns about requests that a strict route probably should match but leaves to a route that requires less.
 
 use gate::{Left, LeftRequests, Routes};
 
 use crate::config::stack::Stack;
 
-/// Names each such route, what it leaves to which other one, and what to write.
+/// Warns about each such route: which requests it leaves to which other route, and what to write.
 pub(in crate::config) fn name_them(stack: &Stack, routes: &Routes, warnings: &mut Vec<String>) {
     for left in routes.left_to_weaker() {
         let Left { row, to, what } = left;
@@ -12,8 +12,7 @@ pub(in crate::config) fn name_them(stack: &Stack, routes: &Routes, warnings: &mu
         let (name, path, other) = (&row.route.name, row.path, &to.name);
         warnings.push(match what {
             LeftRequests::Below => format!(
-                "{place}: the route `{name}` is for the path `{path}` alone: what lies below, such as `{path}/x`, goes to \
-                 the route `{other}`, which demands less; add `{path}/` to its `path`, or a route for `{path}/`"
+                "{place}: the route `{name}` matches only the path `{path}`: paths below it, such as `{path}/x`, match the route `{other}`, which requires less; add `{path}/` to its `path`, or add a route for `{path}/`"
             ),
             LeftRequests::Folder => {
                 let alone = path.as_str().trim_end_matches('/');

@@ -237,9 +237,9 @@ async fn a_mistake_in_a_limit_is_named_with_its_place() -> Result<()> {
     let said = finished.stdout + &finished.stderr;
     assert!(!finished.status.success(), "{said}");
     for words in [
-        "`day` is no unit of time; write s, m or h, such as `5/m`",
+        "`day` is not a time unit; write s, m or h, such as `5/m`",
         "gate.toml:12",
-        "it always counts by address",
+        "it always counts by client address",
         "write a number from 1 to 10000",
     ] {
         assert!(said.contains(words), "{words} is missing from:\n{said}");

@@ -124,7 +124,7 @@ async fn the_setting_needs_proxies_that_are_listed() -> Result<()> {
     let ended = gate.env("SESSIONGATE_CONFIG", path).run().await?;
     assert!(!ended.status.success());
     assert!(
-        ended.stderr.contains("nobody is listed whose word counts"),
+        ended.stderr.contains("there are no trusted proxies"),
         "{}",
         ended.stderr
     );

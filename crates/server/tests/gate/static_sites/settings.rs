@@ -121,7 +121,10 @@ async fn what_is_wrong_with_a_folder_is_shown_where_it_stands() -> Result<()> {
         ),
         (
             "[service.a]\nupstream = [\"dir:public\", \"http://127.0.0.1:1\"]\n[[route]]\npath = \"/\"\nservice = \"a\"\n",
-            ["a folder stands alone", "gate.toml:4:13"],
+            [
+                "a folder cannot be combined with other entries",
+                "gate.toml:4:13",
+            ],
         ),
         (
             "[service.a]\nupstream = \"dir:public\"\nfallback = \"app.html\"\n[[route]]\npath = \"/\"\nservice = \"a\"\n",
@@ -137,7 +140,7 @@ async fn what_is_wrong_with_a_folder_is_shown_where_it_stands() -> Result<()> {
         ),
         (
             "[service.a]\nupstream = \"dir:public\"\ncache_control = \"max age\"\n[[route]]\npath = \"/\"\nservice = \"a\"\n",
-            ["give words of Cache-Control", "gate.toml:5:17"],
+            ["give directives of Cache-Control", "gate.toml:5:17"],
         ),
         (
             "[service.a]\nupstream = \"http://127.0.0.1:1\"\nfallback = \"a\"\n[[route]]\npath = \"/\"\nservice = \"a\"\n",
@@ -153,7 +156,7 @@ async fn what_is_wrong_with_a_folder_is_shown_where_it_stands() -> Result<()> {
         ),
         (
             "upstream = \"dir:public\"\n[[route]]\npath = \"/\"\nforward_session_cookie = false\n",
-            ["is told nothing", "gate.toml:6:26"],
+            ["receives no headers", "gate.toml:6:26"],
         ),
         (
             "upstream = \"dir:public\"\nfolder_fallback = \"app.html\"\n",

@@ -100,7 +100,7 @@ async fn what_is_wrong_with_certificates_is_said_before_anything_is_served() -> 
         ),
         (
             vec![("TLS_KEY_FILE", shown(&one.key))],
-            "TLS_KEY_FILE: there is no certificate beside the key",
+            "TLS_KEY_FILE: there is a key but no certificate",
             "TLS_CERT_FILE",
         ),
         (

@@ -214,7 +214,7 @@ async fn a_rule_about_certificates_that_nobody_is_asked_for_is_refused() -> Resu
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("gate.toml");
     for (certificate, problem) in [
-        ("CN=billing", "no listener asks clients for certificates"),
+        ("CN=billing", "no listener requests client certificates"),
         ("billing", "give a subject such as `CN=billing,O=Example`"),
     ] {
         let rule =

@@ -234,7 +234,7 @@ async fn what_cannot_work_is_said_at_the_start() -> Result<()> {
         ),
         (
             vec![("REDIRECT_LISTEN", "127.0.0.1:0")],
-            "REDIRECT_LISTEN: there is nowhere to send anybody to",
+            "REDIRECT_LISTEN: there is no HTTPS address to redirect to",
         ),
         (vec![("HSTS", "true")], "HSTS"),
         (

@@ -54,14 +54,13 @@ async fn check_config_shows_what_became_of_each_part() -> Result<()> {
         [
             "ENABLE_DB_CHECK true",
             "REDIS_URL redis://gate:***@cache/2?protocol=3&password=***",
-            "REDIS_URL protocol no effect needed: every question and answer is the same in both protocols",
+            "REDIS_URL protocol needs no effect: the gate's commands and their replies are the same in both protocols",
             "DATABASE_URL postgres://gate:***@[::1]:5433,db2/app?schema=tenant&sslMode=require&pgbouncer=true&\
              connection_limit=3&pool_timeout=9&connect_timeout=30&uselibpqcompat=true",
-            "DATABASE_URL pgbouncer no effect needed: look-ups work through a pooler in any of its modes",
-            "DATABASE_URL pool_timeout no effect needed: DATABASE_TIMEOUT bounds how long a request waits",
-            "DATABASE_URL uselibpqcompat no effect needed: `sslmode` always means what it means to libpq",
-            "DATABASE_URL connect_timeout no effect needed: DATABASE_TIMEOUT is shorter, and ends the wait for a \
-             connection too",
+            "DATABASE_URL pgbouncer needs no effect: lookups work through a pooler in any of its modes",
+            "DATABASE_URL pool_timeout needs no effect: DATABASE_TIMEOUT bounds how long a request waits",
+            "DATABASE_URL uselibpqcompat needs no effect: `sslmode` always has the meaning it has in libpq",
+            "DATABASE_URL connect_timeout needs no effect: DATABASE_TIMEOUT is shorter, and applies to connecting too",
         ]
     );
     let lines = shown(&[
@@ -77,7 +76,7 @@ async fn check_config_shows_what_became_of_each_part() -> Result<()> {
         [
             "ENABLE_DB_CHECK true",
             "DATABASE_URL postgres://u:***@localhost/app?host=/run/postgresql&sslmode=require",
-            "DATABASE_URL sslmode no effect needed: nobody can listen to a Unix socket, so nothing is encrypted on it",
+            "DATABASE_URL sslmode needs no effect: a Unix socket cannot be overheard, so nothing is encrypted on it",
         ]
     );
     Ok(())
@@ -109,14 +108,14 @@ async fn check_config_names_what_has_no_effect() -> Result<()> {
             "POSTGRES_HOST [::1]",
             "POSTGRES_PORT tcp://10.96.0.11:5432",
             "POSTGRES_PASSWORD 6 bytes, fingerprint e564b408",
-            "warning: REDIS_PORT is ignored: Kubernetes sets it to `tcp://10.96.0.10:6379` for a service of this name; set \
-             enableServiceLinks: false in the pod to be rid of such variables, or REDIS_PORT to a number",
-            "warning: POSTGRES_PORT is ignored: Kubernetes sets it to `tcp://10.96.0.11:5432` for a service of this name; \
-             set enableServiceLinks: false in the pod to be rid of such variables, or POSTGRES_PORT to a number",
-            "warning: PGSSLMODE has no effect: only programs that use libpq read it; give POSTGRES_SSLMODE, or write it \
-             into DATABASE_URL",
-            "warning: REDIS_DB has no effect: it is no setting of ours; write its number behind the host in REDIS_URL, as \
-             in redis://host/1",
+            "warning: REDIS_PORT is ignored: Kubernetes sets it to `tcp://10.96.0.10:6379` for a service with this name; \
+             set enableServiceLinks: false in the pod to avoid such variables, or set REDIS_PORT to a number",
+            "warning: POSTGRES_PORT is ignored: Kubernetes sets it to `tcp://10.96.0.11:5432` for a service with this \
+             name; set enableServiceLinks: false in the pod to avoid such variables, or set POSTGRES_PORT to a number",
+            "warning: PGSSLMODE has no effect: only programs that use libpq read it; set POSTGRES_SSLMODE, or add it to \
+             DATABASE_URL",
+            "warning: REDIS_DB has no effect: it is not a setting of sessiongate; add the number after the host in \
+             REDIS_URL, as in redis://host/1",
         ]
     );
     let lines = shown(&[
@@ -128,13 +127,14 @@ async fn check_config_names_what_has_no_effect() -> Result<()> {
     .await?;
     let ignored = |name: &str, value: &str| {
         format!(
-            "warning: {name} is ignored: Kubernetes sets it to `{value}` for a service of this name; set \
-             enableServiceLinks: false in the pod to be rid of such variables, or {name} to a number"
+            "warning: {name} is ignored: Kubernetes sets it to `{value}` for a service with this name; set \
+             enableServiceLinks: false in the pod to avoid such variables, or set {name} to a number"
         )
     };
-    let idle = "SESSION_SCHEMA or SESSION_FORMAT sessions";
-    let [database, cache] = ["no database is asked", "nothing is looked up"]
-        .map(|what| format!("has no effect: {what}; ENABLE_DB_CHECK=true looks users up, {idle}"));
+    let idle = "SESSION_SCHEMA or SESSION_FORMAT to look up sessions";
+    let [database, cache] = ["no database is used", "nothing is looked up"].map(|what| {
+        format!("has no effect: {what}; set ENABLE_DB_CHECK=true to look up users, or {idle}")
+    });
     assert_eq!(
         lines,
         [
@@ -158,10 +158,9 @@ async fn check_config_names_what_has_no_effect() -> Result<()> {
         [
             "ENABLE_DB_CHECK true",
             "DATABASE_URL sqlite:///users.db",
-            "warning: POSTGRES_PASSWORD has no effect: DATABASE_URL names a SQLite file",
-            "warning: REDIS_PASSWORD has no effect: neither REDIS_URL nor REDIS_HOST says where Redis is",
-            "warning: REDIS_TIMEOUT_FILE is set and has no effect: only secrets and URLs with credentials are read from \
-             files",
+            "warning: POSTGRES_PASSWORD has no effect: DATABASE_URL is a SQLite file",
+            "warning: REDIS_PASSWORD has no effect: neither REDIS_URL nor REDIS_HOST is set",
+            "warning: REDIS_TIMEOUT_FILE has no effect: only secrets and URLs with credentials can be read from files",
         ]
     );
     Ok(())
@@ -207,7 +206,7 @@ const OF_POSTGRES: &[Refused] = &[
             ("POSTGRES_HOST", "db:2"),
         ],
         &[
-            "POSTGRES_HOST: DATABASE_URL says something else; keep one of the two, or let them say the same",
+            "POSTGRES_HOST: it contradicts DATABASE_URL; keep one of the two, or use the same value in both",
         ],
     ),
     (
@@ -216,13 +215,15 @@ const OF_POSTGRES: &[Refused] = &[
             "postgres://u:hidden@db/app?sslmode=no-verify",
         )],
         &[
-            "DATABASE_URL: parameter `sslmode`: `no-verify` is node-postgres' word for TLS without a look at the certificate; write `require` for that, or `verify-full` with sslrootcert=/path/to/ca.pem to know whom you talk to",
+            "DATABASE_URL: parameter `sslmode`: `no-verify` is node-postgres's name for TLS without verification; write \
+             `require` for that, or `verify-full` with sslrootcert=/path/to/ca.pem to verify the server",
         ],
     ),
     (
         &[("DATABASE_URL", "postgres://u:hidden@db/app?schemas=tenant")],
         &[
-            "DATABASE_URL: parameter `schemas`: it is not understood, and what it asks for would be missing; did you mean `schema`? Otherwise remove it from the URL",
+            "DATABASE_URL: parameter `schemas`: it is not supported and would have no effect; did you mean `schema`? If \
+             not, remove it from the URL",
         ],
     ),
     (
@@ -231,7 +232,8 @@ const OF_POSTGRES: &[Refused] = &[
             "postgres://u:hidden@db/app?search_path=tenant,public",
         )],
         &[
-            "DATABASE_URL: parameter `search_path`: give one schema, in which all tables are; or give none and name the tables with theirs, as in USER_TABLE=schema.table",
+            "DATABASE_URL: parameter `search_path`: give the one schema that contains all tables; or give none, and \
+             write the tables with their schemas, as in USER_TABLE=schema.table",
         ],
     ),
     (
@@ -253,7 +255,9 @@ const OF_POSTGRES: &[Refused] = &[
     (
         &[("DATABASE_URL", "postgres://u:hid/den@db/app")],
         &[
-            "DATABASE_URL: an `@` stands behind the host; if the password holds `/`, `?` or `#`, write them as %2F, %3F and %23, and an `@` elsewhere as %40; such a URL looks like postgres://user:password@host:5432/database?sslmode=require",
+            "DATABASE_URL: there is an `@` after the host; if the password contains `/`, `?` or `#`, write them as %2F, \
+             %3F and %23, and write an `@` elsewhere as %40; such a URL looks like \
+             postgres://user:password@host:5432/database?sslmode=require",
         ],
     ),
     (
@@ -262,7 +266,7 @@ const OF_POSTGRES: &[Refused] = &[
             ("POSTGRES_PASSWORD", "hidden-too"),
         ],
         &[
-            "POSTGRES_PASSWORD: DATABASE_URL says something else; keep one of the two, or let them say the same",
+            "POSTGRES_PASSWORD: it contradicts DATABASE_URL; keep one of the two, or use the same value in both",
         ],
     ),
     (
@@ -276,10 +280,10 @@ const OF_POSTGRES: &[Refused] = &[
             ("DATABASE_CONNECTIONS", "7"),
         ],
         &[
-            "POSTGRES_HOST: DATABASE_URL says something else; keep one of the two, or let them say the same",
-            "POSTGRES_PORT: DATABASE_URL says something else; keep one of the two, or let them say the same",
-            "POSTGRES_USER: DATABASE_URL says something else; keep one of the two, or let them say the same",
-            "POSTGRES_DB: DATABASE_URL says something else; keep one of the two, or let them say the same",
+            "POSTGRES_HOST: it contradicts DATABASE_URL; keep one of the two, or use the same value in both",
+            "POSTGRES_PORT: it contradicts DATABASE_URL; keep one of the two, or use the same value in both",
+            "POSTGRES_USER: it contradicts DATABASE_URL; keep one of the two, or use the same value in both",
+            "POSTGRES_DB: it contradicts DATABASE_URL; keep one of the two, or use the same value in both",
         ],
     ),
     (
@@ -292,8 +296,8 @@ const OF_POSTGRES: &[Refused] = &[
             ("DATABASE_CONNECTIONS", "7"),
         ],
         &[
-            "POSTGRES_SSLMODE: DATABASE_URL says something else; keep one of the two, or let them say the same",
-            "DATABASE_CONNECTIONS: it says 7, and `connection_limit` of DATABASE_URL says 3; keep one",
+            "POSTGRES_SSLMODE: it contradicts DATABASE_URL; keep one of the two, or use the same value in both",
+            "DATABASE_CONNECTIONS: it is 7, but `connection_limit` in DATABASE_URL is 3; keep one",
         ],
     ),
     (
@@ -311,9 +315,7 @@ const OF_POSTGRES: &[Refused] = &[
             ),
             ("POSTGRES_SSLMODE", "disable"),
         ],
-        &[
-            "POSTGRES_SSLMODE: DATABASE_URL, parameter `sslcert`: there is no TLS with sslmode=disable",
-        ],
+        &["POSTGRES_SSLMODE: DATABASE_URL, parameter `sslcert`: sslmode=disable turns TLS off"],
     ),
 ];
 
@@ -325,8 +327,8 @@ const OF_REDIS: &[Refused] = &[
             ("REDIS_PORT", "1"),
         ],
         &[
-            "REDIS_HOST: REDIS_URL says something else; keep one of the two, or let them say the same",
-            "REDIS_PORT: REDIS_URL says something else; keep one of the two, or let them say the same",
+            "REDIS_HOST: it contradicts REDIS_URL; keep one of the two, or use the same value in both",
+            "REDIS_PORT: it contradicts REDIS_URL; keep one of the two, or use the same value in both",
         ],
     ),
     (
@@ -335,7 +337,7 @@ const OF_REDIS: &[Refused] = &[
             ("REDIS_PASSWORD", "hidden-too"),
         ],
         &[
-            "REDIS_PASSWORD: REDIS_URL says something else; keep one of the two, or let them say the same",
+            "REDIS_PASSWORD: it contradicts REDIS_URL; keep one of the two, or use the same value in both",
         ],
     ),
     (
@@ -346,37 +348,37 @@ const OF_REDIS: &[Refused] = &[
             ("REDIS_PORT", "2"),
         ],
         &[
-            "REDIS_HOST: REDIS_URL says something else; keep one of the two, or let them say the same",
-            "REDIS_PORT: REDIS_URL says something else; keep one of the two, or let them say the same",
-            "REDIS_USERNAME: REDIS_URL says something else; keep one of the two, or let them say the same",
+            "REDIS_HOST: it contradicts REDIS_URL; keep one of the two, or use the same value in both",
+            "REDIS_PORT: it contradicts REDIS_URL; keep one of the two, or use the same value in both",
+            "REDIS_USERNAME: it contradicts REDIS_URL; keep one of the two, or use the same value in both",
         ],
     ),
     (
         &[("REDIS_URL", "redis://gate@cache")],
         &[
-            "REDIS_URL: it names a user without a password; give that in the URL, or as REDIS_PASSWORD",
+            "REDIS_URL: there is a user without a password; add the password to the URL, or set REDIS_PASSWORD",
         ],
     ),
     (
         &[("REDIS_HOST", "cache"), ("REDIS_USERNAME", "gate")],
         &[
-            "REDIS_USERNAME: it names a user without a password; give that in the URL, or as REDIS_PASSWORD",
+            "REDIS_USERNAME: there is a user without a password; add the password to the URL, or set REDIS_PASSWORD",
         ],
     ),
     (
         &[("REDIS_URL", "redis://:hidden@cache?sentinel=primary")],
         &[
-            "REDIS_URL: parameter `sentinel`: it is not understood, and what it asks for would be missing; remove it from the URL",
+            "REDIS_URL: parameter `sentinel`: it is not supported and would have no effect; remove it from the URL",
         ],
     ),
     (
         &[("REDIS_URL", "redis://:hidden@cache?password=hidden-too")],
-        &["REDIS_URL: parameter `password`: it is given twice, and not with the same value"],
+        &["REDIS_URL: parameter `password`: it is given twice, with different values"],
     ),
     (
         &[("REDIS_URL", "rediss://:hidden@cache/#insecure")],
         &[
-            "REDIS_URL: `#insecure` would trust any server; name its authority in REDIS_CA_FILE instead",
+            "REDIS_URL: `#insecure` would trust any server; set REDIS_CA_FILE to its certificate authority instead",
         ],
     ),
     (

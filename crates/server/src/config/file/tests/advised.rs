@@ -183,7 +183,7 @@ fn a_header_that_stands_twice_in_other_capitals_is_shown_at_both_places() {
 #[test]
 fn what_says_nothing_and_what_is_no_host_is_told_what_to_write() {
     for (line, said) in [
-        ("strip_prefix = '/'", "`/` takes nothing off the path"),
+        ("strip_prefix = '/'", "`/` removes nothing from the path"),
         ("name = ''", "this name is empty"),
         ("name = ' '", "this name is empty"),
         ("host = '::1'", "as in `[::1]`"),

@@ -65,7 +65,7 @@ fn a_service_at_the_address_of_the_gate_is_refused() {
     ] {
         let said = refused(&format!("{own}{text}"));
         assert!(
-            said.contains("([[listener]]), and would ask itself"),
+            said.contains("([[listener]]), so requests would loop"),
             "{said}"
         );
     }
@@ -79,7 +79,7 @@ fn a_sign_in_page_of_some_hosts_is_named_where_people_come_from_any() {
     warns(&format!("{top}{ALL}{page}"), &[]);
     let known = format!("{top}{ALL}{below}{page}{below}");
     warns(&known, &[]);
-    let said = ["`/signin` is public on some hosts alone", "without `host`"];
+    let said = ["`/signin` is public only on some hosts", "without `host`"];
     warns(&format!("{top}{ALL}{page}{below}"), &said);
 }
 
@@ -102,11 +102,14 @@ fn a_method_that_nobody_has_registered_is_named_with_the_one_that_was_meant() {
         let text = format!("{ALL}[[route]]\npath = ['/a', '/a/']\n{route}");
         warns(
             &text,
-            &["`DELTE` is no registered method", "did you mean `DELETE`?"],
+            &[
+                "`DELTE` is not a registered method",
+                "did you mean `DELETE`?",
+            ],
         );
     }
     let own = format!("{ALL}[[route]]\npath = ['/a', '/a/']\nmethods = ['FROBNICATE']\n");
-    warns(&own, &["`FROBNICATE` is no registered method"]);
+    warns(&own, &["`FROBNICATE` is not a registered method"]);
     let known = format!(
         "{ALL}[[route]]\npath = ['/a', '/a/']\nmethods = ['PROPFIND', 'VERSION-CONTROL', 'QUERY']\n"
     );
@@ -148,7 +151,7 @@ fn what_lies_below_a_strict_path_and_has_a_weaker_route_is_named() {
     warns(
         &left,
         &[
-            "`/admin/x`, goes to the route `/`",
+            "`/admin/x`, match the route `/`",
             "add `/admin/` to its `path`",
         ],
     );
@@ -222,13 +225,13 @@ const USERS: &str = "enable_db_check = true\ndatabase_url = 'postgres://127.0.0.
 #[test]
 fn what_trusts_old_answers_or_none_in_redis_is_named() {
     warns(&format!("{USERS}{ALL}"), &[]);
-    let stale = ["STALE_IF_DOWN is 60 s", "deleted in the meantime or not"];
+    let stale = ["STALE_IF_DOWN is 60 s", "deleted in the meantime"];
     warns(&format!("{USERS}stale_if_down = 60\n{ALL}"), &stale);
     let kept = |seconds: u32, place: &str| {
         let said = warned(&format!(
             "{USERS}stale_if_down = {seconds}\nrevocation_store = '{place}'\n{ALL}"
         ));
-        let limit = "STALE_IF_DOWN counts for no longer than REVOCATION_MAX_STALE, 60 s";
+        let limit = "STALE_IF_DOWN is limited by REVOCATION_MAX_STALE, 60 s";
         said.iter().any(|warning| warning.contains(limit))
     };
     let elsewhere = [kept(61, "redis"), kept(61, "/var/lib/revocations.db")];
@@ -242,7 +245,7 @@ fn what_trusts_old_answers_or_none_in_redis_is_named() {
     let listen = "listen_database_url = 'postgres://127.0.0.1/app'\n";
     let ageless = [
         "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL",
-        "does not say how old it is",
+        "has no age",
     ];
     warns(&format!("{format}{listen}{ALL}"), &ageless);
 }
@@ -254,29 +257,29 @@ fn what_cannot_be_or_has_no_effect_is_refused() {
             format!(
                 "{USERS}redis_cache_format = 'true'\nactive = [{{ column = 'banned', equals = false }}]\n{ALL}"
             ),
-            "`true` says that a user exists and nothing of the row",
+            "`true` only stores that a user exists",
         ),
         (
             format!(
                 "session_format = 'authjs'\n{ALL}require = {{ organization_role = ['owner'] }}\n"
             ),
-            "sessions of the format `authjs` are active in no organization",
+            "sessions of the format `authjs` have no active organization",
         ),
         (
             format!("{ALL}require = {{ claim = 'a', equals = 'x', separator = ',' }}\n"),
-            "`separator` has no effect beside `equals`",
+            "`separator` has no effect together with `equals`",
         ),
         (
             format!(
                 "{ALL}headers = 'own'\n[profile.own.headers]\nX-A = {{ value = 'x', encoding = 'base64' }}\n"
             ),
-            "`encoding` has no effect beside `value`",
+            "`encoding` has no effect together with `value`",
         ),
         (
             format!(
                 "{ALL}headers = 'own'\n[profile.own.headers]\nX-A = {{ route = true, separator = ';' }}\n"
             ),
-            "`separator` has no effect beside `route`",
+            "`separator` has no effect together with `route`",
         ),
         (
             format!("{ALL}headers = 'grafna'\n"),
@@ -314,7 +317,7 @@ fn what_stands_twice_is_shown_at_both_places() {
     ] {
         let errors = refused(text);
         assert!(
-            errors.contains("it is here already"),
+            errors.contains("it is defined here already"),
             "{text}\n----\n{errors}"
         );
         assert!(errors.contains("1 problem:"), "{text}\n----\n{errors}");

@@ -16,11 +16,14 @@ fn numbers_and_words_are_checked() {
             "`random` is none of `round-robin`, `least-requests`, `by-user`",
         ),
         ("eject_after = -1", "`eject_after` must be a whole number"),
-        ("eject_time = 0", "give a whole number, at least 1"),
-        ("max_connections = 0", "give a whole number, at least 1"),
+        ("eject_time = 0", "it must be a whole number, at least 1"),
+        (
+            "max_connections = 0",
+            "it must be a whole number, at least 1",
+        ),
         (
             "retry_budget = 101",
-            "give how many of 100 requests may be sent again",
+            "the number of requests in 100 that may be retried",
         ),
         (
             "health_check = 'healthz'",
@@ -44,7 +47,7 @@ fn a_weight_stands_behind_the_url() {
         "'http://a weight 3 4'",
     ] {
         let what = format!(
-            "`{}`: behind the URL only a weight can stand",
+            "`{}`: only a weight may follow the URL",
             upstream.trim_matches('\'')
         );
         says(&service(upstream, ""), &[&what]);
@@ -70,7 +73,7 @@ fn what_has_no_effect_is_named() {
 
 #[test]
 fn the_proxy_protocol_is_not_for_connections_that_clients_share() {
-    let named = "`h2c://b:80` cannot be told for whom a connection is";
+    let named = "`proxy_protocol` is not possible with `h2c://b:80`";
     let servers = "['http://a', 'grpc://b']";
     says(&service(servers, "proxy_protocol = 'v2'"), &[named]);
     let (off, secure) = ("proxy_protocol = 'off'", "proxy_protocol = 'v1'");
@@ -90,15 +93,15 @@ fn files_and_names_of_tls_are_checked() {
         ),
         (
             "tls_server_name = 'a b'",
-            "`a b`: this is neither the name of a host nor an address",
+            "`a b`: this is neither a hostname nor an IP address",
         ),
         (
             "tls_cert_file = '/no/such/file'",
-            "this is one half of a pair",
+            "the certificate and its key must be given together",
         ),
         (
             "tls_key_file = '/no/such/file'",
-            "this is one half of a pair",
+            "the certificate and its key must be given together",
         ),
         (
             "tls_cert_file = '/x'\ntls_key_file = '/y'",

@@ -39,9 +39,9 @@ fn a_fault_hides_no_other_one() {
                  headers = {{ Cookie = {{ value = 'a' }} }}\n{ROUTE}headers = 'own'\n"
             ),
             &[
-                "`grafna` is no profile that is built in",
+                "`grafna` is not a built-in profile",
                 "`rot13`: it is none of",
-                "give what stands between",
+                "give the characters between",
                 "`Cookie`: this header has a meaning",
             ][..],
         ),
@@ -50,22 +50,22 @@ fn a_fault_hides_no_other_one() {
             &[
                 "there is no service `a`",
                 "`ftp://b`: the scheme",
-                "this route has `service` too",
-                "give a whole number of seconds",
+                "this route also has `service`",
+                "it must be a whole number of seconds",
             ],
         ),
         (
             format!("{ROUTE}require = [{{ claim = 'a..b', contains = 'x', separator = '' }}]\n"),
             &[
-                "`a..b`: give the names of members",
-                "give what stands between",
+                "`a..b`: write the path of the claim",
+                "give the characters between",
             ],
         ),
         (
             format!(
                 "{ROUTE}require = {{ not = {{ claim = 'a', contains = ['x', 3], separator = ',' }} }}\n"
             ),
-            &["with `separator` a text is divided into texts"],
+            &["with `separator` a text is split into texts"],
         ),
         (
             format!("{ROUTE}require = [{{ claim = 5, empty = 'x', separator = 6 }}]\n"),
@@ -81,15 +81,15 @@ fn a_fault_hides_no_other_one() {
             "[[route]]\nmethods = ['get']\nservice = 'a'\n".to_owned(),
             &[
                 "this route has no `path`",
-                "`get`: give methods in capitals",
+                "`get`: write methods in upper case",
                 "there is no service `a`",
             ],
         ),
         (
             format!("public_paths = ['/a,/b', '/c,/d', 5]\n{ROUTE}"),
             &[
-                "an entry of `public_paths` cannot have a comma",
-                "an entry of `public_paths` cannot have a comma",
+                "an entry of `public_paths` must not contain a comma",
+                "an entry of `public_paths` must not contain a comma",
                 "`public_paths` must be",
             ],
         ),
@@ -138,7 +138,7 @@ fn each_fault_is_reported_once() {
             format!(
                 "[realm.default]\nauth_secret = '0123456789abcdef0123456789abcdef4567'\n{ROUTE}"
             ),
-            &["the realm `default` is what the top level says"],
+            &["the realm `default` is that of the top level"],
         ),
         (
             format!("{ROUTE}realm = 'shop'\nrequire = [{{ column = 'role', equals = 'a' }}]\n"),
@@ -162,7 +162,7 @@ fn an_error_says_what_is_wrong_with_this_value() {
         ),
         (
             "path = '/'\nmethods = ['']",
-            "``: nothing stands in the quotes; give a method such as `GET`",
+            "``: it is empty; give a method such as `GET`",
         ),
     ] {
         says(
@@ -177,7 +177,7 @@ fn an_error_says_what_is_wrong_with_this_value() {
         ("http://a#b", "a fragment"),
         ("http://a/#", "a fragment"),
     ] {
-        let tail = format!("`{url}` has {what}; requests keep their own");
+        let tail = format!("`{url}` has {what}; the gate forwards that of each request");
         says(
             &format!("upstream = '{url}'\n{route}"),
             &[&format!("upstream: {tail}")],

@@ -1,4 +1,4 @@
-//! What is counted, in the Prometheus text format. No user, path or host is ever a label.
+//! The metrics, in the Prometheus text format. No user, path or hostname is ever a label.
 
 mod description;
 
@@ -16,7 +16,7 @@ use crate::mode::Mode;
 use crate::{clock, logging};
 use stores::{Asked, Observer, Outcome};
 
-/// Every meter. The ones on the hot path are registered once.
+/// All meters. Those on the request path are registered once.
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
@@ -31,7 +31,7 @@ pub(crate) struct Metrics {
     log_lines_lost: Counter,
 }
 
-/// The meters of one front's decisions.
+/// The meters of the decisions of one mode.
 struct DecisionMeters {
     allowed_by_session: Counter,
     allowed_in: Histogram,
@@ -109,7 +109,7 @@ impl Metrics {
         }
     }
 
-    /// Counts what the upstream answered: a status class, or what went wrong.
+    /// Counts a service's answer by its status class, or a failure by its kind.
     pub(crate) fn upstream_answered(&self, result: &'static str) {
         if result == "2xx" {
             return self.upstream_ok.increment(1);
@@ -117,21 +117,21 @@ impl Metrics {
         self.register(|| upstream(result)).increment(1);
     }
 
-    /// Counts how it ended that a client and we came to terms about TLS.
+    /// Counts a TLS handshake with a client by its result.
     pub(crate) fn shook_hands(&self, result: &'static str) {
         let counter = self
             .register(|| metrics::counter!("sessiongate_tls_handshakes_total", "result" => result));
         counter.increment(1);
     }
 
-    /// Counts an order of a certificate.
+    /// Counts an order of a certificate by its result.
     pub(crate) fn ordered(&self, result: &'static str) {
         let counter = self
             .register(|| metrics::counter!("sessiongate_acme_orders_total", "result" => result));
         counter.increment(1);
     }
 
-    /// Counts an exchange that did not end as a whole.
+    /// Counts an exchange that did not complete.
     pub(crate) fn broken(&self, ended: &'static str) {
         let counter = self
             .register(|| metrics::counter!("sessiongate_broken_exchanges_total", "ended" => ended));
@@ -144,7 +144,7 @@ impl Metrics {
             .increment(1);
     }
 
-    /// Counts a request that a server of a service has failed, by what became of it.
+    /// Counts a server's failure, by what became of the request.
     pub(crate) fn sent_again(&self, result: &'static str) {
         let counter = self.register(
             || metrics::counter!("sessiongate_upstream_retries_total", "result" => result),
@@ -152,19 +152,19 @@ impl Metrics {
         counter.increment(1);
     }
 
-    /// Counts a request that was refused because of a limit on how often somebody may ask.
+    /// Counts a request that was refused because of a rate limit.
     pub(crate) fn rate_limited(&self, policy: &'static str) {
         let counter = self
             .register(|| metrics::counter!("sessiongate_rate_limited_total", "limit" => policy));
         counter.increment(1);
     }
 
-    /// Counts what limits were asked for that all nodes share: whether all counted, or this one alone.
+    /// The counter of checks of shared rate limits, by who counted: all nodes, or this one alone.
     pub(crate) fn shared_limits(&self, counted: &'static str) -> Counter {
         self.register(|| metrics::counter!("sessiongate_shared_limits_total", "counted" => counted))
     }
 
-    /// Counts a connection that was closed because of the limit that this setting says.
+    /// Counts a connection that was closed because of the limit in this setting.
     pub(crate) fn connection_refused(&self, setting: &'static str) {
         let counter = self.register(
             || metrics::counter!("sessiongate_connections_refused_total", "limit" => setting),
@@ -172,23 +172,23 @@ impl Metrics {
         counter.increment(1);
     }
 
-    /// The number of requests that are under way, while that is limited.
+    /// The number of requests in flight, which is counted only if it is limited.
     pub(crate) fn in_flight(&self) -> &AtomicUsize {
         &self.in_flight
     }
 
-    /// Counts a browser that went round and round between us and the sign-in page.
+    /// Counts a browser in a redirect loop with the sign-in page.
     pub(crate) fn redirect_loop(&self) {
         self.register(|| metrics::counter!("sessiongate_redirect_loops_total"))
             .increment(1);
     }
 
-    /// The number of audit lines that nobody will read, for those who count them.
+    /// The counter of lost audit lines, for those who lose them.
     pub(crate) fn audit_lost(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.audit_lost)
     }
 
-    /// Notes whether a channel is heard, of those of all realms.
+    /// Notes whether a change channel is up.
     pub(crate) fn channel_up(&self, channel: &'static str, up: bool) {
         let gauge: Gauge =
             self.register(|| metrics::gauge!("sessiongate_channel_up", "channel" => channel));
@@ -202,14 +202,14 @@ impl Metrics {
         gauge.set(f64::from(u8::from(up)));
     }
 
-    /// Counts an attempt to have the issuer's keys.
+    /// Counts an attempt to fetch the issuer's keys.
     pub(crate) fn jwks_refreshed(&self, result: &'static str) {
         let counter = self
             .register(|| metrics::counter!("sessiongate_jwks_refreshes_total", "result" => result));
         counter.increment(1);
     }
 
-    /// Counts a reload, and notes whether what is live is what was read last.
+    /// Counts a reload, and notes whether the configuration that was read last took effect.
     pub(crate) fn reloaded(&self, is_ok: bool) {
         self.configured(is_ok);
         let result = if is_ok { "ok" } else { "failed" };
@@ -231,9 +231,9 @@ impl Metrics {
         });
     }
 
-    /// Counts a revocation that takes effect, by how it was made.
+    /// Counts a revocation that has taken effect, by how it was made.
     pub(crate) fn revoked(&self, source: &str) {
-        // Anything may stand in the store, and every value of a label stays.
+        // The store may hold any text, and every new label value would stay in memory.
         let source = match source {
             "admin" => "admin",
             "cli" => "cli",
@@ -261,7 +261,7 @@ impl Metrics {
         self.handle.render()
     }
 
-    /// Folds what histograms have collected; must be called regularly, or they grow.
+    /// Folds the histograms' samples. It has to be called regularly, or they grow.
     pub(crate) fn upkeep(&self) {
         self.handle.run_upkeep();
     }
@@ -336,7 +336,7 @@ fn labels(pairs: &[(&'static str, &'static str)]) -> Vec<Label> {
         .collect()
 }
 
-/// From a decision in memory (microseconds) to one that waited for a database.
+/// The buckets, from decisions in memory (microseconds) to those that waited for a database.
 const SECONDS: [f64; 14] = [
     0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.01,
     0.05, 0.25, 1.0, 5.0,

@@ -1,8 +1,9 @@
-//! One line per decision, written when its exchange ends; of one that may last for hours another one when it begins.
+//! The audit log: one line for each decision, written when its exchange ends. An exchange that may last for hours has
+//! another line when it begins.
 //!
-//! A line is formatted into a buffer of the runtime that made the decision; an [`Output`] carries full buffers to
-//! standard output. So no request waits for a slow reader, no lock is contended, and no system call is made per
-//! line. A buffer is bounded: what does not fit is counted and reported, never dropped in silence.
+//! A line is formatted into the buffer of its runtime, and an [`Output`] writes the buffers to standard output. So no
+//! request waits for a slow reader, no lock is contended, and there is no system call for each line. Buffers are bounded:
+//! lines that do not fit are counted and reported.
 
 mod entry;
 mod json;
@@ -21,28 +22,28 @@ use crate::output::{Buffer, Loss, Output};
 use crate::refusals::{RecentRefusals, Remembered};
 use crate::revocations::RevocationChange;
 
-/// Where one runtime writes its lines.
+/// The audit log of one runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct Audit {
     buffer: Arc<Buffer>,
-    /// `None` for no lines at all.
+    /// `None` if no lines are written.
     format: Option<LogFormat>,
-    /// Those of all runtimes.
+    /// The recent refusals of all runtimes.
     refusals: Arc<RecentRefusals>,
     terms: AuditTerms,
 }
 
-/// What is told to those who write lines, and by whom lines are written that no runtime writes.
+/// What the audit logs of all runtimes share, and the audit log for lines of the process itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AuditTerms {
     /// Whether lines name sessions, by their ids.
     pub(crate) names_sessions: Arc<AtomicBool>,
-    /// Where the process writes, once lines are written.
+    /// The audit log for lines of the process itself, once it is started.
     pub(crate) of_process: Arc<OnceLock<Audit>>,
 }
 
 impl Audit {
-    /// Lines that nobody reads.
+    /// An audit log without an output.
     #[cfg(test)]
     pub(crate) fn unread() -> Self {
         Self {
@@ -53,7 +54,7 @@ impl Audit {
         }
     }
 
-    /// What was written.
+    /// The lines in the buffer.
     #[cfg(test)]
     pub(crate) fn written(&self) -> String {
         String::from_utf8(self.buffer.text()).unwrap()
@@ -92,10 +93,10 @@ impl Audit {
     }
 }
 
-/// Shows every entry to somebody beside the log, from now on. There can be one watcher in a process: the demo, which tells of its
-/// last refusal.
+/// Calls `watcher` with every entry from now on. There can be one watcher in a process: the demo, which shows its last
+/// refusal.
 pub(crate) fn watch(watcher: impl Fn(&Entry<'_>) + Send + Sync + 'static) {
-    // A second one is never set.
+    // It is set only once.
     let _ = WATCHER.set(Box::new(watcher));
 }
 
@@ -103,8 +104,8 @@ type Watcher = dyn Fn(&Entry<'_>) + Send + Sync;
 
 static WATCHER: OnceLock<Box<Watcher>> = OnceLock::new();
 
-/// Starts the thread that carries lines to standard output, with one buffer for each of so many runtimes and one for the
-/// process. Without a format nothing is written. What is refused goes into `refusals` too.
+/// Starts the thread that writes audit lines to standard output, with a buffer for each runtime and one for the process.
+/// Without a format no lines are written. Refusals go into `refusals` too.
 pub(crate) fn start(
     runtimes: usize,
     format: Option<LogFormat>,
@@ -125,7 +126,7 @@ pub(crate) fn start(
         .map(|audit| Arc::clone(&audit.buffer))
         .collect();
     if let Some(last) = audits.pop() {
-        // Lines are started once.
+        // The audit log is started once.
         let _ = terms.of_process.set(last);
     }
     let output = Output::start("audit", io::stdout(), buffers, next_pause, report)?;
@@ -144,20 +145,20 @@ fn report(loss: Loss) {
     }
 }
 
-/// How long to wait for the next lines, after a pause in which the fullest buffer collected so many bytes: as long as one is
-/// likely to collect what stays in its core's cache. Otherwise the log of a busy gate pushes everybody else's data out
-/// of it, and its buffers take new memory each time.
+/// The next pause, after one in which the fullest buffer collected this many bytes: as long as it probably takes to collect
+/// what stays in the core's cache. Otherwise the log of a busy gate would evict other data from the cache, and its buffers
+/// would take new memory each time.
 fn next_pause(last: Duration, fullest: usize) -> Duration {
     let fullest = u32::try_from(fullest.max(1)).unwrap_or(u32::MAX);
     let next = last.saturating_mul(CACHED_BUFFER) / fullest;
     next.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }
 
-/// How often lines are carried out. A reader sees them this much later at most.
+/// The bounds of the pause between writes. A reader sees a line at most this much later.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// In bytes, of a buffer when it is carried out.
+/// The bytes in a buffer when it is written.
 const CACHED_BUFFER: u32 = 32 << 10;
 
 #[cfg(test)]

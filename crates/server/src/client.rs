@@ -35,27 +35,27 @@ pub(crate) struct Client {
     limits: ClientSettings,
     stop: CancellationToken,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// How long a request is still waited for since then.
+    /// How long a request is still awaited after that.
     retiring: Option<Pin<Box<Sleep>>>,
-    /// In bytes: how long the body of the current request may be.
+    /// The largest body that the current request may still have, in bytes.
     body_limit: u64,
-    /// Where the answer begins in what is sent.
+    /// The position in the output where the answer begins.
     answer_at: u64,
     /// Whether the connection ends with a reset.
     resets: bool,
     /// Whether the client has shut down its sending side.
     has_finished: bool,
-    /// How long we have waited since for somebody who may have left.
+    /// Measures the wait for a client that may have left.
     leaving: WaitTimer,
-    /// The connection to a service that is its owner's alone.
+    /// The connection to a service that is reserved for its owner.
     own: Option<Box<Own>>,
-    /// How long a request is waited for at hand; for the rest of its time it rests.
+    /// How long this task waits for a request before the connection is parked.
     at_hand: Duration,
-    /// Whether it does.
+    /// Whether the connection is to be parked.
     parks: bool,
 }
 
-/// A connection to the server of this identity that is its owner's alone.
+/// The identity of a server, and a connection to it that is reserved for one owner.
 type Own = (Rc<()>, Owner, Box<Link>);
 
 /// What came while a request was waited for.
@@ -71,7 +71,7 @@ enum More {
 }
 
 impl Client {
-    /// `stop` asks for an end after the request in flight.
+    /// A connection that is never parked. `stop` asks for an end after the request in flight.
     pub(crate) fn new(stream: Stream, limits: ClientSettings, stop: CancellationToken) -> Self {
         let client = Self::resume(stream.into(), limits, stop);
         Self {
@@ -80,7 +80,7 @@ impl Client {
         }
     }
 
-    /// The same, which may [rest](Self::into_parked), and may have done so.
+    /// A connection that [may be parked](Self::into_parked), new or parked before.
     pub(crate) fn resume(
         parked: ParkedClient,
         limits: ClientSettings,
@@ -106,8 +106,8 @@ impl Client {
         }
     }
 
-    /// What is left of it when [`next`](Self::next) has ended because no request comes for a while, and how long one may still
-    /// be waited for.
+    /// The parked client, after [`next`](Self::next) has ended because no request came for a while, and how long it may stay
+    /// parked. `None` if the connection has ended.
     pub(crate) fn into_parked(self) -> Option<(ParkedClient, Duration)> {
         let Self {
             connection,
@@ -122,14 +122,14 @@ impl Client {
         parks.then_some((ParkedClient { stream, own }, left))
     }
 
-    /// The connection as it was before the preface of HTTP/2 was taken from it, which was all that was taken.
+    /// The connection with the preface of HTTP/2 put back, which was all that had been read.
     pub(crate) fn into_http2(self) -> Stream {
         let Self { connection, .. } = self;
         connection.into_stream(HTTP2_PREFACE)
     }
 
-    /// The next request. None when there is none: it was the last one, the client hung up or keeps us waiting, or we are to
-    /// stop; or none for a while, and the client may [rest](Self::into_parked).
+    /// The next request. `None` when no request follows: the last one said so, the client hung up or is too slow, the gate
+    /// stops, or the client is idle and its connection [can be parked](Self::into_parked).
     ///
     /// # Errors
     ///
@@ -180,8 +180,8 @@ impl Client {
         }
     }
 
-    /// Ready with whether more of a request came; nothing more will when the client hung up or keeps us waiting, or when we
-    /// are to stop and no request has begun.
+    /// Waits for more of a request. [`More::Nothing`] means that the client hung up; [`More::Retired`] that the gate stops
+    /// and no request has begun.
     fn poll_more(&mut self, context: &mut Context<'_>, is_inside: bool) -> Poll<More> {
         match self.connection.poll_fill(context) {
             Poll::Ready(Ok(1..)) => return Poll::Ready(More::Came),
@@ -196,8 +196,8 @@ impl Client {
         Poll::Pending
     }
 
-    /// Ready when we are to stop, and the next request has been waited for since: one that was on its way when we were told to
-    /// is still answered, and its answer says that the connection ends. HTTP/1.1 has no other way to say so.
+    /// Ready a moment after the gate was asked to stop. A request that was on its way by then is still answered, and its
+    /// answer says that the connection ends. HTTP/1.1 has no other way to say so.
     fn poll_retired(&mut self, context: &mut Context<'_>) -> Poll<()> {
         ready!(self.stopped.as_mut().poll(context));
         let retiring = self
@@ -225,7 +225,7 @@ impl Client {
             .poll_spent(context, Duration::MAX, LONGEST_FAREWELL)
     }
 
-    /// Notes that there is something for the client, which shows whether it still reads.
+    /// Notes that the client is sent something, and restarts the wait for a client that may have left.
     pub(crate) fn gets_more(&mut self) {
         if self.has_finished {
             self.leaving.renew();
@@ -237,14 +237,14 @@ impl Client {
         self.limits.total
     }
 
-    /// Whether it has a connection of its own to the server of this identity.
+    /// Whether the client has a connection to the server of this identity that is reserved for its owner.
     pub(crate) fn owns_connection_to(&self, server: &Rc<()>) -> bool {
         let mut own = self.own.iter();
         own.any(|own| Rc::ptr_eq(&own.0, server))
     }
 
-    /// The connection to the server of this identity that is the owner's alone. A request in flight has it. One that is somebody
-    /// else's ends: whoever comes by the same connection of ours now is not the one who was there before.
+    /// Takes the connection to the server of this identity that is reserved for the owner. If the current request has
+    /// another owner, the connection is closed: a proxy may send the requests of several users over one client connection.
     pub(crate) fn take_own(
         &mut self,
         server: &Rc<()>,
@@ -255,12 +255,12 @@ impl Client {
         (owner() == Some(whose)).then_some(connection)
     }
 
-    /// Keeps a connection for one owner alone, until the client hangs up.
+    /// Reserves a connection for one owner until the client hangs up.
     pub(crate) fn own(&mut self, server: Rc<()>, owner: Owner, connection: Box<Link>) {
         self.own = Some(Box::new((server, owner, connection)));
     }
 
-    /// Lets the current request be the last one: what follows it can no longer be told.
+    /// Makes the current request the last one, because the gate no longer knows where the next one would begin.
     pub(crate) fn end(&mut self) {
         self.http.end();
     }
@@ -275,16 +275,17 @@ impl fmt::Debug for Client {
     }
 }
 
-/// How long an answer may take to begin, or pause, for a client that has shut down its sending side and is not heard of again.
+/// How long an answer may take to begin, or pause, for a client that has shut down its sending side.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 
-/// How long a request is waited for at hand. A page and what belongs to it come within that.
+/// How long a connection is idle before it is parked. The requests for a page and its resources come within that time.
 const BEFORE_PARKING: Duration = Duration::from_secs(1);
 
-/// How long an open connection may still bring a request after we are asked to stop. Whoever uses it more often than that hears
-/// with an answer that it ends; what comes at the very moment in which a quiet one is closed is lost, as with every server.
+/// How long an open connection may still bring a request after the gate was asked to stop. A client that sends requests more
+/// often learns from an answer that the connection ends. A request that arrives just as an idle connection is closed is
+/// lost, as with every server.
 const BEFORE_RETIREMENT: Duration = Duration::from_secs(1);
 
-/// For a request that has crossed our end on its way, so that its client sees an orderly end: then nobody has read the request, and it may be
-/// sent again (RFC 9112 §9.3.1).
+/// How long the gate reads after it has closed its side. A request that was on its way then meets an orderly close, so its
+/// client knows that nobody has read it and may send it again (RFC 9112 §9.3.1).
 const LONGEST_RETIREMENT: Duration = Duration::from_millis(500);

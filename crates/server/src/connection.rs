@@ -1,4 +1,4 @@
-//! One side's connection: what came and is not used yet, what is to go out, and how long each may take.
+//! A connection to one side, with its buffers and the time limits on reading and writing.
 
 mod time_budget;
 
@@ -24,38 +24,38 @@ use crate::wait_timer::WaitTimer;
 
 /// A connection to a client or to the upstream.
 ///
-/// Reading fills `input` as far as there is room; whoever understands the bytes takes them from its front. Writing is put
-/// into `output` and leaves with [`poll_send`](Self::poll_send), so that what belongs together leaves in one system call.
+/// Reads append to `input`; the parser takes bytes from its front. Writers append to `output`, which leaves with
+/// [`poll_send`](Self::poll_send), so that what belongs together leaves in one system call.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Elsewhere only while [`send_together`](Self::send_together) waits.
+    /// `None` only while [`send_together`](Self::send_together) waits.
     stream: Option<Box<Stream>>,
-    /// What came and nobody has taken yet.
+    /// Bytes that were read and not parsed yet.
     pub(crate) input: BytesMut,
-    /// What is to go out.
+    /// Bytes to be sent.
     pub(crate) output: Vec<u8>,
-    /// So much of `output` has gone out.
+    /// How many bytes of `output` have been sent.
     sent: usize,
-    /// So much of what was in `output` before has.
+    /// How many bytes were sent before those in `output`.
     flushed: u64,
-    /// How much room the next read gets.
+    /// The size of the next read buffer, in bytes.
     room: usize,
     reading: WaitTimer,
-    /// Whether the other side is not waited for at present, so that its clock stands.
+    /// Whether the read timer is suspended, because the gate does not wait for the other side.
     suspended: bool,
     budget: TimeBudget,
     received: u64,
     writing: WaitTimer,
-    /// How long the other side may take nothing of what is to go out.
+    /// How long the other side may accept no bytes.
     stalled: Duration,
-    /// For so many bytes of a message that it took, it may take one second more for all of it. `None`: as long as it likes.
+    /// The lowest rate, in bytes a second, at which the other side may take a message. `None` is no limit.
     least_rate: Option<NonZeroU64>,
-    /// So many bytes of the message it took.
+    /// How many bytes of the current message the other side has taken.
     taken: u64,
 }
 
 impl Connection {
-    /// `budget` is for the first bytes, `stalled` for every write.
+    /// A connection. `budget` limits the wait for the first bytes, `stalled` the wait for each write.
     pub(crate) fn new(
         stream: impl Into<Box<Stream>>,
         budget: TimeBudget,
@@ -79,7 +79,8 @@ impl Connection {
         }
     }
 
-    /// The same, whose other side takes so many bytes a second of a message, beyond the time that it may take nothing.
+    /// Sets the lowest rate at which the other side has to take a message, in bytes a second. The time that it may stall
+    /// comes on top.
     pub(crate) fn taking_at_least(self, rate: Option<NonZeroU64>) -> Self {
         Self {
             least_rate: rate,
@@ -87,26 +88,26 @@ impl Connection {
         }
     }
 
-    /// Begins a message to the other side: it has taken nothing of it, and has not been waited for.
+    /// Starts the write timer and the byte count for a new message to the other side.
     pub(crate) fn begin_message(&mut self) {
         self.taken = 0;
         self.writing.renew();
     }
 
-    /// Starts a new phase: nothing has been waited so far.
+    /// Sets the time budget for what is read from now on, and restarts the read timer.
     pub(crate) fn set_read_budget(&mut self, budget: TimeBudget) {
         self.budget = budget;
         self.received = 0;
         self.reading.renew();
     }
 
-    /// Notes that the other side need not have sent anything so far.
+    /// Restarts the read timer: the other side did not have to send anything until now.
     pub(crate) fn restart_read_timer(&mut self) {
         self.reading.renew();
     }
 
-    /// Stops the clock of the other side, or starts it anew: it runs only while that side is waited for, and not while it waits
-    /// itself for somebody else.
+    /// Suspends or restarts the read timer. It runs only while the gate waits for this side, not while this side waits for
+    /// the other one.
     pub(crate) fn suspend_timer(&mut self, suspended: bool) {
         self.suspended = suspended;
         if suspended {
@@ -114,16 +115,16 @@ impl Connection {
         }
     }
 
-    /// Whether the clock of the other side stands.
+    /// Whether the read timer is suspended.
     pub(crate) fn is_timer_suspended(&self) -> bool {
         self.suspended
     }
 
-    /// Reads what there is; ready with 0 once the other side has sent everything.
+    /// Reads what is available into `input`, within the time budget. Ready with 0 at the end of the stream.
     ///
     /// # Errors
     ///
-    /// When reading fails, or nothing has come for longer than allowed.
+    /// When reading fails, or with `TimedOut` when the time budget is spent.
     pub(crate) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(read) = self.poll_read(context) {
             self.reading.progressed();
@@ -143,7 +144,7 @@ impl Connection {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// The same, for as long as it takes.
+    /// Reads what is available into `input`, without a time limit. Ready with 0 at the end of the stream.
     pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.input.capacity() - self.input.len() < LEAST_ROOM / 2 {
             self.input.reserve(self.room);
@@ -153,7 +154,7 @@ impl Connection {
         let read = poll_read_buf(Pin::new(stream), context, &mut self.input);
         if let Poll::Ready(Ok(count)) = read {
             self.received += count as u64;
-            // More is waiting, most likely: large bodies take fewer, larger reads.
+            // More is probably waiting, so large bodies are read in fewer, larger pieces.
             if count == room {
                 self.room = MOST_ROOM.min(self.room * 2);
             }
@@ -161,11 +162,11 @@ impl Connection {
         read
     }
 
-    /// Sends of what is in `output` as much as goes out at once, when every other task has had its turn, and together with
-    /// what they have to send. The rest, and errors, are for [`poll_send`](Self::poll_send).
+    /// Queues `output` until every other ready task has run, and then sends what the socket takes, in one system call with
+    /// the output of the other tasks. The rest, and errors, are left to [`poll_send`](Self::poll_send).
     pub(crate) async fn send_together(&mut self) {
         let mut stream = self.stream.take().expect(AT_HAND);
-        // With TLS the encrypted bytes are what is sent together with others', and they cannot be taken back.
+        // Over TLS the encrypted bytes are queued, and they cannot be taken back.
         let (bytes, sent) = match stream.seal(&self.output[self.sent..]) {
             Some(Sealed { bytes, sent }) => {
                 self.sent = self.output.len();
@@ -199,12 +200,12 @@ impl Connection {
         self.poll_send(context, &mut BytesMut::new(), &mut 0)
     }
 
-    /// The same, and waits until it is sent.
+    /// Sends all of `output`.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|context| self.poll_flush(context)).await
     }
 
-    /// Sends what is in `output`, and then so many bytes from the front of `source`; counts `left` down to 0.
+    /// Sends all of `output`, and then `left` bytes from the front of `source`, counting `left` down to 0.
     pub(crate) fn poll_send(
         &mut self,
         context: &mut Context<'_>,
@@ -223,7 +224,7 @@ impl Connection {
                 (false, true) => stream.poll_write(context, first),
                 (true, false) => stream.poll_write(context, second),
                 (true, true) if stream.is_holding() => {
-                    // As good as a byte: something has gone out.
+                    // Counts as one byte, so that it is not taken for the end.
                     stream.poll_drain(context).map_ok(|()| 1)
                 }
                 (true, true) => break,
@@ -253,7 +254,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends bytes of a file from this offset on, at most so many, when `output` is sent. Ready with how many went.
+    /// Sends at most `count` bytes of a file from this offset. `output` must be empty. Ready with the number of bytes sent.
     pub(crate) fn poll_send_file(
         &mut self,
         context: &mut Context<'_>,
@@ -274,24 +275,24 @@ impl Connection {
         Poll::Ready(sent)
     }
 
-    /// Ready when the other side has taken nothing for too long, or too little in all.
+    /// Ready when the other side has taken no bytes for too long, or the message too slowly.
     fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let earned = |rate| self.stalled + Duration::from_secs(self.taken / rate);
         let total = self.least_rate.map_or(Duration::MAX, earned);
         self.writing.poll_spent(context, total, self.stalled)
     }
 
-    /// Where what is put into `output` next will stand in all that was ever put there.
+    /// The position of the next byte of `output` in everything that was ever written to this connection.
     pub(crate) fn position(&self) -> u64 {
         self.flushed + self.output.len() as u64
     }
 
-    /// Whether anything has gone out of what was put into `output` from this position on.
+    /// Whether any byte from this position on has been sent.
     pub(crate) fn has_sent(&self, position: u64) -> bool {
         self.flushed + self.sent as u64 > position
     }
 
-    /// Takes out of `output` what was put there from this position on, if nothing of it has gone out.
+    /// Removes from `output` everything from this position on, if none of it has been sent. Returns whether it could.
     pub(crate) fn take_back(&mut self, position: u64) -> bool {
         let is_here = !self.has_sent(position);
         if is_here {
@@ -301,12 +302,12 @@ impl Connection {
         is_here
     }
 
-    /// How many bytes of `output` have not gone out.
+    /// How many bytes of `output` have not been sent.
     pub(crate) fn unsent(&self) -> usize {
         self.output.len() - self.sent
     }
 
-    /// Gives back the memory that a large body took, before a wait that may be long.
+    /// Releases the memory that a large body needed, before a wait that may be long.
     pub(crate) fn release_memory(&mut self) {
         self.output.shrink_to(LEAST_ROOM);
         self.stream().release_memory();
@@ -316,26 +317,29 @@ impl Connection {
         }
     }
 
-    /// Whether an idle connection is still one: the other side has neither closed it nor said anything unasked.
+    /// Reads from an idle connection. Returns true if it is still usable: the other side has neither closed it nor sent
+    /// anything.
     ///
     /// Costs no system call, because the kernel has told the runtime when something happened.
     pub(crate) fn poll_read_while_idle(&mut self, context: &mut Context<'_>) -> bool {
         self.input.is_empty() && self.poll_read(context).is_pending()
     }
 
-    /// The same, looked up in the kernel: also what happened since the runtime last asked it.
+    /// Whether an idle connection is still usable, as the kernel knows it now. Unlike
+    /// [`poll_read_while_idle`](Self::poll_read_while_idle) this sees what the runtime has not been told yet, and costs a
+    /// system call.
     pub(crate) fn is_idle_now(&self) -> bool {
         self.stream.as_ref().expect(AT_HAND).is_quiet()
     }
 
-    /// The bare connection, on which these bytes are to be read again, and then what nobody has taken yet.
+    /// The bare stream. `taken`, and then the rest of `input`, are read from it again.
     pub(crate) fn into_stream(self, taken: &[u8]) -> Stream {
         let ahead = [taken, &self.input].concat();
         let stream = self.stream.expect(AT_HAND);
         stream.with_ahead(ahead.into())
     }
 
-    /// The bare connection, on which nothing is waited to be read or sent, and which holds as little memory as it can.
+    /// The bare stream of an idle connection, with as little memory as possible.
     pub(crate) fn into_parked(self) -> Box<Stream> {
         let mut stream = self.stream.expect(AT_HAND);
         if !stream.is_holding() {
@@ -344,24 +348,24 @@ impl Connection {
         stream
     }
 
-    /// The bare connection, once it carries something else than messages.
+    /// The bare stream, for what is no HTTP message.
     pub(crate) fn stream(&mut self) -> &mut Stream {
         self.stream.as_mut().expect(AT_HAND)
     }
 }
 
-/// The error of a connection whose bytes are no message.
+/// The error for bytes that are no HTTP message.
 pub(crate) fn invalid(violation: Violation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, violation)
 }
 
-/// Sending borrows the connection until the stream is back, so nobody sees it without.
+/// `send_together` borrows the connection until the stream is back, so no other method sees it missing.
 const AT_HAND: &str = "the stream is elsewhere only while it is in the send queue";
 
 /// In bytes. Heads and small bodies fit, so that most connections never hold more.
 const LEAST_ROOM: usize = 8 * 1024;
 
-/// In bytes. A larger read saves hardly any time.
+/// In bytes. Larger reads save hardly any time.
 const MOST_ROOM: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-/// The end of the time for an exchange, if that is limited. Without a limit nothing is measured.
+/// The deadline of an exchange, if its time is limited.
 #[derive(Debug)]
 pub(crate) struct Deadline(Option<Pin<Box<Sleep>>>);
 
 impl Deadline {
-    /// So long from now on.
+    /// A deadline this far from now.
     pub(crate) fn after(limit: Option<Duration>) -> Self {
         Self(limit.map(|limit| Box::pin(sleep(limit))))
     }
 
-    /// Waits for a part of the exchange. `None` when the time is over before that. The future is pinned where it was made,
-    /// because moving a large one takes longer than most of them do.
+    /// Awaits a part of the exchange. `None` when the deadline comes first. The future is pinned by the caller, because
+    /// moving a large one takes longer than most of them run.
     pub(crate) async fn unless_over<F>(&mut self, mut future: F) -> Option<F::Output>
     where
         F: Future + Unpin,

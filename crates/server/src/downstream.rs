@@ -1,7 +1,7 @@
 //! The client's side of an exchange, whichever version of HTTP it speaks: a connection of HTTP/1.1 with its current request, or
 //! a stream of HTTP/2.
 //!
-//! Whoever decides and answers is written once, for either; which one it is is known when it is compiled.
+//! The code that decides and answers is generic over this trait and compiled once for each version.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -23,28 +23,28 @@ use crate::owner::Owner;
 
 /// The client's side of one exchange.
 pub(crate) trait Downstream {
-    /// How long the exchange may take in all, if that is limited.
+    /// The limit on the time of the whole exchange, if there is one.
     fn total_time(&self) -> Option<Duration>;
 
-    /// Whether the request is a call of gRPC, which may be a stream of messages, and may not: nothing in its head says which.
+    /// Whether the request is a gRPC call. Its head does not say whether the call is a stream of messages.
     fn is_calling(&self) -> bool;
 
-    /// Ready when the client has left, so that nobody waits for the answer.
+    /// Ready when the client has gone away.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
-    /// Whether the client waits for a word before it sends the body of its request.
+    /// Whether the client waits for `100 Continue` before it sends the request's body.
     fn awaits_word(&self) -> bool;
 
-    /// Limits the body of the request to so many bytes, before it goes on to anybody.
+    /// Limits the request's body to this many bytes. Call it before the body is forwarded.
     fn limit_body(&mut self, bytes: u64);
 
-    /// Changes an answer of our own into what a client of this version of HTTP expects.
+    /// Adapts an answer of the gate's own to this version of HTTP.
     fn adapt(&self, response: &mut Response<Bytes>);
 
-    /// Sends an answer of our own, and says what became of it. `passed` counts the bytes of its body.
+    /// Sends an answer of the gate's own. `passed` is set to the number of body bytes that left.
     async fn answer(&mut self, response: Response<Bytes>, passed: &Cell<u64>) -> Sent;
 
-    /// Begins an answer whose body will come with this length. Its fields say nothing about framing and the connection.
+    /// Writes the head of an answer whose body has this length. `fields` contain nothing about framing or the connection.
     fn begin_answer<'f>(
         &mut self,
         status: StatusCode,
@@ -53,41 +53,41 @@ pub(crate) trait Downstream {
         length: Length,
     );
 
-    /// Whether the client got anything of the answer.
+    /// Whether any of the answer has left for the client.
     fn is_being_answered(&self) -> bool;
 
-    /// Takes back an answer that has begun, if nothing of it has left yet: then there can be another one.
+    /// Takes back an answer that has begun, if none of it has left, so that another one can be sent.
     fn take_back_answer(&mut self) -> bool;
 
-    /// Ends an answer that has begun, of which the rest will not come, so that nobody takes it for whole.
+    /// Cuts off an answer that has begun, so that no client takes it for complete.
     fn break_off(&mut self);
 
-    /// Ends an answer that has begun and has no more time, where the client can read why.
+    /// Cuts off an answer whose time is over, and tells the client why where the protocol allows it.
     async fn cut_short(&mut self) {
         self.break_off();
     }
 
-    /// Ends an answer that has begun as if it were whole. Says whether the client got anything of it.
+    /// Ends an answer that has begun as if it were complete. Returns whether the client got any of it.
     async fn finish_answer(&mut self) -> bool;
 
-    /// Our address, as the client has reached it.
+    /// The local address that the client has connected to.
     fn reached(&mut self) -> Option<SocketAddr>;
 
-    /// Notes that what follows the request cannot be told any more.
+    /// Makes the request the last one on its connection.
     fn end(&mut self);
 
-    /// Whether it has a connection of its own to the server of this identity.
+    /// Whether the client has a connection to the server of this identity that is reserved for its owner.
     fn owns_connection_to(&self, server: &Rc<()>) -> bool;
 
-    /// The connection to the server of this identity that is the owner's alone.
+    /// Takes the connection to the server of this identity that is reserved for the owner.
     fn take_own(
         &mut self,
         server: &Rc<()>,
         owner: impl FnOnce() -> Option<Owner>,
     ) -> Option<Box<Link>>;
 
-    /// Waits for something else than the client, unless it leaves meanwhile: then nobody waits for the answer. The future
-    /// is pinned where it was made, because moving a large one takes longer than most of them do.
+    /// Awaits a future, or `None` if the client goes away first. The future is pinned by the caller, because moving a large
+    /// one takes longer than most of them run.
     async fn unless_gone<F>(&mut self, mut future: F) -> Option<F::Output>
     where
         F: Future + Unpin,
@@ -107,7 +107,7 @@ impl Downstream for Client {
         Client::total_time(self)
     }
 
-    /// It takes HTTP/2.
+    /// gRPC needs HTTP/2.
     fn is_calling(&self) -> bool {
         false
     }

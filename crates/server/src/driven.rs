@@ -1,9 +1,9 @@
-//! An exchange over a connection of hyper's, which does not move by itself.
+//! Drives a client connection of hyper's, which makes no progress by itself.
 
 use std::convert::Infallible;
 use std::future::pending;
 
-/// Waits for an answer, and meanwhile moves the bytes of its connection. Whatever ends that, the answer learns of it.
+/// Awaits an answer while it drives the connection. If the connection ends, the answer's future returns the error.
 pub(crate) async fn driven<T>(connection: impl Future, answer: impl Future<Output = T>) -> T {
     let driving = async {
         let _ = connection.await;

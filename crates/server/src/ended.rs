@@ -1,4 +1,4 @@
-//! How an exchange ends: a request and its answer, from the first byte to the last.
+//! How an exchange, a request and its answer, has ended.
 
 use std::io;
 
@@ -7,22 +7,22 @@ use crate::transfer::Broken;
 /// Who ended an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// The client hung up before its request or the answer was whole.
+    /// The client hung up before its request or the answer was complete.
     ClientLeft,
-    /// We did: something took longer than it may.
+    /// The gate, because a time limit was reached.
     Cut,
-    /// We did: the session has ended by which it had entered.
+    /// The gate, because the session of the exchange has expired.
     SessionExpired,
-    /// We did: the session by which it had entered, or its user, was revoked.
+    /// The gate, because the session of the exchange, or its user, was revoked.
     SessionRevoked,
-    /// The upstream broke off, or what it sent is no answer.
+    /// The upstream, which broke off or sent no valid answer.
     UpstreamBroke,
-    /// Nobody: it is complete.
+    /// Nobody: the exchange is complete.
     Whole,
 }
 
 impl Ended {
-    /// The word for it in audit lines and metrics.
+    /// The value of `ended` in audit lines and metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ClientLeft => "client_left",
@@ -34,7 +34,7 @@ impl Ended {
         }
     }
 
-    /// With this error on the client's connection.
+    /// Who ended it when the client's connection has this error.
     pub(crate) fn with_client(error: &io::Error) -> Self {
         if is_our_limit(error) {
             Self::Cut
@@ -43,7 +43,7 @@ impl Ended {
         }
     }
 
-    /// With this error on the upstream's connection.
+    /// Who ended it when the upstream's connection has this error.
     pub(crate) fn with_upstream(error: &io::Error) -> Self {
         if is_our_limit(error) {
             Self::Cut
@@ -54,7 +54,7 @@ impl Ended {
 }
 
 impl From<&Broken> for Ended {
-    /// How an answer ended whose way from the upstream to the client broke.
+    /// How an exchange ended whose answer broke off on its way from the upstream to the client.
     fn from(broken: &Broken) -> Self {
         match broken {
             Broken::Limit => Self::Cut,
@@ -64,7 +64,8 @@ impl From<&Broken> for Ended {
     }
 }
 
-/// Whether it is one of our limits that is over. The kernel has the same kind of error for a peer that vanished.
+/// Whether the error is a time limit of the gate. The kernel reports a vanished peer with the same kind, but with a code of
+/// its own.
 pub(crate) fn is_our_limit(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
 }
@@ -72,20 +73,20 @@ pub(crate) fn is_our_limit(error: &io::Error) -> bool {
 /// What became of an answer on its way to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
-    /// How that ended.
+    /// How the exchange ended.
     pub(crate) ended: Ended,
-    /// Whether the client got anything of it.
+    /// Whether the client got any of the answer.
     pub(crate) began: bool,
 }
 
 impl Sent {
-    /// All of it was sent.
+    /// The whole answer was sent.
     pub(crate) const WHOLE: Self = Self {
         ended: Ended::Whole,
         began: true,
     };
 
-    /// Nothing was, for this reason.
+    /// Nothing was sent, for this reason.
     pub(crate) fn nothing(ended: Ended) -> Self {
         Self {
             ended,

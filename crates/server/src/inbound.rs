@@ -1,4 +1,4 @@
-//! What fronts share: what they are, and the faces of a refusal.
+//! Requests that come in: the handlers of each kind of listener, and what they share.
 
 mod acme;
 pub(crate) mod answer;
@@ -48,7 +48,7 @@ use crate::socket::Stream;
 
 /// Serves the connections of a listener.
 pub(crate) trait ConnectionHandler: 'static {
-    /// Takes a connection that has come, counted if connections are limited. `None` when there are too many.
+    /// Admits a new connection, and counts it if connections are limited. `None` when there are too many.
     fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream>;
 
     /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
@@ -60,8 +60,8 @@ pub(crate) trait ConnectionHandler: 'static {
     ) -> impl Future<Output = ()> + 'static;
 }
 
-/// Takes a connection, counted if connections are limited. One that is one too many is closed without a word: whoever holds
-/// that many would take an answer for a reason to come again.
+/// Admits a connection, and counts it if connections are limited. Beyond the limit it is closed without an answer, which a
+/// client with so many connections would take for a reason to retry.
 fn admitted(
     stream: Stream,
     peer: IpAddr,
@@ -81,7 +81,8 @@ fn admitted(
     }
 }
 
-/// Refuses bytes that never became a request, as they `came`. They are a decision too: nobody probes the gate unseen.
+/// Refuses bytes that are no valid request. `came` are the bytes as received. The refusal is recorded like a decision, so
+/// that probes show in the audit log.
 #[cold]
 pub(crate) fn unreadable<'p>(
     violation: Violation,
@@ -102,16 +103,16 @@ pub(crate) fn unreadable<'p>(
     (response, record)
 }
 
-/// The reason for which such bytes are refused, in the audit log and the metrics.
+/// The reason for bytes that are no valid request, in audit log and metrics.
 pub(crate) const UNREADABLE: &str = "malformed_request";
 
-/// The reason for which a request is refused that did not come by HTTPS, where that is demanded.
+/// The reason for a request that did not come over HTTPS although that is required, in audit log and metrics.
 pub(crate) const HTTPS_REQUIRED: &str = "https_required";
 
-/// How a record of TLS with a handshake begins (RFC 8446 §5.1).
+/// The first bytes of a TLS handshake record (RFC 8446 §5.1).
 const TLS_HANDSHAKE: &[u8] = &[22, 3];
 
-/// The status with which they are.
+/// The status that answers this violation.
 pub(crate) fn status_of(violation: Violation) -> StatusCode {
     match violation {
         Violation::TargetTooLong => StatusCode::URI_TOO_LONG,
@@ -130,12 +131,12 @@ pub(crate) fn status_of(violation: Violation) -> StatusCode {
     }
 }
 
-/// Lets a warning be said once a second, for what may go wrong with every request. Each is in the audit log anyway.
+/// Limits a warning to one a second, for what can go wrong with every request. The audit log has each case anyway.
 #[derive(Debug, Default)]
 pub(crate) struct WarningLimiter(Cell<u64>);
 
 impl WarningLimiter {
-    /// Whether the warning may be said now.
+    /// Whether the warning may be logged now.
     pub(crate) fn allows(&self, now: UnixTime) -> bool {
         self.0.replace(now.secs()) != now.secs()
     }

@@ -1,8 +1,8 @@
-//! What goes on of an answer that comes before the answer, such as 103 (RFC 8297).
+//! Interim (1xx) responses, such as 103 (RFC 8297), on their way to the client.
 
 use http1::{Field, ResponseHead};
 
-/// The fields that are for the client: none of the connection, and none that the gate says itself with the answer.
+/// The fields that are forwarded: not those of the connection, and not those that the gate writes into the final answer.
 pub(crate) fn fields(interim: &ResponseHead) -> impl Iterator<Item = Field<'_>> {
     let hop_by_hop = interim.hop_by_hop();
     let is_ours = |name: &[u8]| OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours));

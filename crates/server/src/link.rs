@@ -1,4 +1,4 @@
-//! A connection to a server of a service, with what is known of it beside its bytes.
+//! A connection to a server of a service, and what the pool knows about it.
 
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
@@ -14,19 +14,19 @@ use crate::connection::Connection;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: Connection,
-    /// When it was opened, or a little before, so that those which were opened together do not end together.
+    /// When it was opened, less a random offset, so that connections that were opened together do not all expire together.
     pub(crate) born: Instant,
     /// The client that was announced to the server in a PROXY header when the connection was opened. The connection carries no
     /// requests of other clients.
     pub(crate) announced_client: Option<IpAddr>,
-    /// Counts it among the connections to its server, where these are limited.
+    /// Counts it among the connections to its server, if they are limited.
     _place: Option<OwnedSemaphorePermit>,
-    /// Counts its request among those that are under way, where these are counted.
+    /// Counts its request among those under way, where requests are counted.
     pub(crate) under_way: Option<UnderWay>,
 }
 
 impl Link {
-    /// A connection that has carried nothing yet.
+    /// A new connection.
     pub(crate) fn new(
         connection: Connection,
         born: Instant,
@@ -43,7 +43,7 @@ impl Link {
     }
 }
 
-/// Counts a request for as long as it is under way.
+/// Counts a request until this is dropped.
 #[derive(Debug)]
 pub(crate) struct UnderWay(Arc<AtomicUsize>);
 

@@ -1,12 +1,12 @@
-//! The fronts, as the audit log and the metrics tell them apart.
+//! The ways a request can come in, as audit log and metrics name them.
 
-/// Which front a request came in by, and for decisions, what kind of host asked.
+/// Which listener took a request; for a decision, which kind of calling proxy asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Authelia,
     Authentik,
     Caddy,
-    /// Of a question that no endpoint answers.
+    /// A decision request to a path that is no endpoint.
     Decisions,
     Envoy,
     EnvoyGrpc,

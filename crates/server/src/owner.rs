@@ -1,25 +1,25 @@
-//! Whose a connection to a service is that a request has authenticated.
+//! Who owns a connection to a service that was authenticated by a request (NTLM, Negotiate).
 
 use session::Session;
 
-/// Who has authenticated a connection to a service. A proxy before us may send the requests of many users by one connection, so
-/// that a client's connection alone does not say it.
+/// Who has authenticated a connection to a service. A client connection alone does not identify the owner, because a proxy
+/// may send the requests of many users over one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The client of a connection, by a request without a session.
+    /// The client of the connection, by a request without a session.
     Client,
     /// The holder of a session.
     Session {
-        /// Its user.
+        /// The session's subject.
         subject: Box<str>,
-        /// Its id.
+        /// The session's id.
         id: Box<str>,
     },
 }
 
 impl Owner {
-    /// The owner of what a request authenticates that has come with this session, or with none; `None` where that may be
-    /// anybody: without a session, by a proxy's connection.
+    /// The owner of a connection that a request with this session authenticates. `None` when the owner cannot be known:
+    /// there is no session, and the request came through a proxy.
     pub(crate) fn of(session: Option<&Session>, is_relayed: bool) -> Option<Self> {
         match session {
             Some(session) => Some(Self::Session {

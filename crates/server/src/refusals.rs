@@ -1,4 +1,5 @@
-//! The last refusals, so that somebody who was given a request id can be told why. Kept in memory alone, and bounded.
+//! The last refusals, for a person who has a request id and asks why. They are kept in memory only, and their number is
+//! bounded.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,12 +9,11 @@ use session::UnixTime;
 
 use crate::clock::timestamp;
 
-/// The last refusals of all runtimes. Requests that enter never come here.
+/// The last refusals of all runtimes.
 #[derive(Debug, Default)]
 pub(crate) struct RecentRefusals(Mutex<VecDeque<Box<Remembered>>>);
 
-/// A refusal. Neither a cookie, nor a token, nor the query, nor the value of a claim has a place here. Every text is cut
-/// where it is longer than any that means something.
+/// A refusal, without cookies, tokens, the query and the values of claims. Texts are cut to a fixed length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Remembered {
     pub(crate) request_id: Box<str>,
@@ -25,13 +25,13 @@ pub(crate) struct Remembered {
     pub(crate) path: Box<str>,
     /// The name of the route, if one governed the request.
     pub(crate) route: Option<Box<str>>,
-    /// The code of the audit log.
+    /// The reason, as in the audit log.
     pub(crate) reason: &'static str,
-    /// The same in words.
+    /// The reason in words.
     pub(crate) message: Box<str>,
     /// The session's subject, once the session was opened.
     pub(crate) user_id: Option<Box<str>>,
-    /// The conditions for want of which somebody known was refused.
+    /// The conditions that a known user did not meet.
     pub(crate) lacking: Vec<Box<str>>,
 }
 
@@ -48,7 +48,7 @@ impl RecentRefusals {
             ring.push_back(refusal);
             oldest
         };
-        // Not while others wait.
+        // Dropped after the lock is released.
         drop(oldest);
     }
 
@@ -62,7 +62,7 @@ impl RecentRefusals {
 }
 
 impl Remembered {
-    /// For people.
+    /// The refusal as text for people.
     pub(crate) fn text(&self) -> String {
         let Self {
             request_id,
@@ -95,7 +95,7 @@ fn as_timestamp<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(&timestamp(*time))
 }
 
-/// The text, cut after so many bytes.
+/// The text, cut to at most this many bytes.
 pub(crate) fn capped(text: &str, most: usize) -> Box<str> {
     if text.len() <= most {
         return text.into();

@@ -1,4 +1,4 @@
-//! What a runtime has to send: collected until every other task that is ready has had its turn, and then sent together.
+//! What the tasks of a runtime have to send: queued until every ready task has run, and then sent in one system call.
 //!
 //! ```text
 //! task 1   work ── send ─┐ waits                       ┌─ goes on
@@ -9,9 +9,9 @@
 //!                               one system call for all that wait
 //! ```
 //!
-//! Whoever a message wakes on this machine takes the core from us as soon as the system call returns. So the work is done for
-//! everybody first, and then all of it goes out in one call. With 32 connections and `wrk` and nginx beside us that saved a
-//! sixth of the time that a proxied request takes and three quarters of its context switches.
+//! A process on the same machine that a message wakes takes the core as soon as the system call returns. So every ready task
+//! does its work first, and then everything goes out in one call. With 32 connections, and `wrk` and nginx on the same
+//! machine, that saved a sixth of the time of a proxied request and three quarters of its context switches.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -25,18 +25,18 @@ use slab::Slab;
 
 use crate::socket::Stream;
 
-/// Bytes that are to go out, and the connection on which they do.
+/// Bytes to be sent, and the connection on which to send them.
 #[derive(Debug)]
 pub(crate) struct PendingSend {
     pub(crate) stream: Box<Stream>,
     pub(crate) bytes: Vec<u8>,
-    /// So many of them have gone out.
+    /// How many of them have been sent.
     pub(crate) sent: usize,
 }
 
-/// Waits for the others' turn, and sends as much as goes out at once, together with what the others have to send. A send that
-/// is alone stays undone: an ordinary call is quicker. In the end, also when this is dropped before, all of it comes back
-/// by `give_back`.
+/// Queues a send until every other ready task has run; then the whole queue is sent in one system call, as far as the
+/// sockets take it. A send that is alone in the queue is left to the caller, because an ordinary call is quicker.
+/// `give_back` gets the send back in the end, also when this future is dropped.
 pub(crate) async fn send(pending: PendingSend, give_back: impl FnMut(PendingSend)) {
     let queued = Queued {
         number: SEND_QUEUE.with_borrow_mut(|send_queue| send_queue.put(pending)),
@@ -69,11 +69,11 @@ impl<F: FnMut(PendingSend)> Drop for Queued<F> {
 #[derive(Debug)]
 struct SendQueue {
     kernel: Option<SendMany>,
-    /// Those that nobody has tried, in the order in which they came, with their numbers.
+    /// Sends that have not been tried, in the order in which they came, with their numbers.
     waiting: Vec<(usize, PendingSend)>,
-    /// The others by their numbers, and `None` for those that wait.
+    /// The tried sends by their numbers; `None` for those that wait.
     tried: Slab<Option<PendingSend>>,
-    /// How much of each that waits was sent. Kept for its memory.
+    /// How many bytes of each waiting send were sent. Kept for its memory.
     results: Vec<usize>,
 }
 
@@ -81,10 +81,10 @@ thread_local! {
     static SEND_QUEUE: RefCell<SendQueue> = RefCell::new(SendQueue::new());
 }
 
-/// Lets every task run that is ready by now.
+/// Yields once, so that every ready task runs.
 ///
-/// [`tokio::task::yield_now`] asks the kernel for more as well: one more call for each that sends. Under less than full load
-/// a request took 13.5 µs with it, and 12.6 without.
+/// [`tokio::task::yield_now`] also polls the kernel for events, which is one more system call for each send. Under less than
+/// full load a request took 13.5 µs with it, and 12.6 without.
 async fn others_turn() {
     let mut had_it = false;
     poll_fn(|context| {
@@ -130,7 +130,7 @@ impl SendQueue {
                 let left = &pending.bytes[pending.sent..];
                 (pending.stream.as_fd(), left)
             });
-            // What went wrong shows again when the connection sends the rest, which is then all of it.
+            // After an error nothing counts as sent: it shows again when the connection sends the rest.
             kernel.send(messages, |index, taken| {
                 self.results[index] = taken.unwrap_or(0);
             });

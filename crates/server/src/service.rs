@@ -1,4 +1,4 @@
-//! What answers the requests that may enter.
+//! The services that answer permitted requests.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use crate::config::ServiceSettings;
 use crate::folder::Folder;
 use crate::upstream::{Members, Upstream};
 
-/// A service, as one runtime sees it. All of them take admitted requests and no others.
+/// A service as one runtime sees it. Every kind accepts only admitted requests.
 #[derive(Debug)]
 pub(crate) enum Service {
     /// A folder, whose files are sent from here.
     Folder(Folder),
-    /// Servers, to which requests are passed on.
+    /// Servers, to which requests are forwarded.
     Upstream(Upstream),
 }
 
 impl Service {
-    /// Without connections yet.
+    /// A service without connections yet.
     pub(crate) fn new(settings: &ServiceSettings, members: Option<&Arc<Members>>) -> Self {
         match settings {
             ServiceSettings::Folder(settings) => Self::Folder(Folder::new(settings)),

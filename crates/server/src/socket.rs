@@ -31,30 +31,31 @@ pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct Stream {
     socket: StreamSocket,
-    /// What was read to see which protocol the client speaks, and is still to be served.
+    /// Bytes that were read to detect the protocol, and are read again.
     ahead: Bytes,
-    /// Counts it among the connections of its runtime, if it was accepted.
+    /// Counts an accepted connection among those of its runtime.
     _connection_guard: Option<ConnectionGuard>,
-    /// Counts it among those of its listener and its address, if these are limited.
+    /// Counts it among those of its listener and its address, if they are limited.
     _limit_guard: Option<Box<LimitGuard>>,
 }
 
 #[derive(Debug)]
 enum StreamSocket {
     Tcp(TcpStream),
-    /// In a box, because it is large and few other connections should be.
+    /// Boxed, because it is large and most connections are plain.
     Tls(Box<TlsSocket>),
     Unix(UnixStream),
 }
 
-/// A connection that is part of no runtime.
+/// A connection that belongs to no runtime.
 #[derive(Debug)]
 pub(crate) enum StdStream {
     Tcp(StdTcpStream),
     Unix(StdUnixStream),
 }
 
-/// What a connection holds for as long as it lasts: whoever has another copy knows how many connections there are.
+/// A guard that a connection holds until it ends. The reference count, less the runtime's own copy, is the number of its
+/// connections.
 pub(crate) type ConnectionGuard = Arc<()>;
 
 impl Stream {
@@ -67,7 +68,7 @@ impl Stream {
         }
     }
 
-    /// Makes it part of the current runtime.
+    /// Registers the connection with the current runtime.
     pub(crate) fn from_std(stream: StdStream) -> io::Result<Self> {
         Ok(match stream {
             StdStream::Tcp(stream) => TcpStream::from_std(stream)?.into(),
@@ -75,17 +76,17 @@ impl Stream {
         })
     }
 
-    /// Takes it, of which nothing has been read, out of its runtime.
+    /// Takes the connection out of its runtime. Nothing may have been read from it.
     pub(crate) fn into_std(self) -> io::Result<StdStream> {
         Ok(match self.socket {
             StreamSocket::Tcp(stream) => StdStream::Tcp(stream.into_std()?),
-            // What has been agreed upon cannot be taken along.
+            // The state of a TLS session cannot be moved.
             StreamSocket::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
             StreamSocket::Unix(stream) => StdStream::Unix(stream.into_std()?),
         })
     }
 
-    /// The same, counted.
+    /// Counts the connection among those of its runtime.
     pub(crate) fn with_connection_guard(self, guard: ConnectionGuard) -> Self {
         let _connection_guard = Some(guard);
         Self {
@@ -94,7 +95,7 @@ impl Stream {
         }
     }
 
-    /// The same, counted where connections are limited.
+    /// Counts the connection among those of its listener and its address.
     pub(crate) fn with_limit_guard(self, guard: Option<Box<LimitGuard>>) -> Self {
         Self {
             _limit_guard: guard,
@@ -102,10 +103,9 @@ impl Stream {
         }
     }
 
-    /// The same connection with TLS, which `secure` begins. A connection that has no port stays as it is.
+    /// Adds TLS to a TCP connection: `secure` does the handshake. A connection over a Unix socket is left as it is.
     ///
-    /// # Errors
-    /// As `secure` has it.
+    /// # Errors As `secure` returns.
     pub(crate) async fn secured<E>(
         self,
         secure: impl AsyncFnOnce(TcpStream) -> Result<TlsSocket, E>,
@@ -117,17 +117,17 @@ impl Stream {
         Ok(Self { socket, ..self })
     }
 
-    /// The same, of which these bytes are read first.
+    /// Puts these bytes back, to be read first.
     pub(crate) fn with_ahead(self, ahead: Bytes) -> Self {
         Self { ahead, ..self }
     }
 
-    /// Whether it was agreed that HTTP/2 is spoken (RFC 9113 §3.2).
+    /// Whether ALPN has selected HTTP/2 (RFC 9113 §3.2).
     pub(crate) fn has_agreed_on_http2(&self) -> bool {
         self.tls().is_some_and(|tls| tls.protocol() == Some(b"h2"))
     }
 
-    /// What is beneath, where that is TLS.
+    /// The TLS session, if the connection has one.
     pub(crate) fn tls(&self) -> Option<&TlsSocket> {
         match &self.socket {
             StreamSocket::Tls(tls) => Some(tls),
@@ -142,7 +142,8 @@ impl Stream {
         }
     }
 
-    /// Encrypts these bytes, where that is to be, for somebody who sends them and [gives back](Self::put_back) what is left.
+    /// Over TLS, encrypts these bytes for a caller that sends them and [puts back](Self::put_back) the rest. `None` without
+    /// TLS.
     pub(crate) fn seal(&mut self, bytes: &[u8]) -> Option<Sealed> {
         Some(self.tls_mut()?.seal(bytes))
     }
@@ -154,7 +155,7 @@ impl Stream {
         }
     }
 
-    /// Whether bytes that were written are still to go out, as encrypted ones may be.
+    /// Whether encrypted bytes wait to be sent.
     pub(crate) fn is_holding(&self) -> bool {
         self.tls().is_some_and(TlsSocket::is_holding)
     }
@@ -167,15 +168,15 @@ impl Stream {
         }
     }
 
-    /// Gives back memory before a wait that may be long.
+    /// Releases memory before a wait that may be long.
     pub(crate) fn release_memory(&mut self) {
         if let Some(tls) = self.tls_mut() {
             tls.release_memory();
         }
     }
 
-    /// Ready with whether something has come that nobody has read, or else the other side has closed. Whoever waited for that before
-    /// does not any more.
+    /// Ready with true when there is something to read, and with false when the other side has closed. Replaces the waker of
+    /// an earlier call.
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<bool> {
         loop {
             let peeked = match &self.socket {
@@ -193,7 +194,7 @@ impl Stream {
         }
     }
 
-    /// Whether the other side has neither sent nor closed anything, asked of the kernel.
+    /// Asks the kernel whether the other side has neither sent anything nor closed.
     pub(crate) fn is_quiet(&self) -> bool {
         let peeked = match &self.socket {
             StreamSocket::Tcp(stream) => peek(stream),
@@ -204,12 +205,13 @@ impl Stream {
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Whether a file can be [sent](Self::poll_send_file) as it is.
+    /// Whether a file can be [sent](Self::poll_send_file) straight from the page cache.
     pub(crate) fn takes_files(&self) -> bool {
         self.tls().is_none()
     }
 
-    /// Sends bytes of a file from this offset on, straight out of the page cache: at most so many. Ready with how many went.
+    /// Sends at most `count` bytes of a file from this offset, straight from the page cache. Ready with the number of bytes
+    /// sent.
     #[cfg(target_os = "linux")]
     pub(crate) fn poll_send_file(
         &self,
@@ -228,7 +230,7 @@ impl Stream {
                     ready!(stream.poll_write_ready(context))?;
                     stream.try_io(Interest::WRITABLE, send)
                 }
-                // It would leave unencrypted.
+                // The bytes would be sent unencrypted.
                 StreamSocket::Tls(_) => return Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
                 StreamSocket::Unix(stream) => {
                     ready!(stream.poll_write_ready(context))?;
@@ -242,7 +244,7 @@ impl Stream {
         }
     }
 
-    /// Other systems have other calls for that.
+    /// `sendfile` differs on other systems.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn poll_send_file(
         &self,
@@ -254,8 +256,8 @@ impl Stream {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 
-    /// Whether the client begins with HTTP/2, as one does that knows beforehand that we speak it (RFC 9113 §3.3). Waits for
-    /// its first bytes, and leaves them to be read.
+    /// Waits for the first bytes and returns whether they are the preface of HTTP/2, from a client with prior knowledge (RFC
+    /// 9113 §3.3). The bytes are left to be read.
     pub(crate) async fn begins_with_http2(&mut self) -> io::Result<bool> {
         let mut first = Vec::with_capacity(HTTP2_PREFACE.len());
         while first.len() < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(&first) {
@@ -275,7 +277,7 @@ impl Stream {
     }
 }
 
-/// Whether there is a byte to be read, and none when the other side has closed. Leaves it there.
+/// Peeks: 1 if there is a byte to read, 0 if the other side has closed.
 fn peek(socket: &impl AsFd) -> io::Result<usize> {
     SockRef::from(socket).peek(&mut [MaybeUninit::uninit()])
 }
@@ -369,7 +371,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Bare sockets hold nothing back.
+        // Sockets without TLS buffer nothing.
         match self.tls_mut() {
             Some(tls) => Pin::new(tls).poll_flush(context),
             None => Poll::Ready(Ok(())),

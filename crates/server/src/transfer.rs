@@ -1,4 +1,4 @@
-//! Bodies on their way from one connection to another: taken out of one framing and put into another.
+//! Moves bodies from one connection to another, out of one framing and into another.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -8,16 +8,16 @@ use http1::{Decoder, Encoder, Piece};
 
 use crate::connection::{Connection, invalid};
 
-/// A body on its way.
+/// The progress of one body.
 #[derive(Debug)]
 pub(crate) struct Transfer {
-    /// So many bytes at the front of the source's input are to go out as they are.
+    /// How many bytes at the front of the source's input are sent as they are, without a copy.
     passing: usize,
-    /// So many bytes of the body have been taken from the source.
+    /// How many bytes of the body have been taken from the source.
     taken: u64,
-    /// So many more it may have; `None` once it has had more than that.
+    /// How many more bytes the body may have; `None` once it is too long.
     room: Option<u64>,
-    /// Whether the source is waited for, and nothing else.
+    /// Whether the transfer waits for the source only.
     awaits_source: bool,
 }
 
@@ -33,17 +33,17 @@ pub(crate) struct BodySink<'c> {
     pub(crate) body: &'c mut Encoder,
 }
 
-/// What broke a transfer off: one of the sides, or our limit.
+/// Why a transfer broke off.
 #[derive(Debug)]
 pub(crate) enum Broken {
-    /// The body is longer than it may be.
+    /// The body is longer than the limit allows.
     Limit,
     Source(io::Error),
     Sink(io::Error),
 }
 
 impl Transfer {
-    /// A body of which nothing has been moved.
+    /// A transfer of a body that has not begun.
     pub(crate) fn new() -> Self {
         Self {
             passing: 0,
@@ -61,25 +61,25 @@ impl Transfer {
         }
     }
 
-    /// Sends what the sink has in its output, with what has come of the body, together with what others have to send.
+    /// Queues the sink's output, with as much of the body as has come, in the [send queue](crate::send_queue).
     ///
-    /// # Errors
-    /// When what has come is no body, or too long: then nothing is sent. [`poll`](Self::poll) says the same.
+    /// # Errors When what has come is malformed or too long. Nothing is sent then, and [`poll`](Self::poll) returns the same
+    /// error.
     pub(crate) async fn begin(
         &mut self,
         mut source: BodySource<'_>,
         mut sink: BodySink<'_>,
     ) -> Result<(), Broken> {
         self.encode(&mut source, &mut sink)?;
-        // What leaves with a slice of the source's input leaves in one call anyway.
+        // A slice of the source's input is sent in the same call as the output anyway.
         if self.passing == 0 {
             sink.connection.send_together().await;
         }
         Ok(())
     }
 
-    /// Moves the body on, as far as both sides go along. What the sink has in its output already leaves with the first
-    /// piece, if that is there, or before it.
+    /// Moves as much of the body as both sides allow. What is already in the sink's output leaves first, with the first
+    /// piece if that has come.
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -109,7 +109,7 @@ impl Transfer {
         }
     }
 
-    /// Sends what the sink has in its output, and what passes as it is.
+    /// Sends the sink's output, and the bytes that are sent as they are.
     fn poll_send(
         &mut self,
         context: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl Transfer {
         sent
     }
 
-    /// Puts what there is of the body into the sink's output. Says whether more must come from the source first.
+    /// Encodes what has come of the body into the sink's output. Returns whether the source has to send more first.
     fn encode(
         &mut self,
         source: &mut BodySource<'_>,
@@ -154,7 +154,7 @@ impl Transfer {
         Ok(false)
     }
 
-    /// Whether the source is waited for, and not the sink.
+    /// Whether the transfer waits for the source, not for the sink.
     pub(crate) fn awaits_source(&self) -> bool {
         self.awaits_source
     }
@@ -164,13 +164,12 @@ impl Transfer {
         self.taken
     }
 
-    /// How many bytes of the body the sink's connection has taken, at least: while something is on its way there, framing
-    /// counts as if it were body.
+    /// How many bytes of the body the sink has taken, at least. Framing that is still unsent counts as body.
     pub(crate) fn passed(&self, sink: &Connection) -> u64 {
         let waiting = self.passing + sink.unsent();
         self.taken.saturating_sub(waiting as u64)
     }
 }
 
-/// In bytes. A copy of so little costs less than a second slice in the system call.
+/// In bytes. A copy of this size costs less than a second slice in the system call.
 const MOST_COPIED: usize = 4 * 1024;

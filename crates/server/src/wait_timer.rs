@@ -1,4 +1,4 @@
-//! How long we wait for the other side of a connection.
+//! A timer for the time that the gate waits for the other side of a connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,32 +7,32 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// As good as never: no timer can be set further ahead than this.
+/// In effect, never: no timer can be set further ahead.
 pub(crate) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// Adds up the time spent waiting, and only that: an upstream that is slow to take a body must not count against the
-/// client that sends it.
+/// Adds up the time spent waiting for one side. The time of the other side does not count: a slow upstream must not be held
+/// against the client that sends it a body.
 ///
-/// The timer is made on the first wait and moved lazily, when it fires too early. A connection that never keeps us
-/// waiting for long costs one timer in its life, not two timer operations a request.
+/// The timer is created on the first wait, and moved only when it fires too early. A connection that never takes long costs
+/// one timer in its life, not two timer operations for each request.
 #[derive(Debug, Default)]
 pub(crate) struct WaitTimer {
     waited: Duration,
-    /// Since when we wait, and whether that will be added up.
+    /// When the current wait began, and whether it will be added to the sum.
     since: Option<(Instant, bool)>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl WaitTimer {
-    /// Notes that we wait. Ready once the waits since [`renew`](Self::renew) add up to `total`, or this one alone
-    /// lasts for `per_wait`.
+    /// Begins or goes on with a wait. Ready when the waits since [`renew`](Self::renew) add up to `total`, or when this one
+    /// has lasted for `per_wait`.
     pub(crate) fn poll_spent(
         &mut self,
         context: &mut Context<'_>,
         total: Duration,
         per_wait: Duration,
     ) -> Poll<()> {
-        // Where each wait counts for itself, the clock need not be read when it ends.
+        // Without a limit on the sum the clock need not be read when a wait ends.
         let adds_up = total < Duration::MAX;
         let (since, _) = *self.since.get_or_insert_with(|| (Instant::now(), adds_up));
         let deadline = since + total.saturating_sub(self.waited).min(per_wait);
@@ -53,14 +53,14 @@ impl WaitTimer {
         }
     }
 
-    /// Notes that the other side moved: this wait is over.
+    /// Ends the current wait, because the other side has made progress.
     pub(crate) fn progressed(&mut self) {
         if let Some((since, true)) = self.since.take() {
             self.waited += since.elapsed();
         }
     }
 
-    /// Starts a new phase with nothing waited so far.
+    /// Starts again from zero.
     pub(crate) fn renew(&mut self) {
         self.waited = Duration::ZERO;
         self.since = None;

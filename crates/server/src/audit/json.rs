@@ -8,8 +8,8 @@ use session::UnixTime;
 use super::Entry;
 use crate::clock::timestamp;
 
-/// One JSON object. Written field by field, because names and most values are codes of ours that need no escaping: that
-/// takes a sixth of the instructions that a derived serialiser does, on every request.
+/// Writes one JSON object, field by field: names and most values are fixed codes that need no escaping. That takes a sixth
+/// of the instructions of a derived serializer, on every request.
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let Entry {
         ts,
@@ -92,8 +92,7 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// A line that is being written. Each field comes with its name, ready to be written: with the quotation mark that begins its
-/// value, where that is a text.
+/// A line in the making. Each field's name is passed with all punctuation, up to the quotation mark that begins a text.
 struct JsonLine<'o>(&'o mut Vec<u8>);
 
 impl JsonLine<'_> {
@@ -103,20 +102,20 @@ impl JsonLine<'_> {
         self.0.push(b'"');
     }
 
-    /// A word of ours, which is letters, digits, hyphens and underscores; nothing when there is none.
+    /// Writes a fixed code of letters, digits, hyphens and underscores, if there is one.
     fn code(&mut self, name: &'static str, code: Option<&'static str>) {
         if let Some(code) = code {
             self.plain(name, code);
         }
     }
 
-    /// Anything else, escaped where it has to be.
+    /// Writes any other text, escaped where necessary.
     fn text(&mut self, name: &'static str, text: &str) {
         let mut bytes = text.bytes();
         if bytes.all(|byte| IS_PLAIN[usize::from(byte)]) {
             self.plain(name, text);
         } else {
-            // It writes both quotation marks itself.
+            // `serde_json` writes both quotation marks itself.
             let name = name.strip_suffix('"').unwrap_or(name);
             self.0.extend_from_slice(name.as_bytes());
             // Writing to memory cannot fail, here and below.
@@ -142,7 +141,7 @@ impl JsonLine<'_> {
     }
 }
 
-/// Which bytes stand for themselves in a text of JSON, and are visible.
+/// The visible bytes that need no escaping in JSON.
 static IS_PLAIN: [bool; 256] = {
     let mut is_plain = [false; 256];
     let mut byte = b' ';
@@ -153,7 +152,7 @@ static IS_PLAIN: [bool; 256] = {
     is_plain
 };
 
-/// RFC 3339 in UTC, to the millisecond. The part that changes once a second is made once a second.
+/// Writes a time in UTC as in RFC 3339, to the millisecond. Everything but the milliseconds is formatted once a second.
 fn write_timestamp(out: &mut Vec<u8>, time: UnixTime) {
     thread_local! {
         static SECOND: RefCell<(UnixTime, String)> = const { RefCell::new((UnixTime::from_secs(0), String::new())) };
@@ -170,5 +169,5 @@ fn write_timestamp(out: &mut Vec<u8>, time: UnixTime) {
     out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'Z']);
 }
 
-/// In bytes. Most lines are shorter, so that the buffer's room is looked at once a line.
+/// In bytes. Most lines are shorter, so the buffer grows at most once for a line.
 const USUAL_LINE: usize = 640;

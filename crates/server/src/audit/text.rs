@@ -5,9 +5,9 @@ use std::io::Write;
 use super::Entry;
 use crate::clock::timestamp;
 
-/// For people: time, outcome, status, request, route, who and how long, and how it ended if not as it should. Values from the
-/// request are quoted where they could break the line.
-// Apart from the other format, whose code every request of most gates runs through.
+/// Writes time, outcome, status, request, route, user and duration, and how the exchange ended if it did not complete.
+/// Values of the request are escaped where they could break the line.
+// Not inlined, because most gates write JSON for every request.
 #[inline(never)]
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let time = timestamp(entry.ts).strftime("%H:%M:%S");

@@ -15,12 +15,13 @@ use crate::interim;
 use crate::transfer::BodySink;
 
 impl Client {
-    /// Tells the client to send the body.
+    /// Sends `100 Continue`.
     pub(crate) fn invite(&mut self, context: &mut Context<'_>) {
         self.interim(context, StatusCode::CONTINUE, b"Continue", []);
     }
 
-    /// Passes on an answer that comes before the answer, as far as the client can read one and has read those before.
+    /// Forwards an interim (1xx) response if the client's version of HTTP allows it. It is dropped while earlier output is
+    /// still unsent.
     pub(crate) fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead) {
         let (status, reason) = (interim.status, interim.reason());
         self.interim(context, status, reason, interim::fields(interim));
@@ -38,7 +39,7 @@ impl Client {
         }
         let output = &mut self.connection.output;
         self.http.write_interim(output, status, reason, fields);
-        // What does not find room in the socket leaves with the answer. A failure shows there too.
+        // What the socket does not take now leaves with the answer, and so does an error.
         let _ = self.connection.poll_flush(context);
     }
 
@@ -50,7 +51,7 @@ impl Client {
         }
     }
 
-    /// Begins an answer whose body will come with this length. Its fields say nothing about framing and the connection.
+    /// Writes the head of an answer whose body has this length. `fields` contain nothing about framing or the connection.
     pub(crate) fn begin_answer<'f>(
         &mut self,
         status: StatusCode,
@@ -68,23 +69,24 @@ impl Client {
         http.begin_answer(output, status, reason, fields, length);
     }
 
-    /// Whether the client got anything of the answer.
+    /// Whether any of the answer has left for the client.
     pub(crate) fn is_being_answered(&self) -> bool {
         self.connection.has_sent(self.answer_at)
     }
 
-    /// Takes back an answer that has begun, if nothing of it has left yet: then there can be another one.
+    /// Takes back an answer that has begun, if none of it has left, so that another one can be sent. Returns whether it
+    /// could.
     pub(crate) fn take_back_answer(&mut self) -> bool {
         self.connection.take_back(self.answer_at)
     }
 
-    /// Sends an answer of our own, and says what became of it. `passed` counts the bytes of its body.
+    /// Sends an answer of the gate's own. `passed` is set to the number of body bytes that left.
     pub(crate) async fn answer(
         &mut self,
         mut response: Response<Bytes>,
         passed: &Cell<u64>,
     ) -> Sent {
-        // Where its body went on without being seen to its end, nothing can follow.
+        // If the end of the request's body was not seen, no request can follow.
         if !self.http.is_persistent() {
             self.end();
         }
@@ -127,8 +129,8 @@ impl Client {
         }
     }
 
-    /// Ends an answer that has begun as if it were whole: with its last chunk, or with the end of the connection. Says whether the
-    /// client got anything of it.
+    /// Ends an answer that has begun as if it were complete: with its last chunk, or with the end of the connection. Returns
+    /// whether the client got any of it.
     pub(crate) async fn finish_answer(&mut self) -> bool {
         if !self.http.answer().is_finished() {
             self.http.answer().finish(&mut self.connection.output);
@@ -139,8 +141,8 @@ impl Client {
         self.is_being_answered()
     }
 
-    /// Ends an answer that has begun, of which the rest will not come. Where its framing says no end, an ordinary end of the
-    /// connection would make it whole, also for a cache; so that is a reset.
+    /// Cuts off an answer that has begun. If its body ends with the connection, an orderly close would make it look
+    /// complete, also to a cache, so the connection is reset.
     pub(crate) fn break_off(&mut self) {
         self.end();
         self.resets = self.http.answer().length() == Length::UntilClose;

@@ -11,14 +11,14 @@ use crate::connection::TimeBudget;
 use crate::transfer::{BodySource, Transfer};
 
 impl Client {
-    /// Lets the current request's body go on to somebody who reads it. Unless its end is seen there, no other request is read: it
-    /// might be a part of this body.
+    /// Begins to forward the current request's body. The next request is read only if the end of this body was seen;
+    /// otherwise it might be a part of the body.
     pub(crate) fn forward_body(&mut self) -> Transfer {
         self.begin_body();
         Transfer::new().up_to(self.body_limit)
     }
 
-    /// The same, for somebody who takes it piece by piece.
+    /// Begins to forward the current request's body to a reader that takes it piece by piece.
     pub(crate) fn begin_body(&mut self) {
         self.connection.set_read_budget(self.for_body());
         self.http.forward_body();
@@ -31,17 +31,18 @@ impl Client {
         left.is_some()
     }
 
-    /// Limits the body of the current request to so many bytes, before it is [forwarded](Self::forward_body) to anybody.
+    /// Limits the body of the current request to this many bytes. Call it before the body is
+    /// [forwarded](Self::forward_body).
     pub(crate) fn limit_body(&mut self, bytes: u64) {
         self.body_limit = bytes;
     }
 
-    /// Whether the client waits for a word before it sends the body of the current request, and has sent nothing of it.
+    /// Whether the client waits for `100 Continue` and has sent nothing of the current request's body.
     pub(crate) fn holds_body(&self) -> bool {
         self.http.awaits_continue() && !self.has_sent_ahead()
     }
 
-    /// Whether something has come that nobody has read yet.
+    /// Whether the client has sent bytes that have not been parsed yet.
     pub(crate) fn has_sent_ahead(&self) -> bool {
         !self.connection.input.is_empty()
     }
@@ -54,7 +55,7 @@ impl Client {
         }
     }
 
-    /// Takes the body of the current request as far as it has come. Says whether that is all of it.
+    /// Discards what has come of the current request's body. Returns whether that was all of it.
     pub(crate) async fn skip_body(&mut self) -> bool {
         poll_fn(|context| {
             loop {
@@ -72,7 +73,8 @@ impl Client {
         .await
     }
 
-    /// Reads the rest of a body that nobody wants, so that the next request can be read. False when it is too long for that.
+    /// Reads and discards the rest of the body, so that the next request can be read. Returns false when the body is too
+    /// long for that.
     pub(super) async fn discard_body(&mut self) -> bool {
         let mut discarded = 0;
         loop {

@@ -16,7 +16,7 @@ impl Client {
     /// answer might be lost on the way (RFC 9112 §9.6).
     pub(super) async fn hang_up(&mut self) {
         if self.resets {
-            // What is not sent yet is given up, and the other side told. If that fails, it has hung up.
+            // Unsent bytes are discarded and the client gets a reset. An error here means that the client has hung up.
             let _ = SockRef::from(&*self.connection.stream()).set_linger(Some(Duration::ZERO));
             return;
         }
@@ -28,8 +28,9 @@ impl Client {
         self.linger(LONGEST_LINGER).await;
     }
 
-    /// Says that nothing more will come, and reads what the client still sends, for so long at most: a connection that is closed
-    /// while something comes is reset. Some clients read no answer before they have sent all of a body (`http.client` of Python).
+    /// Shuts down the sending side and discards what the client still sends, for at most this long. A close while bytes
+    /// arrive would reset the connection, and some clients read no answer before they have sent all of a body (`http.client`
+    /// of Python).
     pub(super) async fn linger(&mut self, limit: Duration) {
         let linger = async {
             self.connection.stream().shutdown().await?;
@@ -46,7 +47,7 @@ impl Client {
     }
 }
 
-/// How long in all, and with what pauses, a client is read that still sends what nobody waits for. nginx reads it
-/// for 30 s too, whatever it sends (`lingering_time`, 1.22).
+/// How long the gate lingers in all, and how long it waits for each read. nginx lingers for 30 s too (`lingering_time`,
+/// 1.22).
 pub(crate) const LONGEST_LINGER: Duration = Duration::from_secs(30);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);

@@ -5,22 +5,23 @@ use std::future::poll_fn;
 use super::Own;
 use crate::socket::Stream;
 
-/// What is left of a client whose connection rests.
+/// A client whose connection is parked: only the socket, and the connection to a service that is reserved for it.
 pub(crate) struct ParkedClient {
     pub(super) stream: Box<Stream>,
     pub(super) own: Option<Box<Own>>,
 }
 
 impl ParkedClient {
-    /// Waits until something comes. False when the client has hung up.
+    /// Waits until the client sends something. Returns false when it has hung up.
     pub(crate) async fn readable(&self) -> bool {
-        // Polled by hand, which takes the place of the last wait for it: that holds on to the memory of a task that has ended.
+        // Polled by hand, which replaces the previous registration for this socket; that one would keep the memory of a
+        // finished task alive.
         poll_fn(|context| self.stream.poll_readable(context)).await
     }
 }
 
 impl From<Stream> for ParkedClient {
-    /// A connection that has carried nothing yet.
+    /// A new connection.
     fn from(stream: Stream) -> Self {
         Self {
             stream: Box::new(stream),

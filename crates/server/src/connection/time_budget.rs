@@ -3,19 +3,19 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// How long the other side may keep us waiting for what it sends.
+/// How long the gate waits for what the other side sends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeBudget {
-    /// In all, until the next budget.
+    /// The sum of all waits, until another budget is set.
     pub(crate) total: Duration,
-    /// At once, before anything comes.
+    /// The longest single wait.
     pub(crate) per_wait: Duration,
-    /// For so many bytes that came, one second more in all.
+    /// For this many bytes received, one second is added to `total`.
     pub(crate) rate: Option<NonZeroU64>,
 }
 
 impl TimeBudget {
-    /// So long at once, as often as it likes.
+    /// A limit on each wait, and none on their sum.
     pub(crate) fn per_wait(limit: Duration) -> Self {
         Self {
             total: Duration::MAX,

@@ -1,4 +1,4 @@
-//! The answer to an ACME server that asks whether a host is ours (HTTP-01, RFC 8555 §8.3).
+//! Answers the HTTP-01 challenge of an ACME server (RFC 8555 §8.3).
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -9,8 +9,8 @@ use crate::acme;
 use crate::config::RequestHost;
 use crate::live::Live;
 
-/// What the server wants to see, if it asks for the token of an order that runs, on this node or on another. Everything else
-/// under the same path goes its usual way.
+/// The key authorization, if the request asks for the token of a running order, of this node or another. Every other request
+/// under the same path is handled as usual.
 pub(super) fn proof(live: &Live, request: &Request<Length>) -> Option<Response<Bytes>> {
     let acme = live.acme.as_ref()?;
     let token = acme::token(request.uri().path())?;

@@ -1,4 +1,4 @@
-//! The few faces of a refusal that a stranger may see. The reason stays in the log.
+//! Renders refusals. A stranger sees only a few kinds; the reason stays in the log.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use super::asker::Asker;
 use super::way_in::WayIn;
 use crate::pages;
 
-/// Renders a refusal of the gate. `way_in` is where a browser goes to sign in.
+/// Renders a refusal of the gate. `way_in` is what a browser is offered to sign in.
 #[cold]
 pub(crate) fn refusal(
     answer: RefusalClass,
@@ -40,7 +40,7 @@ pub(crate) fn refusal(
     status(code, asker, request_id)
 }
 
-/// Renders a status of our own: a page for a browser, JSON for a program, and what the status obliges us to add.
+/// Renders a status of the gate's own: a page for a browser, JSON for a program, and the headers that the status requires.
 #[cold]
 pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let (content_type, body) = match asker {
@@ -58,7 +58,7 @@ pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Resp
     };
     let mut response = Response::new(body);
     *response.status_mut() = match asker {
-        // Such a client takes every other status for a failure of the network, and does not look at the trailers.
+        // Such a client takes every other status for a network failure, and ignores the trailers.
         Asker::GrpcWeb { .. } => StatusCode::OK,
         Asker::Browser | Asker::Form | Asker::Grpc | Asker::Program => status,
     };
@@ -90,10 +90,10 @@ pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Resp
     response
 }
 
-/// Says in an answer which limit a request was over, and when there is room again.
+/// Adds the headers that say which rate limit was exceeded, and when to retry.
 ///
-/// The two fields of draft-ietf-httpapi-ratelimit-headers-10: the limit itself, and what is left of it. `Retry-After`
-/// (RFC 9110 §10.2.3) says the same to those who do not know them.
+/// These are the two fields of draft-ietf-httpapi-ratelimit-headers-10, the limit and what is left of it, and `Retry-After`
+/// (RFC 9110 §10.2.3) for clients that do not know them.
 pub(crate) fn say_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
     let Exceeded {
         policy,
@@ -101,7 +101,7 @@ pub(crate) fn say_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
         window,
         wait,
     } = exceeded;
-    // To the second, and never so early that it would be refused again.
+    // Rounded up to a second, so that a retry is not refused again.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = seconds.max(1);
     let window = window.as_secs();
@@ -118,7 +118,7 @@ pub(crate) fn say_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
     }
 }
 
-/// Renders the refusal of a request that cannot be passed on. Whatever follows it is not read.
+/// Renders the refusal of a request that cannot be forwarded, and closes the connection after it.
 #[cold]
 pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let mut response = status(code, asker, request_id);
@@ -128,7 +128,7 @@ pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Res
     response
 }
 
-/// Renders the refusal of a request that came without TLS, where that is demanded (`REQUIRE_HTTPS`).
+/// Renders the refusal of a request without TLS where `REQUIRE_HTTPS` is set.
 #[cold]
 pub(crate) fn https_required(asker: Asker, request_id: &str) -> Response<Bytes> {
     let response = status(StatusCode::FORBIDDEN, asker, request_id);
@@ -141,7 +141,7 @@ pub(crate) fn https_required(asker: Asker, request_id: &str) -> Response<Bytes> 
     }
 }
 
-/// The answer to `OPTIONS *`, which asks about us and goes no further.
+/// The answer to `OPTIONS *`, which is not forwarded.
 #[cold]
 pub(crate) fn options() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
@@ -152,8 +152,8 @@ pub(crate) fn options() -> Response<Bytes> {
     response
 }
 
-/// The gRPC code of a status of ours, as gRPC's own mapping has it ("http-grpc-status-mapping.md"). A client that sees no
-/// `grpc-status`, because a host has made its own answer of ours, comes to the same.
+/// The gRPC code for a status of the gate's own, by gRPC's mapping ("http-grpc-status-mapping.md"). A client that gets no
+/// `grpc-status`, because a calling proxy has replaced the answer, derives the same code.
 fn grpc_status(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "13",
@@ -168,7 +168,7 @@ fn grpc_status(status: StatusCode) -> &'static str {
     }
 }
 
-/// The trailers of a refusal as a frame of the body ("PROTOCOL-WEB.md" of grpc/grpc): a flag, a length, lines.
+/// The trailers of a refusal as a frame of the body ("PROTOCOL-WEB.md" of grpc/grpc): flag, length, lines.
 fn grpc_web_trailers(status: StatusCode) -> Vec<u8> {
     const TRAILERS: u8 = 0x80;
     let lines = format!("grpc-status: {}\r\n", grpc_status(status));
@@ -176,13 +176,14 @@ fn grpc_web_trailers(status: StatusCode) -> Vec<u8> {
     [&[TRAILERS][..], &length, lines.as_bytes()].concat()
 }
 
-/// Tells a browser that goes round and round why that may be. It is the same for every reason: the log has the right one.
+/// The page for a browser in a redirect loop, with possible causes. It is the same for every reason; the log has the actual
+/// one.
 fn looping(sign_in: &str, asker: Asker, request_id: &str) -> Response<Bytes> {
     status(StatusCode::UNAUTHORIZED, asker, request_id)
         .map(|_| Bytes::from(pages::looping(sign_in, request_id)))
 }
 
-/// Tells a browser that it may not enter, with a way to sign in as somebody else.
+/// The page for a signed-in user who is not permitted, with an offer to sign in as another user.
 fn offering(sign_in: &str, asker: Asker, request_id: &str) -> Response<Bytes> {
     status(StatusCode::FORBIDDEN, asker, request_id)
         .map(|_| Bytes::from(pages::forbidden(sign_in, request_id)))

@@ -1,4 +1,4 @@
-//! What the proxy asks of a client's side beyond answers of its own: files, and WebSockets.
+//! What the proxy needs of a client's side besides its own answers: files and WebSockets.
 
 use crate::client::Client;
 use crate::ended::{Ended, Sent};
@@ -10,18 +10,17 @@ use crate::upstream::{Forwards, Upgraded};
 
 /// A client's side whose requests the proxy answers.
 pub(crate) trait Answerable: Forwards {
-    /// Sends what a folder has, and says what became of it. `record` is told how it goes on.
+    /// Sends the answer of a folder. `record` counts the bytes.
     ///
-    /// # Errors
-    /// When the file cannot be read, before anything of the answer has left. The client can be told then.
+    /// # Errors When the file cannot be read and none of the answer has left. Another answer can be sent then.
     async fn send_file(
         &mut self,
         found: FileResponse,
         record: &Record<'_>,
     ) -> Result<Sent, FolderError>;
 
-    /// Joins it with a service that has become a WebSocket, after an answer that has begun and says so. Says how that ended. A
-    /// session that has ended is told to the client with this code.
+    /// Relays a WebSocket between client and service, after the head of the answer. Returns how it ended. When the session
+    /// ends, the client gets a close frame with `code`.
     async fn join(
         &mut self,
         upstream: Upgraded,

@@ -1,4 +1,4 @@
-//! How a request reached us.
+//! How a request has reached the gate.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::socket::Stream;
 use crate::tls::client_certificate;
 
-/// The id of a request, in both directions.
+/// The header of the request id, in requests and answers.
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The other end of a connection: what all requests on it have in common.
+/// The peer of a connection, which all requests on it share.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// Whether the connection is encrypted.
     pub(crate) secure: bool,
-    /// What it has shown to prove who it is.
+    /// The client certificate that it has shown.
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Peer {
-    /// That of a connection without TLS.
+    /// The peer of a connection without TLS.
     pub(crate) fn plain(address: IpAddr) -> Self {
         Self {
             address,
@@ -32,7 +32,7 @@ impl Peer {
         }
     }
 
-    /// That of this connection, which comes from this address.
+    /// The peer of this connection, which comes from this address.
     pub(crate) fn of(stream: &Stream, address: IpAddr) -> Self {
         let Some(tls) = stream.tls() else {
             return Self::plain(address);
@@ -48,7 +48,7 @@ impl Peer {
     }
 }
 
-/// The arrival of a request whose client talks to us. A listed proxy may name the request; everyone else gets a new name.
+/// The arrival of a request that the gate itself answers. Only a listed proxy may choose the request id.
 pub(crate) fn direct(peer: &Peer, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
     let Peer {
         address,
@@ -75,7 +75,7 @@ pub(crate) fn direct(peer: &Peer, headers: &HeaderMap, proxies: &TrustedProxies)
     }
 }
 
-/// The arrival of a request that a host asks about, and forwards itself.
+/// The arrival of a request that a calling proxy asks about and forwards itself.
 pub(crate) fn relayed(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
     Arrival {
         relayed: true,
@@ -83,7 +83,7 @@ pub(crate) fn relayed(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxie
     }
 }
 
-/// The arrival of bytes that never became a request.
+/// The arrival of bytes that are no valid request.
 pub(crate) fn unreadable(peer: IpAddr) -> Arrival {
     let peer = peer.to_canonical();
     Arrival {

@@ -1,28 +1,28 @@
-//! Who asks: a person at a browser, a script, a program of its own. It decides what a refusal looks like.
+//! The kind of client that sends a request, which decides the form of a refusal.
 
 use http::header::{ACCEPT, CONTENT_TYPE, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-/// Who asks, and so how a refusal has to look.
+/// The kind of client that sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asker {
-    /// A browser that opens a page: pages and redirects make sense.
+    /// A browser that opens a page: it gets pages and redirects.
     Browser,
-    /// A browser that sends a form: a page makes sense. A redirect would lose what was sent, and say so to nobody.
+    /// A browser that submits a form: it gets a page. A redirect would silently lose the form's data.
     Form,
-    /// A gRPC client: it looks at `grpc-status`.
+    /// A gRPC client: it reads `grpc-status`.
     Grpc,
-    /// A gRPC-Web client, for which the trailers stand in the body ("PROTOCOL-WEB.md" of grpc/grpc).
+    /// A gRPC-Web client: it reads the trailers in the body ("PROTOCOL-WEB.md" of grpc/grpc).
     GrpcWeb {
         /// Whether the body is Base64.
         is_text: bool,
     },
-    /// A script, an API client, a WebSocket: status and JSON.
+    /// A script, an API client or a WebSocket: it gets a status and JSON.
     Program,
 }
 
 impl Asker {
-    /// Who asks, for a front that answers clients itself.
+    /// The kind of client, for a listener that answers clients itself.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
         match headers.get(CONTENT_TYPE).and_then(Grpc::of) {
             Some(Grpc::Native) => Self::Grpc,
@@ -33,8 +33,8 @@ impl Asker {
         }
     }
 
-    /// Who asks, for a front that answers a calling proxy. The proxy reads the status, so that there is no answer among these
-    /// that looks like a success to whoever does not read its body.
+    /// The kind of client behind a calling proxy. The proxy reads only the status, so this is never a kind whose refusals
+    /// have status 200.
     pub(crate) fn behind_proxy(method: &Method, headers: &HeaderMap) -> Self {
         match Self::of(method, headers) {
             Self::GrpcWeb { .. } => Self::Grpc,
@@ -43,16 +43,15 @@ impl Asker {
     }
 }
 
-/// Whether a browser is about to show the answer to a person. Redirecting a script or a WebSocket would only hide the 401
-/// from it.
+/// Whether a browser will show the answer to a person. A redirect would only hide the 401 from a script or a WebSocket.
 fn navigates(method: &Method, headers: &HeaderMap) -> bool {
     if headers.contains_key(UPGRADE) || is_script(headers) || is_prefetch(headers) {
         return false;
     }
     match headers.get(SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
-        // Browsers do not say it over plain HTTP. A navigation that reads has no origin to tell; a script that reads from
-        // another origin has.
+        // Browsers do not send it over plain HTTP. A navigation with GET has no `Origin`; a script's request to another
+        // origin has one.
         None => prefers_html(headers) && !(is_read(method) && headers.contains_key(ORIGIN)),
     }
 }
@@ -61,8 +60,8 @@ fn is_read(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// What libraries put on the requests of their scripts: jQuery and many others, htmx, Inertia, PJAX, Turbo's frames, and
-/// Next.js, whose router fetches pages in parts.
+/// Whether a library has marked the request as a script's: jQuery and many others, htmx, Inertia, PJAX, Turbo's frames, and
+/// Next.js, whose router fetches parts of pages.
 fn is_script(headers: &HeaderMap) -> bool {
     const MARKS: [HeaderName; 7] = [
         HeaderName::from_static("hx-request"),
@@ -78,7 +77,7 @@ fn is_script(headers: &HeaderMap) -> bool {
         || MARKS.iter().any(|mark| headers.contains_key(mark))
 }
 
-/// A page that is fetched in case somebody opens it: with a redirect, it would be the sign-in page that is shown then.
+/// Whether a page is prefetched. After a redirect the sign-in page would be shown in its place.
 fn is_prefetch(headers: &HeaderMap) -> bool {
     let says = |name: &HeaderName| {
         let value = headers.get(name).map(HeaderValue::as_bytes);
@@ -87,8 +86,8 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     says(&SEC_PURPOSE) || says(&PURPOSE)
 }
 
-/// Whether HTML is what is wanted most (RFC 9110 §12.5.1). Of types that are wanted alike, the one named first counts. Wild
-/// cards count for nothing: every script sends one.
+/// Whether HTML is the preferred type (RFC 9110 §12.5.1). Of equal types the first one counts. Wildcards do not count,
+/// because every script sends one.
 fn prefers_html(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter();
     let entries = values
@@ -106,8 +105,7 @@ fn prefers_html(headers: &HeaderMap) -> bool {
     best.1
 }
 
-/// Whether a page is about to be opened, and takes HTML for it by name. A page that is fetched in case somebody opens it is one
-/// too.
+/// Whether the request opens or prefetches a page, and accepts HTML by name.
 pub(crate) fn opens_page(headers: &HeaderMap) -> bool {
     let navigates = headers.get(SEC_FETCH_MODE);
     let values = headers.get_all(ACCEPT).iter();
@@ -119,8 +117,7 @@ pub(crate) fn opens_page(headers: &HeaderMap) -> bool {
     navigates.is_none_or(|mode| mode == "navigate") && entries.any(is_page)
 }
 
-/// The first word of an entry of a list, such as a media type, and how much it is wanted, in thousandths. What cannot be read is
-/// not wanted.
+/// The name of a list entry, such as a media type, and its weight in thousandths. An unreadable weight is 0.
 pub(crate) fn weighted(entry: &str) -> (&str, u32) {
     let mut parts = entry.split(';');
     let name = parts.next().unwrap_or_default().trim();
@@ -146,7 +143,7 @@ fn thousandths(text: &str) -> Option<u32> {
     Some((whole.parse::<u32>().ok()? * 1000 + fraction).min(1000))
 }
 
-/// What the content type of a request says of gRPC, its only mark ("PROTOCOL-HTTP2.md" and "PROTOCOL-WEB.md" of grpc/grpc).
+/// The kind of gRPC, which only the content type tells ("PROTOCOL-HTTP2.md" and "PROTOCOL-WEB.md" of grpc/grpc).
 enum Grpc {
     Native,
     Web { is_text: bool },
@@ -172,7 +169,7 @@ impl Grpc {
     }
 }
 
-/// Whether this is gRPC, or gRPC-Web.
+/// Whether the request is gRPC or gRPC-Web.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)

@@ -1,6 +1,6 @@
-//! Pages of other origins: what lets their scripts read our refusals, and ask before they send (the Fetch standard, §3.3).
+//! CORS: lets scripts of listed origins read the gate's refusals, and answers their preflights (Fetch standard, §3.3).
 //!
-//! Answers of the service are its own, its headers for other origins too.
+//! The CORS headers of a service's answers are left as they are.
 
 use bytes::Bytes;
 use http::header::{
@@ -12,17 +12,17 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::config::AllowedOrigin;
 
-/// The origins whose pages may read our refusals.
+/// The origins whose pages may read the gate's refusals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cors<'o>(pub(crate) &'o [AllowedOrigin]);
 
 impl Cors<'_> {
-    /// Lets the page that asks read this answer of ours, if its origin is listed.
+    /// Adds the headers that let a page of a listed origin read this answer.
     pub(crate) fn describe(self, asked: &HeaderMap, answer: &mut HeaderMap) {
         if self.0.is_empty() {
             return;
         }
-        // Also where the origin is not listed, so that no cache hands this answer to a page of one that is.
+        // Added for origins that are not listed too, so that no cache serves this answer to a listed one.
         answer.append(VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = self.listed(asked) {
             answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -33,8 +33,7 @@ impl Cors<'_> {
 
     /// The answer to a preflight of a listed origin; `None` for every other request.
     ///
-    /// It permits whatever is asked for: what may be done, the service decides, and who may do it, the request itself shows,
-    /// which is still to come.
+    /// It permits everything that is asked for: the request that follows is decided like any other.
     pub(crate) fn preflight(self, method: &Method, asked: &HeaderMap) -> Option<Response<Bytes>> {
         if self.0.is_empty() || *method != Method::OPTIONS {
             return None;
@@ -58,7 +57,7 @@ impl Cors<'_> {
         Some(response)
     }
 
-    /// The one origin of a request, if it is listed.
+    /// The origin of a request, if there is exactly one and it is listed.
     fn listed(self, asked: &HeaderMap) -> Option<&HeaderValue> {
         let mut origins = asked.get_all(ORIGIN).iter();
         let origin = origins.next().filter(|_| origins.next().is_none())?;
@@ -82,7 +81,7 @@ const VARIES: HeaderValue = HeaderValue::from_static(
     "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
 );
 
-/// In seconds. Chromium keeps such an answer for two hours at most; a list that was made shorter should count sooner.
+/// In seconds. Chromium keeps such an answer for two hours at most; a shortened list should take effect sooner.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 #[cfg(test)]

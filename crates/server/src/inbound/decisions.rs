@@ -1,8 +1,8 @@
 //! Decisions for calling proxies, which forward requests themselves and ask the gate whether they may.
 //!
-//! nginx, Caddy, Traefik and others ask over HTTP, each at an endpoint of its own; Envoy over HTTP or gRPC. They differ in
-//! where the original request is to be read, and in how an answer must look. Whatever goes wrong, the answer is a
-//! denial that the host understands as one: never an error of the transport.
+//! nginx, Caddy, Traefik and others ask over HTTP, each at its own endpoint; Envoy asks over HTTP or gRPC. They differ in
+//! where they describe the original request, and in the form of the answer. Whatever goes wrong, the answer is a denial that
+//! the calling proxy understands, never a transport error.
 
 mod check;
 mod connection;
@@ -47,17 +47,17 @@ use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::socket::Stream;
 
-/// What one runtime needs to decide for hosts.
+/// What one runtime needs to decide for calling proxies.
 pub(crate) struct DecisionServer {
     /// With the gate.
     pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    /// Owns the requests of HTTP/2 connections.
+    /// The tasks of requests on HTTP/2 connections.
     pub(crate) tasks: TaskTracker,
-    /// About questions.
+    /// Limits warnings about decision requests.
     pub(crate) warnings: WarningLimiter,
-    /// Those of its listener.
+    /// The connections of its listener.
     pub(crate) connections: Arc<Connections>,
 }
 
@@ -77,7 +77,7 @@ impl ConnectionHandler for DecisionServer {
 
     async fn serve(self: Rc<Self>, mut stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let first = timeout(IDLE_CALLING_PROXY, stream.begins_with_http2());
-        // An error, or no byte at all, means that somebody hung up.
+        // On an error, or without a byte, the other side has hung up.
         let begins_with_http2 = tokio::select! {
             first = first => first,
             () = given_up(&stop) => return,
@@ -91,7 +91,7 @@ impl ConnectionHandler for DecisionServer {
 }
 
 impl DecisionServer {
-    /// Answers one question of an HTTP/2 connection, which may come over gRPC.
+    /// Answers one decision request on an HTTP/2 connection, which may be a gRPC call.
     async fn answer_http2(
         self: Rc<Self>,
         request: Request<Incoming>,
@@ -106,7 +106,7 @@ impl DecisionServer {
         answer.map(|body| tonic::body::Body::new(Full::new(body)))
     }
 
-    /// Answers one question that came over plain HTTP. The record ends when the answer is sent.
+    /// Answers one decision request over plain HTTP. The caller ends the record when the answer is sent.
     async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
         let live = self.live.current();
         let arrival = arrival::relayed(peer, &asking.headers, &live.calling_proxies);
@@ -136,15 +136,15 @@ impl DecisionServer {
                 }
             }
         };
-        // The connection is the host's, and the client who asked for something impossible is not at its other end.
+        // The connection is the calling proxy's, so a client's bad request must not close it.
         response.headers_mut().remove(CONNECTION);
         record.answers(&mut response);
         (response, record)
     }
 
-    /// Decides about the request that a host asks about.
+    /// Decides on the request that a calling proxy asks about.
     ///
-    /// Whoever gets the permit notes its grounds in the record; refusals are noted here.
+    /// Refusals are noted in the record here; the caller notes a permit.
     async fn decide<'g>(
         &self,
         live: &'g Live,
@@ -239,7 +239,7 @@ impl DecisionServer {
         }
     }
 
-    /// Decides about a request within the limits on how often somebody may ask.
+    /// Decides on a request, within the rate limits.
     async fn permit<'g>(
         live: &'g Live,
         facts: &Facts<'_>,
@@ -253,7 +253,8 @@ impl DecisionServer {
         decided
     }
 
-    /// Says what is wrong with a question, once in a while: clients can provoke some flaws, and all are in the audit log.
+    /// Logs what is wrong with a decision request, at most once a second: clients can provoke some errors, and the audit log
+    /// has all of them.
     fn warn(&self, error: OriginalError, record: &Record<'_>) {
         if self.warnings.allows(record.now) {
             let request_id = record.request_id();
@@ -261,7 +262,7 @@ impl DecisionServer {
         }
     }
 
-    /// Says that a host demands something of the user that nobody here understands, once in a while.
+    /// Logs, at most once a second, that a calling proxy demands something of the user that the gate does not understand.
     fn warn_unknown(&self, unknown: &NotUnderstood, record: &Record<'_>) {
         if self.warnings.allows(record.now) {
             let request_id = record.request_id();
@@ -274,7 +275,7 @@ impl DecisionServer {
     }
 }
 
-/// Renders a refusal of the gate, as far as the host takes it.
+/// Renders a refusal in the style that the calling proxy understands.
 fn refuse(
     refused: &Refused<'_>,
     handling: &Handling,
@@ -295,18 +296,18 @@ fn refuse(
     response
 }
 
-/// What a host asks.
+/// A request for a decision.
 struct DecisionRequest<'h> {
-    /// The request that it asks about.
+    /// The request that is to be decided.
     original: Result<OriginalRequest, OriginalError>,
-    /// What it demands of the user beyond a session.
+    /// What the calling proxy demands of the user beyond a session.
     restriction: Result<Restriction, NotUnderstood>,
-    /// The headers of the original request, as far as the host passes them on.
+    /// The headers of the original request, as far as the calling proxy forwards them.
     headers: &'h HeaderMap,
     refusal_style: RefusalStyle,
 }
 
-/// The answer that lets a request enter.
+/// The answer that permits a request.
 fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = endpoint.allows_with;
@@ -322,7 +323,7 @@ fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Respons
                 .map(|names| (X_ENVOY_AUTH_HEADERS_TO_REMOVE, names)),
         );
     }
-    // What does not rest on the session and the path alone must not be kept under a key made of these.
+    // An answer that depends on more than session and path must not be cached under a key made of these.
     match permit.admission() {
         Admission::Public | Admission::Session { .. } => {}
         Admission::Bypass | Admission::Preflight => {
@@ -332,10 +333,10 @@ fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Respons
     response
 }
 
-/// Names, to Envoy, the headers of the original request that must not travel on (ext_authz over HTTP).
+/// Tells Envoy which headers of the original request to remove (ext_authz over HTTP).
 const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName =
     HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
-/// Hosts keep idle connections for up to an hour (Envoy's default). Whoever closes first, the other may just be sending
-/// a question, so it must not be us.
+/// Calling proxies keep idle connections for up to an hour (Envoy's default). The gate must not be the first to close one,
+/// because the proxy may just be sending a request.
 const IDLE_CALLING_PROXY: Duration = Duration::from_secs(3700);

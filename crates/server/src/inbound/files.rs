@@ -1,4 +1,4 @@
-//! Admitted requests that a folder answers.
+//! Admitted requests whose service is a folder.
 
 use bytes::Bytes;
 use gate::Admitted;
@@ -12,17 +12,17 @@ use super::{WarningLimiter, answer};
 use crate::downstream::Downstream;
 use crate::folder::{FileRequest, FileResponse, Folder, FolderError};
 
-/// What becomes of a request to a folder.
+/// How a request to a folder is answered.
 pub(super) enum FileOutcome {
-    /// Its client has hung up.
+    /// Its client has gone away.
     Abandoned,
-    /// The folder answers: with a file, or with a page of its own that says why there is none.
+    /// With a file of the folder, or with the folder's own error page.
     Answered(FileResponse),
-    /// We say why there is none.
+    /// With an error of the gate's own.
     Refused(Response<Bytes>),
 }
 
-/// Asks a folder for the answer to a request that may enter.
+/// Asks a folder for the answer to a permitted request.
 pub(super) async fn find(
     folder: &Folder,
     admitted: Admitted<'_, Length>,
@@ -49,7 +49,7 @@ pub(super) async fn find(
         return FileOutcome::Abandoned;
     };
     let method = request.method();
-    // Programs get what they can read; and a disk that fails gives no page either.
+    // Programs get JSON; and a failing disk would not give the page either.
     if !refused.status().is_server_error()
         && let Asker::Browser | Asker::Form = Asker::of(method, request.headers())
         && let Some(mut page) = folder
@@ -62,7 +62,7 @@ pub(super) async fn find(
     FileOutcome::Refused(refused)
 }
 
-/// Says why a folder gives no file; `None` when nobody waits for it.
+/// The answer for a folder's error; `None` when the client has gone away.
 pub(super) fn refusal(
     error: &FolderError,
     request: &Request<Length>,

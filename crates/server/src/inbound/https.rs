@@ -1,4 +1,4 @@
-//! What is demanded and promised of HTTPS, request by request.
+//! HTTPS for each request: whether it is required, and the `Strict-Transport-Security` of the answer.
 
 use gate::{Arrival, TrustedProxies};
 use http::{HeaderMap, HeaderValue};
@@ -8,7 +8,7 @@ use super::way_in::came_by_https;
 use crate::config::HttpsSettings;
 
 impl HttpsSettings {
-    /// Whether a request is refused because it did not come by HTTPS.
+    /// Whether a request is refused because it did not come over HTTPS.
     pub(crate) fn refuses(
         &self,
         headers: &HeaderMap,
@@ -18,7 +18,7 @@ impl HttpsSettings {
         self.is_required && !came_by_https(headers, arrival, proxies)
     }
 
-    /// What the answer to a request promises: `Strict-Transport-Security`, which means something over HTTPS only (RFC 6797 §7.2).
+    /// The `Strict-Transport-Security` of the answer to a request that came over HTTPS (RFC 6797 §7.2).
     pub(crate) fn promised(
         &self,
         headers: &HeaderMap,
@@ -30,8 +30,8 @@ impl HttpsSettings {
             .filter(|_| came_by_https(headers, arrival, proxies))
     }
 
-    /// What the answer promises to somebody who has sent nothing that can be read: what a proxy in front may have said of the
-    /// request is not known then.
+    /// The `Strict-Transport-Security` of the answer to an unreadable request. The headers of a proxy are not known then, so
+    /// only TLS on this connection counts.
     pub(super) fn promised_to(&self, peer: &Peer) -> Option<&HeaderValue> {
         self.hsts.as_ref().filter(|_| peer.secure)
     }

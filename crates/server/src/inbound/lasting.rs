@@ -1,4 +1,4 @@
-//! Exchanges that last: whether one that was let in would be let in now.
+//! Long exchanges, such as WebSockets: whether their requests would still be permitted.
 
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use crate::leases::Lease;
 use crate::live::Live;
 
 impl Proxy {
-    /// The lease of an exchange that may last for hours. Where it is heard what changes, the decision is made again whenever
-    /// something has changed that may concern it; and once now, because something may have since it was made.
+    /// The lease of an exchange that may last for hours. Where the gate hears of changes in the stores, the request is
+    /// decided again whenever a change may concern it, and once at the start, because something may have changed since the
+    /// first decision.
     pub(super) fn lease<'l>(
         &'l self,
         live: &Live,
@@ -32,8 +33,8 @@ impl Proxy {
         }
     }
 
-    /// Whether the request would be let in, once that can be told. A session that has expired since is not looked at: that is for the
-    /// lease.
+    /// Decides the request again, as soon as the stores can tell. Expiry since the first decision does not count here: the
+    /// lease ends with the session.
     async fn would_enter(&self, request: &Request<Length>, record: &Record<'_>) -> bool {
         loop {
             {
@@ -54,7 +55,7 @@ impl Proxy {
     }
 }
 
-/// Whether this says nothing about the request.
+/// Whether the refusal is an outage, which says nothing about the request.
 fn cannot_tell(refusal: &Refusal) -> bool {
     matches!(
         refusal,
@@ -65,5 +66,5 @@ fn cannot_tell(refusal: &Refusal) -> bool {
     )
 }
 
-/// How long after a store has not answered it is asked again for an exchange that goes on.
+/// The pause before a store that did not answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);

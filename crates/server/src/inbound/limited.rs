@@ -1,5 +1,5 @@
-//! The limits on how often somebody may ask, each where it is cheap: by address before anything else is known, by route
-//! before the session is opened, by user after that.
+//! The rate limits, each checked as early as possible: by address first, by route before the session is opened, by user
+//! afterwards.
 
 use std::mem;
 use std::net::IpAddr;
@@ -12,8 +12,7 @@ use crate::live::Live;
 
 /// Counts a request by its client's address.
 ///
-/// # Errors
-/// The refusal when the client asks too often.
+/// # Errors The refusal when the address is over its limit.
 pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l>> {
     let Some(rates) = counting(live) else {
         return Ok(());
@@ -22,10 +21,9 @@ pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refu
     counted.map_err(|exceeded| Refusal::RateLimited(exceeded.into()).into())
 }
 
-/// The route that governs a request, which is counted by it.
+/// Finds the route that governs a request, and counts the request by it.
 ///
-/// # Errors
-/// The refusal when no single route does, or it is asked for too often.
+/// # Errors The refusal when no single route governs the request, or the route is over its limit.
 pub(crate) async fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l Route, Refused<'l>> {
     let route = live.gate.routes.of(facts)?;
     if let Some(rates) = counting(live)
@@ -36,8 +34,8 @@ pub(crate) async fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l R
     Ok(route)
 }
 
-/// Counts a request that was decided by its user, or one whose session does not open by its client's address. One that is
-/// over a limit is refused for that.
+/// Counts a decided request by its user, or by its address if its session does not open. Over the limit, `decided` becomes a
+/// refusal.
 pub(crate) async fn last<'l>(
     live: &'l Live,
     arrival: &Arrival,
@@ -49,7 +47,7 @@ pub(crate) async fn last<'l>(
                 && let Err(exceeded) = of_user(live, rates, permit).await
             {
                 let route = permit.route();
-                // What takes its place is gone with the next line.
+                // The placeholder is overwritten on the next line.
                 let permit = mem::replace(decided, Err(Refusal::NoSession.into()));
                 let admission = permit.ok().map(|permit| Box::new(permit.into_admission()));
                 let limited = RateLimited {
@@ -72,7 +70,7 @@ pub(crate) async fn last<'l>(
     }
 }
 
-/// The limits that count requests. The default limit counts nothing but sessions that do not open.
+/// The limits that count requests, if there are any. The default limit counts only sessions that do not open.
 fn counting(live: &Live) -> Option<&Rates> {
     live.rates.as_ref().filter(|rates| rates.counts_requests)
 }
@@ -88,8 +86,7 @@ async fn of_user(live: &Live, rates: &Rates, permit: &Permit<'_>) -> Result<(), 
     }
 }
 
-/// Whether somebody may be guessing. A session that the application has made, and whose time has not come or is over, is no
-/// guess.
+/// Whether the session may be a guess. One that the application has issued, but that is expired or not valid yet, is not.
 fn is_made_up(error: &OpenError) -> bool {
     let is_genuine = matches!(
         error,

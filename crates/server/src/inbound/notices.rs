@@ -1,4 +1,4 @@
-//! What an operator should hear, once or once in a while, about the users that enter and those that do not.
+//! Notices in the log about users, said once or once a minute.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, Once, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use gate::{Admission, Refusal};
 use session::UnixTime;
 
-/// Says once per process that a guest has entered, and once that an address was not written.
+/// Logs, once for each process, that a guest has entered, and that an e-mail address was not written.
 pub(super) fn of(admission: &Admission, request_id: &str) {
     static GUEST: Once = Once::new();
     static UNVERIFIED: Once = Once::new();
@@ -39,11 +39,11 @@ fn say_unverified(request_id: &str) {
     );
 }
 
-/// Says which value cannot be compared with what the route's rule demands, once a minute for each: every user who has such a
-/// value provokes it with every request.
+/// Logs which value cannot be compared with the route's rule, once a minute for each: every request of a user with such a
+/// value causes it.
 #[cold]
 pub(super) fn of_refusal(refusal: &Refusal, rule: Option<&str>, now: UnixTime, request_id: &str) {
-    /// When each was said last, in minutes.
+    /// When each was logged last, in minutes.
     static SAID: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
     let Refusal::Incomparable(found) = refusal else {
         return;
@@ -63,5 +63,5 @@ pub(super) fn of_refusal(refusal: &Refusal, rule: Option<&str>, now: UnixTime, r
     }
 }
 
-/// Conditions of a configuration are few, and so are kinds of values.
+/// A configuration has few conditions, and there are few kinds of values.
 const MOST_SAID: usize = 1000;

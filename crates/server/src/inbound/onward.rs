@@ -1,4 +1,4 @@
-//! The fields of a service's answer, as they go on to its client.
+//! The header fields of a service's answer, as they are forwarded to the client.
 
 use http::{HeaderValue, StatusCode};
 use http1::{Field, ResponseHead, options};
@@ -6,21 +6,21 @@ use http1::{Field, ResponseHead, options};
 use super::arrival;
 use crate::clock;
 
-/// What is said of an answer that the service has not said, or otherwise.
+/// Header fields that the gate adds to a service's answer, or replaces.
 #[derive(Debug)]
 pub(super) struct Added<'h> {
-    /// What the setting `HSTS` says, in place of what the service does.
+    /// The value of the setting `HSTS`, which replaces the service's.
     hsts: Option<&'h HeaderValue>,
-    /// The time (RFC 9110 §6.6.1), if it has none.
+    /// The `Date` (RFC 9110 §6.6.1), if the answer has none.
     date: Option<HeaderValue>,
-    /// In place of every `Cache-Control` that it has, and of the fields that shared caches heed before that.
+    /// The `Cache-Control` that replaces the answer's own, and the fields that shared caches prefer to it.
     cache_control: Option<Vec<u8>>,
-    /// Whether it is to say that it depends on the cookies of the request.
+    /// Whether `Vary: Cookie` is added.
     varies: bool,
 }
 
 impl<'h> Added<'h> {
-    /// Nothing at all.
+    /// No fields.
     pub(super) fn nothing() -> Self {
         Self {
             hsts: None,
@@ -30,7 +30,7 @@ impl<'h> Added<'h> {
         }
     }
 
-    /// To this answer, which may be one that is for its user alone: then what lets shared caches keep it is taken back.
+    /// The fields for this answer. If it is for its user only (`is_private`), shared caches are forbidden to keep it.
     pub(super) fn to(
         answer: &ResponseHead,
         is_private: bool,
@@ -57,7 +57,7 @@ impl<'h> Added<'h> {
     }
 }
 
-/// What an answer says of caches, for the cache of its user alone.
+/// The answer's `Cache-Control`, for private caches only.
 fn privately(answer: &ResponseHead) -> Vec<u8> {
     let mut value = b"private".to_vec();
     let directives = answer.values("cache-control").flat_map(options);
@@ -77,8 +77,8 @@ fn depends_on_cookies(answer: &ResponseHead) -> bool {
     names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }
 
-/// The fields with which the upstream's answer goes on: all but those that belong to its connection, under our id for the
-/// request, and with what is added. The length of a body that is not sent stays.
+/// The fields that are forwarded with a service's answer: all but those of its connection, with the gate's request id and
+/// the added fields. The `Content-Length` of an answer to `HEAD` stays.
 pub(super) fn fields<'a>(
     answer: &'a ResponseHead,
     is_head: bool,
@@ -112,7 +112,7 @@ pub(super) fn fields<'a>(
 
 const HSTS: &[u8] = b"strict-transport-security";
 
-/// What the client is to speak instead (RFC 9110 §15.5.22): fields of a connection, which here are meant for the client.
+/// The `Upgrade` of a 426 (RFC 9110 §15.5.22): a field of the connection that is meant for the client here.
 fn wanted_protocols(answer: &ResponseHead) -> impl Iterator<Item = Field<'_>> {
     let is_meant = answer.status == StatusCode::UPGRADE_REQUIRED;
     let answer = is_meant.then_some(answer).into_iter();

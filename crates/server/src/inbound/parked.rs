@@ -1,5 +1,5 @@
-//! Connections whose clients ask nothing for a while. Each is in a task of its own that has room for a whole request; one that
-//! rests is in a small one, and holds no memory but for its socket.
+//! Parked connections. A served connection has a task with room for a whole request; an idle one is moved to a small task,
+//! and keeps no memory but its socket's.
 //!
 //! ```text
 //! serve ── a second without a request ──▶ rest ── something comes, or we are to stop ──▶ serve
@@ -16,7 +16,7 @@ use super::proxy::{Connected, Proxy, Served};
 use crate::aside::aside;
 use crate::http2;
 
-/// Serves a connection until it ends or rests. What becomes of one that rests is another task's business.
+/// Serves a connection until it ends or is parked. A new task takes a parked one.
 pub(super) async fn serve(proxy: Rc<Proxy>, connected: Connected, stop: CancellationToken) {
     let address = connected.peer.address;
     match Rc::clone(&proxy).serve(connected, stop.clone()).await {
@@ -29,7 +29,7 @@ pub(super) async fn serve(proxy: Rc<Proxy>, connected: Connected, stop: Cancella
     }
 }
 
-/// Waits for whatever comes next on a connection, for so long at most.
+/// Waits for the next request on a parked connection, for at most `limit`.
 async fn park(proxy: Rc<Proxy>, connected: Connected, limit: Duration, stop: CancellationToken) {
     tokio::select! {
         comes = connected.client.readable() => if !comes {
@@ -39,6 +39,6 @@ async fn park(proxy: Rc<Proxy>, connected: Connected, limit: Duration, stop: Can
         () = sleep(limit) => return,
     }
     let connections = proxy.connections.clone();
-    // The two tasks follow each other for as long as it lasts; in a box, neither is part of the other.
+    // The two tasks follow each other; boxing keeps each future out of the other's type.
     connections.spawn_local(aside(serve(proxy, connected, stop)));
 }

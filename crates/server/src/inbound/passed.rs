@@ -1,8 +1,8 @@
-//! What is read of a service's answer.
+//! What the gate reads of a service's answer.
 
 use http1::{Length, ResponseHead};
 
-/// Whether an answer goes on for as long as somebody listens: server-sent events, and the pictures of a camera.
+/// Whether an answer is an endless stream: server-sent events, or the pictures of a camera.
 pub(super) fn is_stream(answer: &ResponseHead) -> bool {
     let is_stream = |kind: &[u8]| {
         let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -11,7 +11,7 @@ pub(super) fn is_stream(answer: &ResponseHead) -> bool {
             .iter()
             .any(|stream| kind.eq_ignore_ascii_case(stream))
     };
-    // What says how long it is ends by itself.
+    // An answer of a known length ends by itself.
     !matches!(answer.length, Length::Exactly(_)) && answer.values("content-type").any(is_stream)
 }
 

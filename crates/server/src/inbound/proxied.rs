@@ -1,4 +1,4 @@
-//! For whom a listed proxy has opened a connection, where its listener takes the PROXY protocol.
+//! The client of a connection that a listed proxy has opened, on a listener that takes the PROXY protocol.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::socket::Stream;
 
-/// A listener, as far as connections by proxies are concerned.
+/// What is needed of a listener to accept connections of proxies.
 pub(super) struct Proxied<'l> {
     pub(super) live: &'l Live,
-    /// Which listener it is, by its place among the live ones.
+    /// The index of the listener among the live ones.
     pub(super) listener: usize,
     pub(super) connections: &'l Arc<Connections>,
     pub(super) metrics: &'l Metrics,
@@ -25,16 +25,16 @@ pub(super) struct Proxied<'l> {
 }
 
 impl Proxied<'_> {
-    /// Whether a connection from this address begins with a header that says for whom it is.
+    /// Whether a connection from this address has to begin with a PROXY header.
     pub(super) fn is_expected(&self, peer: IpAddr) -> bool {
         self.live.listeners[self.listener].proxy_protocol && self.live.trusted_proxies.trusts(peer)
     }
 
-    /// Reads the header. Gives the connection as that of the client, counted if connections are limited. `None` when it begins
-    /// with something else, or the client has too many.
+    /// Reads the PROXY header, and counts the connection as the client's if connections are limited. `None` when there is no
+    /// valid header, or the client has too many connections.
     ///
-    /// A connection for which the proxy names nobody is that of an address which nobody has: its own would be that of a listed
-    /// proxy, and what a client writes into `X-Forwarded-For` would be believed.
+    /// If the header names no client, the connection gets an address that no client has. With the proxy's own address, which
+    /// is listed, the client's `X-Forwarded-For` would be believed.
     pub(super) async fn accept(
         &self,
         mut stream: Stream,

@@ -1,4 +1,4 @@
-//! The proxy: decides on each request of a connection, forwards what is permitted, answers the rest.
+//! The proxy: decides on each request of a connection, forwards the permitted ones and answers the others.
 
 mod decide;
 mod forward;
@@ -45,35 +45,36 @@ use crate::upstream::{Exchanging, Upgraded};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
-    /// With the gate.
+    /// The live configuration, with the gate.
     pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    /// About the upstream.
+    /// Limits warnings about services.
     pub(crate) upstream_warnings: WarningLimiter,
-    /// The tasks of the connections that are served.
+    /// The tasks of connections.
     pub(crate) connections: TaskTracker,
 }
 
-/// A client that has connected, or goes on.
+/// A client with a new connection, or one that was parked.
 pub(super) struct Connected {
     pub(super) client: ParkedClient,
     pub(super) peer: Peer,
-    /// Whether it may begin with HTTP/2.
+    /// Whether no request has come yet, so that the client may begin with HTTP/2.
     pub(super) is_new: bool,
 }
 
-/// What became of a connection of HTTP/1.1.
+/// How serving an HTTP/1.1 connection has ended.
 pub(super) enum Served {
     Over,
-    /// It begins with the preface of HTTP/2, where that is spoken.
+    /// The client begins with the preface of HTTP/2, which this listener accepts.
     OverHttp2(Stream),
-    /// Nothing has come for a while. It goes on when something does, for so long at most.
+    /// The connection is idle and to be parked, for at most this long.
     Parked(Connected, Duration),
 }
 
 impl Proxy {
-    /// Serves one connection of HTTP/1.1 until it ends or rests, or `stop` asks for an end after the requests in flight.
+    /// Serves one HTTP/1.1 connection until it ends or is to be parked, or until `stop` asks for an end after the request in
+    /// flight.
     pub(super) async fn serve(
         self: Rc<Self>,
         connected: Connected,
@@ -115,34 +116,35 @@ impl Proxy {
     }
 }
 
-/// An answer of the upstream on its way to the client. By reference, so that it is in the future of the whole request once.
+/// A service's answer on its way to the client. It holds references, so that the future of the request has the answer only
+/// once.
 struct Passing<'x, 'l, E> {
     answer: &'x ResponseHead,
     exchange: &'x mut E,
     handling: &'l Handling,
-    /// What it promises of HTTPS.
+    /// The `Strict-Transport-Security` to add.
     hsts: Option<&'l HeaderValue>,
-    /// The request's place among those in flight.
+    /// Counts the request among those in flight.
     place: Option<InFlight<'l>>,
     deadline: Deadline,
 }
 
-/// What becomes of a request.
+/// How a request is answered.
 enum RequestOutcome<E> {
-    /// Its client has hung up.
+    /// Not at all: its client has gone away.
     Abandoned,
-    /// We answer it.
+    /// By the gate itself.
     Answered(Response<Bytes>),
-    /// A folder answers it.
+    /// By a folder.
     Found(folder::FileResponse),
-    /// It became a WebSocket.
+    /// By a service that accepts a WebSocket.
     Joined(ResponseHead, Upgraded),
-    /// The upstream answers it.
+    /// By a service.
     Passed(ResponseHead, E),
 }
 
 impl Proxy {
-    /// Notes that a client of HTTP/2 has not kept to its rules, for which reason its connection or stream has ended.
+    /// Records that a connection or stream has ended because its client broke the rules of HTTP/2.
     pub(crate) fn client_breaks_off(&self, peer: IpAddr, reason: &'static str) {
         let arrival = arrival::unreadable(peer);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
@@ -150,7 +152,7 @@ impl Proxy {
         record.ends(Sent::nothing(Ended::Cut));
     }
 
-    /// Refuses what a client has sent in place of a request.
+    /// Refuses bytes that are no valid request.
     #[cold]
     pub(crate) fn unreadable(
         &self,
@@ -224,7 +226,7 @@ impl Proxy {
                 let fields = fields.chain(gate::websocket_fields());
                 client.begin_answer(answer.status, answer.reason(), fields, Length::NONE);
                 record.begins(answer.status, true);
-                // It may last for days, and the service has more to do with it than we.
+                // A WebSocket may last for days and costs the gate little, so it does not count as in flight.
                 drop(place);
                 client.end();
                 let lease = self.lease(&live, handling, request, &record);
@@ -253,7 +255,7 @@ impl Proxy {
         }
     }
 
-    /// Passes an answer of the upstream on. Gives an answer of our own where it failed before anything of it had left.
+    /// Relays a service's answer. Returns an answer of the gate's own if that failed before any of it had left.
     async fn pass_on<D: Answerable>(
         &self,
         passing: Passing<'_, '_, D::Exchange>,
@@ -300,7 +302,7 @@ impl Proxy {
         Some(response)
     }
 
-    /// Sends what a folder has.
+    /// Sends the answer of a folder.
     async fn send_file<D: Answerable>(
         &self,
         found: folder::FileResponse,
@@ -332,7 +334,7 @@ impl Proxy {
     }
 }
 
-/// "Policy violation" (RFC 6455 §7.4.1), for a WebSocket that ends with a revocation where none ends with its session.
+/// "Policy violation" (RFC 6455 §7.4.1): the close code for a revoked session where no other code is configured.
 const POLICY_VIOLATION: u16 = 1008;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The PROXY header in front of a connection, off its socket.
+//! Reads the PROXY header at the start of a connection.
 
 use std::io;
 use std::net::IpAddr;
@@ -7,24 +7,23 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::proxy_protocol::{self, ProxyHeader, ProxyHeaderError};
 
-/// Why nobody knows for whom a connection is.
+/// Why there is no PROXY header.
 #[derive(Debug, Error)]
 pub(super) enum NoHeader {
-    /// It broke off.
+    /// The connection broke off.
     #[error("the connection ended before its PROXY header did")]
     Ended(#[from] io::Error),
-    /// It ended without a word, as some check whether a port is open.
+    /// The connection ended without a byte, as port checks do.
     #[error("the connection ended without a word")]
     Silent,
-    /// It begins with something else.
+    /// The connection begins with something else.
     #[error(transparent)]
     Wrong(#[from] ProxyHeaderError),
 }
 
-/// Reads the header with which a connection begins, and not a byte more. Gives the client's address, where the proxy names one.
+/// Reads the PROXY header, and not a byte more. Returns the client's address, if the header names one.
 ///
-/// # Errors
-/// [`NoHeader`] says what is wrong. Nothing can be read behind it.
+/// # Errors [`NoHeader`] says what is wrong. The connection is of no use then.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<IpAddr>, NoHeader> {

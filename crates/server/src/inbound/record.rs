@@ -1,4 +1,4 @@
-//! What becomes of a request, for its audit line and the counters.
+//! The record of a request and its exchange, for the audit line and the metrics.
 
 mod decision;
 mod line;
@@ -23,39 +23,38 @@ use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, Remembered, capped};
 
-/// What is known of a request and its exchange, up to the last byte. Whatever becomes of it, also when its client goes away
-/// before the answer, its line is written exactly once: when this is dropped. An exchange that may last for hours, a WebSocket
-/// or a stream of events, has a line before that, when its answer has begun.
+/// What is known of a request and its exchange. The audit line is written exactly once, when this is dropped, however the
+/// exchange ends. A WebSocket or an endless answer has another line before that, when its answer has begun.
 #[derive(Debug)]
 pub(crate) struct Record<'p> {
-    /// How the request reached us.
+    /// How the request has reached the gate.
     pub(crate) arrival: Arrival,
-    /// When it did.
+    /// When the request arrived.
     pub(crate) now: UnixTime,
-    /// What became of the exchange with the upstream.
+    /// What came of the exchange with the service: the class of its status (`2xx`), or what went wrong.
     pub(crate) upstream: Option<&'static str>,
     /// Who ended the exchange, once somebody has.
     pub(crate) ended: Option<Ended>,
-    /// Bytes of the request's body that have passed.
+    /// Bytes of the request's body that have been forwarded.
     pub(crate) bytes_in: Cell<u64>,
-    /// Bytes of the answer's body that have passed.
+    /// Bytes of the answer's body that have been sent.
     pub(crate) bytes_out: Cell<u64>,
-    /// Whether the browser goes round and round between us and the sign-in page.
+    /// Whether the browser is in a redirect loop with the sign-in page.
     pub(crate) redirect_loop: bool,
     mode: Mode,
     started: Instant,
-    /// How long the decision took, once it is there.
+    /// How long the decision took, once it was made.
     decision_took: Option<Duration>,
     line: Option<RequestLine>,
     /// The name of the route that governs the request, if one does.
     route: Option<Cow<'p, str>>,
     decision: Decision,
-    /// The conditions for want of which somebody known is refused.
+    /// The conditions that a known user did not meet.
     lacking: Vec<String>,
     status: Option<StatusCode>,
-    /// Whether it may last for hours.
+    /// Whether the exchange may last for hours.
     is_long: bool,
-    /// When the answer's head had left, where that was not the end.
+    /// When the answer's head had left, if more was to follow.
     head_left_at: Cell<Option<Instant>>,
     /// Which of several servers the request went to last.
     server: RefCell<Option<Arc<str>>>,
@@ -63,12 +62,12 @@ pub(crate) struct Record<'p> {
     metrics: &'p Metrics,
 }
 
-/// What a request asks for.
+/// The method, host and URI of a request.
 #[derive(Debug)]
 struct RequestLine {
     method: Method,
     host: Option<HeaderValue>,
-    /// `None` when a host does not say it.
+    /// `None` when a calling proxy does not send it.
     uri: Option<Uri>,
 }
 
@@ -114,12 +113,12 @@ impl<'p> Record<'p> {
         self.route = Some(route.into());
     }
 
-    /// Whether it has been decided what becomes of the request.
+    /// Whether the request has been decided.
     pub(crate) fn is_decided(&self) -> bool {
         self.decision_took.is_some()
     }
 
-    /// Notes for want of which conditions somebody known is refused.
+    /// Notes the conditions that a known user did not meet.
     pub(crate) fn lacks(&mut self, conditions: Vec<String>) {
         self.lacking = conditions;
     }
@@ -167,7 +166,7 @@ impl<'p> Record<'p> {
         tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
     }
 
-    /// Keeps the refusal for whoever asks why.
+    /// Keeps the refusal among the recent ones, so that it can be explained.
     #[cold]
     fn remember(&self, message: &str) {
         let text = |text: &str| capped(text, LONGEST_TEXT);
@@ -194,23 +193,23 @@ impl<'p> Record<'p> {
         self.metrics.decided(self.mode, outcome, reason, took);
     }
 
-    /// Notes that the service gives an answer with this status.
+    /// Notes that the service has answered with this status.
     pub(crate) fn service_answers(&mut self, status: StatusCode) {
         self.upstream = Some(class(status));
     }
 
-    /// Notes to which of several servers of a service it goes.
+    /// Notes to which of several servers the request is sent.
     pub(crate) fn goes_to(&self, server: &Arc<str>) {
         self.server.replace(Some(Arc::clone(server)));
     }
 
-    /// Counts that a server has failed, and what became of the request: it was never sent and goes to another one, is repeated
-    /// there, or is not because that was done too often.
+    /// Counts a server's failure, by what became of the request: it had not been sent and goes to another server, it is
+    /// repeated there, or it is not because the retry budget is spent.
     pub(crate) fn is_sent_again(&self, result: &'static str) {
         self.metrics.sent_again(result);
     }
 
-    /// Notes the status of an answer that is about to be sent, and names the request in it.
+    /// Notes the status of an answer that is about to be sent, and adds the request id to it.
     pub(crate) fn answers<B>(&mut self, response: &mut Response<B>) {
         let id = self.arrival.request_id.clone();
         response.headers_mut().insert(&X_REQUEST_ID, id);
@@ -235,19 +234,19 @@ impl<'p> Record<'p> {
         }
     }
 
-    /// Counts bytes of the request's body that have passed.
+    /// Counts bytes of the request's body that have been forwarded.
     pub(crate) fn passed_in(&self, bytes: u64) {
         self.bytes_in.set(self.bytes_in.get() + bytes);
     }
 
-    /// Counts bytes of the answer's body that have passed.
+    /// Counts bytes of the answer's body that have been sent.
     pub(crate) fn passed_out(&self, bytes: u64) {
         self.bytes_out.set(self.bytes_out.get() + bytes);
     }
 
-    /// Notes what became of the answer, with which the exchange ends. Who ended it before that, has.
+    /// Notes how the answer, and with it the exchange, has ended. An end that was noted before stays.
     ///
-    /// By reference: a record is large, and goes through the hands of several futures.
+    /// By reference, because a record is large and several futures hold it in turn.
     pub(crate) fn ends(&mut self, sent: Sent) {
         self.ended = self.ended.or(Some(sent.ended));
         if !sent.began {
@@ -255,13 +254,13 @@ impl<'p> Record<'p> {
         }
     }
 
-    /// Ends the record of an answer with a body of this length, which somebody else sends.
+    /// Ends the record of an answer with a body of this length that hyper or tonic sends.
     pub(crate) fn handed_over(mut self, length: usize) {
         self.passed_out(length as u64);
         self.ends(Sent::WHOLE);
     }
 
-    /// How long ago it came.
+    /// The time since the request arrived.
     pub(crate) fn elapsed(&self) -> Duration {
         clock::monotonic().saturating_duration_since(self.started)
     }
@@ -285,7 +284,7 @@ impl<'p> Record<'p> {
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         if self.decision_took.is_none() {
-            // Nobody waited for a decision.
+            // The client went away before the decision.
             self.count_decision();
         }
         if let Some(result) = self.upstream {
@@ -302,7 +301,7 @@ impl Drop for Record<'_> {
     }
 }
 
-/// Notes that what is in flight on this thread is cut off from now on.
+/// Notes that exchanges on this thread are cut off by the gate from now on.
 pub(crate) fn cut_off() {
     CUTS_OFF.set(true);
 }

@@ -1,4 +1,4 @@
-//! A listener that sends everybody to the same place with `https://`.
+//! The listener that redirects every request to its URL with `https://`.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -26,16 +26,16 @@ use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::socket::Stream;
 
-/// What one runtime needs to send clients elsewhere.
+/// What one runtime needs to redirect clients.
 pub(crate) struct Redirect {
     pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    /// Those of the listeners, in the order of the live ones.
+    /// The ports of the listeners, in the order of the live ones.
     pub(crate) ports: Arc<[Option<u16>]>,
-    /// Those of its listener.
+    /// The connections of its listener.
     pub(crate) connections: Arc<Connections>,
-    /// The listener, by its place among the live ones.
+    /// The index of the listener among the live ones.
     pub(crate) listener: usize,
     pub(crate) warnings: WarningLimiter,
 }
@@ -133,8 +133,8 @@ impl Redirect {
     }
 }
 
-/// The same place with `https://`, if its host is one of ours: by `PUBLIC_URL`, by a route, or by a certificate. What a client
-/// makes up never becomes a `Location`.
+/// The request's URL with `https://`, if its hostname is known by `PUBLIC_URL`, a route or a certificate. A hostname that a
+/// client made up never becomes a `Location`.
 fn location(live: &Live, request: &Request<Length>, ports: &[Option<u16>]) -> Option<HeaderValue> {
     let host = request.headers().get(HOST);
     let host = host.and_then(|host| host.to_str().ok());
@@ -157,7 +157,7 @@ fn location(live: &Live, request: &Request<Length>, ports: &[Option<u16>]) -> Op
     HeaderValue::try_from(format!("{origin}{path}")).ok()
 }
 
-/// Whether a certificate of a listener is for this host.
+/// Whether a listener has a certificate for this hostname.
 fn is_certified(live: &Live, name: &str) -> bool {
     let name = name.trim_matches(['[', ']']);
     let mut tls = live
@@ -167,7 +167,7 @@ fn is_certified(live: &Live, name: &str) -> bool {
     tls.any(|tls| tls.is_for(name))
 }
 
-/// 308, so that a form is sent again as it is (RFC 9110 §15.4.9).
+/// A redirect with 308, so that a form is sent again unchanged (RFC 9110 §15.4.9).
 fn permanently(location: HeaderValue) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;

@@ -1,4 +1,4 @@
-//! The proxy behind TLS, as far as its listener speaks that.
+//! The proxy's connections: the PROXY header, TLS and the choice of the HTTP version, as the listener is configured.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -21,12 +21,12 @@ use crate::socket::Stream;
 use crate::tls::handshake::{self, HandshakeError};
 use crate::{acme, clock, http2};
 
-/// What a listener of one runtime serves.
+/// What one runtime needs to serve one listener of the proxy.
 pub(crate) struct Secured {
     pub(crate) proxy: Rc<Proxy>,
-    /// The listener, by its place among the live ones.
+    /// The index of the listener among the live ones.
     pub(crate) listener: usize,
-    /// Those of the listener.
+    /// The connections of the listener.
     pub(crate) connections: Arc<Connections>,
     pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
@@ -34,7 +34,7 @@ pub(crate) struct Secured {
 }
 
 impl ConnectionHandler for Secured {
-    /// Before it comes to terms about TLS, so that those who never do count too.
+    /// Counts the connection before the TLS handshake, so that clients that never finish it count too.
     fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
         let live = self.live.load();
         let is_proxy = live.trusted_proxies.trusts(peer);
@@ -73,7 +73,7 @@ impl ConnectionHandler for Secured {
     }
 }
 
-/// Waits for a client that has asked nothing yet, unless we are to stop meanwhile.
+/// Awaits a client that has sent no request yet, unless the gate stops meanwhile.
 async fn unless_given_up<T>(
     waiting: impl Future<Output = Option<T>>,
     stop: &CancellationToken,
@@ -84,7 +84,7 @@ async fn unless_given_up<T>(
     }
 }
 
-/// Ready when those who have connected and have asked nothing yet are waited for no longer.
+/// Ready when the gate stops waiting for clients that have sent no request yet.
 pub(super) async fn given_up(stop: &CancellationToken) {
     stop.cancelled().await;
     sleep(AFTER_STOP).await;
@@ -110,7 +110,7 @@ impl Secured {
         self.proxied(&live).accept(stream, proxy).await
     }
 
-    /// How the listener speaks TLS now, if it does, and how long it may take to come to terms.
+    /// The listener's current TLS configuration, if it has one, and the limit for a handshake.
     fn terms(&self) -> Option<(Arc<ServerConfig>, Duration)> {
         let live = self.live.load();
         let tls = live.listeners[self.listener].tls.as_ref()?;
@@ -130,7 +130,7 @@ impl Secured {
         match secured {
             Ok(stream) => {
                 let server = stream.tls().and_then(|tls| tls.server());
-                // An ACME server has seen what it came for, and says nothing (RFC 8737 §3).
+                // An ACME server has seen the challenge certificate, and sends nothing (RFC 8737 §3).
                 if server.and_then(|server| server.alpn_protocol()) == Some(acme::ALPN) {
                     self.metrics.shook_hands("acme_challenge");
                     return None;
@@ -147,7 +147,8 @@ impl Secured {
         }
     }
 
-    /// Scanners come all day, and are counted. Requests without TLS are those of somebody who has written `http://`.
+    /// Failed handshakes are counted, not logged: scanners cause them all day. A request without TLS is logged, because a
+    /// person has probably typed `http://`.
     fn tell(&self, error: &HandshakeError, peer: IpAddr) {
         let client = peer.to_canonical();
         match error {
@@ -165,5 +166,5 @@ impl Secured {
     }
 }
 
-/// A client that is about to come to terms, or to say its first word, when we are asked to stop gets so long.
+/// How long a client may take for the handshake or its first byte after the gate was asked to stop.
 const AFTER_STOP: Duration = Duration::from_secs(1);

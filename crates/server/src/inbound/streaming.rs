@@ -1,4 +1,4 @@
-//! Answers that go on for as long as somebody listens, until their lease is over.
+//! Endless answers, which end when their lease is over.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,11 +10,10 @@ use crate::ended::Sent;
 use crate::leases::Lease;
 use crate::upstream::{Exchanging, UpstreamError};
 
-/// Passes a stream on. When its lease is over, it ends for the client as if the service had ended it, so that no client takes
-/// it for a failure, and the connection to the service is closed.
+/// Relays a stream. When its lease is over, the answer ends as if the service had ended it, so that no client takes it for a
+/// failure, and the connection to the service is closed.
 ///
-/// # Errors
-/// As [`Exchanging::relay`].
+/// # Errors The errors of [`Exchanging::relay`].
 pub(super) async fn relay<D: Answerable>(
     exchange: &mut D::Exchange,
     client: &mut D,

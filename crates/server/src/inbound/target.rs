@@ -1,4 +1,4 @@
-//! What a request asks for: one host and one path, or nothing that we pass on.
+//! The target of a request: exactly one host and one path, or it is refused.
 
 use std::net::Ipv6Addr;
 
@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http1::RawTarget;
 use memchr::memchr;
 
-/// What a request's line and `Host` ask for.
+/// What a request line and `Host` ask for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A path, in origin form (RFC 9112 §3.2.1).
@@ -17,21 +17,21 @@ pub(crate) enum Target {
     Server,
 }
 
-/// Why a request cannot be passed on, whatever it carries.
+/// Why a request cannot be forwarded, with any credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
-    /// It expects what we do not know.
+    /// Its `Expect` is not `100-continue`.
     Expectation,
-    /// It names no host, several, or none that is one.
+    /// It has no `Host`, several, or an invalid one.
     Host,
-    /// `CONNECT` opens tunnels and `TRACE` echoes cookies; neither is for a gate.
+    /// `CONNECT` opens tunnels and `TRACE` echoes cookies, so both are refused.
     Method,
     /// Its target is neither a path nor an absolute URL.
     Target,
 }
 
 impl Malformed {
-    /// The status that says so.
+    /// The status of the answer.
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Malformed::Expectation => StatusCode::EXPECTATION_FAILED,
@@ -55,7 +55,7 @@ impl Malformed {
 ///
 /// # Errors
 ///
-/// [`Malformed`] says why it cannot be passed on.
+/// [`Malformed`] says why it cannot be forwarded.
 pub(crate) fn normalize_target<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
     if *request.method() == Method::CONNECT || *request.method() == Method::TRACE {
         return Err(Malformed::Method);
@@ -106,8 +106,8 @@ fn absolute_form<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
     Ok(forwarded(request))
 }
 
-/// What is asked for by a request that may be forwarded only so many times (RFC 9110 §7.6.2): one that has reached the last
-/// recipient asks for that one, whatever its path is.
+/// The target of a request, with `Max-Forwards` (RFC 9110 §7.6.2): `OPTIONS` with 0 asks about the gate itself, whatever its
+/// path is.
 fn forwarded<B>(request: &Request<B>) -> Target {
     let is_last = *request.method() == Method::OPTIONS
         && request
@@ -120,7 +120,7 @@ fn forwarded<B>(request: &Request<B>) -> Target {
     }
 }
 
-/// Exactly one, and a [host](is_host). HTTP/1.0 may leave it out.
+/// Checks that there is exactly one `Host`, and a [valid](is_host) one. HTTP/1.0 may leave it out.
 fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -130,12 +130,11 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
     }
 }
 
-/// Whether it is a `uri-host [ ":" port ]` (RFC 9110 §7.2) that a service may be given: a name as the DNS has them, or an
-/// address.
+/// Whether this is a `uri-host [ ":" port ]` (RFC 9110 §7.2) that may be passed to a service: a DNS name or an address.
 ///
-/// RFC 3986 §3.2.2 would have more in a name: `a,b`, `a..b`, `a%2eb`, `a'b`. No client can look such a name up, so that only
-/// somebody who wants to be read in two ways sends it: it would pass every route that names a host, and services split at the
-/// comma, decode the escape, or write it into a link.
+/// RFC 3986 §3.2.2 allows more in a name: `a,b`, `a..b`, `a%2eb`, `a'b`. No client can look such a name up, so only an
+/// attacker sends it: it would match no route that names a host, and services split at the comma, decode the escape, or
+/// write it into a link.
 pub(crate) fn is_host(text: &[u8]) -> bool {
     let Some(bracketed) = text.strip_prefix(b"[") else {
         return match name_end(text) {
@@ -153,11 +152,11 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
     is_address && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
 }
 
-/// Where the name ends with which the text begins: labels between dots, in the lengths of RFC 1035 §2.3.4. Also with an
-/// underscore, which names of machines and containers have, and with a final dot, which makes a name absolute. An address of IPv4
-/// looks the same.
+/// Where the DNS name at the start of the text ends: labels between dots, with the lengths of RFC 1035 §2.3.4. Underscores
+/// are allowed, because machines and containers have them, and so is a final dot, which makes a name absolute. IPv4
+/// addresses have the same form.
 ///
-/// Every request asks this, so each byte is looked at once.
+/// This runs for every request, so it reads each byte once.
 fn name_end(text: &[u8]) -> Option<usize> {
     let (mut label_start, mut end) = (0, 0);
     for byte in text {
@@ -178,7 +177,7 @@ fn name_end(text: &[u8]) -> Option<usize> {
     (has_last && length <= LONGEST_NAME).then_some(end)
 }
 
-/// Which bytes may be in a label.
+/// The bytes that a label may contain.
 static IN_LABEL: [bool; 256] = {
     let mut in_label = [false; 256];
     let mut byte = 0_u8;
@@ -189,7 +188,7 @@ static IN_LABEL: [bool; 256] = {
     in_label
 };
 
-/// A number of 16 bits, of no more digits than that has.
+/// Whether this is a port: a 16-bit number of at most five digits.
 fn is_port(port: &[u8]) -> bool {
     let is_number = matches!(port.len(), 1..=5) && port.iter().all(u8::is_ascii_digit);
     let digit = |number: u32, digit: &u8| number * 10 + u32::from(digit - b'0');

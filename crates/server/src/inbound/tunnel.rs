@@ -1,4 +1,4 @@
-//! WebSockets: recognised on the way in, and two connections joined once both sides agreed.
+//! WebSockets: recognizes requests for one, and relays between the two connections once both sides have agreed.
 
 mod flow;
 
@@ -23,8 +23,8 @@ use crate::ended::Ended;
 use crate::leases::{Lease, Over};
 use crate::upstream::Upgraded;
 
-/// Whether a request asks for a WebSocket (RFC 6455 §4.1). No other protocol is ever upgraded to. With a body it would be unclear
-/// where the WebSocket begins.
+/// Whether a request asks for a WebSocket (RFC 6455 §4.1), the only protocol that the gate upgrades to. With a body it would
+/// be unclear where the WebSocket begins.
 pub(crate) fn is_requested(request: &Request<Length>) -> bool {
     let headers = request.headers();
     let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
@@ -35,7 +35,7 @@ pub(crate) fn is_requested(request: &Request<Length>) -> bool {
         && is_websocket(values(UPGRADE), values(CONNECTION))
 }
 
-/// Whether an upstream agreed to a WebSocket.
+/// Whether a service's answer accepts a WebSocket.
 pub(crate) fn is_granted(answer: &ResponseHead) -> bool {
     answer.status == StatusCode::SWITCHING_PROTOCOLS
         && is_websocket(answer.values("upgrade"), answer.values("connection"))
@@ -51,8 +51,8 @@ fn is_websocket<'m>(
     only_websocket && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
 }
 
-/// Joins both sides until one of them is done or the lease is over, and says how that came about. `client` has the head of the
-/// answer in its output. A session that has ended is told to the client with this code.
+/// Relays between both sides until one of them ends or the lease is over, and returns how it ended. The head of the answer
+/// is in `client`'s output. When the session ends, the client gets a close frame with `code`.
 pub(crate) async fn join(
     client: &mut Connection,
     upstream: Upgraded,
@@ -90,7 +90,7 @@ async fn join_connections(
     expired_code: u16,
 ) -> Ended {
     let (mut to_client, mut to_upstream) = (FrameScanner::default(), FrameScanner::default());
-    // What each side said before the other one could listen.
+    // Bytes that each side sent before the relay began.
     to_client.see(&upstream.input);
     to_upstream.see(&client.input);
     client.output.extend_from_slice(&upstream.input);
@@ -114,7 +114,7 @@ async fn join_connections(
     .await
 }
 
-/// As [`join`], for a client's side that has nothing of the answer left to send.
+/// Like [`join`], for a client's side whose answer has been sent.
 pub(crate) async fn join_stream(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
     upstream: Upgraded,
@@ -132,7 +132,7 @@ pub(crate) async fn join_stream(
             return talk(sides, frames, record, (lease, expired_code)).await;
         }
     };
-    // What the service said right behind its answer.
+    // Bytes that the service sent right after its answer.
     to_client.see(&upstream.input);
     if let Err(error) = client.write_all(&upstream.input).await {
         return Ended::with_client(&error);
@@ -190,15 +190,15 @@ async fn talk(
     over.ended()
 }
 
-/// Both sides of a WebSocket, and what is on its way between them.
+/// Both sides of a WebSocket, and the bytes in transit.
 struct Tunnel<'t, 'l, C, U> {
     client: Side<'t, C>,
     upstream: Side<'t, U>,
-    /// From the service to the client, and the other way round.
+    /// From the service to the client, and from the client to the service.
     down: Flow,
     up: Flow,
     lease: Lease<'l>,
-    /// Why it ends, once it has to, and when it does at the latest.
+    /// Why the relay has to end, and its deadline, once that is known.
     ends: Option<(Over, Pin<Box<Sleep>>)>,
 }
 
@@ -207,18 +207,18 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Whether one of those who talk has said Close.
+    /// Whether one side has sent a close frame.
     fn is_closed(&self) -> bool {
         self.client.frames.close() || self.upstream.frames.close()
     }
 
-    /// Ready when both sides are done or one has failed; or with the reason for which it ends, as soon as a frame of ours would
-    /// not stand in the middle of another one.
+    /// Ready when both sides are done or one has failed; or, once the lease is over, at the next frame boundary, where a
+    /// close frame can be inserted.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Over>> {
         let up = (self.up).poll(context, &mut self.client, &mut self.upstream);
         let down = (self.down).poll(context, &mut self.upstream, &mut self.client);
         match (up, down) {
-            // What was wrong is noted where it happened.
+            // The error was noted where it happened.
             (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(None),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(None),
             (_, _) => {}
@@ -237,8 +237,8 @@ where
         Poll::Pending
     }
 
-    /// Says Close to the client, where that can be said, and waits for its own, which goes on to the service. Nothing more of the
-    /// service goes on.
+    /// Sends the client a close frame, if it can be sent, and waits for the client's own, which is forwarded to the service.
+    /// Nothing more from the service is forwarded.
     async fn close(&mut self, frame: &[u8]) {
         let Some((_, latest)) = self.ends.take() else {
             return;
@@ -265,14 +265,14 @@ where
             .await
         };
         tokio::select! {
-            // Whatever has failed here, it is over.
+            // An error makes no difference: the relay is over.
             _ = closing => {}
             () = latest => {}
         }
     }
 }
 
-/// Who was the first to hang up, once somebody has.
+/// Who hung up first, once somebody has.
 #[derive(Default)]
 struct Talk(Cell<Option<Ended>>);
 
@@ -291,7 +291,7 @@ struct Side<'t, S> {
     written: &'t Cell<u64>,
     /// What was written to it.
     frames: FrameScanner,
-    /// What it means when this side hangs up first.
+    /// How the exchange ended if this side hangs up first.
     hangs_up: Ended,
     talk: &'t Talk,
 }
@@ -337,10 +337,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
     }
 }
 
-/// The code with which a side says that it goes down (RFC 6455 §7.4.1).
+/// The close code for "going away" (RFC 6455 §7.4.1).
 const GOING_AWAY: u16 = 1001;
 
-/// How long a frame that is on its way may take to end, and the client to say Close in its turn, together.
+/// How long it may take until the current frame ends and the client has answered the close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

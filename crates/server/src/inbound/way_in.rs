@@ -1,4 +1,4 @@
-//! What becomes of a browser that has to sign in.
+//! Where a browser is sent that has to sign in.
 
 use gate::{Arrival, ForwardedOrigin, RefusalClass, TrustedProxies};
 use http::header::HOST;
@@ -10,22 +10,22 @@ use super::asker::Asker;
 use crate::config::SignIn;
 use crate::loops::SignInAttempt;
 
-/// Where a request that is refused for want of a session can be sent.
+/// What a refused browser is offered to sign in.
 #[derive(Debug)]
 pub(crate) enum WayIn {
-    /// To the sign-in page, from which it came back too often to be sent there once more.
+    /// The browser came back from the sign-in page too often to be redirected once more; a page says so.
     Loop {
-        /// The page, for a person who wants to try again.
+        /// The URL of the page, for a person who wants to try again.
         sign_in: String,
     },
-    /// Nowhere by itself; but a person who is signed in and may not enter can choose to sign in as somebody else.
+    /// The user is signed in but not permitted; a page offers to sign in as another user.
     Offer {
-        /// The page, with the way back.
+        /// The URL of the page, with the URL to return to.
         sign_in: String,
     },
-    /// Nowhere: no sign-in page is configured, this is that page, or whoever asks cannot be sent elsewhere.
+    /// Nothing: no sign-in page is configured, the request is for that page, or the client is no browser.
     Nowhere,
-    /// To the sign-in page.
+    /// A redirect to the sign-in page.
     Redirect {
         /// The page, with the way back.
         location: String,
@@ -34,10 +34,10 @@ pub(crate) enum WayIn {
     },
 }
 
-/// What has to be known of a request to send its browser away and back.
+/// What has to be known of a browser's request to redirect it to the sign-in page and back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BrowserRequest<'r> {
-    /// The host that the browser asked for, as far as the proxies in front are believed.
+    /// The hostname that the browser asked for, as trusted proxies report it.
     pub(crate) host: Option<&'r str>,
     /// Whether the browser used `https`.
     pub(crate) is_https: bool,
@@ -47,7 +47,7 @@ pub(crate) struct BrowserRequest<'r> {
 }
 
 impl WayIn {
-    /// The way in for a request that got this answer.
+    /// What a request with this answer is offered.
     pub(crate) fn of(
         sign_in: Option<&SignIn>,
         answer: RefusalClass,
@@ -73,14 +73,14 @@ impl WayIn {
         }
     }
 
-    /// Whether the browser goes round and round.
+    /// Whether the browser is in a redirect loop.
     pub(crate) fn is_loop(&self) -> bool {
         matches!(self, Self::Loop { .. })
     }
 }
 
 impl<'r> BrowserRequest<'r> {
-    /// A request of a client that talks to us, perhaps through a proxy whose word counts.
+    /// The request of a client of the proxy, perhaps through a trusted proxy.
     pub(crate) fn of<B>(
         request: &'r Request<B>,
         arrival: &Arrival,
@@ -101,7 +101,7 @@ impl<'r> BrowserRequest<'r> {
     }
 }
 
-/// Whether the browser used `https`: with us, or with a proxy whose word counts.
+/// Whether the browser used `https`, with the gate or with a trusted proxy.
 pub(crate) fn came_by_https(
     headers: &HeaderMap,
     arrival: &Arrival,
@@ -114,7 +114,7 @@ fn is_https(origin: &ForwardedOrigin<'_>, arrival: &Arrival) -> bool {
     origin.scheme.map_or(arrival.secure, is_secure)
 }
 
-/// Whether the host that asks says that its client used `https`, in a header of its own or in those that tell the `origin`.
+/// Whether the calling proxy says that its client used `https`, in `X-Original-URL` or in the headers of the `origin`.
 pub(crate) fn asks_for_https(headers: &HeaderMap, origin: &ForwardedOrigin<'_>) -> bool {
     let url = headers
         .get("x-original-url")

@@ -1,9 +1,9 @@
-//! `envoy.service.auth.v3.Authorization/Check`: the question as Envoy asks it over gRPC.
+//! `envoy.service.auth.v3.Authorization/Check`: Envoy's decision request over gRPC.
 //!
-//! The messages are those fields of Envoy's (api/envoy/service/auth/v3/{attribute_context,external_auth}.proto) that a
-//! decision needs; Protocol Buffers skip the others. Texts that come from a client are bytes here: as `string` one byte
-//! outside UTF-8 would make the whole question unreadable, and the answer a transport error, which some hosts are
-//! configured to take for a yes.
+//! The messages have those fields of Envoy's (api/envoy/service/auth/v3/{attribute_context,external_auth}.proto) that a
+//! decision needs; Protocol Buffers skip the others. Texts that come from a client are bytes here: in a `string`, one byte
+//! outside UTF-8 would make the whole message unreadable and the answer a transport error, which some proxies are configured
+//! to take for permission.
 
 use bytes::Bytes;
 use gate::Restriction;
@@ -14,8 +14,8 @@ use super::super::asker;
 use super::original::{self, OriginalError, OriginalRequest};
 use super::restrictions::{self, NotUnderstood};
 
-/// Whether a request is the call. Everything about it counts: answers to it are 200 whatever they say, so a host that asks
-/// over plain HTTP, and lets its clients choose the path, must not get one.
+/// Whether a request is this call. Method, version, path and content type must all match: the answer has status 200 even for
+/// a denial, so a proxy that asks over plain HTTP, and lets its clients choose the path, must not get one.
 pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2
         && *request.method() == Method::POST
@@ -85,7 +85,7 @@ impl CheckRequest {
     ///
     /// # Errors
     ///
-    /// [`OriginalError`] when one of them is none.
+    /// [`OriginalError`] when one of them is invalid.
     pub(crate) fn headers(&self) -> Result<HeaderMap, OriginalError> {
         let Some(http) = self.http() else {
             return Ok(HeaderMap::new());
@@ -115,7 +115,7 @@ impl CheckRequest {
     ///
     /// # Errors
     ///
-    /// [`OriginalError`] says what Envoy left out, or what is no HTTP.
+    /// [`OriginalError`] says what is missing or invalid.
     pub(crate) fn original(&self) -> Result<OriginalRequest, OriginalError> {
         let http = self
             .http()
@@ -128,7 +128,7 @@ impl CheckRequest {
     ///
     /// # Errors
     ///
-    /// [`NotUnderstood`] when it is something else than a restriction by e-mail addresses.
+    /// [`NotUnderstood`] when it is anything but a restriction by e-mail addresses.
     pub(crate) fn restriction(&self) -> Result<Restriction, NotUnderstood> {
         let Some(attributes) = &self.attributes else {
             return Ok(Restriction::default());
@@ -198,7 +198,7 @@ struct HeaderOption {
 }
 
 impl CheckResponse {
-    /// Lets the request enter, with these headers in place of its own, and without the forged ones.
+    /// Permits the request, with these headers in place of its own, and without the forged ones.
     pub(crate) fn allowed(written: &HeaderMap, forged: &[HeaderName]) -> Self {
         let (written, removed) = (written.iter(), forged.iter());
         Self {
@@ -213,7 +213,7 @@ impl CheckResponse {
         }
     }
 
-    /// Refuses it with the answer that the proxy would give.
+    /// Refuses the request with the answer that the proxy listener would give.
     pub(crate) fn denied(answer: Response<Bytes>) -> Self {
         let (head, body) = answer.into_parts();
         let headers = head.headers.iter();

@@ -38,8 +38,8 @@ impl DecisionServer {
                     let (asking, _) = request.into_parts();
                     let answering = pin!(self.answer_http(&asking, peer));
                     let answered = client.unless_gone(answering).await;
-                    // nginx announces the body of the request that it asks about, unless it is told not to, and never sends
-                    // it: the next question on this connection would be taken for that body.
+                    // nginx announces the body of the original request, unless it is configured otherwise, and never sends
+                    // it: the next request on this connection would be taken for that body.
                     if !client.skip_body().await {
                         client.end();
                     }
@@ -53,7 +53,7 @@ impl DecisionServer {
                     Some(refused)
                 }
             };
-            // Without an answer the host has left, and the record of the question has said so.
+            // Without an answer the calling proxy has hung up, and the record has noted that.
             let Some((answer, mut record)) = answered else {
                 return;
             };
@@ -81,7 +81,7 @@ impl DecisionServer {
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         tokio::select! {
-            // An error means that somebody hung up, or does not speak HTTP/2.
+            // On an error the other side has hung up, or does not speak HTTP/2.
             _ = connection.as_mut() => return,
             () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
         }
@@ -102,8 +102,8 @@ where
     }
 }
 
-/// How often a host that speaks HTTP/2 is asked whether it is still there.
+/// The interval of HTTP/2 pings to a calling proxy.
 const PING: Duration = Duration::from_secs(30);
 
-/// Questions at a time on one connection; a host that has more opens another.
+/// Concurrent requests on one connection; a calling proxy with more opens another connection.
 const MOST_STREAMS: u32 = 1024;

@@ -1,4 +1,4 @@
-//! Where hosts ask: an endpoint for each kind of host, and the paths of the gateways that people come from.
+//! The endpoints for decisions: one for each kind of calling proxy, and the paths of the gateways that sessiongate replaces.
 
 use gate::{IdentityHeaders, Restriction};
 use http::request::Parts;
@@ -12,41 +12,42 @@ use crate::mode::Mode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) mode: Mode,
-    /// Where the original request is read.
+    /// Where the original request is described.
     pub(crate) source: RequestSource,
     /// The headers that tell who the user is.
     pub(crate) identity: IdentityHeaders,
-    /// The status that lets a request enter.
+    /// The status that permits a request.
     pub(crate) allows_with: StatusCode,
     pub(crate) refusal_style: RefusalStyle,
-    /// The parameters that it understands. Any other denies.
+    /// The query parameters that it understands. Any other one means a denial.
     parameters: Vocabulary,
-    /// Whether a host asks there that leaves the query of the original request in the question.
+    /// Whether its calling proxies may send the query of the original request as their own.
     keeps_query: bool,
 }
 
-/// What becomes of a refusal.
+/// How a calling proxy treats a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefusalStyle {
-    /// The host passes it on to the client: it is the page, the JSON or the redirect that the proxy would answer with.
+    /// The calling proxy forwards the answer to the client: the page, the JSON or the redirect that the proxy listener would
+    /// send.
     PassedOn,
-    /// The same, but to the host a 5xx is a failure of ours, with which it does what it does when we cannot be asked. Envoy
-    /// over HTTP: `RawHttpClientImpl::toResponse` (`ext_authz_http_impl.cc`, seen with 1.40).
+    /// The calling proxy forwards an answer below 500, and treats a 5xx as if the gate were unreachable. Envoy over HTTP:
+    /// `RawHttpClientImpl::toResponse` (`ext_authz_http_impl.cc`, seen with 1.40).
     PassedOnBelow500,
-    /// The host looks at the status alone, and knows 401 and 403; anything else is a failure of ours to it.
+    /// The calling proxy reads only the status, and knows 401 and 403; it takes any other for a failure of the gate.
     StatusAlone,
 }
 
 impl RefusalStyle {
-    /// The status that tells the host what `status` tells a client.
+    /// The status for the calling proxy that corresponds to `status` for a client.
     pub(crate) fn status(self, status: StatusCode) -> StatusCode {
         match (self, status) {
-            // Of the statuses below 500 the one that says "later": programs wait for as long as `Retry-After` says, and
-            // gRPC reads it like 503 ("http-grpc-status-mapping.md").
+            // The status below 500 that means "later": programs obey `Retry-After`, and gRPC maps it like 503
+            // ("http-grpc-status-mapping.md").
             (Self::PassedOnBelow500, status) if status.is_server_error() => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            // `Location` stays, for hosts that can be told what to do with it.
+            // `Location` stays, for proxies that can be configured to use it.
             (Self::StatusAlone, StatusCode::FOUND) => StatusCode::UNAUTHORIZED,
             (
                 Self::StatusAlone,
@@ -58,7 +59,7 @@ impl RefusalStyle {
 }
 
 impl Endpoint {
-    /// The endpoint that a path names.
+    /// The endpoint of a path.
     pub(crate) fn of(uri: &Uri) -> Option<Self> {
         let path = uri.path();
         if let Some(prefix) = PREFIXES.iter().find(|(prefix, ..)| is_below(path, prefix)) {
@@ -66,7 +67,7 @@ impl Endpoint {
             let source = RequestSource::Line {
                 prefix: prefix.len(),
             };
-            // Its query is that of the original request.
+            // The query is that of the original request.
             let refusal_style = RefusalStyle::PassedOnBelow500;
             return Some(Self::new(mode, source, identity, refusal_style));
         }
@@ -78,7 +79,7 @@ impl Endpoint {
         if *mode == Mode::OAuth2Proxy {
             endpoint.allows_with = StatusCode::ACCEPTED;
         }
-        // Authelia's older endpoint redirects only where it is told a page to redirect to. Ours is configured.
+        // Authelia's older endpoint redirects only if the request names the sign-in page. Ours is configured.
         if path == "/api/verify" && has_parameter(uri, "rd") {
             endpoint.refusal_style = RefusalStyle::PassedOn;
         }
@@ -102,7 +103,7 @@ impl Endpoint {
         }
     }
 
-    /// What the host demands of a user beyond a session, in the parameters of its question.
+    /// What the calling proxy demands of a user beyond a session, by the query parameters of its request.
     ///
     /// # Errors
     ///
@@ -189,7 +190,7 @@ const KEEPS_QUERY: [&str; 7] = [
     "/validate",
 ];
 
-/// Endpoints that hosts put before the original path.
+/// Endpoints that calling proxies put in front of the original path.
 const PREFIXES: [(&str, Mode, IdentityHeaders); 3] = [
     (
         "/api/authz/ext-authz",
@@ -249,7 +250,7 @@ const PATHS: [(&str, Mode, RequestSource, IdentityHeaders, RefusalStyle); 12] = 
             Authentik,
             PassedOn,
         ),
-        // These two look at the session alone; their hosts do not say which path is asked for.
+        // These two need only a session; their calling proxies do not send the path.
         (
             "/oauth2/auth",
             Mode::OAuth2Proxy,

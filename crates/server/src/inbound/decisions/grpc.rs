@@ -36,7 +36,7 @@ impl DecisionServer {
         })
     }
 
-    /// Answers a question that came over gRPC. `metadata` are the headers of the call itself.
+    /// Answers a decision request over gRPC. `metadata` are the headers of the call itself.
     pub(super) async fn check(
         &self,
         check: &CheckRequest,
@@ -77,7 +77,7 @@ impl DecisionServer {
     }
 }
 
-/// The gRPC service, for one question.
+/// The gRPC service, for one call.
 struct Check {
     decisions: Rc<DecisionServer>,
     peer: IpAddr,

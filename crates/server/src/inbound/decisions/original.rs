@@ -1,8 +1,8 @@
-//! The request that a host asks about, read from the one place where this kind of host puts it.
+//! The original request that a calling proxy asks about, read from the one place where this kind of proxy describes it.
 //!
-//! Clients can send every one of these headers too, and a host passes on those that it does not set itself. So an endpoint
-//! believes the headers of its own kind of host and no others, each exactly once, and where two of them say the same, they
-//! must agree (CVE-2026-40575 and its kind).
+//! Clients can send each of these headers too, and a proxy forwards those that it does not set itself. So an endpoint
+//! believes only the headers of its own kind of proxy, each exactly once, and headers that say the same must agree
+//! (CVE-2026-40575 and the like).
 
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
@@ -12,34 +12,34 @@ use thiserror::Error;
 
 use super::super::target;
 
-/// The request that is asked about.
+/// The request that is to be decided.
 #[derive(Debug)]
 pub(crate) struct OriginalRequest {
     pub(crate) method: Method,
     /// The host that the client asked for, with its port if it gave one.
     pub(crate) host: Authority,
-    /// In origin form; `None` where the host does not say it.
+    /// In origin form; `None` if the calling proxy does not send it.
     pub(crate) path: Option<PathAndQuery>,
 }
 
-/// Where a kind of host puts the request that it asks about.
+/// Where a kind of calling proxy describes the original request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestSource {
-    /// `X-Original-URL` or `X-Forwarded-*`, and where both are there they agree.
+    /// `X-Original-URL` or `X-Forwarded-*`, which must agree if both are there.
     Either,
     /// `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
     Forwarded,
     /// The request line and `Host`, behind a prefix of this many bytes.
     Line { prefix: usize },
-    /// Nowhere: `Host` is all that is said, so that only a session will do.
+    /// Nowhere except `Host`, so that only a session permits the request.
     Nowhere,
     /// `X-Original-Method`, and `X-Original-URL` or else `X-Original-URI` and `Host`.
     OriginalUrl,
-    /// `X-Original-URL` alone, from hosts that do not say the method.
+    /// `X-Original-URL` alone, from proxies that do not send the method.
     OriginalUrlAlone,
 }
 
-/// What is wrong with what a host says of the request.
+/// What is wrong with a calling proxy's description of the original request.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum OriginalError {
     #[error("{0} does not say the same as the other headers")]
@@ -64,7 +64,7 @@ impl OriginalError {
     }
 }
 
-/// A header field that a host writes. Its name is ready to be looked up, because parsing it anew takes longer than that.
+/// A header field of a calling proxy. Its name is kept parsed, because parsing takes longer than the lookup.
 struct Field {
     name: HeaderName,
     shown: &'static str,
@@ -78,11 +78,11 @@ impl Field {
 }
 
 impl RequestSource {
-    /// Reads the original request out of the one that asks about it.
+    /// Reads the original request from the decision request.
     ///
     /// # Errors
     ///
-    /// [`OriginalError`] says what is wrong; then nothing is known about the request, and it must not enter.
+    /// [`OriginalError`] says what is wrong. The original request is unknown then and must be denied.
     pub(crate) fn read(self, asking: &Parts) -> Result<OriginalRequest, OriginalError> {
         let headers = &asking.headers;
         match self {
@@ -131,7 +131,7 @@ fn either(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
 
 fn forwarded(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
     let proto = required(headers, &X_FORWARDED_PROTO)?;
-    // What a host says for a WebSocket differs; Traefik says `ws`.
+    // For a WebSocket, Traefik sends `ws`.
     if !["http", "https", "ws", "wss"].contains(&proto) {
         return Err(OriginalError::Malformed(X_FORWARDED_PROTO.shown));
     }
@@ -184,7 +184,7 @@ pub(crate) fn forwarded_query(headers: &HeaderMap) -> Option<&str> {
     uri.split_once('?').map(|(_, query)| query)
 }
 
-/// What gRPC says of a request: its method, host and path with query.
+/// The original request from a gRPC message: its method, host and path with query.
 pub(crate) fn stated(
     method: &str,
     host: &str,
@@ -197,7 +197,7 @@ pub(crate) fn stated(
     })
 }
 
-/// The value of a field that may be there once.
+/// The value of an optional field, which may occur once.
 fn single<'h>(
     headers: &'h HeaderMap,
     field: &'static Field,
@@ -209,7 +209,7 @@ fn single<'h>(
     value.ok_or(OriginalError::Malformed(field.shown))
 }
 
-/// The same, also with bytes beyond ASCII, which a URL or a path may have.
+/// The value of an optional field, which may occur once and may have bytes beyond ASCII, as URLs and paths do.
 fn single_bytes<'h>(
     headers: &'h HeaderMap,
     field: &'static Field,
@@ -229,12 +229,12 @@ fn is_visible(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
 }
 
-/// The value of a field that must be there once.
+/// The value of a field that must occur exactly once.
 fn required<'h>(headers: &'h HeaderMap, field: &'static Field) -> Result<&'h str, OriginalError> {
     single(headers, field)?.ok_or(OriginalError::Missing(field.shown))
 }
 
-/// The same, also with bytes beyond ASCII.
+/// The value of a field that must occur exactly once, and may have bytes beyond ASCII.
 fn required_bytes<'h>(
     headers: &'h HeaderMap,
     field: &'static Field,
@@ -251,7 +251,7 @@ fn parse_method(text: &str, name: &'static str) -> Result<Method, OriginalError>
     allowed(method, name)
 }
 
-/// No host forwards these for a client that is not its own: `CONNECT` opens tunnels and `TRACE` echoes cookies.
+/// Rejects methods that no reverse proxy forwards: `CONNECT` opens tunnels and `TRACE` echoes cookies.
 fn allowed(method: Method, name: &'static str) -> Result<Method, OriginalError> {
     if method == Method::CONNECT || method == Method::TRACE {
         return Err(OriginalError::Malformed(name));
@@ -259,7 +259,7 @@ fn allowed(method: Method, name: &'static str) -> Result<Method, OriginalError> 
     Ok(method)
 }
 
-/// `Host`, or what stands for it in HTTP/2 and in absolute targets. Where both are there they agree.
+/// `Host`, or the authority of HTTP/2 or of an absolute target. They must agree if both are there.
 fn host(asking: &Parts) -> Result<Authority, OriginalError> {
     match (
         single(&asking.headers, &HOST_FIELD)?,
@@ -281,20 +281,20 @@ fn authority(text: &str, name: &'static str) -> Result<Authority, OriginalError>
         .ok_or(OriginalError::Malformed(name))
 }
 
-/// A path and query, with those bytes encoded that a URI cannot have. What the proxy refuses in a request line is refused here
-/// too.
+/// A path and query, with bytes encoded that a URI cannot have. What the proxy listener refuses in a request line is refused
+/// here too.
 fn path(text: &[u8], name: &'static str) -> Result<PathAndQuery, OriginalError> {
     let path = encoded_target(text).filter(|text| text.starts_with('/'));
     let path = path.map(|path| path.parse().ok());
     path.flatten().ok_or(OriginalError::Malformed(name))
 }
 
-/// Whether a text says the same as a path that has been read.
+/// Whether a text is the same path and query.
 fn is_same(text: &[u8], path: &PathAndQuery) -> bool {
     encoded_target(text).is_some_and(|text| *text == *path.as_str())
 }
 
-/// An absolute URL, in the two parts that matter.
+/// The authority and the path of an absolute URL.
 fn absolute(url: &[u8]) -> Result<(Authority, PathAndQuery), OriginalError> {
     let url = encoded_target(url).ok_or(OriginalError::Malformed(X_ORIGINAL_URL.shown))?;
     let rest = ["http://", "https://"]

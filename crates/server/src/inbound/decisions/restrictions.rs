@@ -1,7 +1,7 @@
-//! The words by which a calling proxy narrows who may enter: understood and obeyed, or refused.
+//! The parameters by which a calling proxy restricts who may enter. Each is understood and obeyed, or the request is denied.
 //!
-//! A word that is not understood could be the one that keeps everybody but the administrators out. So every parameter of
-//! an endpoint, every context extension of Envoy and every header that says such a word is known here, or denies.
+//! An unknown parameter could be the one that admits administrators only. So every query parameter of an endpoint, every
+//! context extension of Envoy, and every header with the name of such a parameter is known here, or causes a denial.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use gate::Restriction;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
-/// What a word means.
+/// What a parameter means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// The e-mail addresses of those who may enter.
@@ -19,17 +19,17 @@ pub(crate) enum Meaning {
     EmailDomains,
     /// The groups of those who may enter.
     Groups,
-    /// Nothing about who may enter. Its value is not looked at.
+    /// It does not restrict anybody. Its value is ignored.
     Harmless,
 }
 
-/// The words that are understood in one place.
+/// The parameters that are understood in one place.
 pub(crate) type Vocabulary = &'static [(&'static str, Meaning)];
 
-/// A word that may narrow who may enter, and is not understood, or whose value is not.
+/// A parameter that may restrict who may enter, and that is not understood, or whose value is not.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotUnderstood {
-    /// The word, where it is fit for a log: clients can write some of them, and secrets into them.
+    /// The parameter's name, if it may be logged: clients can write some of them, with secrets.
     word: Option<String>,
     place: &'static str,
 }
@@ -54,17 +54,17 @@ impl fmt::Display for NotUnderstood {
     }
 }
 
-/// Reads the parameters of a question.
+/// Reads the query parameters of a decision request.
 ///
-/// Names and values are decoded as Go's `url.ParseQuery` does, which oauth2-proxy uses; but a pair that it would drop
-/// without a word (a `;`, a `%` that encodes nothing) is not understood here.
+/// Names and values are decoded like Go's `url.ParseQuery`, which oauth2-proxy uses; but a pair that it silently drops (a
+/// `;`, an invalid `%`) counts as not understood here.
 ///
-/// `of_client` says that the query may be the client's own, because it is that of the original request: then only words
-/// that narrow somewhere count.
+/// `of_client` says that the query may be the client's own, because the original request has the same. Then only parameters
+/// count that restrict somewhere.
 ///
 /// # Errors
 ///
-/// [`NotUnderstood`] when one of them is not in the vocabulary, or its value is no text.
+/// [`NotUnderstood`] when one of them is not in the vocabulary, or its value is not UTF-8.
 pub(crate) fn in_query(
     query: &str,
     vocabulary: Vocabulary,
@@ -86,7 +86,7 @@ pub(crate) fn in_query(
     Ok(restriction)
 }
 
-/// Whether a parameter narrows who may enter at the endpoint of some gateway: `allowed_…` of oauth2-proxy, `auth=basic` of
+/// Whether a parameter restricts who may enter at the endpoint of any gateway: `allowed_…` of oauth2-proxy, `auth=basic` of
 /// Authelia.
 fn narrows_somewhere(name: &str, value: &str) -> bool {
     let lossy = |part| {
@@ -97,11 +97,11 @@ fn narrows_somewhere(name: &str, value: &str) -> bool {
     name.starts_with("allowed_") || (name == "auth" && lossy(value) == "basic")
 }
 
-/// Reads the context extensions of a question over gRPC, which are texts as they are.
+/// Reads the context extensions of a gRPC call, which are not encoded.
 ///
 /// # Errors
 ///
-/// [`NotUnderstood`] when one of them is not in the vocabulary, or is no text.
+/// [`NotUnderstood`] when one of them is not in the vocabulary, or is not UTF-8.
 pub(crate) fn in_extensions<'q>(
     extensions: impl Iterator<Item = (&'q [u8], &'q [u8])>,
 ) -> Result<Restriction, NotUnderstood> {
@@ -115,14 +115,15 @@ pub(crate) fn in_extensions<'q>(
     Ok(restriction)
 }
 
-/// Sees that no header says a word that narrows: no gateway reads them there, so no proxy means anything else by them.
+/// Checks that no header has the name of a restricting parameter: no gateway reads them from headers, so such a header is a
+/// misunderstanding.
 ///
 /// # Errors
 ///
-/// [`NotUnderstood`] when one does.
+/// [`NotUnderstood`] when a header has such a name.
 pub(crate) fn none_in_headers(headers: &HeaderMap) -> Result<(), NotUnderstood> {
     let narrows = |name: &&str| {
-        // Most names are told apart by this alone.
+        // This alone rules out most names.
         name.contains("allowed") && IN_HEADERS.contains(&&*without_prefix(&name.replace('_', "-")))
     };
     let mut names = headers.keys().map(http::HeaderName::as_str);

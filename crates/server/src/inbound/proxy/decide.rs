@@ -19,7 +19,7 @@ use crate::inbound::{HTTPS_REQUIRED, acme, answer, limited, tunnel};
 use crate::live::{Current, Live};
 
 impl Proxy {
-    /// Decides on a request, and forwards it if it may enter. Also gives what is configured for its route.
+    /// Decides on a request, and forwards it if it is permitted. Also returns what is configured for its route.
     pub(super) async fn decide<'l, D: Answerable>(
         &self,
         live: &'l Current,
@@ -77,7 +77,7 @@ impl Proxy {
     }
 }
 
-/// What is decided on, of a request that came like this.
+/// The facts of a request that the decision needs.
 pub(in crate::inbound) fn facts<'r>(
     request: &'r Request<Length>,
     arrival: &'r Arrival,
@@ -92,8 +92,8 @@ pub(in crate::inbound) fn facts<'r>(
     }
 }
 
-/// The answer to a preflight of a page whose origin is listed, by the route of the request that the page wants to send. What is
-/// public is the service's own affair.
+/// The answer to a preflight from a listed origin, by the route of the request that the page announces. On public routes the
+/// service answers preflights itself.
 pub(crate) fn preflight<'l>(
     live: &'l Live,
     facts: &Facts<'_>,
@@ -108,7 +108,7 @@ pub(crate) fn preflight<'l>(
     needs_session.then_some((route, answer))
 }
 
-/// What a permit makes of a request: the one that goes to the service, and on what grounds.
+/// Applies a permit to a request: the request for the service, and the grounds of the permit.
 pub(crate) fn admit<'r>(
     permit: Permit<'_>,
     request: &'r Request<Length>,
@@ -126,7 +126,8 @@ pub(crate) fn admit<'r>(
     }
 }
 
-/// Notes a refusal and for want of which conditions it is one, and renders it. Also gives what is configured for its route.
+/// Records and renders a refusal. `lacking` are the conditions that the user did not meet. Also returns what is configured
+/// for its route.
 #[cold]
 fn refuse<'l, E>(
     refused: Refused<'l>,

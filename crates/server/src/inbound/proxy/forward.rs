@@ -1,4 +1,4 @@
-//! Requests that may enter, on their way to the service.
+//! Forwards permitted requests to their service.
 
 use bytes::Bytes;
 use gate::{Access, Permit};
@@ -60,7 +60,7 @@ impl Proxy {
         };
         let is_upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
         let becomes_websocket = tunnel::is_granted(&answer) && tunnel::is_requested(request);
-        // Nobody asked for another protocol: a 101 would leave both sides with different ideas of what follows.
+        // The request did not ask for another protocol. After a 101 both sides would read the following bytes differently.
         if is_upgrade && !becomes_websocket {
             record.upstream = Some("bad_upgrade");
             record.ended = Some(Ended::UpstreamBroke);
@@ -74,7 +74,7 @@ impl Proxy {
         }
         match exchange.into_upgraded() {
             Some(upgraded) => RequestOutcome::Joined(answer, upgraded),
-            // A stream has an answer by now.
+            // The stream has been answered already.
             None => RequestOutcome::Abandoned,
         }
     }

@@ -13,14 +13,14 @@ use crate::inbound::asker::Asker;
 use crate::inbound::cors::Cors;
 use crate::inbound::record::{Decision, Record};
 
-/// Ends the record of a request whose client has hung up, and with it the connection.
+/// Ends the record and the connection of a client that has gone away.
 #[cold]
 pub(super) fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
     client.end();
     record.ends(Sent::nothing(Ended::ClientLeft));
 }
 
-/// Ends an answer for which there is no more time. Gives one that says so, where nothing of the first has left.
+/// Cuts off an answer whose time is over. If none of it has left, returns an answer that says so.
 #[cold]
 pub(super) async fn cut_off(
     client: &mut impl Answerable,
@@ -36,7 +36,7 @@ pub(super) async fn cut_off(
     None
 }
 
-/// Answers a request for which there is no more time.
+/// The answer to a request whose time is over.
 #[cold]
 pub(super) fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) -> Response<Bytes> {
     match record.is_decided() {
@@ -48,12 +48,12 @@ pub(super) fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) ->
     answer::status(status, asker, record.request_id())
 }
 
-/// Who asks. Most requests are never asked this: it is for answers of our own.
+/// The kind of client, which is only worked out for the gate's own answers.
 pub(super) fn asker(request: &Request<Length>) -> Asker {
     Asker::of(request.method(), request.headers())
 }
 
-/// Adds to an answer of our own what the route and the settings of HTTPS say.
+/// Adds the headers of CORS and HSTS to an answer of the gate's own.
 pub(super) fn describe(
     response: &mut Response<Bytes>,
     asked: &HeaderMap,
@@ -64,7 +64,7 @@ pub(super) fn describe(
     promise(response, hsts);
 }
 
-/// Adds to an answer of our own what is promised of HTTPS.
+/// Adds `Strict-Transport-Security` to an answer of the gate's own.
 pub(super) fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>) {
     if let Some(hsts) = hsts {
         let headers = response.headers_mut();
@@ -72,7 +72,7 @@ pub(super) fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>
     }
 }
 
-/// Sends an answer that is not the upstream's, and ends the record with it.
+/// Sends an answer of the gate's own, and ends the record.
 pub(super) async fn answer_ourselves(
     mut response: Response<Bytes>,
     client: &mut impl Answerable,

@@ -1,4 +1,4 @@
-//! How a request was decided, and what a record says of it.
+//! How a request was decided, and what the audit line says about it.
 
 use gate::{Admission, LookupSource, Refusal};
 use session::{Format, Session};
@@ -9,31 +9,31 @@ use crate::owner::Owner;
 /// How a request was decided.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// Nobody waited for the decision.
+    /// The client went away before the decision.
     Abandoned,
-    /// It asks about the server itself and was answered here.
+    /// An `OPTIONS *`, answered by the gate.
     Options,
-    /// It asked whether a page of another origin may send a request, and was answered here.
+    /// A CORS preflight, answered by the gate.
     Preflight,
-    /// An ACME server asked for the proof of a running order, and was answered here.
+    /// An ACME challenge, answered by the gate.
     Proved,
-    /// It came without TLS, and was sent to the same place with it.
+    /// A request without TLS, redirected to `https://`.
     Redirected,
-    /// It entered.
+    /// It was permitted.
     Permitted(Admission),
-    /// It did not.
+    /// It was refused.
     Refused(Refusal),
-    /// It was no question that can be decided, whatever it carries; for this reason.
+    /// It could not be decided, for this reason, whatever credentials it has.
     Rejected(&'static str),
 }
 
 impl Record<'_> {
-    /// Whose a connection to a service is that the request authenticates, if that can be told.
+    /// The owner of a connection to a service that the request authenticates, if it can be known.
     pub(crate) fn owner(&self) -> Option<Owner> {
         Owner::of(self.session(), self.arrival.trusted_peer)
     }
 
-    /// The session that was opened, whether it entered or not.
+    /// The session that was opened, whether the request was permitted or not.
     pub(crate) fn session(&self) -> Option<&Session> {
         match &self.decision {
             Decision::Permitted(admission) => admission.session(),

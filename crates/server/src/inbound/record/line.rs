@@ -10,7 +10,8 @@ use crate::audit::Entry;
 use crate::ended::Ended;
 
 impl Record<'_> {
-    /// Writes a line, so long after the request: one about the end of the exchange, or about its start.
+    /// Writes the line about the end of the exchange, or, without `ended`, about its start. `elapsed` is the time since the
+    /// request arrived.
     pub(super) fn write(&self, elapsed: Duration, ended: Option<Ended>) {
         let (outcome, reason) = self.outcome();
         let head = self.head_left_at.get();
@@ -62,8 +63,8 @@ impl Record<'_> {
     }
 }
 
-/// No status was sent, because nobody was there to take it. nginx logs the same number.
+/// The client went away before a status was sent. nginx logs the same number.
 const CLIENT_GONE: u16 = 499;
 
-/// No status was sent, although somebody was there. Envoy logs the same number.
+/// No status was sent although the client was there. Envoy logs the same number.
 const NO_ANSWER: u16 = 0;

@@ -1,4 +1,4 @@
-//! One direction of a WebSocket: what one side has said and the other has not taken yet.
+//! One direction of a WebSocket: bytes from one side that the other one has not taken yet.
 
 use std::io;
 use std::ops::Range;
@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes on their way from one side to the other.
+/// The bytes in transit in one direction.
 pub(super) struct Flow {
     buffer: Box<[u8]>,
-    /// Where what is to be written begins and ends.
+    /// The range of the bytes that are to be written.
     here: Range<usize>,
-    /// Whether the source has said everything.
+    /// Whether the source has ended.
     is_read: bool,
-    /// Whether the sink knows it.
+    /// Whether the sink has been shut down after it.
     is_over: bool,
     needs_flush: bool,
 }
@@ -30,10 +30,9 @@ impl Flow {
         }
     }
 
-    /// Moves on what there is. Ready once the source has said everything, and the sink has been told so.
+    /// Copies what is there. Ready when the source has ended and the sink has been shut down.
     ///
-    /// # Errors
-    /// Those of either side.
+    /// # Errors An error of either side.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -72,7 +71,7 @@ impl Flow {
     }
 }
 
-/// In bytes, as tokio's `copy_bidirectional` has it.
+/// In bytes, like tokio's `copy_bidirectional`.
 const ROOM: usize = 8 * 1024;
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ enum Event {
     Idle,
     /// The gate stops.
     Stopped,
-    /// The client sends many requests and cancels most of them.
+    /// The client misbehaves, for this reason in the audit log.
     Trouble(&'static str),
 }
 

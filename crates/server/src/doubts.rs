@@ -1,6 +1,7 @@
-//! What is heard to have changed, for exchanges that last: they ask again whether they would be let in.
+//! Puts leases in doubt when a store says that something has changed, so that their requests are decided again.
 //!
-//! Words come in bursts, and each runtime looks at all of its leases for each. So what comes within a moment is told together.
+//! Changes come in bursts, and each one costs a look at all leases of each runtime. So the changes of a moment are
+//! collected.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,15 +17,15 @@ use crate::leases::{self, Holder};
 use crate::vital;
 use stores::{Change, ChangeListener};
 
-/// Collects what is heard, until it is dropped.
+/// Collects changes until it is dropped.
 pub(crate) struct Doubts {
     heard: Sender<Heard>,
-    /// Whether more was heard than could be collected, so that everybody is in doubt.
+    /// Whether there were more changes than could be collected, so that all leases are in doubt.
     too_many: Arc<AtomicBool>,
     _telling: AbortOnDropHandle<()>,
 }
 
-/// What concerns one realm.
+/// A change in one realm.
 struct Heard {
     realm: Arc<str>,
     what: What,
@@ -37,7 +38,7 @@ enum What {
     User(Box<str>),
 }
 
-/// Hears what changes in one realm.
+/// The listener for changes in one realm.
 struct OfRealm {
     realm: Arc<str>,
     doubts: Arc<Doubts>,
@@ -60,7 +61,7 @@ impl Doubts {
         })
     }
 
-    /// Hears what changes in the realm of this name.
+    /// A listener for changes in the realm of this name.
     pub(crate) fn of(self: &Arc<Self>, realm: Arc<str>) -> Arc<dyn ChangeListener> {
         let doubts = Arc::clone(self);
         Arc::new(OfRealm { realm, doubts })
@@ -87,7 +88,7 @@ impl ChangeListener for OfRealm {
 async fn tell(mut words: Receiver<Heard>, too_many: &AtomicBool) {
     while let Some(first) = words.recv().await {
         sleep(MOMENT).await;
-        // Before the rest is taken, so that what finds no room from here on is told the next time.
+        // Reset before the rest is taken, so that a change that finds no room from here on counts the next time.
         let everybody = too_many.swap(false, Ordering::AcqRel);
         let mut collected = Collected::default();
         collected.add(first);
@@ -100,7 +101,7 @@ async fn tell(mut words: Receiver<Heard>, too_many: &AtomicBool) {
     }
 }
 
-/// What was heard within a moment.
+/// The changes of a moment.
 #[derive(Default)]
 struct Collected {
     realms: HashSet<Arc<str>>,
@@ -133,8 +134,8 @@ impl Collected {
     }
 }
 
-/// How long words are collected: much shorter than anybody notices.
+/// How long changes are collected: too short to be noticed.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// How many words wait at most; they take about 100 bytes each.
+/// How many changes wait at most. They take about 100 bytes each.
 const MOST_WORDS: usize = 16_384;

@@ -1,5 +1,5 @@
-//! HTTP/2 from clients (RFC 9113): the `h2` crate speaks it, and each stream is a request that the proxy answers as it does one
-//! of HTTP/1.1, with the same decision, the same services and the same line in the audit log.
+//! HTTP/2 from clients (RFC 9113). The `h2` crate does the protocol, and each stream is a request that the proxy answers
+//! like one over HTTP/1.1: with the same decision, services and audit line.
 //!
 //! ```text
 //! connection ── accept ─┬─ stream ── Proxy::answer ── service
@@ -7,8 +7,8 @@
 //!                       └─ …  each a task, which the connection waits for
 //! ```
 //!
-//! What clients may do to a connection has bounds. Those within a frame or a head are `h2`'s, set below; [`flood`] bounds how many
-//! frames come that carry nothing, and [`connection`] how many requests are taken back. [`resets`] sees what `h2` refuses by itself.
+//! What clients may do has bounds. Those on frames and heads are `h2`'s; [`flood`] bounds frames without content, and
+//! [`connection`] canceled requests. [`resets`] detects what `h2` refuses by itself.
 
 mod bodies;
 mod connection;

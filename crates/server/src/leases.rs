@@ -1,9 +1,9 @@
-//! Exchanges that may last for hours, WebSockets and streams of events, and what ends them before their sides do.
+//! Leases: how WebSockets and endless answers, which may last for hours, are ended early.
 //!
-//! Such an exchange has a lease: it may go on for as long as the session lasts by which it has entered. Each runtime has a
-//! register of its own leases, so that nothing is locked, and everything in it can be ended at once or by its holder. Other
-//! exchanges have none and pay nothing for it. Each runtime also has a mailbox, by which every other thread can have leases
-//! ended ([`end_everywhere`]), or doubted ([`doubt_everywhere`]): their exchanges ask again whether they would be let in.
+//! Such an exchange has a lease, which ends with the session of its request. Each runtime has a register of its own leases,
+//! without locks, in which all leases or those of one holder can be ended. Other exchanges have no lease and no cost. Each
+//! runtime also has a mailbox, by which any thread can end leases ([`end_everywhere`]) or have their requests decided again
+//! ([`doubt_everywhere`]).
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -22,13 +22,13 @@ use crate::ended::Ended;
 /// Who holds a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
-    /// The name of the realm whose session it is.
+    /// The name of the session's realm.
     pub(crate) realm: Arc<str>,
     /// The session's subject.
     pub(crate) user: Box<str>,
     /// The session's id.
     pub(crate) session: Box<str>,
-    /// When its user signed in, where the session says so.
+    /// When the session was issued, if it says so.
     pub(crate) issued_at: Option<UnixTime>,
 }
 
@@ -37,9 +37,9 @@ pub(crate) struct Holder {
 pub(crate) enum Over {
     /// The process is about to end.
     GoingAway,
-    /// The session has ended by which it entered.
+    /// The session has expired.
     SessionExpired,
-    /// The session by which it entered, or its user, may not enter any more.
+    /// The session, or its user, was revoked.
     SessionRevoked,
 }
 
@@ -54,26 +54,26 @@ impl Over {
     }
 }
 
-/// The right of an exchange to go on, until this is dropped.
+/// The right of an exchange to go on. It leaves the register when it is dropped.
 pub(crate) struct Lease<'l> {
     number: usize,
-    /// When it ends by itself, and what wakes for that.
+    /// When the lease expires, and the timer for that.
     end: Option<(UnixTime, Pin<Box<Sleep>>)>,
-    /// Asks whether the exchange would be let in now, for when that is in doubt.
+    /// Decides the request again, when the lease is in doubt.
     ask: Option<Box<dyn Fn() -> Asking<'l> + 'l>>,
     asking: Option<Asking<'l>>,
 }
 
-/// Comes to know whether an exchange would be let in now.
+/// A renewed decision: whether the request would still be permitted.
 pub(crate) type Asking<'l> = Pin<Box<dyn Future<Output = bool> + 'l>>;
 
-/// What the register knows of a lease.
+/// A lease in the register.
 #[derive(Debug, Default)]
 struct Entry {
-    /// `None` where nobody is known.
+    /// `None` if there is no session.
     holder: Option<Holder>,
     over: Option<Over>,
-    /// Whether something was heard that its exchange has to ask about.
+    /// Whether a change was heard that may concern it, so that the request has to be decided again.
     is_in_doubt: bool,
     waits: Option<Waker>,
 }
@@ -83,7 +83,7 @@ thread_local! {
 }
 
 impl<'l> Lease<'l> {
-    /// For an exchange of this holder, or of somebody unknown, which may go on until `end`.
+    /// A lease for this holder, if there is a session, until `end`.
     pub(crate) fn begin(holder: Option<Holder>, end: Option<UnixTime>) -> Self {
         let entry = Entry {
             holder,
@@ -98,14 +98,14 @@ impl<'l> Lease<'l> {
         }
     }
 
-    /// The same, which is in doubt from the start, and whose exchange asks in this way when it is.
+    /// Adds `ask`, which decides the request again whenever the lease is in doubt, and once at the start.
     pub(crate) fn asking(mut self, ask: impl Fn() -> Asking<'l> + 'l) -> Self {
         self.ask = Some(Box::new(ask));
         REGISTER.with_borrow_mut(|register| register[self.number].is_in_doubt = true);
         self
     }
 
-    /// For an exchange of this holder that may not go on from the start.
+    /// A lease that is over from the start.
     pub(crate) fn over(holder: Holder, over: Over) -> Self {
         let entry = Entry {
             holder: Some(holder),
@@ -121,7 +121,7 @@ impl<'l> Lease<'l> {
         }
     }
 
-    /// Ready when the exchange may not go on.
+    /// Ready when the exchange has to end.
     pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<Over> {
         let over = REGISTER.with_borrow_mut(|register| {
             let entry = &mut register[self.number];
@@ -149,7 +149,7 @@ impl<'l> Lease<'l> {
         }
     }
 
-    /// Ready when it was in doubt with reason.
+    /// Ready when the lease was in doubt and the request would no longer be permitted.
     fn poll_doubt(&mut self, context: &mut Context<'_>) -> Poll<Over> {
         let Some(ask) = &self.ask else {
             return Poll::Pending;
@@ -162,7 +162,7 @@ impl<'l> Lease<'l> {
                     return Poll::Ready(Over::SessionRevoked);
                 }
             }
-            // What is heard from now on is asked about once more.
+            // A change that is heard from now on causes another decision.
             let doubt =
                 |register: &mut Slab<Entry>| std::mem::take(&mut register[self.number].is_in_doubt);
             if !REGISTER.with_borrow_mut(doubt) {
@@ -175,12 +175,12 @@ impl<'l> Lease<'l> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        // A runtime that ends drops its tasks with its thread, perhaps after the register.
+        // When the runtime's thread ends, tasks may be dropped after the register.
         let _ = REGISTER.try_with(|register| register.borrow_mut().try_remove(self.number));
     }
 }
 
-/// Ends those leases of this runtime whose holders `are_meant`.
+/// Ends the leases of this runtime whose holders match `are_meant`.
 pub(crate) fn end(over: Over, are_meant: impl Fn(Option<&Holder>) -> bool) {
     mark(are_meant, |entry| {
         entry.over.get_or_insert(over);
@@ -200,9 +200,8 @@ fn mark(are_meant: impl Fn(Option<&Holder>) -> bool, mark: impl Fn(&mut Entry)) 
     woken.into_iter().for_each(Waker::wake);
 }
 
-/// Ends those leases of every runtime whose holders `are_meant`. Any thread may call it. Each runtime asks about its own
-/// leases as soon as it comes to that, which is after the requests that it is working on, and about leases that began in the
-/// meantime too.
+/// Ends the leases of all runtimes whose holders match `are_meant`. Any thread may call it. Each runtime does this after the
+/// tasks that are ready now, and it includes leases that began in the meantime.
 pub(crate) fn end_everywhere(
     over: Over,
     are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
@@ -210,8 +209,8 @@ pub(crate) fn end_everywhere(
     say_everywhere(Some(over), Arc::new(are_meant));
 }
 
-/// Has those exchanges ask again whether they would be let in whose holders `are_meant`, on every runtime, as
-/// [`end_everywhere`] ends them.
+/// Puts the leases of all runtimes in doubt whose holders match `are_meant`, so that their requests are decided again. Works
+/// like [`end_everywhere`].
 pub(crate) fn doubt_everywhere(
     are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
 ) {
@@ -220,12 +219,12 @@ pub(crate) fn doubt_everywhere(
 
 fn say_everywhere(over: Option<Over>, are_meant: Arc<AreMeant>) {
     let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
-    // A runtime that has ended takes no more.
+    // The mailbox of a runtime that has ended is closed.
     mailboxes.retain(|mailbox| mailbox.send((over, Arc::clone(&are_meant))).is_ok());
 }
 
-/// Ends and doubts the leases of this runtime that [`end_everywhere`] and [`doubt_everywhere`] mean, from now on and for ever. To be called once on each runtime,
-/// before it has a lease.
+/// Obeys [`end_everywhere`] and [`doubt_everywhere`] on this runtime, forever. To be called once on each runtime, before it
+/// has a lease.
 pub(crate) fn obey() -> impl Future<Output = ()> {
     let (mailbox, words) = mpsc::unbounded_channel();
     let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,12 +241,12 @@ async fn read(mut words: UnboundedReceiver<Word>) {
     }
 }
 
-/// Why leases end, or that they are in doubt, and which.
+/// Why leases end, or `None` if they are in doubt, and which ones.
 type Word = (Option<Over>, Arc<AreMeant>);
 
 type AreMeant = dyn Fn(Option<&Holder>) -> bool + Send + Sync;
 
-/// Those of all runtimes. Locked when a runtime begins and when leases are to end, never for a request.
+/// The mailboxes of all runtimes. Locked when a runtime begins and when leases are to end, never for a request.
 static MAILBOXES: Mutex<Vec<UnboundedSender<Word>>> = Mutex::new(Vec::new());
 
 /// How many leases there are on this runtime.
@@ -255,10 +254,10 @@ pub(crate) fn count() -> usize {
     REGISTER.with_borrow(Slab::len)
 }
 
-/// When no request with this session enters any more, so that nobody whose exchange ends then comes back with it: its end, or
-/// that of the greatest age, with the tolerance that the clocks of application and gate have.
+/// When requests with this session are no longer permitted: its expiry or its greatest age, with the tolerance for clocks. A
+/// client whose exchange ends then cannot come back with it.
 pub(crate) fn end_of(session: &Session, max_age: Option<Duration>) -> UnixTime {
-    // The greatest age is demanded of sessions, not of the tokens of an issuer.
+    // The greatest age applies to sessions, not to tokens of an issuer.
     let max_age = max_age.filter(|_| session.format() != Format::Jwt);
     let issued = session.issued_at().zip(max_age);
     let too_old = issued.map(|(issued, max_age)| issued.saturating_add(max_age));
@@ -272,10 +271,10 @@ fn until(end: UnixTime) -> Duration {
     end.saturating_since(clock::now()).min(LONGEST_WAIT)
 }
 
-/// As `session::Session` has it.
+/// The same as in `session::Session`.
 const TOLERANCE: Duration = Duration::from_secs(15);
 
-/// A clock that is set, or stands still with its machine, is noticed after this time.
+/// The longest time after which a changed clock, or a suspended machine, is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 #[cfg(test)]

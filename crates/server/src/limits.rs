@@ -1,4 +1,4 @@
-//! Limits: how many connections and requests there may be at once, and how often somebody may ask.
+//! Limits: concurrent connections, requests in flight, and rate limits.
 
 mod all_nodes;
 mod bad_sessions;
@@ -17,8 +17,8 @@ pub(crate) use self::table::Table;
 
 use std::net::IpAddr;
 
-/// What an address is counted as: IPv4 by itself, IPv6 by its network of 64 bits, all of which one subscriber has
-/// (RFC 6177 §2); but not that in which translators show all of IPv4 (RFC 6052 §2.1).
+/// The key by which an address is counted: IPv4 by itself, IPv6 by its /64 network, which belongs to one subscriber (RFC
+/// 6177 §2). Addresses of IPv4 translators count as IPv4 (RFC 6052 §2.1).
 fn network_of(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),

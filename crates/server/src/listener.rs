@@ -1,4 +1,4 @@
-//! What we listen on: TCP, or for hosts on the same machine a Unix socket; each runtime its share of it.
+//! Listening sockets: TCP, or Unix for calling proxies on the same machine. Each runtime has its share.
 
 mod address;
 mod balance;
@@ -22,20 +22,20 @@ pub(crate) use self::address::Address;
 use self::balance::Balancer;
 use crate::socket::{Stream, keep_alive};
 
-/// What is listened on, and where.
+/// A listener with its sockets.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    /// With the port that the kernel chose where none was asked for.
+    /// Its address, with the port that the kernel chose if the configured one is 0.
     pub(crate) address: Address,
-    /// For one runtime each; more than there are runtimes, where more sockets than that have been inherited.
+    /// The shares, one for each runtime, or more if more sockets were inherited.
     pub(crate) shares: Vec<Share>,
-    /// So many of the shares, from the first on, have a queue of their own.
+    /// How many shares, from the first on, have their own accept queue.
     queues: usize,
     outlives: Outlives,
 }
 
-/// Whether somebody else goes on to accept connections on the same sockets when we stop: then those that wait in the queues
-/// are not ours to take, and there might be no end to them.
+/// Whether another process goes on accepting on the same sockets when this one stops. This process then leaves the
+/// connections in the queues to it; there might be no end to them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outlives(Arc<AtomicBool>);
 
@@ -44,7 +44,7 @@ impl Outlives {
         Self(Arc::new(AtomicBool::new(outlives)))
     }
 
-    /// From now on somebody does.
+    /// Notes that another process accepts from now on.
     pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -54,7 +54,7 @@ impl Outlives {
     }
 }
 
-/// A runtime's share of what is listened on, before it is part of the runtime.
+/// A runtime's share of a listener, before it is registered with the runtime.
 #[derive(Debug)]
 pub(crate) struct Share {
     socket: StdSocket,
@@ -62,7 +62,7 @@ pub(crate) struct Share {
     outlives: Outlives,
 }
 
-/// A listening socket that is part of no runtime.
+/// A listening socket that belongs to no runtime.
 #[derive(Debug)]
 pub(crate) enum StdSocket {
     Tcp(StdTcpListener),
@@ -70,10 +70,9 @@ pub(crate) enum StdSocket {
 }
 
 impl StdSocket {
-    /// A socket that somebody else has made, and where it is.
+    /// Takes over an inherited socket, and returns its address.
     ///
-    /// # Errors
-    /// When nobody can listen on it.
+    /// # Errors When it is not a listening socket.
     pub(crate) fn inherited(socket: OwnedFd) -> io::Result<(Self, Address)> {
         let socket = Socket::from(socket);
         let refused = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
@@ -90,7 +89,7 @@ impl StdSocket {
             .ok_or_else(|| refused("a socket that is neither a TCP port nor a file"))?;
         let address = Address::Unix {
             path: path.to_owned(),
-            // Whoever has made it has seen to that.
+            // The creator of the socket has set its permissions.
             mode: 0,
         };
         Ok((Self::Unix(socket.into()), address))
@@ -111,13 +110,13 @@ impl StdSocket {
     }
 }
 
-/// Listens on an address, for so many runtimes. The kernel spreads connections among their sockets, and they even out
-/// what it does.
+/// Listens on an address, for this many runtimes. The kernel spreads connections among their sockets, and the runtimes
+/// balance the rest.
 ///
 /// # Errors
 ///
-/// When the address cannot be had, also because another process holds it: sharing it silently with a second gate
-/// would send it half of the traffic.
+/// When the address is not available, also because another process listens on it: sharing it with a second gate would
+/// silently split the traffic.
 pub(crate) fn listen(address: &Address, count: usize) -> io::Result<Listening> {
     let (address, sockets) = match address {
         Address::Tcp(address) => listen_tcp(*address, count)?,
@@ -129,8 +128,8 @@ pub(crate) fn listen(address: &Address, count: usize) -> io::Result<Listening> {
     listen_on(address, sockets, Outlives::default(), count)
 }
 
-/// Listens on sockets that are there, for so many runtimes. Where there are more runtimes than sockets, some share one: another
-/// socket would have a queue of its own, which ends with us.
+/// Listens on existing sockets, for this many runtimes. If there are more runtimes than sockets, some share one: an
+/// additional socket would have its own queue, whose connections would be lost with this process.
 ///
 /// # Errors
 /// When there are not enough file descriptors.
@@ -159,7 +158,7 @@ pub(crate) fn listen_on(
 }
 
 impl Listening {
-    /// Its sockets, one for each queue, to be handed to somebody else; and how that one says so.
+    /// Its sockets, one for each queue, to be handed to another process, and the flag that this was done.
     ///
     /// # Errors
     /// When there are not enough file descriptors.
@@ -171,7 +170,7 @@ impl Listening {
 }
 
 fn listen_tcp(address: SocketAddr, count: usize) -> io::Result<(Address, Vec<StdSocket>)> {
-    // Sockets that may share an address never say that it is taken. One that may not does.
+    // Only a socket without `SO_REUSEPORT` reports that an address is taken.
     let exclusive = tcp_socket(address, false)?;
     let address = exclusive.local_addr()?.as_socket().unwrap_or(address);
     drop(exclusive);
@@ -200,8 +199,8 @@ fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A process that ends leaves its socket file behind. One that nobody listens on any more is replaced; anything else that
-/// is in the way is not ours to remove.
+/// A process leaves its socket file behind when it ends. A file on which nobody listens is replaced; anything else is an
+/// error.
 fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     if is_socket {
@@ -218,7 +217,7 @@ fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
     Ok(listener)
 }
 
-/// A runtime's share of what is listened on.
+/// A runtime's share of a listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: ListenerSocket,
@@ -233,7 +232,7 @@ enum ListenerSocket {
 }
 
 impl Listener {
-    /// Makes the share part of the current runtime.
+    /// Registers the share with the current runtime.
     pub(crate) fn new(share: Share) -> io::Result<Self> {
         let socket = match share.socket {
             StdSocket::Tcp(socket) => ListenerSocket::Tcp(TcpListener::from_std(socket)?),
@@ -246,7 +245,7 @@ impl Listener {
         })
     }
 
-    /// The next connection that is for this runtime, and the address at its other end.
+    /// The next connection for this runtime, and the peer's address.
     pub(crate) async fn accept(&mut self) -> io::Result<(Stream, IpAddr)> {
         loop {
             let (stream, peer) = tokio::select! {
@@ -259,8 +258,8 @@ impl Listener {
         }
     }
 
-    /// The next of the connections that were there before the end: handed on to this runtime, or completed by the kernel,
-    /// which would reset them, unless somebody else takes them.
+    /// The next connection that was there before the end: handed to this runtime, or waiting in the accept queue. The kernel
+    /// would reset it, unless another process takes it.
     pub(crate) async fn accept_last(&mut self) -> Option<(Stream, IpAddr)> {
         while let Some(handed) = self.balancer.last_handed().await {
             if let Ok(connection) = handed {
@@ -276,13 +275,12 @@ impl Listener {
 }
 
 impl ListenerSocket {
-    /// The next connection. Whoever connects to a Unix socket is on this machine.
+    /// The next connection. The peer of a Unix socket counts as the loopback address.
     async fn accept(&self) -> io::Result<(Stream, IpAddr)> {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept().await?;
-                // Without these options a connection is slower, or the notice of a vanished peer comes later; it still
-                // works.
+                // An error only makes the connection slower, or the detection of a vanished peer later.
                 let _ = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
                 Ok((Stream::from(stream), peer.ip()))
             }
@@ -294,5 +292,5 @@ impl ListenerSocket {
     }
 }
 
-/// How many completed connections may wait for us. The kernel caps it at `net.core.somaxconn`.
+/// The length of the accept queue. The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;

@@ -1,8 +1,8 @@
-//! What a reload replaces, in one value: rules, services, secrets, keys, stores, and how clients are treated.
+//! The live configuration: everything that a reload replaces, in one value.
 //!
-//! A reload reads the configuration again, as at start-up, and puts what is made of it in the place of what there was, as a
-//! whole or not at all. Requests that are under way go on with what they began with. Stores, the issuer's keys and connections
-//! to services stay as they are, with their caches, unless something that they depend on has changed.
+//! A reload reads the configuration again, as at start-up, and replaces the live value as a whole or not at all. Requests in
+//! flight keep the value that they began with. Stores, issuers' keys and connections to services stay open, with their
+//! caches, unless something that they depend on has changed.
 
 mod error;
 mod listeners;
@@ -43,48 +43,49 @@ use crate::limits::{AllNodes, Rates};
 use crate::revocations::{RevocationWatch, Witness};
 use stores::{SharedRates, StoreHealth, UnknownTokens, UserChain};
 
-/// What a reload replaces.
+/// The live configuration: rules, services, secrets, keys, stores and limits.
 pub(crate) struct Live {
     /// What decides.
     pub(crate) gate: Gate<UserChain, stores::SessionChain>,
-    /// What becomes of requests, by the id of their routes.
+    /// What is configured for each route beside who may enter, by route id.
     pub(crate) handling: Vec<Handling>,
-    /// Where they go.
+    /// The settings of the services.
     pub(crate) services: Vec<ServiceSettings>,
-    /// The servers of each, in the same order; of a folder there are none.
+    /// The servers of each service, in the same order; `None` for a folder.
     pub(crate) terms: Vec<Option<Arc<ServiceTerms>>>,
-    /// The proxies in front of us.
+    /// The trusted proxies.
     pub(crate) trusted_proxies: TrustedProxies,
-    /// The hosts that may ask for decisions, which are also the proxies whose `X-Forwarded-For` they pass on.
+    /// The calling proxies that may ask for decisions, which are also the trusted proxies of the requests that they ask
+    /// about.
     pub(crate) calling_proxies: TrustedProxies,
-    /// How many connections and requests there may be.
+    /// Limits on connections and requests.
     pub(crate) limits: LimitSettings,
-    /// How often somebody may ask, if that is limited.
+    /// The rate limits, if there are any.
     pub(crate) rates: Option<Rates>,
-    /// What counts for all nodes, if anything does.
+    /// The shared count of rate limits, if there is one.
     shared_rates: Option<Arc<SharedRates>>,
-    /// What was revoked, if that is kept anywhere.
+    /// The revocations, if a store for them is configured.
     pub(crate) revocations: Option<Arc<RevocationWatch>>,
-    /// How long a client may keep us waiting.
+    /// The limits on clients' connections.
     pub(crate) client: ClientSettings,
-    /// Those of the process, in the order in which they were bound.
+    /// The listeners of the process, in the order in which they were bound.
     pub(crate) listeners: Vec<ListenerTerms>,
-    /// The certificates that are ordered, if a listener shows such.
+    /// The ACME certificates, if a listener uses them.
     pub(crate) acme: Option<Arc<Acme>>,
-    /// What is demanded and promised of HTTPS.
+    /// The settings for HTTPS and HSTS.
     pub(crate) https: HttpsSettings,
-    /// What the admin listener demands.
+    /// The token of the admin listener.
     pub(crate) admin_token: Option<Secret>,
-    /// What the gate asks, for health and metrics.
+    /// The open realms, for health and metrics.
     pub(crate) realms: Vec<Opened>,
     warnings: Vec<String>,
 }
 
 impl Live {
-    /// Makes it of a configuration. What has not changed since `before` is taken from there.
+    /// Opens a configuration. What has not changed since `before` is taken from there.
     ///
-    /// # Errors
-    /// When the stores cannot be opened, or a listener cannot speak TLS. Servers that are down are no reason.
+    /// # Errors When a store cannot be opened, or the TLS of a listener cannot be set up. Servers that are down are no
+    /// error.
     pub(crate) fn open(
         config: Config,
         before: Option<&Self>,
@@ -174,7 +175,7 @@ impl Live {
         })
     }
 
-    /// With this gate, and these services, and nothing around it.
+    /// A live configuration for tests, with this gate and these services.
     #[cfg(test)]
     pub(crate) fn only(config: Config) -> Self {
         let realm = |settings: crate::config::RealmSettings| gate::Realm {

@@ -1,8 +1,8 @@
-//! The loop breaker: who was sent to sign in again and again is told why that may be, and not sent once more.
+//! The loop breaker: a browser in a redirect loop gets a page with possible causes instead of another redirect.
 //!
-//! A browser goes round and round when the app has a session and this gate cannot use it: the app sends it back at once,
-//! and we send it there again. The browser itself carries the count, in a short-lived cookie that only a gate with the
-//! same secret can write, so there is no store and any number of gates count as one.
+//! A redirect loop arises when the app accepts a session that the gate cannot use: the app sends the browser back at once,
+//! and the gate sends it there again. The browser carries the count in a short-lived cookie that only a gate with the same
+//! secret can write, so no store is needed and all gates count together.
 
 use std::fmt;
 
@@ -20,17 +20,17 @@ pub(crate) struct LoopBreaker {
     key: hmac::Key,
 }
 
-/// What is to be done with a browser that has to sign in.
+/// What to do with a browser that has to sign in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SignInAttempt {
-    /// It was sent there too often.
+    /// It was redirected too often.
     Looping,
-    /// It may go there, with this `Set-Cookie`.
+    /// Redirect it, with this `Set-Cookie`.
     Redirect(HeaderValue),
 }
 
 impl LoopBreaker {
-    /// A breaker whose key follows from a secret that all gates of an installation know.
+    /// A breaker with a key that is derived from a secret of all gates of an installation.
     pub(crate) fn of_secret(secret: &[u8]) -> Self {
         let extracted = Salt::new(HKDF_SHA256, &[]).extract(secret);
         let expanded = extracted.expand(&[LABEL], HMAC_SHA256);
@@ -53,7 +53,7 @@ impl LoopBreaker {
         SignInAttempt::Redirect(self.cookie(&times, is_https))
     }
 
-    /// The times of the redirects that count still, in milliseconds.
+    /// The times of the redirects within the window, in milliseconds.
     fn recent(&self, headers: &HeaderMap, now: UnixTime) -> Vec<u64> {
         let fields = headers.get_all(COOKIE).iter();
         let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
@@ -61,17 +61,17 @@ impl LoopBreaker {
             let pair = pair.trim_ascii();
             pair.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")
         });
-        // A site on a sibling domain can set more cookies of our name.
+        // A site on a sibling domain can set more cookies with this name.
         let genuine = values
             .take(MOST_COOKIES)
             .find_map(|value| self.verified(value));
         let mut times = genuine.unwrap_or_default();
-        // Clocks of two gates differ a little, so that a time may also lie ahead.
+        // The clocks of two gates differ a little, so a time may lie in the future.
         times.retain(|time| now.millis().abs_diff(*time) <= WINDOW_SECS * 1000);
         times
     }
 
-    /// The times in a cookie of ours: `TIME.TIME.TAG`.
+    /// The times in a genuine cookie: `TIME.TIME.TAG`.
     fn verified(&self, value: &[u8]) -> Option<Vec<u64>> {
         let value = std::str::from_utf8(value)
             .ok()
@@ -103,15 +103,15 @@ impl fmt::Debug for LoopBreaker {
 /// How often a browser is sent to sign in within [`WINDOW_SECS`].
 const MOST_REDIRECTS: usize = 3;
 
-/// For how long a redirect counts. People do not sign in three times in so short a time.
+/// How long a redirect counts. People do not sign in three times within this time.
 const WINDOW_SECS: u64 = 10;
 
 const NAME: &str = "sessiongate-redirects";
 
-/// Tells this key from every other that is derived from the secret.
+/// Separates this key from others that are derived from the secret.
 const LABEL: &[u8] = b"sessiongate redirect loop breaker";
 
-/// Of our name in a request, that are looked at.
+/// How many cookies with this name are read.
 const MOST_COOKIES: usize = 4;
 
 /// In bytes: three times and a tag take 103.

@@ -1,8 +1,7 @@
-//! What the process says, on its way to a standard stream.
+//! Buffered output to a standard stream.
 //!
-//! Whoever has something to say puts it into a buffer; a thread of its own carries buffers out. So nobody waits for a slow
-//! reader, or for one that reads nothing at all: a buffer is bounded, and what does not fit is counted. A reader that is gone
-//! ends nothing either.
+//! Lines go into buffers, which a separate thread writes. So nothing waits for a slow or stalled reader: a buffer is
+//! bounded, and lines that do not fit are counted. A reader that is gone does not end the process either.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,11 +15,11 @@ use std::time::Duration;
 
 use crate::vital;
 
-/// Lines on their way out.
+/// A buffer of lines.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     lines: Mutex<Lines>,
-    /// How many lines were lost, in this buffer and in others of the kind.
+    /// How many lines were lost, in all buffers that share this counter.
     lost: Arc<AtomicU64>,
 }
 
@@ -31,13 +30,13 @@ struct Lines {
 }
 
 impl Buffer {
-    /// An empty one, which counts what it loses.
+    /// An empty buffer with this counter of lost lines.
     pub(crate) fn new(lost: Arc<AtomicU64>) -> Arc<Self> {
         let lines = Mutex::default();
         Arc::new(Self { lines, lost })
     }
 
-    /// Lets `write` add a line. False when the buffer is full: then the line is counted as lost.
+    /// Lets `write` add a line. If the buffer is full, counts the line as lost and returns false.
     pub(crate) fn add(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let has_room = lines.text.len() <= FULL_BUFFER;
@@ -50,23 +49,23 @@ impl Buffer {
         has_room
     }
 
-    /// What is in it.
+    /// The buffer's content.
     #[cfg(test)]
     pub(crate) fn text(&self) -> Vec<u8> {
         self.lines.lock().unwrap().text.clone()
     }
 }
 
-/// Why lines did not get out. They have been counted.
+/// Why lines were lost. They have been counted.
 #[derive(Debug)]
 pub(crate) enum Loss {
-    /// So many found no room, because what was there before them is read too slowly.
+    /// This many found no room, because the reader is too slow.
     Dropped(u64),
-    /// They cannot be written. Said once, until one can.
+    /// They cannot be written. Reported once, until a write succeeds.
     Unwritable(io::Error),
 }
 
-/// The thread that carries lines to a standard stream.
+/// The thread that writes lines to a standard stream.
 #[derive(Debug)]
 pub(crate) struct Output {
     stops: Arc<AtomicBool>,
@@ -75,9 +74,9 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Starts the thread, called `name`. It writes what is in `buffers` to `stream`, waits for as long as `pause` says, given its
+    /// Starts the thread, called `name`. It writes `buffers` to `stream`, waits for the result of `pause`, which gets the
     /// last pause and the number of bytes in the fullest buffer, and starts again; or sooner, when it is
-    /// [woken](Self::waker). `lost` is told of what did not get out.
+    /// [woken](Self::waker). `lost` is called for lost lines.
     pub(crate) fn start(
         name: &'static str,
         stream: impl AsFd,
@@ -117,25 +116,23 @@ impl Output {
         })
     }
 
-    /// The thread, which carries out what there is as soon as it is unparked.
+    /// The thread, which writes the buffers at once when it is unparked.
     pub(crate) fn waker(&self) -> Thread {
         self.thread.clone()
     }
 
-    /// Has the rest written and the thread ended, if that takes no longer than this. A reader that stalls is left alone with
-    /// what it has.
+    /// Writes the rest and ends the thread, within this time. A stalled reader loses the rest.
     pub(crate) fn finish(self, within: Duration) {
         self.stops.store(true, Ordering::Release);
         self.thread.unpark();
-        // Nothing is ever sent: this is the end of the thread, or of our patience.
+        // Nothing is ever sent: this returns when the thread ends, or after the time limit.
         let _ = self.ended.recv_timeout(within);
     }
 }
 
-/// Prints what a command was asked for. A reader that is gone, such as `head`, has all that it wants.
+/// Prints the output of a command. A reader that is gone, such as `head`, is no error.
 ///
-/// # Errors
-/// When it cannot be written to somebody who is there.
+/// # Errors When the output cannot be written although the reader is there.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stream = io::stdout().lock();
     match stream
@@ -147,17 +144,17 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Says something beside what a command prints, on the standard error. There is nobody to be told if that fails.
+/// Prints a message on standard error. Errors are ignored.
 pub(crate) fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes something to a standard stream beside the outputs, and goes on when that takes longer than this.
+/// Writes directly to a standard stream, for at most this long.
 pub(crate) fn say(mut stream: impl Write + Send + 'static, words: String, within: Duration) {
     let (end, ended) = mpsc::channel::<()>();
     let writing = thread::Builder::new().spawn(move || {
         let _end = end;
-        // There is nobody to be told of an error.
+        // An error cannot be reported anywhere.
         let _ = stream.write_all(words.as_bytes());
     });
     if writing.is_ok() {
@@ -165,17 +162,17 @@ pub(crate) fn say(mut stream: impl Write + Send + 'static, words: String, within
     }
 }
 
-/// Swaps full buffers for empty ones, so that nobody waits for the writing.
+/// Swaps full buffers for empty ones, so that nothing waits for the write.
 struct Carrier<L> {
     stream: File,
     spare: Vec<u8>,
-    /// Whether the last write failed: that is worth one report, not one for each.
+    /// Whether the last write failed, so that a failure is reported once.
     is_failing: bool,
     lost: L,
 }
 
 impl<L: FnMut(Loss)> Carrier<L> {
-    /// Carries out what there is, and says how many bytes the fullest buffer held.
+    /// Writes all buffers, and returns how many bytes the fullest one held.
     fn carry(&mut self, buffers: &[Arc<Buffer>]) -> usize {
         let mut fullest = 0;
         for buffer in buffers {
@@ -196,7 +193,7 @@ impl<L: FnMut(Loss)> Carrier<L> {
         fullest
     }
 
-    /// Writes what is there, and says how many lines of it could not be.
+    /// Writes the lines, and returns how many could not be written.
     fn write(&mut self) -> u64 {
         let mut left = &self.spare[..];
         while !left.is_empty() {
@@ -216,7 +213,7 @@ impl<L: FnMut(Loss)> Carrier<L> {
             if error.kind() == io::ErrorKind::Interrupted {
                 continue;
             }
-            // Whoever shares the stream with us, a shell or Node, has told it not to block.
+            // A process that shares the stream, such as a shell or Node, has made it non-blocking.
             if error.kind() == io::ErrorKind::WouldBlock {
                 thread::sleep(BETWEEN_TRIES);
                 continue;
@@ -230,15 +227,15 @@ impl<L: FnMut(Loss)> Carrier<L> {
     }
 }
 
-/// Notes that another process writes to the same standard streams from now on: then lines are written so that those of the other
-/// do not come between their parts.
+/// Notes that another process writes to the same standard streams from now on. Lines are then written in pieces that the
+/// kernel does not interleave.
 pub(crate) fn share() {
     IS_SHARED.store(true, Ordering::Relaxed);
 }
 
 static IS_SHARED: AtomicBool = AtomicBool::new(false);
 
-/// As many whole lines as a pipe takes at once or not at all (`PIPE_BUF`), but at least one.
+/// As many whole lines as a pipe takes atomically (`PIPE_BUF`), but at least one.
 fn unbroken(lines: &[u8]) -> &[u8] {
     let Some(most) = lines.get(..libc::PIPE_BUF) else {
         return lines;

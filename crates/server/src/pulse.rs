@@ -1,16 +1,16 @@
-//! Whether the workers still do what comes up: each answers a question between its other tasks.
+//! Checks that the workers are responsive: each answers a ping between its other tasks.
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Where all workers are asked.
+/// Pings all workers.
 #[derive(Debug)]
 pub(crate) struct Pulses(Vec<mpsc::Sender<oneshot::Sender<()>>>);
 
-/// Where one worker is.
+/// Receives the pings of one worker.
 #[derive(Debug)]
 pub(crate) struct Pulse(mpsc::Receiver<oneshot::Sender<()>>);
 
-/// For so many workers.
+/// Pulses for this many workers.
 pub(crate) fn pulses(count: usize) -> (Pulses, Vec<Pulse>) {
     let channels = (0..count).map(|_| mpsc::channel(1));
     let (asking, asked) = channels
@@ -20,12 +20,12 @@ pub(crate) fn pulses(count: usize) -> (Pulses, Vec<Pulse>) {
 }
 
 impl Pulses {
-    /// Ready once every worker has answered that has not ended.
+    /// Ready when every worker that is still running has answered.
     pub(crate) async fn all_answer(&self) {
         for worker in &self.0 {
             let (answer, answered) = oneshot::channel();
             if worker.send(answer).await.is_ok() {
-                // One that ends meanwhile has nothing to answer.
+                // A worker that ends meanwhile does not answer.
                 let _ = answered.await;
             }
         }
@@ -33,10 +33,10 @@ impl Pulses {
 }
 
 impl Pulse {
-    /// Answers, for as long as somebody may ask.
+    /// Answers pings until the sender is gone.
     pub(crate) async fn beat(mut self) {
         while let Some(answer) = self.0.recv().await {
-            // Whoever has asked may have ended.
+            // The pinging side may have ended.
             let _ = answer.send(());
         }
     }

@@ -1,4 +1,4 @@
-//! One single-threaded runtime per core, each with its own listeners, and no lock on the request path.
+//! One single-threaded runtime for each core, each with its own listeners, and no lock on the request path.
 //!
 //! Measured before this design was chosen: one multi-threaded runtime serves about half as many requests per core,
 //! because tasks and their wake-ups move between cores.
@@ -25,24 +25,24 @@ use crate::{tls, vital};
 /// What one runtime serves.
 pub(crate) struct Handlers<P, R, D> {
     pub(crate) proxies: Vec<(Share, P)>,
-    /// Those that send everybody elsewhere.
+    /// The redirect listeners.
     pub(crate) redirects: Vec<(Share, R)>,
     pub(crate) decisions: Vec<(Share, D)>,
 }
 
-/// The tasks of one runtime, which are waited for in the end.
+/// The tasks of one runtime, which are awaited at shutdown.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     pub(crate) connections: TaskTracker,
-    /// Those beside them.
+    /// The tasks of exchanges that are not those of a connection.
     pub(crate) exchanges: TaskTracker,
 }
 
-/// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`. The process
-/// [hears](vital::endings) how it ends, and by its `pulse` whether it is well.
+/// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`. [`vital::endings`]
+/// reports how it ends, and `pulse` whether it is responsive.
 ///
-/// `handlers` makes what the thread serves, and is given the owner of its tasks. It is called on the thread, because nothing of it
-/// leaves the thread.
+/// `handlers` creates the connection handlers, and gets the owner of their tasks. It runs on the new thread, because
+/// handlers are not `Send`.
 pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>(
     name: String,
     stop: Stop,
@@ -51,7 +51,7 @@ pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHan
     handlers: impl FnOnce(&Tasks) -> Handlers<P, R, D> + Send + 'static,
 ) -> io::Result<()> {
     let stop = Stop {
-        // A token of its own, because every connection asks it, and asking takes a lock.
+        // Its own token, because every connection polls it, and that takes a lock.
         begun: stop.begun.child_token(),
         ..stop
     };
@@ -60,7 +60,7 @@ pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHan
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default());
-        // The runtime ends, and with it what was cut off, before anybody hears of it.
+        // The runtime and its tasks are dropped before the end is reported.
         let served = runtime.and_then(|runtime| {
             let served = runtime.block_on(async {
                 let mut beating = JoinSet::new();
@@ -69,7 +69,7 @@ pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHan
                 beating.spawn_local(leases::obey());
                 serve(stop, drain, handlers).await
             });
-            // A thread that waits for a disk which does not answer is not waited for.
+            // A blocking thread that waits for a dead disk is not awaited.
             runtime.shutdown_background();
             served
         });
@@ -78,7 +78,7 @@ pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHan
     Ok(())
 }
 
-/// Gives back memory, such as that of connections which have ended.
+/// Returns free memory to the system, such as that of connections that have ended.
 async fn give_back() {
     loop {
         tokio::time::sleep(BEFORE_GIVING_BACK).await;
@@ -108,7 +108,7 @@ async fn serve<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>
     while let Some(ended) = accepting.join_next().await {
         match ended {
             Ok(accepted) => accepted?,
-            // A part without which nobody is served: the thread ends with it.
+            // Without this part nothing is served, so the thread ends with it.
             Err(error) => resume_unwind(error.into_panic()),
         }
     }
@@ -180,7 +180,7 @@ async fn accept<F: ConnectionHandler>(
         match accepted {
             Ok(connection) => serve(connection),
             Err(error) => {
-                // Out of file descriptors, most likely: others must close before we can go on.
+                // Probably out of file descriptors: other connections have to close first.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -192,10 +192,11 @@ async fn accept<F: ConnectionHandler>(
     Ok(())
 }
 
-/// Within two of them what is free after a rush goes back, but for pages of which a part is in use.
+/// The interval. After two of them the free memory of a rush is returned, except partly used pages.
 const BEFORE_GIVING_BACK: Duration = Duration::from_secs(5);
 
-/// How long those may take who are told that they end. Each takes a second at most, unless its client reads nothing.
+/// How long connections may take to end after the announcement. Each takes a second at most, unless its client reads
+/// nothing.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

@@ -30,12 +30,11 @@ use crate::signals::{Signals, Stop};
 use crate::systemd;
 use crate::vital::{self, Endings};
 
-/// Serves until SIGTERM, SIGINT or SIGQUIT, or until another process has taken its place, then finishes what is in flight.
-/// `config` is what was read from `source`, `inherited` what whoever started the process has passed. `ready` is told where the
-/// listeners are, once requests are served.
+/// Serves until SIGTERM, SIGINT or SIGQUIT, or until another process has taken over, then finishes what is in flight.
+/// `config` was read from `source`; `inherited` are the sockets that were passed to the process. `ready` is called with the
+/// listeners' addresses once requests are served.
 ///
-/// # Errors
-/// When it cannot start, or a part of it that it cannot do without has failed; then it ends at once.
+/// # Errors When it cannot start, or when a vital part has failed; it ends at once then.
 pub(crate) fn run(
     source: ConfigSource,
     config: Config,
@@ -51,7 +50,7 @@ pub(crate) fn run(
     let serving = built.serve(listeners)?;
     serving.bound.announce();
     ready(&serving.bound);
-    // The service manager listens to this process once it has heard of it from the one before.
+    // After a handover the service manager learns of this process from the previous one.
     if !inherited.tell_ready()? {
         systemd::ready();
     }
@@ -59,7 +58,7 @@ pub(crate) fn run(
     serving.until_end()
 }
 
-/// Everything that serves, before anybody can reach it.
+/// The parts of the process before it listens.
 struct Built {
     shared: Runtime,
     endings: Endings,
@@ -71,7 +70,7 @@ struct Built {
     reload: Reload,
 }
 
-/// The process at work.
+/// The running process.
 struct Serving {
     shared: Runtime,
     endings: Endings,
@@ -83,7 +82,7 @@ struct Serving {
     output: Output,
 }
 
-/// What of the configuration stays as it is until the process ends.
+/// The part of the configuration that does not change until the process ends.
 #[derive(Clone)]
 struct Fixed {
     listeners: Vec<FixedListener>,
@@ -143,7 +142,7 @@ impl Built {
         })
     }
 
-    /// Waits until the stores and the issuers of tokens answer, as they do for the process that serves now.
+    /// Waits until the stores and token issuers answer, as they do for the previous process.
     fn wait_for_stores(&self) -> Result<()> {
         let live = self.reload.live().load_full();
         let all_answer = async {
@@ -168,7 +167,7 @@ impl Built {
         )
     }
 
-    /// Starts everything that takes requests, asks for decisions and signals among them.
+    /// Starts the admin listener, the workers, and the handling of signals.
     fn serve(self, listeners: Listeners) -> Result<Serving> {
         let Self {
             shared,
@@ -219,7 +218,7 @@ impl Built {
 }
 
 impl Serving {
-    /// Waits until the process has to end, and shuts down.
+    /// Waits for the end, and shuts down.
     fn until_end(self) -> Result<()> {
         let served = wait(&self.endings, self.workers, &self.stop);
         tracing::info!("stopping");
@@ -235,7 +234,7 @@ impl Serving {
     }
 }
 
-/// The runtime of stores and admin, which wait far more than they compute.
+/// The shared runtime of stores and admin, which mostly wait.
 fn shared_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -249,10 +248,10 @@ fn listen_to_signals(shared: &Runtime) -> io::Result<Signals> {
     Signals::listen()
 }
 
-/// Waits until so many workers have ended. After a failure the others are cut off.
+/// Waits until this many workers have ended. After a failure the others are cut off.
 fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
     for left in (1..=workers).rev() {
-        // Workers tell how they end, whatever happens; so none is left when nobody can tell.
+        // Every worker reports its end, so a closed channel means that none is left.
         let Ok(Err(failure)) = endings.recv() else {
             continue;
         };
@@ -260,7 +259,7 @@ fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
         stop.announced.cancel();
         stop.begun.cancel();
         stop.cut.cancel();
-        // When it is a worker that has failed, there is one ending less to come.
+        // If a worker has failed, one report fewer is to come.
         let others = (0..left).map_while(|_| endings.recv_timeout(CUT_FAREWELL).ok());
         others.for_each(drop);
         return Err(failure.into());
@@ -268,12 +267,12 @@ fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// How long the stores may take to answer a process that takes the place of another one.
+/// How long the stores may take to answer a process that takes over from another one.
 const LONGEST_PROOF: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// How long the end waits for the last audit lines.
+/// How long the shutdown waits for the last audit lines.
 const AUDIT_FAREWELL: Duration = Duration::from_millis(700);
 
-/// How long a worker may take to cut off its connections, after something has failed.
+/// How long a worker may take to cut off its connections after a failure.
 const CUT_FAREWELL: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! What the process does on signals.
+//! Handles signals.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::handover::Succession;
 use crate::live::Reloads;
 use crate::systemd;
 
-/// The signals that this process hears. None of them ends it by itself from here on.
+/// The signals that the process handles. None of them kills it from here on.
 #[derive(Debug)]
 pub(crate) struct Signals {
     hangup: Signal,
@@ -24,18 +24,18 @@ pub(crate) struct Signals {
 /// How the process is asked to stop, step by step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop {
-    /// We are going to stop: nobody should send us anything new.
+    /// The stop was announced: load balancers should send no new requests.
     pub(crate) announced: CancellationToken,
-    /// Another process serves in our place.
+    /// Another process has taken over.
     pub(crate) handed_over: CancellationToken,
-    /// We accept nothing new, and finish what is in flight.
+    /// The process accepts nothing new, and finishes what is in flight.
     pub(crate) begun: CancellationToken,
     /// What is in flight is cut off.
     pub(crate) cut: CancellationToken,
 }
 
 impl Signals {
-    /// Listens from now on. Must be called within a runtime.
+    /// Starts to listen. Must be called within a runtime.
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
@@ -49,8 +49,8 @@ impl Signals {
         })
     }
 
-    /// Obeys them until the process is asked to stop, and then stops it: `delay` after the stop was announced, or as soon as it is
-    /// asked again; at once when another process has taken its place.
+    /// Handles signals until the process is asked to stop, and then stops it: `delay` after the announcement, at a second
+    /// signal, or at once if another process has taken over.
     pub(crate) async fn obey(
         mut self,
         reloads: Reloads,
@@ -82,13 +82,13 @@ impl Signals {
             }
         }
         tracing::info!("asked to stop: finishing what is in flight");
-        // With it go the copies of the listening sockets: nobody connects to one on which nobody accepts.
+        // Dropping it closes the copies of the listening sockets, so that nobody connects to one without an acceptor.
         succession.abandon().await;
         stop.begun.cancel();
     }
 
-    /// Ready when the process is asked to stop, or with the number of the process that serves in its place. Without a succession
-    /// none is started.
+    /// Ready when the process is asked to stop, or with the id of the process that has taken over. Without a succession none
+    /// is started.
     async fn until_stop(
         &mut self,
         reloads: &Reloads,
@@ -105,7 +105,7 @@ impl Signals {
             loop {
                 hangup.recv().await;
                 systemd::reloading();
-                // What came of it is in the log.
+                // The log has the result.
                 drop(reloads.reload().await);
                 systemd::ready();
             }

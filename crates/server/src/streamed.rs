@@ -1,5 +1,5 @@
-//! Bodies that go from one version of HTTP to another, a piece at a time: at most one of them is on its way, so whoever is slow
-//! slows down the other side, and nothing is collected.
+//! Bodies between different versions of HTTP, a piece at a time. At most one piece is in transit, so a slow side slows down
+//! the other one, and memory stays bounded.
 
 mod client;
 pub(crate) mod pieces;
@@ -14,14 +14,14 @@ use http1::ResponseHead;
 use crate::downstream::Downstream;
 use crate::transfer::Broken;
 
-/// What comes next of a body.
+/// The next piece of a body.
 #[derive(Debug)]
 pub(crate) enum BodyFrame {
     /// Some bytes.
     Data(Bytes),
-    /// Nothing more; with the trailers, if there are any.
+    /// The end, with trailers if there are any.
     End(Option<HeaderMap>),
-    /// Some bytes, and nothing behind them.
+    /// The last bytes.
     Last(Bytes),
 }
 
@@ -35,55 +35,52 @@ impl BodyFrame {
     }
 }
 
-/// A client's side whose bodies come and go in pieces.
+/// A client's side that reads and writes bodies in pieces.
 pub(crate) trait Streamed: Downstream {
-    /// Whether a body that is held back has come nevertheless.
+    /// Whether the client has sent some of its body without waiting for `100 Continue`.
     fn has_sent_ahead(&mut self, context: &mut Context<'_>) -> bool;
 
-    /// Tells the client to send the body.
+    /// Sends `100 Continue`.
     fn invite(&mut self, context: &mut Context<'_>);
 
-    /// Passes on an answer that comes before the answer.
+    /// Forwards an interim (1xx) response.
     fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead);
 
-    /// Notes that the body of the request is read from now on.
+    /// Begins to read the request's body.
     fn forward_body(&mut self);
 
-    /// The next piece of the request's body. The one before has been taken by then.
+    /// The next piece of the request's body. The piece before must have been taken.
     ///
-    /// # Errors
-    /// [`Broken::Limit`] when it becomes too long, [`Broken::Source`] when it breaks off or the client keeps us waiting.
+    /// # Errors [`Broken::Limit`] when it is too long, [`Broken::Source`] when it breaks off or the client is too slow.
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<BodyFrame, Broken>>;
 
-    /// Sends what was begun and [put](Self::put) there. Ready when there is room for more.
+    /// Sends what was begun or [put](Self::put). Ready when there is room for more.
     ///
-    /// # Errors
-    /// When the client has left, or takes it too slowly.
+    /// # Errors When the client has gone away, or reads too slowly.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Adds to the body of the answer, when there is [room](Self::poll_room).
+    /// Adds to the answer's body. There must be [room](Self::poll_room).
     fn put(&mut self, piece: Bytes);
 
-    /// Ends the body of the answer, when there is [room](Self::poll_room).
+    /// Ends the answer's body. There must be [room](Self::poll_room).
     fn finish(&mut self, trailers: Option<HeaderMap>);
 
-    /// Asks the client to come again over HTTP/1.1, where what a connection carries can be told to be one user's, unless it has
-    /// come over that. Says whether it did.
+    /// Asks an HTTP/2 client to repeat the request over HTTP/1.1, where a connection belongs to one user. Returns false if
+    /// the client speaks HTTP/1.1 already.
     fn asks_for_http1(&mut self) -> bool;
 
-    /// How many bytes of the answer, at least, wait for the client to take them.
+    /// How many bytes of the answer, at least, the client has not taken yet.
     fn waiting(&self) -> usize;
 }
 
-/// A server's side of an exchange, whose bodies come and go in pieces.
+/// A server's side that reads and writes bodies in pieces.
 pub(crate) trait Origin {
-    /// The next head of an answer, which may be one that comes before the answer.
+    /// The next response head, which may be an interim one.
     ///
-    /// # Errors
-    /// When it is none, or nothing comes for too long.
+    /// # Errors When it is malformed, or nothing comes for too long.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>>;
 
-    /// The next piece of the answer's body. The one before has been taken by then.
+    /// The next piece of the answer's body. The piece before must have been taken.
     ///
     /// # Errors
     /// When it breaks off, or nothing comes for too long.
@@ -95,15 +92,15 @@ pub(crate) trait Origin {
     /// When the server does not take it. It may answer nevertheless.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Adds to the body of the request, when there is [room](Self::poll_room).
+    /// Adds to the request's body. There must be [room](Self::poll_room).
     fn put(&mut self, piece: Bytes);
 
-    /// Ends the body of the request, when there is [room](Self::poll_room).
+    /// Ends the request's body. There must be [room](Self::poll_room).
     fn finish(&mut self, trailers: Option<HeaderMap>);
 
     /// Notes that the rest of the request will not come.
     fn abandon(&mut self);
 
-    /// Stops the server's clock, or starts it anew: it runs only while the server is waited for.
+    /// Suspends or restarts the server's timer, which runs only while the gate waits for the server.
     fn suspend_timer(&mut self, suspended: bool);
 }

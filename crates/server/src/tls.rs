@@ -1,4 +1,4 @@
-//! TLS towards our own clients. Towards the servers that we are a client of, it is in a crate of its own, `client_tls`.
+//! TLS towards clients. TLS towards servers is in the crate `client_tls`.
 
 pub(crate) mod certificate;
 pub(crate) mod client_certificate;

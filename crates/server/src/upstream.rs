@@ -1,7 +1,7 @@
-//! The HTTP client. It accepts only admitted requests, streams both bodies, and keeps connections.
+//! The client towards services. It accepts only admitted requests, streams both bodies, and pools connections.
 //!
-//! A request runs in the task of its client's connection, and so does its answer: no channel lies between the two sides,
-//! and nobody is woken to pass something on.
+//! A request and its answer run in the task of the client's connection: there is no channel between the two sides, and no
+//! other task to wake.
 
 mod balance;
 mod budget;
@@ -46,7 +46,7 @@ use crate::aside::aside;
 use crate::config::UpstreamSettings;
 use crate::inbound::record::Record;
 
-/// One service, as one runtime sees it: its servers, and the connections to them.
+/// A service as one runtime sees it: its servers, and the connections to them.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     servers: Vec<Rc<Server>>,
@@ -55,7 +55,7 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// A client without connections yet.
+    /// A service without connections yet.
     pub(crate) fn new(settings: &UpstreamSettings, members: &Arc<Members>) -> Self {
         let server = |member: &Arc<_>| Rc::new(Server::new(Arc::clone(member), settings));
         Self {
@@ -65,9 +65,9 @@ impl Upstream {
         }
     }
 
-    /// Sends an admitted request with the client's body, and gives the answer's head as soon as it is there. `record` is told
-    /// how much of the body has passed. A server that takes no connection is passed over, and what may be repeated is sent to
-    /// another one if the first has not answered.
+    /// Sends an admitted request with the client's body, and returns the response head. `record` counts the bytes of the
+    /// body. If a server takes no connection, another one is tried; a request that may be repeated is also sent to another
+    /// server if the first has not answered.
     pub(crate) async fn forward<D: Forwards>(
         &self,
         admitted: Admitted<'_, Length>,
@@ -123,14 +123,14 @@ impl Upstream {
         }
     }
 
-    /// The server of the connection that is the client's alone, if there is one.
+    /// The server to which the client has a reserved connection, if there is one.
     fn owned_by(&self, client: &impl Forwards) -> Option<usize> {
         let is_own = |server: &Rc<Server>| client.owns_connection_to(&server.identity);
         self.servers.iter().position(is_own)
     }
 
-    /// Whether a request may go to another server after this failure: when nothing of it has left, or when it may be done twice
-    /// and nothing of an answer has come (RFC 9110 §9.2.2).
+    /// Whether a request may go to another server after this failure: if none of it has left, or if it is idempotent and
+    /// none of an answer has come (RFC 9110 §9.2.2).
     fn may_go_elsewhere(
         &self,
         error: &UpstreamError,
@@ -150,12 +150,12 @@ impl Upstream {
     }
 }
 
-/// Whether an upstream may do it twice, and nothing has to be sent for it that the client has sent only once.
+/// Whether a request is idempotent and has no body, so that it can be sent again.
 fn is_repeatable(admitted: &Admitted<'_, Length>) -> bool {
     *admitted.body() == Length::NONE && admitted.method().is_idempotent()
 }
 
-/// For whom a server is chosen.
+/// The key by which a server is chosen.
 fn key<'k>(record: &'k Record<'_>, realm: &'k str) -> Key<'k> {
     match record.session() {
         Some(session) => Key::User {
@@ -166,14 +166,14 @@ fn key<'k>(record: &'k Record<'_>, realm: &'k str) -> Key<'k> {
     }
 }
 
-/// How a server is asked.
+/// How a request is sent to a server.
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
-    /// Whether the request waits for a connection where there may be no more.
+    /// Whether the request waits for a connection if their number is limited and reached.
     waits: bool,
-    /// Whether it is counted.
+    /// Whether the request is counted.
     counts: bool,
-    /// Whether it has been sent to another server before.
+    /// Whether the request was sent to another server before.
     again: bool,
 }
 
@@ -187,7 +187,7 @@ impl Server {
     ) -> Result<(ResponseHead, D::Exchange), UpstreamError> {
         let counts = attempt.counts;
         let mut need = Need {
-            // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
+            // An idempotent request can be sent again (RFC 9112 §9.3.1).
             repeatable: is_repeatable(admitted),
             announced_client: self.announced_client(record),
             waits: attempt.waits,
@@ -217,7 +217,7 @@ impl Server {
                 Some(link) => Opened { link, reused: true },
                 None => match aside(self.open(client, need)).await? {
                     Some(opened) => opened,
-                    // It speaks HTTP/2 by now.
+                    // The server speaks HTTP/2 by now.
                     None => continue,
                 },
             };
@@ -238,11 +238,11 @@ impl Server {
                     }
                     return Ok((answered, exchange));
                 }
-                // What came and is no answer has been taken from the front of the input.
+                // Bytes that are no answer have been consumed from the input.
                 Err(UpstreamError::Exchange(error))
                     if exchange.is_unanswered() && error.kind() != ErrorKind::InvalidData =>
                 {
-                    // It closed the connection when that had been idle for too long, just as we used it again.
+                    // The server closed an idle connection just as it was used again.
                     if !reused || !need.repeatable {
                         return Err(UpstreamError::Unanswered(error));
                     }
@@ -253,21 +253,21 @@ impl Server {
         }
     }
 
-    /// How long the answer to a request that is sent again may take to begin: however often it is sent, its client waits no longer
-    /// than for one that is sent once.
+    /// The time left for the answer to a request that is sent again. In all, its client waits no longer than for a request
+    /// that is sent once.
     fn left(&self, record: &Record<'_>) -> Result<Duration, UpstreamError> {
         let left = self.time_limit.checked_sub(record.elapsed());
         left.ok_or(UpstreamError::TimedOut(self.time_limit))
     }
 
-    /// Whether a request goes over HTTP/1.1 although its server may choose HTTP/2: what NTLM and Negotiate authenticate is a
-    /// connection, which there are many clients'.
+    /// Whether a request goes over HTTP/1.1 although the server may choose HTTP/2: NTLM and Negotiate authenticate a
+    /// connection, and an HTTP/2 connection is shared by clients.
     fn has_to_speak_http1(&self, admitted: &Admitted<'_, Length>, client: &impl Forwards) -> bool {
         let is_bound = || admitted.binds_connection() || client.owns_connection_to(&self.identity);
         self.channels.is_some() && self.member.dialer.negotiates() && is_bound()
     }
 
-    /// `None` when the server speaks HTTP/1.1, or takes this request over that alone.
+    /// Forwards a request over HTTP/2. `None` when the server speaks HTTP/1.1, or accepts this request only over HTTP/1.1.
     async fn forward_over_http2<D: Forwards>(
         self: &Rc<Self>,
         admitted: &Admitted<'_, Length>,
@@ -295,7 +295,7 @@ impl Server {
             };
             let origin = match Http2Origin::begin(turn, asked, self.time_limit) {
                 Ok(origin) => origin,
-                // It ended just as we used it again, and nothing has been sent.
+                // The connection ended just as it was used again, and nothing has been sent.
                 Err(_) if reused => continue,
                 Err(error) => return Some(Err(UpstreamError::Connect(error))),
             };
@@ -318,7 +318,7 @@ impl Server {
                     if !reused || !need.repeatable || refused == MOST_REFUSED {
                         return Some(Err(UpstreamError::Unanswered(error)));
                     }
-                    // A connection that has ended is used once. One on which streams are refused stays.
+                    // A connection that has ended is tried once. One on which streams are refused stays in use.
                     refused += u32::from(over_http2::is_refusal(&error));
                     need.again = true;
                 }
@@ -333,7 +333,7 @@ impl Server {
         }
     }
 
-    /// Notes that this server has failed, if it has.
+    /// Notes a failure that is the server's.
     fn note_failure(&self, error: &UpstreamError) {
         if !error.blames_server() {
             return;
@@ -345,5 +345,5 @@ impl Server {
     }
 }
 
-/// So often a request is sent anew over HTTP/2 after the server has refused its stream.
+/// How often a request is sent again over HTTP/2 after the server has refused its stream.
 const MOST_REFUSED: u32 = 2;

@@ -1,8 +1,8 @@
-//! What the process cannot do without.
+//! The parts that the process cannot work without.
 //!
-//! A panic while one connection is served ends that connection, and nothing else. But without a thread that accepts
-//! connections, or a task that renews keys, the process would look alive while a part of it is dead. So such a part holds a
-//! [`Part`]: when it panics, the process ends with an error, and whoever supervises it starts a new one.
+//! A panic in one connection ends only that connection. But without a thread that accepts connections, or a task that renews
+//! keys, the process would look alive with a dead part. So such a part holds a [`Part`]: when it panics, the process ends
+//! with an error, and its supervisor starts a new one.
 
 use std::borrow::Cow;
 use std::io;
@@ -23,10 +23,10 @@ pub(crate) enum Failure {
     Panicked(Cow<'static, str>),
 }
 
-/// How parts of the process end, for the thread that started them: each worker once, the others only when they panic.
+/// Reports of ended parts, for the main thread: one for each worker, and one for any other part that panics.
 pub(crate) type Endings = Receiver<Result<(), Failure>>;
 
-/// Starts to listen for the endings of parts.
+/// Starts to collect the reports.
 pub(crate) fn endings() -> Endings {
     let (told, endings) = mpsc::channel();
     *listener() = Some(told);
@@ -39,13 +39,13 @@ pub(crate) struct Part {
     name: Cow<'static, str>,
 }
 
-/// Makes the caller's thread or task one that the process cannot do without, for as long as it holds this.
+/// Declares the caller's thread or task vital for as long as it holds this value.
 pub(crate) fn part(name: impl Into<Cow<'static, str>>) -> Part {
     Part { name: name.into() }
 }
 
 impl Part {
-    /// Tells how the part ended.
+    /// Reports how the part has ended.
     pub(crate) fn ended(mut self, result: io::Result<()>) {
         let name = std::mem::take(&mut self.name);
         tell(result.map_err(|error| Failure::Failed(name, error)));
@@ -63,12 +63,12 @@ impl Drop for Part {
 
 fn tell(ending: Result<(), Failure>) {
     if let Some(listener) = &*listener() {
-        // Nobody listens any more when the process is ending anyway.
+        // Nobody listens if the process is ending already.
         let _ = listener.send(ending);
     }
 }
 
-/// Where endings are told. There is one for the process, as there is one panic hook.
+/// The sender of reports. There is one for the process, like the panic hook.
 static LISTENER: Mutex<Option<Sender<Result<(), Failure>>>> = Mutex::new(None);
 
 fn listener() -> MutexGuard<'static, Option<Sender<Result<(), Failure>>>> {

@@ -1,4 +1,4 @@
-//! The bodies of a stream, with their flow control and their clocks.
+//! The bodies of a stream, with flow control and time limits.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -63,14 +63,16 @@ impl Streamed for Http2Stream {
 
     fn finish(&mut self, trailers: Option<HeaderMap>) {
         let trailers = trailers.map(|mut trailers| {
-            // Says nothing behind a body (RFC 9110 §6.5.1), and clients compare it with what has come (curl 7.88.1).
+            // A `Content-Length` in trailers means nothing (RFC 9110 §6.5.1), but clients compare it with the body (curl
+            // 7.88.1).
             trailers.remove(CONTENT_LENGTH);
             fields_of(http1::fields(&trailers))
         });
         self.answer.left.finish(trailers);
     }
 
-    /// RFC 9113 §7: what a connection authenticates cannot be told from what its other streams are.
+    /// `HTTP_1_1_REQUIRED` (RFC 9113 §7): on a shared connection it is unknown which streams belong to the authenticated
+    /// user.
     fn asks_for_http1(&mut self) -> bool {
         self.reset(Reason::HTTP_1_1_REQUIRED);
         true
@@ -82,7 +84,7 @@ impl Streamed for Http2Stream {
 }
 
 impl Http2Stream {
-    /// The same piece of a body; of trailers, what may go on.
+    /// Strips claims from trailers; other pieces are returned as they are.
     fn without_claims(&self, frame: BodyFrame) -> BodyFrame {
         let BodyFrame::End(Some(trailers)) = frame else {
             return frame;
@@ -95,13 +97,13 @@ impl Http2Stream {
         let mut interim = Response::new(());
         *interim.status_mut() = status;
         *interim.headers_mut() = headers;
-        // A failure shows when the answer is sent.
+        // An error shows when the answer is sent.
         let _ = self.answer.respond.send_informational(interim);
     }
 }
 
 impl RequestBody {
-    /// The next piece or the end, unless the client keeps us waiting for it.
+    /// The next piece or the end, within the time limits.
     pub(super) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<io::Result<BodyFrame>> {
         let next = self.incoming.poll_frame(context);
         if next.is_pending() {
@@ -111,7 +113,7 @@ impl RequestBody {
         next
     }
 
-    /// Ready with an error when the client has kept us waiting for too long.
+    /// Ready with an error when the client is too slow.
     fn poll_late<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let earned = self.rate.map_or(0, |rate| self.received / rate);
         let total = self.total.saturating_add(Duration::from_secs(earned));
@@ -121,10 +123,10 @@ impl RequestBody {
 }
 
 impl AnswerBody {
-    /// Sends what is there. Ready when all of it has gone to the connection, which takes no more than the client has room for.
+    /// Sends what is buffered. Ready when the connection has taken all of it, which is bounded by the client's flow-control
+    /// window.
     ///
-    /// # Errors
-    /// When the client has taken the request back or left, or takes the answer too slowly.
+    /// # Errors When the client has canceled the request or gone away, or reads the answer too slowly.
     pub(super) fn poll_room(
         &mut self,
         context: &mut Context<'_>,

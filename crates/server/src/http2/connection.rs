@@ -1,4 +1,4 @@
-//! A connection on which a client speaks HTTP/2: it takes streams, and ends when they have, or the client makes trouble.
+//! Serves an HTTP/2 connection of a client: accepts streams, and ends it after them or when the client misbehaves.
 
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -39,7 +39,7 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
     let noticed = Rc::<Noticed>::default();
     let watched = Watched::new(stream, limits.body, Rc::clone(&noticed));
     let handshake = terms(&limits).handshake(watched);
-    // Those who never come to terms have sent no request.
+    // Clients that never finish the handshake have sent no request.
     let Ok(Ok(connection)) = timeout(limits.header, handshake).await else {
         return;
     };
@@ -65,7 +65,7 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
     serving.until_end(&answering).await;
 }
 
-/// What clients are told, and what they may do.
+/// The HTTP/2 settings towards clients.
 fn terms(limits: &ClientSettings) -> Builder {
     let mut terms = Builder::new();
     terms
@@ -73,8 +73,8 @@ fn terms(limits: &ClientSettings) -> Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(MOST_BUFFERED)
-        // Also bounds CONTINUATION frames: a head of so many bytes takes only so many (VU#421644). What is larger than it may be, and
-        // not by far, we refuse ourselves: the answer of `h2` has no fields, and nobody hears of it.
+        // Also bounds CONTINUATION frames (VU#421644). A head that is only somewhat too large is refused by the gate: `h2`'s
+        // own answer has no fields and is not logged.
         .max_header_list_size(most_of_head(limits))
         .max_pending_accept_reset_streams(MOST_UNSEEN)
         .max_concurrent_reset_streams(MOST_REMEMBERED)
@@ -84,46 +84,46 @@ fn terms(limits: &ClientSettings) -> Builder {
     terms
 }
 
-/// In bytes, of a head that we refuse ourselves.
+/// In bytes: the largest head that the gate itself refuses.
 fn most_of_head(limits: &ClientSettings) -> u32 {
     let twice = u32::try_from(limits.head.bytes * 2).unwrap_or(u32::MAX);
     twice.max(LEAST_OF_LARGE_HEAD)
 }
 
-/// A connection at work.
+/// A connection that is being served.
 struct Serving {
     connection: Connection<Watched, Bytes>,
-    /// Its streams. Each says which it is, and whether its client has taken the request back.
+    /// The tasks of its streams. Each returns its stream id, and whether its client has canceled the request.
     answering: JoinSet<(u32, bool)>,
-    /// The numbers of these.
+    /// The ids of these streams.
     under_way: Vec<u32>,
     noticed: Rc<Noticed>,
-    /// None once it is.
+    /// `None` once it is cancelled.
     stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// When it ends, where no stream is under way.
+    /// When the connection ends if no stream is open.
     end: Pin<Box<Sleep>>,
-    /// Whether that is so.
+    /// Whether no stream is open.
     is_idle: bool,
-    /// Whether the client has been told to send no more requests.
+    /// Whether the client was sent GOAWAY.
     is_ending: bool,
     requests: u64,
-    /// So many of these were taken back before they were answered.
+    /// How many of them were canceled before they were answered.
     taken_back: u64,
 }
 
 /// What happens on a connection.
 enum Event {
-    /// Streams were reset because of rules that the client has broken.
+    /// Streams were reset because the client broke the rules.
     Broken(Vec<u32>),
-    /// It has ended, perhaps because the client does not speak HTTP/2.
+    /// The connection has ended, perhaps because the client does not speak HTTP/2.
     Ended(Option<h2::Error>),
     /// A request.
     Request(Box<(Request<RecvStream>, SendResponse<Bytes>)>),
-    /// Nothing, for long enough.
+    /// It has been idle for too long.
     Idle,
-    /// We are to stop.
+    /// The gate stops.
     Stopped,
-    /// The client asks for much and takes nothing.
+    /// The client misbehaves, for this reason in the audit log.
     Trouble(&'static str),
 }
 
@@ -139,7 +139,7 @@ impl Serving {
                     let (request, respond) = *request;
                     let stream = respond.stream_id().as_u32();
                     self.under_way.push(stream);
-                    // In a box of its own, because a task moves what it runs several times, and that is some kilobytes.
+                    // Boxed, because a task moves its future several times, and this one has some kilobytes.
                     let answering = Box::pin(with.clone().answer(request, respond));
                     let answering = async move { (stream, answering.await) };
                     self.answering.spawn_local(answering);
@@ -153,7 +153,7 @@ impl Serving {
                 Event::Trouble(reason) => {
                     let abrupt = &mut self.connection;
                     abrupt.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                    // Whether the client hears of it or not.
+                    // The client may not hear of it.
                     let closed = poll_fn(|context| abrupt.poll_closed(context));
                     let _ = timeout(LONGEST_FAREWELL, closed).await;
                     break Some(reason);
@@ -164,13 +164,13 @@ impl Serving {
             with.proxy.client_breaks_off(with.peer.address, reason);
         }
         self.tell(&self.noticed.broken.take(), with);
-        // Streams that are under way see that their client has left.
+        // Open streams see that their client has gone away.
         drop(self.connection);
         while self.answering.join_next().await.is_some() {}
     }
 
-    /// Notes streams that were reset before there was a request, because their heads are against the rules. The others have lines
-    /// of their own.
+    /// Records streams that were reset before there was a request, because their heads break the rules. Other streams have
+    /// their own audit lines.
     fn tell(&self, broken: &[u32], with: &Answering) {
         for stream in broken {
             if !self.under_way.contains(stream) {
@@ -182,7 +182,7 @@ impl Serving {
 
     fn poll_event(&mut self, context: &mut Context<'_>, limits: &ClientSettings) -> Poll<Event> {
         while let Poll::Ready(Some(answered)) = self.answering.poll_join_next(context) {
-            // One that panicked does not say which it was. Its number stays, which does no harm.
+            // A task that panicked does not return its id. The id stays in the set, which does no harm.
             let (stream, is_taken_back) = answered.unwrap_or_default();
             self.under_way.retain(|other| *other != stream);
             self.taken_back += u64::from(is_taken_back);
@@ -228,12 +228,12 @@ impl Serving {
     }
 }
 
-/// What the requests of a connection are answered with.
+/// What is needed to answer the requests of a connection.
 #[derive(Clone)]
 struct Answering {
     proxy: Rc<Proxy>,
     peer: Rc<Peer>,
-    /// Our address, as the client has reached it.
+    /// The local address that the client has connected to.
     reached: Option<SocketAddr>,
     limits: ClientSettings,
     /// How long a stream may pause.
@@ -241,7 +241,7 @@ struct Answering {
 }
 
 impl Answering {
-    /// Answers one request. Says whether its client has taken it back.
+    /// Answers one request. Returns whether its client has canceled it.
     async fn answer(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) -> bool {
         let (head, body) = request.into_parts();
         let (head, has_ended) = (Request::from_parts(head, ()), body.is_end_stream());
@@ -273,7 +273,7 @@ impl Answering {
     }
 }
 
-/// The reason in the audit log for which a connection broke, if that was the client's doing.
+/// The reason in the audit log for a connection error that the client has caused.
 fn trouble(error: &h2::Error) -> Option<&'static str> {
     let is_ours = error.is_library() && error.is_go_away();
     match error.reason() {
@@ -288,37 +288,37 @@ fn trouble(error: &h2::Error) -> Option<&'static str> {
 const FLOOD: &str = "http2_flood";
 const RAPID_RESET: &str = "http2_rapid_reset";
 
-/// In bytes. Browsers send no more cookies to most sites than this, so that those whose cookies are too many hear which request it was.
+/// In bytes. Browsers rarely send more cookies than this, so users with too many cookies get an answer of the gate.
 const LEAST_OF_LARGE_HEAD: u32 = 256 * 1024;
 
-/// Streams at a time. RFC 9113 §6.5.2 recommends no fewer.
+/// Concurrent streams. RFC 9113 §6.5.2 recommends no fewer.
 const MOST_STREAMS: u32 = 100;
 
-/// In bytes: so much of a body may be under way, and wait here, for a stream and for all of them. More than that makes an upload
-/// faster only over long distances.
+/// In bytes: the flow-control windows of a stream and of a connection, which bound what waits in memory. Larger ones speed
+/// up uploads only over long distances.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// In bytes, of the answer of a stream that wait for the connection.
+/// In bytes: how much of a stream's answer may wait for the connection.
 const MOST_BUFFERED: usize = 64 * 1024;
 
-/// In bytes, by which the frames of bodies that wait here fall short of 256 each; with more the connection ends. A stream of
-/// messages of eight bytes can fill its window with so many, and they take some four megabytes. `h2` by itself allows half a
-/// connection's window, which some thousand small messages exceed that a service has not read yet.
+/// In bytes: the sum by which waiting frames fall short of 256 bytes each; beyond it the connection ends. A stream of
+/// eight-byte messages that fills its window takes some four megabytes. By default `h2` allows half a connection's window,
+/// which some thousand unread small messages exceed.
 const MOST_OVERHEAD: usize = 8 * 1024 * 1024;
 
-/// Streams that are taken back before anybody has seen them (CVE-2023-44487, "Rapid Reset").
+/// Streams that are canceled before they are accepted (CVE-2023-44487, "Rapid Reset").
 const MOST_UNSEEN: usize = 20;
 
-/// Streams that were reset by us, of which frames may still be under way.
+/// Streams that the gate has reset and whose frames may still arrive.
 const MOST_REMEMBERED: usize = 50;
 
-/// Streams that the client has made us reset, by frames that break the rules (CVE-2025-8671, "MadeYouReset").
+/// Streams that the gate had to reset because of invalid frames (CVE-2025-8671, "MadeYouReset").
 const MOST_ERRORS: usize = 100;
 
-/// Requests that are taken back before they are answered, where they are more than half of all: people leave pages before
-/// they are there, and not most of the time. Envoy's numbers (`overload.premature_reset_min_stream_count`, 1.28).
+/// Requests that are canceled before they are answered, if they are more than half of all: people leave pages before they
+/// are loaded, but not most of the time. Envoy's numbers (`overload.premature_reset_min_stream_count`, 1.28).
 const MOST_TAKEN_BACK: u64 = 500;
 
-/// How long a client that has been told of the end may take for the rest.
+/// How long a client may take to finish after GOAWAY.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(2);

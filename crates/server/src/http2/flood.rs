@@ -1,18 +1,18 @@
-//! How many frames a client may send in a while that carry nothing for anybody.
+//! Limits the frames without content that a client may send.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use wire::flood::FrameCounter;
 
-/// Counts the frames of a connection, minute by minute.
+/// Counts the frames of a connection in windows of a minute.
 pub(super) struct Window {
     frames: FrameCounter,
     since: Instant,
 }
 
 impl Window {
-    /// Of a connection that begins now.
+    /// A window for a new connection.
     pub(super) fn new() -> Self {
         Self {
             frames: FrameCounter::default(),
@@ -20,17 +20,17 @@ impl Window {
         }
     }
 
-    /// Takes the bytes that come next. Says whether there are too many frames among them that carry nothing.
+    /// Parses the next bytes from the client. Returns whether there were too many frames without content.
     pub(super) fn are_too_many(&mut self, bytes: &[u8]) -> bool {
         self.frames.are_too_many(bytes) && !self.begins_anew()
     }
 
-    /// Notes bytes that have gone to the client, which has to make room for more.
+    /// Counts bytes sent to the client, which has to answer them with WINDOW_UPDATE frames.
     pub(super) fn sent(&mut self, bytes: usize) {
         self.frames.sent(bytes);
     }
 
-    /// Starts a new window if the current one has lasted for long enough.
+    /// Starts a new window if the current one is over.
     fn begins_anew(&mut self) -> bool {
         let now = Instant::now();
         let is_over = now.duration_since(self.since) >= WINDOW;
@@ -42,8 +42,7 @@ impl Window {
     }
 }
 
-/// What is allowed counts for so long. A client of gRPC that asks every few seconds whether the connection is alive sends a few
-/// in it.
+/// The length of a window. A gRPC client that pings every few seconds sends a few frames in it.
 const WINDOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

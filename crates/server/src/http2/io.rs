@@ -1,4 +1,4 @@
-//! The bytes of a connection on which a client speaks HTTP/2, watched as they pass.
+//! The byte stream below `h2`, which watches for floods and refused streams.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -16,30 +16,30 @@ use super::resets::Resets;
 use crate::socket::Stream;
 use crate::wait_timer::WaitTimer;
 
-/// What is noticed of a client while its bytes pass.
+/// What was noticed in a client's bytes.
 #[derive(Default)]
 pub(super) struct Noticed {
-    /// Whether it sends too much that carries nothing. Then nothing more is read.
+    /// Whether it floods the connection. Nothing more is read then.
     pub(super) floods: Cell<bool>,
-    /// Streams that have been reset because of a rule that it has broken, until somebody takes them.
+    /// Streams that `h2` has reset because the client broke the rules, until they are taken.
     pub(super) broken: Cell<Vec<u32>>,
 }
 
-/// A connection whose client may neither flood it nor leave it unread.
+/// A connection with limits on floods and on stalled reads.
 pub(super) struct Watched {
     stream: Stream,
     frames: Window,
     resets: Resets,
     noticed: Rc<Noticed>,
     writing: WaitTimer,
-    /// How long the client may take nothing of what is to go out.
+    /// How long the client may accept no bytes.
     stalled: Duration,
-    /// Once all is said: until when the client is listened to, and how much of it at most.
+    /// At the end: the deadline and the number of bytes for reading what the client still sends.
     farewell: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Watched {
-    /// Nothing has been read of it.
+    /// A connection of which nothing has been read.
     pub(super) fn new(stream: Stream, stalled: Duration, noticed: Rc<Noticed>) -> Self {
         Self {
             stream,
@@ -56,8 +56,8 @@ impl Watched {
         Pin::new(&mut self.stream)
     }
 
-    /// Reads what the client still says, until it has heard that we have said everything, and closes its side. To close before that
-    /// resets the connection, and with it goes what the client has not read of the last answers (RFC 9112 §9.6 has it for HTTP/1.1).
+    /// Reads what the client still sends until it closes its side. An earlier close would reset the connection, and the
+    /// client could lose the end of the last answers (for HTTP/1.1, see RFC 9112 §9.6).
     fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut rest = [MaybeUninit::uninit(); 4096];
         let listening = || (Box::pin(sleep(LONGEST_FAREWELL)), MOST_IN_FAREWELL);
@@ -74,7 +74,7 @@ impl Watched {
         Poll::Ready(())
     }
 
-    /// Takes note of so many bytes that have left.
+    /// Parses bytes that have been sent.
     fn left(&mut self, slices: &[IoSlice<'_>], count: usize) {
         self.frames.sent(count);
         let (noticed, mut left) = (&self.noticed, count);
@@ -89,7 +89,7 @@ impl Watched {
         }
     }
 
-    /// The result of writing, or the error that nothing was taken for too long.
+    /// The result of a write, or the error that the client has stalled for too long.
     fn unless_stalled<T>(
         &mut self,
         context: &mut Context<'_>,

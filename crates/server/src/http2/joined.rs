@@ -1,4 +1,4 @@
-//! What else is sent on a stream: files, and WebSockets (RFC 8441).
+//! Files and WebSockets (RFC 8441) on a stream.
 
 use std::future::poll_fn;
 use std::io;
@@ -72,7 +72,7 @@ impl Answerable for Http2Stream {
         lease: Lease<'_>,
         expired_code: u16,
     ) -> Ended {
-        // It may be silent for days.
+        // A WebSocket may be silent for days.
         self.limits.body = FOREVER;
         self.limits.download_rate = None;
         if let Err(error) = poll_fn(|context| self.poll_room(context)).await {
@@ -89,10 +89,10 @@ impl Answerable for Http2Stream {
     }
 }
 
-/// A stream as the bytes that are in its DATA frames.
+/// A stream as a byte stream: the contents of its DATA frames.
 struct Talk<'s> {
     stream: &'s mut Http2Stream,
-    /// What has come and nobody has read.
+    /// Bytes that came and were not read yet.
     read: Bytes,
 }
 
@@ -116,7 +116,7 @@ impl AsyncWrite for Talk<'_> {
     ) -> Poll<io::Result<usize>> {
         ready!(self.stream.poll_room(context))?;
         self.stream.put(Bytes::copy_from_slice(bytes));
-        // What does not go out now does with what comes next.
+        // What is not sent now is sent with the next bytes.
         if let Poll::Ready(sent) = self.stream.poll_room(context) {
             sent?;
         }

@@ -1,4 +1,4 @@
-//! The two halves of a stream, for either side of a connection: what comes, and what goes.
+//! The two halves of a stream, for clients and servers: receiving and sending.
 
 use std::io;
 use std::mem;
@@ -13,13 +13,13 @@ use tokio::io::ReadBuf;
 use crate::inbound::arrival::X_REQUEST_ID;
 use crate::streamed::BodyFrame;
 
-/// A body that comes.
+/// A body that is being received.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     stream: RecvStream,
-    /// What came before anybody asked for it.
+    /// A piece that was received before it was asked for.
     ahead: Option<Bytes>,
-    /// So many bytes have been given on, and the other side has not been told that there is room for others.
+    /// How many bytes were consumed and not yet released to the flow-control window.
     unreleased: usize,
 }
 
@@ -32,12 +32,12 @@ impl Incoming {
         }
     }
 
-    /// Whether nothing more comes.
+    /// Whether the body has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.ahead.is_none() && self.stream.is_end_stream()
     }
 
-    /// Whether something has come. It stays for whoever asks next.
+    /// Whether something has come. It is kept for the next read.
     pub(crate) fn has_come(&mut self, context: &mut Context<'_>) -> bool {
         if self.ahead.is_none()
             && let Poll::Ready(Some(Ok(piece))) = self.stream.poll_data(context)
@@ -47,8 +47,7 @@ impl Incoming {
         self.ahead.is_some()
     }
 
-    /// Puts what comes into `buffer`, as far as there is room; the rest of a piece is kept in `rest` for the next time. Nothing is put
-    /// there when the body has ended.
+    /// Reads into `buffer`; the rest of a piece is kept in `rest` for the next read. Reads nothing when the body has ended.
     pub(crate) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -66,14 +65,14 @@ impl Incoming {
         Poll::Ready(Ok(()))
     }
 
-    /// The next piece of the body, which may be empty. The one before has been taken by then, so that there is room for another.
+    /// The next piece of the body, which may be empty. The piece before counts as consumed and is released to the window.
     pub(crate) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Bytes>>> {
         let taken = mem::take(&mut self.unreleased);
         if taken > 0 {
-            // Where the stream has ended there is nobody to be told.
+            // After the end of the stream there is no window to release to.
             let _ = self.stream.flow_control().release_capacity(taken);
         }
         let next = match self.ahead.take() {
@@ -86,7 +85,7 @@ impl Incoming {
         Poll::Ready(next.map(|next| next.map_err(broken)))
     }
 
-    /// The next piece that has bytes, or the end.
+    /// The next non-empty piece, or the end.
     pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<io::Result<BodyFrame>> {
         loop {
             match ready!(self.poll_next(context)) {
@@ -104,7 +103,7 @@ impl Incoming {
     }
 }
 
-/// A body that goes, no faster than the other side makes room for it.
+/// A body that is being sent, within the other side's flow-control window.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     stream: SendStream<Bytes>,
@@ -115,7 +114,7 @@ impl Outgoing {
         Self { stream }
     }
 
-    /// Ready when the other side has reset the stream, or left.
+    /// Ready when the other side has reset the stream or gone away.
     pub(crate) fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.stream.poll_reset(context).map(drop)
     }
@@ -125,7 +124,7 @@ impl Outgoing {
         self.stream.send_reset(reason);
     }
 
-    /// Sends as much of the body as there is room for. Ready when that was all.
+    /// Sends as much of the body as the window allows. Ready when that was all.
     pub(crate) fn poll_send(
         &mut self,
         context: &mut Context<'_>,
@@ -147,7 +146,7 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
-    /// How many bytes there is room for, which are at least one.
+    /// How many bytes the window allows; at least one.
     fn poll_capacity(
         &mut self,
         context: &mut Context<'_>,
@@ -169,36 +168,36 @@ impl Outgoing {
 pub(crate) struct LeftToSend {
     pub(crate) piece: Bytes,
     pub(crate) end: End,
-    /// So many bytes have gone.
+    /// How many bytes were sent.
     pub(crate) sent: u64,
 }
 
 /// How a body ends.
 #[derive(Debug, Default)]
 pub(crate) enum End {
-    /// It does not yet.
+    /// It has no end yet.
     #[default]
     Open,
-    /// Behind what is there, with these trailers.
+    /// After the current piece, with these trailers.
     Due(Option<HeaderMap>),
-    /// Its end has gone.
+    /// Its end was sent.
     Sent,
 }
 
 impl LeftToSend {
-    /// Whether the end has gone.
+    /// Whether the end was sent.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.end, End::Sent)
     }
 
-    /// Ends the body behind what is there.
+    /// Ends the body after the current piece.
     pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) {
         if !self.has_ended() {
             self.end = End::Due(trailers);
         }
     }
 
-    /// Whether nothing comes behind the head. Then that is the end.
+    /// Whether the body is empty. If so, it counts as sent with the head.
     pub(crate) fn ends_with_head(&mut self) -> bool {
         let ends = self.piece.is_empty() && matches!(self.end, End::Due(None));
         if ends {
@@ -207,7 +206,7 @@ impl LeftToSend {
         ends
     }
 
-    /// Takes at most so much, and says whether it is the end.
+    /// Takes at most this many bytes, and returns whether they are the last ones.
     fn take(&mut self, room: usize) -> (Bytes, bool) {
         let piece = self.piece.split_to(room.min(self.piece.len()));
         self.sent += piece.len() as u64;
@@ -219,9 +218,10 @@ impl LeftToSend {
     }
 }
 
-/// Fields as HTTP/2 has them: without those of a connection (RFC 9113 §8.2.2), and without white space around values (§8.2.1).
+/// Header fields in the form of HTTP/2: without connection fields (RFC 9113 §8.2.2), and without white space around values
+/// (§8.2.1).
 pub(crate) fn fields_of<'f>(fields: impl IntoIterator<Item = Field<'f>>) -> HeaderMap {
-    // As many as most messages have, so that they do not have to move.
+    // Most messages have no more fields, so the map need not grow.
     let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name);
@@ -235,16 +235,15 @@ pub(crate) fn fields_of<'f>(fields: impl IntoIterator<Item = Field<'f>>) -> Head
     headers
 }
 
-/// Keeps the id of a request, which no other message has, out of the table of fields that both sides of a connection remember
-/// (RFC 7541 §2.3.2): there it would take the place of fields that come again, and `h2` compares all values of a name in it with each
-/// new one (0.4.20, `hpack/table.rs`).
+/// Keeps the request id out of the dynamic table of HPACK (RFC 7541 §2.3.2): it never repeats, would displace fields that
+/// do, and `h2` compares all values of a name with each new one (0.4.20, `hpack/table.rs`).
 pub(crate) fn keep_from_tables(headers: &mut HeaderMap) {
     if let Some(id) = headers.get_mut(&X_REQUEST_ID) {
         id.set_sensitive(true);
     }
 }
 
-/// What it means for the bytes of a stream that `h2` reports an error.
+/// An error of `h2` as an I/O error.
 pub(crate) fn broken(error: h2::Error) -> io::Error {
     let kind = match error.get_io() {
         Some(error) => error.kind(),

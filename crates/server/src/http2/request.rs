@@ -1,4 +1,4 @@
-//! What a stream asks for, as a request that the proxy decides on.
+//! Converts the head of a stream into a request.
 
 use h2::ext::Protocol;
 use http::header::{SEC_WEBSOCKET_KEY, UPGRADE};
@@ -8,10 +8,9 @@ use wire::stream_head;
 
 use crate::upstream::websocket_accept;
 
-/// Brings the head of a stream into the form in which a request comes over HTTP/1.1.
+/// Converts the head of a stream into a request as it would come over HTTP/1.1.
 ///
-/// # Errors
-/// As [`stream_head::read`] has them.
+/// # Errors The errors of [`stream_head::read`].
 pub(super) fn read(
     mut head: Request<()>,
     has_ended: bool,
@@ -23,7 +22,7 @@ pub(super) fn read(
     stream_head::read(head, has_ended, key, limits)
 }
 
-/// What a service that has understood a request for a WebSocket says to the key in it; `None` for another request.
+/// The `Sec-WebSocket-Accept` that a service has to answer with; `None` if the request is not for a WebSocket.
 pub(super) fn wanted_accept(request: &Request<Length>) -> Option<HeaderValue> {
     let headers = request.headers();
     let key = headers.get(SEC_WEBSOCKET_KEY);

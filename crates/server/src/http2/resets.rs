@@ -1,23 +1,22 @@
-//! Which streams end because what a client sent on them is against the rules.
+//! Detects streams that `h2` refuses because their frames break the rules.
 //!
-//! `h2` (0.4.20) resets such a stream by itself, or answers it with a status and nothing else where the head is much too large, and
-//! tells nobody: a request with such a head never comes out of it. What it sends is the only sign, so that is followed here, for the
-//! audit log.
+//! `h2` (0.4.20) resets such a stream by itself, or answers with a bare status if the head is much too large, and does not
+//! report either. Only the frames that it sends show it, so they are parsed here, for the audit log.
 
 use wire::flood::{FrameHeads, HEAD};
 
-/// Follows what goes to a client, frame by frame.
+/// Parses the frames that are sent to a client.
 #[derive(Debug)]
 pub(super) struct Resets {
     heads: FrameHeads,
-    /// The stream of a reset whose code is being read, and the code so far.
+    /// The stream of a RST_STREAM frame that is being parsed, and the error code so far.
     reset: Option<(u32, u32)>,
-    /// The streams whose answers have begun and not ended.
+    /// Streams whose answers have begun and not ended.
     answered: Vec<u32>,
 }
 
 impl Resets {
-    /// Of a connection that begins now.
+    /// A parser for a new connection.
     pub(super) fn new() -> Self {
         Self {
             heads: FrameHeads::after(0),
@@ -26,7 +25,8 @@ impl Resets {
         }
     }
 
-    /// Takes the bytes that go next. Names each stream that is reset among them because of a rule that the client has broken.
+    /// Parses the next bytes to the client. Calls `broke` for each stream that is refused because the client broke the
+    /// rules.
     pub(super) fn follow(&mut self, mut bytes: &[u8], mut broke: impl FnMut(u32)) {
         loop {
             let payload = self.heads.payload(&mut bytes);
@@ -51,7 +51,7 @@ impl Resets {
             let place = self.answered.iter().position(|other| *other == stream);
             match (kind, flags & END_STREAM != 0, place) {
                 (HEADERS, false, None) => self.answered.push(stream),
-                // Our own answers have an id and a date, and so have more bytes.
+                // The gate's own answers have an id and a date, so they are longer.
                 (HEADERS, true, None) if length <= MOST_OF_BARE_STATUS => broke(stream),
                 (DATA | HEADERS, true, Some(place)) | (RST_STREAM, _, Some(place)) => {
                     self.answered.swap_remove(place);
@@ -69,7 +69,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const END_STREAM: u8 = 1;
 
-/// In bytes: a status that is in no table takes six.
+/// In bytes: a status that is not in the static table takes six.
 const MOST_OF_BARE_STATUS: u32 = 8;
 
 const PROTOCOL_ERROR: u32 = 1;

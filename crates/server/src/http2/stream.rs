@@ -1,4 +1,4 @@
-//! A stream: the client's side of one request and its answer.
+//! A stream of HTTP/2: the client's side of one request and its answer.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -36,51 +36,51 @@ pub(super) struct Http2Stream {
     pub(super) request: RequestBody,
     pub(super) answer: AnswerBody,
     pub(super) limits: ClientSettings,
-    /// Whether the request is a call of gRPC.
+    /// Whether the request is a gRPC call.
     is_calling: bool,
-    /// When its client waits for the call no longer.
+    /// The deadline of the call (`grpc-timeout`).
     deadline: Option<Instant>,
-    /// What the service says when it has understood that a WebSocket is wanted, if one is.
+    /// The `Sec-WebSocket-Accept` that the service has to answer with, if the request is for a WebSocket.
     wanted_accept: Option<HeaderValue>,
-    /// Whether the client has taken the request back, or has left.
+    /// Whether the client has canceled the request or gone away.
     pub(super) is_gone: bool,
-    /// Whether we have reset it.
+    /// Whether the gate has reset the stream.
     is_reset: bool,
-    /// Our address, as the client has reached it.
+    /// The local address that the client has connected to.
     pub(super) reached: Option<SocketAddr>,
-    /// Who knows which trailers may go on.
+    /// The profiles, which say which trailers may be forwarded.
     pub(super) proxy: Rc<Proxy>,
 }
 
-/// The request's body on its way in.
+/// The request's body.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     pub(super) incoming: Incoming,
-    /// How long it may pause. Nothing says whether a call of gRPC is a stream of messages, so all of them may pause as streams do.
+    /// The longest pause. A gRPC call may be a stream of messages, so all of them may pause like streams.
     pub(super) pause: Duration,
-    /// How long its pauses may be in all, and for how many bytes a second more.
+    /// The limit on the sum of its pauses, and the number of bytes for which a second is added.
     pub(super) total: Duration,
     pub(super) rate: Option<NonZeroU64>,
-    /// So many bytes have come.
+    /// How many bytes have come.
     pub(super) received: u64,
-    /// How many it may have.
+    /// The limit on its length, in bytes.
     pub(super) limit: u64,
-    /// Whether the client waits for a word before it sends it.
+    /// Whether the client waits for `100 Continue`.
     pub(super) is_held: bool,
     pub(super) reading: WaitTimer,
 }
 
-/// The answer on its way out.
+/// The answer's head and body.
 #[derive(Debug)]
 pub(super) struct AnswerBody {
     pub(super) respond: SendResponse<Bytes>,
-    /// Whether it has no body, whatever it says.
+    /// Whether it has no body, because the request is `HEAD`.
     is_to_head: bool,
-    /// Whether it is one of gRPC, whose client reads in the trailers what became of the call.
+    /// Whether it is a gRPC answer, whose trailers have the status of the call.
     is_grpc: bool,
-    /// What has begun and not left.
+    /// The head, until it is sent.
     pub(super) head: Option<Response<()>>,
-    /// The stream, once the head has left.
+    /// The stream, once the head was sent.
     pub(super) outgoing: Option<Outgoing>,
     pub(super) left: LeftToSend,
     pub(super) writing: WaitTimer,
@@ -131,8 +131,8 @@ impl Http2Stream {
         }
     }
 
-    /// Waits for the end of a request that says that it has no body, before anybody acts on it. False when it has one: `h2` has
-    /// refused it then (RFC 9113 §8.1.1).
+    /// Waits for the end of a request without a body before it is acted on. Returns false if a body comes after all, which
+    /// `h2` refuses (RFC 9113 §8.1.1).
     pub(super) async fn is_whole_without_body(&mut self, request: &Request<Length>) -> bool {
         let is_whole = *request.body() != Length::NONE || self.request.incoming.has_ended();
         if is_whole || request.headers().contains_key(UPGRADE) {
@@ -152,10 +152,10 @@ impl Http2Stream {
         self.is_reset = true;
     }
 
-    /// Reads on for a while where the answer has left before the whole request had come, and drops what is read.
+    /// Reads and discards the rest of the request for a while, if the answer was sent before it.
     ///
-    /// Without it `h2` resets the stream in the same moment (`NO_ERROR`, RFC 9113 §8.1), and a client that finds answer and reset
-    /// together while it is sending forgets the answer: curl 7.88.1 ends with error 92.
+    /// Otherwise `h2` resets the stream at once (`NO_ERROR`, RFC 9113 §8.1), and some clients that are still sending drop
+    /// the answer: curl 7.88.1 ends with error 92.
     pub(super) async fn linger(&mut self) {
         let has_answered = self.is_being_answered() && matches!(self.answer.left.end, End::Sent);
         if !has_answered || self.is_reset || self.is_gone || self.is_calling {
@@ -174,14 +174,14 @@ impl Http2Stream {
         let _ = timeout(LONGEST_LINGER, reading).await;
     }
 
-    /// Whether its client waits for the call no longer.
+    /// Whether the deadline of the call is over.
     fn is_too_late(&self) -> bool {
         self.deadline
             .is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// Begins a WebSocket, which is granted with a status of success (RFC 8441 §5), if the service has understood that one is
-    /// wanted. There is no client that would see that it has not: the key is ours.
+    /// Begins a WebSocket with a 2xx status (RFC 8441 §5), if the service has answered with the right
+    /// `Sec-WebSocket-Accept`. The client cannot check that, because the gate has made the key.
     fn begin_websocket(&mut self, mut head: Response<()>) {
         let accept = head.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         let wanted = self.wanted_accept.as_ref();
@@ -223,16 +223,15 @@ impl Downstream for Http2Stream {
         self.request.limit = bytes;
     }
 
-    /// A client of gRPC reads the status of the call in the trailers, which here are all that there is of an answer
-    /// ("PROTOCOL-HTTP2.md" of grpc/grpc, "Trailers-Only"), and takes any other status than 200 for the word of somebody who
-    /// does not speak gRPC.
+    /// Turns the answer into a "Trailers-Only" one ("PROTOCOL-HTTP2.md" of grpc/grpc): a gRPC client reads the status of the
+    /// call there, and takes any HTTP status but 200 for one of a server that does not speak gRPC.
     fn adapt(&self, response: &mut Response<Bytes>) {
         let status = response.status();
         let headers = response.headers_mut();
         if !headers.contains_key(GRPC_STATUS) || !is_grpc(headers) {
             return;
         }
-        // Says more than the general mapping of statuses: it is the gate itself that speaks.
+        // More precise than the general mapping of statuses.
         if let StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE = status {
             headers.insert(GRPC_STATUS, HeaderValue::from_static(RESOURCE_EXHAUSTED));
         }
@@ -327,7 +326,7 @@ impl Downstream for Http2Stream {
         let mut trailers = HeaderMap::new();
         trailers.insert(GRPC_STATUS, HeaderValue::from_static(status));
         trailers.insert(GRPC_MESSAGE, HeaderValue::from_static(why));
-        // What the client has made no room for would only be a part of a message.
+        // What does not fit into the client's window would only be a part of a message.
         self.answer.left.piece = Bytes::new();
         self.answer.left.finish(Some(trailers));
         self.finish_answer().await;
@@ -347,10 +346,10 @@ impl Downstream for Http2Stream {
         self.reached
     }
 
-    /// Every stream is a request of its own.
+    /// No-op: every stream has only one request.
     fn end(&mut self) {}
 
-    /// Nobody can tell which streams belong together, so that none has a connection of its own.
+    /// Always false: it is unknown which streams belong to the same user.
     fn owns_connection_to(&self, _: &Rc<()>) -> bool {
         false
     }

@@ -52,7 +52,7 @@ fn is_websocket<'m>(
 }
 
 /// Relays between both sides until one of them ends or the lease is over, and returns how it ended. The head of the answer
-/// is in `client`'s output. When the session ends, the client gets a close frame with `code`.
+/// is in `client`'s output. When the session ends, the client gets a close frame with `expired_code`.
 pub(crate) async fn join(
     client: &mut Connection,
     upstream: Upgraded,

@@ -1,8 +1,8 @@
-//! Limits that all nodes count together, beside their own count.
+//! Rate limits that all nodes count together, besides their own count.
 //!
-//! A request that is over the limit by this node's own count is refused without asking anybody, because all nodes together have
-//! counted at least as many. So somebody who asks too often at one node costs Redis nothing; and where Redis does not answer, what the node has
-//! counted is there and goes on.
+//! A request over this node's own limit is refused without asking Redis, because all nodes together have counted at least as
+//! many. So a client that floods one node costs Redis nothing; and if Redis does not answer, the node's own count still
+//! limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::limiter::Counted;
 use crate::metrics::Metrics;
 use stores::SharedRates;
 
-/// Where limits are counted together.
+/// The shared count.
 #[derive(Clone)]
 pub(crate) struct AllNodes {
     rates: Arc<SharedRates>,
@@ -23,20 +23,20 @@ pub(crate) struct AllNodes {
     by_this_node: Counter,
 }
 
-/// Who has counted something.
+/// Who has counted a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CountedBy {
-    /// All of them.
+    /// All nodes.
     AllNodes,
-    /// This one alone.
+    /// This node alone.
     ThisNode,
 }
 
-/// What one step of a request counts, in its order.
+/// The counts of one step of a request, in order.
 pub(super) type Step<'l> = SmallVec<[Counted<'l>; 4]>;
 
 impl AllNodes {
-    /// Counted by `rates`.
+    /// A shared count in `rates`.
     pub(crate) fn new(rates: &Arc<SharedRates>, metrics: &Metrics) -> Self {
         Self {
             rates: Arc::clone(rates),
@@ -45,10 +45,9 @@ impl AllNodes {
         }
     }
 
-    /// Counts for all nodes what this node has counted, which is something. Says whether they did.
+    /// Adds this node's counts, at least one, to those of all nodes.
     ///
-    /// # Errors
-    /// The limit that all nodes together are over. It does not count here either.
+    /// # Errors The limit that all nodes together exceed. The request then counts on no node.
     pub(super) async fn count(&self, step: Step<'_>) -> Result<CountedBy, Exceeded> {
         let cells = step.iter().map(Counted::shared).collect();
         let over = match self.rates.count(cells).await {
@@ -63,7 +62,7 @@ impl AllNodes {
             }
         };
         self.by_all.increment(1);
-        // Those before it count.
+        // The counts before it stay.
         for uncounted in step.iter().skip(over.cell) {
             uncounted.give_back();
         }
@@ -73,7 +72,7 @@ impl AllNodes {
         })
     }
 
-    /// Lets something that they have counted count no longer, soon.
+    /// Takes a count back on all nodes, without waiting.
     pub(super) fn give_back(&self, counted: &Counted<'_>) {
         self.rates.give_back(counted.given_back());
     }

@@ -16,11 +16,11 @@ use crate::config::RateLimit;
 #[derive(Debug)]
 pub(crate) struct BadSessions {
     limiter: Limiter,
-    /// Where all nodes count together, if they do.
+    /// The shared count, if nodes count together.
     all_nodes: Option<AllNodes>,
 }
 
-/// A session that has been counted as a bad one.
+/// A session that was counted as bad.
 #[must_use = "it may turn out to be a good one"]
 #[derive(Debug)]
 pub(crate) struct CountedAsBad<'l> {
@@ -37,10 +37,9 @@ impl BadSessions {
         }
     }
 
-    /// Counts a session that an address has brought.
+    /// Counts a session from an address.
     ///
-    /// # Errors
-    /// The limit, when that is one too many.
+    /// # Errors The limit that is exceeded.
     pub(crate) async fn count(&self, client: IpAddr) -> Result<CountedAsBad<'_>, Exceeded> {
         self.limiter.check_address(client)?;
         let by = match &self.all_nodes {
@@ -59,7 +58,7 @@ impl BadSessions {
 }
 
 impl CountedAsBad<'_> {
-    /// Forgets it, because it was none: here at once, and for all nodes without waiting for that.
+    /// Takes the count back, because the session was good: here at once, on all nodes without waiting.
     pub(crate) fn was_good(self) {
         let BadSessions { limiter, all_nodes } = self.bad_sessions;
         limiter.give_back_address(self.client);

@@ -1,4 +1,4 @@
-//! How many connections a listener has, in all and from each address, over all runtimes together.
+//! Limits the connections of a listener, in all and from each address, over all runtimes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::network_of;
 use crate::config::LimitSettings;
 
-/// The connections of a listener, as far as they are limited. There is an entry for each address that has one, and no more
-/// connections than the system has file descriptors.
+/// The counted connections of a listener. There is an entry for each address with a connection, so file descriptors bound
+/// the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     all: AtomicUsize,
     of_addresses: [Mutex<HashMap<u128, usize>>; SHARDS],
 }
 
-/// A connection that is counted, until this is dropped.
+/// Counts a connection until it is dropped.
 #[derive(Debug)]
 pub(crate) struct LimitGuard {
     among: Arc<Connections>,
@@ -25,17 +25,17 @@ pub(crate) struct LimitGuard {
     network: Option<u128>,
 }
 
-/// Why a connection is not taken.
+/// Why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// Its address has as many as it may.
+    /// Its address has reached its limit.
     Address,
-    /// The listener has.
+    /// The listener has reached its limit.
     Listener,
 }
 
 impl Full {
-    /// The limit in metrics and the log: the setting that says it.
+    /// The name of the setting, for metrics and log.
     pub(crate) fn setting(self) -> &'static str {
         match self {
             Self::Address => "CONNECTIONS_PER_ADDRESS",
@@ -45,8 +45,8 @@ impl Full {
 }
 
 impl Connections {
-    /// Counts a connection that has come, as far as there are limits. That of one address is not for a proxy, which brings
-    /// the clients of many.
+    /// Counts a new connection, if there are limits. The limit of one address does not apply to proxies, which bring many
+    /// clients.
     ///
     /// # Errors
     /// [`Full`] says why the connection is to be closed.
@@ -108,7 +108,7 @@ impl Connections {
     }
 
     fn shard(&self, network: u128) -> &Mutex<HashMap<u128, usize>> {
-        // Of IPv4 the last byte tells addresses apart, of IPv6 the last of the network.
+        // The last byte varies most: of an IPv4 address, or of an IPv6 network.
         let [.., low] = (network ^ network >> 64).to_be_bytes();
         &self.of_addresses[usize::from(low) % SHARDS]
     }
@@ -125,7 +125,7 @@ impl Drop for LimitGuard {
     }
 }
 
-/// Connections are accepted by all runtimes at once.
+/// Runtimes accept connections concurrently, so the map is sharded.
 const SHARDS: usize = 16;
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
-//! How many requests are under way, over all runtimes together.
+//! Limits the requests in flight, over all runtimes.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A request that is under way, until this is dropped.
+/// Counts a request in flight until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight<'c>(Option<&'c AtomicUsize>);
 
 impl<'c> InFlight<'c> {
-    /// Counts a request that has come, unless so many are under way. Without a limit it is not counted, so that the cores
-    /// need not share a number.
+    /// Counts a request, unless `most` are in flight. Without a limit nothing is counted, so that cores share no counter.
     pub(crate) fn enter(count: &'c AtomicUsize, most: Option<NonZeroUsize>) -> Option<Self> {
         let Some(most) = most else {
             return Some(Self(None));

@@ -1,4 +1,4 @@
-//! One limit on how often something may happen, for each of many keys.
+//! A rate limit for each of many keys.
 
 use std::fmt;
 use std::hash::Hash;
@@ -19,22 +19,22 @@ use super::table::Table;
 use crate::config::RateLimit;
 use stores::{SharedCell, SharedChange};
 
-/// One limit. It counts on across reloads, because its keys are in a table of the process.
+/// A rate limit. Its counts survive reloads, because its keys are in a table of the process.
 pub(super) struct Limiter {
-    /// What is counted, as clients are told.
+    /// The policy's name, as clients see it.
     policy: &'static str,
     limit: RateLimit,
-    /// Sets its keys apart from those of other limits.
+    /// Separates its keys from those of other limits.
     salt: u64,
-    /// Does so on all nodes.
+    /// Separates its keys from those of other limits in the shared count.
     name: Box<str>,
-    /// How long it takes until another one is allowed, in nanoseconds.
+    /// The interval of one cell, in nanoseconds.
     interval: u64,
     cells: RateLimiter<u64, Cells, Ticks, NoOpMiddleware<Nanos>>,
 }
 
 impl Limiter {
-    /// The limit that counts `policy`; `place` is the route that it is of, if it is of one.
+    /// A limit with this policy; `place` is its route, if it belongs to one.
     pub(super) fn new(
         table: &Arc<Table>,
         policy: &'static str,
@@ -65,39 +65,38 @@ impl Limiter {
         }
     }
 
-    /// Counts something that an address does.
+    /// Counts an action of an address.
     pub(super) fn check_address(&self, address: IpAddr) -> Result<(), Exceeded> {
         self.check(network_of(address))
     }
 
-    /// Forgets that an address did something.
+    /// Takes back a count of an address.
     pub(super) fn give_back_address(&self, address: IpAddr) {
         let table = &self.cells.clock().table;
         let key = table.hash((self.salt, network_of(address)));
         table.give_back(key, self.interval);
     }
 
-    /// Counts something that this key does.
+    /// Counts an action under this key.
     ///
-    /// # Errors
-    /// [`Exceeded`] when it is one too many. That one does not count.
+    /// # Errors [`Exceeded`] when the limit is reached. The action is not counted then.
     pub(super) fn check(&self, key: impl Hash) -> Result<(), Exceeded> {
         let key = self.cells.clock().table.hash((self.salt, key));
         let checked = self.cells.check_key(&key);
         checked.map_err(|later| self.exceeded(&later))
     }
 
-    /// What was counted of an address.
+    /// The count of an address, for all nodes.
     pub(super) fn counted_address(&self, address: IpAddr) -> Counted<'_> {
         let network = network_of(address);
         self.counted(network, &[&network.to_be_bytes()])
     }
 
-    /// What was counted under this key. `text` stands for the key on all nodes.
+    /// The count under this key, for all nodes; `text` is the key in the shared count.
     pub(super) fn counted(&self, key: impl Hash, text: &[&[u8]]) -> Counted<'_> {
         let mut digest = Context::new(&SHA256);
         for part in [self.name.as_bytes()].iter().chain(text) {
-            // With its length, so that no part can be continued by the next.
+            // Each part with its length, so that different keys never have the same text.
             digest.update(&(part.len() as u64).to_le_bytes());
             digest.update(part);
         }
@@ -125,7 +124,7 @@ impl Limiter {
     }
 }
 
-/// Something that a limit has counted on this node.
+/// An action that was counted on this node.
 pub(super) struct Counted<'l> {
     limiter: &'l Limiter,
     key: u64,
@@ -133,13 +132,13 @@ pub(super) struct Counted<'l> {
 }
 
 impl Counted<'_> {
-    /// The same for all nodes.
+    /// The action in the shared count.
     pub(super) fn shared(&self) -> SharedCell {
         let burst = self.limiter.limit.burst.get();
         self.cell(SharedChange::Count { burst })
     }
 
-    /// That it counts no longer, for all nodes.
+    /// The action, to be taken back from the shared count.
     pub(super) fn given_back(&self) -> SharedCell {
         self.cell(SharedChange::GiveBack)
     }
@@ -153,19 +152,19 @@ impl Counted<'_> {
         }
     }
 
-    /// Forgets that it was counted.
+    /// Takes the count back on this node.
     pub(super) fn give_back(&self) {
         let table = &self.limiter.cells.clock().table;
         table.give_back(self.key, self.limiter.interval);
     }
 
-    /// That it is one too many, for so long.
+    /// The refusal, with the time to wait.
     pub(super) fn exceeded(&self, wait: Duration) -> Exceeded {
         self.limiter.exceeded_for(wait)
     }
 }
 
-/// What stands for a limit on all nodes. It has no name but what it says.
+/// The name of a limit in the shared count, which is made of its values.
 fn name(policy: &str, limit: &RateLimit, place: Option<&str>) -> Box<str> {
     let RateLimit {
         by,
@@ -190,7 +189,7 @@ impl fmt::Debug for Limiter {
     }
 }
 
-/// Where governor keeps its state: nanoseconds since it was made, which the table has as nanoseconds of its own.
+/// Governor's state store. Governor counts nanoseconds since its start, the table nanoseconds of its own clock.
 struct Cells {
     table: Arc<Table>,
     made_at: u64,

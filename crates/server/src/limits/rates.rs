@@ -1,4 +1,4 @@
-//! Every limit of a configuration on how often somebody may ask.
+//! All rate limits of a configuration.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -16,18 +16,18 @@ use crate::config::{CountedBy, Handling, LimitSettings, RateLimit};
 /// Every limit of a configuration on how often somebody may ask.
 #[derive(Debug)]
 pub(crate) struct Rates {
-    /// Of the whole gate.
+    /// The limits of the whole gate.
     of_all: Limiters,
-    /// By the id of the route. Empty without a limit of any route.
+    /// The limits of routes, by route id. Empty if no route has a limit.
     of_routes: Vec<Limiters>,
     bad_sessions: Option<Arc<BadSessions>>,
-    /// Whether requests are counted, and not only sessions that do not open.
+    /// Whether requests are counted, not only sessions that do not open.
     pub(crate) counts_requests: bool,
-    /// Where all nodes count together, if they do.
+    /// The shared count, if nodes count together.
     all_nodes: Option<AllNodes>,
 }
 
-/// Limits, by what they count.
+/// Rate limits, by what they count.
 #[derive(Debug, Default)]
 struct Limiters {
     by_address: Vec<Limiter>,
@@ -36,8 +36,8 @@ struct Limiters {
 }
 
 impl Rates {
-    /// Those of a configuration, if it has any. `handling` is that of its routes, and `routes` are these; `all_nodes`
-    /// counts for all of them, if anybody does.
+    /// The rate limits of a configuration, if it has any. `routes` are its routes, `handling` what is configured for them,
+    /// `all_nodes` the shared count if there is one.
     pub(crate) fn new<'r>(
         table: &Arc<Table>,
         limits: &LimitSettings,
@@ -67,7 +67,7 @@ impl Rates {
         })
     }
 
-    /// Whether there is a limit on how often anybody may ask where this route governs.
+    /// Whether there is a rate limit for this route.
     pub(crate) fn govern(&self, route: &Route) -> bool {
         let of_route = self.of_routes.get(route.id);
         !self.of_all.is_empty() || of_route.is_some_and(|limiters| !limiters.is_empty())
@@ -75,8 +75,7 @@ impl Rates {
 
     /// Counts a request by its client's address.
     ///
-    /// # Errors
-    /// The limit that it is over.
+    /// # Errors The limit that is exceeded.
     pub(crate) async fn of_client(&self, client: IpAddr) -> Result<(), Exceeded> {
         let limiters = &self.of_all.by_address;
         let mut all = limiters.iter();
@@ -101,7 +100,7 @@ impl Rates {
         let step = || {
             let mut step = Step::new();
             let of_all = self.of_all.by_route.iter();
-            // Ids differ where configurations do; names are what people give.
+            // Route ids depend on the configuration, so nodes share the name.
             step.extend(of_all.map(|limiter| limiter.counted(route.id, &[route.name.as_bytes()])));
             if let Some(limiters) = own {
                 let by_address = limiters.by_address.iter();
@@ -114,14 +113,14 @@ impl Rates {
         self.count_together(step).await
     }
 
-    /// Whether users are counted where this route governs.
+    /// Whether users are counted on this route.
     pub(crate) fn count_users(&self, route: &Route) -> bool {
         let of_route = self.of_routes.get(route.id);
         !self.of_all.by_user.is_empty()
             || of_route.is_some_and(|limiters| !limiters.by_user.is_empty())
     }
 
-    /// Counts a request by its user, whom this realm knows under this id.
+    /// Counts a request by its user, with this id in this realm.
     ///
     /// # Errors
     /// The limit that it is over.
@@ -144,7 +143,7 @@ impl Rates {
         self.count_together(step).await
     }
 
-    /// Counts for all nodes what this one has counted, if they count together.
+    /// Adds this node's counts to the shared count, if there is one.
     async fn count_together<'l>(&'l self, step: impl FnOnce() -> Step<'l>) -> Result<(), Exceeded> {
         let Some(all_nodes) = &self.all_nodes else {
             return Ok(());
@@ -156,7 +155,7 @@ impl Rates {
         }
     }
 
-    /// Counts sessions that do not open, or that no store knows.
+    /// The limit on sessions that do not open, or that no store knows.
     pub(crate) fn bad_sessions(&self) -> Option<&Arc<BadSessions>> {
         self.bad_sessions.as_ref()
     }

@@ -1,8 +1,8 @@
-//! Who has asked lately, in a table of one size.
+//! Recent clients, in a table of fixed size.
 //!
-//! However many addresses ask, the table neither grows nor has to be swept: a key may stand in a few places only, and where
-//! they are all taken it gets that of the key that has the most of its limit back. So what is forgotten first is what counts
-//! least. An attacker with more addresses than there are places is not held back by counting addresses anyway.
+//! The table neither grows nor has to be swept: a key has only a few places, and if all are taken it replaces the key that
+//! has recovered most of its limit. So what matters least is forgotten first. An attacker with more addresses than there are
+//! places cannot be limited by address anyway.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -10,21 +10,21 @@ use std::time::Instant;
 
 use crate::clock;
 
-/// Who has asked lately, for all limits together. Each key has a lock of its own, shared with seven others.
+/// The recent keys of all limits. Eight keys share a lock.
 #[derive(Debug)]
 pub(crate) struct Table {
     sets: Box<[Mutex<Set>]>,
-    /// With a key that nobody outside knows, so that nobody can aim at the places of another.
+    /// Keyed at random, so that nobody can aim at another client's places.
     hasher: RandomState,
     epoch: Instant,
 }
 
-/// The places of keys whose hashes begin alike.
+/// The places of keys whose hashes have the same prefix.
 type Set = [Entry; WAYS];
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    /// A hash, which stands for the key: two of 65,536 are the same once in four billion tables. Zero where nobody is.
+    /// The key's hash: two of 65,536 collide once in four billion tables. Zero in an empty place.
     key: u64,
     /// When the key has its whole limit back ("theoretical arrival time"), in nanoseconds since the epoch.
     full_at: u64,
@@ -41,7 +41,7 @@ impl Table {
         }
     }
 
-    /// What stands for a key here.
+    /// The hash of a key.
     pub(super) fn hash(&self, key: impl Hash) -> u64 {
         self.hasher.hash_one(key).max(1)
     }
@@ -52,8 +52,8 @@ impl Table {
         u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Replaces when a key has its whole limit back by what `next` makes of it, unless that is an error. `None` stands for a
-    /// key that nobody remembers.
+    /// Replaces the time at which a key has its whole limit back by the result of `next`, unless that is an error. `next`
+    /// gets `None` for an unknown key.
     pub(super) fn replace<T, E>(
         &self,
         key: u64,
@@ -67,7 +67,7 @@ impl Table {
         Ok(given)
     }
 
-    /// Lets a key that is remembered have its whole limit back this much earlier.
+    /// Lets a known key have its whole limit back this much earlier.
     pub(super) fn give_back(&self, key: u64, nanos: u64) {
         let mut set = self.set(key).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = set.iter_mut().find(|entry| entry.key == key) {
@@ -90,7 +90,7 @@ impl Table {
     }
 }
 
-/// The place of whoever has the most back; nobody has all of it.
+/// The place of the key that has recovered most of its limit; no key has all of it back.
 fn least(set: &Set) -> usize {
     let places = set.iter().enumerate();
     let least = places.min_by_key(|(_, entry)| entry.full_at);

@@ -1,4 +1,4 @@
-//! What the stores ask of the limit on sessions that do not open: a token that no store knows is one of them.
+//! Lets the stores count tokens that no store knows as sessions that do not open.
 
 use std::net::IpAddr;
 

@@ -4,12 +4,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Where a listener is, or is to be.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     /// A TCP port.
     Tcp(SocketAddr),
-    /// A file, with the permissions that it gets: whoever may write to it may connect.
+    /// A Unix socket's file, with its permissions: write permission allows to connect.
     Unix { path: PathBuf, mode: u32 },
 }
 

@@ -1,8 +1,8 @@
-//! Evens out the connections of the runtimes that listen together.
+//! Balances connections among the runtimes of a listener.
 //!
-//! The kernel chooses a socket by a hash of a connection's addresses. Over thousands of connections that is even; of the
-//! eight that a load balancer keeps, or the two that Envoy asks us on, one runtime may get all. So whoever accepts a
-//! connection hands it on if another runtime has fewer. Envoy has the same for itself and calls it `exact_balance`.
+//! The kernel chooses a socket by a hash of a connection's addresses. That is even for thousands of connections; but one
+//! runtime may get all of the eight that a load balancer keeps, or the two on which Envoy asks for decisions. So a runtime
+//! hands an accepted connection to another one that has fewer. Envoy's `exact_balance` does the same.
 
 use std::io;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::socket::{ConnectionGuard, StdStream, Stream};
 
-/// A runtime among those that listen together.
+/// One runtime of a listener.
 #[derive(Debug)]
 pub(crate) struct Balancer {
     index: usize,
@@ -20,10 +20,10 @@ pub(crate) struct Balancer {
     handed: UnboundedReceiver<Handed>,
 }
 
-/// What the others know of a runtime.
+/// What the other runtimes know about one.
 #[derive(Debug)]
 struct GroupMember {
-    /// Each of its connections has a copy.
+    /// Each of its connections has a clone, so the reference count is the number of connections plus one.
     guard: ConnectionGuard,
     hand: UnboundedSender<Handed>,
 }
@@ -43,7 +43,7 @@ struct Handed {
 }
 
 impl Balancer {
-    /// So many, side by side.
+    /// Balancers for this many runtimes.
     pub(crate) fn group(count: usize) -> Vec<Self> {
         let (group, handed): (Vec<_>, Vec<_>) = (0..count)
             .map(|_| {
@@ -61,7 +61,7 @@ impl Balancer {
         handed.into_iter().enumerate().map(balancer).collect()
     }
 
-    /// Gives a connection that was accepted here back, unless another runtime has markedly fewer and gets it.
+    /// Returns a connection that was accepted here, or hands it to another runtime that has markedly fewer.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl Balancer {
         };
         match other.hand.send(handed) {
             Ok(()) => Ok(None),
-            // It takes no more, because it is being stopped, and so are we.
+            // The other runtime is being stopped, and so is this one.
             Err(refused) => {
                 let stream = Stream::from_std(refused.0.stream)?;
                 Ok(Some(stream.with_connection_guard(self.guard())))
@@ -89,8 +89,8 @@ impl Balancer {
         }
     }
 
-    /// The runtime that has the fewest connections, if it has markedly fewer than this one. A few of many are not worth the
-    /// way: where connections come and go quickly the next ones make up for it.
+    /// The runtime with the fewest connections, if it has markedly fewer than this one. A small difference is not worth the
+    /// cost: where connections come and go quickly, the next ones make up for it.
     fn less_busy(&self) -> Option<&GroupMember> {
         let fewest = self.group.iter().min_by_key(|other| other.connections())?;
         let (own, least) = (&self.group[self.index], fewest.connections());
@@ -101,7 +101,7 @@ impl Balancer {
         Arc::clone(&self.group[self.index].guard)
     }
 
-    /// The next connection that another runtime hands on to this one.
+    /// The next connection that another runtime hands to this one.
     ///
     /// # Errors
     ///
@@ -112,7 +112,8 @@ impl Balancer {
         handed.map_or_else(|| Err(io::ErrorKind::NotConnected.into()), Handed::arrive)
     }
 
-    /// The next one that was handed on before the end. From the first call on others keep what they accept.
+    /// The next connection that was handed over before the end. From the first call on, other runtimes keep what they
+    /// accept.
     pub(crate) async fn last_handed(&mut self) -> Option<io::Result<(Stream, IpAddr)>> {
         self.handed.close();
         self.handed.recv().await.map(Handed::arrive)
@@ -126,8 +127,8 @@ impl Handed {
     }
 }
 
-/// Of the connections of the runtime that has the fewest, another may have this share more. Handing one on costs about what
-/// accepting it does.
+/// A runtime may have one more connection for each this many of the least busy one. Handing one over costs about as much as
+/// accepting it.
 const TOLERATED_SHARE: usize = 16;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why nothing new becomes live.
+//! Why a configuration cannot become live.
 
 use thiserror::Error;
 
@@ -7,33 +7,33 @@ use crate::acme::AcmeOpenError;
 use crate::config::Place;
 use stores::{ColumnError, StoreHealth, StoreOpenError};
 
-/// Why there is nothing live.
+/// Why a configuration cannot become live.
 #[derive(Debug, Error)]
 pub(crate) enum LiveError {
-    /// Certificates cannot be ordered.
+    /// ACME cannot be set up.
     #[error(transparent)]
     Acme(#[from] AcmeOpenError),
     /// A column of the user that rules or headers need cannot be read.
     #[error(transparent)]
     Column(#[from] AskedColumnError),
-    /// The issuer does not answer as it is now asked.
+    /// The token issuer does not answer with the new settings.
     #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
     Issuer,
-    /// What was revoked cannot be read.
+    /// The revocations cannot be read.
     #[error("REVOCATION_STORE: revocations cannot be read there; the log says why")]
     Revocations,
-    /// A store that answers does not do so with the new settings.
+    /// A store that answers now does not answer with the new settings.
     #[error("{} does not answer with the new settings: {}", .0.source.as_str(), .0.detail.as_deref().unwrap_or("no reason given"))]
     Store(StoreHealth),
     /// The stores cannot be opened.
     #[error(transparent)]
     Stores(#[from] StoreOpenError),
-    /// A listener cannot speak TLS as it should.
+    /// The TLS of a listener cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsOpenError),
 }
 
-/// A column that cannot be read, and where the configuration asks for it, if a file does.
+/// A column that cannot be read, and where the configuration file asks for it.
 #[derive(Debug, Error)]
 #[error("{}{error}", .place.as_ref().map_or_else(String::new, |place| format!("{place}: ")))]
 pub(crate) struct AskedColumnError {
@@ -42,7 +42,7 @@ pub(crate) struct AskedColumnError {
 }
 
 impl AskedColumnError {
-    /// `places` are where the file first names columns, and whole tables with a dot behind their names.
+    /// `places` are where the file first names each column, or a whole table (its name with a dot).
     pub(super) fn new(error: ColumnError, places: &[(String, Place)]) -> Self {
         let (table, column) = error.names();
         let find = |wanted: &str| places.iter().find(|(name, _)| *name == wanted);

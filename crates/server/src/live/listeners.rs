@@ -1,4 +1,4 @@
-//! The terms of each listener: whether it speaks TLS, and with which certificates.
+//! The live part of each listener: its TLS configuration and certificates.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::tls::self_signed::{self, SelfSignedError};
 use crate::tls::server::{self, ByName};
 use crate::tls::tickets::Tickets;
 
-/// A listener of the process. Its address stays; what is said on it may change.
+/// A listener of the process. Its address is fixed; its protocols may change.
 #[derive(Clone)]
 pub(crate) struct ListenerTerms {
     /// As configured.
     pub(crate) address: SocketAddr,
     pub(crate) redirects: bool,
-    /// Whether listed proxies say in front of each connection for whom it is.
+    /// Whether trusted proxies send a PROXY header on each connection.
     pub(crate) proxy_protocol: bool,
     pub(crate) tls: Option<Tls>,
 }
@@ -31,21 +31,21 @@ pub(crate) struct ListenerTerms {
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub(crate) config: Arc<ServerConfig>,
-    /// Those that do not change.
+    /// The certificates from files.
     certificates: Vec<Arc<Certificate>>,
-    /// Those that are ordered.
+    /// The ACME certificates.
     acme: Option<Arc<Acme>>,
-    /// For whom the certificate was made, if it was.
+    /// The names of the self-signed certificate, if there is one.
     made_for: Option<Vec<String>>,
-    /// Known to all cores, and to the terms after these, so that clients come back.
+    /// The session tickets, shared by all cores and kept across reloads, so that clients can resume.
     tickets: Arc<Tickets>,
     clients: Option<(ContentDigest, bool)>,
 }
 
-/// Why a listener cannot speak TLS.
+/// Why the TLS of a listener cannot be set up.
 #[derive(Debug, Error)]
 pub(crate) enum TlsOpenError {
-    /// Something does not fit together.
+    /// The settings do not fit together.
     #[error("TLS: {0}")]
     Config(#[from] rustls::Error),
     /// There is no certificate.
@@ -53,23 +53,22 @@ pub(crate) enum TlsOpenError {
     SelfSigned(#[from] SelfSignedError),
 }
 
-/// What else listeners with TLS speak.
+/// What all TLS listeners share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spoken<'s> {
-    /// Who orders the certificates that are ordered.
+    /// The ACME certificates, if any listener uses them.
     pub(super) acme: Option<&'s Arc<Acme>>,
-    /// Whether clients may agree on HTTP/2.
+    /// Whether HTTP/2 is offered to clients.
     pub(super) http2: bool,
-    /// The keys of session tickets that the process before this one had.
+    /// The ticket keys of the previous process.
     pub(super) handed: &'s HandedTickets,
 }
 
 impl ListenerTerms {
-    /// Those of the listeners of this process. After the start these are those of `before`, whatever `settings` name: the rest
-    /// needs a restart.
+    /// Opens the listeners of this process. On a reload these are the ones of `before`, whatever `settings` name: other
+    /// changes need a restart.
     ///
-    /// # Errors
-    /// When one of them cannot speak TLS as it should.
+    /// # Errors When the TLS of one of them cannot be set up.
     pub(super) fn open_all(
         mut settings: Vec<ListenerSettings>,
         https: &HttpsSettings,
@@ -121,7 +120,7 @@ impl ListenerTerms {
         })
     }
 
-    /// The keys of its session tickets, for the process after this one.
+    /// Its ticket keys, for the next process.
     pub(super) fn tickets(&self) -> Option<ListenerTickets> {
         let tls = self.tls.as_ref()?;
         Some(ListenerTickets {
@@ -136,10 +135,9 @@ impl ListenerTerms {
 }
 
 impl Tls {
-    /// With `names` for a certificate that is made here, which is kept as long as they stay.
+    /// Sets up TLS. `names` are those of a self-signed certificate, which is kept until they change.
     ///
-    /// # Errors
-    /// When there is no certificate, or what is configured does not fit together.
+    /// # Errors When there is no certificate, or the settings do not fit together.
     pub(super) fn open(
         settings: &TlsSettings,
         listener: &TicketsOf,
@@ -194,7 +192,7 @@ impl Tls {
 }
 
 impl Tls {
-    /// The certificates that there are now.
+    /// The current certificates.
     pub(crate) fn certificates(&self) -> Vec<Arc<Certificate>> {
         match &self.acme {
             Some(acme) => acme.certificates(),
@@ -202,7 +200,7 @@ impl Tls {
         }
     }
 
-    /// Whether a certificate is for this host, or will be.
+    /// Whether there is, or will be, a certificate for this hostname.
     pub(crate) fn is_for(&self, host: &str) -> bool {
         let above = host.split_once('.').map(|(_, above)| above);
         let is_it = |certified: &String| match certified.strip_prefix("*.") {

@@ -1,4 +1,4 @@
-//! A realm whose stores and keys are open.
+//! An open realm: its stores and keys.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use crate::jwks::{self, Keychain};
 use crate::revocations::RevocationWatch;
 use stores::{self, SharedRates, StoreHealth, StoreOpenError, Stores, UserChain};
 
-/// What of a realm runs, and what it was made of.
+/// The running parts of a realm, and the settings that they were made of.
 pub(crate) struct Opened {
     name: Arc<str>,
-    /// Where the file first names a column, by the name of the column; or a whole table, by its name and a dot.
+    /// Where the file first names each column, or a whole table (its name with a dot).
     places: Vec<(String, Place)>,
-    /// What is asked about its users and sessions.
+    /// The stores of its users and sessions.
     pub(crate) stores: Option<Stores>,
     keychain: Option<Arc<Keychain>>,
     keys_of: KeysOf,
 }
 
-/// What an issuer's keys are made of: settings, secrets as fingerprints, and what was in the files that they name.
+/// What an issuer's keys depend on: settings, fingerprints of secrets, and the contents of files.
 #[derive(PartialEq, Eq)]
 struct KeysOf(Vec<(String, String, Option<ContentDigest>)>);
 
-/// What runs, and nobody needs any more.
+/// The running parts that are no longer needed.
 pub(super) struct Superseded {
     acme: Option<Arc<Acme>>,
     rates: Option<Arc<SharedRates>>,
@@ -40,10 +40,9 @@ pub(super) struct Superseded {
 }
 
 impl Opened {
-    /// Opens what the realm needs. What has not changed since `before` is taken from there.
+    /// Opens the stores and keys of a realm. What has not changed since `before` is taken from there.
     ///
-    /// # Errors
-    /// When the stores cannot be opened. Servers that are down are no reason.
+    /// # Errors When the stores cannot be opened. Servers that are down are no error.
     pub(super) fn open(
         settings: RealmSettings,
         before: Option<&Self>,
@@ -104,7 +103,7 @@ impl Opened {
         Ok((opened, realm))
     }
 
-    /// Waits until its issuer, if it has one, has answered for the first time, or has not. Says whether it has.
+    /// Waits for the first answer of its issuer, if it has one, or for a failure. Returns whether it has answered.
     pub(super) async fn hears_from_issuer(&self) -> bool {
         match &self.keychain {
             Some(keychain) => keychain.is_usable().await,
@@ -122,8 +121,8 @@ impl Opened {
         all.iter().find(|opened| *opened.name == *name)
     }
 
-    /// Waits until what is new in it has answered: the issuer, and each store that answers now. A password with a slip of the
-    /// hand must not take the place of one that works.
+    /// Waits until the changed parts have answered: the issuer, and each store that answers now. A mistyped password must
+    /// not replace one that works.
     pub(super) async fn proves_itself(&self, before: Option<&Self>) -> Result<(), LiveError> {
         let Some(before) = before else {
             return Ok(());
@@ -162,10 +161,9 @@ impl Opened {
         Ok(())
     }
 
-    /// Sees that the tables have every column that is asked for, as far as the database answers now.
+    /// Checks that the tables have every configured column, if the database answers now.
     ///
-    /// # Errors
-    /// The first column that is missing, or may not be read.
+    /// # Errors The first column that is missing or cannot be read.
     pub(super) async fn prove_columns(&self) -> Result<(), AskedColumnError> {
         let Some(stores) = &self.stores else {
             return Ok(());
@@ -174,7 +172,7 @@ impl Opened {
         proven.map_err(|error| AskedColumnError::new(error, &self.places))
     }
 
-    /// What of this runs and is not part of `other` too.
+    /// The running parts that `other` does not share.
     pub(super) fn superseded_by(&self, other: Option<&Self>) -> Superseded {
         let theirs = other.and_then(|other| other.keychain.as_ref());
         let keychain = self.keychain.as_ref();
@@ -198,7 +196,7 @@ impl KeysOf {
         let settings = settings.iter();
         let settings = settings.filter(|setting| KEYS.contains(&setting.name.as_str()));
         let said = settings.map(|Setting { name, shown, .. }| {
-            // One that is no file, but a URL, has no content.
+            // A URL has no content.
             let content = ContentDigest::of_file(Path::new(shown));
             (name.clone(), shown.clone(), content)
         });
@@ -207,7 +205,7 @@ impl KeysOf {
 }
 
 impl Superseded {
-    /// What belongs to no realm: certificates that are ordered, limits that nodes share, and what was revoked.
+    /// Adds the parts that belong to no realm: ACME, shared rate limits and revocations.
     pub(super) fn of_process(
         acme: Option<Arc<Acme>>,
         rates: Option<Arc<SharedRates>>,
@@ -234,7 +232,7 @@ impl Superseded {
             && (keychain.is_none() && stores.is_none())
     }
 
-    /// Ends it.
+    /// Closes them.
     pub(super) async fn close(&self) {
         if let Some(acme) = &self.acme {
             acme.close().await;
@@ -254,9 +252,9 @@ impl Superseded {
     }
 }
 
-/// The settings that say which keys the issuer of tokens has.
+/// The settings that determine the keys of a token issuer.
 const KEYS: [&str; 3] = ["BEARER_JWKS", "BEARER_JWKS_CA_FILE", "BEARER_SECRET"];
 
-/// How long the stores may take to answer with new settings. They are asked every other second.
+/// How long the stores may take to answer with new settings. They are checked every other second.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);

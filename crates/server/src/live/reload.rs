@@ -1,4 +1,4 @@
-//! Putting a new value in the place of what is live.
+//! Replaces the live configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,36 +20,36 @@ use crate::config::{Config, ConfigErrors, ConfigSource, RestartSettings};
 use crate::vital;
 use stores::Trial;
 
-/// Reads the configuration anew each time that somebody asks for it, or that it has changed.
+/// Reads the configuration again on request, or when its files have changed.
 pub(crate) struct Reload {
     source: ConfigSource,
     interval: Duration,
     shared: Shared,
     around: Surroundings,
     fixed: RestartSettings,
-    /// What is live, as it was said.
+    /// The live settings as they were written.
     said: Said,
-    /// The settings that need a restart, of which the log knows.
+    /// The changed settings that need a restart and have been logged.
     needs_restart: Vec<&'static str>,
     /// Why the last reload failed, if it did.
     failed: Option<Failed>,
-    /// What is closed once no request can be using it.
+    /// The parts that are closed when no request can be using them.
     closing: JoinSet<()>,
 }
 
-/// Where reloads are asked for.
+/// A handle to request reloads.
 #[derive(Clone, Debug)]
 pub(crate) struct Reloads(mpsc::Sender<oneshot::Sender<Reloaded>>);
 
 /// How a reload ended: what has changed, or why nothing has.
 pub(crate) type Reloaded = Result<Changes, String>;
 
-/// Who wants a reload.
+/// The cause of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// Somebody who wants to hear of it.
+    /// A request, which waits for the result.
     Asked,
-    /// Files that have changed, or the time to try again.
+    /// Changed files, or the time to retry.
     Noticed,
 }
 
@@ -57,7 +57,7 @@ enum Cause {
 #[derive(Debug)]
 struct Failed {
     said: String,
-    /// Whether it may succeed although nothing changes in the files.
+    /// Whether a retry may succeed without changed files.
     is_passing: bool,
 }
 
@@ -73,10 +73,10 @@ enum ReloadError {
 }
 
 impl Reloads {
-    /// Reads everything anew, and says how that ended.
+    /// Reloads, and returns the result.
     pub(crate) async fn reload(&self) -> Reloaded {
         let (answer, answered) = oneshot::channel();
-        // Nobody takes it when the process is about to end.
+        // The receiver is gone if the process is about to end.
         let _ = self.0.send(answer).await;
         let ends = |_| "the process is about to end".to_owned();
         answered.await.map_err(ends).flatten()
@@ -84,10 +84,9 @@ impl Reloads {
 }
 
 impl Reload {
-    /// Makes the first value of `config`, which was read from `source`.
+    /// Opens the first live configuration. `config` was read from `source`.
     ///
-    /// # Errors
-    /// When the stores cannot be opened, or a listener cannot speak TLS.
+    /// # Errors When the stores cannot be opened, or the TLS of a listener cannot be set up.
     pub(crate) fn open(
         source: ConfigSource,
         config: Config,
@@ -111,12 +110,12 @@ impl Reload {
         })
     }
 
-    /// What is live, now and later.
+    /// The live configuration, now and after reloads.
     pub(crate) fn live(&self) -> Shared {
         Arc::clone(&self.shared)
     }
 
-    /// Reloads until `stop`; a reload that is under way is given up then.
+    /// Reloads until `stop`, which also cancels a running reload.
     pub(crate) fn start(self, stop: CancellationToken) -> Reloads {
         let (asking, asked) = mpsc::channel(1);
         let runtime = self.around.runtime.clone();
@@ -149,7 +148,7 @@ impl Reload {
         }
     }
 
-    /// Reads everything anew. A configuration with a problem changes nothing.
+    /// Reads and opens everything again. A configuration with a problem changes nothing.
     async fn run(&mut self, cause: Cause) -> Reloaded {
         if cause == Cause::Asked {
             stores::reload_soon();
@@ -188,7 +187,7 @@ impl Reload {
         self.fixed
             .guard_admin(&mut config, before.admin_token.as_ref());
         let interval = config.reload_interval;
-        // Until it has proved itself, nothing that is wrong with it is wrong with what is in use.
+        // Until the new configuration has proved itself, its errors must not count against the live one.
         let trial = Trial::begin();
         let around = self.around.on_trial(&trial);
         let live = Live::open(config, Some(&before), &around)?;
@@ -209,7 +208,7 @@ impl Reload {
         Ok(changes)
     }
 
-    /// Closes what is not in use any more. Nothing else of `before` is kept for that.
+    /// Closes the parts of `before` that are no longer in use, without keeping the rest in memory.
     fn close_later(&mut self, before: &Live, live: &Live) {
         while self.closing.try_join_next().is_some() {}
         let superseded = before.superseded_by(live);
@@ -225,7 +224,7 @@ impl Reload {
         self.closing.spawn_on(closing, &self.around.runtime);
     }
 
-    /// `has_failed` says that the log has called the configuration unusable last.
+    /// Logs the result. `has_failed` says that the last result was a failure.
     fn tell(&mut self, changes: &Changes, cause: Cause, has_failed: bool) {
         match (changes.is_none(), cause) {
             (false, _) => tracing::info!("reloaded the configuration; {changes}"),
@@ -259,7 +258,7 @@ impl Reload {
 }
 
 impl ReloadError {
-    /// Whether it lies with servers that may answer some time.
+    /// Whether the cause is a server that may answer later.
     fn is_passing(&self) -> bool {
         match self {
             Self::Config(_) | Self::Panicked => false,
@@ -274,9 +273,9 @@ impl ReloadError {
     }
 }
 
-/// How long after a reload the stores before it are closed. A request asks them as soon as its head is there; those that have
-/// asked are waited for.
+/// How long after a reload the old stores are closed. Requests ask them soon after their head; those that have asked are
+/// awaited.
 const BEFORE_CLOSING: Duration = Duration::from_secs(5);
 
-/// How long after a server has not answered the reload is tried again: a password is often changed here before it is there.
+/// The pause before a retry after a server did not answer: a password is often changed here before it is changed there.
 const RETRY: Duration = Duration::from_secs(5);

@@ -1,14 +1,14 @@
-//! What a configuration said, to tell what a reload has changed.
+//! The settings of a configuration as written, to report what a reload has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::config::{Config, DEFAULT_REALM, FileDigests, RestartSettings};
 
-/// What was said, secrets as fingerprints.
+/// The settings as written, with fingerprints of secrets.
 #[derive(Debug)]
 pub(super) struct Said {
-    /// Values of settings, by the names of realms.
+    /// The values of settings, by realm.
     realms: BTreeMap<String, BTreeSet<(String, String)>>,
     routes: BTreeSet<String>,
     contents: FileDigests,
@@ -17,18 +17,18 @@ pub(super) struct Said {
 /// What a reload has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Settings, by the names of their variables, under those of realms; and files of the configuration.
+    /// Changed settings, by variable and realm, and changed files.
     pub(crate) changed: BTreeSet<String>,
-    /// Routes and realms that are new.
+    /// New routes and realms.
     pub(crate) added: BTreeSet<String>,
-    /// Routes and realms that there were before.
+    /// Removed routes and realms.
     pub(crate) removed: BTreeSet<String>,
-    /// Settings that say something else than those which the process was started with.
+    /// Settings that differ from those at the start of the process and need a restart.
     pub(crate) needs_restart: Vec<&'static str>,
 }
 
 impl Said {
-    /// By this configuration, which was read from files with these contents.
+    /// The settings of this configuration, which was read from files with these contents.
     pub(super) fn of(config: &Config, contents: &FileDigests) -> Self {
         let realms = config.realms.iter().map(|realm| {
             let settings = realm.settings.iter();
@@ -43,7 +43,7 @@ impl Said {
         }
     }
 
-    /// What is not as it was said before.
+    /// What has changed since `before`.
     pub(super) fn changes_since(&self, before: &Self) -> Changes {
         let mut changes = Changes::default();
         for (name, settings) in &self.realms {
@@ -77,7 +77,7 @@ impl Said {
 }
 
 impl Changes {
-    /// Whether everything is as it was.
+    /// Whether nothing has changed.
     pub(super) fn is_none(&self) -> bool {
         self.changed.is_empty() && self.added.is_empty() && self.removed.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What the whole process knows of the servers of a service.
+//! The shared state of a service's servers.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use crate::config::{ServiceSettings, UpstreamSettings};
 use crate::upstream::{Checks, Members};
 
-/// The servers of a service, and the checks of them, which end with it.
+/// The servers of a service, and their health checks, which end with this value.
 #[derive(Debug)]
 pub(crate) struct ServiceTerms {
     pub(crate) members: Arc<Members>,
@@ -15,8 +15,8 @@ pub(crate) struct ServiceTerms {
 }
 
 impl ServiceTerms {
-    /// Those of each service that has servers. What is known of servers is kept for as long as their settings stay, and shared
-    /// by services that differ only in how long an answer may take. Without a runtime nothing is checked.
+    /// The servers of each service that has any. Their state is kept until their settings change, and shared by services
+    /// that differ only in their time limit. Without a runtime there are no health checks.
     pub(super) fn open_all(
         services: &[ServiceSettings],
         before: &[Option<Arc<Self>>],

@@ -1,4 +1,4 @@
-//! What stores and keys need around them.
+//! What stores and keys need of the process.
 
 use std::sync::Arc;
 
@@ -13,28 +13,27 @@ use crate::metrics::Metrics;
 use crate::process::process;
 use stores::{Pools, Trial};
 
-/// Where things that are live run, and what counts how they fare.
+/// The runtime of the live parts, their metrics, and what they share across reloads.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) runtime: Handle,
-    /// The connections, which stores before and after a reload share.
+    /// The connection pools, which stores share across reloads.
     pub(crate) pools: Pools,
     pub(crate) metrics: Arc<Metrics>,
-    /// What is heard of changes, for exchanges that last.
+    /// The collector of changes, for leases.
     pub(crate) doubts: Arc<Doubts>,
-    /// Who has asked lately, which limits before and after a reload share.
+    /// The table of the rate limits, which is kept across reloads.
     pub(crate) table: Arc<Table>,
-    /// What the process before this one leaves to it.
+    /// The ticket keys of the previous process.
     pub(crate) tickets: HandedTickets,
-    /// What is told to those who write audit lines.
+    /// What the audit logs share.
     pub(crate) audit: AuditTerms,
 }
 
 impl Surroundings {
-    /// Those of a process that begins, on this runtime.
+    /// The surroundings of a new process, on this runtime.
     ///
-    /// # Errors
-    /// When nothing can be counted.
+    /// # Errors When the metrics cannot be set up.
     pub(crate) fn of(runtime: Handle, tickets: HandedTickets) -> Result<Self> {
         Ok(Self {
             pools: Pools::new(process(runtime.clone())),
@@ -47,7 +46,7 @@ impl Surroundings {
         })
     }
 
-    /// The same, for a configuration that is tried until `trial` ends.
+    /// A copy for a configuration that is on trial until `trial` ends.
     pub(super) fn on_trial(&self, trial: &Trial) -> Self {
         Self {
             pools: self.pools.on_trial(trial.clone()),

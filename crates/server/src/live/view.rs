@@ -1,4 +1,4 @@
-//! How each runtime sees what is live.
+//! Each runtime's view of the live configuration.
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -12,10 +12,10 @@ use super::services::ServiceTerms;
 use crate::config::{Handling, ServiceSettings};
 use crate::service::Service;
 
-/// What the live value is in: there is one, and everybody who serves has a [`View`] of it.
+/// The shared cell of the live configuration. Each runtime has a [`View`] of it.
 pub(crate) type Shared = Arc<ArcSwap<Live>>;
 
-/// One runtime's view of what is live.
+/// One runtime's view of the live configuration.
 pub(crate) struct View(RefCell<Seen>);
 
 struct Seen {
@@ -23,13 +23,13 @@ struct Seen {
     current: Current,
 }
 
-/// What was live when a request began. Counted within the runtime, so that cores do not contend for the count.
+/// The live configuration when a request began. It is reference-counted within the runtime, so that cores do not contend.
 #[derive(Clone)]
 pub(crate) struct Current(Rc<Holder>);
 
 struct Holder {
     live: Arc<Live>,
-    /// The services, with the runtime's own connections to each.
+    /// The services, with this runtime's connections to each.
     services: Vec<Rc<Service>>,
 }
 
@@ -42,7 +42,7 @@ impl Deref for Current {
 }
 
 impl Current {
-    /// Of what is live now. Connections to services that are as they were are kept.
+    /// Builds the view of a new configuration. Connections to unchanged services are kept.
     fn of(live: Arc<Live>, before: Option<&Self>) -> Self {
         let kept = |service: &ServiceSettings| {
             let Holder { live, services } = &*before?.0;
@@ -58,21 +58,21 @@ impl Current {
         Self(Rc::new(Holder { live, services }))
     }
 
-    /// The service of a route; `None` where only decisions are made.
+    /// The service of a route; `None` if the gate only makes decisions.
     pub(crate) fn service(&self, handling: &Handling) -> Option<&Service> {
         Some(&*self.0.services[handling.service?])
     }
 }
 
 impl View {
-    /// A view of what is in `shared`, now and later.
+    /// A view of `shared`, now and after reloads.
     pub(crate) fn of(shared: Shared) -> Self {
         let mut latest = Cache::new(shared);
         let current = Current::of(Arc::clone(latest.load()), None);
         Self(RefCell::new(Seen { latest, current }))
     }
 
-    /// What is live now, for one request.
+    /// The live configuration for one request.
     pub(crate) fn current(&self) -> Current {
         let Seen { latest, current } = &mut *self.0.borrow_mut();
         let latest = latest.load();

@@ -1,10 +1,9 @@
-//! Noticing that files have changed.
+//! Notices changed configuration files.
 //!
-//! Files are looked at once in a second; nothing is asked of the kernel. Its notices (inotify) do not come for files on NFS and
-//! other network file systems that somebody changes elsewhere, and they are about one directory entry: a ConfigMap or Secret of
-//! Kubernetes is a chain of symbolic links of which the middle one (`..data`) is swapped, an editor puts a new file in the place
-//! of the old one, and a file that a pattern of `include` names is not there yet. A look follows all links, costs one system call
-//! for each file, and cannot be missed.
+//! Files are polled once a second. Notifications of the kernel (inotify) do not come for files on network file systems that
+//! are changed elsewhere, and they concern one directory entry: in a Kubernetes ConfigMap or Secret a symbolic link in the
+//! middle of a chain (`..data`) is swapped, an editor replaces the file, and a file for an `include` pattern may not exist
+//! yet. Polling follows all links, costs one system call for each file, and misses nothing.
 
 use std::future::pending;
 use std::time::Duration;
@@ -14,15 +13,15 @@ use tokio::time::sleep;
 
 use crate::config::{FileDigests, FileMetadata, Files};
 
-/// What was seen of the files last.
+/// The last state of the files.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     seen: Option<FileMetadata>,
 }
 
 impl Watch {
-    /// Ready when there is something in `files` that is not in `contents`, and they have come to rest, so that a burst of writes
-    /// counts as one. They are looked at once in `every`.
+    /// Ready when `files` differ from `contents` and are stable, so that a burst of writes counts as one change. Polls once
+    /// in `every`.
     pub(super) async fn changed(&mut self, files: &Files, contents: &FileDigests, every: Duration) {
         if every.is_zero() {
             return pending().await;
@@ -34,7 +33,7 @@ impl Watch {
                 continue;
             }
             self.seen = at_rest(files, looks).await;
-            // Most often somebody has only touched them; and what was in them when they were read is not known by looks.
+            // Most often the files were only touched; and their times do not tell what was in them when they were read.
             let files = files.clone();
             let found = spawn_blocking(move || files.contents()).await;
             if found.is_ok_and(|found| found != *contents) {
@@ -44,7 +43,7 @@ impl Watch {
     }
 }
 
-/// How the files look when nobody writes any more.
+/// The state of the files once it is stable.
 async fn at_rest(files: &Files, mut looks: Option<FileMetadata>) -> Option<FileMetadata> {
     for _ in 0..MOST_LOOKS {
         sleep(REST).await;
@@ -59,12 +58,12 @@ async fn at_rest(files: &Files, mut looks: Option<FileMetadata>) -> Option<FileM
 
 async fn look(files: &Files) -> Option<FileMetadata> {
     let files = files.clone();
-    // A file system may keep us waiting.
+    // A file system may block.
     spawn_blocking(move || files.look()).await.ok()
 }
 
-/// For how long nothing must have changed. Times of files are of the kernel's ticks, which are no longer than 10 ms.
+/// How long files have to stay unchanged. File times have the resolution of the kernel's ticks, at most 10 ms.
 const REST: Duration = Duration::from_millis(100);
 
-/// Somebody who never stops writing does not keep us from reading.
+/// The longest wait for stable files, for writers that never stop.
 const MOST_LOOKS: usize = 50;

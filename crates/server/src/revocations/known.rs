@@ -213,7 +213,7 @@ fn changes(
                 changes.push(RevocationChange::Removed(gone.clone()));
             }
             (gone, Some(come)) if gone != Some(come) => {
-                changes.push(RevocationChange::Added(come.clone()))
+                changes.push(RevocationChange::Added(come.clone()));
             }
             (Some(_) | None, Some(_) | None) => {}
         }

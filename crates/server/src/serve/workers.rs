@@ -60,40 +60,39 @@ pub(super) fn start(
     Ok(())
 }
 
-/// The shares of the next worker, where so many workers are left: one, unless more sockets have been inherited than there are
-/// workers.
+/// The shares of the next worker, with `left` workers to go: one, unless more sockets were inherited than there are workers.
 fn of_worker(shares: &mut Vec<Share>, left: usize) -> Vec<Share> {
     let count = shares.len().div_ceil(left);
     shares.split_off(shares.len() - count)
 }
 
-/// What a worker is given to serve with.
+/// What a worker needs to serve.
 struct Worker {
     listeners: Vec<WorkerShare>,
-    /// Of all listeners.
+    /// The ports of all listeners.
     ports: Arc<[Option<u16>]>,
     decisions: Vec<Share>,
-    /// Those of the listener for decisions.
+    /// The connections of the decision listener.
     of_decisions: Arc<Connections>,
     live: Shared,
     audit: Audit,
     metrics: Arc<Metrics>,
 }
 
-/// A listener with its place among the live ones, and its connections.
+/// A listener with its index among the live ones, and its connections.
 type CountedListener = (usize, ((FixedListener, Listening), Arc<Connections>));
 
-/// A worker's share of a listener, and which it is.
+/// A worker's share of a listener.
 struct WorkerShare {
     index: usize,
     redirects: bool,
     share: Share,
-    /// Those of the listener.
+    /// The connections of the listener.
     connections: Arc<Connections>,
 }
 
 impl WorkerShare {
-    /// The shares of a listener that the next worker gets, where so many are left.
+    /// The shares of a listener for the next worker, with `left` workers to go.
     fn take(listener: &mut CountedListener, left: usize) -> Vec<Self> {
         let (index, ((fixed, listening), connections)) = listener;
         let shares = of_worker(&mut listening.shares, left).into_iter();
@@ -108,7 +107,7 @@ impl WorkerShare {
 }
 
 impl Worker {
-    /// What it serves, made on its thread.
+    /// Its connection handlers, created on its thread.
     fn handlers(self, tasks: &Tasks) -> Handlers<Secured, Redirect, DecisionServer> {
         let Self { live, .. } = self;
         let decisions = self.decisions.into_iter().map(|share| {

@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1, for services that do not speak it.
+//! An HTTP/1.1 client, for exchanges with HTTP/2 servers.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -48,7 +48,7 @@ impl Streamed for Client {
         self.http.answer().write(output, &piece);
     }
 
-    /// Trailers are for clients that say that they take them, and whoever is between may drop them anyway (RFC 9110 §6.5.1).
+    /// Drops trailers, as an intermediary may (RFC 9110 §6.5.1).
     fn finish(&mut self, _: Option<HeaderMap>) {
         self.gets_more();
         self.http.answer().finish(&mut self.connection.output);

@@ -1,4 +1,4 @@
-//! Bodies out of a connection of HTTP/1.1, in pieces.
+//! Reads bodies from an HTTP/1.1 connection in pieces.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -8,10 +8,9 @@ use http1::{Decoder, Piece};
 use super::BodyFrame;
 use crate::connection::{Connection, invalid};
 
-/// What comes next of the body of which a connection is about to bring more.
+/// The next piece of the body that is being read from a connection.
 ///
-/// # Errors
-/// When it is none, breaks off, or the other side keeps us waiting.
+/// # Errors When the body is malformed, breaks off, or the other side is too slow.
 pub(crate) fn poll_piece(
     connection: &mut Connection,
     body: &mut Decoder,

@@ -1,4 +1,4 @@
-//! A certificate of ours with its key, read from files and checked before anybody relies on it.
+//! Certificates and keys of listeners, read from files and checked before use.
 
 use std::fs;
 use std::io;
@@ -21,15 +21,15 @@ use x509_cert::ext::pkix::name::GeneralName;
 use client_tls::LONGEST_FILE;
 use client_tls::named_file;
 
-/// A certificate of ours, its chain, and its key.
+/// A certificate of a listener, with its chain and key.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     pub(crate) key: Arc<CertifiedKey>,
-    /// The hosts that it is for, in lower case; `*.` in front stands for one label.
+    /// The hostnames that it is for, in lower case; a leading `*.` stands for one label.
     pub(crate) names: Vec<String>,
-    /// From when on it is good, in seconds since 1970.
+    /// The start of its validity, in seconds since 1970.
     pub(crate) not_before: u64,
-    /// Until when it is good, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     pub(crate) not_after: u64,
 }
 
@@ -47,12 +47,11 @@ pub(crate) enum CertificateError {
 impl Certificate {
     /// Reads the chain in one PEM file and the key in another, or in the same.
     ///
-    /// # Errors
-    /// When one of them cannot be read, or the key is not that of the first certificate.
+    /// # Errors When one of them cannot be read, or the key does not belong to the first certificate.
     pub(crate) fn load(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
         let bytes = content(chain).map_err(CertificateError::Certificate)?;
         let certificates = chain_of(bytes.expose(), chain)?;
-        // What was inherited can be read once.
+        // An inherited descriptor can be read only once.
         let bytes = match key == chain {
             true => bytes,
             false => content(key).map_err(CertificateError::Key)?,
@@ -63,15 +62,14 @@ impl Certificate {
 
     /// Reads the chain and the key in one text; the path is for messages.
     ///
-    /// # Errors
-    /// As [`load`](Self::load).
+    /// # Errors The errors of [`load`](Self::load).
     pub(crate) fn of_text(bytes: &[u8], path: &Path) -> Result<Self, CertificateError> {
         let certificates = chain_of(bytes, path)?;
         let secret = key_of(bytes, path, path)?;
         Self::new(certificates, secret, path, path)
     }
 
-    /// Of what is in memory; the paths are for messages.
+    /// Builds a certificate from PEM in memory; the paths are for messages.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -109,7 +107,7 @@ impl Certificate {
         })
     }
 
-    /// What is odd about it, and about the files that it came from. They are loaded all the same: old is better than none.
+    /// Warnings about the certificate and its files. It is used all the same: an expired one is better than none.
     pub(crate) fn doubts(&self, chain: &Path, key: &Path, now: UnixTime) -> Vec<String> {
         let shown = chain.display();
         let mut doubts = Vec::new();
@@ -143,7 +141,7 @@ impl Certificate {
         doubts
     }
 
-    /// The first certificate of the chain, counted from 1, that has not signed the one before it.
+    /// The index, from 1, of the first certificate of the chain that has not signed the one before it.
     fn first_out_of_order(&self) -> Option<usize> {
         let parsed = self
             .key
@@ -168,10 +166,9 @@ pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Ce
     chain_of(bytes.expose(), path)
 }
 
-/// What is in a file, which may be a key.
+/// The content of a file, which may be a key.
 ///
-/// # Errors
-/// Why it cannot be read.
+/// # Errors Why the file cannot be read.
 pub(crate) fn content(path: &Path) -> Result<Secret, String> {
     let read = named_file::read(path, LONGEST_FILE);
     read.map(Secret::new).map_err(|error| {
@@ -187,8 +184,7 @@ pub(crate) fn content(path: &Path) -> Result<Secret, String> {
 
 /// The certificates in these bytes of a file, at least one.
 ///
-/// # Errors
-/// What is wrong with them.
+/// # Errors What is wrong with the certificates.
 pub(crate) fn chain_of(
     bytes: &[u8],
     path: &Path,
@@ -242,7 +238,7 @@ fn not_pem(path: &Path, error: &pem::Error) -> String {
     format!("`{}` is not a PEM file: {error}", path.display())
 }
 
-/// Says to which certificate the key belongs, if it is one of the chain.
+/// Adds to the error which certificate of the chain the key belongs to, if any.
 fn mismatch(key: &CertifiedKey, chain_path: &Path, key_path: &Path) -> CertificateError {
     let (chain, shown) = (chain_path.display(), key_path.display());
     let public = key.key.public_key();
@@ -268,7 +264,7 @@ fn mismatch(key: &CertifiedKey, chain_path: &Path, key_path: &Path) -> Certifica
     }
 }
 
-/// As the first line of PKCS#8 says it, or a field of PKCS#1 (RFC 1421 §4.6.1.1).
+/// Whether the key is encrypted, by the first line of PKCS#8 or a field of PKCS#1 (RFC 1421 §4.6.1.1).
 fn is_encrypted(bytes: &[u8]) -> bool {
     let mut windows = bytes.windows(ENCRYPTED.len());
     windows.any(|window| window == ENCRYPTED)
@@ -278,7 +274,7 @@ fn is_open_to_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
-/// The hosts of `subjectAltName`. The common name is none: nobody looks at it any more (RFC 9525 §6.3).
+/// The hostnames of `subjectAltName`. The common name does not count: clients ignore it (RFC 9525 §6.3).
 fn names(certificate: &x509_cert::Certificate) -> Vec<String> {
     let found = certificate.tbs_certificate.get::<SubjectAltName>();
     let Ok(Some((_, SubjectAltName(all)))) = found else {
@@ -309,7 +305,7 @@ fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(secs).unwrap_or(Timestamp::MAX)
 }
 
-/// Where certificates of a listener are read from: the chain, and the key.
+/// The files of a listener's certificate: the chain and the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CertificateFiles {
     pub(crate) chain: PathBuf,
@@ -318,6 +314,6 @@ pub(crate) struct CertificateFiles {
 
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
-/// In seconds: a certificate that is good for no longer deserves a word. One that is renewed in time never comes to that: those
-/// of Let's Encrypt are renewed with a third of 90 days left, and short-lived ones are good for six days.
+/// In seconds: a certificate that expires within this time causes a warning. One that is renewed in time never does: those
+/// of Let's Encrypt are renewed with a third of 90 days left, and short-lived ones are valid for six days.
 const SOON: u64 = 3 * 24 * 60 * 60;

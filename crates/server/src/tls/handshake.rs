@@ -1,4 +1,4 @@
-//! The first words of a connection on which TLS is spoken.
+//! TLS handshakes, with clients and with servers.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,28 +17,28 @@ use tokio::time::timeout;
 
 use super::socket::TlsSocket;
 
-/// Why a client and we have not come to terms.
+/// Why a handshake with a client has failed.
 #[derive(Debug, Error)]
 pub(crate) enum HandshakeError {
-    /// It left, or the connection broke.
+    /// The client went away, or the connection broke.
     #[error("the client has left")]
     Gone,
-    /// It speaks HTTP without TLS.
+    /// The client sent HTTP without TLS.
     #[error("a request without TLS came to a port for TLS; it was told to use https://")]
     PlainHttp,
-    /// It does not speak TLS as we do.
+    /// The client's TLS was not acceptable.
     #[error("{0}")]
     Tls(rustls::Error),
-    /// It took too long.
+    /// The handshake took too long.
     #[error("it has not come to an end within {0:?} (CLIENT_HEADER_TIMEOUT)")]
     TimedOut(Duration),
-    /// It said too much.
+    /// The client sent too many bytes.
     #[error("more than {MOST_RECEIVED} bytes came, and no end")]
     TooLong,
 }
 
 impl HandshakeError {
-    /// The word in the metrics.
+    /// The label in the metrics.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Gone => "client_left",
@@ -60,10 +60,9 @@ impl From<io::Error> for HandshakeError {
     }
 }
 
-/// Comes to terms with a client within `limit`.
+/// Does a handshake with a client within `limit`.
 ///
-/// # Errors
-/// [`HandshakeError`] says why that was not possible. The client has been told, where there was somebody to tell.
+/// # Errors [`HandshakeError`] says why it has failed. The client got an alert, if it is still there.
 pub(crate) async fn accept(
     tcp: TcpStream,
     config: Arc<ServerConfig>,
@@ -77,7 +76,7 @@ pub(crate) async fn accept(
         Ok(()) => Ok(socket),
         Err(error) => {
             if matches!(error, HandshakeError::PlainHttp) {
-                // Whether it listens or not, the connection is over.
+                // The connection is over, whether the client reads the alert or not.
                 let _ = timeout(LONGEST_LINGER, explain(socket.tcp())).await;
             }
             Err(error)
@@ -85,10 +84,9 @@ pub(crate) async fn accept(
     }
 }
 
-/// Comes to terms with a server that has this name.
+/// Does a handshake with the server of this name.
 ///
-/// # Errors
-/// When it does not speak TLS, is not who it should be, or the connection breaks.
+/// # Errors When the server does not speak TLS, its certificate is not valid for the name, or the connection breaks.
 pub(crate) async fn connect(
     tcp: TcpStream,
     config: &Arc<ClientConfig>,
@@ -111,16 +109,15 @@ pub(crate) async fn connect(
     }
 }
 
-/// Comes to terms with the other side. In TLS 1.3 the last words of ours go out with the first bytes that are written.
+/// Completes a handshake. In TLS 1.3 the last bytes of it are sent with the first application data.
 ///
-/// # Errors
-/// When the connection breaks, or one of the two does not take the other's word.
+/// # Errors When the connection breaks, or one of the sides rejects the other.
 async fn come_to_terms(socket: &mut TlsSocket) -> Result<(), HandshakeError> {
     let mut received = 0;
     poll_fn(|context| poll(socket, &mut received, context)).await
 }
 
-/// Whether a client comes back, in the metrics' words.
+/// Whether the handshake was full or resumed, as a metrics label.
 pub(crate) fn kind(connection: &ServerConnection) -> &'static str {
     match connection.handshake_kind() {
         Some(HandshakeKind::Resumed) => "resumed",
@@ -150,15 +147,14 @@ fn poll(
             return Poll::Ready(Err(HandshakeError::TooLong));
         }
     }
-    // Before TLS 1.3 the client waits for it. What is said last in TLS 1.3 are tickets, for which nobody waits.
+    // Before TLS 1.3 the client waits for these bytes. In TLS 1.3 they are tickets, for which nobody waits.
     while socket.is_holding() && socket.version() != Some(ProtocolVersion::TLSv1_3) {
         ready!(socket.poll_drain(context))?;
     }
     Poll::Ready(Ok(()))
 }
 
-/// Tells a client that speaks HTTP without TLS what it has to do. What it has sent is read, or the answer might be lost
-/// (RFC 9112 §9.6).
+/// Answers a client that sent HTTP without TLS. The request is read first, or the answer might be lost (RFC 9112 §9.6).
 async fn explain(tcp: &mut TcpStream) -> io::Result<()> {
     tcp.write_all(ASKS_FOR_TLS).await?;
     tcp.shutdown().await?;
@@ -179,7 +175,7 @@ const ASKS_FOR_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     connection: close\r\n\r\n\
     This port speaks HTTPS, and the request came without it: https://\n";
 
-/// In bytes. A client's certificates take a few KiB, the longest message of rustls 64.
+/// In bytes. A client's certificates take a few KiB; the longest message that rustls accepts has 64 KiB.
 const MOST_RECEIVED: usize = 96 * 1024;
 
 const LONGEST_LINGER: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! A certificate for development, made when it is needed and kept in memory.
+//! A self-signed certificate for development, made on demand and kept in memory.
 
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,25 +13,24 @@ use super::certificate::{Certificate, CertificateError};
 /// Why there is no certificate.
 #[derive(Debug, Error)]
 pub(crate) enum SelfSignedError {
-    /// What was made cannot be used.
+    /// The generated certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// It cannot be made for these names.
+    /// No certificate can be generated for these names.
     #[error("a certificate for these names cannot be made: {0}")]
     Made(#[from] rcgen::Error),
 }
 
-/// Makes a certificate for these hosts and addresses, which nobody trusts who is not told to.
+/// Generates a self-signed certificate for these hostnames and addresses.
 ///
-/// # Errors
-/// When one of the names is none.
+/// # Errors When one of the names is invalid.
 pub(crate) fn make(names: &[String], now: UnixTime) -> Result<Certificate, SelfSignedError> {
     let mut params = CertificateParams::new(names)?;
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, "sessiongate, for development only");
     params.distinguished_name = name;
     let now = UNIX_EPOCH + Duration::from_secs(now.secs());
-    // A clock beside this one may be late.
+    // Other machines' clocks may be behind.
     params.not_before = (now - Duration::from_secs(60 * 60)).into();
     params.not_after = (now + GOOD_FOR).into();
     let key = KeyPair::generate()?;
@@ -42,5 +41,5 @@ pub(crate) fn make(names: &[String], now: UnixTime) -> Result<Certificate, SelfS
     Ok(certificate)
 }
 
-/// Browsers take no certificate that is good for longer than 398 days.
+/// Browsers reject certificates that are valid for longer than 398 days.
 const GOOD_FOR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -1,4 +1,4 @@
-//! TLS towards our clients: which certificate is shown to whom, which versions are spoken, and who comes back.
+//! The TLS configuration towards clients: certificates by name, versions, client authentication and resumption.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,28 +12,27 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::certificate::Certificate;
 
-/// The oldest version of TLS that is spoken.
+/// The oldest accepted version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MinVersion {
     Tls12,
     Tls13,
 }
 
-/// Whether clients prove who they are.
+/// The client authentication.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientProof {
-    /// They are not asked.
+    /// Clients are not asked for a certificate.
     Off,
-    /// They may, with a certificate that one of these has signed.
+    /// Clients may send a certificate that one of these authorities has signed.
     Optional(Arc<RootCertStore>),
-    /// They must.
+    /// Clients must send one.
     Required(Arc<RootCertStore>),
 }
 
-/// How TLS is spoken with clients, who are shown one of `certificates`.
+/// The configuration for clients, which get one of `certificates`.
 ///
-/// # Errors
-/// When the authorities of clients cannot be used.
+/// # Errors When the authorities for client certificates cannot be used.
 pub(crate) fn config(
     certificates: Arc<dyn ResolvesServerCert>,
     oldest: MinVersion,
@@ -65,23 +64,23 @@ pub(crate) fn config(
     let mut config = builder.with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ticketer = tickets;
-    // Who does not take tickets (RFC 5077) does not come back: a memory for others would need a lock that all cores share.
+    // Clients without tickets (RFC 5077) cannot resume: a session cache would need a lock that all cores share.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
-/// Certificates by the hosts that they are for.
+/// Certificates by hostname.
 #[derive(Debug)]
 pub(crate) struct ByName {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    /// By what stands behind `*.`.
+    /// Wildcard certificates, by what follows `*.`.
     one_label_below: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    /// The first is the one for everybody else.
+    /// The certificate for all other names.
     all: Vec<Arc<CertifiedKey>>,
 }
 
 impl ByName {
-    /// The first of the certificates is for those who name no host, or one that no other is for.
+    /// The first certificate also serves clients that send no server name, or one without a certificate.
     pub(crate) fn of(certificates: &[Arc<Certificate>]) -> Self {
         let mut by_name = Self {
             exact: HashMap::new(),
@@ -112,8 +111,8 @@ impl ByName {
 }
 
 impl ResolvesServerCert for ByName {
-    /// Of several for a host, the first with a kind of key that the client knows: an ECDSA certificate can stand beside one of
-    /// RSA.
+    /// Of several for a hostname, the first whose key type the client supports: an ECDSA certificate can be configured
+    /// beside an RSA one.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| self.named(name));
         let schemes = hello.signature_schemes();

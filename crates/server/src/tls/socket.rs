@@ -1,8 +1,8 @@
-//! A TCP connection on which TLS is spoken: rustls' own connection, and the encrypted bytes that are on their way out.
+//! A TCP connection with TLS: a rustls connection, and a buffer of encrypted bytes to be sent.
 //!
-//! What is written is encrypted at once and kept in one buffer, from which it goes out with the next system call, this
-//! connection's own or that of the [send queue](crate::send_queue). So answers of several connections leave together with TLS too, and
-//! records that belong together leave in one call.
+//! Writes are encrypted at once into one buffer, which is sent by the connection's next system call or by the [send
+//! queue](crate::send_queue). So answers of several connections are sent together with TLS too, and records that belong
+//! together are sent in one call.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, IoSlice, Write};
@@ -18,27 +18,27 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP connection on which TLS is spoken.
+/// A TCP connection with TLS.
 #[derive(Debug)]
 pub(crate) struct TlsSocket {
     tcp: TcpStream,
     connection: Connection,
     outgoing: Sealed,
-    /// Encrypted bytes that came and for which rustls has no room yet. Nearly always empty.
+    /// Received encrypted bytes for which rustls has no room yet. Nearly always empty.
     unread: Vec<u8>,
     /// Whether decrypted bytes may be left in rustls.
     has_plaintext: bool,
-    /// Whether anything was written, which may still be on its way out.
+    /// Whether anything was written, some of which may be unsent.
     has_written: bool,
-    /// Whether the other side was told that nothing more follows.
+    /// Whether `close_notify` was sent.
     is_closed: bool,
 }
 
-/// Encrypted bytes on their way out.
+/// Encrypted bytes to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Sealed {
     pub(crate) bytes: Vec<u8>,
-    /// So many of them have gone out.
+    /// How many of them were sent.
     pub(crate) sent: usize,
 }
 
@@ -49,7 +49,7 @@ impl Sealed {
 }
 
 impl TlsSocket {
-    /// Nothing has been said on it yet.
+    /// A connection before its handshake.
     pub(crate) fn new(tcp: TcpStream, connection: impl Into<Connection>) -> Self {
         let mut connection = connection.into();
         connection.set_buffer_limit(Some(MOST_SEALED));
@@ -62,12 +62,12 @@ impl TlsSocket {
             has_written: false,
             is_closed: false,
         };
-        // A client has the first word.
+        // A client sends the first message.
         socket.collect();
         socket
     }
 
-    /// The connection without TLS, of a client that does not speak it.
+    /// The TCP connection, for a client that does not speak TLS.
     pub(crate) fn tcp(&mut self) -> &mut TcpStream {
         &mut self.tcp
     }
@@ -76,22 +76,22 @@ impl TlsSocket {
         self.connection.is_handshaking()
     }
 
-    /// The version of TLS that was agreed upon.
+    /// The negotiated version of TLS.
     pub(crate) fn version(&self) -> Option<ProtocolVersion> {
         self.connection.protocol_version()
     }
 
-    /// The protocol above TLS that was agreed upon (RFC 7301), if one was.
+    /// The negotiated ALPN protocol (RFC 7301), if there is one.
     pub(crate) fn protocol(&self) -> Option<&[u8]> {
         self.connection.alpn_protocol()
     }
 
-    /// The certificate that the other side has shown, which was found to be good.
+    /// The verified certificate of the other side, if it has sent one.
     pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
         self.connection.peer_certificates()?.first()
     }
 
-    /// The server's side, if this is one.
+    /// The rustls connection, if this is a server's side.
     pub(crate) fn server(&self) -> Option<&ServerConnection> {
         match &self.connection {
             Connection::Client(_) => None,
@@ -99,24 +99,24 @@ impl TlsSocket {
         }
     }
 
-    /// Whether something may have come that nobody has read yet.
+    /// Whether there may be received bytes that were not read yet.
     pub(crate) fn has_unread(&self) -> bool {
         self.has_plaintext || !self.unread.is_empty()
     }
 
-    /// Whether encrypted bytes are still to go out.
+    /// Whether encrypted bytes wait to be sent.
     pub(crate) fn is_holding(&self) -> bool {
         !self.outgoing.left().is_empty()
     }
 
-    /// Encrypts all of these bytes, and gives everything that is to go out, for somebody who sends it and
-    /// [gives the rest back](Self::put_back).
+    /// Encrypts these bytes, and returns everything that is to be sent, to a caller that [puts the rest
+    /// back](Self::put_back).
     pub(crate) fn seal(&mut self, mut bytes: &[u8]) -> Sealed {
         self.has_written = true;
         while !bytes.is_empty() {
             match self.connection.writer().write(bytes) {
                 Ok(count) if count > 0 => bytes = &bytes[count..],
-                // Nothing can be sent any more; the next write says why.
+                // Nothing can be sent any more; the next write returns the error.
                 Ok(_) | Err(_) => break,
             }
             self.collect();
@@ -124,23 +124,23 @@ impl TlsSocket {
         mem::take(&mut self.outgoing)
     }
 
-    /// Takes back what was [sealed](Self::seal), sent or not.
+    /// Takes back the bytes of [`seal`](Self::seal), sent or not.
     pub(crate) fn put_back(&mut self, sealed: Sealed) {
         self.outgoing = sealed;
         self.forget_sent();
     }
 
-    /// What TLS is spoken on.
+    /// The TCP connection below TLS.
     pub(crate) fn beneath(&self) -> &TcpStream {
         &self.tcp
     }
 
-    /// Gives back memory before a wait that may be long.
+    /// Releases memory before a wait that may be long.
     pub(crate) fn release_memory(&mut self) {
         self.outgoing.bytes.shrink_to(KEPT);
     }
 
-    /// Sends encrypted bytes, in one system call. There must be some.
+    /// Sends encrypted bytes in one system call. There must be some.
     pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let tcp = Pin::new(&mut self.tcp);
         let written = ready!(tcp.poll_write(context, self.outgoing.left()))?;
@@ -152,8 +152,8 @@ impl TlsSocket {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what has come, in one system call, and gives it to `see` before rustls gets it. Ready with the number of bytes; 0
-    /// at the end of the connection.
+    /// Reads in one system call, and passes the bytes to `see` before rustls gets them. Ready with the number of bytes; 0 at
+    /// the end of the connection.
     pub(crate) fn poll_fill<E: From<io::Error>>(
         &mut self,
         context: &mut Context<'_>,
@@ -169,7 +169,7 @@ impl TlsSocket {
             false => self.feed(bytes),
         };
         if let Err(error) = fed {
-            // The alert that says why, if it goes out now.
+            // Sends the alert that says why, if the socket takes it now.
             if self.is_holding() {
                 let _ = self.poll_drain(context);
             }
@@ -181,10 +181,10 @@ impl TlsSocket {
     fn feed(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.connection.read_tls(&mut bytes) {
-                // What follows the word that nothing follows is nothing (RFC 8446 §6.1).
+                // Data after `close_notify` is ignored (RFC 8446 §6.1).
                 Ok(0) => return Ok(()),
                 Ok(_) => self.process()?,
-                // It has no room for more plaintext (rustls 0.23.46, `ConnectionCommon::read_tls`).
+                // rustls has no room for more plaintext (0.23.46, `ConnectionCommon::read_tls`).
                 Err(error) if error.kind() == io::ErrorKind::Other => {
                     self.unread = bytes.to_vec();
                     return Ok(());
@@ -204,10 +204,10 @@ impl TlsSocket {
         }
     }
 
-    /// Takes what rustls has to send.
+    /// Moves what rustls has to send into the buffer.
     fn collect(&mut self) {
         while self.connection.wants_write() {
-            // Writing into memory does not fail.
+            // Writing to memory cannot fail.
             if let Ok(0) | Err(_) = self.connection.write_tls(&mut self.outgoing.bytes) {
                 return;
             }
@@ -221,10 +221,9 @@ impl TlsSocket {
         }
     }
 
-    /// Takes decrypted bytes. False when there are none and more must be read.
+    /// Reads decrypted bytes. Returns false if there are none and more has to be received.
     ///
-    /// # Errors
-    /// `UnexpectedEof` when the connection ended and nobody had said that it would: then something may be missing.
+    /// # Errors `UnexpectedEof` when the connection ended without `close_notify`, so that data may be missing.
     fn take_plaintext(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
         let before = buffer.filled().len();
         self.has_plaintext = true;
@@ -241,7 +240,7 @@ impl TlsSocket {
                     self.has_plaintext = false;
                     return Ok(buffer.filled().len() > before);
                 }
-                // It shows again with the next read.
+                // The error shows again with the next read.
                 Err(_) if buffer.filled().len() > before => break,
                 Err(error) => return Err(error),
             }
@@ -249,12 +248,12 @@ impl TlsSocket {
         Ok(true)
     }
 
-    /// Says that nothing more follows, unless something is missing: what goes on in the clear with the end of the connection
-    /// would look whole (RFC 8446 §6.1).
+    /// Sends `close_notify`, unless the exchange was cut off: a truncated message that ends with the connection would look
+    /// complete (RFC 8446 §6.1).
     fn say_goodbye(&mut self) {
         let is_reset = || matches!(SockRef::from(&self.tcp).linger(), Ok(Some(_)));
         let is_broken = CUTS_OFF.get() || thread::panicking();
-        // What it holds of a connection on which nothing was written are tickets.
+        // If nothing was written, the buffer holds only tickets.
         let is_whole = !self.is_holding() || !self.has_written;
         let may = is_whole && !self.is_closed && !self.is_handshaking();
         if !may || is_broken || is_reset() {
@@ -262,7 +261,7 @@ impl TlsSocket {
         }
         self.connection.send_close_notify();
         self.collect();
-        // Without it, a client that looks at this cannot tell the end from a cut.
+        // Without it a client cannot distinguish the end from a truncation.
         let _ = SockRef::from(&self.tcp).send(self.outgoing.left());
     }
 }
@@ -307,7 +306,7 @@ impl AsyncWrite for TlsSocket {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
 
-    /// Takes bytes as long as few wait to go out. They have gone out after [`poll_flush`](AsyncWrite::poll_flush).
+    /// Accepts bytes while few wait to be sent. They are sent after [`poll_flush`](AsyncWrite::poll_flush).
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -350,7 +349,7 @@ impl AsyncWrite for TlsSocket {
     }
 }
 
-/// Notes that what is in flight on this thread is cut off from now on, so that no end of a connection counts as a proper one.
+/// Notes that exchanges on this thread are cut off from now on, so that no `close_notify` is sent.
 pub(crate) fn cut_off() {
     CUTS_OFF.set(true);
 }
@@ -365,8 +364,8 @@ const MOST_READ: usize = 17 * 1024;
 /// In bytes of plaintext: as many as one write encrypts.
 const MOST_SEALED: usize = 64 * 1024;
 
-/// In bytes. With more waiting to go out, nothing more is encrypted.
+/// In bytes. While more wait to be sent, nothing is encrypted.
 const MOST_WAITING: usize = 16 * 1024;
 
-/// In bytes: what a connection keeps for its next answer.
+/// In bytes: the buffer that a connection keeps for its next answer.
 const KEPT: usize = 8 * 1024;

@@ -1,8 +1,8 @@
-//! Session tickets (RFC 5077, RFC 8446 §4.6.1): what a client keeps of a session, sealed, so that it comes back without a full
-//! handshake.
+//! Session tickets (RFC 5077, RFC 8446 §4.6.1): encrypted session state that a client keeps, so that it can resume without a
+//! full handshake.
 //!
-//! The library has tickets of its own, whose keys nobody can read. These here can be handed to the process that takes this
-//! one's place. All cores share them.
+//! rustls has its own tickets, but their keys cannot be read. The keys here can be handed to the next process, and all cores
+//! share them.
 
 use std::fmt;
 use std::iter;
@@ -17,38 +17,37 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{clock, random};
 
-/// Seals and opens tickets. The key that seals is replaced every six hours, and opens what it has sealed for twelve.
+/// Encrypts and decrypts tickets. The encrypting key is replaced every six hours; a key decrypts for twelve.
 pub(crate) struct Tickets {
     keys: ArcSwap<Keys>,
 }
 
-/// A key of tickets, as it goes from one process to the next. It is wiped from memory.
+/// A ticket key in the form for the next process. It is zeroized when dropped.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct TicketKey {
-    /// With this begins each ticket that it has sealed.
+    /// The prefix of each ticket of this key.
     name: [u8; NAME_LEN],
     secret: [u8; 32],
     /// In seconds of the Unix time.
     made: u64,
 }
 
-/// The key that seals, and the one before it.
+/// The encrypting key, and the one before it.
 struct Keys {
     current: Arc<Key>,
     previous: Option<Arc<Key>>,
 }
 
-/// A key at work.
+/// A key that is in use.
 struct Key {
     cipher: RandomizedNonceKey,
     known_as: TicketKey,
 }
 
 impl Tickets {
-    /// With a fresh key.
+    /// A ticketer with a fresh key.
     ///
-    /// # Errors
-    /// When the system has no random bytes.
+    /// # Errors When the system gives no random bytes.
     pub(crate) fn new() -> Result<Self, Error> {
         Self::at(seconds())
     }
@@ -63,10 +62,9 @@ impl Tickets {
         })
     }
 
-    /// With the keys of the process before this one, as [`Self::keys`] gave them. `None` when there are none.
+    /// A ticketer with the keys of the previous process, from its [`Self::keys`]. `None` if there are none.
     ///
-    /// # Errors
-    /// When the library takes none of them.
+    /// # Errors When rustls accepts none of the keys.
     pub(crate) fn with(keys: Vec<TicketKey>) -> Result<Option<Self>, Error> {
         let mut keys = keys.into_iter().map(Key::new);
         let Some(current) = keys.next().transpose()? else {
@@ -81,7 +79,7 @@ impl Tickets {
         }))
     }
 
-    /// The keys, for the process after this one: first the one that seals.
+    /// The keys for the next process, the encrypting one first.
     pub(crate) fn keys(&self) -> Vec<TicketKey> {
         let keys = self.keys.load();
         keys.all().map(|key| key.known_as.clone()).collect()
@@ -115,7 +113,7 @@ impl Tickets {
         Some(opened)
     }
 
-    /// The key that seals now.
+    /// The current encrypting key.
     fn sealing(&self, now: u64) -> Result<Arc<Key>, Error> {
         let keys = self.keys.load();
         if keys.current.seals(now) {
@@ -126,14 +124,14 @@ impl Tickets {
             current: Arc::new(Key::make(now)?),
             previous: current.opens(now).then(|| Arc::clone(current)),
         };
-        // Where two cores make a key at once, the first one's is everybody's.
+        // If two cores make a key at the same time, both use the first one.
         self.keys.compare_and_swap(&keys, Arc::new(next));
         Ok(Arc::clone(&self.keys.load().current))
     }
 }
 
 impl Keys {
-    /// Both, the one that seals first.
+    /// Both keys, the encrypting one first.
     fn all(&self) -> impl Iterator<Item = &Arc<Key>> {
         iter::once(&self.current).chain(&self.previous)
     }
@@ -198,15 +196,15 @@ impl Key {
     }
 }
 
-/// The time of day in seconds: the process after this one reads the same clock.
+/// The time of day in seconds, because the next process reads the same clock.
 fn seconds() -> u64 {
     clock::now().millis() / 1000
 }
 
 const NAME_LEN: usize = 16;
 
-/// How long a ticket is good for at most, in seconds. A key seals for half of that: fewer tickets than the 2³² for which random
-/// nonces of AES-GCM do (NIST SP 800-38D §8.3), at up to 200,000 a second.
+/// The greatest age of a ticket, in seconds. A key encrypts for half of that, which stays below the 2³² random nonces of
+/// AES-GCM (NIST SP 800-38D §8.3) at up to 200,000 tickets a second.
 const LIFETIME: u32 = 12 * 60 * 60;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which server gets a request.
+//! Chooses the server for a request.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -12,20 +12,20 @@ use crate::config::Balance;
 pub(super) struct Balancer {
     kind: Balance,
     members: Arc<Members>,
-    /// Whose turn it is, turn by turn, each server as often as its weight says.
+    /// The round-robin order, with each server as often as its weight says.
     turns: Box<[usize]>,
-    /// The next turn.
+    /// The next position in it.
     next: Cell<usize>,
-    /// For each server what its name makes of a key.
+    /// For each server, the hash of its name, mixed into that of the key.
     seeds: Box<[u64]>,
 }
 
-/// For whom a server is chosen.
+/// The key by which a server is chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key<'k> {
-    /// Nobody who is known.
+    /// The user is not known.
     Address(IpAddr),
-    /// A user, and the realm where that one has signed in.
+    /// A user, and the realm where the user has signed in.
     User { realm: &'k str, id: &'k str },
 }
 
@@ -33,7 +33,7 @@ impl Balancer {
     pub(super) fn new(kind: Balance, members: Arc<Members>) -> Self {
         let weights: Vec<_> = members.all.iter().map(|member| member.weight).collect();
         let turns = turns(&weights);
-        // Runtimes begin with different servers, or the first one would get all requests at first.
+        // Runtimes begin with different servers, so that the first one does not get all requests at first.
         let first = members.next_beginner() % turns.len();
         let seed = |member: &Arc<Member>| hash(FNV_OFFSET, member.name.as_bytes());
         Self {
@@ -45,12 +45,13 @@ impl Balancer {
         }
     }
 
-    /// Whether it counts the requests that are under way.
+    /// Whether it needs the number of requests in flight.
     pub(super) fn counts(&self) -> bool {
         self.kind == Balance::LeastRequests
     }
 
-    /// The best server that was not `tried` yet: one that is out only if all others were. `None` when all were tried.
+    /// The best server that was not `tried` yet. An ejected one is chosen only if all others were tried. `None` when all
+    /// were tried.
     pub(super) fn choose(&self, tried: &[usize], key: Key<'_>) -> Option<usize> {
         let all = &self.members.all;
         let is_left = |place: &usize| !tried.contains(place);
@@ -67,7 +68,7 @@ impl Balancer {
                 let candidates = (0..all.len()).filter(counts);
                 candidates.max_by(|one, other| score(one).total_cmp(&score(other)))
             }
-            // Of those with equally few the one whose turn it is.
+            // Among equals, the next one in round-robin order.
             Balance::LeastRequests => {
                 let candidates = self.in_turn().map(|turn| self.turns[turn]).filter(counts);
                 let least = candidates.reduce(|best, other| {
@@ -94,7 +95,7 @@ impl Balancer {
 }
 
 impl Key<'_> {
-    /// The same in every process and on every machine, so that all gates choose the same server.
+    /// A hash that is the same in every process and on every machine, so that all gates choose the same server.
     fn hash(self) -> u64 {
         match self {
             Key::Address(address) => match address.to_canonical() {
@@ -109,17 +110,17 @@ impl Key<'_> {
     }
 }
 
-/// How much a server with this weight is the one for a key, by weighted rendezvous hashing: when a server comes or goes, only
-/// the keys move that go to it or came from it (Thaler and Ravishankar 1998; with weights as in draft-ietf-bess-weighted-hrw).
+/// The score of a server with this weight for a key, by weighted rendezvous hashing: when a server is added or removed, only
+/// its own keys move (Thaler and Ravishankar 1998; weights as in draft-ietf-bess-weighted-hrw).
 fn score(mixed: u64, weight: u32) -> f64 {
-    // 53 bits, as many as a number of this kind has; never 0, so that the logarithm is finite.
+    // The 53 bits of an `f64`'s precision; never 0, so that the logarithm is finite.
     #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
     let part = ((mixed64(mixed) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-    // The largest is 1 with the logarithm 0, above which there is nothing.
+    // For 1 the logarithm is 0. The smallest number in its place avoids a division by zero.
     f64::from(weight) / -part.ln().min(-f64::MIN_POSITIVE)
 }
 
-/// FNV-1a: short, and the same everywhere. Nobody gains by steering it: a user meets the same server either way.
+/// FNV-1a: short, and the same everywhere. It need not resist attacks: choosing a server gains nothing.
 fn hash(start: u64, bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     bytes.iter().fold(start, step)
@@ -132,8 +133,8 @@ fn mixed64(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Turns by weight, spread out: of the weights 3 and 1 the second server is asked between two turns of the first (nginx'
-/// smooth weighted round robin).
+/// The round-robin order by weight, spread out (nginx's smooth weighted round robin): with weights 3 and 1, the second
+/// server comes between two turns of the first.
 fn turns(weights: &[u32]) -> Box<[usize]> {
     let divisor = weights.iter().copied().fold(0, greatest_divisor).max(1);
     let weights: Vec<_> = weights

@@ -1,18 +1,18 @@
-//! How many requests may be sent a second time. When all servers of a service are in trouble, sending again what they could not
-//! answer would double what they are asked.
+//! The retry budget: how many requests may be sent a second time. When all servers of a service fail, unlimited retries
+//! would double their load.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::clock;
 
-/// What one runtime may send again of the requests to a service: a share of them, and one a second.
+/// The retries that one runtime may send to a service: a share of its requests, and one a second.
 #[derive(Debug)]
 pub(super) struct Budget {
     percent: u32,
-    /// In hundredths of a request.
+    /// The saved retries, in hundredths of a request.
     saved: Cell<u32>,
-    /// When one was sent again that was not saved for.
+    /// When a retry was last sent without savings.
     spent: Cell<Option<Instant>>,
 }
 
@@ -25,13 +25,13 @@ impl Budget {
         }
     }
 
-    /// Notes a request.
+    /// Counts a request.
     pub(super) fn request(&self) {
         self.saved
             .set(MOST_SAVED.min(self.saved.get() + self.percent));
     }
 
-    /// Whether a request may be sent again, which counts.
+    /// Whether a request may be sent again; if so, spends a retry.
     pub(super) fn may_repeat(&self) -> bool {
         self.may_repeat_at(clock::monotonic())
     }
@@ -53,10 +53,10 @@ impl Budget {
     }
 }
 
-/// In hundredths of a request: what a quiet hour saves does not pay for a storm.
+/// In hundredths of a request. The savings of a quiet hour must not pay for a storm of retries.
 const MOST_SAVED: u32 = 1_000;
 
-/// A service that is seldom asked has saved nothing when it is needed; so one request in this time may always be sent again.
+/// One request in this time may always be sent again, because a service with few requests saves nothing.
 const FLOOR: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

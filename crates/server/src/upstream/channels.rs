@@ -1,4 +1,4 @@
-//! The connections of one runtime to a server that speaks HTTP/2. As many requests as the server allows share one.
+//! The connections of one runtime to a server that speaks HTTP/2. Each carries as many requests as the server allows.
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -19,13 +19,13 @@ use crate::http2::messages::broken;
 use crate::link::UnderWay;
 use crate::socket::Stream;
 
-/// Connections that are open.
+/// The open connections.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     open: RefCell<Vec<Rc<Channel>>>,
-    /// Whoever opens one more; the others wait whether there will be room on it.
+    /// Locked by the task that opens another connection; the others wait for room on it.
     opening: Mutex<()>,
-    /// Tells that one, where there may be no more connections, that a request has ended.
+    /// Notifies that task, if connections are limited, that a request has ended.
     freed: Rc<Notify>,
 }
 
@@ -33,63 +33,62 @@ pub(super) struct Channels {
 #[derive(Debug)]
 struct Channel {
     requests: SendRequest<Bytes>,
-    /// So many requests are under way.
+    /// The number of requests in flight.
     active: Cell<usize>,
-    /// Whether no others are to begin.
+    /// Whether no more requests may begin.
     is_over: Cell<bool>,
-    /// Whether one has begun since somebody looked.
+    /// Whether a request has begun since the last idle check.
     is_used: Cell<bool>,
     freed: Rc<Notify>,
-    /// Counts it among the connections to its server, where these are limited.
+    /// Counts it among the connections to its server, if they are limited.
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// A connection that has been opened, on which nothing has been said.
+/// A newly opened connection.
 #[derive(Debug)]
 pub(super) struct Fresh {
     pub(super) stream: Stream,
     pub(super) place: Option<OwnedSemaphorePermit>,
-    /// When it takes no more requests, if it grows too old.
+    /// When it takes no more requests, if its age is limited.
     pub(super) ends: Option<Instant>,
-    /// The server, where there may be only so many connections to it.
+    /// The server, if connections to it are limited.
     pub(super) limited: Option<Arc<Member>>,
     /// For how many seconds the server keeps idle connections, if that is configured.
     pub(super) keep_alive: Option<u32>,
 }
 
-/// What has come of the wish to open a connection.
+/// The result of opening a connection.
 pub(super) enum Connected {
     Fresh(Fresh),
-    /// There may be room on another one before there may be one more.
+    /// No more connections are allowed, but there may be room on another one.
     Full,
     /// The server speaks HTTP/1.1, as another connection has shown.
     Http1,
 }
 
-/// What has come of the wish to send a request over HTTP/2.
+/// The result of looking for a stream for a request.
 pub(super) enum Agreed {
     /// The server has chosen HTTP/1.1, perhaps for this connection.
     Http1(Option<Fresh>),
     Http2(Turn),
 }
 
-/// A place for one request on a connection.
+/// A reserved stream for one request on a connection.
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) requests: SendRequest<Bytes>,
-    /// Whether the connection was there before.
+    /// Whether the connection was open before.
     pub(super) is_reused: bool,
-    /// Counts the request among those that are under way, where these are counted.
+    /// Counts the request among those in flight, if requests are counted.
     pub(super) under_way: Option<UnderWay>,
     channel: Rc<Channel>,
 }
 
 impl Channels {
-    /// A place for a request, on a connection that has room or on one that `connect` opens. That is asked only once nobody else
-    /// opens one, and with what tells that there may be room now.
+    /// Reserves a stream on a connection that has room, or on one that `connect` opens. Only one task opens a connection at
+    /// a time; `connect` gets the notification that a request has ended.
     ///
-    /// # Errors
-    /// When no connection can be had.
+    /// # Errors When there is no connection.
     pub(super) async fn turn(
         self: &Rc<Self>,
         mut connect: impl AsyncFnMut(&Notify) -> Result<Connected, UpstreamError>,
@@ -118,7 +117,7 @@ impl Channels {
         }
     }
 
-    /// Begins HTTP/2 on a connection, and gives the first place on it.
+    /// Begins HTTP/2 on a connection, and reserves the first stream on it.
     ///
     /// # Errors
     /// When the server does not speak it.
@@ -134,13 +133,13 @@ impl Channels {
             freed: Rc::clone(&self.freed),
             _place: fresh.place,
         });
-        // Nobody waits for it when we stop: it ends with the runtime.
+        // Not awaited at shutdown: the task ends with the runtime.
         let (channels, driven) = (Rc::downgrade(self), Rc::clone(&channel));
         let idling = Idling::new(fresh.keep_alive, fresh.limited);
         let driving = drive(connection, channels, driven, fresh.ends, idling);
         tokio::task::spawn_local(driving);
-        // How many requests it takes at a time a server says before anything else (RFC 9113 §3.4), and whether it takes WebSockets.
-        // Requests that came before would be refused beyond that.
+        // Waits for the server's settings, which come first (RFC 9113 §3.4): the number of concurrent streams, and whether
+        // it accepts WebSockets. Earlier streams could be refused.
         if let Some(mut ping) = ping {
             ping.ping(Ping::opaque()).await.map_err(broken)?;
         }
@@ -149,7 +148,7 @@ impl Channels {
         turn
     }
 
-    /// A place on a connection that is open.
+    /// A stream on an open connection with room.
     async fn free(&self) -> Option<Turn> {
         loop {
             let channel = {
@@ -176,7 +175,7 @@ impl Channel {
     }
 
     async fn turn(self: &Rc<Self>, is_reused: bool) -> io::Result<Turn> {
-        // Counted at once, so that others see that there is less room.
+        // Counted before the wait, so that other tasks see that there is less room.
         self.active.set(self.active.get() + 1);
         self.is_used.set(true);
         let mut turn = Turn {
@@ -191,12 +190,12 @@ impl Channel {
 }
 
 impl Turn {
-    /// Lets no other request begin on the connection.
+    /// Prevents further requests on the connection.
     pub(super) fn leave_alone(&self) {
         self.channel.is_over.set(true);
     }
 
-    /// Whether a WebSocket can be a stream of the connection (RFC 8441 §3).
+    /// Whether the server accepts WebSockets on streams (RFC 8441 §3).
     pub(super) fn takes_websockets(&self) -> bool {
         self.requests.is_extended_connect_protocol_enabled()
     }
@@ -210,7 +209,7 @@ impl Drop for Turn {
     }
 }
 
-/// Moves a connection's bytes until it ends, has become too old, or has had nothing to do for a while.
+/// Drives a connection until it ends, is too old, or has been idle for a while.
 async fn drive(
     connection: Connection<Stream, Bytes>,
     channels: Weak<Channels>,
@@ -222,7 +221,7 @@ async fn drive(
     let mut idle_for = Duration::ZERO;
     let has_ended = loop {
         tokio::select! {
-            // An error shows to those whose requests are under way.
+            // The requests in flight see the error.
             _ = connection.as_mut() => break true,
             () = sleep(idling.between_looks) => {}
             () = until(ends) => channel.is_over.set(true),
@@ -241,24 +240,25 @@ async fn drive(
     if let Some(channels) = channels.upgrade() {
         channels.forget(&channel);
     }
-    // With the last handle it ends, when its requests have.
+    // The connection ends with its last handle, after its requests.
     drop(channel);
     if !has_ended {
         let _ = connection.await;
     }
 }
 
-/// How long a connection may have nothing to do.
+/// When an idle connection is closed.
 struct Idling {
     between_looks: Duration,
-    /// It is closed when it has been idle for so long, and perhaps for up to a look longer.
+    /// The idle time after which it is closed, perhaps up to one check later.
     longest: Duration,
     /// The server, where there may be only so many connections to it.
     limited: Option<Arc<Member>>,
 }
 
 impl Idling {
-    /// With a server that keeps idle connections for so many seconds they are closed half a second before, as over HTTP/1.1.
+    /// If the server keeps idle connections for this many seconds, they are closed half a second before that, as over
+    /// HTTP/1.1.
     fn new(keep_alive: Option<u32>, limited: Option<Arc<Member>>) -> Self {
         let often = keep_alive.is_some() || limited.is_some();
         let kept = keep_alive.map(|seconds| Duration::from_secs(seconds.into()));
@@ -276,7 +276,7 @@ impl Idling {
     }
 }
 
-/// Ready then, if that is ever.
+/// Ready at this time; never without one.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -284,7 +284,7 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// What servers are told, and may do.
+/// The HTTP/2 settings towards servers.
 fn terms() -> Builder {
     let mut terms = Builder::new();
     terms
@@ -297,23 +297,23 @@ fn terms() -> Builder {
     terms
 }
 
-/// In bytes: so much of an answer may be under way, and wait here, for a stream and for all of them.
+/// In bytes: the flow-control windows of a stream and of a connection, which bound what waits in memory.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-/// In bytes, by which the frames of answers that wait here fall short of 256 each; with more `h2` ends the connection, and with it the
-/// calls of others. Four streams of messages of eight bytes, each with a client that does not read, come to that.
+/// In bytes: the sum by which waiting frames fall short of 256 bytes each. Beyond it `h2` ends the connection, and with it
+/// the calls of other clients. Four streams of eight-byte messages to clients that do not read reach it.
 const MOST_OVERHEAD: usize = 32 * 1024 * 1024;
 
-/// In bytes, of the request of a stream that wait for the connection.
+/// In bytes: how much of a stream's request may wait for the connection.
 const MOST_BUFFERED: usize = 64 * 1024;
 
 /// In bytes, as over HTTP/1.1.
 const LARGEST_HEAD: u32 = http1::LARGEST_HEAD as u32;
 
-/// A connection that had nothing to do between two looks, so long after each other, is closed.
+/// The interval of idle checks. A connection that was idle between two of them is closed.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
-/// Where there may be only so many connections, others may wait for one that has nothing to do; and where the server closes those that
-/// are idle, a request would meet the close half-way.
+/// The shorter interval, if connections are limited and others may wait for an idle one, or if the server closes idle
+/// connections and a request could cross the close.
 const BETWEEN_OFTEN: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! How a connection to a server is opened: the way there, what the server is told of the client, and TLS.
+//! Opens connections to a server: address, PROXY header and TLS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,17 +22,17 @@ pub(super) struct Dialer {
     pub(super) proxy_protocol: Option<ProxyVersion>,
 }
 
-/// How TLS is spoken with a server.
+/// The TLS configuration for a server.
 #[derive(Clone, Debug)]
 struct Tls {
-    /// Where HTTP/1.1 is all that is offered.
+    /// Offers only HTTP/1.1.
     http1: Arc<ClientConfig>,
-    /// Where the server chooses (ALPN).
+    /// Lets the server choose the version of HTTP (ALPN).
     both: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
-/// Which versions of HTTP a connection is for, where its server can choose.
+/// The versions of HTTP that are offered to a server that can choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offers {
     /// HTTP/2, or HTTP/1.1.
@@ -41,11 +41,11 @@ pub(super) enum Offers {
     Http1,
 }
 
-/// Whom a connection is for, where the server is told.
+/// The client of a connection, for the PROXY header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     pub(super) client: IpAddr,
-    /// Where it has reached us, if that is known.
+    /// The local address that the client has connected to, if it is known.
     pub(super) reached: Option<SocketAddr>,
 }
 
@@ -70,7 +70,7 @@ impl Dialer {
         }
     }
 
-    /// Whether the other one does the same.
+    /// Whether the other dialer opens connections in the same way.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let tls = |dialer: &Self| {
             let tls = dialer.tls.as_ref();
@@ -80,16 +80,15 @@ impl Dialer {
         way(self) == way(other) && tls(self) == tls(other)
     }
 
-    /// Whether a server chooses which version of HTTP is spoken. One that is told for whom each connection is has to have
-    /// connections that are one client's, so it does not.
+    /// Whether the server chooses the version of HTTP. With the PROXY protocol it does not, because each connection has to
+    /// belong to one client.
     pub(super) fn negotiates(&self) -> bool {
         self.tls.is_some() && self.proxy_protocol.is_none()
     }
 
-    /// Opens a connection. The name of the server is looked up each time, and its addresses are tried one after the other.
+    /// Opens a connection. The server's name is resolved each time, and its addresses are tried in turn.
     ///
-    /// # Errors
-    /// When nobody takes it, or the other side and we do not come to terms about TLS.
+    /// # Errors When no address accepts the connection, or the TLS handshake fails.
     pub(super) async fn open(&self, caller: Option<Caller>, offers: Offers) -> io::Result<Stream> {
         let told = self.proxy_protocol.map(|version| {
             let caller = caller.map(|caller| (caller.client, caller.reached));
@@ -120,7 +119,7 @@ impl Dialer {
                 let secure = async |tcp| handshake::connect(tcp, config, &tls.name).await;
                 stream.secured(secure).await.map_err(explained)
             }
-            // The configuration sees to it that there is one.
+            // The configuration ensures that there is one.
             (None, true) => Err(io::ErrorKind::Unsupported.into()),
             (None, false) => Ok(stream),
         }
@@ -139,7 +138,7 @@ impl Tls {
     }
 }
 
-/// Says of an error of TLS that it is one, and what to do about it.
+/// Adds to a TLS error that it is one, and what to do about it.
 fn explained(error: io::Error) -> io::Error {
     let what = match advice(&error) {
         Some(advice) => format!("TLS: {error}; {advice}"),

@@ -10,43 +10,43 @@ use crate::ended::Ended;
 /// Why the upstream gave no answer.
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
-    /// There may be no more connections, and none has become free in time.
+    /// All connections that are allowed were in use for too long.
     #[error("all connections to the server were taken for {} s (max_connections)", .0.as_secs())]
     Busy(Duration),
-    /// The client's body is longer than it may be, which showed only as it came.
+    /// The client's body turned out to be longer than its limit.
     #[error("the client's body is longer than it may be")]
     BodyTooLong,
-    /// The client's body broke off; the upstream is not to blame.
+    /// The client's body broke off, which is not the upstream's fault.
     #[error("the client's body broke off: {0}")]
     ClientBody(io::Error),
-    /// The client hung up, and nobody waits for an answer.
+    /// The client has gone away.
     #[error("the client hung up")]
     ClientGone,
-    /// No connection.
+    /// No connection could be opened.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
     /// The exchange broke.
     #[error("{0}")]
     Exchange(io::Error),
-    /// The server takes the request over HTTP/1.1 alone, and has said so when a part of its body was gone.
+    /// The server accepts the request only over HTTP/1.1, and said so after a part of the body had been sent.
     #[error(
         "the server takes this request over HTTP/1.1 alone (HTTP_1_1_REQUIRED), and said so only when a part of its body was gone; \
          let it speak HTTP/1.1 alone, or take such requests over HTTP/2"
     )]
     Http1Wanted,
-    /// No connection in time.
+    /// No connection could be opened in time.
     #[error("no connection within {} s", .0.as_secs())]
     NotConnected(Duration),
-    /// It took too long.
+    /// The answer took too long.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// The exchange broke before a byte of an answer had come.
+    /// The exchange broke before the first byte of an answer.
     #[error("{0}")]
     Unanswered(io::Error),
 }
 
 impl UpstreamError {
-    /// Whether nothing of the request can have reached anybody, so that another server may be asked.
+    /// Whether none of the request can have reached the server, so that another one may get it.
     pub(super) fn is_before_request(&self) -> bool {
         match self {
             Self::Busy(_) | Self::Connect(_) | Self::NotConnected(_) => true,
@@ -60,12 +60,12 @@ impl UpstreamError {
         }
     }
 
-    /// Whether the request has left, and nothing of an answer has come.
+    /// Whether the request was sent, and none of an answer has come.
     pub(super) fn is_unanswered(&self) -> bool {
         matches!(self, Self::Unanswered(_))
     }
 
-    /// Whether the server is to blame.
+    /// Whether it is the server's failure.
     pub(super) fn blames_server(&self) -> bool {
         match self {
             Self::Connect(_)
@@ -81,8 +81,8 @@ impl UpstreamError {
         }
     }
 
-    /// Who ended the exchange with it. `None` when nobody did: a client that waits for an answer to its malformed body, or to one
-    /// that is too long, gets one.
+    /// Who ended the exchange with this error. `None` if it goes on: the client gets an answer to its malformed or too long
+    /// body.
     pub(crate) fn ended(&self) -> Option<Ended> {
         match self {
             Self::BodyTooLong => None,

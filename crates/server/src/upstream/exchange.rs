@@ -21,10 +21,10 @@ use crate::inbound::record::Record;
 use crate::link::Link;
 use crate::transfer::{BodySink, BodySource, Broken, Transfer};
 
-/// A request on its connection to the upstream, and what of it is still under way.
+/// A request and its answer on a connection to a server.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    /// In a box, because it goes from hand to hand with every request.
+    /// Boxed, because it is moved several times with every request.
     connection: Box<Link>,
     /// What its bytes mean.
     http: ClientConnection,
@@ -32,18 +32,17 @@ pub(crate) struct Exchange {
     sending: Option<Transfer>,
     /// The client's body is held back until this time is over, or the server asks for it (RFC 9110 §10.1.1).
     held: Option<Pin<Box<Sleep>>>,
-    /// Whether the connection is its client's alone: what follows on it is done in the name of that one.
+    /// Whether the connection is reserved for its client, because a request has authenticated it.
     is_bound: bool,
-    /// Whether the whole answer went on.
+    /// Whether the whole answer was relayed.
     is_relayed: bool,
-    /// For how many seconds the server keeps the connection, as far as it has said so.
+    /// For how many seconds the server keeps an idle connection, if it has said so.
     keep_alive: Option<u32>,
     server: Rc<Server>,
 }
 
 impl Exchange {
-    /// Writes the head of a request, which leaves with [`head`](Self::head). A client that waits for the service's word before
-    /// it sends its body waits on.
+    /// Writes the request head, which is sent by [`head`](Self::head). A client that waits for `100 Continue` keeps waiting.
     pub(super) fn begin(
         mut connection: Box<Link>,
         server: Rc<Server>,
@@ -68,13 +67,13 @@ impl Exchange {
         }
     }
 
-    /// Lets nobody else use the connection from now on.
+    /// Reserves the connection for the client.
     pub(super) fn bind(&mut self) {
         self.is_bound = true;
     }
 
-    /// Sends the request, and waits for the head of the answer. The clock starts anew while the client's body still makes
-    /// its way, and stands while the client is waited for.
+    /// Sends the request, and waits for the response head. The server's read timer restarts while the body is being sent,
+    /// and is suspended while the gate waits for the client.
     pub(super) async fn head(
         &mut self,
         client: &mut Client,
@@ -89,13 +88,13 @@ impl Exchange {
                     connection: &mut self.connection,
                     body: self.http.request(),
                 };
-                // A flaw of the body shows below.
+                // An error of the body shows below.
                 let _ = sending.begin(client.source(), sink).await;
             }
         }
         poll_fn(|context| {
             loop {
-                // The request leaves before anything is waited for.
+                // The request is sent before any wait.
                 let client_failed = self.poll_client(context, client, record);
                 let held = self.held.is_some();
                 if let Poll::Ready(head) = self.poll_head(context, client) {
@@ -148,7 +147,7 @@ impl Exchange {
         }
     }
 
-    /// Lets the client's body go on that was held back, and tells the client to send it, if that is needed.
+    /// Begins to forward a body that was held back. `tells` sends the client `100 Continue`.
     fn release(&mut self, context: &mut Context<'_>, client: &mut Client, tells: bool) {
         self.held = None;
         self.sending = Some(client.forward_body());
@@ -157,7 +156,7 @@ impl Exchange {
         }
     }
 
-    /// Waits for what decides about a body that is held back. Ready when the client has failed.
+    /// Waits until a body that is held back may be forwarded. Ready when the client has failed.
     fn poll_held(&mut self, context: &mut Context<'_>, client: &mut Client) -> Poll<ClientFailed> {
         let Some(held) = &mut self.held else {
             return Poll::Pending;
@@ -166,14 +165,14 @@ impl Exchange {
         if client.poll_gone(context).is_ready() {
             return Poll::Ready(ClientFailed::Gone);
         }
-        // A client need not wait for ever, and neither does one for a server that does not know what it waits for.
+        // The client gets its `100 Continue` after a while, because some servers ignore the expectation.
         if is_over || client.has_sent_ahead() {
             self.release(context, client, is_over);
         }
         Poll::Pending
     }
 
-    /// What it means that the upstream's connection broke.
+    /// The error for a broken connection to the server.
     fn broken(&self, error: io::Error) -> UpstreamError {
         if is_our_limit(&error) {
             UpstreamError::TimedOut(self.server.time_limit)
@@ -182,7 +181,7 @@ impl Exchange {
         }
     }
 
-    /// Moves the request on. Ready when its client has failed.
+    /// Forwards the request. Ready when its client has failed.
     fn poll_client(
         &mut self,
         context: &mut Context<'_>,
@@ -190,7 +189,7 @@ impl Exchange {
         record: &Record<'_>,
     ) -> Poll<ClientFailed> {
         if self.held.is_some() {
-            // A failure shows where its answer is waited for.
+            // The error shows when the answer is read.
             let _ = self.connection.poll_flush(context);
             let failed = self.poll_held(context, client);
             if failed.is_ready() || self.held.is_some() {
@@ -218,7 +217,7 @@ impl Exchange {
             Ok(()) => self.sending = None,
             Err(Broken::Limit) => return Poll::Ready(ClientFailed::BodyTooLong),
             Err(Broken::Source(error)) => return Poll::Ready(ClientFailed::Body(error)),
-            // It may have answered without reading all of the request. If it has not, reading fails too.
+            // The server may have answered without reading all of the request. If not, reading fails too.
             Err(Broken::Sink(_)) => {
                 self.http.abandon_request();
                 self.sending = None;
@@ -227,17 +226,16 @@ impl Exchange {
         client.poll_gone(context).map(|()| ClientFailed::Gone)
     }
 
-    /// Whether not a byte of an answer has come.
+    /// Whether no byte of an answer has come.
     pub(super) fn is_unanswered(&self) -> bool {
         self.connection.input.is_empty()
     }
 
-    /// Passes the answer's body on to the client, with the head that stands in the client's output. Where
-    /// either side breaks off, the client's connection ends before the answer does, so that it cannot be taken for a whole
-    /// one. `record` is told how it goes on.
+    /// Relays the answer's body to the client, after the head in the client's output. If either side breaks off, the
+    /// client's connection is cut, so that the answer cannot look complete. `record` counts the bytes.
     ///
-    /// # Errors
-    /// When the upstream failed, or the request's body became too long, before anything of the head had left. The head is taken back then, and the client can be told.
+    /// # Errors When the server failed, or the request's body became too long, before any of the head had left. The head is
+    /// taken back, so that another answer can be sent.
     pub(crate) async fn relay(
         &mut self,
         client: &mut Client,
@@ -298,7 +296,7 @@ impl Exchange {
                 if let Poll::Ready(failed) = failed {
                     return Poll::Ready(Err(failed.into()));
                 }
-                // The server is waited for again, so its clock has to be looked at.
+                // The gate waits for the server again, so its read timer has to be polled.
                 if !was_suspended || self.connection.is_timer_suspended() {
                     return Poll::Pending;
                 }
@@ -307,13 +305,13 @@ impl Exchange {
         .await
     }
 
-    /// Lets the answer pause for so long, which goes on for as long as somebody listens.
+    /// Lets an endless answer pause for this long.
     pub(crate) fn may_pause(&mut self, limit: Duration) {
         self.connection.set_read_budget(TimeBudget::per_wait(limit));
     }
 
-    /// Ends the exchange. A connection that can carry the next request is kept for one: of anybody, or of the owner to whom it is
-    /// bound. Where nobody knows who that is, it ends. The next answer may pause no longer than others.
+    /// Ends the exchange. A reusable connection returns to the pool, or stays reserved for its owner; it is closed if the
+    /// owner is unknown. The limit on pauses is reset.
     pub(crate) fn end(mut self, client: &mut Client, record: &Record<'_>) {
         if !self.is_relayed || !self.http.is_reusable() || self.sending.is_some() {
             return;
@@ -337,18 +335,18 @@ impl Exchange {
         }
     }
 
-    /// The bare connection, after an answer that makes it something else.
+    /// The bare connection, after an answer that switches protocols.
     pub(crate) fn into_connection(self) -> Box<Link> {
         self.connection
     }
 }
 
-/// How a client fails whose request is under way.
+/// How a client fails during its request.
 #[derive(Debug)]
 enum ClientFailed {
     /// Its body broke off.
     Body(io::Error),
-    /// Its body is longer than it may be.
+    /// Its body is longer than its limit.
     BodyTooLong,
     /// It hung up.
     Gone,
@@ -365,7 +363,7 @@ impl From<ClientFailed> for UpstreamError {
 }
 
 impl From<ClientFailed> for Broken {
-    /// What it means for the answer on its way to that client.
+    /// The client's failure, as that of the answer on its way to it.
     fn from(failed: ClientFailed) -> Self {
         match failed {
             ClientFailed::Body(error) => Self::Sink(error),
@@ -375,5 +373,5 @@ impl From<ClientFailed> for Broken {
     }
 }
 
-/// How long a body is held back for a server that says nothing: some do not know the expectation. curl waits as long.
+/// How long a body is held back for a server that sends no `100 Continue`: some ignore the expectation. curl waits as long.
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What an exchange with a server is, for whoever has a request to forward and wherever its client's body comes from.
+//! An exchange with a server, for either version of HTTP on either side.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::ended::Sent;
 use crate::inbound::record::Record;
 use crate::link::Link;
 
-/// A client's side of exchanges, whose requests can be forwarded.
+/// A client's side whose requests can be forwarded.
 pub(crate) trait Forwards: Downstream + Sized {
-    /// One of its requests on its way to a server, and the answer.
+    /// The type of its exchanges.
     type Exchange: Exchanging<Self>;
 }
 
-/// A request on its connection to a server, and what of it is still under way.
+/// A request and its answer on a connection to a server.
 pub(crate) trait Exchanging<D>: Sized {
-    /// Begins a request on a connection of HTTP/1.1, where it leaves with [`head`](Self::head). A client that waits for the
-    /// service's word before it sends its body waits on.
+    /// Begins a request on an HTTP/1.1 connection; it is sent by [`head`](Self::head). A client that waits for `100
+    /// Continue` keeps waiting.
     fn begin(
         connection: Box<Link>,
         server: Rc<Server>,
@@ -32,7 +32,7 @@ pub(crate) trait Exchanging<D>: Sized {
         client: &mut D,
     ) -> Self;
 
-    /// Goes on with a request whose head has been sent on a stream.
+    /// Continues a request whose head was sent on an HTTP/2 stream.
     fn begin_over_http2(
         origin: Http2Origin,
         server: Rc<Server>,
@@ -40,36 +40,35 @@ pub(crate) trait Exchanging<D>: Sized {
         client: &mut D,
     ) -> Self;
 
-    /// Lets nobody else use the connection from now on.
+    /// Reserves the connection for the client.
     fn bind(&mut self);
 
-    /// Sends the request, and waits for the head of the answer.
+    /// Sends the request, and waits for the response head.
     async fn head(
         &mut self,
         client: &mut D,
         record: &Record<'_>,
     ) -> Result<ResponseHead, UpstreamError>;
 
-    /// Whether not a byte of an answer has come.
+    /// Whether no byte of an answer has come.
     fn is_unanswered(&self) -> bool;
 
-    /// Whether anything of the request's body has been taken from its client, so that it cannot be sent again.
+    /// Whether any of the request's body has been consumed, so that it cannot be sent again.
     fn has_taken_body(&self) -> bool;
 
-    /// Lets the answer pause for so long, which goes on for as long as somebody listens.
+    /// Lets an endless answer pause for this long.
     fn may_pause(&mut self, limit: Duration);
 
-    /// Passes the answer's body on to the client, with the head that has begun there. `record` is told how it goes on.
+    /// Relays the answer's body to the client, after the head that was begun there. `record` counts the bytes.
     ///
-    /// # Errors
-    /// When the upstream failed, or the request's body became too long, before anything of the head had left. The head is taken
-    /// back then, and the client can be told.
+    /// # Errors When the server failed, or the request's body became too long, before any of the head had left. The head is
+    /// taken back, so that another answer can be sent.
     async fn relay(&mut self, client: &mut D, record: &Record<'_>) -> Result<Sent, UpstreamError>;
 
-    /// Ends the exchange. A connection that can carry the next request is kept for one: of anybody, or of the owner to whom it is
-    /// bound. Where nobody knows who that is, it ends. The next answer may pause no longer than others.
+    /// Ends the exchange. A reusable connection returns to the pool, or stays reserved for its owner; it is closed if the
+    /// owner is unknown. The limit on pauses is reset.
     fn end(self, client: &mut D, record: &Record<'_>);
 
-    /// The bare connection, or stream, after an answer that makes a WebSocket of it.
+    /// The bare connection or stream, after an answer that accepts a WebSocket.
     fn into_upgraded(self) -> Option<Upgraded>;
 }

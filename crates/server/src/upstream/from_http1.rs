@@ -1,4 +1,4 @@
-//! Exchanges of clients that speak HTTP/1.1: with a server that speaks it too, or with one of HTTP/2.
+//! Exchanges of HTTP/1.1 clients, with servers of either version.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::ended::Sent;
 use crate::inbound::record::Record;
 use crate::link::Link;
 
-/// A request of a client that speaks HTTP/1.1, and what of it is still under way.
+/// An exchange of an HTTP/1.1 client.
 pub(crate) enum ClientExchange {
     Http1(Exchange),
-    /// In a box, as are its steps, so that exchanges over HTTP/1.1 take no room for it.
+    /// Boxed, as are its futures, so that exchanges over HTTP/1.1 stay small.
     Http2(Box<StreamedExchange>),
 }
 
@@ -77,7 +77,7 @@ impl Exchanging<Client> for ClientExchange {
 
     fn has_taken_body(&self) -> bool {
         match self {
-            // Nobody asks: it is what servers of HTTP/2 may ask for.
+            // Not called: only HTTP/2 servers can ask for HTTP/1.1.
             Self::Http1(_) => true,
             Self::Http2(exchange) => Exchanging::<Client>::has_taken_body(&**exchange),
         }

@@ -1,4 +1,4 @@
-//! Active checks: whether each server of a service is well, asked every few seconds.
+//! Active health checks: each server of a service is asked every few seconds.
 
 use std::io;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::config::{HealthCheck, HealthSettings, ServerAddress};
 use crate::http2::messages::broken;
 use crate::socket::Stream;
 
-/// The checks of one server, which end with this.
+/// The health checks of one server, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Checks {
     _task: AbortOnDropHandle<()>,
 }
 
 impl Checks {
-    /// Checks a server from now on.
+    /// Starts to check a server.
     pub(crate) fn start(member: Arc<Member>, settings: HealthSettings, runtime: &Handle) -> Self {
         let task = runtime.spawn(keep_on(member, settings));
         Self {
@@ -38,7 +38,7 @@ impl Checks {
 
 async fn keep_on(member: Arc<Member>, settings: HealthSettings) {
     let HealthSettings { check, interval } = settings;
-    // The first check says it alone; then one that fails, or succeeds, may be an exception.
+    // The first check counts alone; later, several in a row are needed for a change.
     let (mut is_well, mut differing) = (None, 0);
     loop {
         let found = timeout(interval, ask(&member, &check)).await;
@@ -146,7 +146,7 @@ fn late(interval: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
-/// So many checks in a row have to say something else than before.
+/// How many checks in a row change a server's state.
 const IN_A_ROW: u32 = 2;
 
 /// In bytes: most heads fit.

@@ -1,7 +1,7 @@
-//! The servers of a service as the whole process knows them: which of them get requests, and how many connections there are.
+//! The servers of a service as all runtimes share them: which of them get requests, and how many connections there are.
 //!
-//! Every runtime has connections of its own, but one that finds a server dead need not let the others find out by themselves. So
-//! this is shared, in atomics that nobody waits for. They are looked at where a service has several servers, and nowhere else.
+//! Every runtime has its own connections, but what it learns about a dead server helps the others. So this state is shared,
+//! in atomics without locks, and used only if a service has several servers.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct Members {
     servers: Vec<ServerSettings>,
     pool: PoolSettings,
     pub(crate) all: Vec<Arc<Member>>,
-    /// How many runtimes have begun to give them turns.
+    /// How many runtimes have begun to use them.
     beginners: AtomicUsize,
 }
 
@@ -29,36 +29,36 @@ pub(crate) struct Members {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(super) dialer: Dialer,
-    /// As it is configured, for people.
+    /// The server as configured, for people.
     pub(crate) name: String,
     pub(super) weight: u32,
-    /// The connections that may still be opened, if they are limited.
+    /// Permits for connections, if they are limited.
     pub(super) places: Option<Arc<Semaphore>>,
-    /// How many requests wait for a connection, of all runtimes.
+    /// How many requests of all runtimes wait for a connection.
     wanted: AtomicUsize,
-    /// How many requests are under way, where that matters.
+    /// How many requests are in flight, if the balancer needs it.
     under_way: Arc<AtomicUsize>,
     ejection: Ejection,
-    /// Whether the last checks have failed.
+    /// Whether the last health checks have failed.
     is_unwell: AtomicBool,
 }
 
-/// Whether a server is ejected: after failures in a row it gets no requests for a while.
+/// The ejection of a server: after failures in a row it gets no requests for a while.
 #[derive(Debug)]
 struct Ejection {
-    /// So many failures eject. `None`: it never is.
+    /// How many failures in a row eject the server. `None`: it is never ejected.
     after: Option<u32>,
-    /// The first time.
+    /// The length of the first ejection.
     time: Duration,
-    /// Times are measured from here.
+    /// The origin of the times below.
     started: Instant,
-    /// In a row.
+    /// Failures in a row.
     failures: AtomicU32,
-    /// Without an answer in between.
+    /// Ejections without an answer in between.
     in_a_row: AtomicU32,
-    /// In milliseconds since the start. 0: it is not ejected.
+    /// The end of the ejection, in milliseconds since `start`. 0: not ejected.
     until: AtomicU64,
-    /// Since the start.
+    /// All ejections since the start.
     total: AtomicU64,
 }
 
@@ -67,7 +67,7 @@ struct Ejection {
 pub(super) struct Wanted<'m>(&'m Member);
 
 impl Members {
-    /// Those of a service. Nothing is known of them yet.
+    /// The servers of a service, with nothing known about them yet.
     pub(crate) fn new(settings: &UpstreamSettings) -> Self {
         let member = |server| Arc::new(Member::new(server, settings));
         Self {
@@ -78,17 +78,17 @@ impl Members {
         }
     }
 
-    /// Whether anything can be known of them: a single server is never ejected.
+    /// Whether their state is tracked: a single server is never ejected.
     pub(crate) fn are_watched(&self) -> bool {
         self.all.len() > 1 || self.pool.health.is_some()
     }
 
-    /// Whether they are those of this service, or of one that differs in how long it may take.
+    /// Whether they fit these settings, which may differ in the time limit.
     pub(crate) fn are_of(&self, settings: &UpstreamSettings) -> bool {
         self.servers == settings.servers && self.pool == settings.pool
     }
 
-    /// The number of a runtime that begins to give them turns.
+    /// The number of a runtime that begins to use them.
     pub(super) fn next_beginner(&self) -> usize {
         self.beginners.fetch_add(1, Ordering::Relaxed)
     }
@@ -119,45 +119,44 @@ impl Member {
         }
     }
 
-    /// Opens a connection, with TLS if its URL says so, and closes it.
+    /// Opens a connection, with TLS if the URL says so, and closes it.
     ///
-    /// # Errors
-    /// When that is not possible.
+    /// # Errors When no connection can be opened.
     pub(crate) async fn reach(&self) -> io::Result<()> {
         self.dialer.open(None, Offers::Both).await.map(drop)
     }
 
-    /// Whether connections to the other one are opened in the same way.
+    /// Whether connections to the other server are opened in the same way.
     pub(crate) fn is_reached_like(&self, other: &Self) -> bool {
         self.dialer.is_like(&other.dialer)
     }
 
-    /// Whether it gets requests only where no other server does. The clock is read for one that was ejected lately.
+    /// Whether it gets requests only if no other server can. The clock is read only if it was ejected recently.
     pub(crate) fn is_out(&self) -> bool {
         self.is_unwell.load(Ordering::Relaxed) || self.ejection.is_on(clock::monotonic)
     }
 
-    /// How often it was ejected.
+    /// How often it has been ejected.
     pub(crate) fn ejections(&self) -> u64 {
         self.ejection.total.load(Ordering::Relaxed)
     }
 
-    /// Notes that it has answered.
+    /// Notes an answer.
     pub(super) fn answered(&self) {
         self.ejection.forget();
     }
 
-    /// Notes that it has failed, and says for how long it is ejected if that was once too often.
+    /// Notes a failure. Returns the length of the ejection, if this failure causes one.
     pub(super) fn failed(&self) -> Option<Duration> {
         self.ejection.failed(clock::monotonic())
     }
 
-    /// Notes what a check has found. True when that is something new.
+    /// Notes the result of a check. Returns true if the state has changed.
     pub(super) fn is_well(&self, is_well: bool) -> bool {
         self.is_unwell.swap(!is_well, Ordering::Relaxed) == is_well
     }
 
-    /// How many requests are under way, compared fairly: a server with twice the weight may have twice as many.
+    /// Compares requests in flight by weight: a server with twice the weight may have twice as many.
     pub(super) fn has_less_to_do_than(&self, other: &Self) -> bool {
         let load = |member: &Self| member.under_way.load(Ordering::Relaxed) as u64;
         load(self) * u64::from(other.weight) < load(other) * u64::from(self.weight)
@@ -194,7 +193,7 @@ impl Ejection {
     }
 
     fn forget(&self) {
-        // Reading costs nothing as long as nobody writes.
+        // Reads first, because a read of an unchanged value is not contended.
         if self.failures.load(Ordering::Relaxed) > 0 {
             self.failures.store(0, Ordering::Relaxed);
             self.in_a_row.store(0, Ordering::Relaxed);
@@ -214,7 +213,7 @@ impl Ejection {
         let time = self.time.saturating_mul(1 << in_a_row.min(16));
         let time = time.min(LONGEST_EJECTION.max(self.time));
         let next = now.saturating_add(whole_millis(time)).max(1);
-        // Of several requests that fail at the same time one ejects it.
+        // If several requests fail at the same time, one of them ejects the server.
         let (load, store) = (Ordering::Relaxed, Ordering::Relaxed);
         self.until.compare_exchange(until, next, store, load).ok()?;
         self.in_a_row.fetch_add(1, Ordering::Relaxed);
@@ -231,7 +230,7 @@ fn whole_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A server that has been down for an hour gets a request every five minutes, if no answer tells that it is back before.
+/// The longest ejection: a server that stays down gets a request this often.
 const LONGEST_EJECTION: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

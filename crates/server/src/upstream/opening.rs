@@ -1,4 +1,4 @@
-//! Opening connections to a server, as many as there may be.
+//! Opens connections to a server, within the limit on their number.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -21,35 +21,35 @@ use crate::socket::Stream;
 /// A request that needs a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Need {
-    /// Whether it may be sent twice.
+    /// Whether the request may be sent twice.
     pub(super) repeatable: bool,
     /// The client that a PROXY header announces to the server, where the server is sent one.
     pub(super) announced_client: Option<IpAddr>,
-    /// Whether it waits where there may be no more connections.
+    /// Whether it waits when the limit is reached.
     pub(super) waits: bool,
-    /// Whether it has to go over HTTP/1.1, also to a server that speaks HTTP/2.
+    /// Whether it has to go over HTTP/1.1, even to a server that speaks HTTP/2.
     pub(super) over_http1: bool,
-    /// Whether it has been sent before, so that a part of the time for its answer is gone.
+    /// Whether it was sent before, so that some of its time is spent.
     pub(super) again: bool,
 }
 
-/// A connection, and whether it carried a request before.
+/// A connection, and whether it has carried a request before.
 pub(super) struct Opened {
     pub(super) link: Box<Link>,
     pub(super) reused: bool,
 }
 
-/// What makes a connection possible.
+/// How a request gets a connection.
 enum Room {
-    /// One that has become idle.
+    /// With one that has become idle.
     Kept(Box<Link>),
-    /// A place for another one, where they are limited.
+    /// With another one, which has a permit if they are limited.
     Place(Option<OwnedSemaphorePermit>),
 }
 
 impl Server {
-    /// Opens a connection, or waits for one where there may be no more. `None` when the server has chosen HTTP/2 for it: it is one of
-    /// the channels then.
+    /// Opens a connection, or waits for one if the limit is reached. `None` when the server has chosen HTTP/2; the
+    /// connection is then among the channels.
     pub(super) async fn open(
         &self,
         client: &mut impl Downstream,
@@ -109,8 +109,8 @@ impl Server {
         }
     }
 
-    /// A place for a request on a connection of HTTP/2. `None` when the server has chosen HTTP/1.1 for the one that was opened: it
-    /// waits with the idle ones then.
+    /// A stream for a request on an HTTP/2 connection. `None` when the server has chosen HTTP/1.1 for a new connection,
+    /// which is then among the idle ones.
     pub(super) async fn turn(
         self: &Rc<Self>,
         client: &mut impl Downstream,
@@ -120,7 +120,7 @@ impl Server {
             return Ok(None);
         };
         let limit = self.connect_timeout;
-        // Requests of several clients share it, so that it is nobody's.
+        // Requests of several clients share the connection, so no client is announced.
         let turn = Box::pin(timeout(
             limit,
             channels.turn(async |freed: &Notify| self.connect(need, freed).await),
@@ -143,7 +143,7 @@ impl Server {
 
     /// Opens a connection for HTTP/2.
     async fn connect(&self, need: Need, freed: &Notify) -> Result<Connected, UpstreamError> {
-        // Somebody else may have opened one while this one waited for its turn to do so.
+        // Another task may have opened one during the wait.
         if !self.speaks_http2.get() {
             return Ok(Connected::Http1);
         }
@@ -180,7 +180,7 @@ impl Server {
         }
     }
 
-    /// Why there is no connection of HTTP/2 in time.
+    /// The error when there is no HTTP/2 connection in time.
     fn too_late(&self, limit: Duration) -> UpstreamError {
         let places = self.member.places.as_ref();
         match places.is_some_and(|places| places.available_permits() == 0) {
@@ -189,7 +189,7 @@ impl Server {
         }
     }
 
-    /// Now, or up to a tenth of what a connection may live ago.
+    /// Now, less a random part of a tenth of a connection's greatest age.
     fn birth(&self) -> Instant {
         let now = Instant::now();
         let tenth = self.max_age.unwrap_or_default() / 10;
@@ -202,7 +202,7 @@ impl Server {
             return Ok(Room::Place(None));
         };
         let place = || Arc::clone(places).try_acquire_owned().ok();
-        // What is idle cannot carry this request, or it would have been taken.
+        // The idle connections cannot carry this request, or one would have been taken.
         let free = place().or_else(|| self.give_up_idle().then(place).flatten());
         if let Some(place) = free {
             return Ok(Room::Place(Some(place)));
@@ -226,7 +226,7 @@ impl Server {
             if let Some(link) = self.take_idle(need.repeatable, need.announced_client).await {
                 return Room::Kept(link);
             }
-            // What is idle and cannot carry this request makes room for another one.
+            // Closes an idle connection that cannot carry this request, to make room for another one.
             self.give_up_idle();
             tokio::select! {
                 place = Arc::clone(places).acquire_owned() => return Room::Place(place.ok()),

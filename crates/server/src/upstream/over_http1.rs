@@ -1,4 +1,4 @@
-//! A server's side over HTTP/1.1, for clients that speak another version.
+//! A server's side over HTTP/1.1, for HTTP/2 clients.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ pub(super) struct Http1Origin {
 }
 
 impl Http1Origin {
-    /// Writes the head of a request, which leaves when there is to be room for more.
+    /// Writes the request head, which is sent by the first `poll_room`.
     pub(super) fn begin(
         mut connection: Box<Link>,
         admitted: &Admitted<'_, Length>,
@@ -66,8 +66,8 @@ impl Origin for Http1Origin {
         self.http.request().write(output, &piece);
     }
 
-    /// What a client says behind its body stays behind: services add trailers to the fields of a request, where they would claim
-    /// what has been removed there.
+    /// Drops the client's trailers: services merge trailers into the header fields, where they could claim what was stripped
+    /// from those.
     fn finish(&mut self, _: Option<HeaderMap>) {
         self.connection.restart_read_timer();
         self.http.request().finish(&mut self.connection.output);

@@ -1,4 +1,4 @@
-//! A server's side over HTTP/2: one stream of a connection that many share.
+//! A server's side over HTTP/2: one stream of a shared connection.
 
 use std::future::Future;
 use std::io;
@@ -22,14 +22,14 @@ use crate::http2::messages::{Incoming, LeftToSend, Outgoing, broken, fields_of, 
 use crate::streamed::{BodyFrame, Origin};
 use crate::wait_timer::WaitTimer;
 
-/// What a server is asked for.
+/// A request for a server.
 pub(super) struct OutgoingRequest<'a, 'r> {
     pub(super) admitted: &'a Admitted<'r, Length>,
-    /// Whether the client waits for the service's word before it sends its body.
+    /// Whether the client waits for `100 Continue`.
     pub(super) asks_first: bool,
     /// The key of the WebSocket, if it is one.
     pub(super) websocket: Option<&'a [u8]>,
-    /// Whether that goes by TLS.
+    /// Whether the connection has TLS.
     pub(super) secure: bool,
 }
 
@@ -41,23 +41,22 @@ pub(crate) struct Http2Origin {
     outgoing: Outgoing,
     left: LeftToSend,
     is_head: bool,
-    /// What is to be said to the client of a WebSocket, if the request asks for one.
+    /// The `Sec-WebSocket-Accept` for the client, if the request asks for a WebSocket.
     accept: Option<HeaderValue>,
-    /// How long the server may keep us waiting.
+    /// The longest wait for the server.
     time_limit: Duration,
     reading: WaitTimer,
     writing: WaitTimer,
-    /// Whether it is not waited for at present.
+    /// Whether the timer is suspended.
     is_suspended: bool,
-    /// Its place on the connection.
+    /// Its reservation on the connection.
     turn: Turn,
 }
 
 impl Http2Origin {
     /// Begins a request on a connection that has room for it.
     ///
-    /// # Errors
-    /// When the connection takes none any more.
+    /// # Errors When the connection takes no more requests.
     pub(super) fn begin(
         mut turn: Turn,
         asked: OutgoingRequest<'_, '_>,
@@ -87,24 +86,24 @@ impl Http2Origin {
         })
     }
 
-    /// Lets the server pause for so long.
+    /// Lets the server pause for this long.
     pub(super) fn may_pause(&mut self, limit: Duration) {
         self.time_limit = limit;
         self.reading.renew();
     }
 
-    /// What is left of it once the answer has made a WebSocket of the stream.
+    /// The stream as a WebSocket, after an answer that accepts one.
     pub(super) fn into_websocket(self) -> Option<Box<OverStream>> {
         let stream = OverStream::new(self.incoming?, self.outgoing, self.turn);
         Some(Box::new(stream))
     }
 
-    /// Notes that the connection may be dead: others get another one.
+    /// Notes that the connection may be dead, so that other requests get another one.
     pub(super) fn distrust(&self) {
         self.turn.leave_alone();
     }
 
-    /// Ready with an error when the server has kept us waiting for too long.
+    /// Ready with an error when the wait for the server is too long.
     fn poll_late<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if self.is_suspended {
             return Poll::Pending;
@@ -175,7 +174,7 @@ impl Origin for Http2Origin {
         self.left.piece = piece;
     }
 
-    /// Trailers go on, which have come without claims: over HTTP/2 they stay apart from the fields of the head.
+    /// Forwards trailers, which were stripped of claims: over HTTP/2 they stay apart from the header fields.
     fn finish(&mut self, trailers: Option<HeaderMap>) {
         self.reading.renew();
         self.left.finish(trailers);
@@ -192,22 +191,22 @@ impl Origin for Http2Origin {
     }
 }
 
-/// Whether nothing has come of a request that failed so: its connection has ended before the answer, or the server has not looked
-/// at it (RFC 9113 §8.7).
+/// Whether the failed request was not processed or not answered: the connection ended before the answer, or the server has
+/// refused the stream (RFC 9113 §8.7).
 pub(super) fn is_unanswered(error: &io::Error) -> bool {
     of_http2(error).is_some_and(|error| {
         error.is_io() || error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM)
     })
 }
 
-/// Whether the server has refused a stream, and keeps the connection.
+/// Whether the server has refused the stream and keeps the connection.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
     let is_refused = |error: &h2::Error| error.reason() == Some(Reason::REFUSED_STREAM);
     of_http2(error).is_some_and(|error| is_refused(error) && !error.is_go_away())
 }
 
-/// Whether the server takes a request over HTTP/1.1 alone, and has not looked at it (RFC 9113 §7), as one does that wants to
-/// authenticate the connection.
+/// Whether the server demands HTTP/1.1 for the request and has not processed it (RFC 9113 §7), as a server does that wants
+/// to authenticate the connection.
 pub(super) fn wants_http1(error: &io::Error) -> bool {
     of_http2(error).is_some_and(|error| error.reason() == Some(Reason::HTTP_1_1_REQUIRED))
 }
@@ -216,7 +215,7 @@ fn of_http2(error: &io::Error) -> Option<&h2::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-/// The request as HTTP/2 has it: its host in `:authority`, and without fields of a connection.
+/// The request in the form of HTTP/2: its host in `:authority`, and without connection fields.
 fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
     let admitted = asked.admitted;
     let mut headers = fields_of(http1::read_fields(admitted.fields()));
@@ -237,7 +236,7 @@ fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
     {
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    // Those of an answer are passed on to whoever takes them, and services of gRPC demand to be told so.
+    // Tells the server that trailers are forwarded, which gRPC services demand.
     headers.insert(TE, HeaderValue::from_static("trailers"));
     if asked.asks_first {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
@@ -254,8 +253,7 @@ fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
     request
 }
 
-/// The head of an answer in the form in which all heads of answers are read, so that none of its fields means something else than it
-/// would over HTTP/1.1.
+/// The response head, converted to HTTP/1.1 and read like any other, so that no field gets another meaning.
 fn answered(response: &Response<()>, is_head: bool) -> io::Result<ResponseHead> {
     let status = response.status();
     let reason = status.canonical_reason().unwrap_or_default().as_bytes();

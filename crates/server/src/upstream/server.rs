@@ -1,4 +1,4 @@
-//! One server of a service, and the connections to it that wait for their next request.
+//! One server of a service, and the idle connections to it.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,45 +22,45 @@ use crate::link::Link;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(super) member: Arc<Member>,
-    /// As audit lines name it.
+    /// Its name in audit lines.
     pub(super) called: Arc<str>,
     pub(super) connect_timeout: Duration,
-    /// How long an answer may take to begin, and pause.
+    /// How long an answer may take to begin, and how long it may pause.
     pub(super) time_limit: Duration,
     pub(super) max_age: Option<Duration>,
     /// For how many seconds the server keeps idle connections, if that is configured.
     pub(super) keep_alive: Option<u32>,
-    /// What it is called in a request that names no host.
+    /// The `Host` for requests without one.
     pub(super) host: HeaderValue,
-    /// Tells it from every other server, also from those of another configuration.
+    /// Its identity, which is unique across configurations.
     pub(super) identity: Rc<()>,
-    /// Its connections over HTTP/2, if it may speak that.
+    /// Its HTTP/2 connections, if it may speak HTTP/2.
     pub(super) channels: Option<Rc<Channels>>,
-    /// Whether it does, as far as is known: where it chooses, the last connection has shown it.
+    /// Whether it speaks HTTP/2, as the last connection has shown if the server chooses.
     pub(super) speaks_http2: Cell<bool>,
-    /// The last one was used last.
+    /// The idle connections, the most recently used one last.
     idle: RefCell<Vec<Idle>>,
-    /// Whether somebody closes those that grow old.
+    /// Whether the sweep task is running.
     sweeping: Cell<bool>,
-    /// What was opened before this is too old, as the last sweep has found.
+    /// Connections that were opened before this are too old, as of the last sweep.
     oldest: Cell<Option<Instant>>,
-    /// How many requests of this runtime wait for a connection, because there may be no more.
+    /// How many requests of this runtime wait for a connection.
     pub(super) waiting: Cell<usize>,
-    /// Tells them that there is one.
+    /// Notifies them that a connection is idle.
     pub(super) freed: Notify,
 }
 
-/// A connection that waits for its next request.
+/// An idle connection.
 #[derive(Debug)]
 struct Idle {
     link: Box<Link>,
-    /// It has to be quiet up to then, where it is not certain that its last answer is over.
+    /// When it can be used, if the end of its last answer is uncertain: no byte may come before that.
     quiet_until: Option<Instant>,
-    /// How many sweeps may find it waiting; the last one closes it.
+    /// After how many more sweeps it is closed.
     sweeps: u32,
 }
 
-/// What a server is called in a request that names no host.
+/// The `Host` of a server, for requests without one.
 pub(crate) fn own_host(address: &ServerAddress) -> HeaderValue {
     let host = match address {
         ServerAddress::Http2 { host, port } | ServerAddress::Tcp { host, port, .. } => {
@@ -75,7 +75,7 @@ pub(crate) fn own_host(address: &ServerAddress) -> HeaderValue {
 }
 
 impl Server {
-    /// Without connections yet.
+    /// A server without connections yet.
     pub(super) fn new(member: Arc<Member>, settings: &UpstreamSettings) -> Self {
         let dialer = &member.dialer;
         let is_http2 = matches!(dialer.address, ServerAddress::Http2 { .. });
@@ -105,8 +105,8 @@ impl Server {
         version.map(|_| record.arrival.client)
     }
 
-    /// The connection that was used last, if one is still good; the others are left to grow old. A request that cannot be
-    /// repeated gets one only if it is certain to be good, and so does every request after an answer whose end is not certain.
+    /// Takes the most recently used idle connection that is still usable; the others grow old. For a request that cannot be
+    /// repeated, and after an answer whose end was uncertain, the kernel is asked too.
     pub(super) async fn take_idle(
         &self,
         repeatable: bool,
@@ -139,8 +139,8 @@ impl Server {
         }
     }
 
-    /// Keeps a connection for the next request, with the room that its answers have needed. It may have to be quiet for a while
-    /// first. `said` is for how many seconds the server keeps it, as far as it has said so.
+    /// Returns a connection to the pool. If the end of its last answer is uncertain, it has to be quiet for a while first.
+    /// `said` is for how many seconds the server keeps it, if it has said so.
     pub(super) fn keep(self: &Rc<Self>, link: Box<Link>, has_to_be_quiet: bool, said: Option<u32>) {
         let sweeps = sweeps(self.keep_alive, said);
         let is_old = self.oldest.get().is_some_and(|oldest| link.born < oldest);
@@ -158,17 +158,17 @@ impl Server {
             self.freed.notify_one();
         }
         if !self.sweeping.replace(true) {
-            // Nobody waits for it when we stop: it ends with the runtime.
+            // Not awaited at shutdown: the task ends with the runtime.
             tokio::task::spawn_local(sweep(Rc::downgrade(self)));
         }
     }
 
-    /// Whether other runtimes wait for a connection, and nobody here.
+    /// Whether requests wait for a connection on other runtimes only.
     fn is_wanted_elsewhere(&self) -> bool {
         self.member.places.is_some() && self.waiting.get() == 0 && self.member.is_wanted()
     }
 
-    /// Closes an idle connection that this runtime has no use for now. False when there is none.
+    /// Closes an idle connection. Returns false if there is none.
     pub(super) fn give_up_idle(&self) -> bool {
         let mut idle = self.idle.borrow_mut();
         let is_any = !idle.is_empty();
@@ -178,7 +178,7 @@ impl Server {
         is_any
     }
 
-    /// Closes the connections that have been idle or are there for too long, and says whether there are others.
+    /// Closes connections that have been idle or open for too long. Returns whether others are left.
     fn sweep(&self) -> bool {
         let oldest = self.max_age.and_then(|age| Instant::now().checked_sub(age));
         self.oldest.set(oldest);
@@ -194,8 +194,8 @@ impl Server {
     }
 }
 
-/// Closes connections as they grow old, for as long as there are any. So nobody looks at the clock when a connection is put
-/// away or taken, twice a request.
+/// Sweeps the idle connections until there are none. With sweeps the clock need not be read each time that a connection is
+/// returned or taken, twice a request.
 async fn sweep(server: Weak<Server>) {
     loop {
         sleep(BETWEEN_SWEEPS).await;
@@ -209,8 +209,8 @@ async fn sweep(server: Weak<Server>) {
     }
 }
 
-/// After how many sweeps an idle connection is closed: before the server closes it, or a request meets the close half-way. The
-/// server keeps it for so many seconds, as far as that is configured and as it has said itself.
+/// After how many sweeps an idle connection is closed: before the server does, so that no request crosses the close.
+/// `configured` and `said` are for how many seconds the server keeps it.
 fn sweeps(configured: Option<u32>, said: Option<u32>) -> u32 {
     let seconds = match (configured, said) {
         (Some(configured), Some(said)) => configured.min(said),
@@ -225,19 +225,20 @@ fn sweeps(configured: Option<u32>, said: Option<u32>) -> u32 {
 const SWEEPS_A_SECOND: u32 = 2;
 const BETWEEN_SWEEPS: Duration = Duration::from_millis(500);
 
-/// In seconds: after so many gunicorn closes an idle connection (20.1.0, `--keep-alive`), the most impatient of the common ones.
+/// In seconds: gunicorn closes idle connections after two (20.1.0, `--keep-alive`), the shortest of the common servers.
 /// Apache and Node wait for five, and say so.
 const LEAST_PATIENT: u32 = 2;
 
-/// In seconds. What is idle for longer costs both sides more than a new connection.
+/// In seconds. A longer idle time costs both sides more than a new connection.
 const LONGEST_SAID: u32 = 60;
 
-/// A server that sends a body where there is none sends it right behind the head. This is longer than that takes within a data
-/// center, and short enough that a few connections more carry what only asks whether pages have changed.
+/// How long a connection has to be quiet after an answer without a body. A faulty server that sends one sends it right after
+/// the head; within a data center it comes within this time. A longer wait would need more connections for requests that
+/// only revalidate pages.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// A burst may open more; beyond this they are closed when they are done. Few clients that speak HTTP/2 have so many requests under
-/// way at the same time, and a connection that is closed and opened again for each costs more than all else of a request.
+/// How many idle connections are kept. A burst may open more, which are closed after their request. Few HTTP/2 clients
+/// together have so many requests in flight, and opening a connection for each would cost more than the rest of a request.
 const MOST_IDLE: usize = 1024;
 
 #[cfg(test)]

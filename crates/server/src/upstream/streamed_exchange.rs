@@ -1,4 +1,4 @@
-//! Exchanges of which at least one side speaks HTTP/2.
+//! Exchanges in which at least one side speaks HTTP/2.
 
 use std::io;
 use std::rc::Rc;
@@ -24,16 +24,16 @@ use crate::link::Link;
 use crate::streamed::{BodyFrame, Origin, Streamed};
 use crate::transfer::Broken;
 
-/// A request that comes or goes over HTTP/2, and what of it is still under way.
+/// An exchange in which at least one side speaks HTTP/2.
 pub(crate) struct StreamedExchange {
     streaming: Streaming<AnyOrigin>,
-    /// Whether the connection is that of one user from now on, so that nobody else may use it.
+    /// Whether the connection is reserved for its user.
     is_bound: bool,
-    /// Whether the answer asks for credentials that would be those of a connection.
+    /// Whether the answer asks for credentials that authenticate a connection (NTLM, Negotiate).
     binds_client: bool,
-    /// Whether the whole answer went on.
+    /// Whether the whole answer was relayed.
     is_relayed: bool,
-    /// For how many seconds the server keeps the connection, as far as it has said so.
+    /// For how many seconds the server keeps an idle connection, if it has said so.
     keep_alive: Option<u32>,
     server: Rc<Server>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct StreamedExchange {
 /// A server's side.
 enum AnyOrigin {
     Http1(Http1Origin),
-    /// In a box, because it is larger.
+    /// Boxed, because it is larger.
     Http2(Box<Http2Origin>),
 }
 
@@ -134,8 +134,8 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
         }
     }
 
-    /// A connection that a user has authenticated ends: streams of one client come and go, and nobody can tell which of them belong
-    /// together.
+    /// Closes a connection that a user has authenticated: it is unknown which streams of an HTTP/2 client belong to the same
+    /// user.
     fn end(self, _: &mut D, _: &Record<'_>) {
         let is_whole = self.is_relayed && self.streaming.has_sent_request();
         let AnyOrigin::Http1(origin) = self.streaming.origin else {

@@ -1,4 +1,4 @@
-//! A request and its answer on their way between a client's side and a server's, of which at least one speaks HTTP/2.
+//! Relays a request and its answer between a client's and a server's side, at least one of which speaks HTTP/2.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -14,43 +14,43 @@ use crate::inbound::record::Record;
 use crate::streamed::{BodyFrame, Origin, Streamed};
 use crate::transfer::Broken;
 
-/// An exchange that is under way.
+/// An exchange in progress.
 #[derive(Debug)]
 pub(super) struct Streaming<O> {
     pub(super) origin: O,
     request: RequestBody,
-    /// Whether anything of the request's body has come from its client.
+    /// Whether any of the request's body has come from its client.
     pub(super) has_taken_body: bool,
 }
 
-/// What is left of the request's body.
+/// The state of the request's body.
 #[derive(Debug)]
 enum RequestBody {
     /// It is held back until this time is over, or the server asks for it (RFC 9110 §10.1.1).
     Held(Pin<Box<Sleep>>),
-    /// All of it has been put, and perhaps not all of it sent.
+    /// All of it is buffered, and some of it may be unsent.
     Put,
-    /// Nobody takes it any more.
+    /// The server takes no more of it.
     Refused,
-    /// It is sent.
+    /// All of it is sent.
     Sent,
-    /// It comes piece by piece.
+    /// It is forwarded piece by piece.
     UnderWay,
 }
 
-/// Who failed before there was an answer.
+/// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failed {
     /// The request's body became too long, or broke off.
     Body(Broken),
-    /// The client left.
+    /// The client went away.
     Gone,
-    /// The server.
+    /// The server failed.
     Origin(io::Error),
 }
 
 impl<O: Origin> Streaming<O> {
-    /// A request whose head has begun at the server's side, with a body or without.
+    /// An exchange whose request head has been begun at the server's side.
     pub(super) fn begun(origin: O, has_body: bool, client: &mut impl Streamed) -> Self {
         let request = match has_body {
             true if client.awaits_word() => RequestBody::Held(Box::pin(sleep(LONGEST_HOLD))),
@@ -67,12 +67,12 @@ impl<O: Origin> Streaming<O> {
         }
     }
 
-    /// Whether the request is whole at the server.
+    /// Whether the whole request has been sent.
     pub(super) fn has_sent_request(&self) -> bool {
         matches!(self.request, RequestBody::Sent)
     }
 
-    /// Sends the request, and waits for the head of the answer.
+    /// Sends the request, and waits for the response head.
     pub(super) async fn head(
         &mut self,
         client: &mut impl Streamed,
@@ -80,7 +80,7 @@ impl<O: Origin> Streaming<O> {
     ) -> Result<ResponseHead, Failed> {
         poll_fn(|context| {
             loop {
-                // The request leaves before anything is waited for.
+                // The request is sent before any wait.
                 let client_failed = self.poll_request(context, client, record);
                 let was_held = self.is_held();
                 if let Poll::Ready(head) = self.poll_answer(context, client) {
@@ -127,7 +127,7 @@ impl<O: Origin> Streaming<O> {
         self.request = RequestBody::Refused;
     }
 
-    /// Lets the client's body go on that was held back, and tells the client to send it, if that is needed.
+    /// Begins to forward a body that was held back. `tells` sends the client `100 Continue`.
     fn release(&mut self, context: &mut Context<'_>, client: &mut impl Streamed, tells: bool) {
         client.forward_body();
         self.request = RequestBody::UnderWay;
@@ -136,7 +136,7 @@ impl<O: Origin> Streaming<O> {
         }
     }
 
-    /// Moves the request on. Ready when its client has failed.
+    /// Forwards the request. Ready when its client has failed.
     fn poll_request(
         &mut self,
         context: &mut Context<'_>,
@@ -145,7 +145,7 @@ impl<O: Origin> Streaming<O> {
     ) -> Poll<Failed> {
         if let RequestBody::Held(time) = &mut self.request {
             let is_over = time.as_mut().poll(context).is_ready();
-            // A client need not wait for ever, and neither does one for a server that does not know what it waits for.
+            // The client gets its `100 Continue` after a while, because some servers ignore the expectation.
             if is_over || client.has_sent_ahead(context) {
                 self.release(context, client, is_over);
             }
@@ -169,7 +169,7 @@ impl<O: Origin> Streaming<O> {
             }
             self.origin.suspend_timer(false);
             if ready!(self.origin.poll_room(context)).is_err() {
-                // It may have answered without reading all of the request. If it has not, reading fails too.
+                // The server may have answered without reading all of the request. If not, reading fails too.
                 self.refuse_request();
                 return Poll::Ready(Ok(()));
             }
@@ -203,7 +203,7 @@ impl<O: Origin> Streaming<O> {
         }
     }
 
-    /// Passes the answer's body on to the client, with the head that has begun there.
+    /// Relays the answer's body to the client, after the head that was begun there.
     pub(super) async fn relay(
         &mut self,
         client: &mut impl Streamed,
@@ -211,7 +211,7 @@ impl<O: Origin> Streaming<O> {
     ) -> Result<(), Broken> {
         let (mut answer, mut taken) = (AnswerBody::default(), 0);
         poll_fn(|context| {
-            // First, because it may be the server's turn from then on, whose clock runs only while it is waited for.
+            // First, because afterwards the exchange may wait for the server, whose timer runs only then.
             let client_failed = self.poll_request(context, client, record);
             let relayed = self.poll_relay(&mut answer, &mut taken, context, client);
             let passed = taken.saturating_sub(client.waiting() as u64);
@@ -253,7 +253,7 @@ impl<O: Origin> Streaming<O> {
                         *answer = put(client, frame);
                     }
                     Poll::Pending => {
-                        // The head leaves before anything else is there.
+                        // The head is sent before the first piece of the body comes.
                         ready!(client.poll_room(context)).map_err(Broken::Sink)?;
                         return Poll::Pending;
                     }
@@ -268,15 +268,15 @@ impl<O: Origin> Streaming<O> {
     }
 }
 
-/// Where the body of an answer is.
+/// The state of the answer's body.
 #[derive(Debug, Default)]
 enum AnswerBody {
-    /// What comes next is with the server.
+    /// The next piece has to come from the server.
     #[default]
     Awaited,
-    /// Its end is on its way to the client.
+    /// The end is being sent to the client.
     End,
-    /// A piece of it is.
+    /// A piece is being sent to the client.
     Piece,
 }
 

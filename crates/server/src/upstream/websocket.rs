@@ -1,4 +1,4 @@
-//! WebSockets with a server: on a connection of their own, or as a stream of HTTP/2 (RFC 8441).
+//! WebSockets with a server: on their own connection, or on a stream of HTTP/2 (RFC 8441).
 
 use std::io;
 use std::pin::Pin;
@@ -19,25 +19,25 @@ use super::channels::Turn;
 use crate::http2::messages::{Incoming, LeftToSend, Outgoing};
 use crate::link::Link;
 
-/// What a server has made of a request for a WebSocket.
+/// What carries an accepted WebSocket.
 pub(crate) enum Upgraded {
     Connection(Box<Link>),
     Stream(Box<OverStream>),
 }
 
-/// A stream as the bytes that are in its DATA frames.
+/// An HTTP/2 stream as a byte stream: the contents of its DATA frames.
 #[derive(Debug)]
 pub(crate) struct OverStream {
     incoming: Incoming,
     outgoing: Outgoing,
     left: LeftToSend,
-    /// What has come and nobody has read.
+    /// Bytes that came and were not read yet.
     read: Bytes,
-    /// Its place on the connection.
+    /// Its reservation on the connection.
     _turn: Turn,
 }
 
-/// The key of a request for a WebSocket; `None` for every other.
+/// The `Sec-WebSocket-Key` of a request for a WebSocket; `None` for any other request.
 pub(super) fn key<'a>(admitted: &'a Admitted<'_, Length>) -> Option<&'a [u8]> {
     let field = |wanted: &[u8]| {
         let mut fields = http1::read_fields(admitted.fields());
@@ -47,14 +47,14 @@ pub(super) fn key<'a>(admitted: &'a Admitted<'_, Length>) -> Option<&'a [u8]> {
     field(b"upgrade").and_then(|_| field(b"sec-websocket-key"))
 }
 
-/// What whoever understands a request for a WebSocket says to the key in it (RFC 6455 §4.2.2).
+/// The `Sec-WebSocket-Accept` for a key (RFC 6455 §4.2.2).
 pub(crate) fn accept(key: &[u8]) -> HeaderValue {
     let text = [key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
     let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &text);
     HeaderValue::try_from(BASE64_STANDARD.encode(digest)).expect("base64 is visible ASCII")
 }
 
-/// Makes the extended CONNECT that a server of HTTP/2 is asked by (RFC 8441 §5).
+/// Turns the request into an extended CONNECT (RFC 8441 §5).
 pub(super) fn ask(request: &mut Request<()>) {
     *request.method_mut() = Method::CONNECT;
     let protocol = Protocol::from_static("websocket");
@@ -65,7 +65,7 @@ pub(super) fn ask(request: &mut Request<()>) {
     headers.remove(TE);
 }
 
-/// Makes the answer that a client of HTTP/1.1 waits for of one that grants the WebSocket. It proves what the status has said.
+/// Turns the response that accepts a WebSocket over HTTP/2 into the 101 that an HTTP/1.1 client expects.
 pub(super) fn grant(response: &mut Response<()>, accept: HeaderValue) {
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -105,7 +105,7 @@ impl AsyncWrite for OverStream {
     ) -> Poll<io::Result<usize>> {
         ready!(self.as_mut().poll_flush(context))?;
         self.left.piece = Bytes::copy_from_slice(bytes);
-        // What does not go out now does with what comes next.
+        // What is not sent now is sent with the next bytes.
         if let Poll::Ready(sent) = self.poll_flush(context) {
             sent?;
         }

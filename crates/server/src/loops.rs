@@ -1,8 +1,5 @@
-//! The loop breaker: who was sent to sign in again and again is told why that may be, and not sent once more.
-//!
-//! A browser goes round and round when the app has a session and this gate cannot use it: the app sends it back at once,
-//! and we send it there again. The browser itself carries the count, in a short-lived cookie that only a gate with the
-//! same secret can write, so there is no store and any number of gates count as one.
+//! The loop breaker: a browser that is redirected to sign in again and again gets an explanation instead of another redirect.
+//! A redirect loop occurs if the app has a session that this gate cannot use: the app sends the browser back at once, and the gate redirects it there again. The count is in a short-lived cookie that only a gate with the same secret can write, so it needs no store, and any number of gates count together.
 
 use std::fmt;
 
@@ -14,23 +11,23 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use session::UnixTime;
 
-/// Counts how often a browser was sent to sign in.
+/// Counts how often a browser was redirected to sign in.
 #[derive(Clone)]
 pub(crate) struct LoopBreaker {
     key: hmac::Key,
 }
 
-/// What is to be done with a browser that has to sign in.
+/// What to do with a browser that must sign in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SignInAttempt {
-    /// It was sent there too often.
+    /// It was redirected too often.
     Looping,
-    /// It may go there, with this `Set-Cookie`.
+    /// Redirect it, with this `Set-Cookie`.
     Redirect(HeaderValue),
 }
 
 impl LoopBreaker {
-    /// A breaker whose key follows from a secret that all gates of an installation know.
+    /// Makes a breaker whose key is derived from a secret that all gates of an installation share.
     pub(crate) fn of_secret(secret: &[u8]) -> Self {
         let extracted = Salt::new(HKDF_SHA256, &[]).extract(secret);
         let expanded = extracted.expand(&[LABEL], HMAC_SHA256);
@@ -38,7 +35,7 @@ impl LoopBreaker {
         Self { key: key.into() }
     }
 
-    /// Decides about one more redirect of the browser that sent these headers.
+    /// Decides about another redirect of the browser that sent these headers.
     pub(crate) fn attempt(
         &self,
         headers: &HeaderMap,
@@ -53,7 +50,7 @@ impl LoopBreaker {
         SignInAttempt::Redirect(self.cookie(&times, is_https))
     }
 
-    /// The times of the redirects that count still, in milliseconds.
+    /// The times of the recent redirects, in milliseconds.
     fn recent(&self, headers: &HeaderMap, now: UnixTime) -> Vec<u64> {
         let fields = headers.get_all(COOKIE).iter();
         let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
@@ -61,17 +58,17 @@ impl LoopBreaker {
             let pair = pair.trim_ascii();
             pair.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")
         });
-        // A site on a sibling domain can set more cookies of our name.
+        // A site on a sibling domain can set further cookies with this name.
         let genuine = values
             .take(MOST_COOKIES)
             .find_map(|value| self.verified(value));
         let mut times = genuine.unwrap_or_default();
-        // Clocks of two gates differ a little, so that a time may also lie ahead.
+        // The clocks of two gates differ a little, so a time may also be in the future.
         times.retain(|time| now.millis().abs_diff(*time) <= WINDOW_SECS * 1000);
         times
     }
 
-    /// The times in a cookie of ours: `TIME.TIME.TAG`.
+    /// The times in a valid cookie: `TIME.TIME.TAG`.
     fn verified(&self, value: &[u8]) -> Option<Vec<u64>> {
         let value = std::str::from_utf8(value)
             .ok()
@@ -100,21 +97,21 @@ impl fmt::Debug for LoopBreaker {
     }
 }
 
-/// How often a browser is sent to sign in within [`WINDOW_SECS`].
+/// The most redirects of a browser within [`WINDOW_SECS`].
 const MOST_REDIRECTS: usize = 3;
 
-/// For how long a redirect counts. People do not sign in three times in so short a time.
+/// How long a redirect is counted. People do not sign in three times in so short a time.
 const WINDOW_SECS: u64 = 10;
 
 const NAME: &str = "sessiongate-redirects";
 
-/// Tells this key from every other that is derived from the secret.
+/// The label that separates this key from all others derived from the secret.
 const LABEL: &[u8] = b"sessiongate redirect loop breaker";
 
-/// Of our name in a request, that are looked at.
+/// The most cookies with this name that are checked per request.
 const MOST_COOKIES: usize = 4;
 
-/// In bytes: three times and a tag take 103.
+/// The longest cookie in bytes: three times and a tag take 103.
 const LONGEST_VALUE: usize = 128;
 
 #[cfg(test)]

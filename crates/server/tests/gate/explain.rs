@@ -342,7 +342,7 @@ async fn users_are_looked_up_unless_no_store_is_to_be_asked() -> Result<()> {
     assert_eq!(skipped["answer"]["status"], Value::Null, "{skipped}");
     let message = skipped["answer"]["message"].as_str().context("a text")?;
     assert!(
-        message.contains("not judged, because the stores were not contacted"),
+        message.contains("cannot be checked without the stores (--no-stores)"),
         "{message}"
     );
     assert!(message.ends_with(": role admin"), "{message}");

@@ -101,16 +101,12 @@ fn somebody_with_a_session_reads_what_is_met_and_what_is_not() {
     let expected = r#"GET app.example.com/admin/%78 from 127.0.0.1
 
 Path      read as /admin/x
-          also /admin/x: \
-         route admin
+          also /admin/x: route admin
 Route     admin: app.example.com /admin/, any method
-          not site: any host /, any method; it \
-         matches too, but is less specific
-Demands   met          csrf: Sec-Fetch-Site is same-origin or none, or else \
-         Origin has this host, for unsafe methods (GET changes nothing)
+          not site: any host /, any method; it matches too, but is less specific
+Demands   met          csrf: Sec-Fetch-Site is same-origin or none, or else Origin has this host, for unsafe methods (GET is a safe method)
           met          a session (user ada)
-          \
-         met          role containing admin (claim role is "editor,admin")
+          met          role containing admin (claim role is "editor,admin")
           unmet        a client in 10.0.0.0/8 or team ops or "on call"
           unmet          a client in 10.0.0.0/8 (the client is 127.0.0.1)
           unmet          team ops or "on call" (claim team is "blue")
@@ -140,39 +136,29 @@ fn somebody_who_enters_reads_what_the_service_gets() {
     let entered = explain(folder.path(), words);
     let expected = r#"GET b.example.com/wiki/page from 192.0.2.7
 
-Path      /wiki/page, as it stands
-Route     wiki: \
-         *.example.com /wiki/, any method
-          not site: any host /, any method; it matches too, but is less \
-         specific
+Path      /wiki/page, unchanged
+Route     wiki: *.example.com /wiki/, any method
+          not site: any host /, any method; it matches too, but is less specific
 Demands   met          a session (user ada)
 Session   user ada, authjs-v5, until …
-Headers   profile \
-         wiki
+Headers   profile wiki
           removed      cookie
           removed      host
           removed      remote-user
-          \
-         removed      x_team
+          removed      x_team
           written      host: wiki.internal
-          written      x-forwarded-for: \
-         192.0.2.7
+          written      x-forwarded-for: 192.0.2.7
           written      x-forwarded-proto: http
           written      x-forwarded-host: b.example.com
-          \
-         written      x-request-id: (the id of the request)
+          written      x-request-id: (the id of the request)
           written      remote-user: ada
-          written      \
-         x-remote-user: ada
+          written      x-remote-user: ada
           written      x-team: blue
-          written      x-proxy-secret: (a constant of 17 \
-         characters)
+          written      x-proxy-secret: (a constant of 17 characters)
           written      via: 1.1 sessiongate
           written      x-forwarded-prefix: /wiki
-Goes \
-         to   http://127.0.0.1:4000, unix:/run/wiki.sock: GET /page, for the host wiki.internal
-Answer    enters, \
-         session: the session meets all requirements"#;
+Goes to   http://127.0.0.1:4000, unix:/run/wiki.sock: GET /page, for the host wiki.internal
+Answer    enters, session: the session meets all requirements"#;
     assert_eq!(text(&entered), expected, "{entered:?}");
     assert_eq!(entered.code, Some(0));
 }
@@ -185,16 +171,12 @@ fn a_path_that_is_read_in_two_ways_is_shown_in_all_of_them() {
     let expected = "GET app.example.com/x/..%2fadmin/ from 127.0.0.1
 
 Path      read as /x/..%2Fadmin/
-          \
-         ambiguous: an upstream could read a path in it that another route governs
-          also /x/../admin/: route \
-         site
+          ambiguous: an upstream could read a path in it that another route governs
+          also /x/../admin/: route site
           also /admin/: route admin
-Route     none governs it
-          not site: any host /, any method; \
-         it matches the path as written
-Answer    refused with 400, ambiguous_path: the path can be read in more than \
-         one way";
+Route     no route matches
+          not site: any host /, any method; it matches the path as it stands
+Answer    refused with 400, ambiguous_path: the path can be read in more than one way";
     assert_eq!(text(&refused), expected);
     assert_eq!(refused.code, Some(1));
 }
@@ -207,13 +189,13 @@ fn near_misses_name_the_one_thing_that_differs() {
             "GET",
             "https://app.example.com/admin",
             "admin",
-            "its path differs in the trailing slash",
+            "its path differs in the slash at the end",
         ),
         (
             "GET",
             "https://app.example.com/ADMIN/",
             "admin",
-            "its path differs in upper and lower case",
+            "its path differs in the case of letters",
         ),
         (
             "GET",
@@ -340,9 +322,9 @@ fn what_a_request_says_of_its_page_is_shown_beside_what_is_demanded() {
         assert!(said.contains(&format!("{message}{seen}")), "{said}");
         assert!(said.contains("unmet        csrf: Sec-Fetch-Site"), "{said}");
         assert!(said.contains(&format!("be changed ({seen})\n")), "{said}");
-        assert!(said.contains("not asked    a session\n"), "{said}");
+        assert!(said.contains("not checked  a session\n"), "{said}");
         assert!(
-            said.contains("not asked    role containing admin\n"),
+            said.contains("not checked  role containing admin\n"),
             "{said}"
         );
     }

@@ -162,26 +162,23 @@ fn people_read_it_as_text() {
         .env("UPSTREAM", "http://127.0.0.1:9")
         .env("LISTEN", "127.0.0.1:8080")
         .run();
-    let expected = "Problems
+    let expected = "\
+Problems
 
   service-unreachable  service http://127.0.0.1:9
-    seen  Connection refused (os error \
-         111)
+    seen  Connection refused (os error 111)
     why   Requests for this service get 502.
-    do    See that it runs and listens there, and that this \
-         machine may reach
+    do    Check that it runs and listens there, and that this machine can reach
           it.
 
 Asked
 
   failed   service http://127.0.0.1:9 (within 5000 ms)
-           \
-         Connection refused (os error 111)
+           Connection refused (os error 111)
 
-Not looked at: the app: no URL was given
+Not examined: the app: no URL was given
 
-1 problem, 0 warnings, 0 notes; 1 \
-         accepted by --ignore.
+1 problem, 0 warnings, 0 notes; 1 accepted by --ignore.
 ";
     assert_eq!(outcome.stdout, expected, "{outcome:?}");
     assert_eq!(outcome.code, Some(1));

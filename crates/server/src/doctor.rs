@@ -1,4 +1,5 @@
-//! `sessiongate doctor`: examines what an app sends, the configuration, and the stores and services behind it. It is read-only: it writes to no store, and no request changes anything.
+//! `sessiongate doctor`: examines what an app sends, the configuration, and the stores and services behind it. It is
+//! read-only: it writes to no store, and no request changes anything.
 
 mod acme;
 mod app;

@@ -1,5 +1,7 @@
 //! Explains step by step why a request enters or is refused, for `sessiongate explain` and the admin listener.
-//! Nothing here decides. The request takes the same path as every request of the proxy, up to the point where it would be forwarded; the explanation is derived from the results.
+//!
+//! Nothing here decides. The request takes the same path as every request of the proxy, up to the point where it would be
+//! forwarded; the explanation is derived from the results.
 
 mod demands;
 mod head;

@@ -1,8 +1,10 @@
-//! Escapes invisible characters, and those that change the direction of text, because they make a path look like another one.
+//! Escapes invisible characters, and those that change the direction of text, because they make a path look like another
+//! one.
 
 use std::borrow::Cow;
 
-/// The text with such characters, and control characters, escaped as `\u{200b}`. ASCII characters are kept, because colored texts contain escape sequences.
+/// The text with such characters, and control characters, escaped as `\u{200b}`. ASCII characters are kept, because colored
+/// texts contain escape sequences.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return text.into();

@@ -1,5 +1,9 @@
-//! The loop breaker: a browser that is redirected to sign in again and again gets an explanation instead of another redirect.
-//! A redirect loop occurs if the app has a session that this gate cannot use: the app sends the browser back at once, and the gate redirects it there again. The count is in a short-lived cookie that only a gate with the same secret can write, so it needs no store, and any number of gates count together.
+//! The loop breaker: a browser that is redirected to sign in again and again gets an explanation instead of another
+//! redirect.
+//!
+//! A redirect loop occurs if the app has a session that this gate cannot use: the app sends the browser back at once, and
+//! the gate redirects it there again. The count is in a short-lived cookie that only a gate with the same secret can write,
+//! so it needs no store, and any number of gates count together.
 
 use std::fmt;
 

@@ -1,5 +1,7 @@
 //! `sessiongate open`: opens the session in a `Cookie` header as a gate would, and explains why it does not open.
-//! Everything here is a pure function of the input. The verdict is that of the `session` crate, as in a running gate. What [`diagnosis`] tries beyond that (other secrets, salts and formats) is only for the operator.
+//!
+//! Everything here is a pure function of the input. The verdict is that of the `session` crate, as in a running gate. What
+//! [`diagnosis`] tries beyond that (other secrets, salts and formats) is only for the operator.
 
 mod diagnosis;
 mod inspection;

@@ -190,7 +190,8 @@ impl<'a> App<'a> {
         });
     }
 
-    /// Follows redirects within the app as a browser does, with the cookies set on the way, and examines the cookies of each response.
+    /// Follows redirects within the app as a browser does, with the cookies set on the way, and examines the cookies of each
+    /// response.
     async fn follow(&mut self, site: &Site, mut answer: FetchedPage) {
         if site.is_https {
             self.answered(site, None);

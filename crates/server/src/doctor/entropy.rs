@@ -1,5 +1,7 @@
 //! Estimates how hard a secret is to guess, from its characters.
-//! A single sample cannot prove randomness. But it can show that a secret is not random: it repeats itself, counts up, or consists of words. The rest is assumed to be random characters from the alphabet that it uses.
+//!
+//! A single sample cannot prove randomness. But it can show that a secret is not random: it repeats itself, counts up, or
+//! consists of words. The rest is assumed to be random characters from the alphabet that it uses.
 
 /// An upper bound for the bits of randomness in the secret.
 pub(super) fn bits(secret: &[u8]) -> f64 {
@@ -71,7 +73,8 @@ fn predictable(run: &[u8]) -> usize {
         .count()
 }
 
-/// Whether a run of letters resembles words: a third of its pairs are among the most common in English. For random letters it is a tenth.
+/// Whether a run of letters resembles words: a third of its pairs are among the most common in English. For random letters
+/// it is a tenth.
 fn is_wordy(run: &[u8]) -> bool {
     if run.len() < 4 || !run.iter().all(u8::is_ascii_alphabetic) {
         return false;

@@ -10,7 +10,8 @@ use super::catalogue::{app as checks, cookies as cookie_checks};
 use super::finding::Finding;
 use super::site::Site;
 
-/// Finds the framework, and examines the responses of its endpoints; with `session`, the value of a `Cookie` header, as a signed-in user. `path` is the framework's base path, if it is known.
+/// Finds the framework, and examines the responses of its endpoints; with `session`, the value of a `Cookie` header, as a
+/// signed-in user. `path` is the framework's base path, if it is known.
 pub(super) async fn examine(
     app: &mut App<'_>,
     site: &Site,

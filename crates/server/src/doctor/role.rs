@@ -16,7 +16,8 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// The purpose of a cookie with this name; `None` for one that is unrelated to sessions. `read` are the names that the gate reads.
+    /// The purpose of a cookie with this name; `None` for one that is unrelated to sessions. `read` are the names that the
+    /// gate reads.
     pub(super) fn of(name: &str, read: &[String]) -> Option<Self> {
         let whole = without_chunk(name);
         let bare = bare(whole);
@@ -68,7 +69,8 @@ pub(super) fn bare(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// The name of the session cookie that belongs to a CSRF cookie: Auth.js and NextAuth use `__Host-` for the CSRF cookie and `__Secure-` for the session cookie, or no prefix for both.
+/// The name of the session cookie that belongs to a CSRF cookie: Auth.js and NextAuth use `__Host-` for the CSRF cookie and
+/// `__Secure-` for the session cookie, or no prefix for both.
 pub(super) fn session_beside_csrf(csrf: &str) -> Option<String> {
     let family = bare(csrf).strip_suffix("csrf-token")?;
     let prefix = if csrf == bare(csrf) { "" } else { "__Secure-" };

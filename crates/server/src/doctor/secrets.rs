@@ -86,7 +86,8 @@ fn mode(_: &SecretFile) -> Option<u32> {
     None
 }
 
-/// The fewest acceptable bits of randomness: a machine that tries 10¹² secrets per second needs longer than the age of the universe.
+/// The fewest acceptable bits of randomness: a machine that tries 10¹² secrets per second needs longer than the age of the
+/// universe.
 const LEAST_BITS: f64 = 100.0;
 
 #[cfg(test)]

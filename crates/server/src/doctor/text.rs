@@ -108,7 +108,8 @@ impl ReportWriter {
         self.text += &format!("{words}\n");
     }
 
-    /// Wraps the text between words, with the prefix `first` on the first line and `other` on the others. Existing line breaks are kept.
+    /// Wraps the text between words, with the prefix `first` on the first line and `other` on the others. Existing line
+    /// breaks are kept.
     fn wrapped(&mut self, first: &str, other: &str, text: &str) {
         let mut start = first;
         for paragraph in text.lines() {

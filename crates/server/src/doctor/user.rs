@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::front::arrival::{self, Peer};
 use crate::live::{HandedTickets, Live, Surroundings};
 
-/// The finding that a gate with this configuration would refuse a session that opens, because of its stores; `None` if it would not, or if they do not answer. `Err` with a reason if they are not contacted.
+/// The finding that a gate with this configuration would refuse a session that opens, because of its stores; `None` if it
+/// would not, or if they do not answer. `Err` with a reason if they are not contacted.
 pub(super) async fn examine(
     mut config: Config,
     cookies: &HeaderValue,

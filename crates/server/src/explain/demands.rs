@@ -115,7 +115,8 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
 }
 
 impl DemandPart {
-    /// The result of a requirement. If the stores were not contacted, requirements on the user's row are neither comparable nor incomparable, but unknown.
+    /// The result of a requirement. If the stores were not contacted, requirements on the user's row are neither comparable
+    /// nor incomparable, but unknown.
     fn of(demand: Demand, skipped: Skipped) -> Self {
         let parts = demand.parts.into_iter();
         let parts: Vec<_> = parts.map(|part| Self::of(part, skipped)).collect();

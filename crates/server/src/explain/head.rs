@@ -50,7 +50,8 @@ pub(crate) struct RequestHead {
     pub(crate) fields: Vec<FieldLine>,
 }
 
-/// Reads a method. Refuses misspellings such as `get`, which is not `GET` (RFC 9110 section 9.1): a gate accepts unknown methods, so the explanation would be about an unintended request.
+/// Reads a method. Refuses misspellings such as `get`, which is not `GET` (RFC 9110 section 9.1): a gate accepts unknown
+/// methods, so the explanation would be about an unintended request.
 ///
 /// # Errors
 /// The problem, and what to write instead.
@@ -74,7 +75,8 @@ pub(crate) fn method(text: &str) -> Result<Method, String> {
 const LONGEST_METHOD: usize = 32;
 
 impl RequestTarget {
-    /// Reads `https://app.example.com/admin/?page=2`; or `/admin/`, a request without a host; or `*`, the server itself. Whether it is allowed is left to the gate.
+    /// Reads `https://app.example.com/admin/?page=2`; or `/admin/`, a request without a host; or `*`, the server itself.
+    /// Whether it is allowed is left to the gate.
     pub(crate) fn parse(text: &str) -> Result<Self, BadTarget> {
         if text.contains('\n') {
             return Err(BadTarget::SeveralLines);

@@ -1,5 +1,7 @@
 //! Finds out why a session does not open. Nothing is guessed: every cause was tried, counted or measured.
-//! A gate must not try keys other than its own. But the operator who runs this command has the secrets, and wants to know the cause.
+//!
+//! A gate must not try keys other than its own. But the operator who runs this command has the secrets, and wants to know
+//! the cause.
 
 mod identify;
 mod keys;
@@ -162,7 +164,8 @@ pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
             "there is the cookie {name}, which is the session cookie of {library}; give `{option}`"
         ))
     };
-    // If the cookie has a custom name, one with a default name may belong to another app, and a value that opens is a better hint.
+    // If the cookie has a custom name, one with a default name may belong to another app, and a value that opens is a better
+    // hint.
     let told = match inspection.recognized.cookie_name.is_some() {
         true => identified().or_else(of_another),
         false => of_another().or_else(identified),

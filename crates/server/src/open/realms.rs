@@ -42,7 +42,8 @@ impl RealmOutcome {
         }
     }
 
-    /// Chooses from the outcomes of several realms, or of the one that was named; the first one if several are equally informative. `None` if none was tried.
+    /// Chooses from the outcomes of several realms, or of the one that was named; the first one if several are equally
+    /// informative. `None` if none was tried.
     pub(crate) fn of(answers: Vec<(String, Outcome)>) -> Option<Self> {
         let tried: Vec<_> = answers.iter().map(|(realm, _)| realm.clone()).collect();
         let most = |best: (String, Outcome), other: (String, Outcome)| match other.1.knows()

@@ -140,9 +140,8 @@ fn a_session_of_one_realm_under_the_name_of_anothers_cookie_is_told_by_its_realm
         let json = outcome.json();
         assert_eq!(json["realm"], realm, "{json}");
         let cause = json["likely_cause"].as_str().expect("a cause");
-        let words = format!(
-            "it is a session of the realm {realm} in the cookie of the realm {owner}"
-        );
+        let words =
+            format!("it is a session of the realm {realm} in the cookie of the realm {owner}");
         assert!(cause.starts_with(&words), "{cause}");
         assert!(cause.contains("it opens"), "{cause}");
     }

@@ -80,7 +80,8 @@ impl RuleColumns {
         self.asked(UserColumn::Time(column), name)
     }
 
-    /// Adds the user's roles in organizations, as Better Auth's organization plugin stores them (`better-auth` 1.7.25, `dist/plugins/organization/organization.mjs`), and returns their index.
+    /// Adds the user's roles in organizations, as Better Auth's organization plugin stores them (`better-auth` 1.7.25,
+    /// `dist/plugins/organization/organization.mjs`), and returns their index.
     pub(super) fn organization_roles(&mut self, place: &Place) -> Column {
         self.named_at("member.", place);
         let memberships = Memberships {
@@ -151,7 +152,8 @@ impl RuleColumns {
         path
     }
 
-    /// Checks that sessions can have this claim, including those that are looked up. A condition about a claim that never exists would never be met, or inside `not` always.
+    /// Checks that sessions can have this claim, including those that are looked up. A condition about a claim that never
+    /// exists would never be met, or inside `not` always.
     pub(super) fn claim(
         &mut self,
         path: &ClaimPath,

@@ -156,7 +156,8 @@ fn better_auth(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> 
     })
 }
 
-/// Tries the cookie cache of Better Auth. It needs a token beside it, so a made-up one is used, to which the cache does not belong.
+/// Tries the cookie cache of Better Auth. It needs a token beside it, so a made-up one is used, to which the cache does not
+/// belong.
 fn cookie_cache(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
     let token_name: CookieName = "sessiongate.session_token".parse().ok()?;
     let any = CookieCache {

@@ -31,12 +31,16 @@ use crate::process::process;
 use crate::{demo, output, serve};
 use stores::Pools;
 
-/// A gateway that opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells the service who is calling.
-/// Settings come from environment variables and a configuration file. docs/settings.md lists them; `check-config` shows the ones in effect.
+/// A gateway that opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells the service who is
+/// calling.
+///
+/// Settings come from environment variables and a configuration file. docs/settings.md lists them; `check-config` shows the
+/// ones in effect.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
     /// The configuration file. By default the one that SESSIONGATE_CONFIG names, if any.
+    ///
     /// An environment variable takes precedence over the same setting in the file.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -54,18 +58,27 @@ enum Command {
     /// Check the configuration as `serve` does, and show the settings and routes in effect, without secrets.
     CheckConfig(check_config::CheckArguments),
     /// Install, check or remove the triggers in the app's PostgreSQL that notify gates when users and sessions change.
+    ///
     /// With the triggers and LISTEN_DATABASE_URL, a change takes effect at once, although gates rarely query the database.
     Db(db::DbArguments),
     /// Diagnose an app's cookies, the configuration, the database and Redis, and say what to do.
-    /// Requests pages of the app at URL as a browser would, reads the configuration as `serve` does, and connects to the stores and services that it names. It writes nothing to them. Exit code 0: no problems. 1: problems, or with --strict warnings. 2: the app at URL does not answer, there is nothing to examine, or the arguments are wrong.
+    ///
+    /// Requests pages of the app at URL as a browser would, reads the configuration as `serve` does, and connects to the
+    /// stores and services that it names. It writes nothing to them. Exit code 0: no problems. 1: problems, or with --strict
+    /// warnings. 2: the app at URL does not answer, there is nothing to examine, or the arguments are wrong.
     Doctor(Box<doctor::DoctorArguments>),
-    /// Explain a request: which route matches, how the gate reads its path, what the route requires, and how the gate answers.
-    /// Decides as a gate with this configuration does. Exit code 0: the request enters. 1: it is refused. 2: the arguments or the configuration are wrong.
+    /// Explain a request: which route matches, how the gate reads its path, what the route requires, and how the gate
+    /// answers.
+    ///
+    /// Decides as a gate with this configuration does. Exit code 0: the request enters. 1: it is refused. 2: the arguments
+    /// or the configuration are wrong.
     Explain(Box<explain::ExplainArguments>),
     /// Check whether the gate on this machine is running, for container health checks.
     Healthcheck,
     /// Explain a cookie: the session in it, or why a gate refuses it.
-    /// Reads the value of a `Cookie` header from standard input. Exit code 0: the session opens; prints its claims. 1: a gate refuses it; prints the reason and the likely cause. 2: the arguments or the configuration are wrong.
+    ///
+    /// Reads the value of a `Cookie` header from standard input. Exit code 0: the session opens; prints its claims. 1: a
+    /// gate refuses it; prints the reason and the likely cause. 2: the arguments or the configuration are wrong.
     Open(Box<open::OpenArguments>),
     /// Print reference material: an example configuration file, a JSON Schema for editors, or tables in Markdown.
     Reference {
@@ -74,11 +87,13 @@ enum Command {
         part: Reference,
     },
     /// Sign users out: end sessions before they expire, on every gate that shares REVOCATION_STORE.
+    ///
     /// Reads the configuration as `serve` does, and writes to the store that REVOCATION_STORE names.
     Revoke(Box<revoke::RevokeArguments>),
     /// List or remove revocations, or create the table that stores them.
     Revocations(revoke::RevocationsArguments),
     /// Mint a session cookie for tests and development. Refuses to run in production.
+    ///
     /// Prints the value of a `Cookie` header. It signs the user in wherever the same secret is in use.
     Mint(Box<mint::MintArguments>),
 }
@@ -273,5 +288,6 @@ async fn ask_health(address: SocketAddr) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// How long the process waits for its last log lines when it ends. Together with the waits for audit lines and for the error message, it ends within three seconds even if nobody reads its output.
+/// How long the process waits for its last log lines when it ends. Together with the waits for audit lines and for the error
+/// message, it ends within three seconds even if nobody reads its output.
 const LOG_FAREWELL: Duration = Duration::from_millis(200);

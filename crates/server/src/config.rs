@@ -175,6 +175,7 @@ impl Config {
     /// Checks the settings of the file and the environment.
     ///
     /// # Errors
+    ///
     /// [`ConfigErrors`] lists every problem, including those of the file's syntax.
     pub(crate) fn from_loaded(loaded: &Loaded) -> Result<Self, ConfigErrors> {
         let read = Self::read(&loaded.variables, &loaded.stack, loaded.is_partial);
@@ -196,7 +197,8 @@ impl Config {
         read.map(|(config, _)| config)
     }
 
-    /// Reads and checks everything. Also returns the names that are probably misspelled, which are among the warnings too. `is_partial` says that part of the file could not be read.
+    /// Reads and checks everything. Also returns the names that are probably misspelled, which are among the warnings too.
+    /// `is_partial` says that part of the file could not be read.
     fn read(
         variables: &Variables,
         stack: &Stack,

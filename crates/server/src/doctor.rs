@@ -1,5 +1,5 @@
-//! `sessiongate doctor`: what an app sends, what the configuration says, and what stands behind it. It only looks: nothing
-//! is written to any store, and no request changes anything.
+//! `sessiongate doctor`: examines what an app sends, the configuration, and the stores and services behind it. It is
+//! read-only: it writes to no store, and no request changes anything.
 
 mod acme;
 mod app;
@@ -39,36 +39,35 @@ use crate::clock;
 use crate::config::{self, Config, Loaded};
 use crate::tls::{Authorities, TlsFileError};
 
-/// What is looked at.
+/// What `doctor` examines.
 #[derive(Debug)]
 pub(crate) struct Examination<'a> {
-    /// The configuration; `None` when nobody has given one.
+    /// The configuration; `None` if there is none.
     pub(crate) loaded: Option<&'a Loaded>,
     /// The app.
     pub(crate) site: Option<Site>,
-    /// The path under which the app's framework answers, when it is not one of the usual ones.
+    /// The base path of the app's framework, if it is not one of the usual ones.
     pub(crate) auth_path: Option<String>,
-    /// Who may vouch for the app.
+    /// The certificate authorities to trust for the app.
     pub(crate) authorities: Authorities,
     /// The value of a `Cookie` header with a session.
     pub(crate) session: Option<HeaderValue>,
-    /// `Set-Cookie` fields that the app has sent with a sign-in.
+    /// `Set-Cookie` fields that the app sent at a sign-in.
     pub(crate) set_cookies: Vec<Vec<u8>>,
-    /// The ids of findings that are left out.
+    /// The ids of findings to ignore.
     pub(crate) ignore: Vec<String>,
 }
 
-/// Looks at everything that there is.
+/// Examines everything that is given.
 ///
 /// # Errors
-/// When the app cannot be asked because there is nobody to vouch for it.
+/// If there are no certificate authorities to verify the app with.
 pub(crate) async fn examine(examination: Examination<'_>) -> Result<Report, TlsFileError> {
     let mut seen = ReportBuilder::default();
     let config = match examination.loaded {
         Some(loaded) => seen.configuration(loaded),
         None => {
-            let skipped =
-                "the configuration: no file is named, and no setting is in the environment";
+            let skipped = "the configuration: there is no file, and no setting in the environment";
             seen.skipped.push(skipped.to_owned());
             None
         }
@@ -81,7 +80,7 @@ pub(crate) async fn examine(examination: Examination<'_>) -> Result<Report, TlsF
     seen.user(&examination, config).await;
     match &examination.site {
         Some(site) => seen.app(&examination, site, read.as_deref()).await?,
-        None => seen.skipped.push("the app: no URL is given".to_owned()),
+        None => seen.skipped.push("the app: no URL was given".to_owned()),
     }
     let ReportBuilder {
         findings,
@@ -91,7 +90,7 @@ pub(crate) async fn examine(examination: Examination<'_>) -> Result<Report, TlsF
     Ok(Report::new(findings, asked, skipped, &examination.ignore))
 }
 
-/// What was seen so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 struct ReportBuilder {
     findings: Vec<Finding>,
@@ -113,7 +112,7 @@ impl ReportBuilder {
             }
             Err(errors) => {
                 let found = settings::not_valid(errors.problems()).into_iter();
-                // What makes a secret unfit for start-up has a finding of its own.
+                // A secret that start-up refuses has a finding of its own.
                 let is_told = |finding: &Finding| {
                     of_secrets
                         .iter()
@@ -142,7 +141,7 @@ impl ReportBuilder {
         }
     }
 
-    /// Looks at the cookies that were given as files.
+    /// Examines the cookies that were given as files.
     fn cookies(
         &mut self,
         examination: &Examination<'_>,
@@ -174,7 +173,7 @@ impl ReportBuilder {
         self.findings.extend(attributes::judge(fields, &setting));
     }
 
-    /// Looks up whose session it is, where it opens.
+    /// Looks up the user of the given session, if it opens.
     async fn user(&mut self, examination: &Examination<'_>, config: Option<Config>) {
         let Some(cookies) = &examination.session else {
             return;

@@ -1,7 +1,7 @@
-//! Why a request enters or does not, in every step: for `sessiongate explain` and the admin listener.
+//! Explains step by step why a request enters or is refused, for `sessiongate explain` and the admin listener.
 //!
-//! Nothing here decides. The request goes the way of every request of the proxy, up to the point where it would be sent; what
-//! is said about it is read off the results.
+//! Nothing here decides. The request takes the same path as every request of the proxy, up to the point where it would be
+//! forwarded; the explanation is derived from the results.
 
 mod demands;
 mod head;
@@ -42,52 +42,52 @@ use crate::inbound::{HTTPS_REQUIRED, UNREADABLE, answer, status_of};
 use crate::live::Live;
 use crate::upstream::own_host;
 
-/// A request, and from where and when it comes.
+/// A request to explain, with its client and time.
 pub(crate) struct ExplainRequest {
     pub(crate) head: RequestHead,
     /// The address from which the connection comes.
     pub(crate) client: IpAddr,
-    /// What it shows to prove who it is.
+    /// The certificate that the client presents, if any.
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
     pub(crate) now: UnixTime,
     pub(crate) asked: Interface,
-    /// What the stores of each realm would be asked, and are not; nothing where they are asked.
+    /// The lookups of each realm that are skipped; empty if the stores are used.
     pub(crate) skipped: Vec<(Arc<str>, Skipped)>,
 }
 
-/// What is not looked up although the configuration has stores for it.
+/// The lookups that are skipped although the configuration has stores for them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Skipped {
     pub(crate) sessions: bool,
     pub(crate) users: bool,
 }
 
-/// Where somebody asks, who is advised in the words of that.
+/// The interface through which the explanation was requested, which decides the wording of advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interface {
-    /// On the command line.
+    /// The command line.
     Command,
-    /// In a URL of the admin listener.
+    /// A URL of the admin listener.
     Url,
 }
 
-/// What becomes of a request, and why.
+/// What happens to a request, and why.
 #[derive(Debug, Serialize)]
 pub(crate) struct Explanation {
     request: RequestPart,
     answer: AnswerPart,
-    /// `None` for what asks for no path.
+    /// `None` for a request without a path.
     path: Option<PathPart>,
-    /// The route that governs it.
+    /// The route that matches.
     route: Option<RouteLine>,
-    /// The next best routes, and why they do not.
+    /// The next best routes, and why they do not apply.
     other_routes: Vec<OtherRoute>,
     /// How many more there are.
     more_routes: usize,
-    /// What somebody who would enter must show, and what the session shows.
+    /// The requirements of the route, and whether the request meets them.
     demands: Vec<DemandPart>,
     session: Option<SessionPart>,
-    /// What becomes of its headers.
+    /// How its headers are changed.
     headers: Option<HeadersPart>,
     goes_to: Option<Destination>,
     notes: Vec<String>,
@@ -104,10 +104,10 @@ struct RequestPart {
 #[derive(Debug, Serialize)]
 struct AnswerPart {
     enters: bool,
-    /// The code of the audit log.
+    /// The reason code in the audit log.
     reason: &'static str,
     message: String,
-    /// Of an answer of ours; the service's own is its affair.
+    /// The status, if the gate itself answers.
     status: Option<u16>,
     location: Option<String>,
 }
@@ -128,35 +128,35 @@ struct SessionPart {
 
 #[derive(Debug, Serialize)]
 struct Destination {
-    /// The servers, which take turns; or a folder.
+    /// The servers, or the folder.
     servers: Vec<String>,
     path: String,
     host: Option<String>,
 }
 
 impl Explanation {
-    /// Whether the request enters, or is one of those that every client may send.
+    /// Whether the request enters, or is one that every client may send.
     pub(crate) fn enters(&self) -> bool {
         self.answer.enters
     }
 
-    /// Adds a word to it.
+    /// Adds a note.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
-    /// One line for programs.
+    /// The explanation as one line of JSON.
     pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).expect("texts, numbers and lists are JSON")
     }
 
-    /// For people.
+    /// The explanation as text.
     pub(crate) fn text(&self, is_colored: bool) -> String {
         text::of(self, is_colored)
     }
 }
 
-/// Explains a request that carries nothing to say who sends it, so that nothing is waited for.
+/// Explains a request without credentials, which needs no waiting.
 pub(crate) fn at_once(live: &Live, question: ExplainRequest) -> Option<Explanation> {
     let explaining = pin!(explain(live, question));
     match explaining.poll(&mut Context::from_waker(Waker::noop())) {
@@ -165,7 +165,7 @@ pub(crate) fn at_once(live: &Live, question: ExplainRequest) -> Option<Explanati
     }
 }
 
-/// Explains a request. Asks stores and issuers as the decision does.
+/// Explains a request. Contacts stores and issuers as the decision does.
 pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanation {
     let ExplainRequest {
         head,
@@ -179,7 +179,7 @@ pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanatio
         Ok(request) => request,
         Err(violation) => return Explanation::of_unreadable(&head, client, violation),
     };
-    // Without a listener for TLS, the client speaks it with a proxy in front, which says so in a header.
+    // Without a TLS listener, a proxy in front of the gate terminates TLS, and says so in a header.
     let speaks_tls = live.listeners.iter().any(|listener| listener.tls.is_some());
     let secure = head.target.is_https() && speaks_tls;
     let peer = Peer {
@@ -193,7 +193,7 @@ pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanatio
     match settled {
         Ok(Settled::Path) => {}
         Ok(Settled::Server) => {
-            let message = "it asks about the gate itself, which answers";
+            let message = "it is about the gate itself, which answers it";
             explanation.answer = AnswerPart::ours(true, "options", message);
             explanation.answer.status = Some(answer::options().status().as_u16());
             return explanation;
@@ -250,7 +250,7 @@ impl Explanation {
         })
     }
 
-    /// Of bytes that the gate does not read as a request.
+    /// The explanation of bytes that are not a valid request.
     fn of_unreadable(head: &RequestHead, client: IpAddr, violation: Violation) -> Self {
         let mut explanation = Self::about(RequestPart {
             method: head.method.to_string(),
@@ -266,7 +266,8 @@ impl Explanation {
             explanation.note(advice);
         }
         if violation == Violation::TransferEncoding && !head.names_host() {
-            explanation.note("without a host it is a request of HTTP/1.0, which has no Transfer-Encoding; give a whole URL");
+            explanation.note("without a host it is an HTTP/1.0 request, which cannot have Transfer-Encoding; give a \
+                 whole URL");
         }
         explanation
     }
@@ -287,18 +288,19 @@ impl Explanation {
         }
     }
 
-    /// It has to come by HTTPS, and did not.
+    /// Explains the refusal of a request that did not arrive over HTTPS but must.
     fn without_https(&mut self, facts: &Facts<'_>) {
-        let message = "it does not come by HTTPS, which REQUIRE_HTTPS demands";
+        let message = "it did not arrive over HTTPS, which REQUIRE_HTTPS requires";
         self.answer = AnswerPart::ours(false, HTTPS_REQUIRED, message);
         let response = answer::https_required(Asker::of(facts.method, facts.headers), "");
         self.answer.status = Some(response.status().as_u16());
         self.note(
-            "what a proxy in TRUSTED_PROXIES says counts: give --client with its address, and --header 'X-Forwarded-Proto: https'",
+            "to explain a request through a proxy in TRUSTED_PROXIES, give the proxy's address with --client, and \
+             --header 'X-Forwarded-Proto: https'",
         );
     }
 
-    /// The gate answers a preflight by the route of the request that it announces.
+    /// Explains a preflight that the gate answers itself, according to the route of the announced request.
     fn preflight_answered(
         &mut self,
         live: &Live,
@@ -313,7 +315,8 @@ impl Explanation {
         };
         self.path = Some(PathPart::of(live.gate.routes.reading(&announced)));
         self.governed_by(live, &announced, Some(route));
-        let message = "it is a preflight of a listed origin, which the gate itself answers by the route of what is to follow";
+        let message = "it is a CORS preflight of a listed origin, which the gate answers itself according to the route \
+             of the announced request";
         self.answer = AnswerPart::ours(true, "preflight_answered", message);
         self.answer.status = Some(status.as_u16());
     }
@@ -334,7 +337,7 @@ impl Explanation {
         self.session = admission.session().map(SessionPart::of);
         let service = RouteTable::of_live(live).service(route);
         if service.is_some() && handling.refuses_body(*request.body()) {
-            let message = "it may enter, but its body is longer than the route's body_limit";
+            let message = "it may enter, but its body exceeds the route's body_limit";
             self.answer = AnswerPart::ours(false, admission.reason(), message);
             let status = malformed_status(StatusCode::PAYLOAD_TOO_LARGE, request);
             self.answer.status = Some(status);
@@ -356,16 +359,16 @@ impl Explanation {
         let announces = *facts.method == Method::OPTIONS && facts.announced_method().is_some();
         let message = match (&self.goes_to, &admission) {
             (None, _) => {
-                "it enters where a calling proxy asks; this gate has no service of its own for the route, and its own \
-                 listener answers 404"
+                "it enters if a calling proxy asks; the route has no service in this gate, so the gate's own listener \
+                 answers 404"
             }
-            (Some(_), Admission::Bypass) => "it passes by the bypass for development",
-            (Some(_), Admission::Preflight) => "it is a preflight, which the service answers",
+            (Some(_), Admission::Bypass) => "it enters by the bypass for development",
+            (Some(_), Admission::Preflight) => "it is a CORS preflight, which the service answers",
             (Some(_), Admission::Public) if announces => {
-                "everybody may enter; the service answers the preflight"
+                "everybody may enter; the service answers the CORS preflight"
             }
             (Some(_), Admission::Public) => "everybody may enter",
-            (Some(_), Admission::Session { .. }) => "the session has all that is demanded",
+            (Some(_), Admission::Session { .. }) => "the session meets all requirements",
         };
         self.answer = AnswerPart::ours(true, admission.reason(), message);
         if let Some(ServiceSettings::Folder(_)) = service
@@ -375,11 +378,13 @@ impl Explanation {
         }
         if let (Length::Chunked, Some(limit)) = (*request.body(), handling.body_limit) {
             self.note(format!(
-                "a body of more than {limit} bytes (body_limit) is cut off, and answered with 413"
+                "a body of more than {limit} bytes (body_limit) is cut off and answered with 413"
             ));
         }
         if live.rates.as_ref().is_some_and(|rates| rates.govern(route)) {
-            self.note("how often somebody may ask is limited here (rate_limit), and not looked at");
+            self.note(
+                "requests to this route are limited (rate_limit), which this explanation ignores",
+            );
         }
     }
 
@@ -398,9 +403,9 @@ impl Explanation {
         }
         self.session = refusal.session().map(SessionPart::of);
         if let Some(demand) = unjudged(&self.demands) {
-            // A gate asks: what it would answer, nobody can say.
+            // A gate would contact the store, so its decision is unknown here.
             let message = format!(
-                "it depends on what was not judged, because no store was asked (--no-stores): {}",
+                "it depends on a requirement that cannot be checked without the stores (--no-stores): {}",
                 demand.condition
             );
             self.answer = AnswerPart::ours(false, NOT_JUDGED, &message);
@@ -419,7 +424,7 @@ impl Explanation {
         };
         if let Refusal::Unopened(_) = refusal {
             self.note(
-                "`sessiongate open` says why a cookie does not open, and what is likely wrong",
+                "`sessiongate open` explains why a cookie does not open, and the likely cause",
             );
         }
         if let (Refusal::NoSession, Some(route)) = (refusal, route) {
@@ -430,7 +435,7 @@ impl Explanation {
             self.note(revoked_by(revoked.by));
         }
         if let Refusal::Store(_) = refusal {
-            self.note("--no-stores explains everything that needs no look-up");
+            self.note("with --no-stores you get an explanation of everything that needs no lookup");
         }
         if face == RefusalClass::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
             let how = match asked_by {
@@ -438,12 +443,12 @@ impl Explanation {
                 Interface::Url => "&header=Sec-Fetch-Mode:%20navigate",
             };
             self.note(format!(
-                "a browser that opens a page is sent to the sign-in page instead: add {how}"
+                "a browser that opens a page is redirected to the sign-in page instead: add {how}"
             ));
         }
     }
 
-    /// Notes the route, and the next best ones.
+    /// Sets the route, and the next best ones.
     fn governed_by(&mut self, live: &Live, facts: &Facts<'_>, route: Option<&Route>) {
         let table = RouteTable::of_live(live);
         let routes = &live.gate.routes;
@@ -455,16 +460,16 @@ impl Explanation {
         let less_special = less_special.map(|row| OtherRoute {
             line: table.line(row),
             why_not: match first {
-                Some(_) => "it matches too, and is less special",
-                None => "it matches the path as it stands",
+                Some(_) => "it matches too, but is less specific",
+                None => "it matches the path as written",
             },
         });
         let misses = routes.near_misses(facts);
         let misses = misses.iter().map(|miss| OtherRoute {
             line: table.line(&miss.row),
             why_not: match miss.differs {
-                Differs::Case => "its path differs in the case of letters",
-                Differs::FinalSlash => "its path differs in the slash at the end",
+                Differs::Case => "its path differs in upper and lower case",
+                Differs::FinalSlash => "its path differs in the trailing slash",
                 Differs::Host => "it is for another host",
                 Differs::Method => "it is for other methods",
             },
@@ -502,15 +507,17 @@ fn revoked_by(by: RevokedBy) -> String {
     let before = |time| timestamp(time).to_string();
     match by {
         RevokedBy::All(time) => format!(
-            "everything of the realm that was issued before {} is revoked; `sessiongate revocations` says by whom and why",
+            "all sessions of the realm that were issued before {} are revoked; `sessiongate revocations` shows by whom \
+             and why",
             before(time)
         ),
         RevokedBy::Session => {
-            "the session itself is revoked; `sessiongate revocations` says by whom and why"
+            "the session itself is revoked; `sessiongate revocations` shows by whom and why"
                 .to_owned()
         }
         RevokedBy::User(time) => format!(
-            "everything of the user that was issued before {} is revoked; `sessiongate revocations` says by whom and why",
+            "all sessions of the user that were issued before {} are revoked; `sessiongate revocations` shows by whom \
+             and why",
             before(time)
         ),
     }
@@ -518,16 +525,16 @@ fn revoked_by(by: RevokedBy) -> String {
 
 fn words(malformed: Malformed) -> &'static str {
     match malformed {
-        Malformed::Expectation => "it expects something that the gate does not know",
+        Malformed::Expectation => "its Expect header has a value that the gate does not support",
         Malformed::Host => {
-            "it names no host, several, or what is neither a name that can be looked up nor an address"
+            "it has no Host header, several, or one that is neither a hostname nor an IP address"
         }
-        Malformed::Method => "this method is not for a gate",
-        Malformed::Target => "its target is neither a path nor a URL of a host",
+        Malformed::Method => "the gate does not support this method",
+        Malformed::Target => "its target is neither a path nor a URL with a host",
     }
 }
 
-/// The status of the answer to a request that is not passed on, which depends on who asks.
+/// The status of the response to a malformed request, which depends on the kind of client.
 fn malformed_status(status: StatusCode, request: &Request<Length>) -> u16 {
     let asker = Asker::of(request.method(), request.headers());
     answer::malformed(status, asker, "").status().as_u16()
@@ -537,8 +544,8 @@ fn host_of(headers: &HeaderMap) -> Option<&str> {
     headers.get(HOST).and_then(|host| host.to_str().ok())
 }
 
-/// The reason where no store was asked, and one has to be. No request has it: a gate asks.
+/// The reason code if the decision needs a store that was not contacted. Only explanations have it.
 const NOT_JUDGED: &str = "not_judged";
 
-/// More would hide the first ones, and there may be thousands.
+/// The most other routes to list. There may be thousands, and more would hide the first ones.
 const MOST_OTHERS: usize = 8;

@@ -1,9 +1,10 @@
-//! Characters that nobody sees, or that turn the direction of what follows: a path with one reads as another path.
+//! Escapes invisible characters, and those that change the direction of text, because they make a path look like another
+//! one.
 
 use std::borrow::Cow;
 
-/// The text with such characters, and control characters, as `\u{200b}`. What is ASCII stays as it is: whoever writes colors
-/// into a text needs its escapes.
+/// The text with such characters, and control characters, escaped as `\u{200b}`. ASCII characters are kept, because colored
+/// texts contain escape sequences.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return text.into();
@@ -22,8 +23,8 @@ fn is_hidden(char: char) -> bool {
     !char.is_ascii() && (char.is_control() || is_invisible(char))
 }
 
-/// Whether a screen shows nothing of it: what is to be ignored, the ends of lines and paragraphs, the marks of annotations, and a
-/// blank that looks like another.
+/// Whether a character is invisible: default-ignorable characters, line and paragraph separators, annotation marks, and the
+/// no-break space.
 pub(crate) fn is_invisible(char: char) -> bool {
     let is_unseen = matches!(
         char,

@@ -1,8 +1,9 @@
-//! The loop breaker: a browser in a redirect loop gets a page with possible causes instead of another redirect.
+//! The loop breaker: a browser that is redirected to sign in again and again gets an explanation instead of another
+//! redirect.
 //!
-//! A redirect loop arises when the app accepts a session that the gate cannot use: the app sends the browser back at once,
-//! and the gate sends it there again. The browser carries the count in a short-lived cookie that only a gate with the same
-//! secret can write, so no store is needed and all gates count together.
+//! A redirect loop occurs if the app has a session that this gate cannot use: the app sends the browser back at once, and
+//! the gate redirects it there again. The count is in a short-lived cookie that only a gate with the same secret can write,
+//! so it needs no store, and any number of gates count together.
 
 use std::fmt;
 
@@ -14,13 +15,13 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use session::UnixTime;
 
-/// Counts how often a browser was sent to sign in.
+/// Counts how often a browser was redirected to sign in.
 #[derive(Clone)]
 pub(crate) struct LoopBreaker {
     key: hmac::Key,
 }
 
-/// What to do with a browser that has to sign in.
+/// What to do with a browser that must sign in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SignInAttempt {
     /// It was redirected too often.
@@ -30,7 +31,7 @@ pub(crate) enum SignInAttempt {
 }
 
 impl LoopBreaker {
-    /// A breaker with a key that is derived from a secret of all gates of an installation.
+    /// Makes a breaker whose key is derived from a secret that all gates of an installation share.
     pub(crate) fn of_secret(secret: &[u8]) -> Self {
         let extracted = Salt::new(HKDF_SHA256, &[]).extract(secret);
         let expanded = extracted.expand(&[LABEL], HMAC_SHA256);
@@ -38,7 +39,7 @@ impl LoopBreaker {
         Self { key: key.into() }
     }
 
-    /// Decides about one more redirect of the browser that sent these headers.
+    /// Decides about another redirect of the browser that sent these headers.
     pub(crate) fn attempt(
         &self,
         headers: &HeaderMap,
@@ -53,7 +54,7 @@ impl LoopBreaker {
         SignInAttempt::Redirect(self.cookie(&times, is_https))
     }
 
-    /// The times of the redirects within the window, in milliseconds.
+    /// The times of the recent redirects, in milliseconds.
     fn recent(&self, headers: &HeaderMap, now: UnixTime) -> Vec<u64> {
         let fields = headers.get_all(COOKIE).iter();
         let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
@@ -61,17 +62,17 @@ impl LoopBreaker {
             let pair = pair.trim_ascii();
             pair.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")
         });
-        // A site on a sibling domain can set more cookies with this name.
+        // A site on a sibling domain can set further cookies with this name.
         let genuine = values
             .take(MOST_COOKIES)
             .find_map(|value| self.verified(value));
         let mut times = genuine.unwrap_or_default();
-        // The clocks of two gates differ a little, so a time may lie in the future.
+        // The clocks of two gates differ a little, so a time may also be in the future.
         times.retain(|time| now.millis().abs_diff(*time) <= WINDOW_SECS * 1000);
         times
     }
 
-    /// The times in a genuine cookie: `TIME.TIME.TAG`.
+    /// The times in a valid cookie: `TIME.TIME.TAG`.
     fn verified(&self, value: &[u8]) -> Option<Vec<u64>> {
         let value = std::str::from_utf8(value)
             .ok()
@@ -100,21 +101,21 @@ impl fmt::Debug for LoopBreaker {
     }
 }
 
-/// How often a browser is sent to sign in within [`WINDOW_SECS`].
+/// The most redirects of a browser within [`WINDOW_SECS`].
 const MOST_REDIRECTS: usize = 3;
 
-/// How long a redirect counts. People do not sign in three times within this time.
+/// How long a redirect is counted. People do not sign in three times in so short a time.
 const WINDOW_SECS: u64 = 10;
 
 const NAME: &str = "sessiongate-redirects";
 
-/// Separates this key from others that are derived from the secret.
+/// The label that separates this key from all others derived from the secret.
 const LABEL: &[u8] = b"sessiongate redirect loop breaker";
 
-/// How many cookies with this name are read.
+/// The most cookies with this name that are checked per request.
 const MOST_COOKIES: usize = 4;
 
-/// In bytes: three times and a tag take 103.
+/// The longest cookie in bytes: three times and a tag take 103.
 const LONGEST_VALUE: usize = 128;
 
 #[cfg(test)]

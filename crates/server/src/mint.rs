@@ -1,14 +1,14 @@
-//! `sessiongate mint`: session cookies as the frameworks write them, for tests and development.
+//! `sessiongate mint`: makes session cookies as the frameworks write them, for tests and development.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use session::{CookieName, CookieNameError, Secret, UnixTime, seal};
 
-/// A session to make.
+/// A session to mint.
 #[derive(Debug)]
 pub(crate) struct NewSession {
-    /// How it is written.
+    /// Its format.
     pub(crate) format: MintFormat,
     /// The user's id.
     pub(crate) user: String,
@@ -16,37 +16,37 @@ pub(crate) struct NewSession {
     pub(crate) email: Option<String>,
     /// The user's name.
     pub(crate) name: Option<String>,
-    /// The cookie, if it is not the framework's default for plain http; for Better Auth that of the session token.
+    /// The cookie's name, if it is not the framework's default for plain HTTP; for Better Auth that of the session token.
     pub(crate) cookie_name: Option<CookieName>,
-    /// More claims, or other values for those above; for Better Auth, members of `user`.
+    /// Further claims, or other values for those above; for Better Auth, members of `user`.
     pub(crate) claims: Vec<(String, Value)>,
-    /// Seconds from now until it ends; a negative number for a session that has ended.
+    /// Seconds from now until it expires; negative for an expired session.
     pub(crate) expires_in: i64,
     /// The version of Better Auth's cookie cache.
     pub(crate) cache_version: String,
-    /// When it is made.
+    /// The time at which it is minted.
     pub(crate) now: UnixTime,
 }
 
-/// How a session is written.
+/// The format of a minted session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum MintFormat {
     /// Auth.js v5.
     #[value(name = "authjs")]
     AuthJs,
-    /// Auth.js v5 as its first releases wrote it: A256GCM, no key named.
+    /// Auth.js v5 as its first releases wrote it: A256GCM, without a key id.
     #[value(name = "authjs-gcm")]
     AuthJsGcm,
-    /// An Auth.js or NextAuth app that signs its sessions with an `encode()` of its own: a JWT by HS256.
+    /// An Auth.js or NextAuth app that signs its sessions with an `encode()` of its own: a JWT with HS256.
     #[value(name = "authjs-signed")]
     AuthJsSigned,
     /// Better Auth's session token and its cookie cache, strategy `compact`.
     BetterAuthCompact,
-    /// The same, strategy `jwe`.
+    /// Better Auth's session token and its cookie cache, strategy `jwe`.
     BetterAuthJwe,
-    /// The same, strategy `jwt`.
+    /// Better Auth's session token and its cookie cache, strategy `jwt`.
     BetterAuthJwt,
-    /// Better Auth's session token alone. It opens only if the app's store has a session with it.
+    /// Only Better Auth's session token, which is valid only if the app's store has a session with it.
     BetterAuthToken,
     /// NextAuth v4.
     #[value(name = "nextauth")]
@@ -54,7 +54,7 @@ pub(crate) enum MintFormat {
 }
 
 impl MintFormat {
-    /// Whether it is one of Better Auth.
+    /// Whether it is a format of Better Auth.
     pub(crate) fn is_better_auth(self) -> bool {
         match self {
             Self::AuthJs | Self::AuthJsGcm | Self::AuthJsSigned | Self::NextAuth => false,
@@ -65,16 +65,16 @@ impl MintFormat {
         }
     }
 
-    /// Whether what is written says who the user is, and until when.
+    /// Whether the cookies contain claims, such as the user and the expiry time.
     pub(crate) fn has_claims(self) -> bool {
         self != Self::BetterAuthToken
     }
 }
 
-/// What nobody may be able to guess, and what must not repeat.
+/// The random parts of a session.
 #[derive(Debug)]
 pub(crate) struct Random {
-    /// The initialization vector, of which A256GCM takes the first 12 bytes.
+    /// The initialization vector, of which A256GCM uses the first 12 bytes.
     pub(crate) iv: [u8; 16],
     /// The session's id: claim `jti`, or `session.id` of Better Auth.
     pub(crate) id: String,
@@ -82,10 +82,10 @@ pub(crate) struct Random {
     pub(crate) token: String,
 }
 
-/// The cookies of the session, as names and values.
+/// Mints the cookies of the session, as names and values.
 ///
 /// # Errors
-/// [`CookieNameError`] when a Better Auth cookie name gives no name for its cache.
+/// [`CookieNameError`] if no name for the cache can be derived from a Better Auth cookie name.
 pub(crate) fn cookies(
     session: &NewSession,
     secret: &Secret,
@@ -130,7 +130,7 @@ pub(crate) fn cookies(
     Ok(seal::chunks(&name, &token, limit))
 }
 
-/// The attributes that the frameworks give such a cookie.
+/// The attributes that the frameworks set on such a cookie.
 pub(crate) fn attributes(name: &str, expires_in: i64) -> String {
     let secure = match name.starts_with("__Secure-") || name.starts_with("__Host-") {
         true => "; Secure",
@@ -143,7 +143,7 @@ pub(crate) fn attributes(name: &str, expires_in: i64) -> String {
 }
 
 impl NewSession {
-    /// When the session ends.
+    /// When the session expires.
     pub(crate) fn expires_at(&self) -> UnixTime {
         let span = self.expires_in.unsigned_abs();
         match self.expires_in < 0 {
@@ -202,7 +202,7 @@ impl NewSession {
         cookies
     }
 
-    /// What Better Auth keeps in its cookie cache. It demands texts for name and e-mail address.
+    /// The content of Better Auth's cookie cache, which requires texts for name and e-mail address.
     fn cached(&self, random: &Random) -> Map<String, Value> {
         let (now, end) = (iso(self.now), iso(self.expires_at()));
         let session = json!({
@@ -247,7 +247,7 @@ impl NewSession {
     }
 }
 
-/// A date as `JSON.stringify` writes it; what lies beyond the year 9999 becomes its end.
+/// A date as `JSON.stringify` writes it, at most the end of the year 9999.
 fn iso(time: UnixTime) -> String {
     let millis = i64::try_from(time.millis()).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);

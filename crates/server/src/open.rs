@@ -1,7 +1,7 @@
-//! `sessiongate open`: what a gate would make of a `Cookie` header, and if it would refuse it, why.
+//! `sessiongate open`: opens the session in a `Cookie` header as a gate would, and explains why it does not open.
 //!
-//! Everything here is a function of what was asked. The verdict is the one that the `session` crate gives to a running
-//! gate; what [`diagnosis`] tries beyond that, other secrets, salts and formats, is for the person who asks alone.
+//! Everything here is a pure function of the input. The verdict is that of the `session` crate, as in a running gate. What
+//! [`diagnosis`] tries beyond that (other secrets, salts and formats) is only for the operator.
 
 mod diagnosis;
 mod inspection;
@@ -28,10 +28,10 @@ use crate::config::{RecognizedCookies, SessionFormat};
 type Group<'q> = (&'q [Secret], Vec<SessionCookie>);
 
 impl Inspection<'_> {
-    /// Opens the session as a gate would, and looks for the cause if it does not open.
+    /// Opens the session as a gate would, and finds the likely cause if it does not open.
     ///
     /// # Errors
-    /// [`InspectionError`] when the cookies and secrets make no key ring.
+    /// [`InspectionError`] if the cookies and secrets do not form a key ring.
     pub(crate) fn answer(&self) -> Result<Outcome, InspectionError> {
         let groups = self.groups();
         let keys = match groups.is_empty() {
@@ -108,7 +108,7 @@ impl Inspection<'_> {
         let own = self.recognized.cookie_name.as_ref();
         RefusedSession {
             reason: "no_credential",
-            message: "there is no session in it".to_owned(),
+            message: "it contains no session".to_owned(),
             likely_cause: diagnosis::of_nothing(self),
             cookie: unknown.as_ref().or(own).map(CookieName::to_string),
             format: unknown
@@ -119,7 +119,7 @@ impl Inspection<'_> {
         }
     }
 
-    /// Every cookie that counts, with the secrets that go with it, in order of preference.
+    /// Every recognized cookie with its secrets, in order of preference.
     fn groups(&self) -> Vec<Group<'_>> {
         let RecognizedCookies {
             authjs,
@@ -137,7 +137,7 @@ impl Inspection<'_> {
             .collect()
     }
 
-    /// Whether there is a cookie cache that is not believed.
+    /// Whether there is a cookie cache that is ignored.
     fn ignores_cache(&self, found: Option<&SessionCookie>) -> bool {
         let data_name = found.and_then(SessionCookie::data_name);
         self.recognized.cache.is_none()
@@ -146,12 +146,12 @@ impl Inspection<'_> {
 }
 
 impl Outcome {
-    /// Whether a gate would let it in, or ask the store whether to.
+    /// Whether a gate would accept it, or look it up in the store.
     pub(crate) fn is_opened(&self) -> bool {
         !matches!(self, Self::Refused(_))
     }
 
-    /// For programs: one line of JSON, with the realm that answers, if there are several.
+    /// The outcome as one line of JSON, with the realm, if there are several.
     fn json(&self, realm: Option<&str>) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
@@ -197,7 +197,7 @@ impl Outcome {
         serde_json::to_string(&line).expect("JSON values and texts are JSON")
     }
 
-    /// For people, with the realm that answers, if there are several.
+    /// The outcome as text, with the realm, if there are several.
     fn text(&self, now: UnixTime, realm: Option<&str>) -> String {
         let of_realm = realm.map(|realm| format!(", realm {realm}"));
         let of_realm = of_realm.unwrap_or_default();
@@ -232,7 +232,7 @@ impl Outcome {
             } => {
                 let ignored = match ignores_cache {
                     true => format!(
-                        " The cookie cache beside it is not believed, because {} is off.",
+                        " The cookie cache beside it is ignored, because {} is off.",
                         realms::key(realm, "TRUST_COOKIE_CACHE")
                     ),
                     false => String::new(),
@@ -242,8 +242,8 @@ impl Outcome {
                     false => "a genuine",
                 };
                 format!(
-                    "Opened: {genuine} session token of the format {format}, {}{of_realm}. Whether its session lives, only the \
-                     app's store knows; a gate looks it up there.{ignored}\n\n{token}",
+                    "Opened: {genuine} session token of the format {format}, {}{of_realm}. Only the app's store knows \
+                     whether its session is still valid; a gate looks it up there.{ignored}\n\n{token}",
                     place(cookie.as_ref())
                 )
             }
@@ -255,15 +255,15 @@ impl Outcome {
                     text += &format!(", cookie {cookie}");
                 }
                 if let Some(format) = &refusal.format {
-                    text += &format!(", a value of the format {format}");
+                    text += &format!(", which contains a value of the format {format}");
                 }
                 text += &format!("{of_realm}.\n");
                 if let Some(cause) = &refusal.likely_cause {
                     text += &format!("Likely cause: {cause}.\n");
                 }
                 if refusal.needs_lookup {
-                    text += "The session token beside it is genuine, so a gate would look the session up in the \
-                             app's store, and may well let it in.\n";
+                    text += "The session token beside it is genuine, so a gate would look up the session in the app's \
+                         store, and may accept it.\n";
                 }
                 text.pop();
                 text

@@ -19,7 +19,8 @@ pub(super) struct DbArguments {
 
 #[derive(Debug, Subcommand)]
 enum DbCommand {
-    /// Create the triggers, or replace outdated ones. The role in DATABASE_URL must own the tables and have the right to create functions in their schema.
+    /// Create the triggers, or replace outdated ones. The role in DATABASE_URL must own the tables and have the right to
+    /// create functions in their schema.
     Install {
         /// Only print the statements, for the owner of the tables to run; does not connect to the database.
         #[arg(long)]

@@ -27,10 +27,12 @@ pub(super) struct DoctorArguments {
     #[arg(long, value_name = "FILE", requires = "site")]
     ca_file: Option<PathBuf>,
     /// A file with the value of a signed-in user's Cookie header, to check with the gate's settings and with the app.
+    ///
     /// It is sent to the app only over HTTPS with a trusted certificate, or if the app runs on this machine.
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<PathBuf>,
-    /// A file with the Set-Cookie lines that the app sent at a sign-in, as `curl -i` or a browser's developer tools show them.
+    /// A file with the Set-Cookie lines that the app sent at a sign-in, as `curl -i` or a browser's developer tools show
+    /// them.
     #[arg(long, value_name = "FILE")]
     set_cookie_file: Option<PathBuf>,
     /// Ignore the finding with this id. May be repeated.

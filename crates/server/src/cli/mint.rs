@@ -31,10 +31,12 @@ pub(super) struct MintArguments {
     expires_in: Option<i64>,
     #[command(flatten)]
     secrets: SecretArguments,
-    /// The name of the session cookie, for Better Auth that of `session_token`. By default the framework's name over plain HTTP.
+    /// The name of the session cookie, for Better Auth that of `session_token`. By default the framework's name over plain
+    /// HTTP.
     #[arg(long, value_name = "NAME")]
     cookie_name: Option<CookieName>,
-    /// A further claim with a JSON value: `--claim role='"admin"'`. May be repeated. For Better Auth it becomes a member of `user`.
+    /// A further claim with a JSON value: `--claim role='"admin"'`. May be repeated. For Better Auth it becomes a member of
+    /// `user`.
     #[arg(long = "claim", value_name = "NAME=JSON", value_parser = claim)]
     claims: Vec<(String, Value)>,
     /// The version of Better Auth's cookie cache. By default 1.

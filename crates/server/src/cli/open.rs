@@ -21,13 +21,16 @@ pub(super) struct OpenArguments {
     format: Option<FormatArgument>,
     #[command(flatten)]
     secrets: SecretArguments,
-    /// The exact name of the session cookie, for Better Auth that of `session_token`. By default AUTH_COOKIE_NAME, or if that is unset every default name.
+    /// The exact name of the session cookie, for Better Auth that of `session_token`. By default AUTH_COOKIE_NAME, or if
+    /// that is unset every default name.
     #[arg(long, value_name = "NAME")]
     cookie_name: Option<CookieName>,
-    /// The salt, if the app passes one of its own to `encode()`. By default JWT_SALT, or if that is unset the cookie's name for Auth.js v5 and no salt for NextAuth v4.
+    /// The salt, if the app passes one of its own to `encode()`. By default JWT_SALT, or if that is unset the cookie's name
+    /// for Auth.js v5 and no salt for NextAuth v4.
     #[arg(long)]
     salt: Option<String>,
-    /// The strategy of Better Auth's cookie cache. By default BETTER_AUTH_CACHE_STRATEGY, or if that is unset it is detected from the value.
+    /// The strategy of Better Auth's cookie cache. By default BETTER_AUTH_CACHE_STRATEGY, or if that is unset it is detected
+    /// from the value.
     #[arg(long, value_enum)]
     strategy: Option<StrategyArgument>,
     /// The required version of Better Auth's cookie cache. By default BETTER_AUTH_CACHE_VERSION, or if that is unset 1.

@@ -18,7 +18,8 @@ use stores::{
 pub(super) struct RevokeArguments {
     #[command(flatten)]
     what: Selection,
-    /// All users' sessions that were issued before TIME: `now`, an RFC 3339 time such as 2026-03-02T09:41:07Z, or seconds since 1970.
+    /// All users' sessions that were issued before TIME: `now`, an RFC 3339 time such as 2026-03-02T09:41:07Z, or seconds
+    /// since 1970.
     #[arg(long, value_name = "TIME", group = "revoked")]
     all_before: Option<String>,
     /// The reason, for the audit log.

@@ -12,10 +12,14 @@ use crate::output;
 #[derive(Debug, Args)]
 pub(super) struct SecretArguments {
     /// A secret of the app. May be repeated, with the current secret first.
-    /// Anybody who can list the processes of this machine can read it, so prefer a file or the environment. Without `--secret` and `--secret-file`, the gate's own variables are used: AUTH_SECRET, AUTH_SECRET_1 to _3, NEXTAUTH_SECRET, JWT_SECRET, BETTER_AUTH_SECRET, BETTER_AUTH_SECRETS, and each of these with _FILE appended.
+    ///
+    /// Anybody who can list the processes of this machine can read it, so prefer a file or the environment. Without
+    /// `--secret` and `--secret-file`, the gate's own variables are used: AUTH_SECRET, AUTH_SECRET_1 to _3, NEXTAUTH_SECRET,
+    /// JWT_SECRET, BETTER_AUTH_SECRET, BETTER_AUTH_SECRETS, and each of these with _FILE appended.
     #[arg(long = "secret", value_name = "SECRET", allow_hyphen_values = true, value_parser = secret)]
     secrets: Vec<Secret>,
     /// A file with a secret of the app. May be repeated; these secrets follow those of `--secret`.
+    ///
     /// A final newline of the file is not part of the secret.
     #[arg(long = "secret-file", value_name = "PATH")]
     files: Vec<PathBuf>,

@@ -17,7 +17,7 @@ pub(super) fn of(text: &str) -> Option<String> {
 pub(crate) fn advice(url: &str) -> Option<String> {
     let ascii = of_url(url)?;
     Some(format!(
-        "write the hostname as DNS and browsers do: `{ascii}`"
+        "DNS and browsers use the ASCII form of this hostname; write `{ascii}`"
     ))
 }
 
@@ -29,7 +29,8 @@ fn of_url(text: &str) -> Option<String> {
     Some(format!("{scheme}://{}{rest}", of_authority(authority)?))
 }
 
-/// The ASCII form of a hostname with an optional port. Returns `None` for one with credentials, so that they are not repeated.
+/// The ASCII form of a hostname with an optional port. Returns `None` for one with credentials, so that they are not
+/// repeated.
 pub(super) fn of_authority(authority: &str) -> Option<String> {
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, format!(":{port}")),

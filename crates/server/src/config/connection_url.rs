@@ -1,5 +1,7 @@
 //! Parses the URL of a database or a cache without interpreting its parts.
-//! The drivers' own parsers skip parameters that they do not know, and a skipped parameter can be the one that asks for TLS or names a schema. Here every parameter is returned, and the caller must account for each.
+//!
+//! The drivers' own parsers skip parameters that they do not know, and a skipped parameter can be the one that asks for TLS
+//! or names a schema. Here every parameter is returned, and the caller must account for each.
 
 use std::fmt;
 
@@ -13,7 +15,8 @@ pub(super) struct ConnectionUrl {
     pub(super) scheme: String,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
-    /// Empty for a URL without a host, such as `postgres:///app?host=/run/postgresql`. A host that begins with a slash is the folder of a Unix socket.
+    /// Empty for a URL without a host, such as `postgres:///app?host=/run/postgresql`. A host that begins with a slash is
+    /// the folder of a Unix socket.
     pub(super) hosts: Vec<Host>,
     /// Without the slash before it.
     pub(super) path: String,
@@ -156,7 +159,8 @@ fn hosts_of(text: &str) -> Result<Vec<Host>, String> {
         .collect()
 }
 
-/// The folder of a Unix socket, which may contain colons itself (Google's `/cloudsql/project:region:instance`), with an optional port after the last colon.
+/// The folder of a Unix socket, which may contain colons itself (Google's `/cloudsql/project:region:instance`), with an
+/// optional port after the last colon.
 fn socket(text: &str) -> Result<Host, String> {
     let (folder, port) = match text.rsplit_once(':') {
         Some((folder, port)) => (folder, port.parse().ok()),

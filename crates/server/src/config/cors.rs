@@ -35,7 +35,8 @@ impl AllowedOrigin {
         else {
             return Err(malformed);
         };
-        // The parser drops a fragment, and treats a port out of range as none, which would be another origin than the one written.
+        // The parser drops a fragment, and treats a port out of range as none, which would be another origin than the one
+        // written.
         let written = authority.as_str();
         let has_port = written.len() > authority.host().len();
         if written.contains('@')

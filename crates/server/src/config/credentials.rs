@@ -1,5 +1,7 @@
 //! Finds the part of a value that may be a password, so that no message repeats it.
-//! That is the part before the last `@`, in a URL after the scheme: `https://user:password@host`. Excerpts of files are masked separately (`mask.rs`), because a value there may not even be in quotes.
+//!
+//! That is the part before the last `@`, in a URL after the scheme: `https://user:password@host`. Excerpts of files are
+//! masked separately (`mask.rs`), because a value there may not even be in quotes.
 
 use std::borrow::Cow;
 

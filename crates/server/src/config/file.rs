@@ -1,4 +1,5 @@
-//! Reads the configuration file and the files it includes: settings become variables, tables become a [`Stack`]. At this stage only keys and the types of values are checked.
+//! Reads the configuration file and the files it includes: settings become variables, tables become a [`Stack`]. At this
+//! stage only keys and the types of values are checked.
 
 mod conditions;
 mod include;
@@ -58,7 +59,8 @@ impl Loaded {
     }
 }
 
-/// Reads a file and the files it includes. Problems are collected; the valid parts are returned anyway, so that they can be checked too.
+/// Reads a file and the files it includes. Problems are collected; the valid parts are returned anyway, so that they can be
+/// checked too.
 pub(crate) fn load(path: &Path, environment: &Variables) -> Loaded {
     let mut loading = Loading::new(environment);
     loading.loaded.main = Some(path.to_owned());

@@ -139,7 +139,8 @@ impl Files {
         self.contents_beside(&FileDigests::default(), &[])
     }
 
-    /// The digests of the files. Takes those that are in `known`, or of files that were `read`, from there instead of reading again.
+    /// The digests of the files. Takes those that are in `known`, or of files that were `read`, from there instead of
+    /// reading again.
     pub(super) fn contents_beside(
         &self,
         known: &FileDigests,

@@ -55,7 +55,8 @@ impl RestartSettings {
         NAMES.contains(&name)
     }
 
-    /// Keeps the token of the admin listener if `config` has none but other machines can reach the listener. `config` may need none at the address it will use after a restart.
+    /// Keeps the token of the admin listener if `config` has none but other machines can reach the listener. `config` may
+    /// need none at the address it will use after a restart.
     pub(crate) fn guard_admin(&self, config: &mut Config, token: Option<&Secret>) {
         if config.admin.token.is_none() && !self.admin.ip().is_loopback() {
             config.admin.token = token.cloned();

@@ -48,7 +48,8 @@ pub(crate) struct CacheControl {
 }
 
 impl FolderSettings {
-    /// The folder in a service's address, if it is one, such as `dir:./public`. A relative path is relative to the file that contains it.
+    /// The folder in a service's address, if it is one, such as `dir:./public`. A relative path is relative to the file that
+    /// contains it.
     pub(super) fn located(text: &str, place: Option<&Place>) -> Option<Result<PathBuf, String>> {
         let path = text.strip_prefix(PREFIX)?;
         Some(located(path, place))
@@ -109,7 +110,8 @@ impl CacheControl {
     }
 }
 
-/// Caches may store files but must revalidate them each time, so that signed-out users see no pages and new versions appear at once.
+/// Caches may store files but must revalidate them each time, so that signed-out users see no pages and new versions appear
+/// at once.
 impl Default for CacheControl {
     fn default() -> Self {
         Self {

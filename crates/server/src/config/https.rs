@@ -35,7 +35,8 @@ impl HttpsSettings {
         }
     }
 
-    /// The origin in `PUBLIC_URL` to which a request without TLS for this host is redirected: scheme, host and port. A request without a host goes to the only origin.
+    /// The origin in `PUBLIC_URL` to which a request without TLS for this host is redirected: scheme, host and port. A
+    /// request without a host goes to the only origin.
     pub(crate) fn origin(&self, asked: Option<&RequestHost>) -> Option<String> {
         let mut secure = self.origins.iter().filter(|origin| origin.is_https());
         match asked {

@@ -1,5 +1,8 @@
 //! Warnings about settings that are set but cannot have an effect.
-//! Without them an operator could believe for a year that the gate checks users in a database. Each setting is reported at start-up and by `check-config`. They are not errors, because platforms and other programs set variables with these names in the same environment.
+//!
+//! Without them an operator could believe for a year that the gate checks users in a database. Each setting is reported at
+//! start-up and by `check-config`. They are not errors, because platforms and other programs set variables with these names
+//! in the same environment.
 
 use std::time::Duration;
 

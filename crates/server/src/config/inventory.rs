@@ -79,7 +79,8 @@ pub(crate) fn secrets(loaded: &Loaded) -> Vec<GivenSecret> {
     all
 }
 
-/// The files that contain secrets: those that settings ending in `_FILE` name, and configuration files with a secret in them.
+/// The files that contain secrets: those that settings ending in `_FILE` name, and configuration files with a secret in
+/// them.
 pub(crate) fn secret_files(loaded: &Loaded) -> Vec<SecretFile> {
     let mut files: Vec<SecretFile> = Vec::new();
     for (_, variables) in realms(loaded) {

@@ -86,7 +86,8 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
     }
 }
 
-/// The Redis in which all nodes count together, if they do. `is_limited` says that there is a limit that can be shared; `stores` are those of the top level.
+/// The Redis in which all nodes count together, if they do. `is_limited` says that there is a limit that can be shared;
+/// `stores` are those of the top level.
 pub(super) fn shared(
     reader: &mut Reader<'_>,
     is_limited: bool,
@@ -196,7 +197,8 @@ fn number(text: &str) -> Result<NonZeroU32, String> {
     number.ok_or_else(|| format!("`{text}` is not a number from 1 to {MOST}"))
 }
 
-/// The largest number in a rate limit: with a million, the arithmetic of the longest window stays far below 64 bits of nanoseconds.
+/// The largest number in a rate limit: with a million, the arithmetic of the longest window stays far below 64 bits of
+/// nanoseconds.
 const MOST: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
 
 /// The default of `STREAM_IDLE_TIMEOUT`, in seconds. TCP keep-alive detects a dead connection long before.
@@ -205,7 +207,8 @@ const STREAM_IDLE: u32 = 3600;
 /// The default close code. It resembles 401, the status of a request without a valid session.
 const SESSION_END: &str = "4401";
 
-/// The default limit for bad sessions. It is generous: a legitimate client never reaches it, and a database can answer that many lookups.
+/// The default limit for bad sessions. It is generous: a legitimate client never reaches it, and a database can answer that
+/// many lookups.
 const BAD_SESSIONS: &str = "50/s burst 1000";
 
 #[cfg(test)]
@@ -263,7 +266,7 @@ mod tests {
                 "1/s burst -1",
                 Err("`-1` is not a number from 1 to 1000000"),
             ),
-            ("1/s burst", Err("the value after `burst`")),
+            ("1/s burst", Err("the value after `burst` is missing")),
             ("1/s by user by user", Err("`by` is given twice")),
             (
                 "1/s by ip",

@@ -21,7 +21,8 @@ pub(super) fn address(reader: &mut Reader<'_>, name: &str, default: &str) -> Soc
         })
 }
 
-/// Reads the address at which calling proxies ask for decisions: an address with a port, or `unix:/path` with the permissions in `AUTH_SOCKET_MODE`.
+/// Reads the address at which calling proxies ask for decisions: an address with a port, or `unix:/path` with the
+/// permissions in `AUTH_SOCKET_MODE`.
 pub(super) fn decisions(reader: &mut Reader<'_>) -> Option<Address> {
     let mode = reader.named("AUTH_SOCKET_MODE", "660", |text| {
         u32::from_str_radix(text, 8)

@@ -331,7 +331,8 @@ fn optional(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option
     })
 }
 
-/// Reads a column with a fact about a user, or `none`. A column that the operator names must exist and be readable; one that only the schema names need not. The outer `None` means an invalid name.
+/// Reads a column with a fact about a user, or `none`. A column that the operator names must exist and be readable; one that
+/// only the schema names need not. The outer `None` means an invalid name.
 fn standing(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option<StandingColumn>> {
     let need = match reader.is_set(name) {
         true => Need::Always,

@@ -1,5 +1,7 @@
 //! Masks a configuration file for display: hides everything that is or may be a secret.
-//! It works on the raw text, so that it also protects a file that does not parse. The value of a key is shown only if the key is known to hold no secret.
+//!
+//! It works on the raw text, so that it also protects a file that does not parse. The value of a key is shown only if the
+//! key is known to hold no secret.
 
 use std::iter;
 use std::ops::Range;
@@ -284,7 +286,8 @@ fn credentials(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The spans of the strings in a list, if the line contains nothing but strings and separators. Otherwise a quote may be part of a password.
+/// The spans of the strings in a list, if the line contains nothing but strings and separators. Otherwise a quote may be
+/// part of a password.
 fn urls(part: &str) -> Option<Vec<Range<usize>>> {
     let mut texts = Vec::new();
     let mut at = 0;

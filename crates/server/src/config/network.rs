@@ -16,7 +16,8 @@ pub(super) fn parse(entry: &str) -> Result<IpNet, &'static str> {
         .map_err(|_| "not an address or a network such as 10.0.0.0/8")
 }
 
-/// Converts a network of IPv4-mapped IPv6 addresses (`::ffff:10.0.0.0/104`, RFC 4291 section 2.5.5.2) to IPv4, the form in which client addresses are compared.
+/// Converts a network of IPv4-mapped IPv6 addresses (`::ffff:10.0.0.0/104`, RFC 4291 section 2.5.5.2) to IPv4, the form in
+/// which client addresses are compared.
 fn canonical(network: IpNet) -> IpNet {
     let IpAddr::V4(address) = network.addr().to_canonical() else {
         return network;

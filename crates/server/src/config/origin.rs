@@ -35,6 +35,7 @@ impl Origin {
     /// Reads `https://grafana.example.com` or `https://*.example.com`, with an optional port.
     ///
     /// # Errors
+    ///
     /// The message says what is wrong, and what to write instead.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let uri: Uri = text.parse().map_err(|_| {
@@ -84,7 +85,8 @@ impl Origin {
         self.is_this_host(asked) && self.scheme.without_default(asked.port) == self.port
     }
 
-    /// The origin as text, if a request for this host may be meant for it but arrived with another scheme, and possibly another port.
+    /// The origin as text, if a request for this host may be meant for it but arrived with another scheme, and possibly
+    /// another port.
     pub(crate) fn text_for_host(&self, asked: &RequestHost) -> Option<String> {
         self.text(Some(&RequestHost {
             name: asked.name.clone(),
@@ -111,7 +113,8 @@ impl Origin {
         }
     }
 
-    /// The origin as text. A `*` is replaced by the label in the request's host: letters, digits and hyphens, never other bytes from a client. `None` for a wildcard if the request has another host or none.
+    /// The origin as text. A `*` is replaced by the label in the request's host: letters, digits and hyphens, never other
+    /// bytes from a client. `None` for a wildcard if the request has another host or none.
     pub(crate) fn text(&self, asked: Option<&RequestHost>) -> Option<String> {
         let host = match &self.host {
             HostPattern::Exactly(host) => host,
@@ -183,7 +186,8 @@ impl RequestHost {
     }
 }
 
-/// Checks that only the owner of a domain can create names below it: it is not a public suffix such as `com`, `co.uk` or `github.io`, and its direct subdomains are not (<https://publicsuffix.org>, the list in the `psl` crate).
+/// Checks that only the owner of a domain can create names below it: it is not a public suffix such as `com`, `co.uk` or
+/// `github.io`, and its direct subdomains are not (<https://publicsuffix.org>, the list in the `psl` crate).
 fn own_domain(domain: &str) -> Result<&str, &'static str> {
     // Browsers send `*.localhost` to this machine, and nobody can register a name there (RFC 6761 §6.3).
     if domain == "localhost" {

@@ -1,5 +1,7 @@
 //! Reads a `postgres://` URL: the parameters of libpq, and those that Prisma, node-postgres and others add.
-//! Each parameter is applied, or recorded as one that needs no effect here, or refused by name. A parameter that restricts or protects (TLS, a schema, a kind of server) is never ignored.
+//!
+//! Each parameter is applied, or recorded as one that needs no effect here, or refused by name. A parameter that restricts
+//! or protects (TLS, a schema, a kind of server) is never ignored.
 
 mod harmless;
 mod ssl;
@@ -195,7 +197,8 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// Sets the hosts of a parameter. A socket folder replaces `localhost` before the path, which Prisma requires there (its documentation of PostgreSQL, "Connecting via sockets").
+    /// Sets the hosts of a parameter. A socket folder replaces `localhost` before the path, which Prisma requires there (its
+    /// documentation of PostgreSQL, "Connecting via sockets").
     fn take_hosts(&mut self, hosts: Vec<Host>) -> Result<(), String> {
         let is_socket = hosts.iter().all(|host| host.name.starts_with('/'));
         match self.hosts.as_slice() {
@@ -223,7 +226,8 @@ impl PostgresUrl {
         }
     }
 
-    /// Sets the schema. Tables are qualified with it, because a pooler runs each query on any of its connections, whatever their `search_path`. A [`Case::Folded`] name is read as PostgreSQL reads an entry of `search_path`.
+    /// Sets the schema. Tables are qualified with it, because a pooler runs each query on any of its connections, whatever
+    /// their `search_path`. A [`Case::Folded`] name is read as PostgreSQL reads an entry of `search_path`.
     fn take_schema(&mut self, value: &str, case: Case) -> Result<(), String> {
         let schema = value.trim();
         if case == Case::Folded && schema.contains(['$', '\\']) {
@@ -247,7 +251,8 @@ impl PostgresUrl {
         set(&mut self.schema, schema)
     }
 
-    /// Reads `-c name=value` and `--name=value` (PostgreSQL's manual, §34.1.2): takes out the schema, and passes the rest on to the server.
+    /// Reads `-c name=value` and `--name=value` (PostgreSQL's manual, §34.1.2): takes out the schema, and passes the rest on
+    /// to the server.
     fn take_options(&mut self, value: &str) -> Result<(), String> {
         let mut words = value.split_ascii_whitespace();
         while let Some(word) = words.next() {
@@ -470,7 +475,8 @@ pub(super) fn hosts(value: &str) -> Result<Vec<Host>, String> {
     value.split(',').map(host).collect()
 }
 
-/// Reads `ssl=true`, which libpq treats as `sslmode=require` (PostgreSQL's manual, §34.1.1.2); node-postgres also accepts a mode here.
+/// Reads `ssl=true`, which libpq treats as `sslmode=require` (PostgreSQL's manual, §34.1.1.2); node-postgres also accepts a
+/// mode here.
 fn of_switch(value: &str) -> Result<Ssl, String> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "on" | "yes" | "" => Ok(Ssl::Require),

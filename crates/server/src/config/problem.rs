@@ -1,5 +1,7 @@
 //! Problems of a configuration, and how they are displayed.
-//! A problem of a variable is one line with the variable's name. A problem in a file is shown as rustc shows an error: file, line and column, the line itself without secrets, a caret, and what to write instead.
+//!
+//! A problem of a variable is one line with the variable's name. A problem in a file is shown as rustc shows an error: file,
+//! line and column, the line itself without secrets, a caret, and what to write instead.
 
 use std::collections::HashSet;
 use std::error::Error;

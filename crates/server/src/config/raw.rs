@@ -64,7 +64,8 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Reports a problem of a variable. Ignores it if something is only missing because that part of the file is invalid, which is reported already. `what` may repeat the value; a password in it is hidden.
+    /// Reports a problem of a variable. Ignores it if something is only missing because that part of the file is invalid,
+    /// which is reported already. `what` may repeat the value; a password in it is hidden.
     pub(crate) fn problem(&mut self, name: &str, what: impl Into<String>) {
         let what = what.into();
         let is_told =
@@ -141,7 +142,8 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Reads a port. Kubernetes sets variables with such names for its services too, with values such as `tcp://10.96.0.10:6379` (its documentation, "Environment variables" of services); those are ignored with a warning.
+    /// Reads a port. Kubernetes sets variables with such names for its services too, with values such as
+    /// `tcp://10.96.0.10:6379` (its documentation, "Environment variables" of services); those are ignored with a warning.
     pub(crate) fn port(&mut self, name: &str) -> Option<u16> {
         let text = self.text(name)?;
         if is_service_link(&text) {
@@ -320,7 +322,8 @@ impl<'v> Reader<'v> {
         limit
     }
 
-    /// Reads a secret from `NAME` or from the file that `NAME_FILE` names. A final newline of the file is not part of the secret, because editors and `echo` add it.
+    /// Reads a secret from `NAME` or from the file that `NAME_FILE` names. A final newline of the file is not part of the
+    /// secret, because editors and `echo` add it.
     pub(crate) fn secret(&mut self, name: &str) -> Option<Secret> {
         self.secret_of(name, SecretForm::Text)
     }
@@ -393,7 +396,9 @@ impl<'v> Reader<'v> {
         given::explain(&mut self.problems, &self.given);
     }
 
-    /// A secret to derive another key from; `None` if it cannot be read. A secret that was read before is not read again, because a pipe can be read only once. White space at its end is removed, so that nodes that get it in different ways derive the same key.
+    /// A secret to derive another key from; `None` if it cannot be read. A secret that was read before is not read again,
+    /// because a pipe can be read only once. White space at its end is removed, so that nodes that get it in different ways
+    /// derive the same key.
     pub(crate) fn secret_again(&self, name: &str) -> Option<Secret> {
         let known = self.given.iter().find(|given| given.is_all_of(name));
         let secret = match (known, self.variables.get(name)) {
@@ -448,7 +453,8 @@ impl<'v> Reader<'v> {
         url.map(|url| url.trim().to_owned())
     }
 
-    /// Removes white space around a URL. Quotes, a byte-order mark and the name of a variable are reported and removed, so that they do not cause a second problem.
+    /// Removes white space around a URL. Quotes, a byte-order mark and the name of a variable are reported and removed, so
+    /// that they do not cause a second problem.
     fn bare_url(&mut self, source: &str, url: &str) -> String {
         let mut bare = url.trim();
         if let Some(rest) = bare.strip_prefix(MARK) {
@@ -472,7 +478,8 @@ impl<'v> Reader<'v> {
         bare.to_owned()
     }
 
-    /// A warning for each unknown variable whose name differs from that of a setting by one typo. `others` are settings that may not have been read.
+    /// A warning for each unknown variable whose name differs from that of a setting by one typo. `others` are settings that
+    /// may not have been read.
     pub(crate) fn slips(&self, others: &[&str]) -> Vec<String> {
         let known = self.known(others);
         let is_known = |name: &str| known.contains(name.strip_suffix("_FILE").unwrap_or(name));
@@ -496,7 +503,8 @@ impl<'v> Reader<'v> {
             .collect()
     }
 
-    /// Reports settings that cannot be read: values that are not UTF-8, and `_FILE` variables of settings that cannot come from a file.
+    /// Reports settings that cannot be read: values that are not UTF-8, and `_FILE` variables of settings that cannot come
+    /// from a file.
     pub(crate) fn unreadable(&mut self, others: &[&str]) {
         let known = self.known(others);
         let known: BTreeSet<_> = known.into_iter().map(str::to_owned).collect();
@@ -628,95 +636,4 @@ fn is_one_slip_away(a: &str, b: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn variables(pairs: &[(&'static str, &str)]) -> Variables {
-        Variables::default().with(
-            pairs
-                .iter()
-                .map(|(name, value)| (*name, (*value).to_owned())),
-        )
-    }
-
-    #[test]
-    fn a_secret_comes_from_a_file_without_its_final_newline() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "s3cret \n").unwrap();
-        let variables = variables(&[("JWT_SECRET_FILE", file.path().to_str().unwrap())]);
-        let secret = Reader::new(&variables).secret("JWT_SECRET").unwrap();
-        assert_eq!(secret.expose(), b"s3cret ");
-    }
-
-    #[test]
-    fn a_secret_from_a_pipe_is_there_again() {
-        let (pipe, mut writer) = std::io::pipe().unwrap();
-        std::io::Write::write_all(&mut writer, b"s3cret \n").unwrap();
-        drop(writer);
-        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&pipe));
-        let variables = variables(&[("JWT_SECRET_FILE", &path)]);
-        let mut reader = Reader::new(&variables);
-        assert_eq!(reader.secret("JWT_SECRET").unwrap().expose(), b"s3cret ");
-        let of_others = reader.of_others(&variables);
-        for reader in [&reader, &of_others] {
-            let again = reader.secret_again("JWT_SECRET").unwrap();
-            assert_eq!(again.expose(), b"s3cret");
-        }
-    }
-
-    #[test]
-    fn a_secret_given_twice_or_in_a_missing_file_is_a_problem() {
-        let twice = variables(&[("JWT_SECRET", "a"), ("JWT_SECRET_FILE", "b")]);
-        let mut reader = Reader::new(&twice);
-        assert!(reader.secret("JWT_SECRET").is_none());
-        assert_eq!(
-            reader.problems[0].to_string(),
-            "JWT_SECRET: both JWT_SECRET and JWT_SECRET_FILE are set; keep one"
-        );
-        let missing = variables(&[("JWT_SECRET_FILE", "/nonexistent/secret")]);
-        let mut reader = Reader::new(&missing);
-        assert!(reader.secret("JWT_SECRET").is_none());
-        assert_eq!(reader.problems[0].name, "JWT_SECRET_FILE");
-    }
-
-    #[test]
-    fn a_switch_is_never_guessed() {
-        let variables = variables(&[("ENABLE_DB_CHECK", "ture")]);
-        let mut reader = Reader::new(&variables);
-        assert!(!reader.switch("ENABLE_DB_CHECK", false));
-        assert_eq!(
-            reader.problems[0].to_string(),
-            "ENABLE_DB_CHECK: `ture` is neither `true` nor `false`"
-        );
-    }
-
-    #[test]
-    fn a_connection_string_that_cannot_be_read_is_not_shown() {
-        assert_eq!(
-            shown("sqlite://users.db?mode=ro"),
-            "sqlite://users.db?mode=ro"
-        );
-        assert_eq!(shown("password"), "(set)");
-        assert_eq!(shown("postgres://u:p/w@db"), "(set)");
-    }
-
-    #[test]
-    fn a_port_that_kubernetes_has_set_is_left_alone() {
-        let variables = variables(&[("REDIS_PORT", "tcp://10.96.0.10:6379")]);
-        let mut reader = Reader::new(&variables);
-        assert_eq!(reader.port("REDIS_PORT"), None);
-        assert!(reader.problems.is_empty());
-        assert!(reader.warnings[0].contains("enableServiceLinks"));
-    }
-
-    #[test]
-    fn a_slip_of_the_hand_is_one_letter() {
-        for slip in ["REDIS_HOTS", "REDIS_HOSTS", "REDIS_HST", "REDIS_HOAT"] {
-            assert!(is_one_slip_away(slip, "REDIS_HOST"), "{slip}");
-        }
-        assert!(!is_one_slip_away("REDIS_PORT", "REDIS_HOST"));
-        assert!(!is_one_slip_away("REDIS_HOST", "REDIS_HOST"));
-    }
-}
+mod tests;

@@ -141,7 +141,8 @@ impl<'s> Realms<'s> {
         });
     }
 
-    /// Sets where each realm's groups are found, and warns about group settings of realms where no route writes groups and no calling proxy can ask for them. Without `rules`, which have problems then, there is no warning.
+    /// Sets where each realm's groups are found, and warns about group settings of realms where no route writes groups and
+    /// no calling proxy can ask for them. Without `rules`, which have problems then, there is no warning.
     pub(super) fn read_groups(
         &mut self,
         rules: Option<&Rules>,
@@ -235,7 +236,8 @@ fn own_page(
     page
 }
 
-/// Warns about cookies that two realms read with different keys: on the same host, a session of one realm would be an invalid session of the other.
+/// Warns about cookies that two realms read with different keys: on the same host, a session of one realm would be an
+/// invalid session of the other.
 fn check_cookies(realms: &[RealmSettings], warnings: &mut Vec<String>) {
     let mut owners: HashMap<String, &str> = HashMap::new();
     for realm in realms {

@@ -284,7 +284,8 @@ const NAMES: [&str; 9] = [
     "username",
 ];
 
-/// Parameters of ioredis, go-redis, redis-py and others about pools, timeouts and names, which need no effect: in lower case, without `-` and `_`.
+/// Parameters of ioredis, go-redis, redis-py and others about pools, timeouts and names, which need no effect: in lower
+/// case, without `-` and `_`.
 const HARMLESS: [&str; 22] = [
     "allowusernameinuri",
     "clientname",

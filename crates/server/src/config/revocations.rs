@@ -160,7 +160,7 @@ mod tests {
         let file = ("REVOCATION_STORE", "./revocations.db");
         let sqlite = ("DATABASE_URL", "sqlite:///users.db");
         for (pairs, said) in [
-            (&[POSTGRES][..], "REVOCATION_STORE says `postgres`"),
+            (&[POSTGRES][..], "REVOCATION_STORE is `postgres`"),
             (
                 &[POSTGRES, sqlite],
                 "the path of a SQLite file of the gate's own",

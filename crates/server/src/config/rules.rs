@@ -172,7 +172,8 @@ impl Handling {
 }
 
 impl Rules {
-    /// The rules for a single service, which requires a session for everything except `public`; or for no service, if the gate only makes decisions.
+    /// The rules for a single service, which requires a session for everything except `public`; or for no service, if the
+    /// gate only makes decisions.
     pub(super) fn of_one_service(
         public: Vec<PathPattern>,
         service: Option<ServiceSettings>,

@@ -1,4 +1,5 @@
-//! The session secrets for the commands `open` and `mint`: from the command line, or from the gate's variables. Unlike the gate, these commands accept weak secrets with a warning.
+//! The session secrets for the commands `open` and `mint`: from the command line, or from the gate's variables. Unlike the
+//! gate, these commands accept weak secrets with a warning.
 
 use std::path::PathBuf;
 use std::{error, fmt};
@@ -22,7 +23,8 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// Reads the secrets of `--secret` and `--secret-file`, in this order; or else those of the environment. If `is_optional`, there may be none.
+    /// Reads the secrets of `--secret` and `--secret-file`, in this order; or else those of the environment. If
+    /// `is_optional`, there may be none.
     ///
     /// # Errors
     /// [`SecretErrors`] if a file cannot be read, a variable is invalid, or there is no secret.

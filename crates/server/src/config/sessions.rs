@@ -54,7 +54,9 @@ impl SessionFormat {
     }
 }
 
-/// Derives the keys of every recognized cookie, or reports why it cannot. `or_opaque` says that a cookie of Auth.js may also contain the token of a session in a database; `optional`, that requests can enter without any cookie.
+/// Derives the keys of every recognized cookie, or reports why it cannot. `or_opaque` says that a cookie of Auth.js may also
+/// contain the token of a session in a database; `optional`, that requests can enter without any cookie.
+///
 /// The returned format is the one of the keys: `auto` becomes the one that a fixed cookie name implies.
 pub(super) fn key_ring(
     reader: &mut Reader<'_>,
@@ -178,7 +180,8 @@ pub(crate) struct RecognizedCookies {
 }
 
 impl RecognizedCookies {
-    /// Reads which cookies are recognized. `or_opaque` says that a cookie of Auth.js may also contain the token of a session in a database.
+    /// Reads which cookies are recognized. `or_opaque` says that a cookie of Auth.js may also contain the token of a session
+    /// in a database.
     pub(super) fn read(reader: &mut Reader<'_>, format: SessionFormat, or_opaque: bool) -> Self {
         let salt = reader.text("JWT_SALT");
         let salt_may_name = format != SessionFormat::BetterAuth;
@@ -213,7 +216,8 @@ impl RecognizedCookies {
     }
 }
 
-/// Reads the operator's requirements on claims, beyond the format's own rules. `subject_claim` has the user's id, if it is not `sub`.
+/// Reads the operator's requirements on claims, beyond the format's own rules. `subject_claim` has the user's id, if it is
+/// not `sub`.
 pub(super) fn demands(reader: &mut Reader<'_>, subject_claim: Option<String>) -> ClaimDemands {
     let max_age = reader.parsed("TOKEN_MAX_AGE", 0_u32, "a whole number of seconds");
     ClaimDemands {

@@ -31,7 +31,9 @@ pub(crate) struct SignIn {
 
 impl SignIn {
     /// The URL to redirect a browser to, so that it returns to this path and query on this host.
-    /// It contains only configured origins and the request's own path: an untrusted `Host` never gets into a `Location`. A path that a browser could read as another origin becomes `/`.
+    ///
+    /// It contains only configured origins and the request's own path: an untrusted `Host` never gets into a `Location`. A
+    /// path that a browser could read as another origin becomes `/`.
     pub(crate) fn location(
         &self,
         host: Option<&str>,
@@ -48,7 +50,8 @@ impl SignIn {
         )
     }
 
-    /// Whether a request asks for the sign-in page itself, so that a redirect to it would loop. If a proxy in front of the gate uses another host than the page's URL, the return parameter decides.
+    /// Whether a request asks for the sign-in page itself, so that a redirect to it would loop. If a proxy in front of the
+    /// gate uses another host than the page's URL, the return parameter decides.
     pub(crate) fn is_asked_for(&self, host: Option<&str>, path_and_query: &str) -> bool {
         let (path, query) = path_and_query
             .split_once('?')
@@ -68,7 +71,8 @@ impl SignIn {
         &self.loops
     }
 
-    /// The only configured origin, or the one with the request's host. If two have that host, the one with the scheme that the browser used.
+    /// The only configured origin, or the one with the request's host. If two have that host, the one with the scheme that
+    /// the browser used.
     fn origin(&self, host: Option<&str>, is_https: bool) -> String {
         let asked = host.and_then(RequestHost::read);
         let asked = asked.as_ref();
@@ -225,7 +229,8 @@ fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
     })
 }
 
-/// Checks that a sign-in page behind this gate is public; otherwise it would redirect to itself forever. A gate that only decides cannot know which paths its calling proxy asks about.
+/// Checks that a sign-in page behind this gate is public; otherwise it would redirect to itself forever. A gate that only
+/// decides cannot know which paths its calling proxy asks about.
 fn check_reachable(
     reader: &mut Reader<'_>,
     around: &SignInCheck<'_>,
@@ -308,7 +313,8 @@ fn few(hosts: &[String]) -> String {
     }
 }
 
-/// The detector of redirect loops. Its key is derived from the session secret, so that all gates count together; without a secret it is random.
+/// The detector of redirect loops. Its key is derived from the session secret, so that all gates count together; without a
+/// secret it is random.
 fn loops(reader: &mut Reader<'_>) -> Option<LoopBreaker> {
     let mut secrets = SESSION_SECRETS.iter().copied();
     if let Some(secret) = secrets.find_map(|name| reader.secret_again(name)) {
@@ -363,7 +369,8 @@ fn parameters(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
     })
 }
 
-/// The parameter of a query that already has a return URL: the configured one, that of Auth.js and Better Auth in either spelling (`callbackUrl`, `callbackURL`), or that of oauth2-proxy and Authelia.
+/// The parameter of a query that already has a return URL: the configured one, that of Auth.js and Better Auth in either
+/// spelling (`callbackUrl`, `callbackURL`), or that of oauth2-proxy and Authelia.
 fn way_back_in(query: &str, callback: &str) -> Option<String> {
     let known = [callback, DEFAULT_CALLBACK, "rd"];
     let is_known = |name: &Cow<'_, str>| known.iter().any(|known| name.eq_ignore_ascii_case(known));

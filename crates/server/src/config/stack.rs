@@ -1,4 +1,5 @@
 //! The tables of a file as written: routes, services, realms and header profiles, still unchecked.
+//!
 //! Texts are kept as texts, each with its place, so that later problems can be shown there.
 
 use std::sync::Arc;

@@ -83,7 +83,8 @@ fn stale(stale_if_down: Duration) -> String {
     )
 }
 
-/// Reads the Redis that all nodes share for data of the gate itself. `known` are the stores of the top level, if they were read already.
+/// Reads the Redis that all nodes share for data of the gate itself. `known` are the stores of the top level, if they were
+/// read already.
 pub(super) fn shared_redis(
     reader: &mut Reader<'_>,
     known: Option<&Settings>,
@@ -94,7 +95,8 @@ pub(super) fn shared_redis(
     }
 }
 
-/// Reads the PostgreSQL that all nodes share for data of the gate itself, because the setting `name` is `postgres`. `known` are the stores of the top level, if they were read already; `advice` is an alternative to PostgreSQL.
+/// Reads the PostgreSQL that all nodes share for data of the gate itself, because the setting `name` is `postgres`. `known`
+/// are the stores of the top level, if they were read already; `advice` is an alternative to PostgreSQL.
 pub(super) fn shared_database(
     reader: &mut Reader<'_>,
     known: Option<&Settings>,
@@ -209,7 +211,8 @@ fn connections(reader: &mut Reader<'_>, of_url: Option<u32>) -> u32 {
     connections
 }
 
-/// Reads the settings of Redis, if `REDIS_URL` or `REDIS_HOST` is set. `sessions` is the key prefix of sessions that the app stores there.
+/// Reads the settings of Redis, if `REDIS_URL` or `REDIS_HOST` is set. `sessions` is the key prefix of sessions that the app
+/// stores there.
 fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSettings> {
     let timeout = reader.millis("REDIS_TIMEOUT", 1000);
     let cache_ttl = reader.seconds("REDIS_CACHE_TTL", 600);
@@ -444,7 +447,8 @@ fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl 
     postgres
 }
 
-/// Sets a value that is unset. If `place`, another setting, has set a different one, one of the two would silently have no effect: that is a problem.
+/// Sets a value that is unset. If `place`, another setting, has set a different one, one of the two would silently have no
+/// effect: that is a problem.
 fn agree<T: PartialEq>(
     reader: &mut Reader<'_>,
     name: &str,

@@ -97,7 +97,7 @@ fn what_is_at_an_address_of_the_gate_itself_is_named() {
         ("ADMIN_LISTEN", "0.0.0.0:8080"),
     ] {
         let said = problem(&[listen, token, (name, address)]);
-        let expected = format!("{name}: {address} is where LISTEN listens already");
+        let expected = format!("{name}: {address} is already used by LISTEN");
         assert!(said.starts_with(&expected), "{said}");
     }
     let said = problem(&[("AUTH_LISTEN", "127.0.0.1:9090")]);

@@ -16,7 +16,8 @@ pub(crate) struct TlsSettings {
     pub(crate) certificates: Certificates,
     pub(crate) oldest: MinVersion,
     pub(crate) client: ClientProof,
-    /// Separates TLS sessions that may not be resumed on each other's listeners, because a resumed session is not asked for a certificate again: the digest of the client authorities, and whether a certificate is required.
+    /// Separates TLS sessions that may not be resumed on each other's listeners, because a resumed session is not asked for
+    /// a certificate again: the digest of the client authorities, and whether a certificate is required.
     pub(crate) clients: Option<(ContentDigest, bool)>,
     /// The files used, each with the setting that names it.
     pub(crate) files: Vec<(&'static str, PathBuf)>,

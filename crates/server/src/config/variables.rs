@@ -132,7 +132,8 @@ impl Variables {
         })
     }
 
-    /// Adds the variables of `others` that are not set here, directly or by `_FILE`. Only settings for which `counts` returns true are added.
+    /// Adds the variables of `others` that are not set here, directly or by `_FILE`. Only settings for which `counts`
+    /// returns true are added.
     pub(super) fn take_missing(&mut self, others: &Self, counts: impl Fn(&str) -> bool) {
         let lacking: Vec<_> = others
             .values

@@ -1,4 +1,4 @@
-//! What is to be said of certificates that are ordered.
+//! Examines the ACME server and the stored certificates.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::config::{AcmePlace, AcmeSettings, Config};
 use crate::process::process;
 use stores::Pools;
 
-/// Asks the ACME server for its directory, and looks at what is kept.
+/// Requests the directory of the ACME server, and examines the stored certificates.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
     let Some(settings) = &config.acme else {
         return (Vec::new(), Vec::new());
@@ -49,7 +49,7 @@ fn judge(settings: &AcmeSettings, survey: &AcmeSurvey, now: UnixTime) -> Vec<Fin
         PlaceSurvey::Folder {
             not_writable: Some(folder),
         } => {
-            let seen = format!("nothing can be written in {}", folder.display());
+            let seen = format!("the folder {} is not writable", folder.display());
             findings.push(Finding::new(&checks::FOLDER, "ACME_STORE", seen));
         }
         PlaceSurvey::Rows(Err(failure)) => {
@@ -67,26 +67,26 @@ fn judge(settings: &AcmeSettings, survey: &AcmeSurvey, now: UnixTime) -> Vec<Fin
     findings
 }
 
-/// What is to be said of the certificate for a host: how long it is still good, if it should have been renewed.
+/// The finding about the certificate of a host: how long it is valid, and whether it should have been renewed.
 fn certificate(domain: &str, kept: &KeptCertificate, now: UnixTime) -> Option<Finding> {
     let subject = format!("certificate for {domain}");
     let (check, seen) = match kept {
-        KeptCertificate::Missing => (&checks::MISSING, "none is kept".to_owned()),
+        KeptCertificate::Missing => (&checks::MISSING, "there is none".to_owned()),
         KeptCertificate::Unreadable(why) => (&checks::MISSING, why.clone()),
         KeptCertificate::Until { end, .. } if *end <= now.secs() => {
             let ago = days(now.secs() - end);
-            (&checks::LATE, format!("it has ended {ago} ago"))
+            (&checks::LATE, format!("it expired {ago} ago"))
         }
         KeptCertificate::Until { end, renewal } => {
             let (left, good) = (end - now.secs(), days(end - now.secs()));
-            // It is renewed with a third of its time left, and tried again every six hours.
+            // It is renewed with a third of its lifetime left, and retried every six hours.
             let is_late = left < (end - renewal.min(end)) / 2;
             let check = if is_late {
                 &checks::LATE
             } else {
                 &checks::GOOD
             };
-            (check, format!("it is good for another {good}"))
+            (check, format!("it is valid for another {good}"))
         }
     };
     Some(Finding::new(check, subject, seen))
@@ -117,27 +117,27 @@ mod tests {
             (
                 KeptCertificate::Missing,
                 "acme-certificate-missing",
-                "none is kept",
+                "there is none",
             ),
             (
                 until(1060),
                 "acme-certificate-kept",
-                "it is good for another 60 days",
+                "it is valid for another 60 days",
             ),
             (
                 until(1016),
                 "acme-certificate-kept",
-                "it is good for another 16 days",
+                "it is valid for another 16 days",
             ),
             (
                 until(1014),
                 "acme-certificate-late",
-                "it is good for another 14 days",
+                "it is valid for another 14 days",
             ),
             (
                 until(1001),
                 "acme-certificate-late",
-                "it is good for another 1 day",
+                "it is valid for another 1 day",
             ),
             (
                 until(999),

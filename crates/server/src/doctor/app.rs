@@ -1,4 +1,4 @@
-//! How an app is reached, and what it sends with its pages.
+//! Examines how an app is reached, and what it sends with its pages.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::report::Probe;
 use super::site::Site;
 use crate::clock;
 
-/// An app while it is looked at.
+/// The examination of an app.
 pub(super) struct App<'a> {
     fetcher: Fetcher,
     trust: CertificateCheck,
@@ -37,7 +37,7 @@ impl<'a> App<'a> {
         }
     }
 
-    /// Goes in at the front door, by http and by https, and looks at the page. Where the app is, unless there is none.
+    /// Requests the page over http and https, and examines it. Returns where the app is, if it answers.
     pub(super) async fn enter(&mut self, site: &Site) -> Option<Site> {
         let site = match site.is_https {
             true => {
@@ -64,10 +64,10 @@ impl<'a> App<'a> {
         Some(site)
     }
 
-    /// A page of the app. A server that cannot prove who it is gets no cookies, but is asked all the same.
+    /// Requests a page of the app. A server with an invalid certificate is examined too, but gets no cookies.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub(super) async fn visit(
         &mut self,
         site: &Site,
@@ -86,12 +86,12 @@ impl<'a> App<'a> {
         }
     }
 
-    /// Whether nobody on the way could read a session that is sent there.
+    /// Whether a session can be sent there without being readable on the network.
     pub(super) fn may_have_session(&self, site: &Site) -> bool {
         (site.is_https && self.trust == CertificateCheck::Required) || site.is_this_machine()
     }
 
-    /// What is to be said of the cookies of an answer.
+    /// The findings about the cookies of a response.
     pub(super) fn cookies(&mut self, site: &Site, headers: &HeaderMap) {
         let fields = headers.get_all(SET_COOKIE).iter();
         let setting = CookieContext {
@@ -108,7 +108,7 @@ impl<'a> App<'a> {
         self.findings.push(finding);
     }
 
-    /// What http does of an app whose https address was given. A port that is closed is as good as a redirect.
+    /// Examines plain HTTP of an app with an https:// URL. A closed port is as good as a redirect.
     async fn plain_door(&mut self, site: &Site) {
         let plain = Site {
             is_https: false,
@@ -129,7 +129,7 @@ impl<'a> App<'a> {
         }
     }
 
-    /// What the app does that was given with `http`: it should lead to https.
+    /// Examines an app with an http:// URL, which should redirect to https.
     async fn by_plain_http(&mut self, site: &Site) -> Option<Site> {
         let answer = match self
             .fetcher
@@ -198,8 +198,8 @@ impl<'a> App<'a> {
         });
     }
 
-    /// Follows the redirects of a page within the app as a browser does, with the cookies that are set on the way, and looks at each
-    /// answer's cookies.
+    /// Follows redirects within the app as a browser does, with the cookies set on the way, and examines the cookies of each
+    /// response.
     async fn follow(&mut self, site: &Site, mut answer: FetchedPage) {
         if site.is_https {
             self.answered(site, None);
@@ -248,7 +248,7 @@ impl<'a> App<'a> {
         match field.and_then(max_age) {
             None => {
                 let seen = match field {
-                    None => "no Strict-Transport-Security in the answer",
+                    None => "there is no Strict-Transport-Security header",
                     Some(_) => "Strict-Transport-Security without a max-age",
                 };
                 self.found(Finding::new(&checks::HSTS_MISSING, subject, seen));
@@ -273,7 +273,7 @@ impl<'a> App<'a> {
     }
 }
 
-/// What is to be said of another clock that read `theirs` between two moments of ours.
+/// Describes how far another clock is off, which read `theirs` between two times of this machine.
 pub(super) fn apart(theirs: UnixTime, before: UnixTime, after: UnixTime) -> Option<String> {
     let ahead = theirs.saturating_since(after);
     let behind = before.saturating_since(theirs);
@@ -281,12 +281,12 @@ pub(super) fn apart(theirs: UnixTime, before: UnixTime, after: UnixTime) -> Opti
         true => (behind, "behind"),
         false => (ahead, "ahead of"),
     };
-    // Such clocks tell whole seconds.
+    // Such clocks show whole seconds.
     let is_apart = by > TOLERANCE + Duration::from_secs(1);
     is_apart.then(|| format!("its clock is {} s {word} this machine's", by.as_secs()))
 }
 
-/// Where an answer leads.
+/// The target of a redirect.
 fn redirect(site: &Site, answer: &FetchedPage) -> Option<Site> {
     if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -295,7 +295,7 @@ fn redirect(site: &Site, answer: &FetchedPage) -> Option<Site> {
     site.redirected(location)
 }
 
-/// The `max-age` of `Strict-Transport-Security` (RFC 6797 section 6.1), which may stand in quotes.
+/// The `max-age` of `Strict-Transport-Security` (RFC 6797 section 6.1), which may be in quotes.
 fn max_age(field: &str) -> Option<u64> {
     let mut directives = field.split(';').filter_map(|it| it.split_once('='));
     let (_, value) = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))?;
@@ -304,13 +304,13 @@ fn max_age(field: &str) -> Option<u64> {
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Half a year, as the Mozilla Observatory asks for.
+/// The shortest acceptable `max-age`: half a year, as the Mozilla Observatory requires.
 const SHORTEST_HSTS: u64 = 180 * DAY;
 
-/// What Auth.js tolerates.
+/// The clock difference that Auth.js tolerates.
 const TOLERANCE: Duration = Duration::from_secs(15);
 
-/// After so many browsers show an error in place of a page (Chromium: `kMaxRedirects`).
+/// The number of redirects after which browsers show an error (Chromium: `kMaxRedirects`).
 const MOST_REDIRECTS: usize = 20;
 
 #[cfg(test)]

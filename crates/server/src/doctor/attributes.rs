@@ -1,4 +1,4 @@
-//! What is to be said of the cookies that an app sets.
+//! Examines the attributes of the cookies that an app sets.
 
 use session::UnixTime;
 
@@ -8,19 +8,19 @@ use super::cookie::SetCookie;
 use super::finding::{Finding, shown};
 use super::role::{Role, bare, session_beside_csrf, without_chunk};
 
-/// Where cookies come from, and what is expected of them.
+/// Where cookies come from, and which ones the gate reads.
 #[derive(Clone, Debug)]
 pub(super) struct CookieContext<'a> {
-    /// The host that sets them, when it is known.
+    /// The host that sets them, if it is known.
     pub(super) host: Option<&'a str>,
-    /// Whether it was reached by https. Otherwise frameworks leave out what browsers take only over https.
+    /// Whether it was reached over HTTPS. Otherwise frameworks omit attributes that browsers accept only over HTTPS.
     pub(super) is_https: bool,
-    /// The names of the session cookies that the gate reads; `None` when no gate is configured.
+    /// The names of the session cookies that the gate reads; `None` without a configuration.
     pub(super) read: Option<&'a [String]>,
     pub(super) now: UnixTime,
 }
 
-/// What is to be said of these `Set-Cookie` fields of one answer.
+/// The findings about the `Set-Cookie` fields of one response.
 pub(super) fn judge<'f>(
     fields: impl IntoIterator<Item = &'f [u8]>,
     setting: &CookieContext<'_>,
@@ -45,19 +45,19 @@ pub(super) fn judge<'f>(
     findings
 }
 
-/// Whether the session is too long for what stands in front of apps. Of each session the chunks count together.
+/// Checks whether a session, with all its chunks, is too long for servers in front of the app.
 pub(super) fn size(cookies: &[SetCookie], read: &[String]) -> Option<Finding> {
     let is_session =
         |cookie: &&SetCookie| Role::of(&cookie.name, read).is_some_and(Role::is_session);
     let sessions: Vec<_> = cookies.iter().filter(is_session).collect();
-    // Each with `=`, and `; ` behind it.
+    // Each has `=` and is followed by `; `.
     let bytes: usize = sessions.iter().map(|cookie| cookie.len() + 3).sum();
     if bytes < LONGEST_LINE {
         return None;
     }
     let name = shown(without_chunk(&sessions.first()?.name));
     let seen = format!(
-        "{bytes} bytes in {} cookies, near or above the 8192 that nginx takes in one header line",
+        "{bytes} bytes in {} cookies, near or above the 8192 that nginx accepts in one header line",
         sessions.len()
     );
     Some(Finding::new(
@@ -95,7 +95,7 @@ impl Judge<'_> {
         Some(Finding::new(check, subject, seen))
     }
 
-    /// Why a browser would not take it (RFC 6265bis sections 4.1.3 and 5.7).
+    /// Why browsers reject the cookie (RFC 6265bis sections 4.1.3 and 5.7).
     fn rejected(&self) -> Option<Finding> {
         let SetCookie {
             name,
@@ -111,7 +111,7 @@ impl Judge<'_> {
             .is_some_and(|(domain, host)| !covers(domain, host));
         let why = match () {
             () if name.starts_with("__Host-") && domain.is_some() => {
-                "a cookie whose name begins with __Host- may have no Domain"
+                "a cookie whose name begins with __Host- must not have a Domain"
             }
             () if name.starts_with("__Host-") && path.as_deref() != Some("/") => {
                 "a cookie whose name begins with __Host- must have Path=/"
@@ -123,7 +123,7 @@ impl Judge<'_> {
                 "a cookie with SameSite=None must have Secure"
             }
             () if domain.is_some_and(is_public_suffix) => {
-                "its Domain is one under which anybody can register names"
+                "anybody can register names under its Domain"
             }
             () if is_foreign => "its Domain does not cover the host that sets it",
             () if self.cookie.len() > LONGEST_COOKIE => "it is longer than 4096 bytes",
@@ -137,7 +137,7 @@ impl Judge<'_> {
         is_expected.then(|| {
             self.found(
                 &checks::COOKIE_NOT_SECURE,
-                "Set-Cookie over https, without Secure",
+                "Set-Cookie over HTTPS without Secure",
             )
         })?
     }
@@ -207,7 +207,7 @@ impl Judge<'_> {
         )
     }
 
-    /// Whether the gate reads it, or what the app's session cookie is called beside it.
+    /// Checks whether the gate reads the app's session cookie, whose name may follow from another cookie.
     fn name(&self) -> Option<Finding> {
         let read = self.setting.read?;
         let is_read = |name: &str| read.iter().any(|known| known == name);
@@ -239,7 +239,7 @@ fn covers(domain: &str, host: &str) -> bool {
     below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Whether anybody can register names below this domain (<https://publicsuffix.org>). `localhost` is none for our purposes.
+/// Whether anybody can register names below this domain (<https://publicsuffix.org>). `localhost` does not count.
 fn is_public_suffix(domain: &str) -> bool {
     let is_address = domain.parse::<std::net::IpAddr>().is_ok();
     !is_address && domain != "localhost" && psl::domain_str(domain).is_none()
@@ -247,13 +247,13 @@ fn is_public_suffix(domain: &str) -> bool {
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// What Auth.js has by default, and an hour for clocks that differ and answers that were under way.
+/// The longest acceptable lifetime: the default of Auth.js, and an hour for clock differences and delays.
 const LONGEST_LIFE: i64 = 30 * DAY + 60 * 60;
 
-/// Name and value together (RFC 6265bis section 5.5).
+/// The longest name and value together (RFC 6265bis section 5.5).
 const LONGEST_COOKIE: usize = 4096;
 
-/// One claim more, and it is too long.
+/// The length from which one more claim may be too much.
 const NEAR_LIMIT: usize = 3800;
 
 /// In bytes: nginx's `large_client_header_buffers` is 8192 by default, and other cookies go along.

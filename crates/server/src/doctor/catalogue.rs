@@ -1,4 +1,4 @@
-//! Every check, by what it looks at.
+//! The catalogue of all checks, in chapters.
 
 pub(super) mod acme;
 pub(super) mod app;
@@ -8,7 +8,7 @@ pub(super) mod stores;
 
 use super::check::Check;
 
-/// A part of what is looked at, and its checks.
+/// A chapter of checks about one subject.
 pub(super) struct Chapter {
     /// Its heading in the documentation.
     pub(super) title: &'static str,

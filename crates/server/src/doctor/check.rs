@@ -1,4 +1,4 @@
-//! What a finding can be: its id, how serious it is, why it matters and what to do.
+//! The kinds of findings: id, severity, why it matters and what to do.
 
 use serde::Serialize;
 
@@ -6,16 +6,16 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
-    /// Sessions can be stolen or forged, or people are refused who should enter.
+    /// Sessions can be stolen or forged, or legitimate users are refused.
     Problem,
     /// Weaker or slower than it should be, or likely to fail one day.
     Warning,
-    /// Worth knowing; nothing has to be done.
+    /// Worth knowing; no action is needed.
     Note,
 }
 
 impl Severity {
-    /// The word in documentation.
+    /// Its name in the documentation.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Problem => "problem",
@@ -25,20 +25,20 @@ impl Severity {
     }
 }
 
-/// One thing that is looked for.
+/// A kind of finding that `doctor` looks for.
 #[derive(Debug)]
 pub(crate) struct Check {
-    /// Its name, which stays the same from release to release: for `--ignore`, for programs and for the documentation.
+    /// Its id for `--ignore`, programs and the documentation, which is stable across releases.
     pub(crate) id: &'static str,
     /// How serious it is.
     pub(crate) severity: Severity,
     /// Why it matters, in a sentence or two.
     pub(crate) why: &'static str,
-    /// What to do, in a sentence or two, where the finding says nothing more exact.
+    /// What to do, in a sentence or two, unless the finding has more specific advice.
     pub(crate) advice: &'static str,
 }
 
-/// Defines checks, and a list `ALL` that holds each of them once.
+/// Defines checks, and the list `ALL` with each of them once.
 macro_rules! checks {
     ($($name:ident = $severity:ident $id:literal why $why:literal todo $advice:literal)+) => {
         $(pub(in crate::doctor) static $name: crate::doctor::check::Check = crate::doctor::check::Check {

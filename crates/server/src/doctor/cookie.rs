@@ -1,14 +1,14 @@
-//! A `Set-Cookie` field, as a browser reads it (RFC 6265 section 5.2), without the cookie's value.
+//! Parses a `Set-Cookie` field as browsers do (RFC 6265 section 5.2), without keeping the cookie's value.
 
 use session::UnixTime;
 
-/// A cookie that an app sets. Its value is not kept, only how long it is.
+/// A cookie that an app sets. Only the length of its value is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SetCookie {
     pub(super) name: String,
     /// In bytes.
     pub(super) value_len: usize,
-    /// In lower case, without a dot in front.
+    /// The domain in lower case, without a leading dot.
     pub(super) domain: Option<String>,
     pub(super) path: Option<String>,
     /// In seconds.
@@ -21,7 +21,7 @@ pub(super) struct SetCookie {
 }
 
 impl SetCookie {
-    /// Reads a field's value; `None` when a browser would ignore it.
+    /// Reads a field's value; `None` if browsers would ignore it.
     pub(super) fn parse(field: &[u8]) -> Option<Self> {
         let field = String::from_utf8_lossy(field);
         let mut parts = field.split(';');
@@ -58,18 +58,18 @@ impl SetCookie {
         }
     }
 
-    /// For how many seconds from `now` it lives; `None` for one that ends with the browser.
+    /// Its lifetime in seconds from `now`; `None` for a cookie that ends with the browser session.
     pub(super) fn lifetime(&self, now: UnixTime) -> Option<i64> {
         let until = self.expires.map(|expires| seconds(expires) - seconds(now));
         self.max_age.or(until)
     }
 
-    /// Whether it takes a cookie away instead of setting one.
+    /// Whether it deletes a cookie.
     pub(super) fn is_removal(&self, now: UnixTime) -> bool {
         self.value_len == 0 || self.lifetime(now).is_some_and(|seconds| seconds <= 0)
     }
 
-    /// Name and value, in bytes.
+    /// The length of name and value, in bytes.
     pub(super) fn len(&self) -> usize {
         self.name.len() + self.value_len
     }
@@ -79,13 +79,13 @@ fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.secs()).unwrap_or(i64::MAX)
 }
 
-/// A date as HTTP writes it (RFC 9110 section 5.6.7), or as old servers do, with hyphens between day, month and year.
+/// Parses an HTTP date (RFC 9110 section 5.6.7), or the old form with hyphens between day, month and year.
 pub(super) fn date(text: &str) -> Option<UnixTime> {
     let text = text.trim().trim_matches('"');
     let (day, rest) = text.split_once(',')?;
     let zoned = jiff::fmt::rfc2822::parse(&format!("{day},{}", rest.replace('-', " "))).ok()?;
     let seconds = u64::try_from(zoned.timestamp().as_second()).ok();
-    // A date before 1970 takes a cookie away.
+    // A date before 1970 deletes a cookie.
     Some(UnixTime::from_secs(seconds.unwrap_or(0)))
 }
 

@@ -1,9 +1,9 @@
-//! How hard a secret is to guess, estimated from how it looks.
+//! Estimates how hard a secret is to guess, from its characters.
 //!
-//! Nobody can tell randomness from a single sample. What can be told is that a secret is not random: it repeats itself, counts
-//! up, or consists of words. What is left is taken for random characters of the alphabet that it uses.
+//! A single sample cannot prove randomness. But it can show that a secret is not random: it repeats itself, counts up, or
+//! consists of words. The rest is assumed to be random characters from the alphabet that it uses.
 
-/// How many bits of randomness the secret may have, at most.
+/// An upper bound for the bits of randomness in the secret.
 pub(super) fn bits(secret: &[u8]) -> f64 {
     let once = without_repetition(secret);
     if is_prose(once) {
@@ -25,7 +25,7 @@ pub(super) fn bits(secret: &[u8]) -> f64 {
     bits
 }
 
-/// What is repeated until it fills the secret, once.
+/// The shortest part whose repetition gives the whole secret.
 fn without_repetition(secret: &[u8]) -> &[u8] {
     let repeats = |period: &usize| {
         let mut pairs = secret.iter().zip(&secret[*period..]);
@@ -35,7 +35,7 @@ fn without_repetition(secret: &[u8]) -> &[u8] {
     &secret[..period.unwrap_or(secret.len())]
 }
 
-/// How many characters the alphabet has that a secret is written in.
+/// The size of the alphabet that the secret uses.
 fn alphabet(secret: &[u8]) -> f64 {
     let has = |of: fn(&u8) -> bool| secret.iter().any(of);
     if secret.iter().all(u8::is_ascii_digit) {
@@ -55,26 +55,26 @@ fn alphabet(secret: &[u8]) -> f64 {
     .sum()
 }
 
-/// The secret cut between letters and everything else.
+/// Splits the secret into runs of letters and of other characters.
 fn runs(secret: &[u8]) -> impl Iterator<Item = &[u8]> {
     secret.chunk_by(|one, other| one.is_ascii_alphabetic() == other.is_ascii_alphabetic())
 }
 
-/// How many characters are those before them, or one more or one less: `aaaa`, `1234`.
+/// Counts characters that equal their predecessor, or differ from it by one: `aaaa`, `1234`.
 fn predictable(run: &[u8]) -> usize {
     let steps = run
         .windows(2)
         .map(|pair| i16::from(pair[1]) - i16::from(pair[0]));
     let steps: Vec<_> = steps.collect();
-    // One such step may be chance; two alike in a row are hardly.
+    // One such step may be chance; two equal ones in a row are not.
     let pairs = steps.windows(2);
     pairs
         .filter(|pair| pair[0] == pair[1] && pair[0].abs() <= 1)
         .count()
 }
 
-/// Whether a run of letters reads like words: a third of its pairs are among the commonest of English. Of random letters it
-/// is a tenth.
+/// Whether a run of letters resembles words: a third of its pairs are among the most common in English. For random letters
+/// it is a tenth.
 fn is_wordy(run: &[u8]) -> bool {
     if run.len() < 4 || !run.iter().all(u8::is_ascii_alphabetic) {
         return false;
@@ -83,8 +83,7 @@ fn is_wordy(run: &[u8]) -> bool {
     common * 3 >= run.len() - 1
 }
 
-/// Whether the secret consists of words for the most part, which may be short ones: so many pairs of letters are seldom common
-/// by chance.
+/// Whether the secret consists mostly of words, possibly short ones: this many common pairs of letters are rarely chance.
 fn is_prose(secret: &[u8]) -> bool {
     let words = || {
         secret
@@ -97,12 +96,12 @@ fn is_prose(secret: &[u8]) -> bool {
     letters * 5 >= secret.len() * 3 && pairs().count() >= 10 && common * 5 >= pairs().count() * 2
 }
 
-/// Whether letters are written as words are: in lower case, with a capital letter in front at most.
+/// Whether letters are capitalized like a word: in lower case, with at most a capital first letter.
 fn is_spelled(run: &[u8]) -> bool {
     run.len() >= 2 && run[1..].iter().all(u8::is_ascii_lowercase)
 }
 
-/// What a character is worth among words. What stands between words is nearly always the same.
+/// The bits of a character among words. Separators between words are nearly always the same.
 fn bits_in_prose(byte: &u8) -> f64 {
     match byte {
         b'0'..=b'9' => 10_f64.log2(),

@@ -1,4 +1,4 @@
-//! One GET of a page, as a browser sends it.
+//! Fetches a page with one GET request, as a browser does.
 
 use std::error::Error;
 use std::io;
@@ -25,46 +25,46 @@ use crate::clock;
 use crate::driven::driven;
 use crate::tls::{self, Authorities, Terms, TlsFileError, Verification};
 
-/// What asks.
+/// An HTTP client that fetches pages.
 pub(super) struct Fetcher {
     verified: Arc<ClientConfig>,
     unverified: Arc<ClientConfig>,
 }
 
-/// Whether the server has to prove who it is.
+/// Whether the server's certificate must be valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CertificateCheck {
-    /// It has to.
+    /// It must be valid.
     Required,
-    /// Anybody may answer; nothing secret is sent.
+    /// It is not verified; nothing secret is sent.
     Skipped,
 }
 
-/// What came back.
+/// The response to a request for a page.
 #[derive(Debug)]
 pub(super) struct FetchedPage {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// As much of the body as is looked at; empty when it is longer or broke off.
+    /// The body; empty if it is too long or incomplete.
     pub(super) body: Bytes,
-    /// When the request was sent, and when the head of the answer was there.
+    /// When the request was sent, and when the head of the response arrived.
     pub(super) sent: UnixTime,
     pub(super) received: UnixTime,
 }
 
-/// Why nothing came back.
+/// Why there is no response.
 #[derive(Debug, Error)]
 pub(super) enum FetchError {
-    /// The server's certificate does not prove who it is.
+    /// The server's certificate is not valid.
     #[error("{0}")]
     Certificate(String),
-    /// It did not speak HTTP.
+    /// The server did not answer with valid HTTP.
     #[error("{0}")]
     Exchange(#[from] hyper::Error),
-    /// There is no connection.
+    /// The connection failed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// What was to be asked for is no target of a request.
+    /// The URL cannot be requested.
     #[error("{0}")]
     Target(#[from] http::Error),
     /// It took too long.
@@ -73,10 +73,10 @@ pub(super) enum FetchError {
 }
 
 impl Fetcher {
-    /// One that trusts these authorities.
+    /// Makes a client that trusts these certificate authorities.
     ///
     /// # Errors
-    /// When there are none.
+    /// If there are none.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
         let config = |verification| {
             let terms = Terms {
@@ -91,10 +91,10 @@ impl Fetcher {
         })
     }
 
-    /// Asks for a page. `cookies` is the value of a `Cookie` header.
+    /// Requests a page. `cookies` is the value of a `Cookie` header.
     ///
     /// # Errors
-    /// When there is no answer in time.
+    /// If there is no response in time.
     pub(super) async fn get(
         &self,
         site: &Site,
@@ -162,7 +162,7 @@ async fn get(
     driven(connection, answer).await
 }
 
-/// A certificate that proves nothing is told apart from a connection that failed.
+/// Distinguishes an invalid certificate from a failed connection.
 fn of_handshake(error: io::Error) -> FetchError {
     let wrapped = error.get_ref().and_then(|wrapped| wrapped.downcast_ref());
     match wrapped {
@@ -175,8 +175,8 @@ fn of_handshake(error: io::Error) -> FetchError {
     }
 }
 
-/// For one page, from the look-up of the name to the end of the answer.
+/// The timeout for one page, from the DNS lookup to the end of the response.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
-/// In bytes: the answers of session endpoints are far shorter.
+/// The longest body in bytes: the responses of session endpoints are far shorter.
 const LONGEST_BODY: usize = 256 * 1024;

@@ -1,23 +1,23 @@
-//! What was found.
+//! A finding of `doctor`.
 
 use super::check::Check;
 use crate::invisible::is_invisible;
 
-/// One thing that was found.
+/// One finding.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    /// What kind of thing it is.
+    /// The kind of finding.
     pub(crate) check: &'static Check,
     /// What it is about: a cookie, a setting, a table.
     pub(crate) subject: String,
     /// What was seen. Never a secret, a token, or the value of a cookie.
     pub(crate) seen: String,
-    /// What to do, where that can be said more exactly than the check does.
+    /// Advice that is more specific than that of the check.
     advice: Option<String>,
 }
 
 impl Finding {
-    /// A finding, in what was seen of a subject.
+    /// Makes a finding about a subject.
     pub(crate) fn new(
         check: &'static Check,
         subject: impl Into<String>,
@@ -31,7 +31,7 @@ impl Finding {
         }
     }
 
-    /// The same finding, with what to do about this one.
+    /// Adds more specific advice.
     #[must_use]
     pub(crate) fn with_advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
@@ -44,7 +44,7 @@ impl Finding {
     }
 }
 
-/// What a stranger sent, as it may be shown: short, and without characters that a terminal obeys.
+/// Untrusted text in displayable form: shortened, and without control characters.
 pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 120;
     let plain = text

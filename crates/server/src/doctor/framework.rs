@@ -1,4 +1,4 @@
-//! The endpoints of Auth.js, NextAuth and Better Auth that tell who is signed in.
+//! Examines the endpoints of Auth.js, NextAuth and Better Auth that tell who is signed in.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, DATE, EXPIRES};
@@ -10,8 +10,8 @@ use super::catalogue::{app as checks, cookies as cookie_checks};
 use super::finding::Finding;
 use super::site::Site;
 
-/// Looks for the framework, and at what its endpoints send; with `session`, the value of a `Cookie` header, as somebody who
-/// is signed in. `path` is where the framework is mounted, when that is known.
+/// Finds the framework, and examines the responses of its endpoints; with `session`, the value of a `Cookie` header, as a
+/// signed-in user. `path` is the framework's base path, if it is known.
 pub(super) async fn examine(
     app: &mut App<'_>,
     site: &Site,
@@ -36,7 +36,7 @@ pub(super) async fn examine(
     app.found(Finding::new(&checks::FRAMEWORK_NOT_FOUND, subject, seen));
 }
 
-/// The endpoint that tells who is signed in, if a framework is mounted at this path.
+/// The endpoint that tells who is signed in, if a framework has this base path.
 async fn session_endpoint(app: &mut App<'_>, site: &Site, path: &str) -> Option<Site> {
     let csrf = site.at(format!("{path}/csrf"));
     if let Ok(answer) = app.visit(&csrf, None).await
@@ -55,7 +55,7 @@ async fn session_endpoint(app: &mut App<'_>, site: &Site, path: &str) -> Option<
 async fn ask_who(app: &mut App<'_>, endpoint: &Site, session: Option<&HeaderValue>) {
     let may_have_it = app.may_have_session(endpoint);
     if session.is_some() && !may_have_it {
-        let seen = "the session in --cookie-file was kept back";
+        let seen = "the session in --cookie-file was not sent";
         let subject = endpoint.to_string();
         app.found(Finding::new(
             &cookie_checks::SESSION_NOT_SENT,
@@ -93,7 +93,7 @@ fn cacheable(app: &mut App<'_>, endpoint: &Site, headers: &HeaderMap) {
     let fields = headers.get_all(CACHE_CONTROL).iter();
     let fields: Vec<_> = fields.filter_map(|field| field.to_str().ok()).collect();
     let seen = match fields.is_empty() {
-        true => "no Cache-Control in the answer".to_owned(),
+        true => "there is no Cache-Control header".to_owned(),
         false => format!(
             "Cache-Control: {}",
             super::finding::shown(&fields.join(", "))
@@ -102,14 +102,14 @@ fn cacheable(app: &mut App<'_>, endpoint: &Site, headers: &HeaderMap) {
     app.found(Finding::new(check, endpoint.to_string(), seen));
 }
 
-/// Who may store an answer (RFC 9111 section 5.2.2).
+/// Which caches may store a response (RFC 9111 section 5.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CacheRule {
-    /// Nobody, or the browser alone, or only to ask again.
+    /// None, only the browser, or only with revalidation.
     Private,
-    /// Everybody.
+    /// Shared caches.
     Shared,
-    /// It says nothing about that.
+    /// The response does not say.
     Unsaid,
 }
 
@@ -135,7 +135,7 @@ fn cache_rule(headers: &HeaderMap) -> CacheRule {
     }
 }
 
-/// Whether CDNs are told something else than `Cache-Control` says (RFC 9213), and not to keep it.
+/// Whether a separate header tells CDNs not to store the response (RFC 9213).
 fn is_for_cdns(headers: &HeaderMap) -> bool {
     let said = headers.iter();
     let mut said =
@@ -149,7 +149,7 @@ fn is_for_cdns(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether the answer is fresh for a while by `Expires`, which counts where no `max-age` stands (RFC 9111 §4.2.1).
+/// Whether `Expires` makes the response fresh for a while, which applies if there is no `max-age` (RFC 9111 §4.2.1).
 fn expires_later(headers: &HeaderMap) -> bool {
     let time = |name| {
         let text = headers
@@ -169,7 +169,7 @@ fn json(status: StatusCode, body: &Bytes) -> Option<Value> {
     serde_json::from_slice(body).ok()
 }
 
-/// Where the frameworks are mounted unless somebody says otherwise: NextAuth and Better Auth; Auth.js outside Next.js.
+/// The default base paths: that of NextAuth and Better Auth, and that of Auth.js outside Next.js.
 const USUAL_PATHS: [&str; 2] = ["/api/auth", "/auth"];
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! The cookies that an app sets on the way through its redirects.
+//! The cookies that an app sets during redirects.
 
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// Cookies with their values, as a browser would send them back to the app that has set them.
+/// A cookie jar: cookies with their values, as a browser would send them back to the app.
 #[derive(Default)]
 pub(super) struct CookieJar(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl CookieJar {
-    /// Takes what an answer sets. A cookie that is there already gets the new value.
+    /// Stores the cookies of a response. An existing cookie gets the new value.
     pub(super) fn take(&mut self, headers: &HeaderMap) {
         for field in headers.get_all(SET_COOKIE) {
             let pair = field.as_bytes().split(|byte| *byte == b';').next();
@@ -25,7 +25,7 @@ impl CookieJar {
         }
     }
 
-    /// The value of `Cookie`, if there are any.
+    /// The value of the `Cookie` header, if there are any cookies.
     pub(super) fn field(&self) -> Option<HeaderValue> {
         let pairs = self.0.iter();
         let pairs: Vec<_> = pairs
@@ -36,7 +36,7 @@ impl CookieJar {
     }
 }
 
-/// As many as browsers keep for a domain, about.
+/// The most cookies, about as many as browsers keep per domain.
 const MOST: usize = 150;
 
 #[cfg(test)]

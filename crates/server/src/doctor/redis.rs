@@ -1,10 +1,10 @@
-//! What is to be said of a Redis that answers.
+//! Judges the survey of a Redis that answers.
 
 use super::catalogue::stores as checks;
 use super::finding::Finding;
 use stores::{RedisAddress, RedisSettings, RedisSurvey, RedisUses};
 
-/// What a look at it says.
+/// The findings about a Redis.
 pub(super) fn judge(
     what: &str,
     settings: &RedisSettings,
@@ -24,20 +24,20 @@ pub(super) fn judge(
     }
     if !survey.other_keys.is_empty() {
         let seen = format!(
-            "the gate's user may {} keys that are not the gate's",
+            "the gate's user may {} keys that do not belong to the gate",
             survey.other_keys.join(" and ")
         );
         let finding = Finding::new(&checks::REDIS_RIGHTS_MANY, what, seen);
         findings.push(finding.with_advice(&user));
     }
-    // What is counted may be dropped when there is no room.
+    // Counters may be evicted.
     if uses.caches || settings.sessions.is_some() {
         findings.extend(fullness(what, settings, survey));
     }
     findings
 }
 
-/// The command that makes a user with the rights that `docs/operating.md` lists.
+/// The command that creates a user with the rights that `docs/operating.md` lists.
 fn redis_user(settings: &RedisSettings, uses: RedisUses) -> String {
     let select = match settings.server.login.db() {
         0 => "",
@@ -66,8 +66,8 @@ fn redis_user(settings: &RedisSettings, uses: RedisUses) -> String {
         .map(|prefix| format!(" %R~{prefix}*"))
         .unwrap_or_default();
     format!(
-        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{caching}{scripts}{counting}{tracking}{finding}{select} ~{prefix}*{sessions}`, with a password of your own \
-         in place of PASSWORD."
+        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{caching}{scripts}{counting}{tracking}{finding}{select} \
+         ~{prefix}*{sessions}`, with your own password instead of PASSWORD."
     )
 }
 
@@ -76,7 +76,7 @@ fn fullness(what: &str, settings: &RedisSettings, survey: &RedisSurvey) -> Optio
         let seen = "INFO memory was refused";
         return Some(Finding::new(&checks::REDIS_POLICY_UNKNOWN, what, seen));
     };
-    // Without a limit it is never full.
+    // Without a limit, Redis is never full.
     if fullness.max_memory == 0 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What came of it all: findings, and what was asked.
+//! The report of `doctor`: findings, and the connections that were tried.
 
 use std::time::Duration;
 
@@ -8,43 +8,43 @@ use super::catalogue::app::APP_UNREACHABLE;
 use super::check::Severity;
 use super::finding::Finding;
 
-/// Something that was asked over the network, and whether it answered.
+/// A connection that was tried over the network, and its result.
 #[derive(Clone, Debug)]
 pub(crate) struct Probe {
-    /// What, and where it is.
+    /// What was contacted, and where it is.
     pub(crate) what: String,
-    /// Why it did not answer.
+    /// Why it failed, if it did.
     pub(crate) failure: Option<String>,
-    /// How long it was given.
+    /// The timeout.
     pub(crate) limit: Duration,
 }
 
-/// How a run ends, for those who only look at the exit code.
+/// The overall result, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conclusion {
-    /// Nothing has to be done.
+    /// No problems.
     NoProblems,
-    /// Something should be mended.
+    /// At least one problem, or in strict mode one warning.
     Problems,
-    /// The app did not answer, so most is unknown.
+    /// The app did not answer.
     AppUnreachable,
 }
 
-/// Everything that a run has to say.
+/// The report of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    /// The most serious first.
+    /// The findings, the most serious first.
     pub(crate) findings: Vec<Finding>,
-    /// In the order of asking.
+    /// The connections that were tried, in order.
     pub(crate) asked: Vec<Probe>,
-    /// What was not looked at, and why.
+    /// What was not examined, and why.
     pub(crate) skipped: Vec<String>,
-    /// How many findings were left out because somebody accepts them.
+    /// The number of findings that were ignored on request.
     pub(crate) ignored: usize,
 }
 
 impl Report {
-    /// The report without findings of these ids, in order, each thing once.
+    /// Makes a report without findings of these ids, sorted and without duplicates.
     pub(crate) fn new(
         findings: Vec<Finding>,
         asked: Vec<Probe>,
@@ -74,7 +74,7 @@ impl Report {
         }
     }
 
-    /// How many findings of this severity there are.
+    /// The number of findings of this severity.
     pub(crate) fn count(&self, severity: Severity) -> usize {
         let findings = self.findings.iter();
         findings
@@ -82,7 +82,7 @@ impl Report {
             .count()
     }
 
-    /// How a run ends. With `strict` a warning counts as a problem does.
+    /// The overall result. With `strict`, a warning is treated as a problem.
     pub(crate) fn ending(&self, strict: bool) -> Conclusion {
         let least = match strict {
             true => Severity::Warning,
@@ -98,7 +98,7 @@ impl Report {
         }
     }
 
-    /// For programs: one line of JSON.
+    /// The report as one line of JSON.
     pub(crate) fn json(&self) -> String {
         #[derive(Serialize)]
         struct Line<'a> {

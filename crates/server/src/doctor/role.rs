@@ -1,27 +1,27 @@
-//! What a cookie is for, by its name.
+//! Determines the purpose of a cookie from its name.
 
-/// What a cookie of a framework is for.
+/// The purpose of a framework's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Better Auth's cache of the session (`session_data`).
     Cache,
-    /// Where to go after signing in.
+    /// The URL to return to after sign-in.
     Callback,
-    /// Against requests that other sites start.
+    /// Protection against cross-site request forgery.
     Csrf,
-    /// A step on the way to be signed in: `state`, `nonce`, `pkce.code_verifier`.
+    /// The state of a sign-in in progress: `state`, `nonce`, `pkce.code_verifier`.
     Flow,
     /// The session, or its token.
     Session,
 }
 
 impl Role {
-    /// What a cookie of this name is for; `None` for one that has nothing to do with sessions. `read` are the names that the
+    /// The purpose of a cookie with this name; `None` for one that is unrelated to sessions. `read` are the names that the
     /// gate reads.
     pub(super) fn of(name: &str, read: &[String]) -> Option<Self> {
         let whole = without_chunk(name);
         let bare = bare(whole);
-        // As the frameworks name them: Auth.js `packages/core/src/lib/utils/cookie.ts`, NextAuth `core/lib/cookie.js`,
+        // The frameworks' names: Auth.js `packages/core/src/lib/utils/cookie.ts`, NextAuth `core/lib/cookie.js`,
         // Better Auth `dist/cookies/index.mjs`.
         let is_framework = ["authjs.", "next-auth.", "better-auth."]
             .iter()
@@ -40,7 +40,7 @@ impl Role {
         }
     }
 
-    /// Whether somebody who has the value is signed in.
+    /// Whether the value signs its holder in.
     pub(super) fn is_session(self) -> bool {
         match self {
             Self::Cache | Self::Session => true,
@@ -49,7 +49,7 @@ impl Role {
     }
 }
 
-/// The name without the number of a chunk, as in `authjs.session-token.0`.
+/// The name without a chunk number, as in `authjs.session-token.0`.
 pub(super) fn without_chunk(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((whole, chunk))
@@ -61,7 +61,7 @@ pub(super) fn without_chunk(name: &str) -> &str {
     }
 }
 
-/// The name without a prefix that browsers know.
+/// The name without the prefix `__Host-` or `__Secure-`.
 pub(super) fn bare(name: &str) -> &str {
     let mut prefixes = ["__Host-", "__Secure-"].iter();
     prefixes
@@ -69,8 +69,8 @@ pub(super) fn bare(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// The session cookie of an app that calls its CSRF cookie so: Auth.js and NextAuth name the one with `__Host-` and the
-/// other with `__Secure-`, or both without.
+/// The name of the session cookie that belongs to a CSRF cookie: Auth.js and NextAuth use `__Host-` for the CSRF cookie and
+/// `__Secure-` for the session cookie, or no prefix for both.
 pub(super) fn session_beside_csrf(csrf: &str) -> Option<String> {
     let family = bare(csrf).strip_suffix("csrf-token")?;
     let prefix = if csrf == bare(csrf) { "" } else { "__Secure-" };

@@ -1,4 +1,4 @@
-//! What is to be said of secrets, and of the files that hold them.
+//! Examines secrets, and the files that contain them.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::finding::Finding;
 use super::settings::of_realm;
 use crate::config::{GivenSecret, Purpose, SecretFile};
 
-/// What is to be said of the secrets, one by one and beside each other.
+/// The findings about the secrets, one by one and compared with each other.
 pub(super) fn judge(secrets: &[GivenSecret]) -> Vec<Finding> {
     let one_by_one = secrets.iter().filter_map(weakness);
     let pairs = secrets.iter().enumerate().flat_map(|(index, one)| {
@@ -23,14 +23,14 @@ pub(super) fn judge(secrets: &[GivenSecret]) -> Vec<Finding> {
 
 fn weakness(given: &GivenSecret) -> Option<Finding> {
     let secret = &given.secret;
-    // Its value counts from this machine alone, and `bypass-on` says enough.
+    // This value only works from this machine, and `bypass-on` reports it.
     if given.purpose == Purpose::Bypass && secret.expose() == b"true" {
         return None;
     }
     let subject = name(given);
     match secret.weakness() {
         Some(Weakness::Placeholder) => {
-            let seen = "it reads like a sample that everybody knows";
+            let seen = "it resembles a well-known sample";
             Some(Finding::new(&checks::SECRET_KNOWN, subject, seen))
         }
         Some(Weakness::Empty | Weakness::TooShort { .. }) => {
@@ -40,7 +40,7 @@ fn weakness(given: &GivenSecret) -> Option<Finding> {
         None => {
             let bits = entropy::bits(secret.expose());
             let seen = format!(
-                "it has {} bytes, and by its looks about {bits:.0} bits of randomness at most; 100 are the least",
+                "it has {} bytes, with an estimated {bits:.0} bits of randomness at most; it needs at least 100",
                 secret.len()
             );
             (bits < LEAST_BITS).then(|| Finding::new(&checks::SECRET_GUESSABLE, subject, seen))
@@ -48,14 +48,14 @@ fn weakness(given: &GivenSecret) -> Option<Finding> {
     }
 }
 
-/// Two secrets that should not be the same. Within one app a secret may stand in several variables.
+/// Finds equal secrets that should differ. Within one app, several variables may have the same secret.
 fn shared(one: &GivenSecret, other: &GivenSecret) -> Option<Finding> {
     let is_one_use = one.realm == other.realm && one.purpose == other.purpose;
     if is_one_use || one.secret.is_empty() || one.secret.expose() != other.secret.expose() {
         return None;
     }
     let (one, other) = (name(one), name(other));
-    let seen = format!("{one} and {other} hold the same secret");
+    let seen = format!("{one} and {other} contain the same secret");
     Some(Finding::new(&checks::SECRET_SHARED, other, seen))
 }
 
@@ -63,7 +63,7 @@ fn name(given: &GivenSecret) -> String {
     of_realm(&given.realm, &given.setting)
 }
 
-/// What is to be said of the rights to these files.
+/// The findings about the permissions of these files.
 pub(super) fn judge_files(files: &[SecretFile]) -> Vec<Finding> {
     let judged = files.iter().filter_map(|file| {
         let mode = mode(file)?;
@@ -80,13 +80,14 @@ fn mode(file: &SecretFile) -> Option<u32> {
     Some(fs::metadata(&file.path).ok()?.mode())
 }
 
-/// Elsewhere there are no such rights.
+/// Other systems have no such permissions.
 #[cfg(not(unix))]
 fn mode(_: &SecretFile) -> Option<u32> {
     None
 }
 
-/// A machine that tries a million million secrets a second needs more than the age of the universe for half of them.
+/// The fewest acceptable bits of randomness: a machine that tries 10¹² secrets per second needs longer than the age of the
+/// universe.
 const LEAST_BITS: f64 = 100.0;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Whether the services and issuers of a configuration can be reached.
+//! Checks whether the services and issuers of a configuration can be reached.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::config::{Config, ServiceSettings};
 use crate::jwks;
 use crate::upstream::{Member, Members};
 
-/// Opens a connection to each server of each service, and asks each issuer for its keys.
+/// Opens a connection to each server of each service, and requests the keys of each issuer.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
     let (mut findings, mut asked) = (Vec::new(), Vec::new());
-    // A folder is there, or the configuration has been refused.
+    // A folder exists, or the configuration would be invalid.
     let services = config.rules.services.iter();
     let upstreams = services.filter_map(|service| match service {
         ServiceSettings::Folder(_) => None,

@@ -1,4 +1,4 @@
-//! A session that somebody has, as the gate would open it.
+//! Examines a given session with the gate's keys.
 
 use session::{ClaimDemands, KeyRing, Opened, SealedSession, UnixTime};
 
@@ -7,14 +7,14 @@ use super::catalogue::cookies as checks;
 use super::cookie::SetCookie;
 use super::finding::Finding;
 
-/// The keys of a realm, and what it demands.
+/// The keys of a realm, and its requirements on claims.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RealmKeys<'a> {
     pub(super) keys: &'a KeyRing,
     pub(super) demands: &'a ClaimDemands,
 }
 
-/// What is to be said of the value of a `Cookie` header. Without realms, only how long the session is.
+/// The findings about the value of a `Cookie` header. Without realms, only about its length.
 pub(super) fn judge(
     header: &[u8],
     realms: &[RealmKeys<'_>],
@@ -36,7 +36,7 @@ pub(super) fn judge(
             Err(reason) => reasons.push(reason),
         }
     }
-    // Of several realms the one counts whose cookie it is.
+    // With several realms, the one that recognizes the cookie decides.
     let told = reasons.iter().flatten().next();
     if !reasons.is_empty() {
         let seen = told.map_or_else(
@@ -48,7 +48,7 @@ pub(super) fn judge(
     findings
 }
 
-/// What is to be said of a session that opens; otherwise why it does not, if it is one of this realm.
+/// The findings about a session that opens; or why it does not, if it belongs to this realm.
 fn open(
     header: &[u8],
     realm: RealmKeys<'_>,
@@ -66,7 +66,7 @@ fn open(
             let seen = format!("it is valid for {days} days");
             Ok(lives_long.then(|| Finding::new(&checks::SESSION_LIVES_LONG, SUBJECT, seen)))
         }
-        // How long it lives, only the app's store knows.
+        // Only the app's store knows when it expires.
         Opened::Lookup { .. } => Ok(None),
     }
 }

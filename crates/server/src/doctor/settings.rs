@@ -1,4 +1,4 @@
-//! What is to be said of settings that are valid and may not be meant.
+//! Examines settings that are valid but may not be intended.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::config::{
     self, Config, GivenSecret, IN_THE_CLEAR, Loaded, Problem, RealmSettings, Variables,
 };
 
-/// What is wrong with a configuration that is not valid.
+/// The findings about an invalid configuration.
 pub(super) fn not_valid(problems: &[Problem]) -> Vec<Finding> {
     let findings = problems.iter().map(|problem| {
         let place = problem.place.as_ref().map(ToString::to_string);
@@ -29,7 +29,7 @@ pub(super) fn not_valid(problems: &[Problem]) -> Vec<Finding> {
     findings.collect()
 }
 
-/// What is to be said of a valid configuration. `secrets` are told about elsewhere.
+/// The findings about a valid configuration. `secrets` have findings of their own.
 pub(super) fn judge(config: &Config, loaded: &Loaded, secrets: &[GivenSecret]) -> Vec<Finding> {
     let mut findings: Vec<_> = trusted_proxies(config).collect();
     findings.extend(bypass(config));
@@ -43,7 +43,7 @@ pub(super) fn judge(config: &Config, loaded: &Loaded, secrets: &[GivenSecret]) -
     findings
 }
 
-/// A network that nobody owns who also runs a gate.
+/// Whether a network is too large to belong to one operator.
 fn trusted_proxies(config: &Config) -> impl Iterator<Item = Finding> {
     let networks = config.trusted_proxies.networks().iter();
     let wide = networks.filter(|network| match network {
@@ -55,7 +55,7 @@ fn trusted_proxies(config: &Config) -> impl Iterator<Item = Finding> {
         Finding::new(
             &checks::TRUSTED_PROXIES_WIDE,
             "TRUSTED_PROXIES",
-            format!("{network} is believed"),
+            format!("{network} is trusted"),
         )
     })
 }
@@ -88,7 +88,7 @@ fn admin(config: &Config) -> Option<Finding> {
     is_exposed.then(|| Finding::new(&checks::ADMIN_EXPOSED, "ADMIN_LISTEN", seen))
 }
 
-/// URLs that browsers are sent to.
+/// The findings about URLs to which browsers are redirected.
 fn plain_urls(realm: &str, variables: &Variables) -> impl Iterator<Item = Finding> {
     let names = ["PUBLIC_URL", "SIGN_IN_URL"].into_iter();
     let given = names.filter_map(|name| Some((name, variables.get(name)?)));
@@ -103,7 +103,7 @@ fn plain_urls(realm: &str, variables: &Variables) -> impl Iterator<Item = Findin
     })
 }
 
-/// A thing of a realm, by its name, and that of the realm unless it is the one that goes without saying.
+/// The name of something in a realm, with the realm's name unless it is the default realm.
 pub(super) fn of_realm(realm: &str, name: &str) -> String {
     match realm {
         "default" => name.to_owned(),
@@ -122,10 +122,10 @@ fn host_of(authority: &str) -> &str {
     }
 }
 
-/// How long caches answer for users and sessions that are gone.
+/// The finding about how long caches keep deleted users and sessions valid.
 fn revocation(realm: &RealmSettings) -> Option<Finding> {
     let stores = realm.stores.as_ref()?;
-    // What is heard to have gone counts at once.
+    // Notified changes take effect at once.
     let says_all = match &stores.database {
         Some(database) => database.listen.is_some(),
         None => stores.redis.as_ref().is_some_and(|redis| redis.tracking),
@@ -143,7 +143,7 @@ fn revocation(realm: &RealmSettings) -> Option<Finding> {
         return None;
     }
     let seen = format!(
-        "access ends at most {} s after the row is gone: {} s in memory, {} s in Redis",
+        "access ends at most {} s after the row is deleted: {} s in memory, {} s in Redis",
         total.as_secs(),
         memory.as_secs(),
         redis.unwrap_or_default().as_secs()
@@ -155,7 +155,7 @@ fn revocation(realm: &RealmSettings) -> Option<Finding> {
     Some(Finding::new(check, of_realm(&realm.name, "caches"), seen))
 }
 
-/// What start-up says, beside what has findings of its own.
+/// The start-up warnings, except those that have findings of their own.
 fn warnings<'a>(
     config: &'a Config,
     secrets: &'a [GivenSecret],
@@ -172,7 +172,7 @@ fn warnings<'a>(
         .map(|warning| start_up_warning(warning))
 }
 
-/// What may be misspelt, and so be why something is missing.
+/// The findings about misspelled names, which may explain missing settings.
 pub(super) fn misspelt(notes: &[String]) -> impl Iterator<Item = Finding> {
     notes.iter().map(|note| start_up_warning(note))
 }
@@ -181,7 +181,7 @@ fn start_up_warning(warning: &str) -> Finding {
     Finding::new(&checks::START_UP_WARNING, subject(warning), warning)
 }
 
-/// The setting or realm with which a warning begins.
+/// The setting or realm at the beginning of a warning.
 fn subject(warning: &str) -> &str {
     let is_setting = |word: &str| {
         let is_of_name =
@@ -199,13 +199,13 @@ fn subject(warning: &str) -> &str {
     word.or_else(realm).unwrap_or("the configuration")
 }
 
-/// Whether a host is reached over a network on which others may listen.
+/// Whether a host is on another machine, so that others may read the traffic.
 pub(super) fn is_remote(host: &str) -> bool {
     let is_loopback = |ip: IpAddr| ip.is_loopback();
     host != "localhost" && !host.parse().is_ok_and(is_loopback)
 }
 
-/// A quarter of an hour: longer than people expect a lock-out to take.
+/// The longest acceptable time until access ends: a quarter of an hour is longer than operators expect.
 const SLOW: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::config::ascii_host;
 
-/// Scheme, host and port of an app, and the page that is looked at.
+/// The scheme, host and port of an app, and the page to examine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Site {
     pub(super) is_https: bool,
@@ -23,12 +23,12 @@ pub(crate) struct Site {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum BadSite {
     /// It has a user or a password.
-    #[error("credentials in the URL are not sent; remove them")]
+    #[error("credentials in the URL are not supported; remove them")]
     Credentials,
-    /// It is no URL of this kind.
+    /// It is not an http or https URL.
     #[error("give a URL such as https://app.example.com")]
     Malformed,
-    /// Its host has letters outside ASCII. Says what to write.
+    /// Its hostname has characters outside ASCII; the message says what to write.
     #[error("{0}")]
     NotAscii(String),
 }
@@ -66,7 +66,7 @@ impl Site {
         })
     }
 
-    /// The same app, another page.
+    /// Another page of the same app.
     pub(super) fn at(&self, target: impl Into<String>) -> Self {
         Self {
             target: target.into(),
@@ -74,7 +74,7 @@ impl Site {
         }
     }
 
-    /// Where a `Location` leads that was sent for this page.
+    /// The target of a `Location` that was sent for this page.
     pub(super) fn redirected(&self, location: &str) -> Option<Self> {
         if location.starts_with('/') && !location.starts_with("//") {
             return Some(self.at(location.split('#').next().unwrap_or_default()));
@@ -85,7 +85,7 @@ impl Site {
                 Self::parse(&format!("{scheme}://{rest}")).ok()
             }
             None if location.contains("://") => Self::parse(location).ok(),
-            // From the folder of this page.
+            // Relative to the folder of this page.
             None => {
                 let path = self.target.split('?').next().unwrap_or_default();
                 let folder = path.rfind('/').map_or("/", |at| &path[..=at]);
@@ -99,7 +99,7 @@ impl Site {
         (self.is_https, &self.host, self.port) == (other.is_https, &other.host, other.port)
     }
 
-    /// As it stands in `Host`.
+    /// The value of the `Host` header.
     pub(super) fn authority(&self) -> String {
         let host = match self.host.contains(':') {
             true => format!("[{}]", self.host),
@@ -122,13 +122,13 @@ impl Site {
     }
 }
 
-/// Whether a host, without brackets, is this machine by its name or its address.
+/// Whether a host (without brackets) is this machine, by name or address.
 pub(super) fn is_this_machine(host: &str) -> bool {
     let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
     host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_loopback)
 }
 
-/// Without the query, in which there may be a token.
+/// Shows the URL without the query, which may contain a token.
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_https { "https" } else { "http" };

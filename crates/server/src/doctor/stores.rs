@@ -1,4 +1,4 @@
-//! What is to be said of the database and of Redis.
+//! Examines the database, Redis and the store of revocations.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use stores::{
     Visibility, survey_changes,
 };
 
-/// Asks the database and the Redis of each realm, and the one in which limits are counted.
+/// Surveys the database and Redis of each realm, and the Redis in which rates are counted.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
     let mut found = StoreFindings::default();
     let limits = config.shared_limits.as_ref();
@@ -101,7 +101,7 @@ impl StoreFindings {
         }
     }
 
-    /// Whether changes are said and heard, where somebody listens.
+    /// Checks whether notifications of changes are sent and received, if the gate listens for them.
     async fn changes(
         &mut self,
         stores: &stores::Settings,
@@ -110,7 +110,7 @@ impl StoreFindings {
     ) {
         let pools = Pools::new(process::process(Handle::current()));
         let tables = ChangeTriggers::of([stores]).look(settings, &pools).await;
-        // That the database does not answer was said already.
+        // A database that does not answer is reported already.
         let mut are_said = true;
         for table in tables.unwrap_or_default() {
             if let Some(flaw) = table.flaws.first() {
@@ -133,7 +133,7 @@ impl StoreFindings {
         });
     }
 
-    /// Whether it can be known what is revoked.
+    /// Checks whether the revocations can be read.
     async fn revocations(&mut self, settings: &RevocationSettings) {
         let pools = Pools::new(process::process(Handle::current()));
         let store = RevocationStore::open(&settings.place, &pools);
@@ -165,7 +165,7 @@ impl StoreFindings {
             RedisAddress::Unix(_) => false,
         };
         if is_clear {
-            let seen = "REDIS_URL begins with redis://, and the host is another machine";
+            let seen = "REDIS_URL begins with redis://, but the host is another machine";
             self.findings
                 .push(Finding::new(&checks::REDIS_CLEAR, what.clone(), seen));
         }
@@ -197,14 +197,14 @@ impl StoreFindings {
         });
     }
 
-    /// Notes why something could not be had, if it could not.
+    /// Adds a finding if something failed.
     fn failed(&mut self, check: &'static Check, subject: &str, failure: Option<&str>) {
         let found = failure.map(|why| Finding::new(check, subject, why));
         self.findings.extend(found);
     }
 }
 
-/// Where a database is, without credentials.
+/// The address of a database, without credentials.
 fn place_of_database(url: &DatabaseUrl) -> String {
     match url {
         DatabaseUrl::Postgres(server) => server.to_string(),
@@ -253,7 +253,7 @@ fn judge_database(what: &str, survey: &DatabaseSurvey) -> Vec<Finding> {
     findings
 }
 
-/// What the role may do beside reading.
+/// The finding about rights of the role other than reading.
 fn rights(what: &str, role: &RoleSurvey, columns: &[ColumnSurvey]) -> Option<Finding> {
     let name = &role.name;
     if role.is_superuser {
@@ -292,7 +292,7 @@ fn judge_column(survey: &ColumnSurvey, role: &str) -> Vec<Finding> {
         }
         ColumnState::NoTable => {
             let subject = format!("table {table}");
-            let seen = "there is no table or view of this name that the gate's role can see";
+            let seen = "there is no table or view with this name that the gate's role can see";
             vec![Finding::new(&checks::TABLE_MISSING, subject, seen)]
         }
         ColumnState::NotReadable => {
@@ -317,7 +317,7 @@ fn judge_column(survey: &ColumnSurvey, role: &str) -> Vec<Finding> {
     }
 }
 
-/// How a row is found.
+/// The finding about how a row is looked up.
 fn index(subject: &str, lookup: &LookupSurvey) -> Option<Finding> {
     let rows = match lookup.rows {
         Rows::About(rows) => format!("about {rows} rows"),
@@ -329,7 +329,7 @@ fn index(subject: &str, lookup: &LookupSurvey) -> Option<Finding> {
     match (&lookup.index, lookup.plan) {
         (_, Some(Plan::Index)) => None,
         (_, Some(Plan::Scan)) if lookup.is_view => {
-            let seen = "EXPLAIN reads a whole table behind the view";
+            let seen = "EXPLAIN shows that a whole table behind the view is read";
             Some(Finding::new(&checks::INDEX_UNKNOWN, subject, seen))
         }
         (None, Some(Plan::Scan)) => {
@@ -337,9 +337,10 @@ fn index(subject: &str, lookup: &LookupSurvey) -> Option<Finding> {
             let finding = Finding::new(&checks::INDEX_MISSING, subject, seen);
             Some(finding.with_advice(format!("`{}`", lookup.create_index)))
         }
-        // Of a small table every database reads all of it at once.
+        // Databases read a small table as a whole.
         (Some(index), Some(Plan::Scan)) if lookup.rows.least() >= MANY => {
-            let seen = format!("EXPLAIN does not use the index {index}; the table has {rows}");
+            let seen =
+                format!("EXPLAIN shows that the index {index} is not used; the table has {rows}");
             Some(Finding::new(&checks::INDEX_UNUSED, subject, seen))
         }
         (Some(_), Some(Plan::Scan)) | (_, None) => None,
@@ -361,67 +362,11 @@ fn visibility(table: &str, lookup: &LookupSurvey, role: &str) -> Option<Finding>
     }
 }
 
-/// How long a channel has to prove that it hears: three of its proofs.
+/// How long to wait for a notification on the channel: three of its test intervals.
 const LISTENING: Duration = Duration::from_secs(5);
 
-/// From so many rows on, reading all of them takes longer than finding one.
+/// The number of rows from which reading the whole table is slower than an index.
 const MANY: u64 = 10_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Variables;
-
-    /// What is said of the way to the database at this URL.
-    fn ids(url: &str) -> Vec<&'static str> {
-        let variables = Variables::default().with([
-            (
-                "AUTH_SECRET",
-                "mXk3Jc0aHq9vQ2fLw7tYp5RzN8sBd1GuEoVi6xCyTnKh".to_owned(),
-            ),
-            ("UPSTREAM", "http://127.0.0.1:9".to_owned()),
-            ("ENABLE_DB_CHECK", "true".to_owned()),
-            ("DATABASE_URL", url.to_owned()),
-        ]);
-        let config = Config::from_variables(&variables).unwrap();
-        let stores = config.realms[0].stores.as_ref().unwrap();
-        let DatabaseUrl::Postgres(server) = &stores.database.as_ref().unwrap().url else {
-            panic!("{url}");
-        };
-        encryption("database", server)
-            .iter()
-            .map(|finding| finding.check.id)
-            .collect()
-    }
-
-    #[test]
-    fn the_way_to_another_machine_must_be_encrypted_and_proven() {
-        for (url, found) in [
-            (
-                "postgres://gate:x@db.internal/app",
-                &["database-in-the-clear"][..],
-            ),
-            (
-                "postgres://gate:x@db.internal/app?sslmode=disable",
-                &["database-in-the-clear"],
-            ),
-            (
-                "postgres://gate:x@db.internal/app?sslmode=require",
-                &["database-not-verified"],
-            ),
-            (
-                "postgres://gate:x@db.internal/app?sslmode=verify-ca",
-                &["database-not-verified"],
-            ),
-            ("postgres://gate:x@db.internal/app?sslmode=verify-full", &[]),
-            ("postgres://gate:x@127.0.0.1/app", &[]),
-            (
-                "postgres://gate:x@localhost,10.0.0.5/app",
-                &["database-in-the-clear"],
-            ),
-            ("postgres:///app?host=/run/postgresql&user=gate", &[]),
-        ] {
-            assert_eq!(ids(url), found, "{url}");
-        }
-    }
-}
+mod tests;

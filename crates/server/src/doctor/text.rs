@@ -1,10 +1,10 @@
-//! A report for people, at 80 columns.
+//! Formats a report as text, at 80 columns.
 
 use super::check::Severity;
 use super::finding::Finding;
 use super::report::{Probe, Report};
 
-/// The report: what is wrong, the most serious first; what answered; and a line that sums it up.
+/// Formats the report: the findings, the most serious first; the connections tried; and a summary.
 pub(crate) fn of(report: &Report, is_colored: bool) -> String {
     let mut page = ReportWriter {
         text: String::new(),
@@ -15,7 +15,7 @@ pub(crate) fn of(report: &Report, is_colored: bool) -> String {
     }
     page.asked(&report.asked);
     for skipped in &report.skipped {
-        page.wrapped("Not looked at: ", "  ", skipped);
+        page.wrapped("Not examined: ", "  ", skipped);
     }
     if !report.skipped.is_empty() {
         page.text.push('\n');
@@ -108,8 +108,8 @@ impl ReportWriter {
         self.text += &format!("{words}\n");
     }
 
-    /// The text between words in lines that fit, the first behind `first`, the others behind `other`. What has lines of its
-    /// own keeps them.
+    /// Wraps the text between words, with the prefix `first` on the first line and `other` on the others. Existing line
+    /// breaks are kept.
     fn wrapped(&mut self, first: &str, other: &str, text: &str) {
         let mut start = first;
         for paragraph in text.lines() {

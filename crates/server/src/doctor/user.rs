@@ -1,4 +1,4 @@
-//! The user of a session that somebody has, as the stores know them.
+//! Looks up the user of a given session in the stores.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::inbound::arrival::{self, Peer};
 use crate::live::{HandedTickets, Live, Surroundings};
 
-/// Why a gate with this configuration would refuse a session that opens, because of what its stores say; `None` when it would not,
-/// or when they do not answer. `Err` with a reason when they are not asked.
+/// The finding that a gate with this configuration would refuse a session that opens, because of its stores; `None` if it
+/// would not, or if they do not answer. `Err` with a reason if they are not contacted.
 pub(super) async fn examine(
     mut config: Config,
     cookies: &HeaderValue,
@@ -27,7 +27,7 @@ pub(super) async fn examine(
         .iter_mut()
         .filter_map(|realm| realm.stores.as_mut())
     {
-        // As a cache it would be written to.
+        // A lookup would write to Redis as a cache.
         if stores
             .redis
             .as_ref()
@@ -37,8 +37,8 @@ pub(super) async fn examine(
         }
         if stores.redis.is_some() && stores.caches_in_redis() {
             return Err(
-                "whether the session's user exists: the answer would be written to Redis, which holds sessions too; \
-                 `sessiongate explain GET / --cookie-file …` asks and says so"
+                "whether the session's user exists: looking it up would write to Redis, which also stores sessions; \
+                 `sessiongate explain GET / --cookie-file …` does look it up"
                     .to_owned(),
             );
         }
@@ -70,7 +70,7 @@ pub(super) async fn examine(
     Ok(finding)
 }
 
-/// What is to be said of the answer of one realm.
+/// The finding about the decision of one realm.
 fn refused(found: Result<Admission, Refusal>) -> Option<Finding> {
     let refusal = found.err()?;
     let is_of_stores = matches!(

@@ -1,4 +1,4 @@
-//! What somebody who would enter must show, and what became of it.
+//! The requirements of a route, and whether a request meets them.
 
 use gate::{Access, Admission, Demand, Demands, Facts, Refusal, Route, SaidOrigin, Verdict};
 use serde::Serialize;
@@ -10,18 +10,18 @@ use crate::live::Live;
 #[derive(Debug, Serialize)]
 pub(super) struct DemandPart {
     pub(super) condition: String,
-    /// `met`, `unmet`, `incomparable`; `None` where it was not asked, or nobody could say.
+    /// `met`, `unmet` or `incomparable`; `None` if it was not evaluated, or cannot be without a store.
     pub(super) verdict: Option<&'static str>,
-    /// What it looked at; without a verdict, why nobody could say.
+    /// The value it tested; or, without a verdict, why it could not be evaluated.
     pub(super) seen: Option<String>,
-    /// Whether nobody could say because no store was asked.
+    /// Whether it could not be evaluated because the stores were not contacted.
     #[serde(skip)]
     pub(super) is_unjudged: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) parts: Vec<DemandPart>,
 }
 
-/// What the route demands, and what became of it.
+/// The requirements of the route, and whether they are met.
 pub(super) fn demands(
     live: &Live,
     route: &Route,
@@ -38,7 +38,7 @@ pub(super) fn demands(
             verdict: Some(verdict(if met { Verdict::Met } else { Verdict::Unmet })),
             seen: Some(match facts.may_change_something() {
                 true => SaidOrigin::of(facts.headers).to_string(),
-                false => format!("{} changes nothing", facts.method),
+                false => format!("{} is a safe method", facts.method),
             }),
             is_unjudged: false,
             parts: Vec::new(),
@@ -71,14 +71,14 @@ pub(super) fn demands(
     demands
 }
 
-/// The first demand because of which the request does not enter, if nobody could judge it without a store.
+/// The first requirement that keeps the request out, if it could not be evaluated without a store.
 pub(super) fn unjudged(demands: &[DemandPart]) -> Option<&DemandPart> {
     let met = verdict(Verdict::Met);
     let first = demands.iter().find(|demand| demand.verdict != Some(met))?;
     first.is_unjudged.then_some(first)
 }
 
-/// Whether somebody is known, and otherwise why not.
+/// The requirement of a session, and why there is none.
 fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option<String>) {
     let user =
         |session: Option<&Session>| session.map(|session| format!("user {}", session.subject()));
@@ -88,7 +88,7 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
         Err(refusal) => refusal,
     };
     match refusal {
-        // Nobody was asked.
+        // It was not evaluated.
         Refusal::AmbiguousPath(_)
         | Refusal::Denied
         | Refusal::OtherOrigin(_)
@@ -99,7 +99,7 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
         | Refusal::Restricted(_)
         | Refusal::Unmet(_)
         | Refusal::Unwritable(_) => (Some(Verdict::Met), user(refusal.session())),
-        // Nobody can say.
+        // It cannot be evaluated.
         Refusal::NoIssuerKeys | Refusal::RateLimited(_) | Refusal::Store(_) => {
             (None, Some(refusal.to_string()))
         }
@@ -115,8 +115,8 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
 }
 
 impl DemandPart {
-    /// What became of a demand. Where users were not looked up because no store was to be asked, what depends on their rows is
-    /// neither comparable nor incomparable: nobody knows.
+    /// The result of a requirement. If the stores were not contacted, requirements on the user's row are neither comparable
+    /// nor incomparable, but unknown.
     fn of(demand: Demand, skipped: Skipped) -> Self {
         let parts = demand.parts.into_iter();
         let parts: Vec<_> = parts.map(|part| Self::of(part, skipped)).collect();
@@ -149,8 +149,8 @@ fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Why a demand was not judged.
-const NOT_ASKED: &str = "no store was asked";
+/// Why a requirement could not be evaluated.
+const NOT_ASKED: &str = "the stores were not contacted";
 
-const SAME_ORIGIN: &str = "csrf: Sec-Fetch-Site same-origin or none, or without it an Origin of this host, where something may \
-                           be changed";
+const SAME_ORIGIN: &str =
+    "csrf: Sec-Fetch-Site is same-origin or none, or else Origin has this host, for unsafe methods";

@@ -1,82 +1,82 @@
-//! The head of the request that somebody asks about, as its client would write it. The reader of every connection reads it.
+//! Builds the head of the request to explain as its client would write it, so that the normal parser can read it.
 
 use bytes::BytesMut;
 use http::{Method, Request};
 use http1::{HeadLimits, Length, RequestReader, Violation};
 use thiserror::Error;
 
-/// What a URL asks for, byte for byte.
+/// The target of a request, from a URL, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestTarget {
     host: Option<String>,
     is_https: bool,
-    /// What stands in the request line.
+    /// The target in the request line.
     line: String,
 }
 
-/// Why a URL cannot be asked about.
+/// Why a URL cannot be explained.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum BadTarget {
-    /// It names no host, or somebody who would sign in there.
-    #[error("a URL has a host behind `//`, and no client sends a user name or a password there")]
+    /// It has no host, or has credentials.
+    #[error("the URL needs a host after `//`, without a user name or password")]
     Host,
     /// It is neither a URL nor a path.
     #[error("give a URL such as https://app.example.com/admin/, or a path such as /admin/")]
     Neither,
-    /// It has several lines, which would be several parts of a request.
+    /// It has several lines, which would become several parts of a request.
     #[error("it must be one line")]
     SeveralLines,
 }
 
-/// A header field, as it stands on its line.
+/// A header field as it is written on its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FieldLine(Vec<u8>);
 
-/// Why a text cannot be asked about as a header.
+/// Why a text is not a header field.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum BadField {
     /// It has no colon.
     #[error("give a header as `Name: value`")]
     NoColon,
-    /// It has several lines, which would be several headers.
+    /// It has several lines, which would become several headers.
     #[error("give a header as one line, `Name: value`")]
     SeveralLines,
 }
 
-/// A request's head.
+/// The head of a request: method, target and header fields.
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) target: RequestTarget,
     pub(crate) fields: Vec<FieldLine>,
 }
 
-/// Reads a method as requests have it. A gate takes others too, which no service knows: `get` is not `GET` (RFC 9110 section 9.1),
-/// and an answer about it would be about a request that nobody means.
+/// Reads a method. Refuses misspellings such as `get`, which is not `GET` (RFC 9110 section 9.1): a gate accepts unknown
+/// methods, so the explanation would be about an unintended request.
 ///
 /// # Errors
-/// What is wrong with it and what to give, in words.
+/// The problem, and what to write instead.
 pub(crate) fn method(text: &str) -> Result<Method, String> {
     let Ok(method) = Method::from_bytes(text.as_bytes()) else {
-        return Err("no method is written like that; give one such as GET".to_owned());
+        return Err("this is not a method; give one such as GET".to_owned());
     };
     let meant = text.to_ascii_uppercase();
     match meant == text {
         true => Ok(method),
         false if text.len() > LONGEST_METHOD => {
-            Err("methods are case-sensitive; give one in capitals, such as GET".to_owned())
+            Err("methods are case-sensitive; write one in upper case, such as GET".to_owned())
         }
         false => Err(format!(
-            "methods are case-sensitive, and `{text}` is another one than `{meant}`; did you mean `{meant}`?"
+            "methods are case-sensitive, and `{text}` is not `{meant}`; did you mean `{meant}`?"
         )),
     }
 }
 
-/// In bytes: how much is repeated of a method. The longest that is registered has 17.
+/// The longest method that a message repeats, in bytes. The longest registered one has 17.
 const LONGEST_METHOD: usize = 32;
 
 impl RequestTarget {
-    /// Reads `https://app.example.com/admin/?page=2`; `/admin/` for a request that names no host; or `*`, which is the server
-    /// itself. Whether a client may ask for it is for the gate to say.
+    /// Reads `https://app.example.com/admin/?page=2`; or `/admin/`, a request without a host; or `*`, the server itself.
+    /// Whether it is allowed is left to the gate.
     pub(crate) fn parse(text: &str) -> Result<Self, BadTarget> {
         if text.contains('\n') {
             return Err(BadTarget::SeveralLines);
@@ -113,24 +113,24 @@ impl RequestTarget {
         self.is_https
     }
 
-    /// The path, without a query, for people who read it.
+    /// The path without a query, for display.
     pub(super) fn path(&self) -> String {
         let path = self.line.split(['?', '#']).next().unwrap_or_default();
         path.escape_debug().to_string()
     }
 
-    /// What to do about a target that no request line can have.
+    /// Advice about a target that cannot be in a request line.
     pub(super) fn advice(&self) -> Option<&'static str> {
         if self.line.contains('#') {
-            return Some("no client sends what stands behind `#`; leave it out, or write %23");
+            return Some("clients do not send the part after `#`; remove it, or write %23");
         }
         let is_plain = self.line.bytes().all(|byte| byte > b' ' && byte != 0x7f);
-        (!is_plain).then_some("give the path percent-encoded, as a request has it")
+        (!is_plain).then_some("give the path percent-encoded, as in a request")
     }
 }
 
 impl FieldLine {
-    /// Reads `Name: value`. Whether a client may send it is for the gate to say.
+    /// Reads `Name: value`. Whether it is allowed is left to the gate.
     pub(crate) fn parse(text: &str) -> Result<Self, BadField> {
         match text.contains('\n') {
             true => Err(BadField::SeveralLines),
@@ -139,12 +139,12 @@ impl FieldLine {
         }
     }
 
-    /// The cookies of a request, without line ends.
+    /// Makes a `Cookie` field, with line ends removed.
     pub(crate) fn cookies(value: &[u8]) -> Self {
         Self([b"Cookie: ", value].concat())
     }
 
-    /// Whether it is a field of this name.
+    /// Whether the field has this name.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         let before = self.0.split(|byte| *byte == b':').next();
         before.is_some_and(|other| other.eq_ignore_ascii_case(name.as_bytes()))
@@ -152,17 +152,17 @@ impl FieldLine {
 }
 
 impl RequestHead {
-    /// The request, as a gate with these limits reads it.
+    /// Parses the request as a gate with these limits does.
     ///
     /// # Errors
-    /// [`Violation`] when the gate would not.
+    /// [`Violation`] if the gate would reject it.
     pub(super) fn read(&self, limits: HeadLimits) -> Result<Request<Length>, Violation> {
         let mut input = BytesMut::from(&self.bytes()[..]);
         let received = RequestReader::new(limits).read(&mut input)?;
         Ok(*received.expect("it ends with an empty line").request)
     }
 
-    /// In HTTP/1.1, unless no host is named: only HTTP/1.0 does without.
+    /// The bytes of the request: HTTP/1.1, or HTTP/1.0 if it has no host.
     fn bytes(&self) -> Vec<u8> {
         let Self {
             method,
@@ -183,7 +183,7 @@ impl RequestHead {
         bytes
     }
 
-    /// Whether the URL or a header names a host.
+    /// Whether the URL or a header has a host.
     pub(super) fn names_host(&self) -> bool {
         self.target.host.is_some() || self.fields.iter().any(|field| field.is_named("host"))
     }
@@ -253,7 +253,7 @@ mod tests {
         );
         for (text, meant) in [("get", "GET"), ("Post", "POST"), ("m-search", "M-SEARCH")] {
             let refused = method(text).unwrap_err();
-            let words = format!("`{text}` is another one than `{meant}`; did you mean `{meant}`?");
+            let words = format!("`{text}` is not `{meant}`; did you mean `{meant}`?");
             assert!(refused.ends_with(&words), "{refused}");
             assert!(refused.contains("case-sensitive"), "{refused}");
         }

@@ -1,4 +1,4 @@
-//! What became of the headers of a request: those that it came with, beside those with which it would go on.
+//! Compares the headers of a request before and after the gate.
 
 use gate::{Admitted, HeaderProfile, HeaderSource};
 use http::header::{AUTHORIZATION, COOKIE};
@@ -6,16 +6,16 @@ use http::{HeaderMap, HeaderName};
 use http1::Length;
 use serde::Serialize;
 
-/// What becomes of headers. The values of cookies and credentials are not among it.
+/// How headers are changed. It contains no values of cookies or credentials.
 #[derive(Debug, Serialize)]
 pub(crate) struct HeadersPart {
     /// The name of the profile.
     profile: String,
-    /// The names of those that do not go on as they came.
+    /// The names of headers that are removed or replaced.
     pub(super) removed: Vec<String>,
-    /// Those that the gate writes, in order.
+    /// The headers that the gate writes, in order.
     pub(super) written: Vec<WrittenHeader>,
-    /// The host with which it goes on.
+    /// The `Host` header that the service receives.
     #[serde(skip)]
     pub(super) host: Option<String>,
 }
@@ -27,7 +27,7 @@ pub(super) struct WrittenHeader {
 }
 
 impl HeadersPart {
-    /// Of a request that goes on.
+    /// Compares the headers of a request that is forwarded.
     pub(super) fn of(
         before: &HeaderMap,
         admitted: &Admitted<'_, Length>,
@@ -82,7 +82,7 @@ fn values_of<'v>(fields: &[(&'v str, &'v str)], name: &str) -> Vec<&'v str> {
     of_name.map(|(_, value)| *value).collect()
 }
 
-/// A value as it may be shown: constants may be secrets between us and the service.
+/// A value in displayable form: constants may be secrets shared with the service.
 fn shown(name: &str, value: &str, profile: &HeaderProfile) -> String {
     let mut headers = profile.headers.iter();
     let is_constant = headers

@@ -1,4 +1,4 @@
-//! How a path is read, in words.
+//! Explains how a path is read.
 
 use gate::{PathReading, Route};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use serde::Serialize;
 pub(super) struct PathPart {
     pub(super) canonical: String,
     pub(super) segments: Vec<String>,
-    /// Why it is refused for what could be read in it.
+    /// Why it is refused as ambiguous, if it is.
     pub(super) ambiguous: Option<String>,
     pub(super) readings: Vec<ReadingPart>,
 }
@@ -15,9 +15,9 @@ pub(super) struct PathPart {
 #[derive(Debug, Serialize)]
 pub(super) struct ReadingPart {
     pub(super) path: String,
-    /// `None` where no route matches.
+    /// `None` if no route matches.
     pub(super) route: Option<String>,
-    /// The route without regard to case, where that is another one.
+    /// The route that matches if case is ignored, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ignoring_case: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Cookies of a request that count elsewhere: on routes of another realm.
+//! Finds session cookies in a request that belong to another realm than the route's.
 
 use gate::Route;
 use http::HeaderMap;
@@ -7,7 +7,7 @@ use session::{CookieName, SessionCookie};
 
 use crate::live::Live;
 
-/// A note for each session cookie of another realm than the route's. Names are shown, values never.
+/// Notes about session cookies of other realms. They contain names, never values.
 pub(super) fn others(live: &Live, route: &Route, headers: &HeaderMap) -> Vec<String> {
     let realm = &live.gate.realms[route.realm];
     let own = &realm.name;
@@ -26,7 +26,7 @@ pub(super) fn others(live: &Live, route: &Route, headers: &HeaderMap) -> Vec<Str
         let there = cookies.filter(|cookie| names.iter().any(|name| is_of(name, cookie)));
         there.map(|cookie| {
             format!(
-                "the cookie `{cookie}` is of the realm {}; this route is of the realm {own}",
+                "the cookie `{cookie}` belongs to the realm {}, but this route to the realm {own}",
                 realm.name
             )
         })
@@ -34,7 +34,7 @@ pub(super) fn others(live: &Live, route: &Route, headers: &HeaderMap) -> Vec<Str
     notes.collect()
 }
 
-/// Whether it is the cookie itself, or a chunk of it.
+/// Whether a name is that of the cookie, or of a chunk of it.
 fn is_of(name: &[u8], cookie: &CookieName) -> bool {
     match name.strip_prefix(cookie.as_str().as_bytes()) {
         Some([]) => true,

@@ -1,4 +1,4 @@
-//! Routes in words: for whom, and where requests go.
+//! Describes routes in words: who may enter, and where requests go.
 
 use gate::{Access, Condition, HeaderProfile, Route, RouteRow, Routes};
 use serde::Serialize;
@@ -6,17 +6,17 @@ use serde::Serialize;
 use crate::config::{Config, DEFAULT_REALM, Handling, ServiceSettings};
 use crate::live::Live;
 
-/// Everything that routes refer to.
+/// The routes, and everything that they refer to.
 pub(crate) struct RouteTable<'t> {
     routes: &'t Routes,
     profiles: &'t [HeaderProfile],
     handling: &'t [Handling],
     services: &'t [ServiceSettings],
-    /// The name of each, and what must hold of its users.
+    /// The name of each realm, and the condition on its users.
     realms: Vec<(&'t str, &'t Condition)>,
 }
 
-/// A route with one host and one path, in words.
+/// One host and path of a route, described in words.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RouteLine {
     pub(crate) name: String,
@@ -60,7 +60,7 @@ impl<'t> RouteTable<'t> {
         }
     }
 
-    /// Every host and path of every route, the most special first.
+    /// Every host and path of every route, the most specific first.
     pub(crate) fn lines(&self) -> Vec<RouteLine> {
         self.routes
             .rows()
@@ -90,7 +90,7 @@ impl<'t> RouteTable<'t> {
         }
     }
 
-    /// Its service; `None` where there is none.
+    /// The service of a route; `None` if it has none.
     pub(super) fn service(&self, route: &Route) -> Option<&'t ServiceSettings> {
         Some(&self.services[self.handling[route.id].service?])
     }
@@ -142,7 +142,7 @@ impl<'t> RouteTable<'t> {
     }
 }
 
-/// Somebody whom a realm knows, in words.
+/// A session of a realm, in words.
 pub(super) fn session_of(realm: &str) -> String {
     match realm {
         DEFAULT_REALM => "a session".to_owned(),
@@ -150,7 +150,7 @@ pub(super) fn session_of(realm: &str) -> String {
     }
 }
 
-/// Where a service is, as it is configured: a folder, or servers.
+/// The folder or the servers of a service, as configured.
 pub(super) fn places(service: &ServiceSettings) -> Vec<String> {
     match service {
         ServiceSettings::Folder(folder) => vec![format!("dir:{}", folder.path.display())],

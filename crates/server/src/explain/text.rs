@@ -1,17 +1,17 @@
-//! An explanation for people.
+//! Formats an explanation as text.
 
 use std::fmt::Write as _;
 
 use super::{DemandPart, Explanation, NOT_JUDGED};
 use crate::invisible;
 
-/// What an explanation is written into.
+/// Writes the text of an explanation.
 struct ExplanationWriter {
     text: String,
     is_colored: bool,
 }
 
-/// The explanation, a section for each step.
+/// Formats the explanation, with a section for each step.
 pub(super) fn of(explanation: &Explanation, is_colored: bool) -> String {
     let mut page = ExplanationWriter {
         text: String::new(),
@@ -56,7 +56,7 @@ pub(super) fn of(explanation: &Explanation, is_colored: bool) -> String {
 }
 
 impl ExplanationWriter {
-    /// A heading, and what stands beside it, a line each.
+    /// Writes a section: a heading with its lines to the right.
     fn section(&mut self, heading: &str, lines: impl IntoIterator<Item = String>) {
         let mut heading = self.painted(BOLD, &format!("{heading:WIDTH$}"));
         for line in lines {
@@ -70,7 +70,7 @@ impl ExplanationWriter {
             return;
         };
         let mut lines = vec![match path.canonical == explanation.request.path {
-            true => format!("{}, as it stands", path.canonical),
+            true => format!("{}, unchanged", path.canonical),
             false => format!("read as {}", path.canonical),
         }];
         if let Some(why) = &path.ambiguous {
@@ -103,7 +103,7 @@ impl ExplanationWriter {
                 }
                 line
             }
-            None => "none governs it".to_owned(),
+            None => "no route matches".to_owned(),
         }];
         lines.extend(explanation.other_routes.iter().map(|other| {
             let line = &other.line;
@@ -130,11 +130,11 @@ impl ExplanationWriter {
             let word = match (demand.verdict, &demand.seen) {
                 (Some(verdict), _) => verdict,
                 (None, Some(_)) => "unknown",
-                (None, None) => "not asked",
+                (None, None) => "not checked",
             };
             let color = match word {
                 "met" => GREEN,
-                "not asked" => "",
+                "not checked" => "",
                 _ => RED,
             };
             let word = self.painted(color, &format!("{word:13}"));
@@ -209,8 +209,8 @@ const BOLD: &str = "1";
 const GREEN: &str = "32";
 const RED: &str = "31";
 
-/// In columns: how wide headings are.
+/// The width of headings in columns.
 const WIDTH: usize = 10;
 
-/// More would hide what comes after them.
+/// The most readings to list; more would hide what follows them.
 const MOST_READINGS: usize = 12;

@@ -1,6 +1,7 @@
-//! Why a session does not open, found out rather than guessed: what is said here was tried, counted or measured.
+//! Finds out why a session does not open. Nothing is guessed: every cause was tried, counted or measured.
 //!
-//! A gate must not try other keys than its own. The person who runs this has the secrets and asks what is wrong.
+//! A gate must not try keys other than its own. But the operator who runs this command has the secrets, and wants to know
+//! the cause.
 
 mod identify;
 mod keys;
@@ -23,7 +24,7 @@ pub(super) use keys::is_about_claims;
 use keys::{Part, Trial};
 pub(super) use misspellings::misspellings;
 
-/// Why the session does not open, `found` being the cookie that it is in.
+/// The likely cause why a session does not open; `found` is its cookie.
 pub(super) fn of_session(
     inspection: &Inspection<'_>,
     found: Option<&SessionCookie>,
@@ -40,7 +41,7 @@ pub(super) fn of_session(
         .or_else(|| cause(&trial, name, error))
 }
 
-/// Why Better Auth's cookie cache does not count, which stands beside the genuine `token`.
+/// The likely cause why Better Auth's cookie cache beside the genuine `token` is not valid.
 pub(super) fn of_cache(
     inspection: &Inspection<'_>,
     found: Option<&SessionCookie>,
@@ -58,22 +59,22 @@ pub(super) fn of_cache(
             .is_ok_and(|keys| session::cache_is_not_renewed(&keys, [inspection.cookie_header]))
     {
         return Some(
-            "what is cached has ended, and the app does not write it anew: the session is one without \"remember me\" \
+            "the cache has expired, and the app does not renew it: the session is one without \"remember me\" \
              (`rememberMe: false`) or of an admin who impersonates a user. A gate needs a session store for it"
                 .to_owned(),
         );
     }
     if let OpenError::Expired { at } = error {
         return Some(format!(
-            "what is cached ended {} ago, which is usual after some minutes: Better Auth then asks its store, and \
-             writes the cache anew",
+            "the cache expired {} ago, which is normal after some minutes: Better Auth then queries its store and renews \
+             the cache",
             span(inspection.now.saturating_since(*at))
         ));
     }
     cause(&trial, name, error)
 }
 
-/// What the cookie called `name` holds, in the stable word of a format; `None` when it is nothing that is known.
+/// The format of the cookie `name`, by its stable name; `None` if it is unknown.
 pub(super) fn format_of(inspection: &Inspection<'_>, name: &CookieName) -> Option<&'static str> {
     let value = Pasted::new(inspection.cookie_header).value(name);
     match identify::opens(inspection, name, &value) {
@@ -82,7 +83,7 @@ pub(super) fn format_of(inspection: &Inspection<'_>, name: &CookieName) -> Optio
     }
 }
 
-/// The first cookie of any name that holds a session, or has the shape of one.
+/// The first cookie, with any name, that contains a session or looks like one.
 pub(super) fn unknown_cookie(inspection: &Inspection<'_>) -> Option<CookieName> {
     let pasted = Pasted::new(inspection.cookie_header);
     let opens =
@@ -95,7 +96,7 @@ pub(super) fn unknown_cookie(inspection: &Inspection<'_>) -> Option<CookieName> 
         .cloned()
 }
 
-/// The names of the cookies, chunks under that of their cookie.
+/// The names of the cookies, with chunks counted as their cookie.
 fn whole_names(pasted: &Pasted<'_>) -> Vec<CookieName> {
     let mut names: Vec<CookieName> = Vec::new();
     for name in pasted.names() {
@@ -107,13 +108,13 @@ fn whole_names(pasted: &Pasted<'_>) -> Vec<CookieName> {
     names
 }
 
-/// Whether the scheme of the value is `Bearer`, in any case.
+/// Whether the scheme of the value is `Bearer`, ignoring case.
 fn is_bearer(authorization: &[u8]) -> bool {
     let scheme = authorization.get(.."Bearer ".len());
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer "))
 }
 
-/// Why there is no session in it at all.
+/// The likely cause why there is no session at all.
 pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
     let header = inspection.cookie_header.trim_ascii();
     let pasted = Pasted::new(header);
@@ -132,8 +133,7 @@ pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
     }
     if pasted.is_empty() {
         return Some(
-            "it is a value without its cookie's name; put the name in front, as in \
-             `authjs.session-token=…`"
+            "it is a value without the cookie's name; add the name, as in `authjs.session-token=…`"
                 .to_owned(),
         );
     }
@@ -143,12 +143,12 @@ pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
     {
         return Some(match other.as_str().starts_with(SECURE) {
             true => format!(
-                "the cookie is there as {other}: the app runs on https, where it puts {SECURE} in front of the name. \
+                "the cookie is there as {other}: the app runs on HTTPS, where it adds the prefix {SECURE} to the name. \
                  Give `--cookie-name {other}`, and AUTH_COOKIE_NAME={other} to the gate"
             ),
             false => format!(
-                "the cookie is there as {other}, without {SECURE}: the app believes that it runs on plain http. \
-                 Behind a proxy that ends TLS it needs AUTH_URL or NEXTAUTH_URL, or the header X-Forwarded-Proto"
+                "the cookie is there as {other}, without {SECURE}: the app assumes that it runs on plain HTTP. Behind a \
+                 proxy that terminates TLS it needs AUTH_URL or NEXTAUTH_URL, or the header X-Forwarded-Proto"
             ),
         });
     }
@@ -161,10 +161,11 @@ pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
     let of_another = || {
         let (name, library, option) = default_of_another(inspection, &pasted)?;
         Some(format!(
-            "there is the cookie {name}, in which {library} keeps its session; give `{option}`"
+            "there is the cookie {name}, which is the session cookie of {library}; give `{option}`"
         ))
     };
-    // Where the cookie has a name of its own, one of a usual name may be another app's, and what opens says more.
+    // If the cookie has a custom name, one with a default name may belong to another app, and a value that opens is a better
+    // hint.
     let told = match inspection.recognized.cookie_name.is_some() {
         true => identified().or_else(of_another),
         false => of_another().or_else(identified),
@@ -174,7 +175,7 @@ pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
     }
     if let Some(name) = pasted.names().find(|name| pasted.is_emptied(name)) {
         return Some(format!(
-            "the cookie {name} is there, but empty: the app has signed this browser out"
+            "the cookie {name} is empty: the app has signed this browser out"
         ));
     }
     let shaped = |name: &CookieName| shape::format(&pasted.value(name));
@@ -183,9 +184,9 @@ pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
         .find_map(|name| Some((name.clone(), shaped(&name)?)))
     {
         return Some(format!(
-            "there is the cookie {name}, whose value has the form of {format}; it is not among the cookies that count, and \
-             no secret that was given opens it. Names are compared with upper and lower case. If it is the app's session, \
-             give `--cookie-name {name}`, and AUTH_COOKIE_NAME={name} to the gate"
+            "there is the cookie {name}, whose value looks like {format}; it is not a recognized cookie, and no secret \
+             that was given opens it. Names are compared with upper and lower case. If it is the app's session, give \
+             `--cookie-name {name}`, and AUTH_COOKIE_NAME={name} to the gate"
         ));
     }
     let looks_like_one = |name: &CookieName| {
@@ -195,9 +196,9 @@ pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
     if let Some(name) = pasted.names().find(looks_like_one) {
         let name = without_number(&name);
         return Some(format!(
-            "there is the cookie {name}, which looks like a session but is not among those that count; names are \
-             compared with upper and lower case. If it is the app's, give `--cookie-name {name}`, and \
-             AUTH_COOKIE_NAME={name} to the gate"
+            "there is the cookie {name}, which looks like a session but is not a recognized cookie; names are compared \
+             with upper and lower case. If it is the app's, give `--cookie-name {name}`, and AUTH_COOKIE_NAME={name} to \
+             the gate"
         ));
     }
     let csrf = |name: &CookieName| {
@@ -206,13 +207,13 @@ pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
     };
     pasted.names().find(csrf).map(|name| {
         format!(
-            "the app's cookie {name} is there, but no session: nobody is signed in, or the browser kept the session \
-             back, as it does with a {SECURE} name on plain http"
+            "the app's cookie {name} is there, but no session: nobody is signed in, or the browser did not send the \
+             session, as for a {SECURE} name over plain HTTP"
         )
     })
 }
 
-/// What an error comes from; `name` is the cookie that it is about.
+/// The likely cause of an error; `name` is the cookie it is about.
 fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Option<String> {
     let now = trial.inspection.now;
     let pasted = Pasted::new(trial.inspection.cookie_header);
@@ -229,37 +230,37 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
                 number.bytes().all(|byte| byte.is_ascii_digit()).then(|| own.clone())
             };
             let own = pasted.names().filter_map(|own| odd(&own)).find(|own| own.as_str().len() > name.as_str().len() + 2)?;
-            Some(format!("no framework numbers a chunk like {own}"))
+            Some(format!("no framework gives a chunk the number in {own}"))
         }
         OpenError::MissingExpiry | OpenError::MissingSubject if trial.is_better_auth() => None,
         OpenError::MissingExpiry => Some(
             "the app writes its tokens with an `encode` of its own, or its `jwt` callback drops `exp`; without it a \
-             session would never end"
+             session would never expire"
                 .to_owned(),
         ),
         OpenError::MissingSubject => Some(
-            "the app's `jwt` callback drops `sub`, or the user has no id; nobody is named by it".to_owned(),
+            "the app's `jwt` callback drops `sub`, or the user has no id; the session does not identify a user".to_owned(),
         ),
         OpenError::MissingToken { name } => Some(match token_elsewhere(trial.inspection, &pasted) {
             Some(cause) => cause,
             None => format!(
-                "the cache of the session is there, and the cookie {name} is not: copy both"
+                "the cache of the session is there, but the cookie {name} is not: copy both"
             ),
         }),
         OpenError::WrongCacheVersion => Some(format!(
-            "the app's `session.cookieCache.version` is another than {:?}; give it with `--cache-version`, and \
+            "the app's `session.cookieCache.version` is not {:?}; give it with `--cache-version`, and \
              BETTER_AUTH_CACHE_VERSION to the gate",
             trial.inspection.recognized.cache.as_ref().map_or("1", |cache| &*cache.version)
         )),
         OpenError::WrongAudience => demanded(trial.inspection, "TOKEN_AUDIENCE", "aud"),
         OpenError::WrongIssuer => demanded(trial.inspection, "TOKEN_ISSUER", "iss"),
         OpenError::TooOld { issued_at } => Some(format!(
-            "it was issued {} ago, and TOKEN_MAX_AGE allows {}",
+            "it was issued {} ago, but TOKEN_MAX_AGE allows {}",
             span(now.saturating_since(*issued_at)),
             span(trial.inspection.demands.max_age.unwrap_or_default())
         )),
         OpenError::WrongToken => Some(
-            "the cache is left over from another sign-in than the token beside it".to_owned(),
+            "the cache is left over from an earlier sign-in than the token beside it".to_owned(),
         ),
         OpenError::MalformedBearer
         | OpenError::MalformedHeader
@@ -286,7 +287,7 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
     }
 }
 
-/// What a session's time is in comparison to ours.
+/// Compares a session's time with the time of the inspection.
 pub(super) fn of_time(inspection: &Inspection<'_>, error: &OpenError) -> Option<String> {
     let now = inspection.now;
     #[expect(
@@ -304,14 +305,14 @@ pub(super) fn of_time(inspection: &Inspection<'_>, error: &OpenError) -> Option<
             span(at.saturating_since(now))
         )),
         OpenError::NotYetValid { from } => Some(format!(
-            "it is valid in {} only; compare the clocks of the app and of this machine",
+            "it becomes valid in {}; compare the clocks of the app and of this machine",
             span(from.saturating_since(now))
         )),
         _ => None,
     }
 }
 
-/// What the session says of a claim that a variable demands something of.
+/// The likely cause of a wrong claim: what the variable requires and what the session says.
 fn demanded(inspection: &Inspection<'_>, variable: &str, claim: &str) -> Option<String> {
     let keys = KeyRing::of_groups(&inspection.groups()).ok()?;
     let sealed =
@@ -322,12 +323,12 @@ fn demanded(inspection: &Inspection<'_>, variable: &str, claim: &str) -> Option<
         Ok(Opened::Lookup { .. }) | Err(_) => None,
     };
     Some(format!(
-        "the gate is told {variable}, and of that the session says {}",
+        "the gate has {variable} set, but the session says {}",
         said.as_deref().unwrap_or("nothing")
     ))
 }
 
-/// The cookie of another name that holds Better Auth's session token.
+/// The name of another cookie that contains Better Auth's session token.
 fn token_elsewhere(inspection: &Inspection<'_>, pasted: &Pasted<'_>) -> Option<String> {
     whole_names(pasted).into_iter().find_map(|name| {
         let identity = identify::opens(inspection, &name, &pasted.value(&name))?;
@@ -336,14 +337,14 @@ fn token_elsewhere(inspection: &Inspection<'_>, pasted: &Pasted<'_>) -> Option<S
     })
 }
 
-/// Which name is there how often, and which of the values would open.
+/// Describes a duplicate cookie: how often it is there, and which of the values would open.
 fn duplicate(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> String {
     let values = pasted.values(name);
     let chunks = pasted.chunks(name);
     if !values.is_empty() && !chunks.is_empty() {
         return format!(
-            "the cookie {name} is there whole and in chunks, {name}.{} among them: one of the two is left over; \
-             delete both in the browser, and sign in again",
+            "the cookie {name} is there both whole and in chunks, such as {name}.{}: one of the two is left over; delete \
+             both in the browser, and sign in again",
             chunks[0].0
         );
     }
@@ -372,17 +373,17 @@ fn times(count: usize) -> String {
     }
 }
 
-/// Which chunk is missing, counted as people do, and what it is called.
+/// Describes the missing chunk, counted from 1, with its name.
 fn missing_chunk(pasted: &Pasted<'_>, name: &CookieName, index: usize) -> String {
     let count = pasted.chunks(name).last().map_or(index, |(last, _)| *last) + 1;
     format!(
-        "chunk {} of {count} is missing, the cookie {name}.{index}; something between browser and here drops cookies, \
-         or limits the length of a header",
+        "chunk {} of {count} is missing, the cookie {name}.{index}; a proxy on the way drops cookies, or limits the \
+         length of a header",
         index + 1
     )
 }
 
-/// A default cookie of a framework that does not count here: its name, the framework, and the option to make it count.
+/// A default cookie of a framework that is not recognized here: its name, the framework, and the option to recognize it.
 fn default_of_another(
     inspection: &Inspection<'_>,
     pasted: &Pasted<'_>,
@@ -405,7 +406,7 @@ fn default_of_another(
     Some((name, library, option))
 }
 
-/// The name of a cookie without the number of a chunk.
+/// The name of a cookie without a chunk number.
 fn without_number(name: &CookieName) -> &str {
     match name.as_str().rsplit_once('.') {
         Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -428,7 +429,7 @@ pub(super) fn named(error: &OpenError) -> Option<&CookieName> {
     }
 }
 
-/// How long, in the largest unit that fits.
+/// A duration in words, in the largest unit that fits.
 pub(super) fn span(span: Duration) -> String {
     let secs = span.as_secs();
     let (count, unit) = match secs {

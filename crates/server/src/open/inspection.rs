@@ -1,29 +1,29 @@
-//! What is asked about a header.
+//! The input of an inspection.
 
 use session::{ClaimDemands, Secret, UnixTime};
 
 use crate::config::RecognizedCookies;
 use crate::jwks;
 
-/// A header, and how it is to be read.
+/// The headers to inspect, and the settings to open them with.
 #[derive(Debug)]
 pub(crate) struct Inspection<'q> {
     /// The value of the `Cookie` header.
     pub(crate) cookie_header: &'q [u8],
     /// The value of the `Authorization` header.
     pub(crate) authorization: Option<&'q [u8]>,
-    /// Which cookies count.
+    /// The recognized cookies.
     pub(crate) recognized: RecognizedCookies,
     /// The secrets of Auth.js and NextAuth, the current one first.
     pub(crate) authjs_secrets: &'q [Secret],
     /// The secrets of Better Auth, the current one first.
     pub(crate) better_auth_secrets: &'q [Secret],
-    /// A salt that is set somewhere, which the diagnosis tries too.
+    /// The value of `JWT_SALT`, which the diagnosis tries too.
     pub(crate) other_salt: Option<&'q str>,
-    /// What the gate demands of claims.
+    /// The gate's requirements on claims.
     pub(crate) demands: ClaimDemands,
-    /// Whose signed tokens count in `Authorization`.
+    /// The issuer whose bearer tokens are accepted in `Authorization`.
     pub(crate) issuer: Option<&'q jwks::Settings>,
-    /// When the session should be valid.
+    /// The time at which to check the session.
     pub(crate) now: UnixTime,
 }

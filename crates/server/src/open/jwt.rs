@@ -1,4 +1,4 @@
-//! The signed token of an issuer, as the gate opens it beside the sessions, and why it does not open.
+//! Opens an issuer's bearer token as the gate does, and explains why it does not open.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use super::inspection::Inspection;
 use super::outcome::{Outcome, RefusedSession};
 use crate::jwks::{KeySource, Settings};
 
-/// What the gate makes of the token in `Authorization`; `None` when there is none of three segments.
+/// The outcome for the token in `Authorization`; `None` if there is no token with three segments.
 pub(super) fn answer(inspection: &Inspection<'_>, issuer: &Settings) -> Option<Outcome> {
     let jwt = Jwt::find(inspection.authorization).ok()??;
     let opened = jwt.open(&issuer.keys.known, &issuer.demands, inspection.now);
@@ -61,12 +61,13 @@ fn cause(
             });
             misspelt.or_else(|| match issuer.keys.source {
                 Some(KeySource::Url(_)) => Some(
-                    "BEARER_JWKS is a URL, and `open` asks nobody. Save what is there to a file, and give that: \
+                    "BEARER_JWKS is a URL, and `open` makes no requests. Save its content to a file, and give that: \
                      BEARER_JWKS=keys.json"
                         .to_owned(),
                 ),
                 Some(KeySource::File(_)) => Some(
-                    "no key in the file BEARER_JWKS has signed it: the issuer has newer ones, or it is another issuer's"
+                    "it was not signed with any key in the file BEARER_JWKS: the issuer has newer keys, or it is from \
+                     another issuer"
                         .to_owned(),
                 ),
                 None => Some(
@@ -78,11 +79,11 @@ fn cause(
     }
 }
 
-/// What the token says of a claim, its signature being good.
+/// Compares a claim of a verified token with a variable.
 fn difference(inspection: &Inspection<'_>, variable: &str, claim: &str) -> String {
     let said = claims(inspection).and_then(|mut claims| claims.remove(claim));
     let said = said.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
-    format!("{variable} is another: the token says {said}")
+    format!("{variable} differs: the token says {said}")
 }
 
 fn claims(inspection: &Inspection<'_>) -> Option<Map<String, Value>> {

@@ -1,4 +1,4 @@
-//! What comes out when a header is looked at.
+//! The outcome of an inspection.
 
 use std::ops::Not;
 
@@ -8,57 +8,57 @@ use session::{CookieName, KeyRingError, UnixTime};
 
 use super::term::Term;
 
-/// What came out.
+/// The outcome of an inspection.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// A session, whole and valid.
+    /// A valid session.
     Session {
-        /// Where it was, if not in `Authorization`.
+        /// Its cookie, or `None` if it was in `Authorization`.
         cookie: Option<CookieName>,
-        /// Its format, in a stable word.
+        /// Its format, by its stable name.
         format: &'static str,
-        /// Everything it says.
+        /// All its claims.
         claims: Map<String, Value>,
-        /// When it ends.
+        /// When it expires.
         expires_at: UnixTime,
-        /// For how long it counts, if it is the cookie cache of Better Auth.
+        /// How long it is valid as a cookie cache of Better Auth, if it is one.
         cache: Option<Term>,
     },
-    /// A genuine token, about which only the app's store can say more.
+    /// A genuine token, whose session only the app's store knows.
     Token {
-        /// Where it was, if not in `Authorization`.
+        /// Its cookie, or `None` if it was in `Authorization`.
         cookie: Option<CookieName>,
-        /// Its format, in a stable word.
+        /// Its format, by its stable name.
         format: &'static str,
         /// The token.
         token: String,
-        /// Whether a cookie cache beside it is not believed, because `TRUST_COOKIE_CACHE` is off.
+        /// Whether a cookie cache beside it is ignored, because `TRUST_COOKIE_CACHE` is off.
         ignores_cache: bool,
     },
-    /// No session.
+    /// No valid session.
     Refused(RefusedSession),
 }
 
-/// Why there is no session.
+/// Why there is no valid session.
 #[derive(Debug, Serialize)]
 pub(crate) struct RefusedSession {
-    /// The code that the audit log would show.
+    /// The reason code in the audit log.
     pub(crate) reason: &'static str,
-    /// The same in words.
+    /// The reason in words.
     pub(crate) message: String,
-    /// What probably went wrong, where that could be found out.
+    /// The likely cause, if it could be found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) likely_cause: Option<String>,
-    /// The name of the cookie that matters.
+    /// The name of the cookie that the reason is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cookie: Option<String>,
-    /// What that cookie holds, in the stable word of a format: found out by opening it, or told by its shape.
+    /// The format of that cookie, by its stable name: found by opening it, or from its shape.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) format: Option<&'static str>,
-    /// Whether a gate would still ask the app's store, because the token beside a refused cookie cache is genuine.
+    /// Whether a gate would still look up the session, because the token beside a refused cookie cache is genuine.
     #[serde(rename = "lookup_required", skip_serializing_if = "Not::not")]
     pub(crate) needs_lookup: bool,
-    /// Whether the value was decrypted or verified, and refused for what it says.
+    /// Whether the value was decrypted or verified, and refused because of its claims.
     #[serde(skip)]
     pub(crate) is_verified: bool,
 }
@@ -66,7 +66,7 @@ pub(crate) struct RefusedSession {
 /// Why a header cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InspectionError {
-    /// The secrets or cookies do not go together.
+    /// The secrets and cookies do not fit together.
     #[error(transparent)]
     KeyRing(#[from] KeyRingError),
 }

@@ -1,4 +1,4 @@
-//! The cookies of a header as a person pasted it: for messages about them, never for a verdict.
+//! Reads the cookies of a pasted header leniently, for messages about them, never for a verdict.
 
 use session::CookieName;
 
@@ -23,13 +23,13 @@ impl<'a> Pasted<'a> {
         self.0.is_empty()
     }
 
-    /// The names, as far as a cookie can have them.
+    /// The names that are valid cookie names.
     pub(super) fn names(&self) -> impl Iterator<Item = CookieName> {
         let name = |(name, _): &(&[u8], &[u8])| str::from_utf8(name).ok()?.parse().ok();
         self.0.iter().filter_map(name)
     }
 
-    /// The values of the cookie called `name`, in the order of the header.
+    /// The values of the cookie `name`, in the order of the header.
     pub(super) fn values(&self, name: &CookieName) -> Vec<&'a [u8]> {
         let own = self
             .0
@@ -38,7 +38,7 @@ impl<'a> Pasted<'a> {
         own.map(|(_, value)| *value).collect()
     }
 
-    /// The chunks of the cookie `name` that are not empty, with their numbers, in order of these.
+    /// The chunks of the cookie `name` that are not empty, ordered by their numbers.
     pub(super) fn chunks(&self, name: &CookieName) -> Vec<(usize, &'a [u8])> {
         let chunk = |(own, value): &(&'a [u8], &'a [u8])| {
             let own = str::from_utf8(own).ok()?;
@@ -55,13 +55,13 @@ impl<'a> Pasted<'a> {
         self.values(name).iter().any(|value| !value.is_empty()) || !self.chunks(name).is_empty()
     }
 
-    /// Whether the cookie `name`, which keeps a session by its name, is there and empty.
+    /// Whether the cookie `name`, which has the name of a session cookie, is there but empty.
     pub(super) fn is_emptied(&self, name: &CookieName) -> bool {
         let ends = ["session-token", "session_token"];
         ends.iter().any(|end| name.as_str().ends_with(end)) && !self.has(name)
     }
 
-    /// A header with this value of the cookie `name` in place of all that it holds of it, chunks included.
+    /// The header with all values and chunks of the cookie `name` replaced by this value.
     pub(super) fn with(&self, name: &CookieName, value: &[u8]) -> Vec<u8> {
         let belongs = |own: &[u8]| match own.strip_prefix(name.as_str().as_bytes()) {
             Some([]) => true,
@@ -75,7 +75,7 @@ impl<'a> Pasted<'a> {
         header
     }
 
-    /// What the cookie holds, put together from its chunks if need be.
+    /// The value of the cookie, joined from its chunks if necessary.
     pub(super) fn value(&self, name: &CookieName) -> Vec<u8> {
         match self.values(name).first() {
             Some(value) => value.to_vec(),

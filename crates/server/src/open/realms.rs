@@ -1,39 +1,39 @@
-//! The realm that knows a session, of a configuration with several.
+//! Finds the realm of a session in a configuration with several realms.
 
 use session::UnixTime;
 
 use super::outcome::{Outcome, RefusedSession};
 use crate::config::DEFAULT_REALM;
 
-/// The answer that says most, of those of all realms that were asked.
+/// The most informative outcome of all realms that were tried.
 #[derive(Debug)]
 pub(crate) struct RealmOutcome {
     answer: Outcome,
-    /// Which realm gives it; `None` where there is only one, or where no realm has found anything.
+    /// The realm of the outcome; `None` if there is only one, or if no realm recognized anything.
     realm: Option<String>,
-    /// The realms that were asked, if nothing was found by any of several.
+    /// The realms that were tried, if none of several recognized anything.
     tried: Vec<String>,
 }
 
-/// How much a realm knows of what it was given.
+/// How much of the input a realm recognizes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Recognition {
-    /// None of its cookies is there.
+    /// The input has none of its cookies.
     Nothing,
-    /// One of its cookies is there, and does not open.
+    /// The input has one of its cookies, which does not open.
     Name,
-    /// Its secret opens a cookie that does not count: it may have the name that another realm's cookie has.
+    /// Its secret opens a cookie that it does not recognize, which may have the name of another realm's cookie.
     Unnamed,
-    /// That opens in another way.
+    /// The input has one of its cookies, which opens in another way.
     Value,
-    /// It is genuine, and is refused for what it says.
+    /// The session is genuine, but refused because of its claims.
     Session,
-    /// It opens.
+    /// The session opens.
     All,
 }
 
 impl RealmOutcome {
-    /// Of the only realm.
+    /// The outcome of the only realm.
     pub(crate) fn alone(answer: Outcome) -> Self {
         Self {
             answer,
@@ -42,8 +42,8 @@ impl RealmOutcome {
         }
     }
 
-    /// Of several realms, or of the one that was named; the first of those that know as much as each other. `None` where
-    /// none was asked.
+    /// Chooses from the outcomes of several realms, or of the one that was named; the first one if several are equally
+    /// informative. `None` if none was tried.
     pub(crate) fn of(answers: Vec<(String, Outcome)>) -> Option<Self> {
         let tried: Vec<_> = answers.iter().map(|(realm, _)| realm.clone()).collect();
         let most = |best: (String, Outcome), other: (String, Outcome)| match other.1.knows()
@@ -85,17 +85,17 @@ impl RealmOutcome {
         )
     }
 
-    /// Whether a gate would let it in, or ask the store whether to.
+    /// Whether a gate would accept it, or look it up in the store.
     pub(crate) fn is_opened(&self) -> bool {
         self.answer.is_opened()
     }
 
-    /// For programs: one line of JSON.
+    /// The outcome as one line of JSON.
     pub(crate) fn json(&self) -> String {
         self.answer.json(self.realm.as_deref())
     }
 
-    /// For people.
+    /// The outcome as text.
     pub(crate) fn text(&self, now: UnixTime) -> String {
         let text = self.answer.text(now, self.realm.as_deref());
         match self.tried.is_empty() {
@@ -110,7 +110,7 @@ impl Outcome {
         let Self::Refused(refusal) = self else {
             return Recognition::All;
         };
-        // Documented: what begins so was tried, and opened.
+        // As documented, a cause with these words is about a value that was tried and opened.
         let opens = refusal.likely_cause.as_ref();
         let opens = opens.is_some_and(|cause| cause.contains("it opens"));
         match (refusal.reason, opens) {
@@ -122,7 +122,7 @@ impl Outcome {
         }
     }
 
-    /// The cookie that it is about.
+    /// The cookie that the outcome is about.
     fn cookie(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => refusal.cookie.as_deref(),
@@ -130,14 +130,14 @@ impl Outcome {
         }
     }
 
-    /// With a word about a cookie of this realm that has the name which the cookie of `owner` has.
+    /// Adds that a session of this realm is in a cookie with the name of the cookie of `owner`.
     fn under_the_name_of(self, owner: &str, realm: &str) -> Self {
         match self {
             Self::Refused(refusal) => Self::Refused(RefusedSession {
                 likely_cause: refusal.likely_cause.map(|cause| {
                     format!(
-                        "it is a session of the realm {realm} under the name of the realm {owner}'s cookie, whose secrets do not open \
-                         it: two apps write the same cookie, and the last one wins. {cause}"
+                        "it is a session of the realm {realm} in the cookie of the realm {owner}, whose secrets do not \
+                         open it: two apps write the same cookie, and the last one wins. {cause}"
                     )
                 }),
                 ..refusal
@@ -146,7 +146,7 @@ impl Outcome {
         }
     }
 
-    /// With advice that names the keys of this realm.
+    /// Rewrites advice to name the keys of this realm.
     fn advising(self, realm: &str) -> Self {
         match self {
             Self::Refused(refusal) => Self::Refused(RefusedSession {
@@ -158,7 +158,7 @@ impl Outcome {
     }
 }
 
-/// What a variable is called in the table of this realm.
+/// The name of a variable in the table of this realm.
 pub(super) fn key(realm: Option<&str>, variable: &str) -> String {
     match realm {
         None | Some(DEFAULT_REALM) => variable.to_owned(),
@@ -166,7 +166,7 @@ pub(super) fn key(realm: Option<&str>, variable: &str) -> String {
     }
 }
 
-/// Advice about variables of the gate, as advice about keys of the table of a realm.
+/// Rewrites advice about variables of the gate to advice about keys in the table of a realm.
 fn in_realm(advice: &str, realm: &str) -> String {
     if realm == DEFAULT_REALM {
         return advice.to_owned();
@@ -184,10 +184,10 @@ fn in_realm(advice: &str, realm: &str) -> String {
     });
     let advice = words.collect::<Vec<_>>().join(" ");
     let advice = advice.replace(" to the gate", &format!(" in [realm.{realm}]"));
-    advice.replace("the gate is told", &format!("[realm.{realm}] has"))
+    advice.replace("the gate has", &format!("[realm.{realm}] has"))
 }
 
-/// The variables that advice is about. A realm has them as keys.
+/// The variables that appear in advice, which are keys of a realm.
 const VARIABLES: [&str; 14] = [
     "AUTH_COOKIE_NAME",
     "BEARER_AUDIENCE",
@@ -218,8 +218,8 @@ mod tests {
                  [realm.shop]",
             ),
             (
-                "the gate is told TOKEN_ISSUER, and of that the session says \"y\"",
-                "[realm.shop] has token_issuer, and of that the session says \"y\"",
+                "the gate has TOKEN_ISSUERset, but the session says \"y\"",
+                "[realm.shop] has token_issuerset, but the session says \"y\"",
             ),
             (
                 "it needs AUTH_URL or NEXTAUTH_URL",

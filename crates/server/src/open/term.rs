@@ -1,4 +1,4 @@
-//! For how long Better Auth's cookie cache counts: minutes, however long the session lives.
+//! The lifetime of Better Auth's cookie cache: minutes, regardless of the session's lifetime.
 
 use std::ops::Not;
 
@@ -9,12 +9,12 @@ use session::{Format, KeyRing, UnixTime};
 use super::diagnosis;
 use super::inspection::Inspection;
 
-/// When a cookie cache ends, and what comes then.
+/// When a cookie cache expires, and what happens then.
 #[derive(Debug, Serialize)]
 pub(crate) struct Term {
     /// Seconds from the time of the inspection.
     expires_in: u64,
-    /// Whether the app never writes it anew, because the session is one without "remember me", or impersonated.
+    /// Whether the app never renews it, because the session is one without "remember me" or is impersonated.
     #[serde(skip_serializing_if = "Not::not")]
     not_renewed: bool,
     #[serde(skip)]
@@ -22,7 +22,7 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// The term of a session that came out of a cookie cache; `None` for every other one.
+    /// The term of a session from a cookie cache; `None` for any other session.
     pub(super) fn of_cache(
         format: Format,
         claims: &Map<String, Value>,
@@ -40,11 +40,11 @@ impl Term {
             | Format::Jwt
             | Format::NextAuth => return None,
         };
-        // The session was opened, so it is a time, and this conversion saturates.
+        // The session opened, so it is a valid time; the conversion saturates.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a fraction of a millisecond does not count, and there is no time before 1970"
+            reason = "fractions of a millisecond do not matter, and there is no time before 1970"
         )]
         let ends_at = UnixTime::from_millis(millis as u64);
         Some(Self {
@@ -54,7 +54,7 @@ impl Term {
         })
     }
 
-    /// The term in words, with those about the session itself.
+    /// The term in words, with the text about the session itself.
     pub(super) fn text(&self, session: &str, now: UnixTime) -> String {
         let left = self.ends_at.saturating_since(now);
         let left = match left.as_secs() {
@@ -68,12 +68,12 @@ impl Term {
                  session for good"
             }
             false => {
-                "then a gate asks the app's session store; without one it refuses the session until the app has \
+                "then a gate queries the app's session store; without one it refuses the session until the app has \
                  renewed the cache"
             }
         };
         format!(
-            "this is its cookie cache, which counts for another {left}; {then}. Of the session itself: {session}"
+            "this is its cookie cache, which is valid for another {left}; {then}. About the session itself: {session}"
         )
     }
 }

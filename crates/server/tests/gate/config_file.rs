@@ -153,7 +153,7 @@ async fn ten_mistakes_in_three_files_are_ten_reports() -> Result<()> {
             ),
             (
                 "gate.toml:6:14",
-                "log_format: `xml` is none of `json`, `text`"
+                "log_format: `xml` is not one of `json`, `text`"
             ),
             (
                 "gate.toml:10:11",

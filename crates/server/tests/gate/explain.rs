@@ -108,7 +108,7 @@ async fn a_question_that_is_none_is_answered_with_how_to_ask() -> Result<()> {
         ("request_id=y&method=GET", "`request_id` stands alone"),
         (
             "url=/x&method=get",
-            "`method`: methods are case-sensitive, and `get` is another one than `GET`; did you mean `GET`?",
+            "`method`: methods are case-sensitive, and `get` is not `GET`; did you mean `GET`?",
         ),
         (
             "url=/x&header=a",
@@ -337,12 +337,12 @@ async fn users_are_looked_up_unless_no_store_is_to_be_asked() -> Result<()> {
     assert_eq!(code, Some(1), "{skipped}");
     let demand = &skipped["demands"][1];
     assert_eq!(demand["verdict"], Value::Null, "{skipped}");
-    assert_eq!(demand["seen"], "no store was asked");
+    assert_eq!(demand["seen"], "the stores were not contacted");
     assert_eq!(skipped["answer"]["reason"], "not_judged", "{skipped}");
     assert_eq!(skipped["answer"]["status"], Value::Null, "{skipped}");
     let message = skipped["answer"]["message"].as_str().context("a text")?;
     assert!(
-        message.contains("not judged, because no store was asked"),
+        message.contains("cannot be checked without the stores (--no-stores)"),
         "{message}"
     );
     assert!(message.ends_with(": role admin"), "{message}");
@@ -402,7 +402,7 @@ async fn a_session_that_only_a_store_knows_is_not_judged_without_one() -> Result
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
     let said = finished.stdout;
     assert!(
-        said.contains("unknown      a session (no store was asked)"),
+        said.contains("unknown      a session (the stores were not contacted)"),
         "{said}"
     );
     assert!(

@@ -507,7 +507,7 @@ async fn the_settings_are_words_of_a_few() -> Result<()> {
         .await?;
     let lines: Vec<_> = finished.stderr.lines().map(str::trim).collect();
     for line in [
-        "EMAIL_HEADER: `never` is none of `verified`, `always`",
+        "EMAIL_HEADER: `never` is not one of `verified`, `always`",
         "ALLOW_ANONYMOUS: `some` is neither `true` nor `false`",
         "USER_ANONYMOUS_FIELD: SESSION_SCHEMA is not set, so sessions are not looked up",
     ] {

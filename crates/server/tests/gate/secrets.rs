@@ -56,8 +56,8 @@ async fn what_is_odd_about_a_secret_is_a_warning() -> Result<()> {
     let files = Files::new()?;
     let rest = "every byte is part of the secret, so remove this if it is not intended";
     for (bytes, words) in [
-        (format!("{SECRET} "), "ends in a blank"),
-        (format!(" {SECRET}"), "begins with a blank"),
+        (format!("{SECRET} "), "ends in a space"),
+        (format!(" {SECRET}"), "begins with a space"),
         (format!("{SECRET}\t"), "ends in a tab"),
         (format!("{SECRET}\u{a0}"), "ends in white space, U+00A0"),
         (
@@ -114,7 +114,7 @@ async fn one_newline_at_the_end_of_a_file_is_usual_and_a_second_one_is_not() -> 
         ("\r\n", None),
         ("\n\n", Some("ends in a second newline")),
         ("\r\n\r\n", Some("ends in a second newline")),
-        (" \n", Some("ends in a blank")),
+        (" \n", Some("ends in a space")),
         ("\n \n", Some("ends in several characters of white space")),
         ("\nmore\n", Some("has several lines")),
     ] {
@@ -230,11 +230,11 @@ async fn every_secret_is_looked_at() -> Result<()> {
         .await?;
     assert!(finished.status.success(), "{}", finished.stderr);
     for (name, words) in [
-        ("ADMIN_TOKEN", "ends in a blank"),
-        ("BYPASS_HEADER_VALUE", "ends in a blank"),
-        ("BEARER_SECRET", "ends in a blank"),
-        ("POSTGRES_PASSWORD", "ends in a blank"),
-        ("REDIS_PASSWORD", "ends in a blank"),
+        ("ADMIN_TOKEN", "ends in a space"),
+        ("BYPASS_HEADER_VALUE", "ends in a space"),
+        ("BEARER_SECRET", "ends in a space"),
+        ("POSTGRES_PASSWORD", "ends in a space"),
+        ("REDIS_PASSWORD", "ends in a space"),
         ("BETTER_AUTH_SECRETS, entry 1", "is in double quotes"),
     ] {
         let expected = format!("warning: {name}: the secret {words}");

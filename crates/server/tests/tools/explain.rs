@@ -103,8 +103,8 @@ fn somebody_with_a_session_reads_what_is_met_and_what_is_not() {
 Path      read as /admin/x
           also /admin/x: route admin
 Route     admin: app.example.com /admin/, any method
-          not site: any host /, any method; it matches too, and is less special
-Demands   met          csrf: Sec-Fetch-Site same-origin or none, or without it an Origin of this host, where something may be changed (GET changes nothing)
+          not site: any host /, any method; it matches too, but is less specific
+Demands   met          csrf: Sec-Fetch-Site is same-origin or none, or else Origin has this host, for unsafe methods (GET is a safe method)
           met          a session (user ada)
           met          role containing admin (claim role is "editor,admin")
           unmet        a client in 10.0.0.0/8 or team ops or "on call"
@@ -136,9 +136,9 @@ fn somebody_who_enters_reads_what_the_service_gets() {
     let entered = explain(folder.path(), words);
     let expected = r#"GET b.example.com/wiki/page from 192.0.2.7
 
-Path      /wiki/page, as it stands
+Path      /wiki/page, unchanged
 Route     wiki: *.example.com /wiki/, any method
-          not site: any host /, any method; it matches too, and is less special
+          not site: any host /, any method; it matches too, but is less specific
 Demands   met          a session (user ada)
 Session   user ada, authjs-v5, until …
 Headers   profile wiki
@@ -158,7 +158,7 @@ Headers   profile wiki
           written      via: 1.1 sessiongate
           written      x-forwarded-prefix: /wiki
 Goes to   http://127.0.0.1:4000, unix:/run/wiki.sock: GET /page, for the host wiki.internal
-Answer    enters, session: the session has all that is demanded"#;
+Answer    enters, session: the session meets all requirements"#;
     assert_eq!(text(&entered), expected, "{entered:?}");
     assert_eq!(entered.code, Some(0));
 }
@@ -174,7 +174,7 @@ Path      read as /x/..%2Fadmin/
           ambiguous: an upstream could read a path in it that another route governs
           also /x/../admin/: route site
           also /admin/: route admin
-Route     none governs it
+Route     no route matches
           not site: any host /, any method; it matches the path as it stands
 Answer    refused with 400, ambiguous_path: the path can be read in more than one way";
     assert_eq!(text(&refused), expected);
@@ -213,7 +213,7 @@ fn near_misses_name_the_one_thing_that_differs() {
             "POST",
             "https://app.example.com/admin/report",
             "admin",
-            "it matches too, and is less special",
+            "it matches too, but is less specific",
         ),
     ] {
         let json = explain(folder.path(), ["--json", method, url]).json();
@@ -322,9 +322,9 @@ fn what_a_request_says_of_its_page_is_shown_beside_what_is_demanded() {
         assert!(said.contains(&format!("{message}{seen}")), "{said}");
         assert!(said.contains("unmet        csrf: Sec-Fetch-Site"), "{said}");
         assert!(said.contains(&format!("be changed ({seen})\n")), "{said}");
-        assert!(said.contains("not asked    a session\n"), "{said}");
+        assert!(said.contains("not checked  a session\n"), "{said}");
         assert!(
-            said.contains("not asked    role containing admin\n"),
+            said.contains("not checked  role containing admin\n"),
             "{said}"
         );
     }

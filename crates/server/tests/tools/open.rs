@@ -523,7 +523,7 @@ fn the_token_of_a_session_in_a_database_is_recognised() {
         let cause = refused(tool, "malformed_token");
         has(
             &cause,
-            &["no encrypted session", "SESSION_FORMAT=authjs-database"],
+            &["not an encrypted session", "SESSION_FORMAT=authjs-database"],
         );
     }
 }
@@ -533,7 +533,7 @@ fn a_header_without_a_session_is_explained() {
     let secret = ["--secret", SECRET];
     for (header, words, told) in [
         ("", &[][..], "empty"),
-        ("eyJhbGciOiJkaXIi..a.b.c", &[], "without its cookie's name"),
+        ("eyJhbGciOiJkaXIi..a.b.c", &[], "without the cookie's name"),
         (
             "next-auth.session-token=a",
             &["--format", "authjs"],
@@ -552,7 +552,7 @@ fn a_header_without_a_session_is_explained() {
         ("AUTHJS.session-token=a", &[], "upper and lower case"),
         ("authjs.session-token=", &[], "signed this browser out"),
         ("authjs.csrf-token=a", &[], "nobody is signed in"),
-        ("__Secure-sid=a", &["--cookie-name", "sid"], "runs on https"),
+        ("__Secure-sid=a", &["--cookie-name", "sid"], "runs on HTTPS"),
         (
             "authjs.session-token=a",
             &["--cookie-name", "__Secure-authjs.session-token"],
@@ -595,7 +595,7 @@ fn a_better_auth_cache_that_is_refused_still_leaves_the_token() {
         assert_eq!(json["cookie"], "better-auth.session_data", "{json}");
         let mut for_people = tool.clone();
         for_people.words.retain(|word| word != "--json");
-        has(&for_people.run().stdout, &["would look the session up"]);
+        has(&for_people.run().stdout, &["would look up the session"]);
         refused(tool, reason)
     };
     let good = open(header(SECRET, token, NOW + 60))
@@ -623,7 +623,7 @@ fn a_better_auth_cache_that_is_refused_still_leaves_the_token() {
     has(&cause, &["the secret is right", "earlier secret"]);
     let other = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
     let cause = refusal(header(SECRET, other, NOW + 60), &[], "wrong_token");
-    has(&cause, &["another sign-in"]);
+    has(&cause, &["an earlier sign-in"]);
     let words = ["--strategy", "jwe"];
     let cause = refusal(header(SECRET, token, NOW + 60), &words, "malformed_token");
     has(&cause, &["another strategy"]);

@@ -140,9 +140,8 @@ fn a_session_of_one_realm_under_the_name_of_anothers_cookie_is_told_by_its_realm
         let json = outcome.json();
         assert_eq!(json["realm"], realm, "{json}");
         let cause = json["likely_cause"].as_str().expect("a cause");
-        let words = format!(
-            "it is a session of the realm {realm} under the name of the realm {owner}'s cookie"
-        );
+        let words =
+            format!("it is a session of the realm {realm} in the cookie of the realm {owner}");
         assert!(cause.starts_with(&words), "{cause}");
         assert!(cause.contains("it opens"), "{cause}");
     }
@@ -178,7 +177,7 @@ fn a_cookie_of_another_realm_than_the_routes_is_named() {
     let chunk = "partners.session-token.0=abc".to_owned();
     let note = |cookie: &str, realm: &str, of_route: &str| {
         format!(
-            "the cookie `{cookie}` is of the realm {realm}; this route is of the realm {of_route}"
+            "the cookie `{cookie}` belongs to the realm {realm}, but this route to the realm {of_route}"
         )
     };
     let of_partners = note("partners.session-token", "partners", "default");

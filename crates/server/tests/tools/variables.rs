@@ -321,7 +321,7 @@ fn a_cookie_of_any_name_has_its_format_named() {
         let mut for_people = open(header);
         for_people.words.retain(|word| word != "--json");
         let text = for_people.run().stdout;
-        let told = format!("cookie odd, a value of the format {format}.");
+        let told = format!("cookie odd, which contains a value of the format {format}.");
         assert!(text.contains(&told), "{text}");
     }
 }
@@ -370,7 +370,7 @@ fn the_shape_is_named_where_no_secret_opens() {
         let json = refused(tool.env("AUTH_SECRET", other), "no_credential");
         assert_eq!(json["format"], format);
         assert!(
-            cause(&json).contains(&format!("has the form of {format}")),
+            cause(&json).contains(&format!("looks like {format}")),
             "{json}"
         );
     }

@@ -52,7 +52,7 @@ fn the_variant_of_a_file_that_opens_is_named() {
         (
             given(&format!("{SECRET}\n")),
             format!("{SECRET}\n"),
-            "and a newline",
+            "followed by a newline",
         ),
         (
             given(&format!("{SECRET}\r\n")),
@@ -77,23 +77,23 @@ fn the_variant_of_a_file_that_opens_is_named() {
         (
             given(SECRET),
             format!("\u{feff}{SECRET}"),
-            "and a byte-order mark",
+            "preceded by a byte-order mark",
         ),
         (utf16(), SECRET.to_owned(), "read as UTF-16"),
         (
             given(&format!("AUTH_SECRET={SECRET}\n")),
             SECRET.to_owned(),
-            "without the name of a variable",
+            "without the variable name",
         ),
         (
             given(&format!("export AUTH_SECRET=\"{SECRET}\"\n")),
             SECRET.to_owned(),
-            "without the name of a variable",
+            "without the variable name",
         ),
         (
             given(&format!("\u{feff} '{SECRET}' \n")),
             SECRET.to_owned(),
-            "without all that stands around it",
+            "without everything around it",
         ),
     ] {
         std::fs::write(&file, &in_file).expect("a file");
@@ -227,7 +227,7 @@ fn the_secret_of_signed_tokens_is_varied_too() {
     assert_eq!(opened.json()["format"], "jwt");
     let cause = cause(&open(&token(&format!("{SECRET}\n"))).run());
     assert!(
-        cause.contains("it opens with BEARER_SECRET and a newline"),
+        cause.contains("it opens with BEARER_SECRET followed by a newline"),
         "{cause}"
     );
 }

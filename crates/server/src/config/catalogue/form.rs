@@ -107,7 +107,8 @@ pub(in crate::config) enum Kind {
     Urls,
 }
 
-/// What a setting belongs to. This decides whether a realm may have its own value, and whether it shares that of the top level.
+/// What a setting belongs to. This decides whether a realm may have its own value, and whether it shares that of the top
+/// level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Scope {
     /// A setting of the database connection. A realm has all of its own, or shares all of the top level's.

@@ -97,7 +97,8 @@ fn may_be_of_realm(entry: &Entry) -> Result<(), (&'static str, &'static str)> {
     }
 }
 
-/// Completes a realm with the settings it shares with the top level: those of the process, and those of stores unless it has its own. The settings of a server are shared as a whole or not at all, so that no password is sent to the wrong server.
+/// Completes a realm with the settings it shares with the top level: those of the process, and those of stores unless it has
+/// its own. The settings of a server are shared as a whole or not at all, so that no password is sent to the wrong server.
 pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
     let has_own = |scope: Scope| {
         let mut entries = catalogue::entries().filter(|entry| entry.scope == scope);

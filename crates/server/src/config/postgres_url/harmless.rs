@@ -1,6 +1,7 @@
 //! Parameters of other PostgreSQL clients that need no effect here.
 
-/// Parameters that need no effect on single queries without named statements, with the reason: in lower case, with `_` for `-`.
+/// Parameters that need no effect on single queries without named statements, with the reason: in lower case, with `_` for
+/// `-`.
 pub(super) const HARMLESS: [(&[&str], &str); 7] = [
     (
         &["pgbouncer"],

@@ -117,7 +117,7 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         ),
         (
             "redis://:hidden@cache?sentinel=primary",
-            "`sentinel`: it is not understood",
+            "`sentinel`: it is not supported",
         ),
         (
             "rediss://:hidden@cache?ssl_ca_cert=/ca.pem",
@@ -136,7 +136,7 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         ("redis://:hidden@cache?ssl_ca_certs=/ca.pem", "rediss://"),
         (
             "rediss://:hidden@cache?ssl_certfile=/c.pem",
-            "not understood",
+            "not supported",
         ),
         (
             "redis://:hidden@cache?ssl_cert_reqs=optional",
@@ -154,7 +154,7 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         ("redis+sentinel://:hidden@a/main#other", "given twice"),
         (
             "redis://:hidden@a?sentinel_password=hidden",
-            "`sentinel_password`: it is not understood",
+            "`sentinel_password`: it is not supported",
         ),
         ("redis+cluster://:hidden@a,b/3", "only has database 0"),
         ("redis+cluster://:hidden@a?db=3", "only has database 0"),

@@ -152,7 +152,8 @@ impl RuleColumns {
         path
     }
 
-    /// Checks that sessions can have this claim, including those that are looked up. A condition about a claim that never exists would never be met, or inside `not` always.
+    /// Checks that sessions can have this claim, including those that are looked up. A condition about a claim that never
+    /// exists would never be met, or inside `not` always.
     pub(super) fn claim(
         &mut self,
         path: &ClaimPath,

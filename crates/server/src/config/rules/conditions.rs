@@ -52,7 +52,8 @@ pub(in crate::config) fn active(
     }
 }
 
-/// The preset for Better Auth. It decides as the `admin` plugin does before it creates a session (1.7, `plugins/admin/admin.mjs`): a banned user may enter again after `banExpires`, or never if that is empty.
+/// The preset for Better Auth. It decides as the `admin` plugin does before it creates a session (1.7,
+/// `plugins/admin/admin.mjs`): a banned user may enter again after `banExpires`, or never if that is empty.
 fn not_banned(columns: &mut RuleColumns, place: &Place) -> Condition {
     let (banned, expires) = (columns.column_of("banned"), columns.column_of("banExpires"));
     for column in [&banned, &expires] {

@@ -29,8 +29,8 @@ pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
 }
 
 /// Fields that clients, services or caches obey: those of RFC 9110 and of other standards in the registry of fields
-/// (<https://www.iana.org/assignments/http-fields>), of WebDAV (RFC 4918), of tracing (W3C Trace Context) and of browsers. Fields
-/// of answers are among them, because a calling proxy gets a profile in an answer.
+/// (<https://www.iana.org/assignments/http-fields>), of WebDAV (RFC 4918), of tracing (W3C Trace Context) and of browsers.
+/// Fields of answers are among them, because a calling proxy gets a profile in an answer.
 const NOT_OURS: [&str; 85] = [
     "a-im",
     "accept",
@@ -119,8 +119,8 @@ const NOT_OURS: [&str; 85] = [
     "www-authenticate",
 ];
 
-/// How the names of further such fields begin: content negotiation, CORS, representations, conditions, digests, and what only
-/// browsers, proxies and servers of a kind may say.
+/// How the names of further such fields begin: content negotiation, CORS, representations, conditions, digests, and what
+/// only browsers, proxies and servers of a kind may say.
 const FAMILIES: [&str; 8] = [
     "accept-",
     "access-control-",

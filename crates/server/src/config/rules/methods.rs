@@ -50,7 +50,8 @@ fn collect<'r>(condition: &'r RawCondition, methods: &mut Vec<&'r Spanned<String
     }
 }
 
-/// The registered methods (<https://www.iana.org/assignments/http-methods>, RFC 9110 section 16.1.1), without `*` and `PRI`, which no request has, and with `QUERY`, which is about to be registered (draft-ietf-httpbis-safe-method-w-body).
+/// The registered methods (<https://www.iana.org/assignments/http-methods>, RFC 9110 section 16.1.1), without `*` and `PRI`,
+/// which no request has, and with `QUERY`, which is about to be registered (draft-ietf-httpbis-safe-method-w-body).
 const REGISTERED: [&str; 39] = [
     "ACL",
     "BASELINE-CONTROL",

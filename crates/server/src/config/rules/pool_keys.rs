@@ -100,7 +100,8 @@ pub(super) fn pool(
     }
 }
 
-/// Reports the PROXY protocol for servers whose connections several clients share, so that a connection has no single client.
+/// Reports the PROXY protocol for servers whose connections several clients share, so that a connection has no single
+/// client.
 fn name_shared(raw: &RawPool, servers: &[ServerSettings], problems: &mut Vec<Problem>) {
     let is_shared =
         |server: &&ServerSettings| matches!(server.address, ServerAddress::Http2 { .. });

@@ -100,7 +100,8 @@ impl<'s> Profiles<'s> {
         Some(made(raw?, columns, problems))
     }
 
-    /// Also builds the profiles that no route names, so that clients cannot forge their headers either, and reports their problems. The columns and files they refer to need not exist.
+    /// Also builds the profiles that no route names, so that clients cannot forge their headers either, and reports their
+    /// problems. The columns and files they refer to need not exist.
     pub(super) fn finish(mut self, problems: &mut Vec<Problem>) -> Vec<HeaderProfile> {
         for raw in self.raw {
             let is_made = self.places.keys().any(|(name, _)| *name == raw.name.value);
@@ -158,7 +159,8 @@ fn made(raw: &RawProfile, columns: &mut RuleColumns, problems: &mut Vec<Problem>
     }
 }
 
-/// Reports headers whose names differ only in case, so that one of them would be lost: names are case-insensitive (RFC 9110 section 5.1).
+/// Reports headers whose names differ only in case, so that one of them would be lost: names are case-insensitive (RFC 9110
+/// section 5.1).
 fn name_twins(headers: &[(Spanned<String>, RawHeader)], problems: &mut Vec<Problem>) {
     for (index, (name, _)) in headers.iter().enumerate() {
         let is_same = |other: &&Spanned<String>| other.value.eq_ignore_ascii_case(&name.value);

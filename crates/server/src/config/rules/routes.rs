@@ -181,7 +181,8 @@ impl BuiltRoutes {
         SourceHosts::of_routes(routes, (0..self.realms.len()).filter(sends))
     }
 
-    /// Sets the sign-in page of each route: its own, which `own` reads given the indexes of the route and its realm, or that of the realm.
+    /// Sets the sign-in page of each route: its own, which `own` reads given the indexes of the route and its realm, or that
+    /// of the realm.
     pub(in crate::config) fn send_to_sign_in(
         &mut self,
         of_realms: &[Option<SignIn>],

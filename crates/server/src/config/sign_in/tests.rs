@@ -151,7 +151,8 @@ fn a_page_that_names_the_way_back_itself_is_refused() {
         let (sign_in, problems, _) = read(&pairs, &[]);
         assert!(sign_in.is_none(), "{query}");
         assert!(
-            problems[0].starts_with("SIGN_IN_URL: its parameter `"),
+            problems[0]
+                .starts_with("SIGN_IN_URL: the gate puts the return URL into its parameter `"),
             "{problems:?}"
         );
     }

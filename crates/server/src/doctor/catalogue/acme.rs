@@ -1,24 +1,28 @@
-//! Checks of certificates that are ordered.
+//! Checks of certificates ordered by ACME.
 
 use crate::doctor::check::checks;
 
 checks! {
     DIRECTORY = Problem "acme-directory-unreachable"
-        why "No certificate can be ordered or renewed: what there is goes on until it ends, and hosts without one refuse every connection over TLS."
-        todo "See that this machine may reach the server, that ACME_DIRECTORY_URL is the URL of its directory, and that ACME_CA_FILE names its authority where that is a private one."
+        why "The gate cannot order or renew certificates. Existing ones work until they expire; hostnames without one \
+             refuse every TLS connection."
+        todo "Check that this machine can reach the server, that ACME_DIRECTORY_URL is the URL of its directory, and, if \
+             its certificate authority is private, that ACME_CA_FILE is set."
     FOLDER = Problem "acme-folder-not-writable"
-        why "Neither the account nor a certificate can be kept, so none is ordered; the gate does not start."
-        todo "Give the folder in ACME_STORE to the account that runs the gate: `chown gate FOLDER && chmod 700 FOLDER`."
+        why "The gate cannot store the account or certificates, so it orders none and does not start."
+        todo "Make the account that runs the gate the owner of the folder in ACME_STORE: `chown gate FOLDER && chmod 700 \
+             FOLDER`."
     GOOD = Note "acme-certificate-kept"
-        why "A certificate is renewed when two thirds of its time are over."
-        todo "Nothing has to be done."
+        why "The gate renews a certificate when two thirds of its lifetime have passed."
+        todo "Nothing to do."
     LATE = Warning "acme-certificate-late"
-        why "It should have been renewed long ago. When it ends, browsers refuse the host."
-        todo "See what the gate's log says of the orders, and `sessiongate_acme_orders_total`: most often port 80 or 443 cannot be reached from outside, or the name leads elsewhere."
+        why "It should have been renewed already. When it expires, browsers refuse the host."
+        todo "Check the gate's log and `sessiongate_acme_orders_total` for failed orders. Most often port 80 or 443 \
+             cannot be reached from outside, or DNS points the name elsewhere."
     MISSING = Warning "acme-certificate-missing"
-        why "Connections over TLS for this host are refused until one is ordered, which the gate does when it starts."
-        todo "Start the gate, and see what its log says of the order, if none comes."
+        why "TLS connections for this host are refused until the gate has ordered one, which it does when it starts."
+        todo "Start the gate. If no certificate arrives, check its log."
     ROWS = Problem "acme-table-rights"
-        why "Neither the account nor a certificate can be kept for all nodes, so none is ordered."
-        todo "Give the gate's role the rights, or see that the database can be reached."
+        why "The gate cannot store the account or certificates for all nodes, so it orders none."
+        todo "Grant the rights to the gate's role, or check that the database can be reached."
 }

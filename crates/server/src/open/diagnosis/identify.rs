@@ -1,4 +1,4 @@
-//! What a cookie holds, whatever it is called: every framework is tried with the secrets that were given.
+//! Identifies the content of a cookie regardless of its name, by trying every framework with the given secrets.
 
 use session::{
     CookieCache, CookieName, Format, KeyRing, OpenError, Opened, SealedSession, Secret,
@@ -11,38 +11,38 @@ use super::keys::{Part, Trial, is_about_claims, salts};
 use super::misspellings::misspellings;
 use super::shape;
 
-/// What a value turned out to be.
+/// The format that a value turned out to have.
 pub(super) struct Identity {
-    /// The stable word of its format.
+    /// The stable name of its format.
     pub(super) format: &'static str,
-    /// Who writes such values.
+    /// The library that writes such values.
     library: &'static str,
-    /// Which secret it was, behind "it opens"; empty for one as it was given.
+    /// Which variant of the secret opens it, as a phrase after "it opens"; empty for a secret as given.
     how: String,
-    /// What to do to have it count.
+    /// How to make the gate recognize it.
     advice: String,
 }
 
-/// Tries the value of the cookie `name` as every framework would write it. It may have ended.
+/// Tries to open the value of the cookie `name` as every framework would write it. It may have expired.
 pub(super) fn opens(
     inspection: &Inspection<'_>,
     name: &CookieName,
     value: &[u8],
 ) -> Option<Identity> {
-    // No key is derived for what has not the shape of anything.
+    // Do not derive keys for a value that resembles no format.
     match value.iter().filter(|byte| **byte == b'.').count() {
         4 => authjs(inspection, name, value)
             .or_else(|| nextauth(inspection, name, value))
             .or_else(|| cookie_cache(inspection, name, value)),
         1 => better_auth(inspection, name, value),
-        // The same signature is genuine for both, so what is signed tells them apart.
+        // The same signature is valid for both formats, so the signed content decides.
         2 if shape::format(value) == Some("jwt") => authjs_signed(inspection, name, value),
         0 | 2 if value.starts_with(JSON_START) => cookie_cache(inspection, name, value),
         _ => None,
     }
 }
 
-/// The other framework's value in a cookie that counts as one of this framework.
+/// Identifies another framework's value in a cookie that is recognized as one of this framework.
 pub(super) fn other_framework(
     trial: &Trial<'_>,
     pasted: &Pasted<'_>,
@@ -54,7 +54,7 @@ pub(super) fn other_framework(
     let identity = opens(trial.inspection, name, &pasted.value(name))?;
     let is_expected = match trial.is_better_auth() {
         true => identity.format == Format::BetterAuthToken.as_str(),
-        // An app signs its sessions or encrypts them; which of the encrypted ones it is, others find out.
+        // Only distinguishes signed from encrypted sessions; other checks find out which encrypted format it is.
         false => {
             let is_signed = Format::AuthJsSigned.as_str() == identity.format;
             let expects_signed =
@@ -72,17 +72,17 @@ pub(super) fn other_framework(
 }
 
 impl Identity {
-    /// What to say when the cookie is not among those that count.
+    /// The likely cause for a cookie that is not recognized.
     pub(super) fn elsewhere(&self, name: &CookieName) -> String {
         format!(
-            "the cookie {name} is not among those that count, and holds a value of the format {}, as {} writes it; it \
-             opens{}. To have it count, {}",
+            "the cookie {name} is not recognized, but contains a value of the format {}, as {} writes it; it opens{}. To \
+             recognize it, {}",
             self.format, self.library, self.how, self.advice
         )
     }
 }
 
-/// How to have a cookie of this name count, with further options and variables.
+/// Advice to recognize a cookie with this name, with further options and variables.
 fn advice(format: &str, name: &CookieName, options: &str, variables: &str) -> String {
     format!(
         "give `--format {format} --cookie-name {name}{options}`, and SESSION_FORMAT={format}, \
@@ -156,7 +156,8 @@ fn better_auth(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> 
     })
 }
 
-/// The cookie cache of Better Auth, which needs a token beside it: one of our own, to which it does not belong.
+/// Tries the cookie cache of Better Auth. It needs a token beside it, so a made-up one is used, to which the cache does not
+/// belong.
 fn cookie_cache(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
     let token_name: CookieName = "sessiongate.session_token".parse().ok()?;
     let any = CookieCache {
@@ -188,13 +189,13 @@ fn cookie_cache(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) ->
         library: "Better Auth",
         how,
         advice: format!(
-            "give the cookie of the session token beside it, `--format better-auth`, and here as to the gate \
-             BETTER_AUTH_DATA_COOKIE_NAME={name}"
+            "give the cookie of the session token beside it, `--format better-auth`, and set \
+             BETTER_AUTH_DATA_COOKIE_NAME={name} both here and to the gate"
         ),
     })
 }
 
-/// What the header opens as, and with which secret.
+/// The result of opening the header, and the variant of the secret that opened it.
 fn attempt(
     inspection: &Inspection<'_>,
     cookie: &SessionCookie,
@@ -213,7 +214,7 @@ fn attempt(
     })
 }
 
-/// The secrets as given, then as people misspell them, each with words that go behind "it opens".
+/// The secrets as given, then common misspellings, each with a phrase for after "it opens".
 fn variants(secrets: &[Secret]) -> impl Iterator<Item = (Secret, String)> {
     let given = secrets.iter().map(|secret| (secret.clone(), String::new()));
     let misspelt = secrets.iter().flat_map(|secret| {

@@ -1,4 +1,4 @@
-//! Trying the keys that people mix up: other secrets, salts and frameworks.
+//! Tries other keys that operators commonly mix up: secrets, salts and frameworks.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
@@ -21,7 +21,7 @@ pub(super) struct Trial<'t> {
     pub(super) part: Part<'t>,
 }
 
-/// What of it did not open.
+/// The part of the session that did not open.
 pub(super) enum Part<'t> {
     /// Better Auth's cookie cache, beside this token.
     Cache(&'t SessionToken),
@@ -29,31 +29,31 @@ pub(super) enum Part<'t> {
     Whole,
 }
 
-/// One way to read the session, and how to call it.
+/// One way to read the session, with its description.
 struct Reading {
     cookie: SessionCookie,
-    /// `None` if it is the way that was asked for.
+    /// `None` if it is the configured way.
     other: Option<Other>,
 }
 
-/// One secret, and how to call it.
+/// One secret to try, with its description.
 struct Candidate {
     secret: Secret,
-    /// `None` for the current secret as it was given.
+    /// `None` for the current secret as given.
     other: Option<Other>,
 }
 
-/// What is done differently.
+/// How this differs from the configuration.
 #[derive(Clone)]
 struct Other {
-    /// Goes with "it opens".
+    /// A phrase that follows "it opens".
     how: String,
-    /// What to do about it.
+    /// What to do to correct it.
     advice: String,
 }
 
 impl Trial<'_> {
-    /// A session in another cookie that opens, while the one in `name`, being preferred, does not.
+    /// A session in another cookie that opens, while the preferred one in `name` does not.
     pub(super) fn other_cookie(&self, name: Option<&CookieName>) -> Option<String> {
         let name = name?;
         let groups = self.inspection.groups();
@@ -79,7 +79,7 @@ impl Trial<'_> {
         })
     }
 
-    /// Whether the part in question opens in another header.
+    /// Whether the part in question opens from another header.
     pub(super) fn opens_with(&self, header: &[u8]) -> bool {
         let opened = KeyRing::of_groups(&self.inspection.groups())
             .ok()
@@ -91,7 +91,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether Better Auth's cookies are in question.
+    /// Whether the session is one of Better Auth.
     pub(super) fn is_better_auth(&self) -> bool {
         match self.found {
             Some(cookie) => cookie.expects() == "better-auth",
@@ -99,11 +99,11 @@ impl Trial<'_> {
         }
     }
 
-    /// The mistake with which the session opens, if it is one of those that people make.
+    /// The common mistake that explains why the session does not open, if there is one.
     pub(super) fn other_key(&self, error: &OpenError) -> Option<String> {
         let readings = self.readings();
         let candidates = self.candidates();
-        // As few mistakes at a time as possible: one, then two.
+        // Try as few mistakes as possible: one, then two.
         let pairs = || {
             candidates
                 .iter()
@@ -142,7 +142,7 @@ impl Trial<'_> {
         })
     }
 
-    /// What to say when no key opens it.
+    /// The likely cause if no key opens it.
     pub(super) fn no_key(&self, error: &OpenError) -> Option<String> {
         let secrets = match self.secrets().len() {
             1 => "the one given".to_owned(),
@@ -150,7 +150,7 @@ impl Trial<'_> {
         };
         if matches!(self.part, Part::Cache(_)) {
             return Some(
-                "the token beside it is genuine, so the secret is right: the cache was made with an earlier secret, or \
+                "the token beside it is genuine, so the secret is right: the cache was sealed with an earlier secret, or \
                  was changed on its way here"
                     .to_owned(),
             );
@@ -186,7 +186,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether it is an Auth.js token, and its header names the key that was tried.
+    /// Whether it is an Auth.js token whose header names the key that was tried.
     fn names_its_key(&self) -> bool {
         let is_authjs = |cookie: &&SessionCookie| cookie.expects().starts_with("authjs-v5");
         let header = self.found.filter(is_authjs).and_then(|_| self.header());
@@ -206,7 +206,7 @@ impl Trial<'_> {
         }
     }
 
-    /// The way in which the session was read, then others.
+    /// The configured way to read the session, then other ways.
     fn readings(&self) -> Vec<Reading> {
         let recognized = &self.inspection.recognized;
         let mut readings = Vec::new();
@@ -311,7 +311,7 @@ impl Trial<'_> {
         }
     }
 
-    /// The secrets as given, then as people misspell them.
+    /// The secrets as given, then common misspellings.
     fn candidates(&self) -> Vec<Candidate> {
         let secrets = self.secrets();
         let called = |index: usize| match secrets.len() {
@@ -340,7 +340,7 @@ impl Trial<'_> {
         older.chain(misspelt).collect()
     }
 
-    /// What one secret and one way of reading make of it. `None` when they say nothing about the part in question.
+    /// The result of one secret and one way of reading. `None` if it says nothing about the part in question.
     fn attempt(&self, secret: &Secret, cookie: &SessionCookie) -> Option<Result<(), OpenError>> {
         let secrets = [secret.clone()];
         let keys = KeyRing::new(&secrets, vec![cookie.clone()]).ok()?;
@@ -380,7 +380,7 @@ impl Trial<'_> {
     }
 }
 
-/// Salts of Auth.js that people mix up for a cookie of this name, and what to call them.
+/// Salts of Auth.js that are commonly mixed up for a cookie with this name, with their descriptions.
 pub(super) fn salts(inspection: &Inspection<'_>, name: &CookieName) -> Vec<(String, String)> {
     let mut salts: Vec<(String, String)> = vec![(
         name.to_string(),
@@ -451,7 +451,7 @@ pub(in crate::open) fn is_about_claims(error: &OpenError) -> bool {
     }
 }
 
-/// The header of a token, as far as it can be read.
+/// The header of a token, if it can be parsed.
 pub(super) fn header(value: &[u8]) -> Option<Map<String, Value>> {
     let segment = value.split(|byte| *byte == b'.').next()?;
     let header = BASE64_URL_SAFE_NO_PAD.decode(segment).ok()?;

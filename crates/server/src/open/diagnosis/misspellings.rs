@@ -1,4 +1,4 @@
-//! What else a secret may be that was copied carelessly.
+//! Common ways in which a copied secret differs from the original.
 
 use base64::Engine as _;
 use base64::prelude::{
@@ -8,17 +8,16 @@ use session::Secret;
 
 use crate::config::{MARK, core, unquoted, without_assignment};
 
-/// Another reading of a secret.
+/// A variant of a secret.
 pub(in super::super) struct Misspelling {
     pub(in super::super) secret: Secret,
-    /// Goes behind "with the secret".
+    /// A phrase that follows "with the secret".
     pub(in super::super) how: &'static str,
-    /// What to do if this is the one that opens.
+    /// What to do if this variant opens the session.
     pub(in super::super) advice: &'static str,
 }
 
-/// The ways in which a secret differs between an app and a gate that were given the same file or line, the likeliest
-/// first.
+/// The variants of a secret that an app and a gate may get from the same file or line, the most likely first.
 pub(in super::super) fn misspellings(secret: &Secret) -> Vec<Misspelling> {
     let bytes = secret.expose();
     let trimmed = bytes.trim_ascii();
@@ -35,14 +34,10 @@ pub(in super::super) fn misspellings(secret: &Secret) -> Vec<Misspelling> {
         "without the white space at its ends",
         TRIMMED,
     ));
-    others.push((
-        [bytes, b"\n"].concat(),
-        "and a newline (a line break) behind it",
-        WHOLE_FILE,
-    ));
+    others.push(([bytes, b"\n"].concat(), "followed by a newline", WHOLE_FILE));
     others.push((
         [bytes, b"\r\n"].concat(),
-        "and a line break of Windows (CR LF) behind it",
+        "followed by a Windows line break (CR LF)",
         WHOLE_FILE,
     ));
     if let Ok(text) = str::from_utf8(bytes) {
@@ -58,7 +53,7 @@ pub(in super::super) fn misspellings(secret: &Secret) -> Vec<Misspelling> {
     }));
     others.push((
         core(bytes).to_vec(),
-        "without all that stands around it (white space, quotes, a byte-order mark)",
+        "without everything around it (white space, quotes, a byte-order mark)",
         BARE,
     ));
     others.extend(hex(trimmed).map(|bytes| (bytes, "decoded from hexadecimal", DECODED)));
@@ -82,7 +77,7 @@ pub(in super::super) fn misspellings(secret: &Secret) -> Vec<Misspelling> {
         .collect()
 }
 
-/// What else a text may be: with and without what editors, shells and env files put around it.
+/// The variants of a text: with and without what editors, shells and env files add.
 fn of_text(text: &str) -> Vec<(Vec<u8>, &'static str, &'static str)> {
     let mut others = Vec::new();
     let mut other = |text: Option<String>, how, advice| {
@@ -93,12 +88,12 @@ fn of_text(text: &str) -> Vec<(Vec<u8>, &'static str, &'static str)> {
     other(
         unquoted(trimmed).map(|(inner, _)| inner.to_owned()),
         "without the quotes around it",
-        "your app reads it without them, as dotenv and a shell do: remove them here",
+        "your app reads it without them, as dotenv and shells do: remove them here",
     );
     other(
         text.strip_prefix(MARK).map(str::to_owned),
         "without its byte-order mark",
-        "your app has it so: save the file without one",
+        "your app uses it that way: save the file without one",
     );
     // As `String.prototype.trim` does, which takes a byte-order mark for white space.
     other(
@@ -110,31 +105,31 @@ fn of_text(text: &str) -> Vec<(Vec<u8>, &'static str, &'static str)> {
     let value = without_assignment(bare);
     other(
         value.map(|value| unquoted(value).map_or(value, |(inner, _)| inner).to_owned()),
-        "without the name of a variable in front of it",
-        "your app reads the line as that of an env file: give the value alone",
+        "without the variable name before it",
+        "your app reads the line as an env file: give only the value",
     );
     for escape in ["\\r\\n", "\\n"] {
         other(
             bare.strip_suffix(escape).map(str::to_owned),
             "without the backslash and `n` at its end",
-            "your app has it so: remove them here",
+            "your app uses it that way: remove them here",
         );
     }
     other(
         text.contains("\\n").then(|| text.replace("\\n", "\n")),
-        "with real newlines in place of each backslash and `n`",
-        "your app reads it so, as dotenv does between double quotes: give it from a file",
+        "with real newlines instead of backslash and `n`",
+        "your app reads it that way, as dotenv does inside double quotes: give it in a file",
     );
     other(
         trimmed.strip_suffix([',', ';']).map(str::to_owned),
         "without the comma or semicolon at its end",
-        "your app has it so: remove it here",
+        "your app uses it that way: remove it here",
     );
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
     other(
         decoded.ok().map(|text| text.into_owned()),
         "without its percent-encoding",
-        "your app has it so: give it decoded",
+        "your app uses it that way: give it decoded",
     );
     for (around, how) in [('"', "in double quotes"), ('\'', "in single quotes")] {
         other(
@@ -146,7 +141,7 @@ fn of_text(text: &str) -> Vec<(Vec<u8>, &'static str, &'static str)> {
     }
     other(
         Some(format!("{MARK}{text}")),
-        "and a byte-order mark in front of it",
+        "preceded by a byte-order mark",
         "your app reads a file that begins with one: save that file without it",
     );
     others
@@ -173,7 +168,7 @@ fn hex(text: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-const BARE: &str = "your app has it so, byte for byte: give it so here";
+const BARE: &str = "your app uses it exactly that way: give it the same way here";
 const DECODED: &str =
     "your app decodes it: write the decoded bytes to a file, and give that with _FILE";
 const TRIMMED: &str = "your app reads it trimmed: remove the white space here";

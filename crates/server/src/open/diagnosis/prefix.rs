@@ -1,8 +1,8 @@
-//! The prefix of cookie names that says that a browser sends them over https alone.
+//! The prefix of cookie names that browsers send only over HTTPS.
 
 use session::CookieName;
 
-/// The name that the same cookie has on https, or on http.
+/// The name of the same cookie over HTTPS instead of HTTP, or the reverse.
 pub(super) fn other_prefix(name: &CookieName) -> Option<CookieName> {
     match name.as_str().strip_prefix(SECURE) {
         Some(plain) => plain.parse().ok(),
@@ -10,5 +10,5 @@ pub(super) fn other_prefix(name: &CookieName) -> Option<CookieName> {
     }
 }
 
-/// The prefix of cookies that a browser sends over https alone.
+/// The prefix of cookies that browsers send only over HTTPS.
 pub(super) const SECURE: &str = "__Secure-";

@@ -1,4 +1,4 @@
-//! What the text of a value gives away: that its end is missing, or that it is no encrypted session at all.
+//! Diagnoses a value from its text: for example that its end is missing, or that it is not an encrypted session.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use session::CookieName;
 use super::super::pasted::Pasted;
 use super::keys::{Part, Trial, header};
 
-/// Why the value has not the form that it should have.
+/// The likely cause why the value does not have the expected form.
 pub(super) fn of(
     trial: &Trial<'_>,
     pasted: &Pasted<'_>,
@@ -26,8 +26,7 @@ pub(super) fn of(
     })
 }
 
-/// The format that a value has the shape of, in its stable word. What only names a session in a store has none: it could
-/// be anything.
+/// The stable name of the format that a value resembles. A bare session token has none, because it could be anything.
 pub(super) fn format(value: &[u8]) -> Option<&'static str> {
     let value: Cow<'_, [u8]> = percent_decode(value).into();
     let parts: Vec<&[u8]> = value.split(|byte| *byte == b'.').collect();
@@ -62,7 +61,7 @@ pub(super) fn format(value: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Whether the end of the value is missing, or something is left over behind it.
+/// Whether the end of the value is missing, or something follows it.
 pub(super) fn cut(
     trial: &Trial<'_>,
     pasted: &Pasted<'_>,
@@ -71,7 +70,7 @@ pub(super) fn cut(
     let value = value(trial, pasted, name);
     if value.ends_with("…".as_bytes()) || value.ends_with(b"...") {
         return Some(
-            "the value ends with an ellipsis: wherever it was copied, it was shown shortened"
+            "the value ends with an ellipsis: it was copied from a place that shows it shortened"
                 .to_owned(),
         );
     }
@@ -85,7 +84,7 @@ pub(super) fn cut(
         .or_else(|| cut_token(&value))
 }
 
-/// Whether there is a chunk too few or too many.
+/// Whether a chunk is missing or left over.
 fn cut_chunks(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Option<String> {
     let chunks = pasted.chunks(name);
     for count in (1..chunks.len()).rev() {
@@ -96,8 +95,8 @@ fn cut_chunks(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Opti
             .collect();
         if trial.opens_with(&pasted.with(name, &fewer)) {
             return Some(format!(
-                "without the cookie {name}.{count} it opens: that one is left over from a longer session; delete it \
-                 in the browser"
+                "without the cookie {name}.{count} it opens: that chunk is left over from a longer session; delete it in \
+                 the browser"
             ));
         }
     }
@@ -108,13 +107,13 @@ fn cut_chunks(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Opti
     let all_full = chunks.iter().all(|(_, chunk)| chunk.len() == first.len());
     all_full.then(|| {
         format!(
-            "the last of the {count} chunks of {name} is as long as the others, which the last one hardly ever is: \
-             {name}.{count} is probably missing"
+            "the last of the {count} chunks of {name} is as long as the others, which is very rare: {name}.{count} is \
+             probably missing"
         )
     })
 }
 
-/// Whether a token is shorter than its own beginning says.
+/// Whether a token is shorter than its header implies.
 fn cut_token(value: &[u8]) -> Option<String> {
     let parts: Vec<&[u8]> = value.split(|byte| *byte == b'.').collect();
     let last = parts.last().map_or(0, |part| part.len());
@@ -147,7 +146,7 @@ fn cut_token(value: &[u8]) -> Option<String> {
     }
 }
 
-/// Better Auth's signed token, if that is what it should be.
+/// Diagnoses a value that should be Better Auth's signed token.
 fn signed_token(value: &[u8]) -> Option<String> {
     let dots = value.iter().filter(|byte| **byte == b'.').count();
     let again: Cow<'_, [u8]> = percent_decode(value).into();
@@ -156,13 +155,12 @@ fn signed_token(value: &[u8]) -> Option<String> {
     }
     match dots {
         0 => Some(
-            "the value has no signature: it is the bare token, as the app's database holds it, and not what the app \
-             puts into the cookie"
+            "the value has no signature: it is the bare token from the app's database, not the value of the cookie"
                 .to_owned(),
         ),
         2 | 4 => Some(
-            "the value is a signed or encrypted token, as Better Auth keeps in `session_data` and Auth.js in its \
-             session cookie"
+            "the value is a signed or encrypted token, as in Better Auth's `session_data` cookie or the session cookie \
+             of Auth.js"
                 .to_owned(),
         ),
         _ => {
@@ -177,7 +175,7 @@ fn signed_token(value: &[u8]) -> Option<String> {
     }
 }
 
-/// What a value is that is no encrypted session.
+/// Diagnoses a value that is not an encrypted session.
 fn other_kind(value: &[u8]) -> Option<String> {
     let dots = value.iter().filter(|byte| **byte == b'.').count();
     let header = header(value);
@@ -185,11 +183,11 @@ fn other_kind(value: &[u8]) -> Option<String> {
     let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_~+/=".contains(byte);
     match (dots, algorithm) {
         (_, None) if value.starts_with(b"\"") => Some(
-            "the value is in double quotes, which Auth.js takes for a part of it: copy it without them".to_owned(),
+            "the value is in double quotes, which Auth.js treats as part of it: copy it without them".to_owned(),
         ),
         (0, _) if !value.starts_with(b"eyJ") && value.iter().all(of_token) => Some(
-            "the value has no dots, so it is no encrypted session: the app keeps its sessions in a database, as Auth.js \
-             does with an adapter, and the value names one (SESSION_FORMAT=authjs-database)"
+            "the value has no dots, so it is not an encrypted session: the app stores its sessions in a database, as \
+             Auth.js does with an adapter, and the value is a token (SESSION_FORMAT=authjs-database)"
                 .to_owned(),
         ),
         (2, Some(algorithm)) => Some(format!(
@@ -201,7 +199,7 @@ fn other_kind(value: &[u8]) -> Option<String> {
     }
 }
 
-/// What the cookie, or the Bearer value, holds, without percent-encoding.
+/// The value of the cookie, or the bearer token, without percent-encoding.
 fn value(trial: &Trial<'_>, pasted: &Pasted<'_>, name: Option<&CookieName>) -> Vec<u8> {
     let value = match (name, trial.inspection.authorization) {
         (Some(name), _) => pasted.value(name),
@@ -214,10 +212,10 @@ fn value(trial: &Trial<'_>, pasted: &Pasted<'_>, name: Option<&CookieName>) -> V
     percent_decode(&value).collect()
 }
 
-/// `{"alg":"dir"` in base64url: how an encrypted session begins.
+/// The beginning of an encrypted session: `{"alg":"dir"` in base64url.
 const JWE_START: &[u8] = b"eyJhbGciOiJkaXIi";
 
-/// `{"session` in base64url: how Better Auth's compact cache begins.
+/// The beginning of Better Auth's compact cache: `{"session` in base64url.
 const COMPACT_START: &[u8] = b"eyJzZXNzaW9u";
 
 /// The most bytes of a line that Linux hands over from a terminal, its end not counted.

@@ -243,7 +243,7 @@ async fn what_cannot_work_is_said_at_the_start() -> Result<()> {
                 ("REDIRECT_LISTEN", "127.0.0.1:8443"),
                 ("TLS", "self-signed"),
             ],
-            "is where LISTEN listens already",
+            "is already used by LISTEN",
         ),
     ] {
         let ended = gate(&echo.url()).envs(settings.clone()).run().await?;

@@ -168,7 +168,7 @@ Problems
   service-unreachable  service http://127.0.0.1:9
     seen  Connection refused (os error 111)
     why   Requests for this service get 502.
-    do    See that it runs and listens there, and that this machine may reach
+    do    Check that it runs and listens there, and that this machine can reach
           it.
 
 Asked
@@ -176,7 +176,7 @@ Asked
   failed   service http://127.0.0.1:9 (within 5000 ms)
            Connection refused (os error 111)
 
-Not looked at: the app: no URL is given
+Not examined: the app: no URL was given
 
 1 problem, 0 warnings, 0 notes; 1 accepted by --ignore.
 ";

@@ -13,7 +13,7 @@ fn numbers_and_words_are_checked() {
     for (keys, expected) in [
         (
             "balance = 'random'",
-            "`random` is none of `round-robin`, `least-requests`, `by-user`",
+            "`random` is not one of `round-robin`, `least-requests`, `by-user`",
         ),
         ("eject_after = -1", "`eject_after` must be a whole number"),
         ("eject_time = 0", "it must be a whole number, at least 1"),
@@ -30,7 +30,10 @@ fn numbers_and_words_are_checked() {
             "`healthz` is neither a path such as `/healthz` nor `tcp`",
         ),
         ("health_interval = 5", "this has no effect"),
-        ("proxy_protocol = 'v3'", "`v3` is none of `off`, `v1`, `v2`"),
+        (
+            "proxy_protocol = 'v3'",
+            "`v3` is not one of `off`, `v1`, `v2`",
+        ),
         ("keep_alive = 'long'", "`keep_alive` must be"),
         ("keep_alve = 5", "unknown key `keep_alve`"),
     ] {

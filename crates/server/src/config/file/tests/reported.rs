@@ -40,7 +40,7 @@ fn a_fault_hides_no_other_one() {
             ),
             &[
                 "`grafna` is not a built-in profile",
-                "`rot13`: it is none of",
+                "`rot13`: it is not one of",
                 "give the characters between",
                 "`Cookie`: this header has a meaning",
             ][..],

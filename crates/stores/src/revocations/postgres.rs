@@ -1,6 +1,6 @@
 //! Revocations in a table of PostgreSQL.
 //!
-//! An application may write there too; columns with defaults need not be named.
+//! An application may write there, too; it need not name columns with defaults.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use super::{MOST, RevocationStoreError};
 pub(super) struct InPostgres(OwnTables);
 
 impl InPostgres {
-    /// `None` when the database is no PostgreSQL.
+    /// Opens access to the table. `None` when the database is not PostgreSQL.
     pub(super) fn open(settings: &DatabaseSettings, pools: &Pools) -> Option<Self> {
         OwnTables::open(settings, pools).map(Self)
     }
@@ -27,7 +27,7 @@ impl InPostgres {
             return Ok(());
         }
         match self.0.ask(CREATE, &[]).await {
-            // Of two that make it at once, one fails in spite of IF NOT EXISTS.
+            // When two nodes create it at once, one fails in spite of IF NOT EXISTS.
             Err(error) if !self.is_there().await? => Err(error.into()),
             Err(_) | Ok(_) => Ok(()),
         }
@@ -39,15 +39,15 @@ impl InPostgres {
         Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
     }
 
-    /// The rows that have not expired by the clock of the database.
+    /// Reads the rows that have not expired by the clock of the database.
     pub(super) async fn load(&self) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
         let load = format!("{SELECT} LIMIT $1");
-        // As many as may be, and one more.
+        // The allowed number, and one more.
         let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
         self.read(&load, &[(&limit, Type::INT8)]).await
     }
 
-    /// The rows of these, of those.
+    /// Reads the rows of these keys, as far as they have not expired.
     pub(super) async fn look(
         &self,
         keys: &BTreeSet<RevocationKey>,
@@ -76,7 +76,7 @@ impl InPostgres {
         rows.iter().map(read).collect()
     }
 
-    /// One statement, so that others hear of it when it is there and not before.
+    /// Adds a revocation, in one statement, so that others hear of it when it is committed and not before.
     pub(super) async fn add(&self, entry: &RevocationEntry) -> Result<(), RevocationStoreError> {
         const ADD: &str = "WITH gone AS (DELETE FROM sessiongate_revocations WHERE expires < clock_timestamp() \
              AND (realm, kind, id) <> ($1, $2, $3)), \
@@ -115,7 +115,7 @@ impl InPostgres {
             text(&word),
         ];
         let added = match self.0.ask(ADD, &parameters).await {
-            // With the rights to make it, nobody has to ask for the table.
+            // With the right to create the table, no operator has to.
             Err(_) if !self.is_there().await? => {
                 self.install()
                     .await
@@ -153,7 +153,7 @@ impl InPostgres {
     }
 }
 
-/// The statements that make the table, and which rights who needs that is not its owner.
+/// The SQL that creates the table, with the rights that roles need that do not own it.
 pub(super) fn sql() -> String {
     format!(
         "{CREATE};\n\
@@ -179,7 +179,7 @@ fn float(millis: u64) -> f64 {
     millis as f64
 }
 
-/// Those that have not expired.
+/// Selects the revocations that have not expired.
 const SELECT: &str = "SELECT realm, kind, id, (extract(epoch FROM issued_before) * 1000)::int8, \
      (extract(epoch FROM expires) * 1000)::int8, (extract(epoch FROM made) * 1000)::int8, made_by, source, reason \
      FROM sessiongate_revocations WHERE expires > clock_timestamp()";

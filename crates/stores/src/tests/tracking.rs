@@ -307,7 +307,9 @@ async fn a_connection_that_is_lost_or_silent_is_not_believed() {
     listening.heard().await;
     // No packet says that nobody is there any more.
     wire.stall();
-    listening.silent("took no word within 1100 ms").await;
+    listening
+        .silent("accepted no heartbeat within 1100 ms")
+        .await;
     wire.restore().await.unwrap();
     listening.heard().await;
     server.stop();

@@ -245,6 +245,16 @@ pub struct SessionTables {
 }
 
 impl SessionTables {
+    /// The columns of the session table that every lookup reads, beside the token.
+    pub(super) fn of_sessions(&self) -> impl Iterator<Item = &Column> {
+        [&self.user, &self.expires].into_iter().chain(&self.created)
+    }
+
+    /// The columns of the user table that every lookup reads, beside the id.
+    pub(super) fn of_users(&self) -> impl Iterator<Item = &Column> {
+        self.email.iter().chain(&self.name)
+    }
+
     /// The configured column for a claim of Better Auth's sessions, if there is a setting for that claim.
     pub fn named(&self, of: ClaimOf, claim: &str) -> Option<&Column> {
         let StandingColumns {

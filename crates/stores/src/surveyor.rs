@@ -9,7 +9,7 @@ use super::columns::UserColumn;
 use super::hearing::ChannelState;
 use super::pools::Pools;
 use super::process::Clock;
-use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, SessionTables, Settings};
+use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::survey::{DatabaseSurvey, RedisSurvey, RedisUses, Wanted};
 use super::{postgres, redis, sqlite};
 
@@ -86,23 +86,13 @@ fn wanted(database: &DatabaseSettings) -> Vec<Wanted<'_>> {
         want(&mut wanted, Wanted::key(&users.table, &users.id));
     }
     if let Some(sessions) = &database.sessions {
-        let SessionTables {
-            table,
-            token,
-            user,
-            expires,
-            created,
-            users,
-            email,
-            name,
-            ..
-        } = sessions;
-        want(&mut wanted, Wanted::key(table, token));
+        let (table, users) = (&sessions.table, &sessions.users);
+        want(&mut wanted, Wanted::key(table, &sessions.token));
         want(&mut wanted, Wanted::key(&users.table, &users.id));
-        for column in [user, expires].into_iter().chain(created) {
+        for column in sessions.of_sessions() {
             want(&mut wanted, Wanted::read(table, column));
         }
-        for column in email.iter().chain(name) {
+        for column in sessions.of_users() {
             want(&mut wanted, Wanted::read(&users.table, column));
         }
     }

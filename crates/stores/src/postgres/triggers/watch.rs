@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::super::super::columns::UserColumns;
 use super::super::super::hex;
 use super::super::super::identifier::{Column, Table};
-use super::super::super::settings::{SessionTables, Settings};
+use super::super::super::settings::Settings;
 use super::super::super::standing::Need;
 use super::sql;
 
@@ -84,24 +84,12 @@ fn of_one(settings: &Settings, watches: &mut Vec<Watch>) {
         of_columns(&asked, (&users.table, &users.id), None, watches);
     }
     if let Some(sessions) = &database.sessions {
-        let SessionTables {
-            table,
-            token,
-            user,
-            expires,
-            created,
-            users,
-            email,
-            name,
-            time_zone: _,
-            standing,
-        } = sessions;
-        let read = [user, expires].into_iter().chain(created);
+        let (table, token) = (&sessions.table, &sessions.token);
+        let (users, standing) = (&sessions.users, &sessions.standing);
         let session = watch(watches, Subject::Session, table, token);
-        session.needed.extend(read.cloned());
-        let read = email.iter().chain(name);
+        session.needed.extend(sessions.of_sessions().cloned());
         let user = watch(watches, Subject::User, &users.table, &users.id);
-        user.needed.extend(read.cloned());
+        user.needed.extend(sessions.of_users().cloned());
         let standing = [
             (&standing.verified, (Subject::User, &users.table, &users.id)),
             (

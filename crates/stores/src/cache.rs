@@ -18,7 +18,7 @@ use super::fact::Trust;
 use super::hex;
 use super::process::{Clock, Jitter};
 use super::record::{self, About, Known, Recorded};
-use super::redis::{Aged, Cells, Unwritten};
+use super::redis::{AgedValue, Cells, Unwritten};
 use super::settings::{CacheFormat, RedisSettings};
 
 /// The cache in Redis for one kind of fact.
@@ -119,7 +119,7 @@ impl<F: Recorded> SharedCache<F> {
         let longest = F::max_len(self.about.columns + self.about.claims);
         let redis_key = self.key(key);
         let read = self.cells.read(&redis_key, longest, age_matters).await;
-        let Ok(Aged { value, left }) = read else {
+        let Ok(AgedValue { value, left }) = read else {
             return Cached::Skipped;
         };
         if value.is_empty() {

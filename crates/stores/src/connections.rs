@@ -52,7 +52,7 @@ struct Idle<C> {
     since: Instant,
 }
 
-/// A connection in use. Dropped without [`Taken::settle`], it is closed, so that a lookup that is canceled halfway
+/// A connection in use. Dropped without [`Taken::give_back`], it is closed, so that a lookup that is canceled halfway
 /// leaves no answer behind that the next one could take for its own.
 pub(super) struct Taken<'a, O: Opener> {
     pub(super) connection: O::Connection,
@@ -143,7 +143,7 @@ impl<O: Opener> Connections<O> {
 impl<O: Opener> Taken<'_, O> {
     /// Passes an answer on, and returns the connection to the pool if the answer is complete: a result, or the
     /// database's own refusal.
-    pub(super) fn settle<T>(self, answer: Result<T, O::Error>) -> Result<T, O::Error> {
+    pub(super) fn give_back<T>(self, answer: Result<T, O::Error>) -> Result<T, O::Error> {
         let complete = answer.as_ref().map_or_else(O::is_answer, |_| true);
         if complete && !self.home.slots.is_closed() {
             let idle = Idle {

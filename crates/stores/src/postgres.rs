@@ -302,7 +302,7 @@ impl Postgres {
         let taken = self.connections.take(rank).await?;
         let parameters = [(&key as _, Type::TEXT)];
         let answer = taken.connection.query(&statement.sql, &parameters).await;
-        match taken.settle(answer) {
+        match taken.give_back(answer) {
             Err(error) if is_impossible(&error) => Ok(Vec::new()),
             answer => answer,
         }

@@ -185,7 +185,7 @@ impl Recorded for KnownSession {
     fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8> {
         let session = found.map(|known| {
             let columns = known.stored.columns();
-            Columns {
+            SessionColumns {
                 sub: columns.subject.to_owned(),
                 email: columns.email.map(str::to_owned),
                 name: columns.name.map(str::to_owned),
@@ -254,12 +254,12 @@ struct SessionRecord {
     lasts: Option<u64>,
     // Must be present: a missing member is not the same as `null`.
     #[serde(deserialize_with = "Option::deserialize")]
-    session: Option<Columns>,
+    session: Option<SessionColumns>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Columns {
+struct SessionColumns {
     sub: String,
     #[serde(deserialize_with = "Option::deserialize")]
     email: Option<String>,

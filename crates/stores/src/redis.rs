@@ -26,8 +26,8 @@ use tokio::time::Instant;
 use self::cluster::Cluster;
 pub use self::cluster::ClusterSeeds;
 #[cfg(test)]
-pub(super) use self::leases::Soon;
-pub(super) use self::leases::{Aged, Cells};
+pub(super) use self::leases::BoxFuture;
+pub(super) use self::leases::{AgedValue, Cells};
 use self::node::{NoReply, Node, Replies};
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};

@@ -2,12 +2,12 @@
 //! the gate's own. No request waits for any of this.
 
 mod entry;
+mod news;
 mod postgres;
 mod redis;
 mod sqlite;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use session::UnixTime;
 use thiserror::Error;
 
 pub use self::entry::{RevocationEntry, RevocationEntryError, RevocationKey};
+pub(super) use self::news::changed_in_redis;
+pub use self::news::{RevocationNews, RevocationNewsReceiver, reload_soon};
 use self::postgres::InPostgres;
 pub(super) use self::redis::is_key;
 use self::redis::{InRedis, Members};
 use self::sqlite::InSqlite;
-pub(super) use self::words::changed_in_redis;
-pub use self::words::{RevocationNews, RevocationNewsReceiver, reload_soon};
 use super::pools::{self, Fingerprints, Pools};
 use super::postgres::OwnTableError;
 use super::settings::{DatabaseSettings, RedisSettings};
@@ -278,9 +278,9 @@ impl RevocationStore {
 }
 
 /// Handles an announcement that revocations have changed. One of another program may name none.
-pub(super) fn heard_of(word: &str) {
-    match RevocationKey::read(word) {
-        Some(key) => words::changed(key),
+pub(super) fn heard_of(payload: &str) {
+    match RevocationKey::read(payload) {
+        Some(key) => news::changed(key),
         None => reload_soon(),
     }
 }

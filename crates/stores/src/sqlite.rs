@@ -34,7 +34,7 @@ use super::process::Trial;
 use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, Settings};
 use super::single_flight::Rank;
-use super::standing::Seen;
+use super::standing::Presence;
 use super::time::Zone;
 
 /// The application's database in SQLite.
@@ -166,7 +166,7 @@ impl Sqlite {
         let mut taken = self.connections.take(Rank::Known).await?;
         let statement = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(statement));
         let answer = (&mut taken.connection).prepare(statement).await;
-        let statement = taken.settle(answer)?;
+        let statement = taken.give_back(answer)?;
         let columns = statement.columns().iter().map(|column| TableColumn {
             name: column.name().to_owned(),
             readable: true,
@@ -184,12 +184,12 @@ impl Sqlite {
 
     /// Finds out which of the optional columns exist.
     async fn learn(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
-        let mut seen = [Seen::Absent; 3];
+        let mut seen = [Presence::Absent; 3];
         for (seen, candidate) in seen.iter_mut().zip(sessions.standing.candidates()) {
             if let Some((table, column)) = candidate
                 && self.has(table, column).await?
             {
-                *seen = Seen::Readable;
+                *seen = Presence::Readable;
             }
         }
         Ok(sessions.learned(seen))
@@ -266,7 +266,7 @@ impl Sqlite {
             let mut taken = self.connections.take(rank).await?;
             let query = sqlx::query(AssertSqlSafe(Arc::clone(statement))).bind(key);
             let answer = query.fetch_all(&mut taken.connection).await;
-            match taken.settle(answer) {
+            match taken.give_back(answer) {
                 Err(error) if locked(&error) => sleep(PAUSE).await,
                 answer => return answer,
             }

@@ -48,7 +48,7 @@ pub enum Need {
 
 /// What the catalog says about a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Presence {
     Absent,
     Readable,
     Unreadable,
@@ -69,7 +69,7 @@ pub(super) struct StandingSelection {
     columns: StandingColumns,
     tables: [Table; 3],
     /// Which columns were found last, so that a change is logged once.
-    seen: Mutex<Option<[Seen; 3]>>,
+    seen: Mutex<Option<[Presence; 3]>>,
 }
 
 impl StandingSelection {
@@ -97,7 +97,7 @@ impl StandingSelection {
     }
 
     /// Writes the selection: three texts, each with a comma before it.
-    pub(super) fn select(&self, seen: [Seen; 3], dialect: Dialect) -> String {
+    pub(super) fn select(&self, seen: [Presence; 3], dialect: Dialect) -> String {
         self.say(seen);
         let columns = self.columns.each();
         let texts =
@@ -124,7 +124,7 @@ impl StandingSelection {
     }
 
     /// Logs which columns are missing or unreadable, when that has changed.
-    fn say(&self, seen: [Seen; 3]) {
+    fn say(&self, seen: [Presence; 3]) {
         let last = self
             .seen
             .lock()
@@ -139,11 +139,11 @@ impl StandingSelection {
             };
             let (column, table) = (column.quoted(), table.quoted());
             match (need, seen) {
-                (Need::IfReadable, Seen::Unreadable) => tracing::warn!(
+                (Need::IfReadable, Presence::Unreadable) => tracing::warn!(
                     "column {column} about users is not read, because the database does not allow it: \
                      GRANT SELECT ({column}) ON {table}"
                 ),
-                (Need::IfThere, Seen::Absent) => tracing::warn!(
+                (Need::IfThere, Presence::Absent) => tracing::warn!(
                     "ALLOW_ANONYMOUS is off, and {table} has no column {column}: no session that is looked up counts as a \
                      guest's; name the column in USER_ANONYMOUS_FIELD"
                 ),
@@ -165,13 +165,12 @@ impl StandingColumns {
 }
 
 impl StandingColumn {
-    fn is_asked(&self, seen: Seen) -> bool {
+    fn is_asked(&self, seen: Presence) -> bool {
         match (self.need, seen) {
-            (Need::Always, _) | (Need::IfReadable | Need::IfThere, Seen::Readable) => true,
-            (Need::IfThere, Seen::Unreadable) => true,
-            (Need::IfReadable, Seen::Absent | Seen::Unreadable) | (Need::IfThere, Seen::Absent) => {
-                false
-            }
+            (Need::Always, _) | (Need::IfReadable | Need::IfThere, Presence::Readable) => true,
+            (Need::IfThere, Presence::Unreadable) => true,
+            (Need::IfReadable, Presence::Absent | Presence::Unreadable)
+            | (Need::IfThere, Presence::Absent) => false,
         }
     }
 }
@@ -251,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_column_is_asked_for_as_far_as_it_must_be() {
-        use Seen::{Absent, Readable, Unreadable};
+        use Presence::{Absent, Readable, Unreadable};
         let seen = [Readable, Absent, Unreadable];
         let select = |need| statement(need, false).select(seen, DIALECT);
         assert_eq!(
@@ -271,9 +270,9 @@ mod tests {
     #[test]
     fn null_is_a_no_where_the_application_means_it_so() {
         let select = |seen| statement(Need::IfReadable, true).select([seen; 3], DIALECT);
-        let asked = select(Seen::Readable);
+        let asked = select(Presence::Readable);
         assert!(asked.starts_with(r#", coalesce(u."emailVerified"::text, 'false'), u."#));
-        assert_eq!(select(Seen::Absent), ", NULL, NULL, NULL");
+        assert_eq!(select(Presence::Absent), ", NULL, NULL, NULL");
     }
 
     #[test]

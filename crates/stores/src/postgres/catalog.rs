@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::super::columns::{ColumnError, TableColumn};
 use super::super::identifier::{Column, Table};
-use super::super::standing::{Dialect, Seen, StandingSelection};
+use super::super::standing::{Dialect, Presence, StandingSelection};
 use super::server::{Connection, PostgresError};
 
 /// The types of some columns of a table. Each is a name that PostgreSQL itself printed, qualified and quoted where
@@ -82,7 +82,7 @@ pub(super) async fn standing(
     connection: &Connection,
     statement: &StandingSelection,
 ) -> Result<String, PostgresError> {
-    let mut seen = [Seen::Absent; 3];
+    let mut seen = [Presence::Absent; 3];
     for (seen, candidate) in seen.iter_mut().zip(statement.candidates()) {
         let Some((table, column)) = candidate else {
             continue;
@@ -94,9 +94,9 @@ pub(super) async fn standing(
             )
             .await?;
         *seen = match rows.first().map(|row| row.try_get(0)).transpose()? {
-            None => Seen::Absent,
-            Some(true) => Seen::Readable,
-            Some(false) => Seen::Unreadable,
+            None => Presence::Absent,
+            Some(true) => Presence::Readable,
+            Some(false) => Presence::Unreadable,
         };
     }
     Ok(statement.select(seen, DIALECT))

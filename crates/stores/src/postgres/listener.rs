@@ -24,7 +24,7 @@ use super::super::revocations::reload_soon;
 use super::notifications::{NotificationReceiver, REVOCATIONS};
 use super::own::text;
 use super::server::{Connection, Hearing, PostgresError, PostgresServer};
-use super::triggers::{CHANNEL, ChangeTriggers, Seen};
+use super::triggers::{CHANNEL, ChangeTriggers, TriggerState};
 
 /// The settings that a channel from PostgreSQL depends on.
 #[derive(Clone, PartialEq)]
@@ -171,7 +171,7 @@ impl Keeper {
 
     /// Proves each second that notifications are received, and checks the tables now and then. Returns why that ended.
     async fn watch(&mut self, pair: &Pair) -> String {
-        let mut last: Option<Seen> = None;
+        let mut last: Option<TriggerState> = None;
         let mut next_look = Instant::now();
         let mut is_settled = false;
         loop {
@@ -194,7 +194,7 @@ impl Keeper {
                 Ok(Ok(None)) => {}
                 Ok(Ok(Some(seen))) => {
                     next_look = Instant::now() + LOOK_EVERY;
-                    let is_same = |last: &Seen| last.fingerprint == seen.fingerprint;
+                    let is_same = |last: &TriggerState| last.fingerprint == seen.fingerprint;
                     if !last.as_ref().is_none_or(is_same) {
                         self.audience.announce(&Invalidation::Everything);
                     }
@@ -208,7 +208,7 @@ impl Keeper {
                 // To the server, a connection that only listens is idle. A pooler's connection never gets here.
                 let _ = timeout(PROOF_WITHIN, pair.listening.run(NEVER_IDLE)).await;
             }
-            match last.as_ref().and_then(Seen::flaw) {
+            match last.as_ref().and_then(TriggerState::flaw) {
                 None => {
                     self.audience.prove(asked, TRUST);
                     self.listen();

@@ -90,7 +90,7 @@ impl OwnTables {
     ) -> Result<Vec<Row>, PostgresError> {
         let taken = self.lease.resource.take(Rank::Known).await?;
         let rows = taken.connection.query(statement, parameters).await;
-        taken.settle(rows)
+        taken.give_back(rows)
     }
 
     /// Returns the lease of the connections, and closes them when no other stores use them.

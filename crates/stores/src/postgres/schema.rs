@@ -19,7 +19,7 @@ impl Postgres {
     ) -> Result<KeyStatement, PostgresError> {
         let taken = self.connections.take(rank).await?;
         let answer = self.read_catalog(&taken.connection, by).await;
-        taken.settle(answer)
+        taken.give_back(answer)
     }
 
     async fn read_catalog(

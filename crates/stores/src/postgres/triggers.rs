@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub(super) use self::sql::CHANNEL;
 use self::state::Look;
-pub(super) use self::state::Seen;
+pub(super) use self::state::TriggerState;
 pub use self::state::{TriggerFlaw, WatchedTable};
 use self::watch::Watch;
 use super::super::pools::Pools;
@@ -82,7 +82,7 @@ impl ChangeTriggers {
         pools: &Pools,
     ) -> Result<Vec<WatchedTable>, OwnTableError> {
         with_tables(database, pools, async |tables| {
-            let mut seen = Seen::default();
+            let mut seen = TriggerState::default();
             for look in self.0.iter().map(Look::at) {
                 let rows = tables.ask(state::MEMBERS, &look.parameters()).await?;
                 look.read(&rows, &mut seen)?;
@@ -93,8 +93,11 @@ impl ChangeTriggers {
     }
 
     /// Checks the triggers on this connection.
-    pub(super) async fn seen(&self, connection: &Connection) -> Result<Seen, PostgresError> {
-        let mut seen = Seen::default();
+    pub(super) async fn seen(
+        &self,
+        connection: &Connection,
+    ) -> Result<TriggerState, PostgresError> {
+        let mut seen = TriggerState::default();
         for look in self.0.iter().map(Look::at) {
             let rows = connection.query(state::MEMBERS, &look.parameters()).await?;
             look.read(&rows, &mut seen)?;

@@ -20,7 +20,7 @@ use super::{MAX_TTL, Redis, Topology, Unwritten, reading};
 
 /// A value in Redis, and its remaining time to live.
 #[derive(Debug)]
-pub(in super::super) struct Aged {
+pub(in super::super) struct AgedValue {
     /// The value; empty for a missing key.
     pub(in super::super) value: Vec<u8>,
     /// The time to live; `None` where it was not requested, or the key does not expire.
@@ -36,7 +36,7 @@ pub(in super::super) trait Cells: Send + Sync {
         key: &'a [u8],
         longest: usize,
         age_matters: bool,
-    ) -> Soon<'a, Result<Aged, StoreError>>;
+    ) -> BoxFuture<'a, Result<AgedValue, StoreError>>;
 
     /// Puts `lease` under `key` for `ttl`. Returns `false` if the key exists.
     fn lease<'a>(
@@ -44,7 +44,7 @@ pub(in super::super) trait Cells: Send + Sync {
         key: &'a [u8],
         lease: &'a [u8],
         ttl: Duration,
-    ) -> Soon<'a, Result<bool, Unwritten>>;
+    ) -> BoxFuture<'a, Result<bool, Unwritten>>;
 
     /// Replaces `lease` by `value` for its time to live; without a value, removes the lease. Returns `false` if the
     /// lease is gone.
@@ -53,14 +53,14 @@ pub(in super::super) trait Cells: Send + Sync {
         key: &'a [u8],
         lease: &'a [u8],
         value: Option<(&'a [u8], Duration)>,
-    ) -> Soon<'a, Result<bool, Unwritten>>;
+    ) -> BoxFuture<'a, Result<bool, Unwritten>>;
 
     /// Deletes `keys`.
-    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> Soon<'a, Result<(), Unwritten>>;
+    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Unwritten>>;
 }
 
 /// The future that a method of [`Cells`] returns.
-pub(in super::super) type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(in super::super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Cells for Redis {
     fn read<'a>(
@@ -68,13 +68,13 @@ impl Cells for Redis {
         key: &'a [u8],
         longest: usize,
         age_matters: bool,
-    ) -> Soon<'a, Result<Aged, StoreError>> {
+    ) -> BoxFuture<'a, Result<AgedValue, StoreError>> {
         Box::pin(async move {
             if age_matters {
                 return self.read_aged(key, longest).await;
             }
             let value = Self::read(self, key, longest).await?;
-            Ok(Aged { value, left: None })
+            Ok(AgedValue { value, left: None })
         })
     }
 
@@ -83,7 +83,7 @@ impl Cells for Redis {
         key: &'a [u8],
         lease: &'a [u8],
         ttl: Duration,
-    ) -> Soon<'a, Result<bool, Unwritten>> {
+    ) -> BoxFuture<'a, Result<bool, Unwritten>> {
         Box::pin(self.place(key, lease, ttl))
     }
 
@@ -92,11 +92,11 @@ impl Cells for Redis {
         key: &'a [u8],
         lease: &'a [u8],
         value: Option<(&'a [u8], Duration)>,
-    ) -> Soon<'a, Result<bool, Unwritten>> {
+    ) -> BoxFuture<'a, Result<bool, Unwritten>> {
         Box::pin(self.replace(key, lease, value))
     }
 
-    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> Soon<'a, Result<(), Unwritten>> {
+    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Unwritten>> {
         Box::pin(async move {
             if let (Topology::Single(_), Some(first)) = (&self.topology, keys.first()) {
                 let mut command = redis::cmd(DELETE);
@@ -117,7 +117,7 @@ impl Cells for Redis {
 impl Redis {
     /// Reads the value under `key`, as [`Redis::read`] does, and its time to live. The value may be younger than the
     /// time to live suggests, never older.
-    async fn read_aged(&self, key: &[u8], longest: usize) -> Result<Aged, StoreError> {
+    async fn read_aged(&self, key: &[u8], longest: usize) -> Result<AgedValue, StoreError> {
         let mut left = redis::cmd(LEFT);
         left.arg(key);
         // In this order: a value that replaces another in between is younger than it looks.
@@ -126,11 +126,11 @@ impl Redis {
         let (left, value) = (answers.next(), answers.next());
         let left = left.unwrap_or(Ok(Value::Nil));
         match left.and_then(|left| Ok(from_redis_value::<i64>(left)?)) {
-            Ok(left) => Ok(Aged {
+            Ok(left) => Ok(AgedValue {
                 value: replies.text(READ, value)?,
                 left: u64::try_from(left).ok().map(Duration::from_millis),
             }),
-            Err(error) => Ok(Aged {
+            Err(error) => Ok(AgedValue {
                 value: replies.text(LEFT, Some(Err(error)))?,
                 left: None,
             }),

@@ -63,8 +63,8 @@ pub struct RevocationKey {
 
 impl RevocationKey {
     /// Reads an announcement, `REALM:KIND:ID`. `None` when it has another form.
-    pub(crate) fn read(word: &str) -> Option<Self> {
-        let (realm, rest) = word.split_once(':')?;
+    pub(crate) fn read(payload: &str) -> Option<Self> {
+        let (realm, rest) = payload.split_once(':')?;
         let (kind, id) = rest.split_once(':')?;
         Some(Self {
             realm: realm.to_owned(),
@@ -73,7 +73,7 @@ impl RevocationKey {
     }
 
     /// Writes an announcement. One that would be too long is left empty, which means that anything may have changed.
-    pub(super) fn word(realm: &str, kind: &str, id: &str) -> String {
+    pub(super) fn payload(realm: &str, kind: &str, id: &str) -> String {
         match realm.len() + id.len() {
             0..=LONGEST_NAMES => format!("{realm}:{kind}:{id}"),
             _ => String::new(),
@@ -94,7 +94,7 @@ pub enum RevocationEntryError {
 
 /// The columns of a [`RevocationEntry`]. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Columns {
+pub(super) struct EntryColumns {
     pub(super) realm: String,
     pub(super) kind: String,
     pub(super) id: String,
@@ -106,7 +106,7 @@ pub(super) struct Columns {
     pub(super) reason: String,
 }
 
-impl Columns {
+impl EntryColumns {
     /// Reads the columns from a row that has them in the order above. Each function reads the column at an index; a
     /// time before 1970 becomes 1970.
     pub(super) fn of_row(
@@ -130,7 +130,7 @@ impl Columns {
 
 /// Makes an entry of columns that `store` holds; `None` stands for a value of another form.
 pub(super) fn read(
-    columns: Option<Columns>,
+    columns: Option<EntryColumns>,
     store: Source,
 ) -> Result<RevocationEntry, RevocationStoreError> {
     let columns = columns.ok_or(RevocationEntryError::Form);
@@ -173,7 +173,7 @@ pub(super) fn merged(mut entries: Vec<RevocationEntry>) -> Vec<RevocationEntry> 
     entries
 }
 
-impl From<&RevocationEntry> for Columns {
+impl From<&RevocationEntry> for EntryColumns {
     fn from(entry: &RevocationEntry) -> Self {
         let (kind, id) = key(&entry.revocation.what);
         Self {
@@ -190,10 +190,10 @@ impl From<&RevocationEntry> for Columns {
     }
 }
 
-impl TryFrom<Columns> for RevocationEntry {
+impl TryFrom<EntryColumns> for RevocationEntry {
     type Error = RevocationEntryError;
 
-    fn try_from(columns: Columns) -> Result<Self, RevocationEntryError> {
+    fn try_from(columns: EntryColumns) -> Result<Self, RevocationEntryError> {
         let Some(what) = what(&columns.kind, &columns.id) else {
             return Err(RevocationEntryError::Kind(columns.kind));
         };
@@ -258,7 +258,7 @@ mod tests {
             Revoked::User("u".into()),
         ] {
             let entry = entry(what, [1, 2, 3]);
-            let mut columns = Columns::from(&entry);
+            let mut columns = EntryColumns::from(&entry);
             assert_eq!(RevocationEntry::try_from(columns.clone()), Ok(entry));
             columns.kind = "group".to_owned();
             let kind = RevocationEntryError::Kind("group".to_owned());

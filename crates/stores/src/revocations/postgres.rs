@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use super::super::pools::Pools;
 use super::super::postgres::{OwnTables, Parameter, text};
 use super::super::settings::DatabaseSettings;
-use super::entry::{self, Columns, RevocationEntry, RevocationKey, key};
+use super::entry::{self, EntryColumns, RevocationEntry, RevocationKey, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InPostgres(OwnTables);
@@ -88,7 +88,7 @@ impl InPostgres {
              expires = greatest(known.expires, excluded.expires), made = clock_timestamp(), made_by = excluded.made_by, \
              source = excluded.source, reason = excluded.reason RETURNING 1) \
              SELECT pg_catalog.pg_notify('sessiongate_revocations', $10) FROM added";
-        let Columns {
+        let EntryColumns {
             realm,
             kind,
             id,
@@ -98,9 +98,9 @@ impl InPostgres {
             by,
             source,
             reason,
-        } = Columns::from(entry);
+        } = EntryColumns::from(entry);
         let (before, until) = (float(before), float(until));
-        let word = RevocationKey::word(&realm, &kind, &id);
+        let payload = RevocationKey::payload(&realm, &kind, &id);
         let most = i64::try_from(MOST).unwrap_or(i64::MAX);
         let parameters = [
             text(&realm),
@@ -112,7 +112,7 @@ impl InPostgres {
             text(&source),
             text(&reason),
             (&most as _, Type::INT8),
-            text(&word),
+            text(&payload),
         ];
         let added = match self.0.ask(ADD, &parameters).await {
             // With the right to create the table, no operator has to.
@@ -139,8 +139,8 @@ impl InPostgres {
              WHERE (realm, kind, id) = ($1, $2, $3) RETURNING 1) \
              SELECT pg_catalog.pg_notify('sessiongate_revocations', $4) FROM removed";
         let (kind, id) = key(what);
-        let word = RevocationKey::word(realm, kind, id);
-        let parameters = [text(&realm), text(&kind), text(&id), text(&word)];
+        let payload = RevocationKey::payload(realm, kind, id);
+        let parameters = [text(&realm), text(&kind), text(&id), text(&payload)];
         let removed = match self.0.ask(REMOVE, &parameters).await {
             Err(_) if !self.is_there().await? => return Err(RevocationStoreError::NoTable),
             removed => removed?,
@@ -168,7 +168,7 @@ pub(super) fn sql() -> String {
 fn read(row: &Row) -> Result<RevocationEntry, RevocationStoreError> {
     let text = |at| row.try_get::<_, String>(at).ok();
     let millis = |at| row.try_get::<_, i64>(at).ok();
-    entry::read(Columns::of_row(text, millis), Source::Postgres)
+    entry::read(EntryColumns::of_row(text, millis), Source::Postgres)
 }
 
 #[expect(

@@ -15,7 +15,7 @@ use session::UnixTime;
 use super::super::pools::{Lease, Pools, RedisHandle};
 use super::super::redis::{RedisTarget, Tracking, TrackingTarget};
 use super::super::settings::RedisSettings;
-use super::entry::{self, Columns, RevocationEntry, key};
+use super::entry::{self, EntryColumns, RevocationEntry, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InRedis {
@@ -99,7 +99,7 @@ impl InRedis {
         if usize::try_from(count).is_ok_and(|count| count >= MOST) {
             return Err(RevocationStoreError::Full(Source::Redis));
         }
-        let member = serde_json::to_string(&Columns::from(entry)).expect("texts and numbers");
+        let member = serde_json::to_string(&EntryColumns::from(entry)).expect("texts and numbers");
         let mut command = redis::cmd("ZADD");
         let until = entry.revocation.until.millis();
         command.arg(&self.key).arg(until).arg(member);
@@ -114,7 +114,7 @@ impl InRedis {
     ) -> Result<bool, RevocationStoreError> {
         let (kind, id) = key(what);
         let is_meant = |member: &String| {
-            let columns = serde_json::from_str::<Columns>(member);
+            let columns = serde_json::from_str::<EntryColumns>(member);
             columns.is_ok_and(|it| (&*it.realm, &*it.kind, &*it.id) == (realm, kind, id))
         };
         let members = self.members(0).await?.into_iter();

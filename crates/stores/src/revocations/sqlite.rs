@@ -11,7 +11,7 @@ use session::UnixTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::entry::{self, Columns, RevocationEntry, RevocationKey, key};
+use super::entry::{self, EntryColumns, RevocationEntry, RevocationKey, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InSqlite(PathBuf);
@@ -82,7 +82,7 @@ impl InSqlite {
         entry: &RevocationEntry,
         now: UnixTime,
     ) -> Result<(), RevocationStoreError> {
-        let columns = Columns::from(entry);
+        let columns = EntryColumns::from(entry);
         let mut connection = self.open().await?;
         let gone = sqlx::query("DELETE FROM revocations WHERE until <= ?1").bind(int(now.millis()));
         let gone = gone.execute(&mut connection).await;
@@ -138,7 +138,7 @@ impl InSqlite {
 fn read(row: &SqliteRow) -> Result<RevocationEntry, RevocationStoreError> {
     let text = |at: usize| row.try_get::<String, _>(at).ok();
     let millis = |at: usize| row.try_get::<i64, _>(at).ok();
-    entry::read(Columns::of_row(text, millis), Source::Sqlite)
+    entry::read(EntryColumns::of_row(text, millis), Source::Sqlite)
 }
 
 fn int(millis: u64) -> i64 {

@@ -11,7 +11,7 @@ use super::super::columns::UserColumns;
 use super::super::identifier::{Column, Table};
 use super::super::session_state::{MalformedRecord, StoredRow};
 use super::super::settings::{SessionTables, UserTable};
-use super::super::standing::{Dialect, Seen, StandingRow, StandingSelection};
+use super::super::standing::{Dialect, Presence, StandingRow, StandingSelection};
 use super::super::time::{self, Zone};
 use super::columns;
 
@@ -70,7 +70,7 @@ impl BySession {
             .clone()
     }
 
-    pub(super) fn learned(&self, seen: [Seen; 3]) -> Arc<str> {
+    pub(super) fn learned(&self, seen: [Presence; 3]) -> Arc<str> {
         let standing = self.standing.select(seen, DIALECT);
         let values = columns::select(&self.asked, &self.tables.users, "u");
         let statement = session_by_token(&self.tables, &format!("{standing}{values}"));

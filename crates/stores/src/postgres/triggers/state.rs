@@ -68,13 +68,13 @@ impl fmt::Display for TriggerFlaw {
 
 /// The state of the triggers of all tables.
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct Seen {
+pub(in super::super) struct TriggerState {
     pub(in super::super) tables: Vec<WatchedTable>,
     /// Differs when a table, a partition or a trigger was created, replaced or truncated, which no trigger announces.
     pub(in super::super) fingerprint: String,
 }
 
-impl Seen {
+impl TriggerState {
     /// Why not all changes are announced, if so.
     pub(in super::super) fn flaw(&self) -> Option<String> {
         let flawed = |table: &WatchedTable| {
@@ -115,7 +115,7 @@ impl<'w> Look<'w> {
     }
 
     /// Adds the rows of one table to the state.
-    pub(super) fn read(&self, rows: &[Row], seen: &mut Seen) -> Result<(), PostgresError> {
+    pub(super) fn read(&self, rows: &[Row], seen: &mut TriggerState) -> Result<(), PostgresError> {
         let members = rows.iter().map(Member::read).collect::<Result<Vec<_>, _>>();
         let members = members?;
         for member in &members {

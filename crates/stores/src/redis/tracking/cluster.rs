@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::cluster::{Cluster, MOST_SERVERS, Place, SlotMap, TOO_MANY, fixed_slot};
-use super::tracked_server::{Proof, PushSource, TrackedServer};
+use super::tracked_server::{ProofOutcome, PushSource, TrackedServer};
 use super::view::View;
 use super::{ANSWER_WITHIN, HEARTBEAT, TRUST, TrackingTask};
 
@@ -176,14 +176,14 @@ impl TrackedServers<'_> {
                     (true, _) => server.prove(task, slots, deadline).await,
                     (false, true) => {
                         server.is_alive(task, deadline).await?;
-                        Ok(Proof::Heard)
+                        Ok(ProofOutcome::Heard)
                     }
-                    (false, false) => Ok(Proof::Heard),
+                    (false, false) => Ok(ProofOutcome::Heard),
                 }
             }
         });
         let proofs = try_join_all(proving).await?;
-        Ok(!proofs.contains(&Proof::Moved))
+        Ok(!proofs.contains(&ProofOutcome::Moved))
     }
 
     /// Tracks these servers and no others.

@@ -53,7 +53,7 @@ enum PushConnection {
 
 /// The result of a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(super) enum ProofOutcome {
     Heard,
     /// The server no longer holds the slot of the heartbeat.
     Moved,
@@ -110,7 +110,7 @@ impl TrackedServer {
         task: &TrackingTask,
         slots: &SlotMap,
         deadline: Instant,
-    ) -> Result<Proof, String> {
+    ) -> Result<ProofOutcome, String> {
         let mut is_written = false;
         let proving = timeout_at(deadline, async {
             let mut on_their_way = BTreeSet::new();
@@ -122,7 +122,7 @@ impl TrackedServer {
                     Err(error) => match code(&error) {
                         // The slot is migrating, so a missing key belongs elsewhere.
                         Some("ASK") => drop(on_their_way.insert(slot)),
-                        Some("MOVED") => return Ok(Proof::Moved),
+                        Some("MOVED") => return Ok(ProofOutcome::Moved),
                         _ => return Err(describe(WRITE, &error)),
                     },
                 }
@@ -131,7 +131,7 @@ impl TrackedServer {
             self.source.opened().await?;
             // Cannot fail: `self` owns the sender.
             let _ = self.heard.wait_for(|last| *last >= self.number).await;
-            Ok(Proof::Heard)
+            Ok(ProofOutcome::Heard)
         });
         let proven = proving.await;
         let proven = proven.unwrap_or_else(|_| Err(unproven(is_written)));

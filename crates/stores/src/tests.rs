@@ -38,9 +38,9 @@ mod triggers;
 pub(crate) mod urls;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// More than memory needs in any test.
+/// A bound of memory that no test reaches.
 const MANY_BYTES: u64 = 1 << 30;
-/// Time enough for a healthy server on a busy machine, and short enough to wait for.
+/// A timeout that suffices on a busy machine, and is short enough to wait for.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// The clock, as the binary reads it.
@@ -60,7 +60,7 @@ mod clock {
     }
 }
 
-/// No connections yet. Nothing is vital to a test: a panic of a task shows in what it was to do.
+/// Creates pools. No task is vital to a test: if one panics, its effect is missing.
 fn pools() -> Pools {
     Pools::new(Process {
         runtime: Handle::current(),
@@ -71,7 +71,7 @@ fn pools() -> Pools {
     })
 }
 
-/// Counts what stores were asked.
+/// Records the outcomes of lookups.
 #[derive(Debug, Default)]
 struct RecordedOutcomes(Mutex<Vec<(FactKind, Source, Outcome)>>);
 
@@ -154,7 +154,7 @@ fn redis(url: &str) -> RedisSettings {
     }
 }
 
-/// One node: its stores, and what they are asked.
+/// One node: its stores.
 #[derive(Clone)]
 struct Node(Stores);
 
@@ -216,7 +216,7 @@ async fn source(stores: &Node, subject: &str) -> Source {
     stores.find(subject).await.unwrap().source
 }
 
-/// Waits until the store is up, or down, and gives what it says about itself.
+/// Waits until the store is up, or down, and returns its health.
 async fn until(stores: &Node, store: Source, up: bool) -> Option<String> {
     let health = || {
         stores
@@ -247,7 +247,7 @@ async fn cached(redis: &Redis, key: &str) -> String {
     timeout(PATIENCE, waiting).await.unwrap()
 }
 
-/// One contract: who is in the table exists, under that name and no other.
+/// The contract of all stores: a user in the table exists, under its exact id and no other.
 async fn contract(database: DatabaseUrl, table: &str, present: &[&str], absent: &[&str]) {
     let (stores, _) = open(settings(database, table));
     for subject in present {
@@ -358,12 +358,12 @@ async fn postgres_finds_users_through_the_index() {
         );
         server.execute(&rows).await.unwrap();
         let (stores, _) = open(settings(postgres(&server), table));
-        // Often enough for PostgreSQL to consider a plan that does not know the subject.
+        // Often enough for PostgreSQL to consider a generic plan.
         for _ in 0..10 {
             assert!(exists(&stores, subject).await);
         }
         stores.close().await;
-        // PostgreSQL counts when the session has ended.
+        // PostgreSQL publishes its statistics when the session has ended.
         let waiting = async { while scans(&server, table).await.1 == 0 {} };
         timeout(PATIENCE, waiting).await.unwrap();
         assert_eq!(
@@ -374,7 +374,7 @@ async fn postgres_finds_users_through_the_index() {
     }
 }
 
-/// How many rows of a table were read by going through all of them, and how often its index was used.
+/// How many rows of a table were read by sequential scans, and how often its index was used.
 async fn scans(server: &Postgres, table: &str) -> (u64, u64) {
     let sql =
         format!("SELECT seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE relname = '{table}'");
@@ -579,7 +579,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     assert_eq!(heard.count(Source::Postgres, Outcome::Present), 1);
 }
 
-/// All of them at once.
+/// Runs all futures at once.
 async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
     poll_fn(|context| {
@@ -678,7 +678,7 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
     cached(&cache, "auth:7").await;
     assert_eq!(source(&stores, "7").await, Source::Redis);
 
-    // Without the authority, neither is trusted.
+    // Without the CA, neither server is trusted.
     over_tls.ca_file = None;
     chain.redis = Some(over_tls.clone());
     database(&mut chain).url = postgres_at(&url);
@@ -692,7 +692,7 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
         );
     }
 
-    // A CA file that is none is known at once.
+    // An invalid CA file is an error at once.
     for missing in ["/nonexistent.pem", "/dev/null"] {
         over_tls.ca_file = Some(missing.into());
         chain.redis = Some(over_tls.clone());

@@ -1,9 +1,9 @@
-//! Whether a server that hangs is asked all the same.
+//! A circuit breaker for a server that hangs.
 //!
-//! A server that refuses a connection says so at once. One that hangs costs each question its whole time limit, and a gate that
-//! waits with every request is as good as down. So once such a time has passed in which the server has answered nobody, the
-//! breaker is open: questions fail at once, those that wait too, and only the watch asks until there is an answer. A server that
-//! is merely slow answers somebody, and is asked on.
+//! A server that refuses a connection does so at once. One that hangs costs each lookup its whole timeout, and a gate
+//! that waits with every request is as good as down. So when a timeout passes in which the server has answered no
+//! lookup at all, the breaker opens: lookups fail at once, including those that wait, and only the health probe asks
+//! until there is an answer. A server that is merely slow answers some lookups, and the breaker stays closed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,23 +12,23 @@ use tokio::sync::watch;
 
 use super::process::Jitter;
 
-/// Whether questions are asked.
+/// The circuit breaker of one server.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    /// How many answers there were.
+    /// The number of answers so far.
     answers: AtomicU64,
     is_open: watch::Sender<bool>,
 }
 
-/// A question that is asked.
+/// A lookup that has begun.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
-    /// How many answers there were when it was.
+    /// The number of answers when the lookup began.
     answers: u64,
 }
 
 impl Breaker {
-    /// Closed: everything is asked.
+    /// Creates a closed breaker, which lets every lookup through.
     pub(super) fn new() -> Self {
         Self {
             answers: AtomicU64::new(0),
@@ -36,34 +36,35 @@ impl Breaker {
         }
     }
 
-    /// For a question that is asked from now on, whether or not the breaker is open.
+    /// Notes the beginning of a lookup, whether or not the breaker is open.
     pub(super) fn attempt(&self) -> Attempt {
         Attempt {
             answers: self.answers.load(Ordering::Relaxed),
         }
     }
 
-    /// Whether only the watch asks.
+    /// Whether the breaker is open, so that only the health probe asks.
     pub(super) fn is_open(&self) -> bool {
         *self.is_open.borrow()
     }
 
-    /// Returns when it is open.
+    /// Returns once the breaker is open.
     pub(super) async fn opened(&self) {
         let mut receiver = self.is_open.subscribe();
         if receiver.wait_for(|is_open| *is_open).await.is_err() {
-            // It cannot be: the sender is ours.
+            // Unreachable: `self` owns the sender.
             std::future::pending::<()>().await;
         }
     }
 
-    /// The server has said something, be it that it is not there.
+    /// Notes that the server has answered or refused, which closes the breaker.
     pub(super) fn answered(&self) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         self.is_open.send_if_modified(std::mem::take);
     }
 
-    /// This one has waited for its whole time. Opens the breaker, and says so, unless somebody was answered in that time.
+    /// Notes that a lookup has timed out. Opens the breaker and returns `true`, unless another lookup was answered in
+    /// that time.
     pub(super) fn timed_out(&self, attempt: Attempt) -> bool {
         let was_silent = self.answers.load(Ordering::Relaxed) == attempt.answers;
         if was_silent {
@@ -74,7 +75,7 @@ impl Breaker {
     }
 }
 
-/// How long to wait before the next attempt: longer each time, and for each node another time.
+/// How long to wait before the next attempt: longer each time, and different on each node.
 #[derive(Debug)]
 pub(super) struct Backoff {
     jitter: Jitter,
@@ -82,7 +83,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// For the first attempt after one that has failed.
+    /// Creates a backoff that begins with the shortest wait.
     pub(super) fn new(jitter: Jitter) -> Self {
         Self {
             jitter,
@@ -90,14 +91,14 @@ impl Backoff {
         }
     }
 
-    /// How long to wait, at most `longest`.
+    /// Returns how long to wait now, at most `longest`.
     pub(super) fn pause(&mut self, longest: Duration) -> Duration {
         let pause = self.next.min(longest);
         self.next = pause * 2;
         self.jitter.halve(pause)
     }
 
-    /// An attempt has not failed.
+    /// Starts again with the shortest wait, after a success.
     pub(super) fn reset(&mut self) {
         self.next = SHORTEST;
     }

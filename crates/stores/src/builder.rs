@@ -22,7 +22,7 @@ use super::settings::{DatabaseUrl, Settings};
 use super::stores::Servers;
 use super::users::{self, UserChain, UserTruth};
 
-/// Builds chains.
+/// Builds the chains of users and sessions.
 pub(super) struct Builder<'a> {
     pub(super) settings: &'a Settings,
     pub(super) servers: &'a Servers,
@@ -31,7 +31,7 @@ pub(super) struct Builder<'a> {
     pub(super) clock: &'a Clock,
     pub(super) jitter: Jitter,
     pub(super) stop: &'a CancellationToken,
-    /// Those of the channels on which something is heard.
+    /// The audiences of the channels that announce changes.
     pub(super) audiences: &'a [Arc<Audience>],
     pub(super) listener: Arc<dyn ChangeListener>,
 }
@@ -47,7 +47,7 @@ impl Builder<'_> {
         ))
     }
 
-    /// In front of sessions in Redis there is no other cache in Redis.
+    /// Builds the chain of sessions. Sessions that are in Redis have no second cache in Redis.
     pub(super) fn sessions(&self) -> Option<SessionChain> {
         let prefix = self
             .settings
@@ -105,10 +105,10 @@ impl Builder<'_> {
         let (there, of_truth) = (self.channels(), truth.channels());
         let channels = Channels {
             postgres: there.postgres && of_truth.postgres,
-            // Also of the cache in front of a truth.
+            // The cache in front of the database announces changes as well.
             redis: there.redis,
         };
-        // Where the truth says what changes there, the cache need not.
+        // Where the source of truth announces its changes, the cache need not.
         let needed = match channels.and(of_truth) {
             Channels::NONE => channels,
             needed => needed,
@@ -150,7 +150,7 @@ impl Builder<'_> {
         chain
     }
 
-    /// The channels that there are.
+    /// The channels that announce changes to this realm.
     fn channels(&self) -> Channels {
         let has = |channel| {
             self.audiences
@@ -163,7 +163,7 @@ impl Builder<'_> {
         }
     }
 
-    /// What the database calls itself, the same on every node.
+    /// The name of the database, which is the same on every node.
     fn database_name(&self) -> Option<String> {
         Some(match &self.settings.database.as_ref()?.url {
             DatabaseUrl::Postgres(server) => server.database().to_owned(),

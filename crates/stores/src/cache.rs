@@ -1,11 +1,12 @@
-//! The second store: the cache in Redis that all nodes share. It saves the database work, and is never needed.
+//! The second store of a chain: the cache in Redis that all nodes share. It saves the database work, and is never
+//! required.
 //!
-//! What is in Redis is data from outside. A value counts only when it is a [`record`] about our tables and the very key
-//! that we look for; anything else is a miss, and stays as it is: we never write over what we did not write. What does not exist
-//! is written too, for its own short time.
+//! What is in Redis is untrusted input. A value counts only when it is a [`record`] about our tables and the very key
+//! that is looked up; anything else is a miss and stays as it is, because values that the gate did not write are never
+//! overwritten. A fact that does not exist is written too, for its own short time.
 //!
-//! A miss is written down by the one who holds the [lease](KeyLease) on its key, and only while it holds it: whoever deletes the key
-//! has no answer written that is older than that.
+//! After a miss, only the holder of the [lease](KeyLease) on the key may write the answer, and only while it holds the
+//! lease: once the key is deleted, no older answer is written.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -17,19 +18,19 @@ use super::fact::Trust;
 use super::hex;
 use super::process::{Clock, Jitter};
 use super::record::{self, About, Known, Recorded};
-use super::redis::{Aged, Cells, Unwritten};
+use super::redis::{AgedValue, Cells, Unwritten};
 use super::settings::{CacheFormat, RedisSettings};
 
-/// What nodes tell one another about one kind of fact.
+/// The cache in Redis for one kind of fact.
 pub(super) struct SharedCache<F> {
     cells: Arc<dyn Cells>,
-    /// What stands before the key of a fact.
+    /// The prefix of keys in Redis.
     prefix: String,
     about: About,
     trust: Trust,
-    /// How long a lease lasts: longer than a question to the truth.
+    /// How long a lease lasts: longer than a lookup in the truth.
     lease_lasts: Duration,
-    /// How much older an answer can be than it looks, because it was on its way to a Redis that stood still.
+    /// How much older an answer can be than it looks, because it was on its way to a Redis that was suspended.
     longest_way: Duration,
     clock: Clock,
     jitter: Jitter,
@@ -37,47 +38,48 @@ pub(super) struct SharedCache<F> {
     facts: PhantomData<fn() -> F>,
 }
 
-/// What a question to the cache leads to.
+/// The result of a lookup in the cache.
 #[derive(Debug)]
 pub(super) enum Cached<F> {
-    /// It knows.
+    /// The cache knows the answer.
     Hit(Hit<F>),
-    /// It does not know; and whether the caller is the one who may write down what the truth says.
+    /// The cache does not know; with a lease if the caller may write the answer of the truth.
     Miss(Option<KeyLease>),
-    /// It did not answer, or there is none.
+    /// The cache did not answer.
     Skipped,
-    /// It does not know, and takes nothing new.
+    /// The cache does not know, and accepts no writes.
     Unwritable,
 }
 
-/// What it knows.
+/// An answer from the cache.
 #[derive(Debug)]
 pub(super) struct Hit<F> {
     pub(super) lookup: Lookup<F>,
-    /// How long ago the truth was asked, at the most. `None` where nobody knows, or it was not asked for.
+    /// The longest time since the truth was asked. `None` when it is not known, or was not requested.
     pub(super) age: Option<Duration>,
-    /// How long Redis keeps it. `None` as for the age.
+    /// How long Redis keeps the value. `None` as for the age.
     pub(super) left: Option<Duration>,
 }
 
-/// The right to write down what the truth says about a key.
+/// A lease on a key: the right to write what the truth says about it.
 #[derive(Debug)]
 pub(super) struct KeyLease(String);
 
-/// What became of an answer.
+/// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// It was on loan no more: somebody has deleted the key since, so the answer may be older than a change.
+    /// The lease was gone: the key was deleted since, so the answer may be older than a change.
     TakenAway,
-    /// It is in Redis for so long, or is not to be.
+    /// The answer is in Redis for this long; zero when it is not to be cached.
     Yes(Duration),
 }
 
 impl<F: Recorded> SharedCache<F> {
-    /// `kind` stands in the keys, behind the prefix of `settings`. A question to the truth takes `longest_question` at the most.
+    /// Creates the cache. `kind` follows the prefix of `settings` in every key. A lookup in the truth takes
+    /// `longest_question` at the most.
     #[expect(
         clippy::too_many_arguments,
-        reason = "each says something else, and there is one caller"
+        reason = "the parameters are unrelated, and there is one caller"
     )]
     pub(super) fn new(
         cells: Arc<dyn Cells>,
@@ -97,7 +99,8 @@ impl<F: Recorded> SharedCache<F> {
                 absent: absent_ttl,
             },
             lease_lasts,
-            // The lease is placed at most two time-outs after the question, and what takes its place comes before it ends.
+            // The lease is placed at most two timeouts after the lookup began, and the answer replaces it before it
+            // expires.
             longest_way: lease_lasts + 2 * settings.timeout,
             format: match F::of_true(&about) {
                 Some(_) => settings.format,
@@ -111,12 +114,12 @@ impl<F: Recorded> SharedCache<F> {
         }
     }
 
-    /// Looks `key` up, and how old the answer is, and how long it is kept, if that matters.
+    /// Looks `key` up; with the age of the answer and how long it is kept, if that matters.
     pub(super) async fn find(&self, key: &str, age_matters: bool) -> Cached<F> {
         let longest = F::max_len(self.about.columns + self.about.claims);
         let redis_key = self.key(key);
         let read = self.cells.read(&redis_key, longest, age_matters).await;
-        let Ok(Aged { value, left }) = read else {
+        let Ok(AgedValue { value, left }) = read else {
             return Cached::Skipped;
         };
         if value.is_empty() {
@@ -137,7 +140,7 @@ impl<F: Recorded> SharedCache<F> {
         }
     }
 
-    /// Writes down what the truth said about `key` to a question that was asked so long ago, unless the lease was taken away.
+    /// Writes what the truth said about `key` in a lookup that began this long `ago`, unless the lease is gone.
     ///
     /// # Errors
     /// When nothing could be written.
@@ -154,7 +157,7 @@ impl<F: Recorded> SharedCache<F> {
             CacheFormat::Record => Some(record::write(found, &self.about, key, lasts)),
             CacheFormat::True => found.map(|_| TRUE.to_vec()),
         };
-        // Redis knows no shorter time than a millisecond.
+        // Redis has no time to live below a millisecond.
         let written = written.as_deref().filter(|_| left >= MILLISECOND);
         let value = written.map(|written| (written, left));
         let redeemed = self
@@ -168,7 +171,7 @@ impl<F: Recorded> SharedCache<F> {
         })
     }
 
-    /// Gives a lease back for which there is no answer.
+    /// Returns a lease for which there is no answer.
     ///
     /// # Errors
     /// When nothing could be written.
@@ -178,7 +181,7 @@ impl<F: Recorded> SharedCache<F> {
         redeemed.await.map(drop)
     }
 
-    /// Has the next question about each of `keys` asked of the truth, by whichever node.
+    /// Deletes `keys`, so that the next lookup of each asks the truth, on any node.
     ///
     /// # Errors
     /// When nothing could be written.
@@ -187,13 +190,14 @@ impl<F: Recorded> SharedCache<F> {
         self.cells.delete(&keys).await
     }
 
-    /// The key of a fact that is kept under this key of Redis, if it is one.
+    /// The key of the fact that this key of Redis holds, if it holds one.
     pub(super) fn key_of<'a>(&self, redis_key: &'a [u8]) -> Option<&'a str> {
         let key = redis_key.strip_prefix(self.prefix.as_bytes())?;
         str::from_utf8(key).ok()
     }
 
-    /// What a value says about `key`. How old a `true` is nobody knows, so it counts for nothing where that matters.
+    /// Reads what a value says about `key`. The age of a plain `true` is not known, so it does not count where the age
+    /// matters.
     fn known(&self, value: &[u8], key: &str) -> Option<Known<F>> {
         if self.format == CacheFormat::True && value == TRUE {
             return Some(Known {
@@ -218,14 +222,14 @@ impl<F: Recorded> SharedCache<F> {
         }
     }
 
-    /// The key is bytes to Redis: nothing in it means anything.
+    /// Builds the key in Redis. Keys are plain bytes there, so nothing needs escaping.
     fn key(&self, key: &str) -> Vec<u8> {
         [self.prefix.as_bytes(), key.as_bytes()].concat()
     }
 }
 
 impl KeyLease {
-    /// Unlike any other. `None` where the system has no random bytes.
+    /// Creates a lease unlike any other. `None` where the system has no random bytes.
     fn new() -> Option<Self> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes).ok()?;
@@ -233,10 +237,10 @@ impl KeyLease {
     }
 }
 
-/// How long a lease lasts beyond the longest question.
+/// How long a lease lasts beyond the longest lookup.
 const BEYOND: Duration = Duration::from_secs(1);
 
-/// What gates write that know no more than that a user exists.
+/// The value that [`CacheFormat::True`] writes for a user who exists.
 const TRUE: &[u8] = b"true";
 
 const MILLISECOND: Duration = Duration::from_millis(1);

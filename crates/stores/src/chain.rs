@@ -1,12 +1,12 @@
-//! The chain: memory, then the shared cache, then the truth; the same for every kind of fact.
+//! The chain of stores for one kind of fact: memory, then the shared cache, then the truth.
 //!
 //! What is in memory is answered without waiting. Otherwise one flight per key, on the runtime that all stores share,
-//! asks the cache and then the truth, and everyone who wants to know waits for it, on whichever core. A cache that fails
-//! is skipped. A truth that fails is an outage, and never means "no such thing".
+//! asks the cache and then the truth, and all requests for that key wait for it, on whichever core. A cache that fails
+//! is skipped. A truth that fails is an outage, and never means "no such user".
 //!
-//! No answer is kept, in memory or in Redis, that may be older than a change that was heard of: each question has a
-//! [ticket](super::changes), and each key of Redis a [lease](super::cache::KeyLease). An answer during which something was heard is asked
-//! for again.
+//! No answer that may be older than an announced change is kept, in memory or in Redis: each lookup has a
+//! [ticket](super::changes), and each key of Redis a [lease](super::cache::KeyLease). When an invalidation is heard
+//! during a lookup, the stores are asked again.
 
 mod invalidation;
 mod stale;
@@ -33,7 +33,7 @@ use super::reporter::Reporter;
 use super::single_flight::{Flight, Joined, LookupResult, Progress, Rank, SingleFlight, Wait};
 use super::{ChangeListener, Outcome};
 
-/// Where flights fly.
+/// The runtime and the tracker of the tasks that run flights.
 #[derive(Clone, Debug)]
 pub(super) struct Tasks {
     pub(super) runtime: Handle,
@@ -49,16 +49,16 @@ pub(super) struct Chain<T: Truth> {
     pub(super) reporter: Reporter,
     pub(super) tasks: Tasks,
     pub(super) clock: Clock,
-    /// What counts while the database gives no answer.
+    /// What is answered while the database is down.
     pub(super) outage: Outage,
-    /// Takes keys that the database has said something about, so that they are deleted from the cache.
+    /// Receives keys that the database has announced, to be deleted from the cache.
     pub(super) outdated: Option<Sender<Box<str>>>,
-    /// Hears what was heard, for those who have been answered long ago.
+    /// Is told of changes, for long-lived exchanges that were decided earlier.
     pub(super) listener: Arc<dyn ChangeListener>,
 }
 
 impl<T: Truth> Chain<T> {
-    /// What is known under `key`; if not in memory, what the stores answer to `question`.
+    /// Returns what memory knows under `key`, or else what the stores answer to `query`.
     pub(super) async fn find(
         self: &Arc<Self>,
         key: &str,
@@ -66,12 +66,12 @@ impl<T: Truth> Chain<T> {
     ) -> LookupResult<T::Fact> {
         match self.recall(key, &query) {
             Some(lookup) => Ok(lookup),
-            // In a box, so that those who need not wait do not carry the room for waiting with them.
+            // Boxed, so that callers who need not wait do not reserve the size of the waiting future.
             None => Box::pin(self.fetch(key, Rank::Known, query)).await,
         }
     }
 
-    /// What is known under `key` without waiting for anybody.
+    /// Returns what memory knows under `key`, without waiting.
     pub(super) fn recall(
         self: &Arc<Self>,
         key: &str,
@@ -85,17 +85,17 @@ impl<T: Truth> Chain<T> {
         Some(lookup)
     }
 
-    /// Has the stores beyond memory asked for what memory says is due, unless somebody has done so. Nobody waits for that, and what
-    /// memory has stays what it is.
+    /// Starts the renewal of an entry that is due, unless another request has. Nobody waits for it, and memory keeps
+    /// what it has meanwhile.
     #[cold]
     fn refresh(self: &Arc<Self>, key: &str, query: impl FnOnce() -> T::Query) {
         if self.memory.claim(key) {
-            // A flight that is full or under way is as good as one of our own.
+            // Without a free flight the entry simply ends; a flight that is under way renews it.
             let _ = self.join_flight(key, Rank::Known, query);
         }
     }
 
-    /// What the stores beyond memory answer to `question`. Waits for the answer of a flight.
+    /// Returns what the stores beyond memory answer to `query`, by way of a flight.
     pub(super) async fn fetch(
         self: &Arc<Self>,
         key: &str,
@@ -103,14 +103,14 @@ impl<T: Truth> Chain<T> {
         query: impl FnOnce() -> T::Query,
     ) -> LookupResult<T::Fact> {
         let Some(wait) = self.join_flight(key, rank, query) else {
-            return Err(self.failure("too many lookups are under way"));
+            return Err(self.failure("too many lookups are in flight"));
         };
         wait.result()
             .await
-            .unwrap_or_else(|| Err(self.failure("the lookup was given up")))
+            .unwrap_or_else(|| Err(self.failure("the lookup was abandoned")))
     }
 
-    /// A place in the flight for `key`, which takes off if there is none to join. `None` when there are too many.
+    /// Joins the flight for `key`, or starts one. `None` when too many are in flight.
     fn join_flight(
         self: &Arc<Self>,
         key: &str,
@@ -119,7 +119,7 @@ impl<T: Truth> Chain<T> {
     ) -> Option<Wait<T::Fact>> {
         let changes = &self.memory.changes;
         let ticket = changes.ticket(self.clock.monotonic());
-        // Whom an answer names is not known before it is there.
+        // Which user an answer names is only known when it arrives.
         let stripes = changes.stripes(key, None);
         let channels = self.truth.channels();
         let is_current = |others: Progress| {
@@ -138,7 +138,7 @@ impl<T: Truth> Chain<T> {
         }
     }
 
-    /// Asks the cache, then the truth, and remembers what they say.
+    /// Runs a flight: asks the cache, then the truth, and remembers their answer.
     async fn run_flight(self: Arc<Self>, flight: Flight<T::Fact>, query: T::Query) {
         let key = Arc::clone(flight.key());
         let mut left = MOST_QUESTIONS;
@@ -168,7 +168,7 @@ impl<T: Truth> Chain<T> {
                     let stale = self.stale(&key, error, doubted);
                     flight.finish(stale.map_or(answer, Ok));
                     if let (Some(cache), Some(lease)) = (&self.cache, lease) {
-                        // Another node may reach the truth, and could write nothing there for as long as the lease lasts.
+                        // Another node may reach the truth, and could not write its answer while the lease lasts.
                         let _ = cache.give_back(&lease, &key).await;
                     }
                     return;
@@ -187,7 +187,7 @@ impl<T: Truth> Chain<T> {
         }
     }
 
-    /// What the cache says, or else the truth; and what the cache has to do with it.
+    /// Asks the cache, or else the truth. The second value says what the cache has to do with the answer.
     async fn ask(
         &self,
         key: &str,
@@ -205,8 +205,9 @@ impl<T: Truth> Chain<T> {
         (answer, backing)
     }
 
-    /// Keeps an answer to the question that was `asked`. The lease goes first: where it holds, nobody else has written under the key,
-    /// so that what Redis says of our own writing takes nothing from memory but the next question.
+    /// Keeps an answer to the lookup that began as `asked` says. The lease is redeemed first: where it holds, nobody
+    /// else has written under the key, so the invalidation that our own write causes takes nothing from memory but the
+    /// next lookup.
     async fn keep(
         &self,
         flight: &Flight<T::Fact>,
@@ -215,10 +216,10 @@ impl<T: Truth> Chain<T> {
         backing: Backing<T::Fact>,
     ) -> Kept {
         let (key, changes) = (flight.key(), &self.memory.changes);
-        // Before anything is looked at, so that whatever is heard from now on counts.
+        // Read the clock before checking anything, so that whatever is heard from now on counts.
         let now = self.clock.monotonic();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
-        // A process that was stopped in between may not know yet what it has missed.
+        // A process that was suspended in between may not know yet that it has missed something.
         let has_missed = asked.was_heard && changes.is_deaf(now);
         let channels = self.truth.channels();
         let was_invalidated = channels.redis && flight.progress().was_invalidated(asked.ticket);
@@ -242,7 +243,7 @@ impl<T: Truth> Chain<T> {
             }
             (Backing::Doubted(..) | Backing::Nothing | Backing::Lease(_), _) => (asked, None),
         };
-        // Where only Redis would say that something has changed, it does so of what it has, and for as long.
+        // Where only Redis announces changes, it does so for keys that it holds, and only as long as it holds them.
         let at_most = match changes.needed_only(Channel::Redis) && self.cache.is_some() {
             true => left.unwrap_or_default(),
             false => Duration::MAX,
@@ -254,7 +255,7 @@ impl<T: Truth> Chain<T> {
         Kept::Yes
     }
 
-    /// What the cache says, or else what it has to do with what the truth will say.
+    /// Asks the cache. On a miss, says what the cache has to do with the answer of the truth.
     async fn ask_cache(
         &self,
         cache: &SharedCache<T::Fact>,
@@ -293,8 +294,8 @@ impl<T: Truth> Chain<T> {
         }
     }
 
-    /// Whether the database has said nothing about what Redis knows since it was asked for that, as far as this node has heard
-    /// the database at all.
+    /// Whether a hit in Redis is current: the database has announced no change of it since the lookup that filled it,
+    /// and this node has heard the database all the while.
     fn is_current(&self, key: &str, hit: &Hit<T::Fact>, asked: LookupStart) -> bool {
         let changes = &self.memory.changes;
         if !changes.has(Channel::Postgres) {
@@ -303,7 +304,7 @@ impl<T: Truth> Chain<T> {
         !changes.is_deaf(asked.at) && self.unchallenged_since(key, hit, asked).is_some()
     }
 
-    /// A failure on the way to the truth.
+    /// Creates the error for a lookup that did not reach the truth.
     fn failure(&self, detail: &str) -> StoreError {
         StoreError::Failed {
             store: self.truth.source(),
@@ -312,26 +313,26 @@ impl<T: Truth> Chain<T> {
     }
 }
 
-/// What the cache has to do with an answer.
+/// What the cache has to do with an answer of the truth.
 #[derive(Debug)]
 enum Backing<F> {
-    /// The cache has this, for which the truth was not asked before this ticket. It would count if nothing had changed; nobody
-    /// knows whether something has.
+    /// The cache holds this answer, and the truth was not asked for it before this ticket. Whether something has
+    /// changed since is not known, so it counts only while the truth is down.
     Doubted(Ticket, Option<F>),
-    /// It comes from there, where it is kept for so long, if that is known.
+    /// The answer comes from the cache, which keeps it for this long, if known.
     Cache(Option<Duration>),
-    /// It may be written there.
+    /// The answer may be written to the cache, with this lease.
     Lease(KeyLease),
-    /// Nothing.
+    /// The answer has nothing to do with the cache.
     Nothing,
 }
 
-/// What became of an answer.
+/// Whether an answer was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
-    /// It is not kept, because something has changed since it was asked for.
+    /// It was not kept, because something may have changed since the lookup began.
     Unsure,
-    /// It is kept wherever that is possible.
+    /// It was kept wherever that is possible.
     Yes,
 }
 
@@ -346,6 +347,6 @@ const POSTGRES: Channels = Channels {
     redis: false,
 };
 
-/// How often the truth is asked for one answer, when each time something is heard in between. The last answer is given, and
-/// not kept.
+/// How often one flight asks the stores when an invalidation is heard each time. The last answer is returned, and not
+/// kept.
 const MOST_QUESTIONS: u32 = 3;

@@ -1,8 +1,9 @@
-//! Changes of users and sessions, as those outside this crate hear of them.
+//! How callers of this crate learn about changes of users and sessions.
 
-/// Hears what changes of users and sessions, as far as a server says so. Called while others wait for it: it must not wait itself.
+/// Is told which users and sessions change, as far as a server says so. It is called while others wait, so it must not
+/// block.
 pub trait ChangeListener: Send + Sync + 'static {
-    /// Something has changed, or may have.
+    /// Something has changed, or may have changed.
     fn changed(&self, change: Change<'_>);
 }
 

@@ -1,11 +1,12 @@
-//! What a chain has heard of changes, and so whether an answer may still be repeated.
+//! What a chain has heard of changes, which decides whether an answer may still be repeated.
 //!
-//! Every question has a [`Ticket`], taken before it is asked. An answer may be repeated for as long as nothing was heard after its
-//! ticket that concerns it: not only because the answer may be older than the change, but also because nobody can tell. So nothing
-//! needs to be removed from memory when something changes, and a slow answer that comes in after the change does no harm, whoever
-//! writes it where.
+//! Every lookup has a [`Ticket`], taken before the stores are asked. An answer may be repeated as long as no relevant
+//! invalidation was heard after its ticket, because such an answer may be older than the change and there is no way to
+//! tell. So nothing needs to be removed from memory when something changes, and a slow answer that arrives after the
+//! change does no harm, whatever writes it where.
 //!
-//! Keys are folded into a fixed number of stripes. Two keys that share one are forgotten together, which costs a question.
+//! Keys are hashed into a fixed number of stripes. Two keys of one stripe are invalidated together, which costs a
+//! lookup.
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
@@ -18,45 +19,45 @@ use foldhash::fast::RandomState;
 /// What a chain has heard of changes.
 #[derive(Debug)]
 pub(super) struct Changes {
-    /// Times are counted from here, in nanoseconds.
+    /// The origin of all times, which are counted in nanoseconds.
     start: Instant,
     hasher: RandomState,
     postgres: Option<LastChanges>,
     redis: Option<LastChanges>,
-    /// The channels without which nothing may be repeated from memory.
+    /// The channels that must be heard for memory to answer.
     needed: Channels,
-    /// Those of them that are silent, as [`Channels::bits`].
+    /// The needed channels that are silent, as [`Channels::bits`].
     silent: AtomicU8,
-    /// Those of them, for their proofs.
+    /// The audiences of the needed channels, for their proofs.
     audiences: Vec<Arc<Audience>>,
 }
 
-/// When a question was asked, or will be in a moment: taken before it is.
+/// The time of a lookup, taken before it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
-/// The stripes of what an answer is about: of its key, and of the user that it names.
+/// The stripes of an answer: of its key, and of the user that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stripes {
     key: u16,
     subject: u16,
 }
 
-/// What one channel has said.
+/// When one channel last announced changes.
 #[derive(Debug)]
 struct LastChanges {
-    /// When anything may have changed for the last time, or the channel began to be heard.
+    /// When the channel last announced that anything may have changed, or began to be heard.
     everything: AtomicU64,
-    /// When something in this stripe has changed for the last time.
+    /// When the channel last announced a change in each stripe.
     stripes: Box<[AtomicU64]>,
 }
 
-/// Some channels.
+/// A set of channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Channels {
-    /// That of PostgreSQL.
+    /// The channel of PostgreSQL.
     pub(super) postgres: bool,
-    /// That of Redis.
+    /// The channel of Redis.
     pub(super) redis: bool,
 }
 
@@ -71,7 +72,7 @@ impl Channels {
         redis: true,
     };
 
-    /// Those that are among both.
+    /// The channels in both sets.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             postgres: self.postgres && other.postgres,
@@ -79,7 +80,7 @@ impl Channels {
         }
     }
 
-    /// Whether this is one of them.
+    /// Whether the set has this channel.
     pub(super) fn has(self, channel: Channel) -> bool {
         match channel {
             Channel::Postgres => self.postgres,
@@ -100,8 +101,8 @@ impl Channels {
 }
 
 impl Changes {
-    /// For a chain with these channels, of which some are `needed`: those are silent until they say that they are not. Times are
-    /// counted from `start`.
+    /// Creates the changes of a chain with these channels. The `needed` ones are silent until they announce that they
+    /// are heard. Times are counted from `start`.
     pub(super) fn new(channels: Channels, needed: Channels, start: Instant) -> Self {
         let heard = |is_there: bool| is_there.then(LastChanges::nothing);
         Self {
@@ -115,25 +116,25 @@ impl Changes {
         }
     }
 
-    /// The same, which hears the channels that are needed only for as long as these have proved that they are heard.
+    /// Adds the proofs of the needed channels: without a current proof, a channel counts as deaf.
     pub(super) fn proven_by(self, audiences: &[Arc<Audience>]) -> Self {
         let is_needed = |audience: &&Arc<Audience>| self.needed.has(audience.channel());
         let audiences = audiences.iter().filter(is_needed).cloned().collect();
         Self { audiences, ..self }
     }
 
-    /// For a question that is asked from now on.
+    /// The ticket of a lookup that begins now.
     pub(super) fn ticket(&self, now: Instant) -> Ticket {
         Ticket(self.nanos(now))
     }
 
-    /// For an answer that was asked for so long ago.
+    /// The ticket of a lookup that began this long ago.
     pub(super) fn ticket_of(&self, now: Instant, age: Duration) -> Ticket {
         let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         Ticket(self.nanos(now).saturating_sub(age))
     }
 
-    /// The stripes of an answer to a question about `key`, which names the user `subject` if it does.
+    /// The stripes of an answer about `key` that names the user `subject`, if it names one.
     pub(super) fn stripes(&self, key: &str, subject: Option<&str>) -> Stripes {
         if self.postgres.is_none() && self.redis.is_none() {
             return Stripes { key: 0, subject: 0 };
@@ -154,8 +155,8 @@ impl Changes {
                 .any(|heard| heard.after(ticket, of))
     }
 
-    /// Whether one of these channels has said something since this ticket that concerns the answer. A channel that is not there
-    /// says nothing.
+    /// Whether one of these channels has announced a change of the answer since this ticket. A channel that does not
+    /// exist announces nothing.
     pub(super) fn said(&self, channels: Channels, ticket: Ticket, of: Stripes) -> bool {
         [Channel::Postgres, Channel::Redis]
             .into_iter()
@@ -164,23 +165,23 @@ impl Changes {
             .any(|heard| heard.after(ticket, of))
     }
 
-    /// Whether a channel that is needed is silent, or has not proved for a while that it is not.
+    /// Whether a needed channel is silent, or its last proof has expired.
     pub(super) fn is_deaf(&self, now: Instant) -> bool {
         let is_unproven = |audience: &Arc<Audience>| !audience.is_proven(now);
         self.silent.load(Ordering::Acquire) != 0 || self.audiences.iter().any(is_unproven)
     }
 
-    /// Whether this channel is needed, and no other.
+    /// Whether this is the only needed channel.
     pub(super) fn needed_only(&self, channel: Channel) -> bool {
         self.needed == Channels::only(channel)
     }
 
-    /// Whether there is this channel.
+    /// Whether this channel exists.
     pub(super) fn has(&self, channel: Channel) -> bool {
         self.heard(channel).is_some()
     }
 
-    /// What is known under `key`, or of the user of this id, was true once.
+    /// Invalidates what is known under `key`, or about the user of this id.
     pub(super) fn forget(&self, channel: Channel, key: &str, now: Instant) {
         if let Some(heard) = self.heard(channel) {
             let stripe = usize::from(self.stripe(key));
@@ -188,7 +189,7 @@ impl Changes {
         }
     }
 
-    /// All that is known was true once.
+    /// Invalidates everything.
     pub(super) fn forget_all(&self, channel: Channel, now: Instant) {
         if let Some(heard) = self.heard(channel) {
             heard
@@ -197,13 +198,13 @@ impl Changes {
         }
     }
 
-    /// Nothing is heard on this channel any more.
+    /// Notes that this channel is deaf.
     pub(super) fn deaf(&self, channel: Channel) {
         let silent = self.needed.and(Channels::only(channel)).bits();
         self.silent.fetch_or(silent, Ordering::AcqRel);
     }
 
-    /// From now on everything is heard on this channel.
+    /// Notes that this channel is heard from now on, and invalidates everything from before.
     pub(super) fn listen(&self, channel: Channel, now: Instant) {
         if self.needed.has(channel) {
             self.forget_all(channel, now);
@@ -220,14 +221,14 @@ impl Changes {
     }
 
     fn stripe(&self, key: &str) -> u16 {
-        // The lowest bits, as many as there are stripes.
+        // Keep as many low bits as number the stripes.
         (self.hasher.hash_one(key) & (STRIPES as u64 - 1)) as u16
     }
 
-    /// This time as a number that fits into little room.
+    /// The time in nanoseconds since the start, as a compact number.
     pub(super) fn nanos(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.start);
-        // 0 is when nothing was heard.
+        // 0 stands for "never".
         u64::try_from(since.as_nanos()).map_or(u64::MAX, |nanos| nanos.saturating_add(1))
     }
 }
@@ -240,8 +241,8 @@ impl LastChanges {
         }
     }
 
-    /// Whether something was said at the time of the ticket or later. What was said at the very same time may have been said
-    /// before or after, so it counts.
+    /// Whether a relevant change was announced at the time of the ticket or later. One at the very same time may have
+    /// come before or after, so it counts.
     fn after(&self, ticket: Ticket, of: Stripes) -> bool {
         let is_later = |said: &AtomicU64| {
             let said = said.load(Ordering::Acquire);
@@ -253,7 +254,8 @@ impl LastChanges {
     }
 }
 
-/// 128 KiB for each channel of each chain. A word costs one answer in so many another question.
+/// The number of stripes: 128 KiB for each channel of each chain. An invalidation costs one in this many other keys a
+/// lookup.
 const STRIPES: usize = 1 << 14;
 
 #[cfg(test)]
@@ -270,7 +272,7 @@ mod tests {
         redis: true,
     };
 
-    /// Changes that hear, and the time at which they began to.
+    /// Changes whose channels are heard, and the time from which they are.
     fn listening(channels: Channels) -> (Changes, Instant) {
         let start = Instant::now();
         let changes = Changes::new(channels, channels, start);
@@ -301,7 +303,7 @@ mod tests {
             assert!(changes.said(Channels::only(channel), before, of));
             assert!(!changes.said(BOTH, after, of));
         }
-        // A word that comes late about an earlier time takes nothing back.
+        // A late invalidation about an earlier time changes nothing.
         changes.forget(Channel::Redis, "id", now + 2 * TICK);
         changes.forget(Channel::Redis, "id", now + TICK);
         assert!(!changes.leave(early, of, start));
@@ -328,7 +330,7 @@ mod tests {
         let of = changes.stripes("7", None);
         let at = |ticks: u32| changes.ticket(start + ticks * TICK);
         assert!(!changes.leave(at(1), of, start));
-        // That of the cache is not enough.
+        // The channel of the cache is not enough.
         changes.listen(Channel::Redis, start + TICK);
         assert!(!changes.leave(at(2), of, start));
         changes.listen(Channel::Postgres, start + 3 * TICK);
@@ -336,7 +338,7 @@ mod tests {
             [2, 3, 4].map(|ticks| changes.leave(at(ticks), of, start)),
             [false, false, true]
         );
-        // And is not missed.
+        // Without it the answer still holds.
         changes.deaf(Channel::Redis);
         assert!(changes.leave(at(4), of, start));
         changes.deaf(Channel::Postgres);

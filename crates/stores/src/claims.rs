@@ -1,23 +1,24 @@
 //! Claims of sessions that are looked up.
 //!
-//! A session that Better Auth has cached in a cookie says all that the app keeps of it, as `{"session":{…},"user":{…}}`. A
-//! session that is looked up says only what every session does. So that a rule about a claim holds for both, the members
-//! that rules and headers name are read with the session: columns of the two rows, in the statement that finds them, or
-//! members of what is in Redis. Nothing else is read, and nothing more often.
+//! A session that Better Auth has cached in a cookie carries all that the app keeps about it, as
+//! `{"session":{…},"user":{…}}`. A session that is looked up has only the claims that every session has. So that a rule
+//! about a claim holds for both, the members that rules and headers name are read with the session: columns of the two
+//! rows, in the statement that finds them, or members of the JSON in Redis. Nothing else is read, and nothing takes an
+//! extra lookup.
 
 use serde_json::{Map, Value};
 
 use super::identifier::Column;
 use super::weight::weight;
 
-/// A member of a session's claims that rules or headers name.
+/// A member of a session's claims that a rule or header names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredClaim {
-    /// Whose row it is read of.
+    /// The object that it is a member of, and so the table that it is read from.
     pub of: ClaimOf,
-    /// What it is called among the claims, and in Redis.
+    /// Its name among the claims, and in Redis.
     pub name: Box<str>,
-    /// The column that holds it.
+    /// The column that holds the claim.
     pub column: Column,
 }
 
@@ -26,15 +27,15 @@ pub struct StoredClaim {
 pub enum ClaimOf {
     /// The session itself.
     Session,
-    /// Its user.
+    /// The user of the session.
     User,
 }
 
 impl ClaimOf {
-    /// Both.
+    /// Both objects.
     pub const ALL: [Self; 2] = [Self::Session, Self::User];
 
-    /// What the object is called.
+    /// The name of the object.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -43,7 +44,7 @@ impl ClaimOf {
     }
 }
 
-/// The claims that these values make, which are in the order of `asked`.
+/// Builds claims from values, which are in the order of `asked`.
 pub(super) fn of_values(asked: &[StoredClaim], values: Vec<Value>) -> Map<String, Value> {
     let mut claims = Map::new();
     for (claim, value) in asked.iter().zip(values) {
@@ -57,14 +58,14 @@ pub(super) fn of_values(asked: &[StoredClaim], values: Vec<Value>) -> Map<String
     claims
 }
 
-/// The claims that are asked for, of the JSON under a session's key in Redis. What is not there is null.
+/// Reads the configured claims from the JSON under a session's key in Redis. A missing member is null.
 pub(super) fn of_json(asked: &[StoredClaim], json: &Map<String, Value>) -> Map<String, Value> {
     let find = |claim: &StoredClaim| json.get(claim.of.as_str())?.get(&*claim.name).cloned();
     let values = asked.iter().map(|claim| find(claim).unwrap_or_default());
     of_values(asked, values.collect())
 }
 
-/// About how many bytes they take in memory.
+/// Estimates how many bytes claims take in memory.
 pub(super) fn weight_of(claims: Option<&Map<String, Value>>) -> usize {
     let objects = claims.into_iter().flat_map(Map::values);
     objects.map(weight).sum()

@@ -1,8 +1,8 @@
-//! The columns of a user's row that rules are about, or that headers are written from.
+//! The columns of a user's row that rules test, or that headers are written from.
 //!
-//! They are read in the statement that finds the user, so they cost no look-up of their own, and are kept with the user
-//! in every cache. A column that is not there, or that our role may not read, is an error and never an empty value: a
-//! rule about it would otherwise let in the users that it is there to keep out.
+//! They are read in the statement that finds the user, so they cost no extra lookup, and are kept with the user in
+//! every cache. A column that does not exist, or that our role may not read, is an error and never an empty value:
+//! otherwise a rule about it would let in the users that it is meant to keep out.
 
 mod missing;
 mod values;
@@ -19,40 +19,39 @@ use super::identifier::{Column, Table};
 use super::time::Zone;
 use super::weight::weight;
 
-/// Something that is read of a user.
+/// A value that is read from a user's row, or about a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserColumn {
-    /// The user's roles in organizations: an object with the id of each organization and the text of the role in it.
+    /// The user's roles in organizations: an object that maps the id of each organization to the role in it.
     OrganizationRoles(Memberships),
     /// A point in time, as a number of milliseconds since 1970. `null` stays `null`.
     Time(Column),
-    /// A value as JSON: `null`, a boolean, a number, a text, an array, or whatever a column of JSON holds. A number that
-    /// JSON's readers would round is a text.
+    /// A value as JSON: `null`, a boolean, a number, a string, an array, or whatever a JSON column holds. A number that
+    /// JSON parsers would round is a string.
     Value(Column),
 }
 
-/// The table, or view, that tells which users are members of which organizations. Better Auth's organization plugin calls
-/// it `member`, with `userId`, `organizationId` and `role` (`better-auth` 1.7.25
-/// `dist/plugins/organization/organization.mjs`).
+/// The table, or view, of memberships in organizations. Better Auth's organization plugin calls it `member`, with
+/// `userId`, `organizationId` and `role` (`better-auth` 1.7.25 `dist/plugins/organization/organization.mjs`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memberships {
-    /// Its name.
+    /// The name of the table.
     pub table: Table,
-    /// The id of the user.
+    /// The column with the id of the user.
     pub user: Column,
-    /// The id of the organization.
+    /// The column with the id of the organization.
     pub organization: Column,
-    /// The role that the user has in it; several are separated by commas.
+    /// The column with the user's role in the organization; several roles are separated by commas.
     pub role: Column,
 }
 
-/// What is asked for with a user.
+/// All that is read with a user.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UserColumns {
     pub(super) columns: Vec<UserColumn>,
-    /// What is selected behind them, for the claims of the session that is found with the user.
+    /// What is selected after the columns, for the claims of the session that is found with the user.
     pub(super) claims: Vec<StoredClaim>,
-    /// Where times are read that have no zone. `None` when nobody has said it: then in UTC.
+    /// The time zone of times without one. `None` when it is not configured: then UTC.
     pub(super) zone: Option<Zone>,
 }
 
@@ -61,7 +60,7 @@ impl UserColumns {
         self.columns.is_empty() && self.claims.is_empty()
     }
 
-    /// The user, and the claims beside, that these values make, which were selected in this order.
+    /// Builds the user and the claims from the selected values.
     pub(super) fn sort(&self, mut values: Vec<Value>) -> (User, Map<String, Value>) {
         let of_claims = values.split_off(values.len().min(self.columns.len()));
         let claims = claims::of_values(&self.claims, of_claims);
@@ -73,7 +72,7 @@ impl UserColumns {
         claims.map(|claim| &claim.column)
     }
 
-    /// The columns of the table of users that are read.
+    /// The columns of the user table that are read.
     pub(super) fn of_users(&self) -> impl Iterator<Item = &Column> {
         let of_user = self.columns.iter().filter_map(|asked| match asked {
             UserColumn::Time(column) | UserColumn::Value(column) => Some(column),
@@ -82,13 +81,13 @@ impl UserColumns {
         of_user.chain(self.claimed(ClaimOf::User))
     }
 
-    /// The columns of the table of sessions that are read for claims.
+    /// The columns of the session table that are read for claims.
     pub(super) fn of_sessions(&self) -> impl Iterator<Item = &Column> {
         self.claimed(ClaimOf::Session)
     }
 
-    /// Every table that is read, with the columns that are read of it; `users` is the table of users, which is the first,
-    /// and `sessions` that of the sessions with which they are found.
+    /// Every table that is read, with the columns that are read from it. `users` is the user table, which comes first,
+    /// and `sessions` the table of the sessions with which users are found.
     pub(super) fn tables<'a>(
         &'a self,
         users: &'a Table,
@@ -114,7 +113,7 @@ impl UserColumns {
         tables
     }
 
-    /// The tables of memberships that are read.
+    /// The membership tables that are read.
     pub(super) fn memberships(&self) -> impl Iterator<Item = &Memberships> {
         self.columns.iter().filter_map(|asked| match asked {
             UserColumn::OrganizationRoles(memberships) => Some(memberships),
@@ -122,8 +121,8 @@ impl UserColumns {
         })
     }
 
-    /// What is asked for, for the realm of caches: the same on every node that asks for the same, and empty where nothing
-    /// is asked for.
+    /// Describes all that is read, to bind records of caches to it: the same on every node that reads the same, and
+    /// empty where nothing is read.
     pub(super) fn realm(&self) -> String {
         let columns = self.columns.iter().map(|asked| match asked {
             UserColumn::OrganizationRoles(memberships) => {
@@ -150,18 +149,18 @@ impl UserColumns {
     }
 }
 
-/// Whether the values of a user, and `more` bytes beside them, are so few and small that caches keep them.
+/// Whether the values of a user, and `more` bytes beside them, are small enough for caches to keep.
 pub(super) fn fit(user: &User, more: usize) -> bool {
     weight_of(user) + more <= MAX_WEIGHT
 }
 
-/// About how many bytes a user's columns take.
+/// Estimates how many bytes a user's columns take in memory.
 pub(super) fn weight_of(user: &User) -> usize {
     user.columns().iter().map(weight).sum()
 }
 
-/// In bytes, as [`weight`] counts them: a hundred memberships. What each user may take has a bound, so that
-/// one does not take the place of thousands; a user with more is asked for each time.
+/// The most that caches keep of one user, in bytes as [`weight`] counts them: about a hundred memberships. The bound
+/// keeps one user from taking the place of thousands; a user with more is looked up each time.
 pub(super) const MAX_WEIGHT: usize = 16 * 1024;
 
 #[cfg(test)]

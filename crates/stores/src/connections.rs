@@ -1,9 +1,9 @@
-//! The connections to a database.
+//! A pool of connections to a database.
 //!
-//! In place of a pool of the drivers', because an authentication gateway needs three things that those do not do: report a
-//! refused connection at once (`sqlx::Pool` retries until its timeout runs out), spend one round trip per lookup (it pings
-//! before and after each use), and never wait for a dead peer on the way back (its ping on return has no timeout, so a
-//! network that swallows packets would keep every slot taken long after it has healed).
+//! It replaces the drivers' own pools, which lack three things that an authentication gateway needs: reporting a
+//! refused connection at once (`sqlx::Pool` retries until its timeout expires), one round trip per lookup (it pings
+//! before and after each use), and never waiting for a dead peer when a connection is returned (its ping on return has
+//! no timeout, so a network that drops packets would keep every slot taken long after it has recovered).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,29 +18,29 @@ pub(super) trait Opener {
     type Connection: Send;
     type Error;
 
-    /// Opens a connection, however long that takes.
+    /// Opens a connection, without a time limit of its own.
     fn open(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
-    /// Says farewell.
+    /// Closes a connection in the way of its protocol.
     fn close(connection: Self::Connection) -> impl Future<Output = ()> + Send;
 
     /// The error after [`Connections::close`].
     fn closed() -> Self::Error;
 
-    /// Whether this error is the database's own answer, after which the connection is as good as before.
+    /// Whether this error is the database's own answer, after which the connection can be used again.
     fn is_answer(error: &Self::Error) -> bool;
 }
 
-/// Opens connections when they are needed, keeps those that worked, and never has more than its limit.
+/// A pool that opens connections on demand, keeps those that worked, and never exceeds its limit.
 ///
-/// Every wait in here ends when the caller drops the future: the caller brings the timeout.
+/// Every wait in here ends when the caller drops the future, so the caller sets the timeout.
 // No `Debug`: the options of a driver print the password.
 pub(super) struct Connections<O: Opener> {
     opener: O,
     slots: Semaphore,
-    /// As many as strangers may have at once: they leave some of the slots to those who are known.
+    /// The slots that strangers may take: a quarter stays free for lookups of known keys.
     for_strangers: Semaphore,
-    /// The one used last is on top, so that those that are not needed get old and are closed.
+    /// A stack: the connection used last is on top, so that surplus ones grow old and are closed.
     idle: Mutex<Vec<Idle<O::Connection>>>,
     lifetime: Duration,
     clock: Clock,
@@ -52,8 +52,8 @@ struct Idle<C> {
     since: Instant,
 }
 
-/// A connection in use. Dropped without [`Taken::settle`], it is closed: whoever gives up in the middle of a
-/// question leaves nothing behind that the next one could mistake for its own answer.
+/// A connection in use. Dropped without [`Taken::give_back`], it is closed, so that a lookup that is canceled halfway
+/// leaves no answer behind that the next one could take for its own.
 pub(super) struct Taken<'a, O: Opener> {
     pub(super) connection: O::Connection,
     opened: Instant,
@@ -63,16 +63,16 @@ pub(super) struct Taken<'a, O: Opener> {
 }
 
 impl<O: Opener> Connections<O> {
-    /// A connection is closed after `lifetime`, however well it works.
+    /// Creates a pool of at most `limit` connections, each of which is closed after `lifetime`.
     pub(super) fn new(opener: O, limit: u32, lifetime: Duration, clock: Clock) -> Self {
-        // A semaphore takes more permits than `u32` can name on every platform that we build for.
+        // On every platform that we build for, a semaphore takes more permits than a `u32` holds.
         let limit = usize::try_from(limit.max(1))
             .unwrap_or(Semaphore::MAX_PERMITS)
             .min(Semaphore::MAX_PERMITS);
         Self {
             opener,
             slots: Semaphore::new(limit),
-            // The only connection is for everybody.
+            // With a limit of one, strangers may use that connection too.
             for_strangers: Semaphore::new((limit - limit.div_ceil(4)).max(1)),
             idle: Mutex::default(),
             lifetime,
@@ -80,10 +80,10 @@ impl<O: Opener> Connections<O> {
         }
     }
 
-    /// An open connection: one that has worked before, or a new one.
+    /// Takes a connection from the pool, or opens one.
     ///
     /// # Errors
-    /// When the database cannot be reached or lets us not in, or after [`Connections::close`].
+    /// When the database cannot be reached or refuses the sign-in, or after [`Connections::close`].
     pub(super) async fn take(&self, rank: Rank) -> Result<Taken<'_, O>, O::Error> {
         let of_strangers = match rank {
             Rank::Known => None,
@@ -108,18 +108,19 @@ impl<O: Opener> Connections<O> {
         })
     }
 
-    /// Closes the idle connections: one of their kind has failed, and they have gone the same way to the same server.
+    /// Closes the idle connections, because one has failed and the others lead over the same network to the same
+    /// server.
     pub(super) fn forget_idle(&self) {
         self.idle().clear();
     }
 
-    /// Takes no more questions, and says farewell to the database on the idle connections.
+    /// Hands out no more connections, and closes the idle ones.
     pub(super) async fn close(&self) {
         self.slots.close();
         self.for_strangers.close();
         let idle = std::mem::take(&mut *self.idle());
         for Idle { connection, .. } in idle {
-            // The database finds out by itself when it does not hear it.
+            // A database that does not receive the goodbye notices the closed connection by itself.
             let _ = tokio::time::timeout(FAREWELL, O::close(connection)).await;
         }
     }
@@ -140,9 +141,9 @@ impl<O: Opener> Connections<O> {
 }
 
 impl<O: Opener> Taken<'_, O> {
-    /// Passes the answer on, and keeps the connection for the next question if this one was answered to the end: with
-    /// a result, or with the database's own refusal.
-    pub(super) fn settle<T>(self, answer: Result<T, O::Error>) -> Result<T, O::Error> {
+    /// Passes an answer on, and returns the connection to the pool if the answer is complete: a result, or the
+    /// database's own refusal.
+    pub(super) fn give_back<T>(self, answer: Result<T, O::Error>) -> Result<T, O::Error> {
         let complete = answer.as_ref().map_or_else(O::is_answer, |_| true);
         if complete && !self.home.slots.is_closed() {
             let idle = Idle {
@@ -156,9 +157,9 @@ impl<O: Opener> Taken<'_, O> {
     }
 }
 
-/// Firewalls and load balancers forget connections that say nothing, some after four minutes, and then swallow what is
-/// sent on them.
+/// How long a connection may be idle. Firewalls and load balancers drop idle connections, some after four minutes, and
+/// then discard what is sent on them.
 const MAX_IDLE: Duration = Duration::from_secs(60);
 
-/// How long saying farewell may take on each connection.
+/// How long closing each connection may take.
 const FAREWELL: Duration = Duration::from_millis(200);

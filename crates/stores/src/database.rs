@@ -17,21 +17,21 @@ use super::single_flight::Rank;
 use super::sqlite::{Sqlite, SqliteOpener};
 use super::{PROBE_EVERY, StoreHealth};
 
-/// The application's database. One set of connections serves every question.
+/// The application's database. One pool of connections serves all lookups.
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub(super) enum Database {
     Postgres(Postgres),
     Sqlite(Sqlite),
 }
 
-/// The lease of the connections that a database is asked on.
+/// The lease of a database's connection pool.
 pub(super) enum DatabaseLease {
     Postgres(Lease<DatabaseTarget, Connections<PostgresOpener>>),
     Sqlite(Lease<DatabaseTarget, Connections<SqliteOpener>>),
 }
 
 impl DatabaseLease {
-    /// Gives the lease back, and closes the connections when nobody else uses them.
+    /// Returns the lease, and closes the connections when no other stores use them.
     pub(super) async fn give_back(self) {
         match self {
             Self::Postgres(lease) => pools::give_back(lease).await,
@@ -41,7 +41,7 @@ impl DatabaseLease {
 }
 
 impl Database {
-    /// Opens `database`, which is a part of `settings`, on connections of `pools`.
+    /// Opens `database`, a part of `settings`, on connections of `pools`.
     pub(super) fn open(
         settings: &Settings,
         database: &DatabaseSettings,
@@ -63,7 +63,7 @@ impl Database {
         }
     }
 
-    /// The user of this id.
+    /// Looks up the user of this id.
     pub(super) async fn find_user(
         &self,
         subject: &str,
@@ -74,7 +74,7 @@ impl Database {
         }
     }
 
-    /// What is known about the session of this token and its user.
+    /// Looks up the session of this token and its user.
     pub(super) async fn find_session(
         &self,
         token: &str,
@@ -100,7 +100,7 @@ impl Database {
         }
     }
 
-    /// Keeps its health current, for ever.
+    /// Probes the database forever, so that its health stays current.
     pub(super) async fn watch(&self, jitter: Jitter) {
         let mut backoff = Backoff::new(jitter);
         loop {
@@ -124,7 +124,7 @@ impl Database {
         }
     }
 
-    /// Whether the columns of users can be read, if the database says anything about that.
+    /// Checks that the configured columns of users can be read, if the database answers.
     pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
         match self {
             Self::Postgres(postgres) => postgres.prove_columns().await,

@@ -1,4 +1,4 @@
-//! What the chain knows about: users by their subjects, sessions by the ids of their tokens.
+//! The facts that chains look up: users by their subjects, sessions by the ids of their tokens.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use session::UnixTime;
 
 use super::{FactKind, claims, columns};
 
-/// Something that stores know, and caches may repeat for a while.
+/// Something that stores know, and that caches may repeat for a while.
 pub(super) trait Fact: Clone + Send + Sync + 'static {
-    /// What one asks for, in metrics.
+    /// The kind of fact, for metrics.
     const KIND: FactKind;
 
-    /// How long it can still hold at the time `now`; zero once it has ended for good.
+    /// How long the fact can still hold at `now`; zero once it has ended for good.
     fn time_left(&self, now: UnixTime) -> Duration;
 
-    /// The user whom it names, where it is not known under the user's id itself.
+    /// The id of the user that the fact names, where that id is not its key.
     fn subject(&self) -> Option<&str>;
 
-    /// Whether it is so small that caches keep it.
+    /// Whether the fact is small enough for caches to keep.
     fn fits(&self) -> bool;
 
-    /// About how many bytes it takes beside its own size.
+    /// About how many bytes the fact takes on the heap.
     fn weight(&self) -> usize;
 }
 
@@ -48,7 +48,7 @@ impl Fact for User {
 impl Fact for KnownSession {
     const KIND: FactKind = FactKind::Session;
 
-    /// A session that the application extends is asked about again once it would have ended.
+    /// The time until the session ends. One that the application has extended is looked up again at that time.
     fn time_left(&self, now: UnixTime) -> Duration {
         self.stored.columns().expires_at.saturating_since(now)
     }
@@ -86,17 +86,17 @@ impl Fact for KnownSession {
     }
 }
 
-/// How long a cache vouches for what it was told.
+/// How long a cache may repeat an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trust {
-    /// For what exists.
+    /// For a fact that exists.
     pub(super) present: Duration,
-    /// For what does not, or has ended.
+    /// For a fact that does not exist, or has ended.
     pub(super) absent: Duration,
 }
 
 impl Trust {
-    /// How long from `now` this answer may be repeated. Zero: not at all.
+    /// How long from `now` this answer may be repeated. Zero means not at all.
     pub(super) fn of<F: Fact>(&self, found: Option<&F>, now: UnixTime) -> Duration {
         match found {
             None => self.absent,
@@ -109,10 +109,10 @@ impl Trust {
     }
 }
 
-/// In bytes: what a session's claims take as JSON beside the texts.
+/// What a session's claims take as JSON beside the texts, in bytes.
 const AS_JSON: usize = 128;
 
-/// In bytes: addresses and names that caches keep. Longer ones are some user's joke, and asked for each time.
+/// The longest address or name that caches keep, in bytes. A longer one is looked up each time.
 const MAX_TEXT: usize = 1024;
 
 #[cfg(test)]

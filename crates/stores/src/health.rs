@@ -1,4 +1,4 @@
-//! Whether a store answers, as operators see it.
+//! The health of a store, as operators see it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,24 +7,24 @@ use gate::LookupSource;
 
 use super::process::Trial;
 
-/// How a store with a server or a file behind it is doing.
+/// The health of a store with a server or a file behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreHealth {
     /// Which store.
     pub source: LookupSource,
-    /// Whether its last answer was one.
+    /// Whether the store answered when it was last asked.
     pub up: bool,
-    /// What is wrong, in the driver's words; it holds neither a credential nor a user's id.
+    /// What is wrong, in the driver's words. It holds no credential and no user's id.
     pub detail: Option<String>,
 }
 
-/// The state of one store, moved by every answer and every failure. Logs a change once, and nothing else.
+/// The health of one store, updated by every answer and every failure. Only changes are logged.
 #[derive(Debug)]
 pub(super) struct Health {
     source: LookupSource,
-    /// Whose store it is, unless it is the default realm's, or everybody's.
+    /// The realm that the store belongs to; `None` for the default realm, and for a store that realms share.
     realm: Option<String>,
-    /// Which server it is of those that are one store together.
+    /// The server, where several servers are one store together.
     server: Option<String>,
     trial: Trial,
     state: Mutex<State>,
@@ -34,7 +34,7 @@ pub(super) struct Health {
 enum State {
     Down {
         detail: String,
-        /// Whether the log says that a store in use is down, and not only one that is tried.
+        /// Whether the log already says that a store in use is down. A store on trial is logged in other words.
         is_said: bool,
     },
     Unknown,
@@ -52,7 +52,7 @@ impl Health {
         }
     }
 
-    /// That of one server, at `server`, of those that are one store together.
+    /// Creates the health of the server at `server`, one of several that are one store together.
     pub(super) fn of_server(source: LookupSource, server: String, trial: Trial) -> Self {
         Self {
             server: Some(server),
@@ -60,7 +60,7 @@ impl Health {
         }
     }
 
-    /// The store gave an answer.
+    /// Notes that the store has answered.
     pub(super) fn answered(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*state, State::Up) {
@@ -80,7 +80,7 @@ impl Health {
         }
     }
 
-    /// The store gave none, because of `detail`.
+    /// Notes that the store has not answered, because of `detail`.
     pub(super) fn failed(&self, detail: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let configuration = self.trial.configuration();
@@ -122,6 +122,6 @@ impl Health {
     }
 }
 
-/// How often stores are asked whether they are there, so that health is known, connections stay warm, and an outage is
-/// over for the first request that comes after it.
+/// How often stores are probed, so that their health is known, connections stay warm, and an outage is over for the
+/// first request after it.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(2);

@@ -1,8 +1,12 @@
-//! What a channel says has changed, and who hears it.
+//! Channels on which a server says what has changed, and who hears them.
 //!
-//! A channel is a connection on which a server says what changes there: Redis names keys, PostgreSQL sends what our
-//! triggers notify. Its [`Audience`] passes each word on, and tells everybody when the channel falls silent. A word only
-//! ever empties memory and never fills it, so whoever can say one can cost questions, and no more.
+//! A channel is a connection on which a server announces what changes there: Redis names keys, PostgreSQL sends what
+//! our triggers notify. Three verbs describe it everywhere in this crate. A channel is *heard* while it has proved that
+//! every announcement reaches us; it then *listens*. Otherwise it is *deaf* (or silent), and nothing is answered from
+//! memory, because a change could have been missed. To *hear* is to receive one [`Invalidation`]. The channel's
+//! [`Audience`] passes each invalidation on, and tells every hearer when the channel becomes deaf or listens again. An
+//! invalidation only ever empties memory and never fills it, so an attacker who can send one causes extra lookups and
+//! nothing else.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,17 +15,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// A kind of channel.
+/// The kinds of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Channel {
     /// `NOTIFY` of PostgreSQL, by triggers on the tables that are looked at.
     Postgres,
-    /// What Redis pushes to clients that track keys.
+    /// Pushes of Redis to clients that track keys.
     Redis,
 }
 
 impl Channel {
-    /// Its name in metrics.
+    /// The channel's name in metrics.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
@@ -30,32 +34,32 @@ impl Channel {
     }
 }
 
-/// What a channel says.
+/// One announcement of a channel: what must not be repeated from memory any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Invalidation {
     /// Anything may have changed.
     Everything,
-    /// What Redis keeps under this key.
+    /// The value of this key of Redis.
     RedisKey(Box<[u8]>),
     /// The session whose token has this id (`session::SessionToken::id`).
     Session(Box<str>),
-    /// The user with this id, or whether there is one, or this user's sessions.
+    /// The user with this id: the row, whether it exists, or the user's sessions.
     User(Box<str>),
 }
 
-/// Who hears what a channel says. None of this may wait: it is called with the audience locked.
+/// Receives what a channel announces. No method may block: each is called with the audience locked.
 pub(super) trait Hears: Send + Sync + 'static {
-    /// The channel said this.
+    /// The channel has announced this.
     fn hear(&self, channel: Channel, invalidation: &Invalidation);
 
-    /// From now on nothing is heard of what changes, until [`Hears::listen`].
+    /// The channel is deaf from now on, until [`Hears::listen`]: changes can be missed.
     fn deaf(&self, channel: Channel);
 
-    /// From now on everything is heard. What was learnt before this is not to be trusted.
+    /// The channel is heard from now on. What was learned before must not be trusted.
     fn listen(&self, channel: Channel);
 }
 
-/// Everybody who hears one channel, and whether there is anything to hear.
+/// The hearers of one channel, and whether the channel is heard.
 pub(super) struct Audience {
     channel: Channel,
     state: Mutex<Hearers>,
@@ -63,21 +67,21 @@ pub(super) struct Audience {
     proof: Proof,
 }
 
-/// Until when the last proof holds that a channel is heard. Read with every question, on every core.
+/// Until when the last proof that a channel is heard holds. Read with every lookup, on every core, hence atomic.
 #[derive(Default)]
 struct Proof {
-    /// When the first one began.
+    /// When the first proof began.
     first: OnceLock<Instant>,
-    /// In microseconds after that.
+    /// When the last proof ends, in microseconds after `first`.
     until: AtomicU64,
 }
 
 /// Whether a channel is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ChannelState {
-    /// It has proved that it is.
+    /// It has proved that it hears everything.
     Heard,
-    /// Not, or not yet, for this reason: a sentence for people.
+    /// It has not, or not yet, for this reason: a sentence for people.
     Silent(Arc<str>),
 }
 
@@ -86,7 +90,7 @@ struct Hearers {
 }
 
 impl Audience {
-    /// Nobody's yet, of a channel that is not heard yet.
+    /// Creates the audience of a channel that is not heard yet, without hearers.
     pub(super) fn new(channel: Channel) -> Self {
         Self {
             channel,
@@ -98,7 +102,7 @@ impl Audience {
         }
     }
 
-    /// Lets `hearer` hear everything from now on, and tells it at once whether there is anything to hear.
+    /// Adds a hearer, and tells it at once whether the channel is heard.
     pub(super) fn join(&self, hearer: &Arc<dyn Hears>) {
         let mut state = self.state();
         state.hearers.push(Arc::downgrade(hearer));
@@ -108,17 +112,17 @@ impl Audience {
         }
     }
 
-    /// Whose it is.
+    /// The channel that this audience hears.
     pub(super) fn channel(&self) -> Channel {
         self.channel
     }
 
-    /// Tells everybody. To be called by the channel, in the order in which it hears.
+    /// Passes an invalidation on to every hearer. The channel calls this in the order in which it hears.
     pub(super) fn announce(&self, invalidation: &Invalidation) {
         self.each(|hearer| hearer.hear(self.channel, invalidation));
     }
 
-    /// From now on the channel is not heard. Says whether it was until now.
+    /// Marks the channel as deaf, and returns whether it was heard until now.
     pub(super) fn deaf(&self, why: &str) -> bool {
         let mut state = self.state();
         let was_heard = *self.is_heard.borrow() == ChannelState::Heard;
@@ -129,7 +133,7 @@ impl Audience {
         was_heard
     }
 
-    /// From now on the channel is heard: it has just proved that.
+    /// Marks the channel as heard, after it has proved that it is.
     pub(super) fn listen(&self) {
         let mut state = self.state();
         if *self.is_heard.borrow() != ChannelState::Heard {
@@ -138,24 +142,24 @@ impl Audience {
         }
     }
 
-    /// The channel has proved that it has heard all that was said before `began`. That is trusted for `lasting`, unless there is
-    /// another proof.
+    /// Notes that the channel has heard everything that was announced before `began`. The proof holds for `lasting`,
+    /// unless another one renews it.
     pub(super) fn prove(&self, began: Instant, lasting: Duration) {
         self.proof.renew(began, lasting);
     }
 
-    /// Whether the last proof still holds. A process that was stopped for a while and goes on has heard nothing in the meantime,
-    /// and it may answer requests before the channel's own task comes to notice that.
+    /// Whether the last proof still holds. A process that was suspended for a while has heard nothing in the meantime,
+    /// and it may answer requests before the channel's own task notices that.
     pub(super) fn is_proven(&self, now: Instant) -> bool {
         self.proof.holds(now)
     }
 
-    /// Whether it is heard.
+    /// Whether the channel is heard.
     pub(super) fn is_heard(&self) -> bool {
         *self.is_heard.borrow() == ChannelState::Heard
     }
 
-    /// Whether it is heard and why not, now and whenever that changes.
+    /// Watches whether the channel is heard, and why not.
     pub(super) fn subscribe(&self) -> watch::Receiver<ChannelState> {
         self.is_heard.subscribe()
     }
@@ -191,7 +195,7 @@ impl Proof {
 }
 
 impl Hearers {
-    /// Tells everybody who is still there.
+    /// Calls `tell` for every hearer that still exists.
     fn tell(&mut self, tell: impl Fn(&dyn Hears)) {
         self.hearers.retain(|hearer| {
             let hearer = hearer.upgrade();

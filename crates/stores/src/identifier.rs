@@ -1,8 +1,8 @@
-//! Names of tables and columns. They come from the configuration alone, and stand in statements only in quotes.
+//! Names of tables and columns. They come from the configuration alone, and are always quoted in SQL.
 
 use thiserror::Error;
 
-/// A table or view, as `users` or `schema.users`.
+/// The name of a table or view, as `users` or `schema.users`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     quoted: String,
@@ -13,7 +13,7 @@ impl Table {
     /// Checks a name from the configuration. Upper and lower case matter; the name is quoted for the database.
     ///
     /// # Errors
-    /// When the name, or its schema, can be no identifier.
+    /// When the name, or its schema, is not a valid identifier.
     pub fn parse(name: &str) -> Result<Self, IdentifierError> {
         let parts: Vec<_> = name.split('.').collect();
         if parts.len() > 2 {
@@ -30,10 +30,10 @@ impl Table {
         })
     }
 
-    /// The table of this name in `schema`, unless its own name says another.
+    /// Puts the table in `schema`, unless its own name has a schema.
     ///
     /// # Errors
-    /// When the schema can be no identifier.
+    /// When the schema is not a valid identifier.
     pub fn or_in_schema(self, schema: Option<&str>) -> Result<Self, IdentifierError> {
         match schema {
             Some(schema) if !self.names_schema => Ok(Self {
@@ -44,7 +44,7 @@ impl Table {
         }
     }
 
-    /// The table of this name in the schema that `other` names, if it names one, unless its own name says another.
+    /// Puts the table in the schema of `other`, if `other` names one, unless its own name has a schema.
     pub fn beside(self, other: &Self) -> Self {
         // No part holds a dot.
         match other.quoted.split_once('.') {
@@ -56,13 +56,13 @@ impl Table {
         }
     }
 
-    /// As it stands in a statement: every part in double quotes.
+    /// The name as it is written in SQL: every part in double quotes.
     pub(super) fn quoted(&self) -> &str {
         &self.quoted
     }
 }
 
-/// A column.
+/// The name of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     name: String,
@@ -73,7 +73,7 @@ impl Column {
     /// Checks a name from the configuration. Upper and lower case matter; the name is quoted for the database.
     ///
     /// # Errors
-    /// When the name can be no identifier.
+    /// When the name is not a valid identifier.
     pub fn parse(name: &str) -> Result<Self, IdentifierError> {
         Ok(Self {
             quoted: quote(name)?,
@@ -81,41 +81,41 @@ impl Column {
         })
     }
 
-    /// As the catalog has it.
+    /// The name as the catalog has it, without quotes.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// As it stands in a statement: in double quotes.
+    /// The name as it is written in SQL: in double quotes.
     pub(super) fn quoted(&self) -> &str {
         &self.quoted
     }
 }
 
-/// Why a name can be no identifier.
+/// Why a name is not a valid identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum IdentifierError {
-    /// A control character, among them NUL, which no database takes.
+    /// It holds a control character; no database accepts NUL.
     #[error("holds a control character")]
     ControlCharacter,
-    /// Nothing, or nothing before or after the dot.
+    /// It is empty, or nothing stands before or after the dot.
     #[error("is empty, or has an empty part")]
     Empty,
-    /// The quotes would become part of the name.
-    #[error("stands in quotes; write it without them, it is quoted when it is used")]
+    /// It is quoted, and the quotes would become part of the name.
+    #[error("is quoted; write it without quotes, they are added when it is used")]
     Quoted,
-    /// PostgreSQL would silently cut the name off, and find another table.
-    #[error("has a part of {bytes} bytes; PostgreSQL cuts names off after {MAX_IDENTIFIER}")]
+    /// It is too long: PostgreSQL would silently truncate it, and find another table.
+    #[error("has a part of {bytes} bytes; PostgreSQL truncates names after {MAX_IDENTIFIER}")]
     TooLong {
-        /// The number of bytes there are.
+        /// The length of the part.
         bytes: usize,
     },
-    /// A database and a schema, or a name that holds a dot.
+    /// It has more than one dot: it names a database as well, or a part holds a dot.
     #[error("has more than one dot; write `table` or `schema.table`")]
     TooManyParts,
 }
 
-/// The identifier in double quotes, in which nothing but a double quote is special (SQL:2016 §5.2, delimited
+/// Puts an identifier in double quotes, inside which only a double quote is special (SQL:2016 §5.2, delimited
 /// identifier).
 fn quote(name: &str) -> Result<String, IdentifierError> {
     if name.is_empty() {

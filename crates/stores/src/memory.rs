@@ -1,4 +1,4 @@
-//! The first store: this process's own cache, bounded in number, in bytes and in time.
+//! The first store of a chain: this process's own cache, bounded in number, in bytes and in time.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use super::fact::{Fact, Trust};
 use super::process::Jitter;
 use super::settings::MemorySettings;
 
-/// What this process has learnt lately.
+/// What this process has learned lately.
 ///
-/// An answer is trusted from the moment its question was *asked* of the next store, so the time that the store took
-/// counts against it; and no longer than until something is heard of it that has [changed](Changes). Entries that are not trusted any
+/// An answer is trusted from the moment at which the next store was *asked*, so the time that the store took counts
+/// against it; and no longer than until an [invalidation](Changes) of it is heard. Entries that are not trusted any
 /// more are not swept: they make room when others need it.
 #[derive(Debug)]
 pub(super) struct Memory<F> {
@@ -23,52 +23,54 @@ pub(super) struct Memory<F> {
     entries: Option<Cache<Box<str>, Entry<F>, Weights>>,
     trust: Trust,
     jitter: Jitter,
-    /// What was heard.
+    /// What was heard of changes.
     pub(super) changes: Changes,
 }
 
-/// As small as it can be: there may be millions.
+/// One entry. Its size matters: there may be millions.
 #[derive(Clone, Debug)]
 struct Entry<F> {
     found: Option<F>,
-    /// Until when it is trusted, as [`Changes::nanos`]; or [`FORGOTTEN`].
+    /// Until when the entry is trusted, as [`Changes::nanos`]; or [`FORGOTTEN`].
     trusted_until: u64,
     ticket: Ticket,
-    /// How long before its end it is due, in units of [`EARLY`]. Zero: it is not, or somebody has seen to it.
+    /// How long before its end the entry is due for renewal, in units of [`EARLY`]. Zero when it is never renewed
+    /// early, or a renewal has begun.
     early: u32,
     stripes: Stripes,
 }
 
-/// What memory knows.
+/// What memory knows under a key.
 #[derive(Debug)]
 pub(super) struct Recalled<F> {
     pub(super) lookup: Lookup<F>,
-    /// Whether it will end soon, so that it should be asked for again.
+    /// Whether the entry ends soon and should be renewed.
     pub(super) is_due: bool,
 }
 
-/// A question that was asked of the next store.
+/// The circumstances under which a lookup in the next store began.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LookupStart {
-    /// When.
+    /// When the lookup began.
     pub(super) at: Instant,
-    /// What it was by the time of day.
+    /// The time of day at which the lookup began.
     pub(super) now: UnixTime,
-    /// From when on nothing must have been heard. It may be later than the question, for an answer that is known to be current.
+    /// The time from which no invalidation may have been heard. It can be later than the lookup, for an answer that is
+    /// known to be current.
     pub(super) ticket: Ticket,
-    /// Whether anything would have been heard then.
+    /// Whether the channels were heard when the lookup began.
     pub(super) was_heard: bool,
 }
 
-/// How much room an entry takes of [`MemorySettings::bytes`].
+/// Computes how much of [`MemorySettings::bytes`] an entry takes.
 #[derive(Clone, Debug)]
 struct Weights {
-    /// What the smallest entry takes: so many of these fit as there may be entries.
+    /// The weight of the smallest entry, chosen so that no more entries fit than are allowed.
     least: u64,
 }
 
 impl<F: Fact> Memory<F> {
-    /// `settings` say for how long what exists is trusted to.
+    /// Creates an empty memory. `settings` bound it and say how long a fact that exists is trusted.
     pub(super) fn new(
         settings: MemorySettings,
         absent_ttl: Duration,
@@ -92,7 +94,7 @@ impl<F: Fact> Memory<F> {
         }
     }
 
-    /// What is known under `key` and still trusted at `now`. Does not wait, and allocates nothing.
+    /// Returns what is known under `key` and still trusted at `now`. It neither waits nor allocates.
     pub(super) fn recall(&self, key: &str, now: Instant) -> Option<Recalled<F>> {
         let entry = self.entries.as_ref()?.get(key)?;
         let at = self.changes.nanos(now);
@@ -107,7 +109,7 @@ impl<F: Fact> Memory<F> {
         })
     }
 
-    /// Takes it upon the caller to ask again for what is known under `key` and due. Only one of those who try is given that.
+    /// Claims the renewal of an entry that is due. Only one of several callers gets `true`, and must renew it.
     pub(super) fn claim(&self, key: &str) -> bool {
         let Some(entries) = &self.entries else {
             return false;
@@ -118,8 +120,8 @@ impl<F: Fact> Memory<F> {
         matches!(claimed, EntryResult::Retained(true))
     }
 
-    /// What existed under `key`, for when nobody answers: until so long `beyond` the time for which it was trusted, unless
-    /// something was heard of it since. Whether anything would have been heard does not matter here.
+    /// Returns what existed under `key`, for when no store answers: until `beyond` after the time for which it was
+    /// trusted, unless an invalidation was heard since. Whether the channels were heard at all does not matter here.
     pub(super) fn stale(&self, key: &str, now: Instant, beyond: Duration) -> Option<F> {
         let entry = self.entries.as_ref()?.get(key)?;
         let beyond = u64::try_from(beyond.as_nanos()).unwrap_or(u64::MAX);
@@ -133,20 +135,19 @@ impl<F: Fact> Memory<F> {
         entry.found.filter(|_| !is_late && !was_heard())
     }
 
-    /// Whether there was something under `key` when somebody last asked, however long ago. Entries that are too old to be
+    /// Whether the fact under `key` existed at the last lookup, however long ago. Entries that are too old to be
     /// trusted stay until others need their place.
     pub(super) fn knew(&self, key: &str) -> bool {
         let entry = self.entries.as_ref().and_then(|entries| entries.get(key));
         entry.is_some_and(|entry| entry.found.is_some())
     }
 
-    /// Does not trust what is known under `key` any more, and nothing else. That there was something stays
-    /// [known](Memory::knew).
+    /// Stops trusting what is known under `key`. That it existed stays [known](Memory::knew).
     pub(super) fn forget(&self, key: &str) {
         let Some(entries) = &self.entries else {
             return;
         };
-        // Most keys that are heard of are nobody's here, and looking does not need the writers' lock.
+        // Most announced keys are not in memory, and looking does not take the writers' lock.
         if entries.contains_key(key) {
             let _ = entries.entry(&Box::from(key), Some(Duration::ZERO), |_, entry| {
                 entry.trusted_until = FORGOTTEN;
@@ -162,7 +163,8 @@ impl<F: Fact> Memory<F> {
         entries.is_some_and(|entries| entries.contains_key(key))
     }
 
-    /// Keeps what a store answered, for no longer than `at_most` from `now`; not to be trusted unless it `is_current`.
+    /// Keeps what a store answered, for no longer than `at_most` from `now`. The entry is not trusted unless it
+    /// `is_current`.
     pub(super) fn remember(
         &self,
         key: &str,
@@ -173,7 +175,7 @@ impl<F: Fact> Memory<F> {
         is_current: bool,
     ) {
         let trusted = self.jitter.shorten(self.trust.of(found, asked.now));
-        // A time to live so long that it has no end is a mistake; such an entry is not kept.
+        // A time to live beyond the end of the clock is a mistake; such an entry is not kept.
         let (Some(entries), Some(trusted_until)) = (&self.entries, asked.at.checked_add(trusted))
         else {
             return;
@@ -184,7 +186,7 @@ impl<F: Fact> Memory<F> {
         if trusted_until > asked.at {
             let subject = found.and_then(Fact::subject);
             let [began, ends] = [asked.at, trusted_until].map(|time| self.changes.nanos(time));
-            // What does not exist is asked for again when somebody wants to know: strangers make up much of it.
+            // A fact that does not exist is never renewed early: strangers make many of these keys up.
             let early = found.map_or(0, |_| (ends - began) / 10 / EARLY);
             entries.insert(
                 key.into(),
@@ -201,15 +203,14 @@ impl<F: Fact> Memory<F> {
         }
     }
 
-    /// Forgets what was known under `key`, if it was asked for before this ticket: somebody has asked again since.
+    /// Removes what is known under `key` if it was looked up before this ticket: a later lookup has an answer.
     pub(super) fn remove_older(&self, key: &str, ticket: Ticket) {
         if let Some(entries) = &self.entries {
             entries.remove_if(key, |entry| entry.ticket < ticket);
         }
     }
 
-    /// Forgets what was known under `key`: it is known to have been otherwise since, and must not come back as
-    /// [stale](Memory::stale).
+    /// Removes what is known under `key`: it has changed since, and must not come back as [stale](Memory::stale).
     pub(super) fn remove(&self, key: &str) {
         if let Some(entries) = &self.entries {
             entries.remove(key);
@@ -231,14 +232,14 @@ impl<F: Fact> Weighter<Box<str>, Entry<F>> for Weights {
     }
 }
 
-/// In place of the time until which an entry is trusted: something was heard of its key. Earlier than any time.
+/// Marks an entry whose key was invalidated, in place of the time until which it is trusted. Earlier than any time.
 const FORGOTTEN: u64 = 0;
 
-/// About a millisecond, in nanoseconds.
+/// The unit of [`Entry::early`]: about a millisecond, in nanoseconds.
 const EARLY: u64 = 1 << 20;
 
-/// What an entry takes beside itself and its texts: the place of its key, what allocating that costs, and the cache's own
-/// notes, as measured by a test.
+/// What an entry takes beside itself and its texts, in bytes: the slot of its key, the allocation, and the cache's own
+/// bookkeeping, as measured by a test.
 const OF_EACH: u64 = 64;
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! What the metrics hear of every answer of a store.
+//! What metrics learn about every answer of a store.
 
 use gate::LookupSource;
 
-/// Hears how each store fares, for the metrics. Called on the hot path for memory, and on the shared runtime for the
-/// others: it must not wait.
+/// Receives the outcome of every lookup in every store, for metrics. It is called on the hot path for memory, and on
+/// the shared runtime for the other stores, so it must not block.
 pub trait Observer: Send + Sync + 'static {
     /// `source` was asked for one user or session, with this outcome.
     fn answered(&self, kind: FactKind, source: LookupSource, outcome: Outcome);
 }
 
-/// What stores are asked for.
+/// The kinds of facts that stores are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FactKind {
     /// A session, by its token.
@@ -18,25 +18,27 @@ pub enum FactKind {
     User,
 }
 
-/// How a question to one store ended.
+/// How a lookup in one store ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It knows that there is no such user or session.
+    /// The store knows that there is no such user or session.
     Absent,
-    /// It did not answer.
+    /// The store did not answer.
     Failed,
-    /// What it holds is nothing that an application would have written, and counts as absent. Truths only.
+    /// The store holds something that no application would have written, which counts as absent. Only for the
+    /// application's own store.
     Malformed,
-    /// It does not know; the next store is asked. Not memory, and not the last one.
+    /// The store does not know, so the next one is asked. Only for Redis.
     Missed,
-    /// It knows the user or the session.
+    /// The store knows the user or the session.
     Present,
-    /// What the next store said could not be written to it. Redis only, and in addition to [`Outcome::Missed`].
+    /// The answer of the next store could not be written to this one. Only for Redis, in addition to
+    /// [`Outcome::Missed`].
     Unwritten,
 }
 
 impl Outcome {
-    /// The outcome's name in metrics.
+    /// The name of the outcome in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Absent => "absent",

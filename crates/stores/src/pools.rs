@@ -1,7 +1,7 @@
-//! The connections to servers and files, which the stores of several realms share, and which a reload keeps.
+//! Connections to servers and files that the stores of several realms share, and that a reload keeps.
 //!
-//! Stores that ask the same server with the same settings lease one set of connections. The last one that gives its lease
-//! back closes them.
+//! Stores that use the same server with the same settings lease one set of connections. Returning the last lease closes
+//! them.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ pub struct Pools {
     postgres_changes: Registry<ChangesTarget, PostgresChannel>,
 }
 
-/// What one set of connections to a database depends on.
+/// The settings that one pool of connections to a database depends on.
 #[derive(PartialEq)]
 pub(super) struct DatabaseTarget {
     url: DatabaseUrl,
@@ -54,8 +54,8 @@ impl DatabaseTarget {
     }
 }
 
-/// Digests of certificates and keys, so that new ones must prove themselves on new connections. `None` is a file that cannot
-/// be read, which opening a connection reports.
+/// Digests of certificate and key files, so that changed files lead to new connections. `None` is a file that cannot be
+/// read, which opening a connection reports.
 pub type Fingerprints = Vec<Option<Vec<u8>>>;
 
 /// The fingerprints of every file that these settings name.
@@ -76,7 +76,7 @@ pub(super) fn files_of(settings: &DatabaseSettings) -> Fingerprints {
     files.map(fingerprint).collect()
 }
 
-/// That of one file.
+/// The fingerprint of one file.
 pub(super) fn fingerprint(path: impl AsRef<Path>) -> Option<Vec<u8>> {
     let content = Secret::new(named_file::read(path.as_ref(), client_tls::LONGEST_FILE).ok()?);
     Some(
@@ -87,8 +87,8 @@ pub(super) fn fingerprint(path: impl AsRef<Path>) -> Option<Vec<u8>> {
 }
 
 impl Pools {
-    /// With no connections yet. Everything that waits for a server will run on the runtime of
-    /// `process`, which must outlive this.
+    /// Creates pools without connections. Everything that waits for a server will run on the runtime of `process`,
+    /// which must outlive them.
     pub fn new(process: Process) -> Self {
         Self {
             process,
@@ -100,8 +100,8 @@ impl Pools {
         }
     }
 
-    /// The same connections, for stores that are tried: what is opened from these, and not shared, says so in the log until the
-    /// trial ends.
+    /// Returns a handle to the same pools for stores on trial: what it opens, and does not share, is logged as on trial
+    /// until the trial ends.
     pub fn on_trial(&self, trial: Trial) -> Self {
         Self {
             process: Process {
@@ -112,7 +112,7 @@ impl Pools {
         }
     }
 
-    /// Whether what is opened from these is tried.
+    /// Whether what these pools open is on trial.
     pub fn trial(&self) -> &Trial {
         &self.process.trial
     }
@@ -140,7 +140,7 @@ impl Pools {
         })
     }
 
-    /// The channel on which changes in the database of these stores are heard, if they are.
+    /// Leases the channel that announces changes in the database of these stores, if there is one.
     pub(super) fn postgres_changes(
         &self,
         settings: &Settings,
@@ -191,7 +191,7 @@ impl Pools {
         })
     }
 
-    /// The channel on which this Redis says what changes, if it is to.
+    /// Leases the channel on which this Redis announces changes, if it is configured to.
     pub(super) fn tracking(
         &self,
         settings: &RedisSettings,
@@ -208,7 +208,7 @@ impl Pools {
     }
 }
 
-/// The line to a Redis, and the task that keeps it open.
+/// A Redis, and the task that keeps it connected.
 pub(super) struct RedisHandle {
     pub(super) redis: Arc<Redis>,
     stop: CancellationToken,
@@ -237,10 +237,10 @@ impl RedisHandle {
         handle
     }
 
-    /// Gives the line up for good.
+    /// Closes the connections for good.
     pub(super) async fn close(&self) {
         self.stop.cancel();
-        // The task waits for nothing but the line, so it ends at once.
+        // The task waits for its connections only, so it ends at once.
         let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
         self.redis.close();
     }
@@ -252,7 +252,7 @@ impl Drop for RedisHandle {
     }
 }
 
-/// The resources of one kind that are leased, by what they depend on.
+/// The leased resources of one kind, by the settings that they depend on.
 pub(super) struct Registry<P, T>(Arc<Mutex<Vec<Shared<P, T>>>>);
 
 struct Shared<P, T> {
@@ -274,7 +274,7 @@ impl<P, T> Default for Registry<P, T> {
 }
 
 impl<P: PartialEq, T> Registry<P, T> {
-    /// The resource for this target: the one that others have leased, or a new one.
+    /// Leases the resource for this target: the one that others have leased, or a new one.
     fn lease(&self, target: P, make: impl FnOnce(&P) -> T) -> Lease<P, T> {
         let mut shared = self.shared();
         let known = shared.iter_mut().find(|shared| shared.target == target);
@@ -302,7 +302,7 @@ impl<P: PartialEq, T> Registry<P, T> {
 }
 
 impl<P, T> Registry<P, T> {
-    /// Counts one lease of this resource less, and says whether it was the last one.
+    /// Counts one lease of this resource less, and returns whether it was the last one.
     fn take_back(&self, resource: &Arc<T>) -> bool {
         let mut shared = self.shared();
         let is_it = |shared: &Shared<P, T>| Arc::ptr_eq(&shared.resource, resource);
@@ -325,7 +325,7 @@ impl<P, T> Registry<P, T> {
     }
 }
 
-/// The right to use a resource that others may use as well.
+/// A counted right to use a shared resource.
 pub(super) struct Lease<P, T> {
     registry: Registry<P, T>,
     pub(super) resource: Arc<T>,
@@ -333,7 +333,7 @@ pub(super) struct Lease<P, T> {
 }
 
 impl<P, T> Lease<P, T> {
-    /// Gives the lease back. The last lease gives the resource, which the caller then closes.
+    /// Returns the lease. The last one yields the resource, which the caller then closes.
     pub(super) fn give_back(mut self) -> Option<Arc<T>> {
         self.is_back = true;
         let was_last = self.registry.take_back(&self.resource);
@@ -349,7 +349,7 @@ impl<P, T> Drop for Lease<P, T> {
     }
 }
 
-/// Gives the lease of connections back, and closes them when nobody else uses them.
+/// Returns the lease of a connection pool, and closes the pool when no other stores use it.
 pub(super) async fn give_back<P, O: Opener>(lease: Lease<P, Connections<O>>) {
     if let Some(connections) = lease.give_back() {
         connections.close().await;

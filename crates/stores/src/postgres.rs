@@ -1,16 +1,17 @@
-//! The truth in PostgreSQL: one statement, one bound parameter, one round trip.
+//! The application's database in PostgreSQL: one statement, one bound parameter and one round trip for each lookup.
 //!
-//! A row is asked for by a key, a user's id or a session's token, as `WHERE k."id" = $1::bigint AND k."id"::text = $1`.
-//! The first half finds the row through the index, which needs the column's own type on the right-hand side; the
-//! second half insists that what we were given is *the* spelling of that key. Otherwise `007` would be user 7 under a
-//! second name: another cache entry, another `X-User-Id` for the service behind us. The comparison is made byte by byte
-//! (`COLLATE "C"`), whatever the column's own collation thinks of upper and lower case.
+//! A row is looked up by a key, a user's id or a session's token, as `WHERE k."id" = $1::bigint AND k."id"::text = $1`.
+//! The first condition finds the row through the index, which needs the column's own type on the right-hand side; the
+//! second one demands the exact spelling of the key. Otherwise `007` would be a second name of user 7: another cache
+//! entry, another `X-User-Id` for the service behind the gate. The comparison is byte by byte (`COLLATE "C"`), whether
+//! or not the column's own collation ignores case.
 //!
-//! The types of the columns are read from the catalog and read again whenever they seem to have changed. Domains count as
-//! the type that they are based on. Views work; whether they use an index is up to them.
+//! The types of the columns are read from the catalog, and again whenever they seem to have changed. Domains count as
+//! their base types. Views work; whether they use an index is up to them.
 //!
-//! Times are asked for as seconds since 1970. For a `timestamptz` that is absolute; a `timestamp` without a zone is
-//! read in [`SessionTables::time_zone`](super::settings::SessionTables::time_zone). The time zone of the server, the database or the role plays no part in either.
+//! Times are selected as seconds since 1970. For a `timestamptz` that is absolute; a `timestamp` without a zone is read
+//! in [`SessionTables::time_zone`](super::settings::SessionTables::time_zone). The time zone of the server, the
+//! database or the role does not matter.
 
 mod catalog;
 mod columns;
@@ -62,18 +63,18 @@ pub(super) struct Postgres {
     timeout: Duration,
     users: Option<ByKey>,
     sessions: Option<ByKey>,
-    /// Where the times of sessions are read that have no zone; `None` when nothing was configured.
+    /// The time zone of sessions' times without one; `None` when it is not configured.
     zone: Option<Zone>,
-    /// Where times in columns of users are read that have no zone; `None` when nothing was configured.
+    /// The time zone of times without one in columns of users; `None` when it is not configured.
     columns_zone: Option<Zone>,
     health: Health,
     breaker: Breaker,
-    /// What was said about the tables, so that it is said once.
+    /// The warnings about the tables that were logged, so that each is logged once.
     said: Mutex<BTreeSet<String>>,
 }
 
 impl Postgres {
-    /// The database that is asked on these connections, with the tables of `settings`.
+    /// Creates a store that reads the tables of `settings` over these connections.
     pub(super) fn new(
         connections: Arc<Connections<PostgresOpener>>,
         settings: &Settings,
@@ -95,7 +96,7 @@ impl Postgres {
         }
     }
 
-    /// The user of this id.
+    /// Looks up the user of this id.
     pub(super) async fn find_user(
         &self,
         subject: &str,
@@ -114,7 +115,7 @@ impl Postgres {
         })
     }
 
-    /// The user in a row, of which the first column stands at `first`, and the claims of the session that was found with it.
+    /// Reads the user, whose columns begin at `first`, and the claims of the session that was found with it.
     fn user(
         &self,
         by: Option<&ByKey>,
@@ -130,7 +131,7 @@ impl Postgres {
         Ok(by.columns.asked.sort(values))
     }
 
-    /// What is known about the session of this token and its user.
+    /// Looks up the session of this token and its user.
     pub(super) async fn find_session(
         &self,
         token: &str,
@@ -158,14 +159,14 @@ impl Postgres {
         })
     }
 
-    /// Finds out whether the database answers and has the tables, and how to ask.
+    /// Checks that the database answers and has the tables, and learns the types of their columns.
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
         let _ = self
             .answer_in_any_case(async || {
                 for by in self.users.iter().chain(&self.sessions) {
                     let statement = self.learn(by, Rank::Known).await?;
-                    // Nothing equals NULL, but every name and right that the statement needs is checked.
+                    // A comparison with NULL finds no row, but checks every name and right that the statement needs.
                     self.ask(&statement, None, Rank::Known).await?;
                 }
                 Ok(())
@@ -173,7 +174,7 @@ impl Postgres {
             .await;
     }
 
-    /// Whether the columns of users can be read, if the database says anything about that.
+    /// Checks that the configured columns of users can be read, if the database answers.
     pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
         let asking = |by: &&ByKey| !by.columns.asked.is_nothing();
         let proof = async {
@@ -191,12 +192,12 @@ impl Postgres {
         self.health.report()
     }
 
-    /// Whether nothing but [`Postgres::probe`] asks, because the database hangs.
+    /// Whether the breaker is open because the database hangs, so that only [`Postgres::probe`] asks it.
     pub(super) fn hangs(&self) -> bool {
         self.breaker.is_open()
     }
 
-    /// Does `work` within the timeout, unless the database is known to hang.
+    /// Runs `work` within the timeout, unless the database is known to hang.
     async fn answer<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
     where
         W: Future<Output = Result<T, PostgresError>>,
@@ -214,7 +215,7 @@ impl Postgres {
         }
     }
 
-    /// Does `work` within the timeout; a second time, on a new connection, when the first one broke on the way.
+    /// Runs `work` within the timeout; a second time, on a new connection, if the first connection broke.
     async fn answer_in_any_case<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
     where
         W: Future<Output = Result<T, PostgresError>>,
@@ -247,7 +248,7 @@ impl Postgres {
                     store: LookupSource::Postgres,
                     limit: self.timeout,
                 };
-                // Where others were answered, this one has waited for its turn, and the connections are good.
+                // If other lookups were answered, this one only waited for its turn, and the connections are good.
                 if !self.breaker.timed_out(attempt) {
                     return Err(error);
                 }
@@ -259,7 +260,7 @@ impl Postgres {
         Err(error)
     }
 
-    /// The rows under `key`, and the question that found them.
+    /// Returns the rows under `key`, and the statement that found them.
     async fn rows(
         &self,
         by: Option<&ByKey>,
@@ -268,12 +269,12 @@ impl Postgres {
     ) -> Result<(Vec<Row>, Option<KeyStatement>), PostgresError> {
         let by = by.ok_or(PostgresError::NoTable)?;
         if key.contains('\0') {
-            // No text in PostgreSQL holds this character.
+            // No text in PostgreSQL holds a NUL.
             return Ok((Vec::new(), None));
         }
         let statement = match by.known() {
             Some(statement) if statement.keys.can_hold(key) => statement,
-            // Before a key is called impossible, we make sure that the column still has the type that says so.
+            // Before a key is ruled out by the type of the column, check that the column still has that type.
             Some(_) | None => self.learn(by, rank).await?,
         };
         if !statement.keys.can_hold(key) {
@@ -301,22 +302,23 @@ impl Postgres {
         let taken = self.connections.take(rank).await?;
         let parameters = [(&key as _, Type::TEXT)];
         let answer = taken.connection.query(&statement.sql, &parameters).await;
-        match taken.settle(answer) {
+        match taken.give_back(answer) {
             Err(error) if is_impossible(&error) => Ok(Vec::new()),
             answer => answer,
         }
     }
 }
 
-/// The table is no longer what it was when we learned about it: no such column or operator, types that do not match, a
-/// changed result, a type that is gone.
+/// Whether the table has changed since its columns were learned: no such column or operator, types that do not match, a
+/// changed result, a type that no longer exists.
 fn is_outdated(error: &PostgresError) -> bool {
     error
         .sqlstate()
         .is_some_and(|code| matches!(code, "42703" | "42704" | "42804" | "42883" | "0A000"))
 }
 
-/// The key cannot be converted to the type of the column, or to the character set of the database: no such row.
+/// Whether the key cannot be converted to the type of the column or the encoding of the database, so no row can have
+/// it.
 fn is_impossible(error: &PostgresError) -> bool {
     error.sqlstate().is_some_and(|code| {
         matches!(
@@ -326,6 +328,6 @@ fn is_impossible(error: &PostgresError) -> bool {
     })
 }
 
-/// Where the columns of the user begin in the rows of [`ByKey::user`], and in those of [`ByKey::session`].
+/// The index of the user's first column in the rows of [`ByKey::user`], and in those of [`ByKey::session`].
 const FIRST_OF_USER: usize = 1;
 const FIRST_WITH_SESSION: usize = 8;

@@ -11,67 +11,67 @@ use tokio::runtime::Handle;
 /// What the process gives to the stores that it opens.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// Where everything runs that waits for a server.
+    /// The runtime of everything that waits for a server.
     pub runtime: Handle,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// Marks the calling task as one that the process cannot do without, under this name, until what it returns is dropped.
+    /// Marks the calling task, under this name, as one that the process cannot run without, until the returned guard is
+    /// dropped.
     pub vital: fn(&'static str) -> Box<dyn Send>,
-    /// Any number, each as likely as another. It spreads times, and keeps no secret.
+    /// A source of uniformly distributed numbers, for jitter and not for secrets.
     pub random: fn() -> u64,
-    /// Whether what is opened is in use already.
+    /// Whether what is opened is on trial.
     pub trial: Trial,
 }
 
-/// Whether something that is open is only tried: it belongs to a configuration that is not in effect, and may never be. What is
-/// logged about it must not read as if what is in use had failed. A handle: clones share everything.
+/// Whether opened stores are on trial: they belong to a configuration that is not in effect, and may never be. Log
+/// lines about them must not read as if a store in use had failed. A handle: clones share everything.
 #[derive(Clone, Debug, Default)]
 pub struct Trial(Arc<AtomicBool>);
 
 impl Trial {
-    /// Of something that is tried from now on, until [`Trial::ends`].
+    /// Begins a trial, which lasts until [`Trial::ends`].
     pub fn begin() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 
-    /// What was tried is in use from now on.
+    /// Ends the trial: the configuration is in effect from now on.
     pub fn ends(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 
-    /// Whether it is tried.
+    /// Whether the trial is going on.
     pub fn is_on(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// What log lines call the configuration, where it is not the one in effect.
+    /// What log lines call the configuration while it is on trial.
     pub fn configuration(&self) -> Option<&'static str> {
         self.is_on().then_some("new, not in effect")
     }
 }
 
-/// Makes times shorter, each by a little and by another part of it, so that what was learnt at the same time is not asked for
-/// again at the same time.
+/// Shortens times by a random part, so that what was learned at the same time is not looked up again at the same time.
 #[derive(Clone, Copy)]
 pub(super) struct Jitter(fn() -> u64);
 
 impl Jitter {
-    /// With these numbers.
+    /// Creates a jitter from a source of random numbers.
     pub(super) const fn new(random: fn() -> u64) -> Self {
         Self(random)
     }
 
-    /// `time`, or up to a tenth less: who has said how long it may be stays right.
+    /// Returns `time` or up to a tenth less. Never more, so configured limits hold.
     pub(super) fn shorten(self, time: Duration) -> Duration {
         time.saturating_sub(self.part_of(time / 10))
     }
 
-    /// `time`, or up to half of it less: for those who all wait for the same.
+    /// Returns `time` or up to half of it less, for nodes that would otherwise retry together.
     pub(super) fn halve(self, time: Duration) -> Duration {
         time.saturating_sub(self.part_of(time / 2))
     }
 
-    /// Anything from nothing to `time`.
+    /// Returns a random time from zero to `time`.
     fn part_of(self, time: Duration) -> Duration {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let part = (u128::from(nanos) * u128::from((self.0)())) >> 64;
@@ -85,7 +85,7 @@ impl fmt::Debug for Jitter {
     }
 }
 
-/// Reads the time, for those who may not read it themselves.
+/// Reads the clock for crates that must not read it themselves.
 #[derive(Clone)]
 pub struct Clock {
     monotonic: fn() -> Instant,
@@ -93,12 +93,12 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// One that reads the time with these functions: the first never jumps, the second is the time of day.
+    /// Creates a clock from two functions: the first is monotonic, the second returns the time of day.
     pub fn new(monotonic: fn() -> Instant, now: fn() -> UnixTime) -> Self {
         Self { monotonic, now }
     }
 
-    /// For durations, and for how long an answer is trusted. It never jumps.
+    /// The monotonic time, for durations.
     pub fn monotonic(&self) -> Instant {
         (self.monotonic)()
     }

@@ -1,4 +1,5 @@
-//! Limits that all nodes count together, in Redis. Requests that wait at the same time are counted in one round trip.
+//! Rate limits that all nodes count together, in Redis. Requests that wait at the same time are counted in one round
+//! trip.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,27 +12,27 @@ use super::pools::{Lease, Pools, RedisHandle, fingerprint};
 use super::redis::{OverShared, Redis, RedisTarget, SharedCell, SharedCells};
 use super::settings::RedisSettings;
 
-/// Counts for all nodes.
+/// Counts rate limits for all nodes.
 pub struct SharedRates {
     pending: mpsc::Sender<PendingCount>,
     settings: RedisSettings,
-    /// Of the file with authorities.
+    /// The fingerprint of the CA file.
     ca: Option<Vec<u8>>,
     redis: Arc<Redis>,
-    /// Whether Redis answers, and does not count.
+    /// Whether Redis answers, and refuses to count.
     is_refused: Arc<AtomicBool>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-/// What is to be counted, and who waits for it.
+/// A request to count, and the sender that waits for its result.
 struct PendingCount {
     cells: SharedCells,
     answer: oneshot::Sender<Option<OverShared>>,
 }
 
 impl SharedRates {
-    /// Counts in this Redis, over a line that others may use too. A Redis that is down delays nothing.
+    /// Counts in this Redis, over shared connections. A Redis that is down delays nothing.
     pub fn open(settings: RedisSettings, pools: &Pools) -> Arc<Self> {
         let (pending, inbox) = mpsc::channel(MOST_WAITING);
         let lease = pools.redis(&settings);
@@ -62,33 +63,33 @@ impl SharedRates {
         Arc::new(rates)
     }
 
-    /// Whether it counts where these settings say.
+    /// Whether it was opened with these settings, and the CA file is unchanged.
     pub fn is_of(&self, settings: &RedisSettings) -> bool {
         self.settings == *settings && self.ca == settings.ca_file.as_ref().and_then(fingerprint)
     }
 
-    /// Counts these cells, up to the first that is over its limit. `None` when Redis does not answer.
+    /// Counts these cells, up to the first that exceeds its limit. `None` when Redis does not answer.
     pub async fn count(&self, cells: SharedCells) -> Option<Result<(), OverShared>> {
         let (answer, answered) = oneshot::channel();
-        // With so many waiting, Redis is too slow to be waited for.
+        // With a full queue, Redis is too slow to wait for.
         self.pending.try_send(PendingCount { cells, answer }).ok()?;
         let over = answered.await.ok()?;
         Some(over.map_or(Ok(()), Err))
     }
 
-    /// Lets something that was counted count no longer. Nobody waits for that.
+    /// Takes back something that was counted, without waiting.
     pub fn give_back(&self, cell: SharedCell) {
         let (answer, _) = oneshot::channel();
         let cells = vec![cell];
         let _ = self.pending.try_send(PendingCount { cells, answer });
     }
 
-    /// Whether all nodes count together, as far as is known; else each counts for itself.
+    /// Whether all nodes count together, as far as is known; otherwise each counts for itself.
     pub fn are_shared(&self) -> bool {
         self.redis.health().up && !self.is_refused.load(Ordering::Relaxed)
     }
 
-    /// Ends the task, and waits for it.
+    /// Stops the counting task, and waits for its end.
     pub async fn close(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
@@ -112,12 +113,12 @@ struct Counter {
     lease: Lease<RedisTarget, RedisHandle>,
     prefix: String,
     is_refused: Arc<AtomicBool>,
-    /// Whether Redis did not count last: worth a line when it begins and when it ends.
+    /// Whether Redis did not count last time. Logged when it begins and when it ends.
     is_failing: bool,
 }
 
 impl Counter {
-    /// Counts what waits, all of it at a time; meanwhile the next ones gather.
+    /// Counts all that waits as one batch, while the next one gathers.
     async fn keep_counting(mut self, mut inbox: mpsc::Receiver<PendingCount>) {
         let mut batch = Vec::with_capacity(MOST_AT_ONCE);
         while inbox.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
@@ -128,7 +129,7 @@ impl Counter {
             self.is_refused.store(is_refused, Ordering::Relaxed);
             self.tell(error);
             for (pending, counted) in batch.drain(..).zip(counted) {
-                // Without an answer those who wait see that there will be none.
+                // Dropping the sender tells the caller that there is no result.
                 if let Ok(over) = counted {
                     let _ = pending.answer.send(over);
                 }
@@ -141,7 +142,7 @@ impl Counter {
             (Some(detail), false) => {
                 tracing::warn!(
                     detail,
-                    "limits are not shared: Redis does not count, and each node counts for itself until it does"
+                    "limits are not shared: Redis does not count, so each node counts for itself until it does"
                 );
             }
             (None, true) => tracing::info!("limits are shared again: Redis counts"),
@@ -151,9 +152,8 @@ impl Counter {
     }
 }
 
-/// So many questions go to Redis in one round trip at most. Redis does nothing else while it counts them: some hundred
-/// microseconds.
+/// The most requests that are counted in one round trip. Redis does nothing else meanwhile: some hundred microseconds.
 const MOST_AT_ONCE: usize = 128;
 
-/// So many may wait for the next one.
+/// The most requests that may wait for the next round trip.
 const MOST_WAITING: usize = 4096;

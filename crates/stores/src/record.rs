@@ -1,25 +1,25 @@
-//! What we write to Redis: `{"v":1,"of":"2c26b46b68ffc68f","user":true}` about a user, and about a session its columns:
+//! Records in Redis: `{"v":1,"of":"2c26b46b68ffc68f","user":true}` about a user, and about a session its columns:
 //!
 //! ```text
 //! {"v":2,"of":"…","session":{"sub":"7","email":"ada@example.com","name":null,"verified":true,"anonymous":false,
 //!  "by":null,"iat_ms":null,"exp_ms":1900000000000}}
 //! ```
 //!
-//! `verified` says whether the e-mail address is, `anonymous` whether the user is a guest, `by` who acts in the user's name.
-//! Records of version 1 do not say any of that, and are misses: an address that nobody has verified must not become one
+//! `verified` says whether the e-mail address is verified, `anonymous` whether the user is a guest, `by` who acts in
+//! the user's name. Records of version 1 say none of that and are misses: an unverified address must not become one
 //! about which nothing is known.
 //!
-//! `"for":600000` is how many milliseconds the answer may be repeated from the moment at which its question was asked. With what Redis
-//! says is left of that, whoever reads the record knows how old it is, whatever the clocks of the nodes say. Earlier releases wrote
-//! none.
+//! `"for":600000` says for how many milliseconds the answer may be repeated from the moment at which its lookup began.
+//! Together with the remaining time to live in Redis, a reader knows how old the record is, whatever the clocks of the
+//! nodes say. Earlier releases wrote no `for`.
 //!
-//! Where columns of the user are asked for, the record of a user has `"columns":[…]` after `"user":true`, and that of a
-//! session after its own columns; otherwise there is no such member. The same goes for `"claims":{…}`, what is read of a session
-//! beside.
+//! Where columns of the user are configured, the record of a user has `"columns":[…]` after `"user":true`, and that of
+//! a session after its own columns; otherwise there is no such member. The same goes for `"claims":{…}`, the configured
+//! claims of a session.
 //!
-//! `of` binds the value to the tables, to the columns that are asked for, and to the key. So it says nothing under another key, and nothing to another
-//! deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: whoever can write to Redis
-//! decides who exists there, and must be trusted with that.
+//! `of` binds the value to the tables, the configured columns and the key. So a record says nothing under another key,
+//! and nothing to another deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: a
+//! program that can write to Redis decides who exists there, and must be trusted with that.
 
 use std::time::Duration;
 
@@ -35,50 +35,51 @@ use super::hex;
 
 /// A fact that can be written to Redis.
 pub(super) trait Recorded: Fact {
-    /// In bytes: as much as a record of it ever has, with this many columns of the user and claims of the session.
+    /// The longest record in bytes, with this many columns of the user and claims of the session together.
     fn max_len(columns: usize) -> usize;
 
-    /// What is known of something of which one knows that it exists, and nothing else; `None` where more is asked for.
+    /// The fact of which is only known that it exists; `None` where more is configured.
     fn of_true(about: &About) -> Option<Self>;
 
-    /// Whether it has all that is asked for.
+    /// Whether the fact has all columns and claims that are configured.
     fn is_whole(&self, about: &About) -> bool;
 
-    /// The record of what was found, if anything, with its binding.
+    /// Writes the record of a fact, or of its absence, bound by `of`.
     fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8>;
 
-    /// What a record says; `None` for what we would not have written.
+    /// Reads a record; `None` for what this version would not have written.
     fn read(value: &[u8]) -> Option<Read<Self>>;
 }
 
-/// What a record says.
+/// The contents of a record, before its binding is checked.
 pub(super) struct Read<F> {
     of: String,
     lasts: Option<u64>,
     found: Option<F>,
 }
 
-/// What is known from a record.
+/// What a record with the right binding says.
 #[derive(Debug, PartialEq)]
 pub(super) struct Known<F> {
     pub(super) found: Option<F>,
-    /// How long it could be repeated from the moment at which its question was asked. `None` where an earlier release did not say.
+    /// How long it could be repeated from the moment at which its lookup began. `None` where an earlier release did not
+    /// say.
     pub(super) lasts: Option<Duration>,
 }
 
-/// What the records of one kind are about.
+/// What the records of one chain are about.
 #[derive(Clone, Debug)]
 pub(super) struct About {
-    /// The database, the tables, their columns, and the columns of the user that are asked for: the same on every node that
-    /// asks the same.
+    /// The database, the tables, their columns, and the configured columns of the user: the same on every node that
+    /// reads the same.
     pub(super) realm: String,
-    /// How many columns of the user those are.
+    /// How many columns of the user are configured.
     pub(super) columns: usize,
-    /// How many claims of the session are asked for.
+    /// How many claims of the session are configured.
     pub(super) claims: usize,
 }
 
-/// The record of what is known under `key`, and may be repeated for as long as it `lasts`.
+/// Writes the record of what is known under `key`, and may be repeated for as long as it `lasts`.
 pub(super) fn write<F: Recorded>(
     found: Option<&F>,
     about: &About,
@@ -89,7 +90,7 @@ pub(super) fn write<F: Recorded>(
     F::write(found, seal(&about.realm, key), lasts)
 }
 
-/// What the value says about `key`. `None` is for whatever we would not have written about it.
+/// Reads what a value says about `key`. `None` for what this version would not have written about it.
 pub(super) fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Known<F>> {
     if value.len() > F::max_len(about.columns + about.claims) {
         return None;
@@ -100,7 +101,7 @@ pub(super) fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Optio
     (of == seal(&about.realm, key) && is_whole).then_some(Known { found, lasts })
 }
 
-/// In bytes: as much as the columns of a user, and the claims of a session, take as JSON.
+/// The most bytes that the columns of a user and the claims of a session take as JSON.
 fn max_len_of(columns: usize) -> usize {
     match columns {
         0 => 0,
@@ -108,7 +109,7 @@ fn max_len_of(columns: usize) -> usize {
     }
 }
 
-/// The columns of a user for a record, which has no such member where none are asked for.
+/// The columns of a user for a record, which has no such member where none are configured.
 fn columns_of(user: &User) -> Option<Vec<Value>> {
     let columns = user.columns();
     (!columns.is_empty()).then(|| columns.to_vec())
@@ -167,7 +168,7 @@ struct UserRecord {
 }
 
 impl Recorded for KnownSession {
-    /// Four texts of a kilobyte, of which JSON may write a byte in six, and the rest.
+    /// Four texts of a kilobyte, each byte of which may take six in JSON, and the rest.
     fn max_len(columns: usize) -> usize {
         26 * 1024 + max_len_of(columns)
     }
@@ -184,7 +185,7 @@ impl Recorded for KnownSession {
     fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8> {
         let session = found.map(|known| {
             let columns = known.stored.columns();
-            Columns {
+            SessionColumns {
                 sub: columns.subject.to_owned(),
                 email: columns.email.map(str::to_owned),
                 name: columns.name.map(str::to_owned),
@@ -251,14 +252,14 @@ struct SessionRecord {
     of: String,
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
     lasts: Option<u64>,
-    // Must be there: what is left out is not the same as `null`.
+    // Must be present: a missing member is not the same as `null`.
     #[serde(deserialize_with = "Option::deserialize")]
-    session: Option<Columns>,
+    session: Option<SessionColumns>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Columns {
+struct SessionColumns {
     sub: String,
     #[serde(deserialize_with = "Option::deserialize")]
     email: Option<String>,
@@ -279,24 +280,25 @@ struct Columns {
 }
 
 fn to_json(record: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(record).expect("numbers, texts and booleans can be written as JSON")
+    serde_json::to_vec(record).expect("numbers, strings and booleans can be written as JSON")
 }
 
-/// 64 bits of a digest: no accident gets past it.
+/// Computes the binding of a record: 64 bits of a digest, enough against accidents.
 fn seal(realm: &str, key: &str) -> String {
     let mut digest = digest::Context::new(&digest::SHA256);
     for part in [realm, key] {
-        // With its length, so that no part can be continued by the next.
+        // With its length, so that the end of one part cannot pass for the beginning of the next.
         digest.update(&(part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());
     }
     hex(&digest.finish().as_ref()[..8])
 }
 
-/// Changes with the format of users' records, so that nodes of two versions take each other's for misses.
+/// The version of users' records. It changes with the format, so that nodes of two versions treat each other's records
+/// as misses.
 const VERSION: u8 = 1;
 
-/// The same for records of sessions.
+/// The version of sessions' records, which changes like that of users' records.
 const SESSION_VERSION: u8 = 2;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The Redis that all nodes share: one server, or a cluster of them.
 //!
-//! Every question is about one key, or is made of questions about one key each, so that a cluster can answer it too.
+//! Every request is about one key, or is made of commands about one key each, so that a cluster can answer it too.
 
 mod cluster;
 mod commands;
@@ -26,8 +26,8 @@ use tokio::time::Instant;
 use self::cluster::Cluster;
 pub use self::cluster::ClusterSeeds;
 #[cfg(test)]
-pub(super) use self::leases::Soon;
-pub(super) use self::leases::{Aged, Cells};
+pub(super) use self::leases::BoxFuture;
+pub(super) use self::leases::{AgedValue, Cells};
 use self::node::{NoReply, Node, Replies};
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};
@@ -39,39 +39,39 @@ pub(super) use self::tracking::{Tracking, TrackingTarget};
 use super::StoreHealth;
 use super::process::{Jitter, Trial};
 
-/// What the lines to a Redis depend on.
+/// The settings that the connections to a Redis depend on.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RedisTarget {
     pub(super) server: RedisServer,
-    /// How long a request waits, connecting included.
+    /// How long a lookup waits, connecting included.
     pub(super) timeout: Duration,
     /// PEM certificates to trust in place of the public authorities.
     pub(super) ca_file: Option<PathBuf>,
-    /// A fingerprint of what is in that file.
+    /// A fingerprint of the contents of that file.
     pub(super) ca: Option<Vec<u8>>,
-    /// A key like those that are read, for servers that restrict their users to some.
+    /// A key like those that are looked up, for probes of servers that restrict their users to some keys.
     pub(super) probe_key: Box<str>,
 }
 
-/// A Redis, and how it is reached.
+/// A Redis and the connections to it.
 pub(super) struct Redis {
     target: RedisTarget,
     topology: Topology,
     writes: Semaphore,
 }
 
-/// Who is asked.
+/// The servers of a Redis.
 enum Topology {
     Cluster(Box<Cluster>),
     Single(Arc<Node>),
 }
 
-/// What the truth said could not be written down.
+/// The error when an answer could not be written to Redis.
 #[derive(Debug)]
 pub(super) struct Unwritten;
 
 impl Redis {
-    /// One to which [`Redis::keep_connected`] opens the line.
+    /// Creates a Redis that is not connected yet; [`Redis::keep_connected`] connects it.
     pub(super) fn new(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
         let topology = match &target.server.address {
             RedisAddress::Cluster(seeds) => {
@@ -88,8 +88,8 @@ impl Redis {
         }
     }
 
-    /// The value under `key`, within the timeout; of a longer one, `longest` bytes and one more. A key that is not there,
-    /// or holds no text, reads as empty.
+    /// Reads the value under `key`, within the timeout; of a longer one, `longest` bytes and one more. A missing key,
+    /// and one that holds no string, reads as empty.
     ///
     /// # Errors
     /// When Redis does not answer, or refuses to.
@@ -111,7 +111,7 @@ impl Redis {
         })
     }
 
-    /// What the server that holds `key` says to these commands, which are about that key alone.
+    /// Sends commands about one key to the server that holds it.
     async fn ask_holder(
         &self,
         key: &[u8],
@@ -124,7 +124,7 @@ impl Redis {
         }
     }
 
-    /// Opens the lines and keeps them open, for ever.
+    /// Opens the connections and keeps them open, forever.
     pub(super) async fn keep_connected(&self) {
         match &self.topology {
             Topology::Cluster(cluster) => cluster.keep_connected().await,
@@ -132,7 +132,7 @@ impl Redis {
         }
     }
 
-    /// Gives the lines up for good, once nobody keeps them.
+    /// Closes the connections for good, once [`Redis::keep_connected`] has ended.
     pub(super) fn close(&self) {
         match &self.topology {
             Topology::Cluster(cluster) => cluster.close(),
@@ -147,7 +147,7 @@ impl Redis {
         }
     }
 
-    /// Whether some questions are answered, as far as is known.
+    /// Whether at least some keys can be read, as far as is known.
     pub(super) fn answers_in_part(&self) -> bool {
         match &self.topology {
             Topology::Cluster(cluster) => cluster.answers_in_part(),
@@ -155,7 +155,7 @@ impl Redis {
         }
     }
 
-    /// The cluster, where it is one.
+    /// The cluster, if this is one.
     fn cluster(&self) -> Option<&Cluster> {
         match &self.topology {
             Topology::Cluster(cluster) => Some(cluster),
@@ -169,7 +169,7 @@ impl Redis {
 }
 
 impl Replies {
-    /// The text that a server has given to `command`, or why it did not; what holds no text reads as empty.
+    /// Reads the answer to `command` as a string; a key that holds no string reads as empty.
     fn text(
         &self,
         command: &str,
@@ -186,7 +186,7 @@ impl Replies {
         let detail = describe(command, &error);
         match code(&error) {
             Some("WRONGTYPE") => return Ok(Vec::new()),
-            // An answer, and a quick one; only of no use.
+            // The server answers, so the connection is good.
             Some(_) => self.node.health.failed(&detail),
             None => self.disconnect(&detail),
         }
@@ -195,12 +195,12 @@ impl Replies {
 }
 
 impl RedisTarget {
-    /// A question like a lookup.
+    /// The command of a probe, which is like that of a lookup.
     fn probe(&self) -> Cmd {
         reading(self.probe_key.as_bytes(), 0)
     }
 
-    /// Why a server said nothing.
+    /// Describes why a server did not reply.
     fn described(&self, why: NoReply) -> String {
         match why {
             NoReply::Failed(detail) => detail,
@@ -217,7 +217,8 @@ impl std::fmt::Debug for Redis {
     }
 }
 
-/// In place of GET: whoever wrote the value, only one byte more than it may have comes over the wire.
+/// The command that reads a value. It is not GET, so that at most one byte more than allowed is transferred, whatever a
+/// program has written there.
 fn reading(key: &[u8], longest: usize) -> Cmd {
     let mut command = redis::cmd(READ);
     command.arg(key).arg(0).arg(longest);
@@ -231,8 +232,8 @@ fn failed(detail: String) -> StoreError {
     }
 }
 
-/// How many answers are being written at once; more are not written. Each is held up by `timeout` at most.
+/// How many answers are written at once. The others wait, each for `timeout` at most.
 const MAX_WRITES: usize = 64;
 
-/// A year, in milliseconds: Redis refuses what would end after the end of its time.
+/// The longest time to live, a year in milliseconds: Redis refuses one that would overflow.
 const MAX_TTL: u64 = 365 * 24 * 60 * 60 * 1000;

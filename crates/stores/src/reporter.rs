@@ -1,4 +1,4 @@
-//! What is told of every answer of a store.
+//! Reports every answer of a store to the observer.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use gate::{Lookup, LookupSource};
 
 use super::{FactKind, Observer, Outcome};
 
-/// Tells the observer how stores fare with one kind of question.
+/// Reports the outcomes of lookups of one kind of fact.
 pub(super) struct Reporter {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) kind: FactKind,
@@ -17,7 +17,7 @@ impl Reporter {
         self.observer.answered(self.kind, source, outcome);
     }
 
-    /// A store knew whether there is such a thing.
+    /// Reports that a store knew whether the fact exists.
     pub(super) fn found<F>(&self, lookup: &Lookup<F>) {
         let outcome = match lookup.found {
             Some(_) => Outcome::Present,

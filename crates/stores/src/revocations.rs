@@ -1,13 +1,13 @@
-//! Where revocations are kept, so that every node finds them and a restart does not lose them: in PostgreSQL, in Redis, or in a
-//! SQLite file of the gate's own. No request waits for any of this.
+//! The store of revocations, which all nodes share and which survives restarts: PostgreSQL, Redis, or a SQLite file of
+//! the gate's own. No request waits for any of this.
 
 mod entry;
+mod news;
 mod postgres;
 mod redis;
 mod sqlite;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,26 +17,26 @@ use session::UnixTime;
 use thiserror::Error;
 
 pub use self::entry::{RevocationEntry, RevocationEntryError, RevocationKey};
+pub(super) use self::news::changed_in_redis;
+pub use self::news::{RevocationNews, RevocationNewsReceiver, reload_soon};
 use self::postgres::InPostgres;
 pub(super) use self::redis::is_key;
 use self::redis::{InRedis, Members};
 use self::sqlite::InSqlite;
-pub(super) use self::words::changed_in_redis;
-pub use self::words::{RevocationNews, RevocationNewsReceiver, reload_soon};
 use super::pools::{self, Fingerprints, Pools};
 use super::postgres::OwnTableError;
 use super::settings::{DatabaseSettings, RedisSettings};
 
-/// How revocations are kept, and for how long.
+/// The settings of the store of revocations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RevocationSettings {
-    /// Where.
+    /// Where they are kept.
     pub place: RevocationPlace,
-    /// How often the list is read anew, where nobody says that it has changed.
+    /// How often the list is read again when no change is announced.
     pub interval: Duration,
-    /// How long one is kept: as long as the longest session lasts.
+    /// How long a revocation is kept: as long as the longest session lasts.
     pub keep: Duration,
-    /// How old the list may be. While it is older, nobody enters with a session.
+    /// How old the list may be. While it is older, no request with a session is allowed.
     pub max_stale: Duration,
 }
 
@@ -45,13 +45,13 @@ pub struct RevocationSettings {
 pub enum RevocationPlace {
     /// In the application's database.
     Postgres(Box<DatabaseSettings>),
-    /// In Redis, for as long as that keeps what is in it.
+    /// In Redis, for as long as Redis keeps its data.
     Redis(RedisSettings),
     /// In a SQLite file of the gate's own, on one machine.
     Sqlite(PathBuf),
 }
 
-/// The place, opened.
+/// An open store of revocations.
 pub struct RevocationStore(Kind);
 
 enum Kind {
@@ -60,31 +60,31 @@ enum Kind {
     Sqlite(InSqlite),
 }
 
-/// What a store held when it was read last, as far as it takes that to find what is new in it.
+/// What a store held when it was last read, as far as finding what is new requires it.
 #[derive(Debug, Default)]
 pub struct RevocationMark(Members);
 
-/// What is other than it was when a store was read last.
+/// What has changed since a store was last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangedRevocations {
-    /// These were added to what there was, which counts as well ([`RevocationEntry::and`]).
+    /// These were added; earlier entries about the same still count as well ([`RevocationEntry::and`]).
     Added(Vec<RevocationEntry>),
-    /// What there is of each of these now, and nothing else.
+    /// The current entry for each of these keys, replacing earlier ones.
     Now(Vec<(RevocationKey, Option<RevocationEntry>)>),
 }
 
 /// Why revocations cannot be read or written.
 #[derive(Debug, Error)]
 pub enum RevocationStoreError {
-    /// Something in it is no revocation that this version knows.
+    /// It holds an entry that this version does not understand.
     #[error("{0}: it holds a revocation that is not understood, {1}")]
     Entry(LookupSource, RevocationEntryError),
-    /// It holds as many as it may.
+    /// It holds the maximum number of revocations.
     #[error(
-        "{0} holds {MOST} revocations, and more are not taken: one with --all-before covers all that were issued before a time"
+        "{0} holds {MOST} revocations, and accepts no more: one with --all-before covers all that were issued before a time"
     )]
     Full(LookupSource),
-    /// The table is not there.
+    /// The table does not exist.
     #[error(
         "PostgreSQL: there is no table sessiongate_revocations; make it with `sessiongate revocations install`, or let somebody \
          who may make tables run what `sessiongate revocations install --print` prints"
@@ -96,19 +96,19 @@ pub enum RevocationStoreError {
     /// A command failed.
     #[error("Redis: {0}")]
     Redis(String),
-    /// There was no answer in time.
+    /// The store did not answer in time.
     #[error("{0} did not answer in time")]
     Slow(LookupSource),
     /// A statement failed, or the file cannot be opened.
     #[error("SQLite, {0}: {1}")]
     Sqlite(String, String),
-    /// There are more than can be kept in memory.
-    #[error("{0} holds more than {MOST} revocations, which are not all read; remove some")]
+    /// It holds more revocations than may be kept in memory.
+    #[error("{0} holds more than {MOST} revocations, more than are read; remove some")]
     TooMany(LookupSource),
 }
 
 impl RevocationPlace {
-    /// Which store it is.
+    /// The kind of store.
     pub fn source(&self) -> LookupSource {
         match self {
             Self::Postgres(_) => LookupSource::Postgres,
@@ -117,7 +117,7 @@ impl RevocationPlace {
         }
     }
 
-    /// How long a question to the server may take; `None` for a file.
+    /// How long a query may take; `None` for a file.
     pub fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Postgres(database) => Some(database.timeout),
@@ -126,7 +126,7 @@ impl RevocationPlace {
         }
     }
 
-    /// Digests of the certificates and keys that it takes to ask the server.
+    /// Digests of the certificate and key files for the connection.
     pub fn fingerprints(&self) -> Fingerprints {
         match self {
             Self::Postgres(database) => pools::files_of(database),
@@ -137,22 +137,22 @@ impl RevocationPlace {
 }
 
 impl RevocationStore {
-    /// Opens the place, on connections of `pools` where it is a server. A server that is down is no reason to fail.
+    /// Opens the store, on connections of `pools` if it is a server. It succeeds even if the server is down.
     pub fn open(place: &RevocationPlace, pools: &Pools) -> Self {
         Self(match place {
             RevocationPlace::Postgres(settings) => {
                 let tables = InPostgres::open(settings, pools);
-                Kind::Postgres(tables.expect("settings that were read have a PostgreSQL here"))
+                Kind::Postgres(tables.expect("checked settings name a PostgreSQL here"))
             }
             RevocationPlace::Redis(settings) => Kind::Redis(InRedis::open(settings, pools)),
             RevocationPlace::Sqlite(path) => Kind::Sqlite(InSqlite::at(path)),
         })
     }
 
-    /// Makes the table, where there has to be one and there is none.
+    /// Creates the table, if the store needs one and it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub async fn install(&self) -> Result<(), RevocationStoreError> {
         match &self.0 {
             Kind::Postgres(postgres) => postgres.install().await,
@@ -161,18 +161,20 @@ impl RevocationStore {
         }
     }
 
-    /// All that have an effect at the time `now`, in the order of [what they are about](RevocationEntry::place).
+    /// Reads all revocations in effect at `now`, in the order of [what they are about](RevocationEntry::place).
     ///
     /// # Errors
-    /// When the store does not answer, holds too many, or holds one that is not understood: then nobody knows all of them.
+    /// When the store does not answer, holds too many, or holds one that is not understood, so that the list would be
+    /// incomplete.
     pub async fn load(&self, now: UnixTime) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
         Ok(self.load_marked(now).await?.0)
     }
 
-    /// As [`RevocationStore::load`], with a mark from which [what is new](RevocationStore::look) can be found later.
+    /// Reads all revocations, as [`RevocationStore::load`], with a mark from which [what is new](RevocationStore::look)
+    /// can be found later.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`RevocationStore::load`].
     pub async fn load_marked(
         &self,
         now: UnixTime,
@@ -188,9 +190,9 @@ impl RevocationStore {
         Ok((entry::merged(entries), RevocationMark(mark)))
     }
 
-    /// What this news is about, as it is now: of long lists this is much faster than reading them. `mark` is that of the list that is
-    /// known, and is one of what is new afterwards. `None` when it cannot be told that nothing else has changed, so that the whole
-    /// list has to be read.
+    /// Reads the current state of what `news` is about, which is much faster than reading a long list again. `mark`
+    /// belongs to the known list, and is updated. Returns `None` when other changes cannot be ruled out, so that the
+    /// whole list must be read.
     ///
     /// # Errors
     /// When the store does not answer, or holds one that is not understood.
@@ -204,7 +206,7 @@ impl RevocationStore {
             return Ok(None);
         }
         let entries = match &self.0 {
-            // This is about another place.
+            // The news is about another store.
             Kind::Postgres(_) | Kind::Sqlite(_) if news.keys.is_empty() => Vec::new(),
             Kind::Postgres(postgres) => postgres.look(&news.keys).await?,
             Kind::Redis(redis) => {
@@ -214,7 +216,7 @@ impl RevocationStore {
             Kind::Sqlite(sqlite) => sqlite.look(&news.keys, now).await?,
         };
         let mut entries = entry::merged(entries).into_iter().peekable();
-        // Both are in the same order.
+        // Keys and entries have the same order.
         let now = news.keys.iter().map(|key| {
             let place = (&*key.realm, &key.what);
             (key.clone(), entries.next_if(|entry| entry.place() == place))
@@ -222,11 +224,11 @@ impl RevocationStore {
         Ok(Some(ChangedRevocations::Now(now.collect())))
     }
 
-    /// Keeps one, and forgets those that have had their time. When this returns it is as durable as the store; other nodes are
-    /// told as the store tells them.
+    /// Adds a revocation, and deletes expired ones. When this returns, the revocation is as durable as the store; other
+    /// nodes learn of it as the store announces it.
     ///
     /// # Errors
-    /// When the store does not take it.
+    /// When the store does not accept it.
     pub async fn add(
         &self,
         entry: &RevocationEntry,
@@ -239,7 +241,7 @@ impl RevocationStore {
         }
     }
 
-    /// Takes one back. Says whether there was one.
+    /// Removes a revocation, and returns whether there was one.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -251,7 +253,7 @@ impl RevocationStore {
         }
     }
 
-    /// Which store it is.
+    /// The kind of store.
     pub fn source(&self) -> LookupSource {
         match &self.0 {
             Kind::Postgres(_) => LookupSource::Postgres,
@@ -260,7 +262,7 @@ impl RevocationStore {
         }
     }
 
-    /// Gives the connections back.
+    /// Returns the connections.
     pub async fn close(self) {
         match self.0 {
             Kind::Postgres(postgres) => postgres.close().await,
@@ -269,19 +271,19 @@ impl RevocationStore {
         }
     }
 
-    /// The statements that make the table in PostgreSQL, and what a role needs that is not its owner.
+    /// The SQL that creates the table in PostgreSQL, with the rights that roles need that do not own it.
     pub fn sql() -> String {
         postgres::sql()
     }
 }
 
-/// Somebody has said this where it is said that revocations have changed. Words of other programs may name nothing.
-pub(super) fn heard_of(word: &str) {
-    match RevocationKey::read(word) {
-        Some(key) => words::changed(key),
+/// Handles an announcement that revocations have changed. One of another program may name none.
+pub(super) fn heard_of(payload: &str) {
+    match RevocationKey::read(payload) {
+        Some(key) => news::changed(key),
         None => reload_soon(),
     }
 }
 
-/// How many there may be. Each takes some hundred bytes of memory, and all are read each time.
+/// The most revocations. Each takes some hundred bytes of memory, and all are read each time.
 const MOST: usize = 100_000;

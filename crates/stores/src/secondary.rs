@@ -5,9 +5,9 @@
 //! better-auth:revoked-sessions-before-<userId>   1900000000000
 //! ```
 //!
-//! A session that began before its user's revocation is dead, even when somebody has written it back since, so both
-//! keys are read (`better-auth` `db/internal-adapter.mjs`, `findSession`). Here Redis is the truth: that it does not
-//! answer is an outage.
+//! A session that began before its user's revocation is dead, even if it was written back since, so both keys are read
+//! (`better-auth` `db/internal-adapter.mjs`, `findSession`). Here Redis is the truth: if it does not answer, that is an
+//! outage.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ use super::session_state::{MalformedRecord, SessionState, StoredRow};
 use super::standing::StandingRow;
 use super::time;
 
-/// Better Auth's secondary storage.
+/// Reads sessions from Better Auth's secondary storage.
 pub(super) struct SecondaryStorage {
     redis: Arc<Redis>,
     prefix: String,
-    /// What is read for the claims of sessions.
+    /// The claims that are read with sessions.
     asked: Vec<StoredClaim>,
 }
 
@@ -41,7 +41,7 @@ impl SecondaryStorage {
         }
     }
 
-    /// What is known about the session of this token.
+    /// Looks up the session of this token.
     pub(super) async fn find(&self, token: &str) -> Result<SessionState, StoreError> {
         let value = self.read(&[token], LONGEST_SESSION).await?;
         if value.is_empty() {
@@ -60,7 +60,7 @@ impl SecondaryStorage {
         })
     }
 
-    /// What this key of Redis is about, if it is one of Better Auth's.
+    /// The fact that a key of Redis is about, if it is one of Better Auth's.
     pub(super) fn kept_under(&self, redis_key: &[u8]) -> Option<Affected<'static>> {
         let key = redis_key.strip_prefix(self.prefix.as_bytes())?;
         let key = str::from_utf8(key).ok()?;
@@ -85,7 +85,7 @@ impl SecondaryStorage {
     }
 }
 
-/// The session that `value` holds under the key of `token`.
+/// Reads the session that `value` holds under the key of `token`.
 fn session(value: &[u8], token: &str) -> Result<StoredRow, MalformedRecord> {
     if value.len() > LONGEST_SESSION {
         return Err(MalformedRecord::NotBetterAuth);
@@ -122,7 +122,7 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, MalformedRecord> {
     })
 }
 
-/// Whether a session that began at `created` is among those that `value` revokes: empty, none are.
+/// Whether `value` revokes a session that began at `created`. An empty value revokes none.
 fn revoked(value: &[u8], created: Option<UnixTime>) -> Result<bool, MalformedRecord> {
     if value.is_empty() {
         return Ok(false);
@@ -163,12 +163,12 @@ struct User {
     is_anonymous: Option<Json>,
 }
 
-/// A value that is there, even if it is `null`.
+/// Deserializes a present value, which may be `null`, as `Some`.
 fn if_there<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(json).map(Some)
 }
 
-/// An id; a number when the database makes them.
+/// An id. It is a number when the database generates it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Id {
@@ -185,7 +185,7 @@ impl Id {
     }
 }
 
-/// A point in time: ISO 8601, or milliseconds.
+/// A point in time: ISO 8601, or milliseconds since 1970.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Time {
@@ -201,8 +201,8 @@ impl Time {
         }
     }
 
-    /// The end of a session. Better Auth writes a text; a number so small is of seconds, and would say that every session has ended
-    /// long ago.
+    /// Reads the end of a session. Better Auth writes a text; a small number is in seconds, and read as milliseconds
+    /// would mean that every session ended long ago.
     fn read_end(&self) -> Result<UnixTime, MalformedRecord> {
         match self {
             Self::Millis(millis) if *millis < LEAST_MILLIS => Err(MalformedRecord::ExpiryInSeconds),
@@ -213,13 +213,13 @@ impl Time {
 
 const REVOKED_BEFORE: &str = "revoked-sessions-before-";
 
-/// In bytes. A session and its user, with every field that an application adds.
+/// The longest value in bytes: a session and its user, with all fields that an application adds.
 const LONGEST_SESSION: usize = 64 * 1024;
 
-/// In milliseconds: the year 1973. So many seconds come in the year 5138.
+/// The smallest number that counts as milliseconds: the year 1973. As seconds it would be the year 5138.
 const LEAST_MILLIS: u64 = 100_000_000_000;
 
-/// In bytes: the digits of milliseconds until long after the year 9999.
+/// The longest number in bytes: enough digits for milliseconds long after the year 9999.
 const LONGEST_NUMBER: usize = 16;
 
 #[cfg(test)]

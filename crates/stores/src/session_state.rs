@@ -1,4 +1,4 @@
-//! What a store says about a session, and what can be wrong with that.
+//! What a store says about a session, and what can be wrong with a record.
 
 use gate::{KnownSession, Lookup, LookupSource, User};
 use serde_json::{Map, Value};
@@ -9,50 +9,50 @@ use super::Outcome;
 use super::reporter::Reporter;
 use super::standing::StandingRow;
 
-/// What a store says about a session.
+/// The state of a session, as a store has it.
 #[derive(Debug)]
 pub(super) enum SessionState {
-    /// Something that no application writes.
+    /// The store holds something that no application writes.
     Malformed(MalformedRecord),
-    /// There is no such session, or it has no user.
+    /// There is no such session, or its user does not exist.
     Absent,
-    /// There was one, and it has been ended.
+    /// There was a session, and it was revoked.
     Revoked,
-    /// There is one. It may have ended by itself.
+    /// There is a session. It may have expired.
     Known(KnownSession),
 }
 
-/// What a store has in place of a session. Such a session counts as none: an application that comes across it would
-/// fail, and signing in again makes a better one.
+/// What is wrong with a record of a session or user. A malformed record counts as absent: an application that reads it
+/// would fail, and signing in again makes a better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum MalformedRecord {
-    #[error("a column of its user holds what cannot be read")]
+    #[error("a column of its user holds a value that cannot be read")]
     Column,
-    #[error("its time of creation is none")]
+    #[error("its creation time is not a valid time")]
     Creation,
     #[error("several sessions have the same token, or several users the same id")]
     Duplicate,
-    #[error("its time of expiry is none, or out of range")]
+    #[error("its expiry is not a valid time, or is out of range")]
     Expiry,
     #[error(
-        "its time of expiry is a number of seconds, where one of milliseconds since 1970 or a text in ISO 8601 is expected"
+        "its expiry is a number of seconds; milliseconds since 1970 or an ISO 8601 text is expected"
     )]
     ExpiryInSeconds,
-    #[error("the value under its token is no session of Better Auth")]
+    #[error("the value under its token is not a session of Better Auth")]
     NotBetterAuth,
-    #[error("it names another token than its own")]
+    #[error("it names a token other than its own")]
     OtherToken,
-    #[error("it names another user than its own")]
+    #[error("it names a user other than its own")]
     OtherUser,
-    #[error("its user's id can be no subject")]
+    #[error("its user's id is not a valid subject")]
     Subject,
-    #[error("a text of it cannot be read")]
+    #[error("one of its texts cannot be read")]
     Text,
-    #[error("the time before which its user's sessions are revoked is none")]
+    #[error("the time before which its user's sessions are revoked is not a valid time")]
     Revocation,
 }
 
-/// A session and its user, as columns.
+/// A session and its user, as columns that are not checked yet.
 #[derive(Debug)]
 pub(super) struct StoredRow {
     pub(super) subject: String,
@@ -62,7 +62,7 @@ pub(super) struct StoredRow {
     pub(super) issued_at: Option<UnixTime>,
     pub(super) expires_at: UnixTime,
     pub(super) user: User,
-    /// Claims beside what every session says.
+    /// Claims beyond those that every session has.
     pub(super) claims: Map<String, Value>,
 }
 
@@ -89,7 +89,8 @@ impl SessionState {
         }
     }
 
-    /// The answer to the question about `token`. A flaw is logged, under the token's id.
+    /// Turns the state into the answer about `token`. What is wrong with a malformed record is logged, under the
+    /// token's id.
     pub(super) fn lookup(
         self,
         source: LookupSource,

@@ -1,7 +1,7 @@
-//! Which sessions are alive: those that the application keeps in its own store, by their tokens.
+//! The chain of sessions that the application keeps in its own store, by their tokens.
 //!
-//! Whoever has a token is the user. So caches, flights and messages know a session by the id of its token only, a hash;
-//! the token itself is in the question to the truth and nowhere else.
+//! A token is a credential: its bearer is the user. So caches, flights and messages know a session only by the id of
+//! its token, a hash; the token itself is in the query to the truth and nowhere else.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,25 +22,25 @@ use super::session_state::SessionState;
 use super::settings::SessionTables;
 use super::single_flight::{LookupResult, Rank};
 
-/// How often an address may bring a token that no store knows.
+/// Limits how often an address may bring a token that no store knows.
 pub trait UnknownTokens: Send + Sync + 'static {
-    /// Counts a token that an address has brought, and gives what takes the count back: for the token that turns out to be one
-    /// of a session.
+    /// Counts a token that an address has brought. The result takes the count back, for a token that turns out to be
+    /// that of a session.
     ///
     /// # Errors
-    /// The limit, when that is one too many.
+    /// When this token exceeds the limit.
     fn count(&self, client: IpAddr) -> Counting<'_>;
 }
 
-/// A token that is being counted.
+/// The future that counts a token.
 pub type Counting<'a> =
     Pin<Box<dyn Future<Output = Result<Box<dyn FnOnce() + 'a>, Exceeded>> + 'a>>;
 
-/// The chain of stores that know sessions. A handle: clones share everything, and belong on every runtime that decides.
+/// The chain of stores that know sessions. A handle: clones share everything, and every runtime that decides has one.
 #[derive(Clone)]
 pub struct SessionChain {
     pub(super) chain: Arc<Chain<SessionTruth>>,
-    /// How often an address may bring a token that no store knows.
+    /// The limit on how often an address may bring a token that no store knows.
     unknown: Option<Arc<dyn UnknownTokens>>,
 }
 
@@ -52,16 +52,16 @@ impl SessionChain {
         }
     }
 
-    /// The same, with this limit on how often an address may bring a token that no store knows.
+    /// Sets the limit on how often an address may bring a token that no store knows.
     pub fn limited(self, unknown: Option<Arc<dyn UnknownTokens>>) -> Self {
         Self { unknown, ..self }
     }
 
-    /// Asks the stores for a session that is not in memory. Anybody can make up a token, so each question counts against the
-    /// limit of its address before it is asked, and no longer once it has turned out that the session is there.
+    /// Asks the stores for a session that is not in memory. Anybody can make up a token, so each lookup counts against
+    /// the limit of its address before it begins, and counts no longer once the session turns out to exist.
     ///
-    /// Whoever asks for a session that this process has known does not guess, and is never held up by others who do
-    /// from the same address.
+    /// A client whose session this process has known does not guess, and is never held up by others from the same
+    /// address that do.
     async fn look_up(
         &self,
         token: &SessionToken,
@@ -84,7 +84,7 @@ impl SessionChain {
         Ok(found?)
     }
 
-    /// Whoever asks for a session that this process has known.
+    /// The rank of a token: known when this process has known its session.
     fn rank(&self, id: &str) -> Rank {
         match self.chain.memory.knew(id) {
             true => Rank::Known,
@@ -102,13 +102,13 @@ impl gate::SessionStore for SessionChain {
         let query = || (token.clone(), Rank::Known);
         match self.chain.recall(token.id(), query) {
             Some(lookup) => Ok(lookup),
-            // In a box, so that those who need not wait do not carry the room for waiting with them.
+            // Boxed, so that callers who need not wait do not reserve the size of the waiting future.
             None => Box::pin(self.look_up(token, client)).await,
         }
     }
 
-    /// Only the database is asked for the session and its user at once. What Redis holds of a user is a copy, which
-    /// stays when the user goes.
+    /// Only the database answers for the session and its user at once. What Redis holds of a user is a copy that
+    /// outlives the user.
     fn vouches_for_users(&self) -> bool {
         match self.chain.truth {
             SessionTruth::Database(_) => true,
@@ -123,11 +123,12 @@ impl fmt::Debug for SessionChain {
     }
 }
 
-/// Where the application keeps its sessions.
+/// The application's own store of sessions.
 pub(super) enum SessionTruth {
     Database(Arc<Database>),
     Redis(SecondaryStorage),
-    /// Better Auth with `storeSessionInDatabase`: what Redis has lost is still in the database.
+    /// Redis, then the database (Better Auth with `storeSessionInDatabase`): a session that Redis has lost is still in
+    /// the database.
     RedisThenDatabase(SecondaryStorage, Arc<Database>),
 }
 
@@ -203,7 +204,7 @@ fn lookup(
     Ok(state?.lookup(source, token, reporter))
 }
 
-/// What the sessions are sessions of, the same on every node that asks the same tables for the same columns.
+/// What records of sessions are about: the same on every node that reads the same columns of the same tables.
 pub(super) fn about(database: &str, tables: &SessionTables, asked: &UserColumns) -> About {
     About {
         realm: format!("{}{}", realm(database, tables), asked.realm()),

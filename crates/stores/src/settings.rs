@@ -1,4 +1,4 @@
-//! What the operator says about stores, already checked: nothing here can be wrong any more except the world.
+//! The settings of stores, already checked.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,26 +14,26 @@ use super::redis::RedisServer;
 use super::standing::StandingColumns;
 use super::time::Zone;
 
-/// The stores: memory, then Redis when there is one, then the truth. What is looked up follows from the truths that
-/// there are: users in [`DatabaseSettings::users`]; sessions in [`RedisSettings::sessions`], in
+/// The settings of a realm's stores: memory, then Redis if there is one, then the truth. What is looked up follows from
+/// the truths: users in [`DatabaseSettings::users`]; sessions in [`RedisSettings::sessions`], in
 /// [`DatabaseSettings::sessions`], or in the one and then the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The name of the realm that these are the stores of, for keys in Redis and for logs. `None` for the default realm.
+    /// The name of the realm, for keys in Redis and for logs. `None` for the default realm.
     pub realm: Option<String>,
-    /// This process's own cache.
+    /// The settings of this process's own cache.
     pub memory: MemorySettings,
-    /// How long this process trusts what it would hear of if it changed, in place of [`MemorySettings::ttl`].
+    /// How long this process trusts facts whose changes it hears of, in place of [`MemorySettings::ttl`].
     pub heard_ttl: Duration,
-    /// How long "no such user", or session, is trusted, in memory and in Redis each. Zero: not at all.
+    /// How long "no such user", or session, is trusted, in memory and in Redis each. Zero means not at all.
     pub absent_ttl: Duration,
-    /// How long beyond its time an answer counts while the database gives none. Zero: not at all.
+    /// How long beyond its time an answer counts while the database is down. Zero means not at all.
     pub stale_if_down: Duration,
     /// The Redis that all nodes share.
     pub redis: Option<RedisSettings>,
     /// The application's database.
     pub database: Option<DatabaseSettings>,
-    /// What is read with sessions for their claims.
+    /// The claims that are read with sessions.
     pub claims: Vec<StoredClaim>,
 }
 
@@ -55,7 +55,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// Whether answers of the database are kept in Redis, when there is one.
+    /// Whether answers of the database are cached in Redis, if there is one.
     pub fn caches_in_redis(&self) -> bool {
         let in_redis = |redis: &RedisSettings| redis.sessions.is_some();
         let sessions = |database: &DatabaseSettings| {
@@ -64,7 +64,7 @@ impl Settings {
         self.checks_users() || self.database.as_ref().is_some_and(sessions)
     }
 
-    /// The memory of what it would be heard of if it changed.
+    /// The settings of memory for facts whose changes are heard.
     pub(super) fn heard(&self) -> MemorySettings {
         MemorySettings {
             ttl: self.heard_ttl,
@@ -72,15 +72,15 @@ impl Settings {
         }
     }
 
-    /// What is read of users who are looked up by their ids.
+    /// What is read of users that are looked up by their ids.
     pub(super) fn asked_of_users(&self) -> UserColumns {
         self.database
             .as_ref()
             .map_or_else(UserColumns::default, DatabaseSettings::asked)
     }
 
-    /// What is read of users who are looked up with their sessions. Where sessions are in Redis, users are looked up by
-    /// their ids in any case.
+    /// What is read of users that are looked up with their sessions. Where sessions are in Redis, users are always
+    /// looked up by their ids.
     pub(super) fn asked_with_sessions(&self) -> UserColumns {
         let redis = self.redis.as_ref();
         let mut asked = self.asked_of_users();
@@ -105,14 +105,14 @@ impl DatabaseSettings {
 }
 
 impl RedisSettings {
-    /// A key like those that are read, for servers that restrict their users to some.
+    /// A key like those that are looked up, for probes of servers that restrict their users to some keys.
     pub(super) fn probe_key(&self) -> &str {
         self.sessions.as_ref().unwrap_or(&self.key_prefix)
     }
 }
 
 impl Settings {
-    /// The files with certificates and keys that they name, each with the setting that does so.
+    /// The files with certificates and keys that the settings name, each with the name of the setting.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let redis = self
             .redis
@@ -138,115 +138,124 @@ impl Settings {
 }
 
 impl MemorySettings {
-    /// Whether anything is remembered.
+    /// Whether the cache is on.
     pub fn is_on(self) -> bool {
         !self.ttl.is_zero() && self.entries > 0 && self.bytes > 0
     }
 }
 
-/// This process's own cache.
+/// The settings of this process's own cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemorySettings {
-    /// How long a user or a session is trusted to exist without asking again. Zero turns the cache off, for absent ones
+    /// How long a user or a session is trusted to exist without a new lookup. Zero turns the cache off, for absent ones
     /// too.
     pub ttl: Duration,
-    /// How many users are remembered at most, and how many sessions. Zero turns the cache off.
+    /// The most users that are remembered, and the most sessions. Zero turns the cache off.
     pub entries: usize,
-    /// How many bytes the users that are remembered take at most, and how many the sessions. Zero turns the cache off.
+    /// The most bytes that remembered users take, and the most that sessions take. Zero turns the cache off.
     pub bytes: u64,
 }
 
 /// The Redis that all nodes share: a cache, and perhaps the store in which Better Auth keeps sessions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RedisSettings {
-    /// Where it is, and its password.
+    /// The server and its credentials.
     pub server: RedisServer,
     /// How long a request waits for Redis, connecting included, before the database is asked instead.
     pub timeout: Duration,
-    /// How long a user or a session is trusted to exist. Zero: such answers are not written.
+    /// How long a user or a session is trusted to exist. With zero such answers are not written.
     pub cache_ttl: Duration,
-    /// What every key of the cache starts with; the rest is the user's id, or `session:` and the id of a token. In a realm
-    /// that has a name, `realm:`, the name and another colon stand between.
+    /// The prefix of every key of the cache; the rest is the user's id, or `session:` and the id of a token. In a named
+    /// realm, `realm:`, the name and another colon stand between.
     pub key_prefix: String,
-    /// What the keys start with under which Better Auth keeps its sessions here, if it does.
+    /// The prefix of the keys under which Better Auth keeps its sessions, if it keeps them here.
     pub sessions: Option<String>,
     /// PEM certificates to trust for `rediss://` in place of the public authorities.
     pub ca_file: Option<PathBuf>,
-    /// How the cache writes that a user exists.
+    /// How the cache records that a user exists.
     pub format: CacheFormat,
-    /// Whether the server is to say what changes there (`CLIENT TRACKING`).
+    /// Whether the server announces changes (`CLIENT TRACKING`).
     pub tracking: bool,
 }
 
-/// How the cache in Redis writes that a user exists, where nothing but that is asked for.
+/// How the cache in Redis records that a user exists, where no columns are configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheFormat {
-    /// A record, which says of which user of which table, and for how long.
+    /// A record, bound to the user and the table, with its lifetime.
     #[default]
     Record,
-    /// The word `true`, and nothing for users who do not exist, for gates that know no more than that.
+    /// The word `true`, and nothing for users that do not exist, for gates that only understand that.
     True,
 }
 
 /// The application's database, and what is looked up there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatabaseSettings {
-    /// Where it is.
+    /// The server or file.
     pub url: DatabaseUrl,
-    /// Where changes are heard, if they are: the same database, past a pooler.
+    /// The server on which changes are heard, if they are: the same database, bypassing a pooler.
     pub listen: Option<Box<PostgresServer>>,
-    /// How long a request waits for the database, connecting and one retry included.
+    /// How long a request waits for the database, including connecting and one retry.
     pub timeout: Duration,
-    /// How many connections are open at most; zero counts as one.
+    /// The most open connections; zero counts as one.
     pub max_connections: u32,
-    /// Where users are looked up, if they are.
+    /// The table in which users are looked up, if they are.
     pub users: Option<UserTable>,
-    /// Where sessions are looked up, if they are.
+    /// The tables in which sessions are looked up, if they are.
     pub sessions: Option<SessionTables>,
-    /// What is read of a user besides, in this order ([`gate::User::columns`]).
+    /// What else is read of a user, in this order ([`gate::User::columns`]).
     pub columns: Vec<UserColumn>,
-    /// Where the times in those columns are read that the database keeps without a zone. `None` when nobody has said it:
-    /// then as the times of sessions.
+    /// The time zone of times without one in those columns. `None` when it is not configured: then that of the times of
+    /// sessions.
     pub time_zone: Option<Zone>,
 }
 
 /// The table, or view, of users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserTable {
-    /// Its name.
+    /// The name of the table.
     pub table: Table,
-    /// The column that holds what sessions name as their subject.
+    /// The column with the id that sessions name as their subject.
     pub id: Column,
 }
 
-/// The tables, or views, that tell about a session and its user.
+/// The tables, or views, of sessions and their users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionTables {
-    /// The sessions.
+    /// The table of sessions.
     pub table: Table,
-    /// The token, as the browser has it.
+    /// The column with the token, as the browser has it.
     pub token: Column,
-    /// The id of the session's user.
+    /// The column with the id of the session's user.
     pub user: Column,
-    /// When the session ends.
+    /// The column with the end of the session.
     pub expires: Column,
-    /// When it began, where that is kept.
+    /// The column with the beginning of the session, if there is one.
     pub created: Option<Column>,
-    /// The users.
+    /// The table of users.
     pub users: UserTable,
-    /// The user's e-mail address, where that is kept.
+    /// The column with the user's e-mail address, if there is one.
     pub email: Option<Column>,
-    /// The user's name, where that is kept.
+    /// The column with the user's name, if there is one.
     pub name: Option<Column>,
-    /// Where times are read that the database keeps without a zone. `None` when nobody has said it: then in UTC.
+    /// The time zone of times without one. `None` when it is not configured: then UTC.
     pub time_zone: Option<Zone>,
-    /// What else is kept of the user that matters here.
+    /// The columns about the user's standing.
     pub standing: StandingColumns,
 }
 
 impl SessionTables {
-    /// The column that the operator has named for something that sessions of Better Auth call so, if it is among those that
-    /// can be named.
+    /// The columns of the session table that every lookup reads, beside the token.
+    pub(super) fn of_sessions(&self) -> impl Iterator<Item = &Column> {
+        [&self.user, &self.expires].into_iter().chain(&self.created)
+    }
+
+    /// The columns of the user table that every lookup reads, beside the id.
+    pub(super) fn of_users(&self) -> impl Iterator<Item = &Column> {
+        self.email.iter().chain(&self.name)
+    }
+
+    /// The configured column for a claim of Better Auth's sessions, if there is a setting for that claim.
     pub fn named(&self, of: ClaimOf, claim: &str) -> Option<&Column> {
         let StandingColumns {
             verified,
@@ -269,7 +278,7 @@ impl SessionTables {
     }
 }
 
-/// Where a database is, and its credentials. Printing it shows only where.
+/// Where a database is, and its credentials. Its `Debug` and `Display` show no credentials.
 #[derive(Clone)]
 pub enum DatabaseUrl {
     /// A PostgreSQL server, or a pooler in front of one.
@@ -283,7 +292,7 @@ impl PartialEq for DatabaseUrl {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Postgres(ours), Self::Postgres(theirs)) => ours == theirs,
-            // As they are printed: the driver compares them in no other way, and its URLs leave out names such as
+            // Compared as printed: the driver offers no other comparison, and its URLs leave out names such as
             // `file:people`.
             (Self::Sqlite(ours), Self::Sqlite(theirs)) => {
                 format!("{ours:?}") == format!("{theirs:?}")
@@ -293,7 +302,7 @@ impl PartialEq for DatabaseUrl {
     }
 }
 
-/// Which database it is and where, without credentials.
+/// Shows the kind of database and where it is, without credentials.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! One lookup per key, however many requests wait for it.
+//! One lookup per key, however many requests wait for it ("single flight").
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,14 +8,14 @@ use tokio::sync::watch;
 
 use super::changes::Ticket;
 
-/// What a flight comes back with.
+/// The result of a lookup.
 pub(super) type LookupResult<F> = Result<Lookup<F>, StoreError>;
 
-/// The lookups that are under way, by key.
+/// The lookups in flight, by key.
 ///
-/// A flight belongs to the task that flies it and not to any of those who wait, so a client that goes away takes
-/// nothing from the others. Whoever joins a flight may get an answer that is as old as the flight; so nobody joins one that began
-/// before something was heard that concerns it.
+/// A flight belongs to the task that runs it and not to a request that waits, so a client that disconnects does not
+/// cancel the lookup for the others. The result can be as old as the flight, so no request joins a flight that began
+/// before something relevant was heard.
 #[derive(Debug)]
 pub(super) struct SingleFlight<F> {
     in_flight: Mutex<Flights<F>>,
@@ -24,43 +24,45 @@ pub(super) struct SingleFlight<F> {
 #[derive(Debug)]
 struct Flights<F> {
     by_key: HashMap<Arc<str>, InFlight<F>>,
-    /// How many flights there are for [strangers](Rank::Stranger), superseded ones too.
+    /// How many flights are for [strangers](Rank::Stranger), including superseded ones.
     for_strangers: usize,
 }
 
-/// Whether somebody vouches for what is asked for. A share of everything that is scarce is kept from strangers, who are as many as
-/// they like.
+/// Whether anything vouches for the key. Anybody can make up tokens without limit, so strangers get only a share of
+/// everything that is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rank {
-    /// It was there when somebody last asked, or a signature says so.
+    /// The fact existed at the last lookup, or a signature vouches for the key.
     Known,
-    /// Anybody could have made it up.
+    /// Anybody could have made the key up.
     Stranger,
 }
 
-/// A flight, for those who may join it.
+/// A flight, as seen by those who may join it.
 #[derive(Debug)]
 struct InFlight<F> {
     wait: watch::Receiver<Option<LookupResult<F>>>,
     progress: Arc<Mutex<Progress>>,
 }
 
-/// What a flight has done, and what it was invalidated.
+/// When a flight asked, and whether its key was invalidated since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
-    /// When it asked last.
+    /// When the flight last asked the stores.
     asked: Ticket,
-    /// When something was last heard of its key.
+    /// When something was last heard about its key.
     invalidated: Option<Ticket>,
-    /// Whether another flight for the key has begun since. This one is invalidated nothing any more.
+    /// Whether another flight for the key has begun since. This one hears of no invalidations any more, so it must not
+    /// keep its result.
     is_superseded: bool,
 }
 
-/// Waits for a flight to land.
+/// Waits for the result of a flight.
 #[derive(Debug)]
 pub(super) struct Wait<F>(watch::Receiver<Option<LookupResult<F>>>);
 
-/// The duty to find the answer. Dropped without landing, it tells everyone who waits that there will be none.
+/// The leader's side of a flight, which must find the result. Dropped without [`Flight::finish`], it ends the wait of
+/// all followers without a result.
 #[derive(Debug)]
 pub(super) struct Flight<F> {
     key: Arc<str>,
@@ -70,13 +72,13 @@ pub(super) struct Flight<F> {
     registry: Arc<SingleFlight<F>>,
 }
 
-/// What [`SingleFlight::join`] gives.
+/// The outcome of [`SingleFlight::join`].
 pub(super) enum Joined<F> {
-    /// So many lookups are under way that there shall not be another one.
+    /// Too many lookups are in flight to start another one.
     Full,
-    /// Somebody else flies.
+    /// Another caller leads the flight.
     Follower(Wait<F>),
-    /// The caller has to see to it that somebody flies.
+    /// The caller leads: it has to run the flight.
     Leader(Flight<F>, Wait<F>),
 }
 
@@ -92,7 +94,7 @@ impl<F> Default for SingleFlight<F> {
 }
 
 impl<F> SingleFlight<F> {
-    /// Joins the flight for `key`, if it `is_current`, or opens one with this ticket.
+    /// Joins the flight for `key` if it `is_current`, or starts one with this ticket.
     pub(super) fn join(
         self: &Arc<Self>,
         key: &str,
@@ -140,7 +142,7 @@ impl<F> SingleFlight<F> {
         )
     }
 
-    /// Tells the flight for `key`, if there is one, that something was heard of it at the time of this ticket.
+    /// Tells the flight for `key`, if there is one, that its key was invalidated at the time of this ticket.
     pub(super) fn invalidate(&self, key: &str, heard: Ticket) {
         let in_flight = self.in_flight.lock();
         let in_flight = in_flight.unwrap_or_else(PoisonError::into_inner);
@@ -156,20 +158,20 @@ fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
 }
 
 impl Progress {
-    /// When the flight asked last.
+    /// When the flight last asked the stores.
     pub(super) fn asked(&self) -> Ticket {
         self.asked
     }
 
-    /// Whether the flight was invalidated something at the time of this ticket or later. What was heard at the very same time may have been
-    /// heard before or after, so it counts.
+    /// Whether the key was invalidated at the time of this ticket or later. An invalidation at the very same time may
+    /// have come before or after, so it counts.
     pub(super) fn was_invalidated(&self, since: Ticket) -> bool {
         self.invalidated >= Some(since)
     }
 }
 
 impl<F: Clone> Wait<F> {
-    /// The answer, or `None` when the flight was given up.
+    /// The result, or `None` when the flight was dropped without one.
     pub(super) async fn result(mut self) -> Option<LookupResult<F>> {
         let answer = self.0.wait_for(Option::is_some).await.ok()?;
         answer.clone()
@@ -181,25 +183,25 @@ impl<F> Flight<F> {
         &self.key
     }
 
-    /// What it has done and was invalidated until now.
+    /// What the flight has done until now, and whether its key was invalidated.
     pub(super) fn progress(&self) -> Progress {
         *lock(&self.progress)
     }
 
-    /// It asks once more, from now on.
+    /// Notes that the flight asks the stores once more, with this ticket.
     pub(super) fn ask_again(&self, ticket: Ticket) {
         lock(&self.progress).asked = ticket;
     }
 
-    /// Calls `keep` with whether an answer of this ticket may be repeated, as far as the flight was invalidated. Nothing is invalidated meanwhile, so
-    /// that whoever hears something of the key finds the answer kept, or has it not kept.
+    /// Calls `keep` with whether an answer of this ticket may be repeated, as far as invalidations of the key show.
+    /// None arrives meanwhile, so a later invalidation finds the answer in memory, or the answer is not kept.
     pub(super) fn keep(&self, ticket: Ticket, keep: impl FnOnce(bool)) {
         let progress = lock(&self.progress);
         keep(!progress.is_superseded && !progress.was_invalidated(ticket));
     }
 
-    /// Gives everyone who waits the answer. Nobody can join any more by then: who has been invalidated that a user is there may delete
-    /// him and ask again, and must not get the answer from before.
+    /// Gives the result to every waiting request. No request can join any more by then: a caller who has seen the user
+    /// may delete the user and ask again, and must not get the answer from before.
     pub(super) fn finish(mut self, answer: LookupResult<F>) {
         self.close();
         self.answer.send_replace(Some(answer));
@@ -211,12 +213,12 @@ impl<F> Flight<F> {
             .in_flight
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // The key may be that of another flight by now.
+        // Another flight may have the key by now.
         let is_ours = |flight: &InFlight<F>| Arc::ptr_eq(&flight.progress, &self.progress);
         if in_flight.by_key.get(&self.key).is_some_and(is_ours) {
             in_flight.by_key.remove(&self.key);
         }
-        // Once: it is closed again when it is dropped.
+        // Only once: `drop` closes the flight again.
         if std::mem::replace(&mut self.rank, Rank::Known) == Rank::Stranger {
             in_flight.for_strangers -= 1;
         }
@@ -229,11 +231,12 @@ impl<F> Drop for Flight<F> {
     }
 }
 
-/// Flights outlive the requests that opened them, so the number of connections does not bound them; this does. A flight
-/// lasts no longer than the timeouts of Redis and the database together, and costs about 2 kB.
+/// The most flights at once. Flights outlive the requests that started them, so the number of connections does not
+/// bound them; this does. A flight lasts no longer than the timeouts of Redis and the database together, and costs
+/// about 2 kB.
 const MAX_FLIGHTS: usize = 16_384;
 
-/// How many of them may be for strangers.
+/// The most flights for strangers at once.
 const MAX_FOR_STRANGERS: usize = MAX_FLIGHTS / 2;
 
 #[cfg(test)]
@@ -249,7 +252,7 @@ mod tests {
         ticket_after(Duration::ZERO)
     }
 
-    /// That of a question which is asked so long after the start.
+    /// The ticket of a lookup that begins this long after the start.
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn ticket_after(time: Duration) -> Ticket {
         let start = Instant::now();
@@ -282,7 +285,7 @@ mod tests {
         let Joined::Follower(second) = join(&registry, "7") else {
             panic!("a second flight for the same subject")
         };
-        // The one who opened the flight goes away.
+        // The request that started the flight goes away.
         drop(first);
         flight.finish(Ok(found()));
         assert_eq!(second.result().await.unwrap().unwrap(), found());
@@ -309,7 +312,7 @@ mod tests {
         };
         early.finish(Ok(found()));
         assert!(waits.result().await.is_some());
-        // What the early one leaves behind is not its own any more.
+        // The early flight does not remove the late one.
         assert!(matches!(join(&registry, "7"), Joined::Follower(_)));
         late.finish(Ok(found()));
         leader(&registry, "7");
@@ -330,10 +333,10 @@ mod tests {
         assert!(may_keep(&flight, asked));
         registry.invalidate("7", asked);
         assert!(!may_keep(&flight, asked) && flight.progress().was_invalidated(asked));
-        // What it asks after that is newer.
+        // A later lookup is newer than the invalidation.
         let later = ticket_after(Duration::from_secs(1));
         assert!(may_keep(&flight, later) && !flight.progress().was_invalidated(later));
-        // One that is invalidated nothing any more keeps nothing.
+        // A superseded flight keeps nothing.
         let Joined::Leader(next, _) = registry.join("7", Rank::Known, later, |_| false) else {
             panic!("joined what began before");
         };

@@ -1,11 +1,11 @@
-//! The truth in SQLite: for one machine, and for the demo.
+//! The application's database in SQLite: for one machine, and for the demo.
 //!
-//! The database is opened for reading, and never created: a file that is missing is a failure that says so. The
-//! statements spell a column `k."id"` and not `"id"`, because SQLite reads a name in double quotes that is no column
-//! as a string, and then every user would be called `id`.
+//! The database is opened for reading, and never created: a missing file is an error that says so. Statements write a
+//! column as `k."id"` and not as `"id"`, because SQLite reads a name in double quotes that is no column as a string,
+//! and then every user would have the id `id`.
 //!
-//! As in PostgreSQL, a key has to be the spelling of what is found: `007` equals 7 in an integer column, but is no name
-//! of user 7. Times are whatever the application writes; see [`time`](super::time).
+//! As in PostgreSQL, a key must be spelled exactly as the value that is found: `007` equals 7 in an integer column, but
+//! is not the id of user 7. Times are whatever the application writes; see [`time`](super::time).
 
 mod columns;
 mod failure;
@@ -34,7 +34,7 @@ use super::process::Trial;
 use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, Settings};
 use super::single_flight::Rank;
-use super::standing::Seen;
+use super::standing::Presence;
 use super::time::Zone;
 
 /// The application's database in SQLite.
@@ -43,13 +43,13 @@ pub(super) struct Sqlite {
     timeout: Duration,
     users: Option<ByUser>,
     sessions: Option<Box<BySession>>,
-    /// Where times are read that have no zone.
+    /// The time zone of times without one.
     zone: Option<Zone>,
     health: Health,
 }
 
 impl Sqlite {
-    /// The database that is asked on these connections, with the tables of `settings`.
+    /// Creates a store that reads the tables of `settings` over these connections.
     pub(super) fn new(
         connections: Arc<Connections<SqliteOpener>>,
         settings: &Settings,
@@ -68,7 +68,7 @@ impl Sqlite {
         }
     }
 
-    /// The user of this id, within the timeout.
+    /// Looks up the user of this id, within the timeout.
     pub(super) async fn find_user(
         &self,
         subject: &str,
@@ -84,7 +84,7 @@ impl Sqlite {
         })
     }
 
-    /// What is known about the session of this token and its user, within the timeout.
+    /// Looks up the session of this token and its user, within the timeout.
     pub(super) async fn find_session(
         &self,
         token: &str,
@@ -105,7 +105,7 @@ impl Sqlite {
         })
     }
 
-    /// Finds out whether the file can be read and has the tables.
+    /// Checks that the file can be read and has the tables.
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
         if let Err(error) = self.prove_columns().await {
@@ -127,7 +127,7 @@ impl Sqlite {
         }
     }
 
-    /// Whether the columns of users can be read, if the database says anything about that.
+    /// Checks that the configured columns of users can be read, if the database answers.
     pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
         let of_users = self.users.iter().map(|by| (&by.asked, &by.table, None));
         let with_sessions = self.sessions.iter().map(|by| {
@@ -149,7 +149,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Why the column cannot be read, unless the database says nothing any more.
+    /// Returns why the column cannot be read, unless the database does not answer any more.
     async fn reason_for_missing(&self, table: &Table, column: &Column) -> Result<(), ColumnError> {
         match timeout(self.timeout, self.columns_of(table)).await {
             Ok(Ok(there)) => Err(ColumnError::missing(table, column, &there)),
@@ -160,13 +160,13 @@ impl Sqlite {
         }
     }
 
-    /// The columns that the table has, or had when this was last asked on the same connection.
+    /// Lists the columns of the table, as SQLite knew them when the connection last prepared the statement.
     async fn columns_of(&self, table: &Table) -> Result<Vec<TableColumn>, sqlx::Error> {
         let statement = format!("SELECT * FROM {}", table.quoted());
         let mut taken = self.connections.take(Rank::Known).await?;
         let statement = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(statement));
         let answer = (&mut taken.connection).prepare(statement).await;
-        let statement = taken.settle(answer)?;
+        let statement = taken.give_back(answer)?;
         let columns = statement.columns().iter().map(|column| TableColumn {
             name: column.name().to_owned(),
             readable: true,
@@ -174,7 +174,7 @@ impl Sqlite {
         Ok(columns.collect())
     }
 
-    /// How to ask for a session.
+    /// The statement that looks up a session.
     async fn statement(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
         match sessions.known() {
             Some(statement) => Ok(statement),
@@ -182,20 +182,20 @@ impl Sqlite {
         }
     }
 
-    /// Finds out which of the columns there are that may be missing.
+    /// Finds out which of the optional columns exist.
     async fn learn(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
-        let mut seen = [Seen::Absent; 3];
+        let mut seen = [Presence::Absent; 3];
         for (seen, candidate) in seen.iter_mut().zip(sessions.standing.candidates()) {
             if let Some((table, column)) = candidate
                 && self.has(table, column).await?
             {
-                *seen = Seen::Readable;
+                *seen = Presence::Readable;
             }
         }
         Ok(sessions.learned(seen))
     }
 
-    /// Whether the table has the column. A table that is not there has none; asking for a session will say so.
+    /// Whether the table has the column. A table that does not exist has none; the lookup itself reports that.
     async fn has(&self, table: &Table, column: &Column) -> Result<bool, StoreError> {
         let (table, name) = (table.quoted(), column.quoted());
         let statement = format!("SELECT k.{name} FROM {table} AS k WHERE ?1 IS NULL LIMIT 0");
@@ -214,7 +214,7 @@ impl Sqlite {
         self.health.report()
     }
 
-    /// The rows under `key`, within the timeout.
+    /// Returns the rows under `key`, within the timeout.
     async fn answer(
         &self,
         statement: Option<&Arc<str>>,
@@ -266,7 +266,7 @@ impl Sqlite {
             let mut taken = self.connections.take(rank).await?;
             let query = sqlx::query(AssertSqlSafe(Arc::clone(statement))).bind(key);
             let answer = query.fetch_all(&mut taken.connection).await;
-            match taken.settle(answer) {
+            match taken.give_back(answer) {
                 Err(error) if locked(&error) => sleep(PAUSE).await,
                 answer => return answer,
             }
@@ -274,5 +274,5 @@ impl Sqlite {
     }
 }
 
-/// How long to wait for such a writer before asking again.
+/// How long to wait for a writer that holds the table before trying again.
 const PAUSE: Duration = Duration::from_millis(2);

@@ -1,9 +1,9 @@
-//! The columns that say something about a session's user besides who it is: whether the e-mail address was verified,
-//! whether the user is a guest, whether somebody acts in the user's name.
+//! The columns that describe the standing of a session's user: whether the e-mail address is verified, whether the user
+//! is a guest, whether another user acts in the user's name.
 //!
-//! Not every application has them: two come with plugins of Better Auth. And a role that was granted single columns before
-//! the gate asked for these cannot read them. So what only the schema names is asked for as far as it is there, which is
-//! found out together with the type of the key; what the operator names is asked for in any case.
+//! Not every application has these columns: two come with plugins of Better Auth. And a role that was granted single
+//! columns by an earlier release cannot read them. So a column that only the built-in schema names is read if it
+//! exists, which is found out together with the type of the key; a column that the operator names is always read.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,64 +12,64 @@ use session::{Standing, says_guest, says_verified};
 
 use super::identifier::{Column, Table};
 
-/// The columns, as far as an application may have them.
+/// The columns about a user's standing that an application may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandingColumns {
-    /// Of the user: whether, or when, the e-mail address was verified.
+    /// In the user table: whether, or when, the e-mail address was verified.
     pub verified: Option<StandingColumn>,
-    /// Whether that column says "not verified" by `NULL`. Adapters of Auth.js write `NULL` for everybody who signs in with
-    /// an OAuth provider; there it says nothing.
+    /// Whether `NULL` in that column means "not verified". Adapters of Auth.js write `NULL` for every user who signs in
+    /// with an OAuth provider; there it means nothing.
     pub null_is_unverified: bool,
-    /// Of the user: whether it is a guest.
+    /// In the user table: whether the user is a guest.
     pub anonymous: Option<StandingColumn>,
-    /// Of the session: the id of the user who acts in this one's name.
+    /// In the session table: the id of the user who acts in the name of the session's user.
     pub impersonated_by: Option<StandingColumn>,
 }
 
-/// One of them.
+/// A column about a user's standing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandingColumn {
-    /// Its name.
+    /// The name of the column.
     pub column: Column,
-    /// When it is asked for.
+    /// When the column is read.
     pub need: Need,
 }
 
-/// When a column is asked for. If it cannot be read then, no session can be looked up.
+/// When a column is read. If it cannot be read then, no session can be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// In any case: the operator has named it.
+    /// Always: the operator has named it.
     Always,
-    /// If it is there and may be read.
+    /// If it exists and our role may read it.
     IfReadable,
-    /// If it is there: somebody may be refused for what it says.
+    /// If it exists: users may be refused because of its value.
     IfThere,
 }
 
 /// What the catalog says about a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Presence {
     Absent,
     Readable,
     Unreadable,
 }
 
-/// How a database spells the statement's texts.
+/// How a database writes the texts of a statement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialect {
     /// A column as text.
     pub(super) text: fn(&str) -> String,
-    /// Nothing, as text.
+    /// `NULL`, as text.
     pub(super) nothing: &'static str,
 }
 
-/// The columns of one application's tables, of which the sessions are called `k` and the users `u`.
+/// What a statement selects about a user's standing. It calls the session table `k` and the user table `u`.
 #[derive(Debug)]
 pub(super) struct StandingSelection {
     columns: StandingColumns,
     tables: [Table; 3],
-    /// What was found last, so that a change is said once.
-    seen: Mutex<Option<[Seen; 3]>>,
+    /// Which columns were found last, so that a change is logged once.
+    seen: Mutex<Option<[Presence; 3]>>,
 }
 
 impl StandingSelection {
@@ -81,7 +81,7 @@ impl StandingSelection {
         }
     }
 
-    /// The table and name of each column that may be missing, to be looked for.
+    /// The table and name of each column that may be missing.
     pub(super) fn candidates(&self) -> [Option<(&Table, &Column)>; 3] {
         let [verified, anonymous, impersonated_by] = self.columns.each();
         let [users, _, sessions] = &self.tables;
@@ -96,8 +96,8 @@ impl StandingSelection {
         })
     }
 
-    /// What is selected of them, three texts with a comma before each.
-    pub(super) fn select(&self, seen: [Seen; 3], dialect: Dialect) -> String {
+    /// Writes the selection: three texts, each with a comma before it.
+    pub(super) fn select(&self, seen: [Presence; 3], dialect: Dialect) -> String {
         self.say(seen);
         let columns = self.columns.each();
         let texts =
@@ -123,8 +123,8 @@ impl StandingSelection {
         texts.iter().map(|text| format!(", {text}")).collect()
     }
 
-    /// Says what is missing or out of reach, when that has changed.
-    fn say(&self, seen: [Seen; 3]) {
+    /// Logs which columns are missing or unreadable, when that has changed.
+    fn say(&self, seen: [Presence; 3]) {
         let last = self
             .seen
             .lock()
@@ -139,11 +139,11 @@ impl StandingSelection {
             };
             let (column, table) = (column.quoted(), table.quoted());
             match (need, seen) {
-                (Need::IfReadable, Seen::Unreadable) => tracing::warn!(
-                    "what column {column} says of users is not known, because the database does not let us read it: \
+                (Need::IfReadable, Presence::Unreadable) => tracing::warn!(
+                    "column {column} about users is not read, because the database does not allow it: \
                      GRANT SELECT ({column}) ON {table}"
                 ),
-                (Need::IfThere, Seen::Absent) => tracing::warn!(
+                (Need::IfThere, Presence::Absent) => tracing::warn!(
                     "ALLOW_ANONYMOUS is off, and {table} has no column {column}: no session that is looked up counts as a \
                      guest's; name the column in USER_ANONYMOUS_FIELD"
                 ),
@@ -158,25 +158,24 @@ impl StandingColumns {
         [&self.verified, &self.anonymous, &self.impersonated_by].map(Option::as_ref)
     }
 
-    /// The name of each column, for the realm of caches.
+    /// The name of each column, to bind records of caches to it.
     pub(super) fn names(&self) -> [Option<&Column>; 3] {
         self.each().map(|column| Some(&column?.column))
     }
 }
 
 impl StandingColumn {
-    fn is_asked(&self, seen: Seen) -> bool {
+    fn is_asked(&self, seen: Presence) -> bool {
         match (self.need, seen) {
-            (Need::Always, _) | (Need::IfReadable | Need::IfThere, Seen::Readable) => true,
-            (Need::IfThere, Seen::Unreadable) => true,
-            (Need::IfReadable, Seen::Absent | Seen::Unreadable) | (Need::IfThere, Seen::Absent) => {
-                false
-            }
+            (Need::Always, _) | (Need::IfReadable | Need::IfThere, Presence::Readable) => true,
+            (Need::IfThere, Presence::Unreadable) => true,
+            (Need::IfReadable, Presence::Absent | Presence::Unreadable)
+            | (Need::IfThere, Presence::Absent) => false,
         }
     }
 }
 
-/// What a store says of a session's user besides who it is.
+/// What a store says about the standing of a session's user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct StandingRow {
     email_verified: Option<bool>,
@@ -194,9 +193,9 @@ impl StandingRow {
         }
     }
 
-    /// Reads the members that Better Auth has for the columns, as far as they are there.
+    /// Reads the JSON members of Better Auth's sessions, as far as they exist.
     pub(super) fn of_json([verified, anonymous, impersonated_by]: [Option<&Value>; 3]) -> Self {
-        // The library takes an address for verified only where this is `true`, so `null` is a no.
+        // The library treats an address as verified only where this is `true`, so `null` means "no".
         let verified = verified.map(|value| text(value).unwrap_or_else(|| "false".to_owned()));
         Self::of_texts([
             verified,
@@ -214,7 +213,7 @@ impl StandingRow {
     }
 }
 
-/// A value as a database would print it; `null` is nothing.
+/// Formats a JSON value as a database would; `null` becomes `None`.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
@@ -251,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_column_is_asked_for_as_far_as_it_must_be() {
-        use Seen::{Absent, Readable, Unreadable};
+        use Presence::{Absent, Readable, Unreadable};
         let seen = [Readable, Absent, Unreadable];
         let select = |need| statement(need, false).select(seen, DIALECT);
         assert_eq!(
@@ -271,9 +270,9 @@ mod tests {
     #[test]
     fn null_is_a_no_where_the_application_means_it_so() {
         let select = |seen| statement(Need::IfReadable, true).select([seen; 3], DIALECT);
-        let asked = select(Seen::Readable);
+        let asked = select(Presence::Readable);
         assert!(asked.starts_with(r#", coalesce(u."emailVerified"::text, 'false'), u."#));
-        assert_eq!(select(Seen::Absent), ", NULL, NULL, NULL");
+        assert_eq!(select(Presence::Absent), ", NULL, NULL, NULL");
     }
 
     #[test]

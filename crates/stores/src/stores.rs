@@ -1,4 +1,4 @@
-//! The stores of a realm: opened, asked how they are doing, and closed.
+//! The open stores of a realm: how they are opened, reported on and closed.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,11 +27,11 @@ use super::settings::{DatabaseUrl, Settings};
 use super::users::UserChain;
 use client_tls::TlsFileError;
 
-/// The stores that are open. A handle: clones share everything.
+/// The open stores of a realm. A handle: clones share everything.
 #[derive(Clone, Debug)]
 pub struct Stores(Arc<Open>);
 
-/// Why the stores cannot be opened. A server that is down is no reason.
+/// Why the stores cannot be opened. A server that is down does not count: it is asked again until it answers.
 #[derive(Debug, Error)]
 pub enum StoreOpenError {
     /// A file with certificates or a key cannot be used.
@@ -40,11 +40,12 @@ pub enum StoreOpenError {
 }
 
 impl Stores {
-    /// Opens the stores of one realm, on connections of `pools`, which other realms may use too. Everything that waits for
-    /// a server runs on the runtime of `pools`. `listener` hears what servers say has changed, where they do.
+    /// Opens the stores of one realm, on connections of `pools` that other realms may share. Everything that waits for
+    /// a server runs on the runtime of `pools`. `listener` is told what servers say has changed.
     ///
     /// # Errors
-    /// When the settings cannot work, whatever the world does. Servers that are down are asked again until they answer.
+    /// When the settings can never work, for example because a certificate cannot be read. Servers that are down are
+    /// asked again until they answer.
     pub fn open(
         settings: &Settings,
         pools: &Pools,
@@ -100,7 +101,7 @@ impl Stores {
             let (stop, vital) = (stop.clone(), pools.process().vital);
             let jitter = Jitter::new(pools.process().random);
             tasks.spawn(async move {
-                let _part = vital("the watch on the database");
+                let _part = vital("the health probe of the database");
                 stop.run_until_cancelled(database.watch(jitter)).await;
             });
         }
@@ -122,39 +123,39 @@ impl Stores {
         })))
     }
 
-    /// Where users are looked up, if they are.
+    /// The chain in which users are looked up, if they are.
     pub fn users(&self) -> Option<UserChain> {
         self.0.users.clone()
     }
 
-    /// Where sessions are looked up, if they are.
+    /// The chain in which sessions are looked up, if they are.
     pub fn sessions(&self) -> Option<SessionChain> {
         self.0.sessions.clone()
     }
 
-    /// Whether anything would be heard of changes.
+    /// Whether there is a channel that announces changes.
     pub fn hear_changes(&self) -> bool {
         !self.0.audiences.is_empty()
     }
 
-    /// The channels on which changes would be heard, and whether they are.
+    /// The names of the channels that announce changes, and whether each is heard.
     pub fn channels(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let audiences = self.0.audiences.iter();
         audiences.map(|audience| (audience.channel().as_str(), audience.is_heard()))
     }
 
-    /// Whether these are what [`Stores::open`] would make of `settings` now: with the same settings, and the same in every file
-    /// that they name.
+    /// Whether [`Stores::open`] would open the same stores for `settings` now: equal settings, and the same contents in
+    /// every file that they name.
     pub fn are_of(&self, settings: &Settings) -> bool {
         self.0.settings == *settings && self.0.files == pools::fingerprints(settings)
     }
 
-    /// Whether these are the same stores, and not others like them.
+    /// Whether both handles share the same stores.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How every store with a server or a file behind it is doing, in the order in which they are asked.
+    /// The health of every store with a server or a file behind it, in the order in which they are asked.
     pub fn health(&self) -> Vec<StoreHealth> {
         let Servers { redis, database } = &self.0.servers;
         let redis = redis.as_ref().map(|redis| redis.health());
@@ -162,9 +163,10 @@ impl Stores {
         redis.into_iter().chain(database).collect()
     }
 
-    /// Whether decisions can be made: a store beyond memory answers; where sessions are in Redis, Redis does; and where the
-    /// database would say what changes, the database does, because nobody vouches for what it said before while it is silent. Of a
-    /// cluster one server is enough: to send everybody elsewhere helps none of those whose keys are on the others.
+    /// Whether decisions can be made. A store beyond memory must answer; where sessions are in Redis, Redis must; and
+    /// where the database announces changes, the database must, because nothing vouches for its earlier answers while
+    /// it is silent. Of a cluster one server is enough: sending all clients to another node would not help those whose
+    /// keys are on the other servers.
     pub fn ready(&self) -> bool {
         let health = self.health();
         let is_up = |source| {
@@ -184,11 +186,11 @@ impl Stores {
             && (!needs_postgres || is_up(LookupSource::Postgres))
     }
 
-    /// Makes sure that the columns of users that are asked for can be read, as far as the database answers now. To be called
-    /// on the runtime of the pools.
+    /// Checks that the configured columns of users can be read, if the database answers now. Call it on the runtime of
+    /// the pools.
     ///
     /// # Errors
-    /// When the database says that a column, or the table of memberships, is not there or may not be read.
+    /// When the database says that a column or the table of memberships does not exist, or may not be read.
     pub async fn prove_columns(&self) -> Result<(), ColumnError> {
         match &self.0.servers.database {
             Some(database) => database.prove_columns().await,
@@ -196,8 +198,7 @@ impl Stores {
         }
     }
 
-    /// Ends the background tasks, waits for the lookups that are under way, and closes the connections that no other stores
-    /// use.
+    /// Ends the background tasks, waits for lookups in flight, and closes the connections that no other stores use.
     pub async fn close(&self) {
         let Open {
             leases,
@@ -210,7 +211,7 @@ impl Stores {
         if timeout(CLOSE_WITHIN, tasks.tracker.wait()).await.is_err() {
             tracing::warn!(
                 tasks = tasks.tracker.len(),
-                "lookups were still under way when the stores closed"
+                "lookups were still in flight when the stores closed"
             );
         }
         let Leases {
@@ -234,7 +235,7 @@ impl Stores {
     }
 }
 
-/// What the handles share.
+/// What all handles of one realm's stores share.
 struct Open {
     users: Option<UserChain>,
     sessions: Option<SessionChain>,
@@ -248,7 +249,7 @@ struct Open {
 }
 
 impl Drop for Open {
-    /// Stores that nobody has closed, because something else could not be opened, ask no more.
+    /// Stops the background tasks of stores that were never closed, because something else could not be opened.
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -263,13 +264,13 @@ impl fmt::Debug for Open {
     }
 }
 
-/// What is beyond memory.
+/// The stores beyond memory.
 pub(super) struct Servers {
     pub(super) redis: Option<Arc<Redis>>,
     pub(super) database: Option<Arc<Database>>,
 }
 
-/// The right to the connections, until the stores are closed.
+/// The leases of the shared connections, until the stores are closed.
 #[derive(Default)]
 struct Leases {
     redis: Option<Lease<RedisTarget, RedisHandle>>,
@@ -278,5 +279,5 @@ struct Leases {
     postgres_changes: Option<Lease<ChangesTarget, PostgresChannel>>,
 }
 
-/// How long [`Stores::close`] waits for lookups: they have timeouts of their own, but configured ones.
+/// How long [`Stores::close`] waits for lookups, whose own timeouts are configurable.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);

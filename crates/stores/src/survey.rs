@@ -1,15 +1,15 @@
-//! What can be seen of a database and of Redis beside users and sessions: rights, indexes, how they behave when they are full.
+//! What a survey finds out about a database and a Redis: rights, indexes, and how they behave when they are full.
 
 use session::UnixTime;
 
 use super::identifier::{Column, Table};
 
-/// A column that is read.
+/// A column that lookups read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) table: &'a Table,
     pub(super) column: &'a Column,
-    /// Whether rows are looked up by it.
+    /// Whether rows are looked up by this column.
     pub(super) is_key: bool,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// The column as it was seen; one that could not be looked at is not told.
+    /// Combines the column with its state, or with the reason why the state is not known.
     pub(super) fn seen(&self, state: Result<ColumnState, String>) -> ColumnSurvey {
         ColumnSurvey {
             table: self.table.quoted().to_owned(),
@@ -42,101 +42,101 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// What was seen of a database.
+/// What a survey found out about a database.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseSurvey {
-    /// Who we are there; `None` where there are no roles.
+    /// Our role; `None` where there are no roles.
     pub role: Option<RoleSurvey>,
-    /// What time it is there; `None` where the clock is ours.
+    /// The clock of the server; `None` where it is our own.
     pub clock: Option<ClockReading>,
-    /// The columns that are read.
+    /// The columns that lookups read.
     pub columns: Vec<ColumnSurvey>,
 }
 
-/// Who we are in a database.
+/// Our role in a database.
 #[derive(Clone, Debug)]
 pub struct RoleSurvey {
     /// The name of our role.
     pub name: String,
-    /// Whether it may do anything.
+    /// Whether it is a superuser.
     pub is_superuser: bool,
-    /// What it may do beside reading, in the database as a whole.
+    /// Its rights beyond reading, in the database as a whole.
     pub rights: Vec<&'static str>,
 }
 
-/// Another clock, between two readings of ours.
+/// A reading of the server's clock, between two readings of our own.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockReading {
-    /// Ours, before the question.
+    /// Our time before the query.
     pub before: UnixTime,
-    /// Theirs.
+    /// The server's time.
     pub theirs: UnixTime,
-    /// Ours, after the answer.
+    /// Our time after the answer.
     pub after: UnixTime,
 }
 
-/// What was seen of a column.
+/// What a survey found out about a column.
 #[derive(Clone, Debug)]
 pub struct ColumnSurvey {
     /// The table, quoted.
     pub table: String,
     /// The column, quoted.
     pub column: String,
-    /// What there is of it.
+    /// Whether it can be read.
     pub state: ColumnState,
 }
 
 /// Whether a column can be read.
 #[derive(Clone, Debug)]
 pub enum ColumnState {
-    /// It can, and rows are looked up by it.
+    /// It can be read, and rows are looked up by it.
     Key(LookupSurvey),
     /// The table has no such column.
     NoColumn,
     /// There is no such table.
     NoTable,
-    /// We may not read it.
+    /// Our role may not read it.
     NotReadable,
-    /// The database does not say, and why not.
+    /// The database did not say, for this reason.
     NotTold(String),
-    /// It can; rows are looked up by another.
+    /// It can be read; rows are looked up by another column.
     Readable,
 }
 
 /// How rows are looked up.
 #[derive(Clone, Debug)]
 pub struct LookupSurvey {
-    /// Whether it is a view, behind which nothing can be seen.
+    /// Whether it is a view, whose tables cannot be surveyed.
     pub is_view: bool,
-    /// How many rows there are.
+    /// How many rows the table has.
     pub rows: Rows,
-    /// An index that can find a row by this column.
+    /// An index that finds a row by this column.
     pub index: Option<String>,
-    /// What the database would do; `None` when it did not say.
+    /// The plan of the lookup; `None` when the database did not say.
     pub plan: Option<Plan>,
-    /// What we may do to the table beside reading it.
+    /// Our rights to the table beyond reading it.
     pub rights: Vec<&'static str>,
-    /// Which rows we see.
+    /// Which rows our role sees.
     pub visible: Visibility,
-    /// The statement that makes an index.
+    /// The statement that creates an index.
     pub create_index: String,
 }
 
-/// How many rows there are.
+/// The number of rows in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// By the statistics of the database.
+    /// An estimate by the statistics of the database.
     About(u64),
-    /// Counted up to here.
+    /// Counted up to this bound.
     AtLeast(u64),
-    /// Counted.
+    /// The exact count.
     Exactly(u64),
-    /// Not asked: counting what a view shows may take long.
+    /// Not counted: counting the rows of a view may take long.
     NotCounted,
 }
 
 impl Rows {
-    /// The number, or the least that it can be.
+    /// The number of rows, or a lower bound.
     pub fn least(self) -> u64 {
         match self {
             Self::About(rows) | Self::AtLeast(rows) | Self::Exactly(rows) => rows,
@@ -148,50 +148,50 @@ impl Rows {
 /// What a database would do to find a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Go through an index.
+    /// Use an index.
     Index,
     /// Read the whole table.
     Scan,
 }
 
-/// Which rows we may see.
+/// Which rows our role may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
     /// Every row.
     All,
-    /// Those that a policy of row-level security lets us see.
+    /// The rows that a policy of row-level security shows.
     ByPolicy,
     /// No row at all.
     Nothing,
 }
 
-/// What a Redis is used for, beside sessions that an application keeps there.
+/// What the gate uses a Redis for, beside sessions that an application keeps there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedisUses {
-    /// Answers of the database are kept there.
+    /// It caches answers of the database.
     pub caches: bool,
-    /// Limits are counted there.
+    /// It counts limits.
     pub counts: bool,
 }
 
-/// What was seen of Redis.
+/// What a survey found out about Redis.
 #[derive(Clone, Debug)]
 pub struct RedisSurvey {
-    /// What the gate needs and may not do, in the store's words, each once.
+    /// The commands that the gate needs and may not run, in the store's words, each once.
     pub refused: Vec<String>,
-    /// Why it takes no writes although our user may write: its code, such as `OOM` or `READONLY`.
+    /// The code with which it refuses all writes although our user may write, such as `OOM` or `READONLY`.
     pub takes_no_writes: Option<String>,
-    /// What our user may do to keys that the gate has nothing to do with: `read`, `write`.
+    /// What our user may do to keys that are not the gate's: `read`, `write`.
     pub other_keys: Vec<&'static str>,
-    /// What becomes of keys when memory is full; `None` when our user may not ask.
+    /// What happens to keys when memory is full; `None` when our user may not ask.
     pub fullness: Option<Fullness>,
 }
 
-/// What becomes of keys when memory is full.
+/// What happens to keys when memory is full.
 #[derive(Clone, Debug)]
 pub struct Fullness {
-    /// In bytes; zero is no limit.
+    /// The limit of memory in bytes; zero means no limit.
     pub max_memory: u64,
-    /// The name of the policy, such as `allkeys-lru`.
+    /// The eviction policy, such as `allkeys-lru`.
     pub policy: String,
 }

@@ -1,5 +1,5 @@
-//! Asks a database and Redis about themselves, on connections like those of look-ups and within the same time limits.
-//! Nothing is written.
+//! Surveys a database and a Redis, on connections like those of lookups and within the same timeouts. Nothing is
+//! written.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::columns::UserColumn;
 use super::hearing::ChannelState;
 use super::pools::Pools;
 use super::process::Clock;
-use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, SessionTables, Settings};
+use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::survey::{DatabaseSurvey, RedisSurvey, RedisUses, Wanted};
 use super::{postgres, redis, sqlite};
 
-/// What can be seen of a database; or why it cannot be reached.
+/// Surveys a database.
 ///
 /// # Errors
 /// When it does not answer in time, or does not let us in. Messages hold no credentials.
@@ -44,8 +44,8 @@ pub async fn survey_database(
     }
 }
 
-/// Why nothing is heard of what changes in the database. Listens there for at most so long; `None` when something was heard, or
-/// nobody is to listen.
+/// Finds out why changes in the database are not heard. Listens there for at most `patience`; `None` when the channel
+/// was heard, or no channel is configured.
 pub async fn survey_changes(
     settings: &Settings,
     pools: &Pools,
@@ -68,7 +68,7 @@ pub async fn survey_changes(
     why
 }
 
-/// What can be seen of Redis, and of the rights to what it is used for; or why it cannot be reached.
+/// Surveys a Redis and the rights that its `uses` need.
 ///
 /// # Errors
 /// When it does not answer in time, or does not let us in. Messages hold no credentials.
@@ -79,30 +79,20 @@ pub async fn survey_redis(
     redis::survey(settings, uses).await
 }
 
-/// The columns in which rows are looked up, and those that every look-up reads, each once.
+/// The columns by which rows are looked up, and those that every lookup reads, each once.
 fn wanted(database: &DatabaseSettings) -> Vec<Wanted<'_>> {
     let mut wanted = Vec::new();
     if let Some(users) = &database.users {
         want(&mut wanted, Wanted::key(&users.table, &users.id));
     }
     if let Some(sessions) = &database.sessions {
-        let SessionTables {
-            table,
-            token,
-            user,
-            expires,
-            created,
-            users,
-            email,
-            name,
-            ..
-        } = sessions;
-        want(&mut wanted, Wanted::key(table, token));
+        let (table, users) = (&sessions.table, &sessions.users);
+        want(&mut wanted, Wanted::key(table, &sessions.token));
         want(&mut wanted, Wanted::key(&users.table, &users.id));
-        for column in [user, expires].into_iter().chain(created) {
+        for column in sessions.of_sessions() {
             want(&mut wanted, Wanted::read(table, column));
         }
-        for column in email.iter().chain(name) {
+        for column in sessions.of_users() {
             want(&mut wanted, Wanted::read(&users.table, column));
         }
     }

@@ -40,9 +40,9 @@ mod triggers;
 pub(crate) mod urls;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// More than memory needs in any test.
+/// A bound of memory that no test reaches.
 const MANY_BYTES: u64 = 1 << 30;
-/// Time enough for a healthy server on a busy machine, and short enough to wait for.
+/// A timeout that suffices on a busy machine, and is short enough to wait for.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// The clock, as the binary reads it.
@@ -62,7 +62,7 @@ mod clock {
     }
 }
 
-/// No connections yet. Nothing is vital to a test: a panic of a task shows in what it was to do.
+/// Creates pools. No task is vital to a test: if one panics, its effect is missing.
 fn pools() -> Pools {
     Pools::new(Process {
         runtime: Handle::current(),
@@ -73,7 +73,7 @@ fn pools() -> Pools {
     })
 }
 
-/// Counts what stores were asked.
+/// Records the outcomes of lookups.
 #[derive(Debug, Default)]
 struct RecordedOutcomes(Mutex<Vec<(FactKind, LookupSource, Outcome)>>);
 
@@ -156,7 +156,7 @@ fn redis(url: &str) -> RedisSettings {
     }
 }
 
-/// One node: its stores, and what they are asked.
+/// One node: its stores.
 #[derive(Clone)]
 struct Node(Stores);
 
@@ -218,7 +218,7 @@ async fn source(stores: &Node, subject: &str) -> LookupSource {
     stores.find(subject).await.unwrap().source
 }
 
-/// Waits until the store is up, or down, and gives what it says about itself.
+/// Waits until the store is up, or down, and returns its health.
 async fn until(stores: &Node, store: LookupSource, up: bool) -> Option<String> {
     let health = || {
         stores
@@ -249,7 +249,7 @@ async fn cached(redis: &Redis, key: &str) -> String {
     timeout(PATIENCE, waiting).await.unwrap()
 }
 
-/// One contract: who is in the table exists, under that name and no other.
+/// The contract of all stores: a user in the table exists, under its exact id and no other.
 async fn contract(database: DatabaseUrl, table: &str, present: &[&str], absent: &[&str]) {
     let (stores, _) = open(settings(database, table));
     for subject in present {
@@ -360,12 +360,12 @@ async fn postgres_finds_users_through_the_index() {
         );
         server.execute(&rows).await.unwrap();
         let (stores, _) = open(settings(postgres(&server), table));
-        // Often enough for PostgreSQL to consider a plan that does not know the subject.
+        // Often enough for PostgreSQL to consider a generic plan.
         for _ in 0..10 {
             assert!(exists(&stores, subject).await);
         }
         stores.close().await;
-        // PostgreSQL counts when the session has ended.
+        // PostgreSQL publishes its statistics when the session has ended.
         let waiting = async { while scans(&server, table).await.1 == 0 {} };
         timeout(PATIENCE, waiting).await.unwrap();
         assert_eq!(
@@ -376,7 +376,7 @@ async fn postgres_finds_users_through_the_index() {
     }
 }
 
-/// How many rows of a table were read by going through all of them, and how often its index was used.
+/// How many rows of a table were read by sequential scans, and how often its index was used.
 async fn scans(server: &Postgres, table: &str) -> (u64, u64) {
     let sql =
         format!("SELECT seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE relname = '{table}'");
@@ -581,7 +581,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
 }
 
-/// All of them at once.
+/// Runs all futures at once.
 async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
     poll_fn(|context| {
@@ -680,7 +680,7 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
     cached(&cache, "auth:7").await;
     assert_eq!(source(&stores, "7").await, LookupSource::Redis);
 
-    // Without the authority, neither is trusted.
+    // Without the CA, neither server is trusted.
     over_tls.ca_file = None;
     chain.redis = Some(over_tls.clone());
     database(&mut chain).url = postgres_at(&url);
@@ -694,7 +694,7 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
         );
     }
 
-    // A CA file that is none is known at once.
+    // An invalid CA file is an error at once.
     for missing in ["/nonexistent.pem", "/dev/null"] {
         over_tls.ca_file = Some(missing.into());
         chain.redis = Some(over_tls.clone());

@@ -1,6 +1,6 @@
-//! Texts for logs, messages and keys.
+//! Formatting of texts for logs, messages and keys.
 
-/// What a server said, on one line that a log can take.
+/// Puts a server's message on one line, without control characters, so that a log can hold it.
 pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() { ' ' } else { char })
@@ -8,10 +8,10 @@ pub(super) fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// Two digits for each byte, in lower case.
+/// Formats bytes as lowercase hexadecimal, two digits each.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Characters of a driver's message that are kept.
+/// How many characters of a driver's message are kept.
 const MAX_DETAIL: usize = 600;

@@ -7,7 +7,7 @@
 //! | `2026-01-31T12:00:00.000Z`, or with an offset | Better Auth, Kysely, Prisma's driver adapters |
 //! | `2026-01-31 12:00:00`, which is UTC | SQLite's own `CURRENT_TIMESTAMP` |
 //!
-//! What has no zone is read in the one that the operator names: see [`Zone`].
+//! A time without a zone is read in the configured one: see [`Zone`].
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ impl Zone {
     /// Reads a name such as `Asia/Tokyo` or `UTC`, or an offset such as `+09:00`.
     ///
     /// # Errors
-    /// When there is no such zone in the IANA database, which is part of the program.
+    /// When the IANA database, which is built into the program, has no such zone.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         let zone = match offset(text) {
@@ -42,14 +42,14 @@ impl Zone {
         })
     }
 
-    /// The moment at which a clock in this zone shows what `shown` is in UTC. Of two such moments, when clocks are set back,
-    /// the first, so that no session lives too long.
+    /// Converts local time: returns the moment at which a clock in this zone shows what `shown` is in UTC. Of two such
+    /// moments, when clocks are set back, the first, so that no session lives too long.
     pub(super) fn absolute(&self, shown: UnixTime) -> UnixTime {
         let local = i64::try_from(shown.millis())
             .ok()
             .and_then(|millis| Timestamp::from_millisecond(millis).ok())
             .map(|timestamp| TimeZone::UTC.to_datetime(timestamp));
-        // What no calendar holds is no time that a session could end at either.
+        // A time beyond the calendar is no time at which a session could end.
         local
             .and_then(|local| self.timestamp(local))
             .map_or(shown, unix_time)
@@ -66,7 +66,7 @@ impl fmt::Display for Zone {
     }
 }
 
-/// `+09:00`, `-0330` or `+9`.
+/// Reads an offset such as `+09:00`, `-0330` or `+9`.
 fn offset(text: &str) -> Option<Offset> {
     let (sign, digits) = match text.split_at_checked(1)? {
         ("+", digits) => (1, digits),
@@ -88,12 +88,12 @@ fn offset(text: &str) -> Option<Offset> {
     Offset::from_seconds(sign * (number(hours, 25)? * 3600 + number(minutes, 59)? * 60)).ok()
 }
 
-/// What is before 1970 becomes 1970.
+/// Converts a timestamp. A time before 1970 becomes 1970.
 fn unix_time(timestamp: Timestamp) -> UnixTime {
     UnixTime::from_millis(u64::try_from(timestamp.as_millisecond()).unwrap_or(0))
 }
 
-/// A number of seconds or milliseconds. What is before 1970 becomes 1970.
+/// Reads a number of seconds or milliseconds since 1970. A time before 1970 becomes 1970.
 pub(super) fn of_number(number: i64) -> UnixTime {
     let number = u64::try_from(number).unwrap_or(0);
     if number < FEWEST_MILLIS {
@@ -103,15 +103,15 @@ pub(super) fn of_number(number: i64) -> UnixTime {
     }
 }
 
-/// A date and a time of day. Without a zone of their own they are read in `zone`, or in UTC. What is before 1970 becomes
-/// 1970.
+/// Reads a date with a time of day. Without an offset of its own it is read in `zone`, or in UTC. A time before 1970
+/// becomes 1970.
 pub(super) fn of_text(text: &str, zone: Option<&Zone>) -> Option<UnixTime> {
     let (date, time) = text.split_at_checked(10)?;
     let digits = |text: &str| {
         text.bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'-')
     };
-    // Nothing of what the library reads beyond this: week dates, annotations, a date alone.
+    // Reject the other forms that the library accepts: week dates, annotations, a date alone.
     let usual = digits(date)
         && time.len() >= "T00:00:00".len()
         && time.len() <= LONGEST
@@ -135,10 +135,11 @@ pub(super) fn of_text(text: &str, zone: Option<&Zone>) -> Option<UnixTime> {
     Some(unix_time(timestamp))
 }
 
-/// As seconds this is the year 5138, as milliseconds March 1973: no session ends after the one or before the other.
+/// The smallest number that counts as milliseconds. As seconds it is the year 5138, as milliseconds March 1973: no
+/// session ends after the one or before the other.
 const FEWEST_MILLIS: u64 = 100_000_000_000;
 
-/// In bytes, from the letter between date and time: nanoseconds and an offset with seconds.
+/// The longest time of day in bytes, including the letter before it: nanoseconds and an offset with seconds.
 const LONGEST: usize = "T00:00:00.000000000+00:00:00".len();
 
 #[cfg(test)]
@@ -185,7 +186,7 @@ mod tests {
                 Some(nine_hours_before),
                 "{zone}"
             );
-            // One of its own goes first.
+            // An offset of its own takes precedence.
             assert_eq!(of_text("2030-03-17T17:46:40Z", Some(&zone)), Some(shown));
         }
         // 02:30 of this night comes twice in Berlin, and the first time is UTC+2.

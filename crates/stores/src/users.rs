@@ -1,4 +1,4 @@
-//! Who exists: users by their subjects.
+//! The chain of users, by their subjects.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::reporter::Reporter;
 use super::single_flight::LookupResult;
 use super::{Outcome, settings::UserTable};
 
-/// The chain of stores that know users. A handle: clones share everything, and belong on every runtime that decides.
+/// The chain of stores that know users. A handle: clones share everything, and every runtime that decides has one.
 #[derive(Clone)]
 pub struct UserChain(pub(super) Arc<Chain<UserTruth>>);
 
@@ -29,7 +29,7 @@ impl fmt::Debug for UserChain {
     }
 }
 
-/// The user table.
+/// The table of users, the source of truth about them.
 pub(super) struct UserTruth(pub(super) Arc<Database>);
 
 impl Truth for UserTruth {
@@ -63,7 +63,7 @@ impl Truth for UserTruth {
     }
 }
 
-/// What the users are users of, the same on every node that asks the same table for the same columns.
+/// What records of users are about: the same on every node that reads the same columns of the same table.
 pub(super) fn about(database: &str, users: &UserTable, asked: &UserColumns) -> About {
     let (table, id) = (users.table.quoted(), users.id.quoted());
     About {

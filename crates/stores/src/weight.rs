@@ -1,8 +1,8 @@
-//! How much memory a value takes.
+//! Estimates how much memory a JSON value takes.
 
 use serde_json::Value;
 
-/// About how many bytes a value takes in memory, which is no less than a sixth of what it takes as JSON.
+/// Estimates how many bytes a value takes in memory: no less than a sixth of what it takes as JSON.
 pub(super) fn weight(value: &Value) -> usize {
     let inside: usize = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,

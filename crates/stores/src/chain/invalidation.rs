@@ -1,4 +1,4 @@
-//! What a chain does when a channel says that something has changed.
+//! What a chain does when a channel announces that something has changed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,15 +43,16 @@ impl<T: Truth> Hears for Chain<T> {
 
     fn listen(&self, channel: Channel) {
         self.memory.changes.listen(channel, self.clock.monotonic());
-        // What was said in between is not known.
+        // What was announced in between is not known.
         self.listener.changed(Change::Everything);
     }
 }
 
 impl<T: Truth> Chain<T> {
-    /// Redis names every key that is written or ends, and so by far the most of what it says is no change. So a word about a key takes
-    /// that key from memory and no other, which a [stripe](super::changes) would. Else a million users, each of them written once in ten minutes,
-    /// would have one another forgotten all the time.
+    /// Handles a key that Redis has announced. Redis names every key that is written or expires, so most of what it
+    /// announces is no change. An invalidation of a key therefore removes that key from memory and no other, where a
+    /// [stripe](super::super::changes) would remove its neighbors too: with a million users, each written once in ten
+    /// minutes, they would invalidate one another all the time.
     fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
         let changes = &self.memory.changes;
         let cached = self
@@ -64,7 +65,7 @@ impl<T: Truth> Chain<T> {
         };
         match affected {
             None => {}
-            // In this order: a flight that was not told has left its answer in memory.
+            // In this order: a flight that was not invalidated has left its answer in memory.
             Some(Affected::Key(key)) => {
                 self.flights.invalidate(&key, changes.ticket(now));
                 self.memory.forget(&key);
@@ -80,15 +81,15 @@ impl<T: Truth> Chain<T> {
         }
     }
 
-    /// Has the cache forget what is kept under `key`. When too many keys wait for that, what is kept there stays, and is told by its
-    /// age.
+    /// Has `key` deleted from the cache soon. When too many keys wait for that, the value stays, and its age shows that
+    /// it is outdated.
     fn delete_soon(&self, key: &str) {
         if let Some(outdated) = &self.outdated {
             let _ = outdated.try_send(key.into());
         }
     }
 
-    /// Deletes what [`Hears::hear`] has heard of, for ever.
+    /// Deletes the keys that [`Hears::hear`] queues, forever.
     pub(in super::super) async fn delete_outdated(
         self: Arc<Self>,
         mut outdated: Receiver<Box<str>>,
@@ -105,13 +106,13 @@ impl<T: Truth> Chain<T> {
     }
 }
 
-/// Where keys wait for [`Chain::delete_outdated`].
+/// Creates the queue of keys that wait for [`Chain::delete_outdated`].
 pub(in super::super) fn outdated() -> (Sender<Box<str>>, Receiver<Box<str>>) {
     mpsc::channel(MOST_OUTDATED)
 }
 
-/// How many keys wait until they are deleted from the cache: a burst of so many changes. They take about 100 bytes each.
+/// The most keys that wait to be deleted from the cache: a burst of this many changes. Each takes about 100 bytes.
 const MOST_OUTDATED: usize = 16_384;
 
-/// How many keys are deleted by one command.
+/// The most keys that one command deletes.
 const MOST_AT_ONCE: usize = 128;

@@ -1,4 +1,4 @@
-//! What counts while the database gives no answer.
+//! What is answered while the database is down (`STALE_IF_DOWN`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::super::fact::Fact as _;
 use super::super::memory::LookupStart;
 use super::{Chain, POSTGRES, Truth};
 
-/// What the operator wants while the database gives no answer, and whether it has come to that.
+/// Whether stale answers count while the database is down, and whether any have.
 #[derive(Debug)]
 pub(in super::super) struct Outage {
-    /// How long beyond its time an answer counts. Zero: not at all.
+    /// How long beyond its time an answer counts. Zero turns this off.
     stale_if_down: Duration,
     realm: Option<String>,
-    /// Whether something stale has counted since the database last answered.
+    /// Whether a stale answer was given since the database last answered.
     has_begun: AtomicBool,
 }
 
@@ -31,7 +31,7 @@ impl Outage {
         }
     }
 
-    /// Something stale counts.
+    /// Notes that a stale answer is given, and logs the first one.
     fn begins(&self, of: FactKind, store: LookupSource) {
         if self.has_begun.swap(true, Ordering::Relaxed) {
             return;
@@ -54,9 +54,9 @@ impl Outage {
         }
     }
 
-    /// The database has answered.
+    /// Notes that the database has answered, and logs the end of an outage.
     pub(super) fn is_over(&self, of: FactKind) {
-        // Most of the time nothing is written that other cores read.
+        // Read first, so that the usual case writes nothing to a cache line that other cores read.
         if !self.has_begun.load(Ordering::Relaxed) || !self.has_begun.swap(false, Ordering::Relaxed)
         {
             return;
@@ -74,8 +74,8 @@ impl Outage {
 }
 
 impl<T: Truth> Chain<T> {
-    /// A time before which the database was surely not asked for what Redis knows. `None` where it has said something about that
-    /// since, or nobody knows how old it is. What it may have said while it was not heard is not considered.
+    /// Returns a ticket from before the lookup that filled a hit in Redis. `None` where the database has announced a
+    /// change since, or the age of the hit is not known. Announcements that may have been missed are not considered.
     pub(super) fn unchallenged_since(
         &self,
         key: &str,
@@ -89,13 +89,13 @@ impl<T: Truth> Chain<T> {
         (!changes.said(POSTGRES, ticket, stripes)).then_some(ticket)
     }
 
-    /// What counts while the database gives no answer, if the operator wants that: what existed when it was last asked, unless
-    /// something was heard of it since. It is not kept, so that the database is asked each time.
+    /// Returns what counts while the database is down, if the operator wants that: what existed at the last lookup,
+    /// unless an invalidation was heard since. It is not kept, so that the database is asked each time.
     ///
-    /// `in_redis` is what Redis has, and a ticket before which the truth was not asked for it. It may be what another node was told
-    /// that still reaches the database, or did so for longer. It takes the place of what memory has where it is surely newer; and
-    /// nobody is let in where it is "no such thing". Memory forgets what it has then, so that this does not come back when Redis has
-    /// forgotten.
+    /// `in_redis` is what Redis holds, and a ticket from before the truth was asked for it. Another node may have
+    /// written it that still reaches the database, or reached it for longer. It replaces what memory holds where it is
+    /// surely newer, and where it says that the fact does not exist, nobody is let in: memory then forgets its own
+    /// entry, so that it does not come back when Redis has forgotten.
     pub(super) fn stale(
         &self,
         key: &str,
@@ -108,7 +108,7 @@ impl<T: Truth> Chain<T> {
         }
         let now = self.clock.monotonic();
         if let Some(recalled) = self.memory.recall(key, now) {
-            // It was asked for again before its time was over.
+            // This was an early renewal; the entry is still trusted.
             return Some(recalled.lookup);
         }
         match &in_redis {

@@ -1,4 +1,4 @@
-//! Where the application keeps what it knows: the last store of a chain.
+//! The last store of a chain: the application's own, which decides what exists.
 
 use std::borrow::Cow;
 
@@ -9,29 +9,29 @@ use super::super::record::Recorded;
 use super::super::reporter::Reporter;
 use super::super::single_flight::LookupResult;
 
-/// Where it is decided what exists.
+/// The source of truth for one kind of fact: the application's own store.
 pub(in super::super) trait Truth: Send + Sync + 'static {
-    /// What it knows about.
+    /// The kind of fact that it knows.
     type Fact: Recorded;
-    /// What it is asked. It travels in the flight; caches see its key only.
+    /// What it is asked with. A query travels in the flight; caches only see its key.
     type Query: Clone + Send + Sync + 'static;
 
-    /// Answers, and reports what each store that it asked has said.
+    /// Looks a fact up, and reports the outcome of each store that it asked.
     fn find(
         &self,
         query: Self::Query,
         reporter: &Reporter,
     ) -> impl Future<Output = LookupResult<Self::Fact>> + Send;
 
-    /// The store that an outage is blamed on.
+    /// The store that errors name when the truth does not answer.
     fn source(&self) -> LookupSource;
 
-    /// All stores of which one may know what the others do not.
+    /// All stores that may hold a fact of this kind.
     fn sources(&self) -> [Option<LookupSource>; 2] {
         [Some(self.source()), None]
     }
 
-    /// The channels on which something is heard of what changes there.
+    /// The channels that could announce changes of this truth.
     fn channels(&self) -> Channels {
         let is_there = |source| self.sources().contains(&Some(source));
         Channels {
@@ -40,7 +40,7 @@ pub(in super::super) trait Truth: Send + Sync + 'static {
         }
     }
 
-    /// Whether everything that changes there is heard on these channels. A file of SQLite says nothing.
+    /// Whether these channels announce every change of this truth. A SQLite file announces none.
     fn is_heard_on(&self, channels: Channels) -> bool {
         self.sources()
             .into_iter()
@@ -52,17 +52,17 @@ pub(in super::super) trait Truth: Send + Sync + 'static {
             })
     }
 
-    /// What this key of Redis is about, where that is the truth.
+    /// What a key of Redis is about, where Redis is the truth.
     fn kept_under(&self, _redis_key: &[u8]) -> Option<Affected<'static>> {
         None
     }
 }
 
-/// What is not known any more.
+/// The facts that a change of a key in Redis affects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) enum Affected<'a> {
-    /// What is known under this key.
+    /// The fact under this key.
     Key(Cow<'a, str>),
-    /// What is known of the user of this id.
+    /// The facts about the user of this id.
     Subject(Cow<'a, str>),
 }

@@ -1,10 +1,10 @@
-//! Columns that cannot be read, and why.
+//! Why columns cannot be read.
 
 use thiserror::Error;
 
 use super::super::identifier::{Column, Table};
 
-/// Why a column of a user's row cannot be read. Names are quoted as in a statement.
+/// Why a column of a user's row cannot be read. Names are quoted as in SQL.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ColumnError {
     /// The table has no such column.
@@ -14,7 +14,7 @@ pub enum ColumnError {
         table: String,
         /// The column.
         column: String,
-        /// A column of the table whose name is much like this one.
+        /// A column of the table with a similar name.
         nearest: Option<String>,
     },
     /// There is no such table.
@@ -36,9 +36,9 @@ pub enum ColumnError {
         /// The type.
         found: String,
     },
-    /// The database does not let us read the column.
+    /// The role of the gate may not read the column.
     #[error(
-        "column {column} of {table} cannot be read, because the database does not let us: GRANT SELECT ({column}) ON {table}"
+        "column {column} of {table} cannot be read, because the database does not allow it: GRANT SELECT ({column}) ON {table}"
     )]
     Unreadable {
         /// The table.
@@ -49,7 +49,7 @@ pub enum ColumnError {
 }
 
 impl ColumnError {
-    /// There is no such column in `table`, which has the columns `there`.
+    /// Creates the error for a column that `table` lacks, which has the columns `there`.
     pub(in super::super) fn missing(table: &Table, column: &Column, there: &[TableColumn]) -> Self {
         Self::Missing {
             table: table.quoted().to_owned(),
@@ -58,7 +58,7 @@ impl ColumnError {
         }
     }
 
-    /// The table that was looked at, and the column unless the table itself is missing, by their bare names.
+    /// The table, and the column unless the table itself is missing, by their unquoted names.
     pub fn names(&self) -> (String, Option<String>) {
         let bare = |quoted: &str| {
             // No part of a name holds a dot.
@@ -85,11 +85,11 @@ fn suggestion(nearest: Option<&String>) -> String {
 #[derive(Debug)]
 pub(in super::super) struct TableColumn {
     pub(in super::super) name: String,
-    /// Whether we may read it.
+    /// Whether our role may read it.
     pub(in super::super) readable: bool,
 }
 
-/// Makes sure that `table`, which has the columns `there`, has the `wanted` ones too and lets us read them.
+/// Checks that the `wanted` columns are among those `there` in `table`, and may be read.
 pub(in super::super) fn look_for(
     table: &Table,
     wanted: &[&Column],
@@ -112,9 +112,9 @@ pub(in super::super) fn look_for(
     Ok(())
 }
 
-/// The name, in quotes, that is most like this one, if one is.
+/// The most similar column name, in quotes, if one is similar.
 fn nearest(name: &str, there: &[TableColumn]) -> Option<String> {
-    // `deletedAt` and `deleted_at` are one name to people.
+    // People confuse `deletedAt` and `deleted_at`.
     let plain = |name: &str| name.to_lowercase().replace('_', "");
     let wanted = plain(name);
     let others = there.iter().filter(|there| there.name != name);

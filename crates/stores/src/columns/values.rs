@@ -5,13 +5,13 @@ use session::UnixTime;
 
 use super::super::time::{self, Zone};
 
-/// A point in time as it is given to rules. What lies beyond all numbers is the last of them, so that both of JSON's kinds
-/// of integers hold it.
+/// A point in time as rules see it: milliseconds since 1970. One beyond the largest signed integer becomes that
+/// integer, so that both integer types of JSON numbers hold it.
 pub(in super::super) fn millis(time: UnixTime) -> Value {
     Value::from(i64::try_from(time.millis()).unwrap_or(i64::MAX))
 }
 
-/// The point in time that a text names. A text that names none stays a text, which no rule takes for a time.
+/// Reads the point in time that a text names. Any other text stays a text, which no rule takes for a time.
 pub(in super::super) fn time_of_text(text: String, zone: Option<&Zone>) -> Value {
     const DATE: usize = "2030-03-17".len();
     let time = match text.len() {
@@ -21,9 +21,9 @@ pub(in super::super) fn time_of_text(text: String, zone: Option<&Zone>) -> Value
     time.map_or(Value::String(text), millis)
 }
 
-/// A binary floating-point number. What JSON has no number for is a text.
+/// A binary floating-point number as JSON. A value that JSON has no number for becomes a string.
 pub(in super::super) fn float(value: f64) -> Value {
-    // Every integer up to here is exactly one such number.
+    // Every integer up to here has an exact representation.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {
         return Value::from(value as i64);
@@ -41,7 +41,7 @@ pub(in super::super) fn float(value: f64) -> Value {
     )
 }
 
-/// A decimal number as a database prints it. One that would have to be rounded stays a text.
+/// A decimal number, as a database prints it, as JSON. One that would have to be rounded stays a string.
 pub(in super::super) fn decimal(text: String) -> Value {
     let shortest = match text.split_once('.') {
         Some((whole, fraction)) => {

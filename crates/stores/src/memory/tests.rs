@@ -1,4 +1,4 @@
-//! For how long what is known where.
+//! How long memory trusts its entries.
 
 use gate::{KnownSession, User};
 use session::{Standing, StoredColumns, StoredSession};
@@ -36,7 +36,7 @@ fn asked(memory: &Memory<impl Fact>, at: Instant) -> LookupStart {
     }
 }
 
-/// Keeps what was answered at once to a question of this time.
+/// Keeps an answer that came at once to a lookup at this time.
 fn remember<F: Fact>(memory: &Memory<F>, key: &str, found: Option<&F>, at: Instant) {
     memory.remember(key, found, asked(memory, at), at, Duration::MAX, true);
 }
@@ -146,7 +146,7 @@ fn nothing_is_known_after_something_was_heard_of_it_or_while_nothing_is() {
         .changes
         .forget(Channel::Postgres, "7", start + 3 * SECOND);
     assert!(!known("7"));
-    // A slow answer from before comes in.
+    // A slow answer to an earlier lookup arrives.
     remember(start + 2 * SECOND);
     assert!(!known("7"));
     remember(start + 4 * SECOND);
@@ -181,7 +181,7 @@ fn what_ends_soon_is_due_once_unless_it_does_not_exist() {
     assert_eq!([(); 2].map(|()| memory.claim("7")), [true, false]);
     assert_eq!(is_due("7", 90_010), Some(false), "somebody has seen to it");
     assert_eq!(is_due("7", 100_000), None);
-    // What takes its place is due again.
+    // The entry that replaces it becomes due again.
     let asked = asked(&memory, start);
     memory.remember(
         "7",
@@ -218,7 +218,7 @@ fn what_is_forgotten_is_known_to_have_been_there_and_is_not_repeated() {
     assert_eq!(state("7"), (false, true, false));
     assert_eq!(state("8"), (true, true, true));
     assert_eq!(state("9"), (false, false, false));
-    // What was asked for since is repeated, unless it is not current either.
+    // A later lookup's answer is repeated, unless it is not current either.
     let asked = asked(&memory, later);
     memory.remember(
         "7",
@@ -274,7 +274,7 @@ fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard()
         let now = later + seconds * SECOND;
         memory.stale(key, now, 20 * SECOND).is_some()
     };
-    // Whether anything is heard at the moment does not matter.
+    // Whether a channel is heard at the moment does not matter.
     memory.changes.deaf(Channel::Postgres);
     assert_eq!(
         [0, 29, 30].map(|after| is_stale("7", after)),

@@ -1,27 +1,26 @@
-//! What PostgreSQL's catalog says about the tables.
+//! Queries of PostgreSQL's catalog about the tables.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::super::columns::{ColumnError, TableColumn};
 use super::super::identifier::{Column, Table};
-use super::super::standing::{Dialect, Seen, StandingSelection};
+use super::super::standing::{Dialect, Presence, StandingSelection};
 use super::server::{Connection, PostgresError};
 
-/// The types of some columns of a table, by name. A type is a name that PostgreSQL itself made, qualified and quoted where
-/// that is needed.
+/// The types of some columns of a table. Each is a name that PostgreSQL itself printed, qualified and quoted where
+/// needed.
 #[derive(Debug, Default)]
 pub(super) struct Layout(Vec<(String, String)>);
 
 impl Layout {
-    /// One that a test makes up.
+    /// Creates a layout for a test.
     #[cfg(test)]
     pub(super) fn new(columns: impl Into<Vec<(String, String)>>) -> Self {
         Self(columns.into())
     }
 
-    /// Asks for the types of these columns. Domains count as the type that they are based on; a column that does not
-    /// exist is left out.
+    /// Reads the types of these columns. Domains count as their base types; a column that does not exist is left out.
     pub(super) async fn read(
         connection: &Connection,
         table: &Table,
@@ -45,10 +44,10 @@ impl Layout {
     }
 }
 
-/// The columns that a table has.
+/// Lists the columns of a table.
 ///
 /// # Errors
-/// [`ColumnError::NoTable`] when there is no such table, among others.
+/// [`ColumnError::NoTable`] when there is no such table; otherwise an error of the connection or the server.
 pub(super) async fn columns(
     connection: &Connection,
     table: &Table,
@@ -78,12 +77,12 @@ pub(super) async fn columns(
     rows.iter().map(there).collect()
 }
 
-/// What is selected of the columns that may be missing, or out of our reach.
+/// Writes the selection of the columns about a user's standing, after finding out which exist and may be read.
 pub(super) async fn standing(
     connection: &Connection,
     statement: &StandingSelection,
 ) -> Result<String, PostgresError> {
-    let mut seen = [Seen::Absent; 3];
+    let mut seen = [Presence::Absent; 3];
     for (seen, candidate) in seen.iter_mut().zip(statement.candidates()) {
         let Some((table, column)) = candidate else {
             continue;
@@ -95,27 +94,27 @@ pub(super) async fn standing(
             )
             .await?;
         *seen = match rows.first().map(|row| row.try_get(0)).transpose()? {
-            None => Seen::Absent,
-            Some(true) => Seen::Readable,
-            Some(false) => Seen::Unreadable,
+            None => Presence::Absent,
+            Some(true) => Presence::Readable,
+            Some(false) => Presence::Unreadable,
         };
     }
     Ok(statement.select(seen, DIALECT))
 }
 
-/// Which rows of a table our role may see.
+/// The rows of a table that our role may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Visible {
-    /// All of them.
+    /// All rows.
     All,
-    /// None: row-level security is on, and no policy is for us.
+    /// No row: row-level security is on, and no policy applies to our role.
     None,
-    /// Those that a policy of row-level security shows us.
+    /// The rows that policies of row-level security show.
     SomeByPolicy,
 }
 
 impl Visible {
-    /// Asks which rows of this table our role may see. Of a view it is not known what lies behind it.
+    /// Finds out which rows of this table our role may see. The tables behind a view are not examined.
     pub(super) async fn read(
         connection: &Connection,
         table: &Table,
@@ -134,7 +133,7 @@ impl Visible {
     }
 }
 
-/// The type of each column, or what its domain is based on. `regclass` finds the table just as `FROM` does.
+/// Selects the type of each column, or the base type of its domain. `regclass` resolves the table as `FROM` does.
 const TYPES_OF_COLUMNS: &str = "\
     WITH RECURSIVE layer AS (
         SELECT a.attname, t.oid, t.typtype, t.typbasetype
@@ -146,13 +145,13 @@ const TYPES_OF_COLUMNS: &str = "\
         WHERE layer.typtype = 'd')
     SELECT attname::text, pg_catalog.format_type(oid, NULL) FROM layer WHERE typtype <> 'd'";
 
-/// The columns, and whether each may be read.
+/// Selects the columns of a table, and whether each may be read.
 const COLUMNS: &str = "\
     SELECT a.attname::text, pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
     FROM pg_catalog.pg_attribute a
     WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped";
 
-/// Whether a column may be read, if there is one.
+/// Selects whether a column may be read, if it exists.
 const READABLE_COLUMN: &str = "\
     SELECT pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
     FROM pg_catalog.pg_attribute a
@@ -163,8 +162,8 @@ const DIALECT: Dialect = Dialect {
     nothing: "NULL::text",
 };
 
-/// Whether row-level security applies to our role, and whether a policy then shows it rows at all: policies add up, and
-/// without a permissive one there are none (PostgreSQL's manual, §5.9).
+/// Selects whether row-level security applies to our role, and whether any permissive policy then applies: policies are
+/// combined, and without a permissive one no rows are visible (PostgreSQL's manual, §5.9).
 const ROW_SECURITY: &str = "\
     SELECT pg_catalog.row_security_active($1::regclass), EXISTS (
         SELECT FROM pg_catalog.pg_policy p

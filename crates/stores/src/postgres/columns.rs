@@ -1,4 +1,4 @@
-//! How the columns of a user's row are asked for, and what becomes of their values.
+//! How the columns of a user's row are selected in PostgreSQL, and how their values are read.
 
 use std::sync::Arc;
 
@@ -15,24 +15,24 @@ use super::super::time::{self, Zone};
 use super::catalog::{self, Layout};
 use super::server::{Connection, PostgresError};
 
-/// What is asked for with the user, before the types of the columns are known.
+/// What is selected with a user, before the types of the columns are known.
 #[derive(Debug)]
 pub(super) struct ColumnsByUser {
     pub(super) asked: UserColumns,
     pub(super) users: UserTable,
-    /// The table of the sessions with which users are found, if they are. The statement calls it `k`.
+    /// The session table, where users are found with sessions. The statement calls it `k`.
     pub(super) sessions: Option<Table>,
-    /// What the statement calls the table of users.
+    /// What the statement calls the user table.
     pub(super) alias: &'static str,
 }
 
-/// How the columns are asked for and read.
+/// How columns are selected and read, once their types are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ColumnSelection {
     /// What is selected, with a comma before each value.
     pub(super) select: String,
     readings: Arc<[Reading]>,
-    /// The names of the columns whose times have no zone.
+    /// The columns with times without a zone.
     pub(super) zoneless: Arc<[String]>,
 }
 
@@ -54,7 +54,7 @@ enum Reading {
 }
 
 impl ColumnsByUser {
-    /// Makes sure that every column is there and may be read, and finds out how.
+    /// Checks that every column exists and may be read, and learns how to read it.
     pub(super) async fn learn(
         &self,
         connection: &Connection,
@@ -120,7 +120,8 @@ impl ColumnsByUser {
         })
     }
 
-    /// A cookie cache has points in time as texts that a rule takes for times, which PostgreSQL does not write.
+    /// Selects a claim. Times become numbers: PostgreSQL does not print them in the form that cookie caches and rules
+    /// use.
     fn claim(&self, claim: &StoredClaim, alias: &str, layout: &Layout) -> (String, Reading) {
         let name = format!("{alias}.{}", claim.column.quoted());
         match layout.type_of(&claim.column).unwrap_or_default() {
@@ -150,8 +151,8 @@ impl ColumnsByUser {
         })
     }
 
-    /// Of an organization of which the user is a member twice, with two roles, none is known. The id of the user is compared
-    /// as text as well: a collation may call two users equal.
+    /// Selects roles in organizations. Where the user is a member twice with two roles, the role is null. The id of the
+    /// user is compared as text as well: a collation may treat two users as equal.
     fn roles(&self, memberships: &Memberships) -> String {
         let Memberships {
             table,
@@ -175,7 +176,7 @@ impl ColumnsByUser {
         format!("{}.{}", self.alias, column.quoted())
     }
 
-    /// The tables that are read beside the one of users.
+    /// The tables that are read beside the user table.
     pub(super) fn other_tables(&self) -> impl Iterator<Item = &Table> {
         self.asked
             .memberships()
@@ -185,13 +186,13 @@ impl ColumnsByUser {
 
 fn value(name: &str, column: &Column, layout: &Layout) -> (String, Reading) {
     let (json, reading) = match layout.type_of(column).unwrap_or_default() {
-        // As they are: not all that `json` holds can become `jsonb`.
+        // Not converted: some values of `json` cannot become `jsonb`.
         "json" | "jsonb" => return (format!("{name}::text"), Reading::Json),
-        // JSON's readers round numbers, so these come as texts.
+        // JSON parsers round numbers, so these come as texts.
         "numeric" => (format!("{name}::text"), Reading::Decimals),
         "numeric[]" => (format!("{name}::text[]"), Reading::Decimals),
         "real" | "double precision" => (format!("{name}::text"), Reading::Float),
-        // Without the blanks that fill it up.
+        // Without the padding blanks.
         "character" => (format!("{name}::text"), Reading::Json),
         _ => (name.to_owned(), Reading::Json),
     };
@@ -204,7 +205,7 @@ fn epoch(name: &str, has_zone: bool) -> (String, Reading) {
 }
 
 impl ColumnSelection {
-    /// The values in a row, of which the first one stands at `first`.
+    /// Reads the values of a row, which begin at `first`.
     pub(super) fn read(
         &self,
         row: &Row,
@@ -221,7 +222,7 @@ impl ColumnSelection {
             .collect()
     }
 
-    /// Whether the time zone that the operator names matters to a value.
+    /// Whether the configured time zone matters to a value.
     pub(super) fn uses_zone(&self) -> bool {
         self.readings.iter().any(|reading| match reading {
             Reading::Epoch { has_zone } => !has_zone,
@@ -241,7 +242,7 @@ impl Reading {
             let Some(millis) = row.try_get::<_, Option<f64>>(index).ok()? else {
                 return Some(Value::Null);
             };
-            // Infinity becomes the last of all times, and what is before 1970 becomes 1970.
+            // Infinity becomes the latest time, and a time before 1970 becomes 1970.
             let time = UnixTime::from_millis(millis as u64);
             let zone = zone.filter(|_| !has_zone);
             return Some(columns::millis(

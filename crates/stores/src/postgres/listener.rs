@@ -1,12 +1,12 @@
-//! Hears what changes in PostgreSQL.
+//! The channel that announces changes in PostgreSQL (`LISTEN`), and how it proves that it is heard.
 //!
-//! A connection of its own listens. It may have to go past a pooler that the other connections go through: in transaction
-//! mode `LISTEN` seems to succeed there, and nothing is heard. So each second a second connection, which goes where the
-//! look-ups go, says a word, and the first has to hear it while it asks nothing. That also shows that both lead to the same
-//! database of the same server, and a connection that is dead but open is noticed within two seconds.
+//! One connection listens. It may have to bypass a pooler that other connections go through: with transaction pooling,
+//! `LISTEN` appears to succeed and nothing is received. So a second connection, which takes the same way as lookups,
+//! sends a notification each second that the first must receive while it runs no query. That also proves that both lead
+//! to the same database of the same server, and it detects a dead connection that looks open within two seconds.
 //!
-//! What no trigger says is found by looking at the tables now and then: triggers that are gone, partitions that were detached,
-//! tables that were swapped.
+//! What no trigger announces is found by checking the tables now and then: triggers that were dropped, partitions that
+//! were detached, tables that were swapped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,23 +24,23 @@ use super::super::revocations::reload_soon;
 use super::notifications::{NotificationReceiver, REVOCATIONS};
 use super::own::text;
 use super::server::{Connection, Hearing, PostgresError, PostgresServer};
-use super::triggers::{CHANNEL, ChangeTriggers, Seen};
+use super::triggers::{CHANNEL, ChangeTriggers, TriggerState};
 
-/// What a channel depends on.
+/// The settings that a channel from PostgreSQL depends on.
 #[derive(Clone, PartialEq)]
 pub(in super::super) struct ChangesTarget {
-    /// Where it listens.
+    /// The server on which the channel listens.
     pub(in super::super) listen: PostgresServer,
-    /// Where users and sessions are looked up.
+    /// The server on which users and sessions are looked up.
     pub(in super::super) truth: PostgresServer,
-    /// How long a question may take, connecting included.
+    /// How long a query may take, connecting included.
     pub(in super::super) timeout: Duration,
-    /// What has to say changes.
+    /// The triggers that must exist.
     pub(in super::super) triggers: ChangeTriggers,
     pub(in super::super) files: Fingerprints,
 }
 
-/// A channel on which changes in PostgreSQL are heard, and the task that keeps it open.
+/// The channel that announces changes in PostgreSQL, and the task that keeps it open.
 pub(in super::super) struct PostgresChannel {
     audience: Arc<Audience>,
     stop: CancellationToken,
@@ -48,7 +48,7 @@ pub(in super::super) struct PostgresChannel {
 }
 
 impl PostgresChannel {
-    /// Opens it, now and whenever it breaks.
+    /// Opens the channel, and reopens it whenever it breaks.
     pub(in super::super) fn open(target: ChangesTarget, process: &Process) -> Self {
         let channel = Self {
             audience: Arc::new(Audience::new(Channel::Postgres)),
@@ -73,15 +73,15 @@ impl PostgresChannel {
         channel
     }
 
-    /// Who hears it.
+    /// The hearers of the channel.
     pub(in super::super) fn audience(&self) -> &Arc<Audience> {
         &self.audience
     }
 
-    /// Gives it up for good.
+    /// Closes the channel for good.
     pub(in super::super) async fn close(&self) {
         self.stop.cancel();
-        // The task waits for nothing that goes on without it.
+        // The task waits for its connections only, so it ends at once.
         let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
         self.audience.deaf("it was closed");
     }
@@ -98,15 +98,15 @@ struct Keeper {
     audience: Arc<Audience>,
     clock: Clock,
     trial: Trial,
-    /// Whether it is heard, and why not, as it was said last.
+    /// Whether the channel is heard, or why not, as last logged.
     said: Option<Result<(), String>>,
 }
 
-/// Both connections.
+/// The two connections of an open channel.
 struct Pair {
-    /// The one that listens.
+    /// The connection that listens.
     listening: Connection,
-    /// The one that says what the other has to hear, and looks at the tables.
+    /// The connection that sends proofs, and checks the tables.
     notifying: Connection,
     receiver: Arc<NotificationReceiver>,
 }
@@ -121,13 +121,13 @@ impl Keeper {
             if began.elapsed() > LONGEST_WAIT * 2 {
                 wait = SHORTEST_WAIT;
             }
-            // Not all gates at once.
+            // Spread the attempts of all gates.
             sleep(wait.mul_f64(0.5 + 0.5 * random_share())).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
-    /// Opens the connections and hears until that is over, for the reason that it returns.
+    /// Opens the connections and listens until something fails. Returns what did.
     async fn hear_once(&mut self) -> String {
         let limit = self.target.timeout;
         let pair = match timeout(limit, self.open()).await {
@@ -135,7 +135,7 @@ impl Keeper {
             Ok(Err((setting, error))) => return format!("{setting}: {}", error.described()),
             Err(_) => return format!("no connection within {} ms", limit.as_millis()),
         };
-        // What was said while nobody listened was said to nobody.
+        // Announcements of revocations may have been missed in the meantime.
         reload_soon();
         let receiver = Arc::clone(&pair.receiver);
         tokio::select! {
@@ -169,15 +169,15 @@ impl Keeper {
         })
     }
 
-    /// Proves each second that everything is heard, and looks at the tables now and then. Returns why that is over.
+    /// Proves each second that notifications are received, and checks the tables now and then. Returns why that ended.
     async fn watch(&mut self, pair: &Pair) -> String {
-        let mut last: Option<Seen> = None;
+        let mut last: Option<TriggerState> = None;
         let mut next_look = Instant::now();
         let mut is_settled = false;
         loop {
             let asked = self.clock.monotonic();
             let looks = Instant::now() >= next_look;
-            // Both at once, so that the one does not delay the other.
+            // Run both at once, so that neither delays the other.
             let limit = last.as_ref().map_or(self.target.timeout, |_| PROOF_WITHIN);
             let look = async {
                 let seen = match looks {
@@ -194,7 +194,7 @@ impl Keeper {
                 Ok(Ok(None)) => {}
                 Ok(Ok(Some(seen))) => {
                     next_look = Instant::now() + LOOK_EVERY;
-                    let is_same = |last: &Seen| last.fingerprint == seen.fingerprint;
+                    let is_same = |last: &TriggerState| last.fingerprint == seen.fingerprint;
                     if !last.as_ref().is_none_or(is_same) {
                         self.audience.announce(&Invalidation::Everything);
                     }
@@ -205,16 +205,16 @@ impl Keeper {
             }
             if !is_settled {
                 is_settled = true;
-                // A connection that only listens is idle for the server. Of a pooler's connections this is none.
+                // To the server, a connection that only listens is idle. A pooler's connection never gets here.
                 let _ = timeout(PROOF_WITHIN, pair.listening.run(NEVER_IDLE)).await;
             }
-            match last.as_ref().and_then(Seen::flaw) {
+            match last.as_ref().and_then(TriggerState::flaw) {
                 None => {
                     self.audience.prove(asked, TRUST);
                     self.listen();
                 }
                 Some(flaw) => self.deaf(&format!(
-                    "{flaw}; `sessiongate db install` makes the triggers, `sessiongate db status` says what is wrong"
+                    "{flaw}; `sessiongate db install` creates the triggers, `sessiongate db status` says what is wrong"
                 )),
             }
             sleep(BEAT).await;
@@ -245,7 +245,7 @@ impl Keeper {
 }
 
 impl Pair {
-    /// Makes sure that the one connection hears what the other says.
+    /// Proves that the listening connection receives what the other sends.
     async fn prove(&self, limit: Duration) -> Result<(), String> {
         let deadline = Instant::now() + limit;
         let payload = self.receiver.expect(random_text());
@@ -261,7 +261,7 @@ impl Pair {
             return Err(QUEUE.to_owned());
         }
         if timeout_at(deadline, self.receiver.proved()).await.is_err() {
-            // One of a pooler's connections may be listening now, and would go on.
+            // One of a pooler's connections may be listening now, and would keep listening.
             let _ = timeout(PROOF_WITHIN, self.listening.run("UNLISTEN *")).await;
             return Err(UNHEARD.to_owned());
         }
@@ -275,54 +275,54 @@ fn slow(limit: Duration) -> String {
 
 fn random_text() -> String {
     let mut bytes = [0; 16];
-    // Without randomness a proof may be another gate's, which proves the same.
+    // Without random bytes, the proof of another gate may count as ours, which proves the same.
     let _ = rand::fill(&mut bytes);
     hex(&bytes)
 }
 
-/// A number from 0 to 1.
+/// A random number from 0 to 1.
 fn random_share() -> f64 {
     let mut byte = [0];
     let _ = rand::fill(&mut byte);
     f64::from(byte[0]) / 255.0
 }
 
-/// On a standby nothing can be said. The second column is how full the queue of notifications is.
+/// Sends a notification, which a standby cannot. The second column is how full the queue of notifications is.
 const SAY: &str = "\
     SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 1 ELSE 0 END::float8, pg_catalog.pg_notification_queue_usage(), \
     CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_notify($1, $2)::text END";
 
-/// Versions before 14 have no such setting.
+/// Disables the timeout for idle sessions. Versions before 14 have no such setting.
 const NEVER_IDLE: &str = "\
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
 
-const STANDBY: &str = "DATABASE_URL leads to a standby, which may still show what was there before a change that was heard; \
+const STANDBY: &str = "DATABASE_URL leads to a standby, which may still have the state before a change that was heard; \
                        let it lead to the primary";
 
-const QUEUE: &str = "the queue of notifications of the PostgreSQL server is more than half full, and triggers say nothing when it \
+const QUEUE: &str = "the queue of notifications of the PostgreSQL server is more than half full, and triggers do not notify when it \
                      is full: a connection that listens has not read for long (pg_stat_activity), perhaps in an open \
                      transaction";
 
-const UNHEARD: &str = "what is said through DATABASE_URL is not heard through LISTEN_DATABASE_URL: both must lead to the same \
+const UNHEARD: &str = "notifications sent through DATABASE_URL do not arrive through LISTEN_DATABASE_URL: both must lead to the same \
                        database of the same server, and LISTEN_DATABASE_URL past a pooler in transaction mode, through which \
                        LISTEN hears nothing";
 
-/// Triggers are mute when it is fuller than nine tenths.
+/// How full the queue of notifications may be. Our triggers stop notifying above nine tenths.
 const FULL: f64 = 0.5;
 
-/// How often is proved that everything is heard. With the time that it takes, less than two seconds.
+/// How often the channel proves that it is heard. Together with the time a proof takes: less than two seconds.
 const BEAT: Duration = Duration::from_millis(700);
 
-/// How long a proof is trusted: until the next one, with the longest that may take.
+/// How long a proof is trusted: until the next one, including the longest time that one may take.
 const TRUST: Duration = Duration::from_millis(2500);
 
-/// How long a proof may take; the first one as long as a question.
+/// How long a proof may take. The first one may take as long as a query.
 const PROOF_WITHIN: Duration = Duration::from_millis(900);
 
-/// How often the tables and their triggers are looked at.
+/// How often the tables and their triggers are checked.
 const LOOK_EVERY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
-/// Before the next attempt.
+/// The shortest and longest wait before the next attempt to open the channel.
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 

@@ -1,4 +1,4 @@
-//! What is heard on the channels of PostgreSQL: which words there are, and what becomes of a flood of them.
+//! The notifications of PostgreSQL: which ones there are, and how floods of them are limited.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,22 +11,22 @@ use tokio_postgres::Notification;
 use super::super::hearing::{Audience, Invalidation};
 use super::super::revocations::heard_of;
 
-/// The channel on which is said that there may be other revocations.
+/// The channel that announces changes of revocations.
 pub(super) const REVOCATIONS: &str = "sessiongate_revocations";
 
-/// Hears everything that a connection is notified of, and passes it on.
+/// Receives the notifications of a connection, and passes them on as invalidations.
 pub(super) struct NotificationReceiver {
     audience: Arc<Audience>,
     flood: Mutex<Flood>,
-    /// Words were held back.
+    /// Notified when invalidations are held back.
     held_back: Notify,
-    /// What another connection says, to see whether we hear it.
+    /// The proof that another connection sends, to see whether this one receives it.
     proof: Mutex<Option<String>>,
     proved: Notify,
 }
 
 impl NotificationReceiver {
-    /// Passes words on to this audience.
+    /// Creates a receiver that passes invalidations on to this audience.
     pub(super) fn new(audience: Arc<Audience>) -> Self {
         Self {
             audience,
@@ -37,7 +37,7 @@ impl NotificationReceiver {
         }
     }
 
-    /// Something was notified.
+    /// Handles one notification.
     pub(super) fn hear(&self, notification: &Notification) {
         if notification.channel() == REVOCATIONS {
             heard_of(notification.payload());
@@ -45,7 +45,7 @@ impl NotificationReceiver {
         }
         let payload = notification.payload();
         if let Some(proof) = payload.strip_prefix(PROOF) {
-            // Those of other gates are heard as well.
+            // Proofs of other gates arrive as well.
             let mut wanted = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
             if wanted.as_deref() == Some(proof) {
                 *wanted = None;
@@ -61,19 +61,19 @@ impl NotificationReceiver {
         }
     }
 
-    /// From now on waits for a word with this proof, which it returns: another connection has to say it.
+    /// Expects this proof from now on. Returns the payload that another connection has to send.
     pub(super) fn expect(&self, proof: String) -> String {
         let payload = format!("{PROOF}{proof}");
         *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = Some(proof);
         payload
     }
 
-    /// Returns once the proof was heard.
+    /// Returns once the proof was received.
     pub(super) async fn proved(&self) {
         self.proved.notified().await;
     }
 
-    /// Says in place of words that were held back that everything may have changed, for ever.
+    /// After invalidations were held back, announces that everything may have changed. Runs forever.
     pub(super) async fn make_up(&self) -> Infallible {
         loop {
             self.held_back.notified().await;
@@ -88,7 +88,7 @@ impl NotificationReceiver {
     }
 }
 
-/// What a payload says. One that we do not know may say anything: a newer version's, or somebody else's.
+/// Reads a payload. An unknown one, of a newer version or another program, may mean anything.
 fn invalidation(payload: &str) -> Invalidation {
     match payload.split_once(':') {
         Some(("session", id)) => Invalidation::Session(id.into()),
@@ -97,12 +97,13 @@ fn invalidation(payload: &str) -> Invalidation {
     }
 }
 
-/// How much was said lately. Whoever may connect can say words, and each costs time and empties memory.
+/// Limits the notifications of a time window. Any client that may connect can send them, and each costs time and
+/// empties memory.
 #[derive(Debug)]
 struct Flood {
     since: Instant,
     cost: u32,
-    /// A word was held back, so that all are until that is made up for.
+    /// An invalidation was held back, so all are until [`NotificationReceiver::make_up`] has made up for it.
     is_held_back: bool,
 }
 
@@ -115,7 +116,7 @@ impl Flood {
         }
     }
 
-    /// Whether the word is passed on; otherwise it has to be made up for.
+    /// Whether the invalidation is passed on; otherwise it has to be made up for.
     fn admits(&mut self, invalidation: &Invalidation, now: Instant) -> bool {
         if self.is_held_back {
             return false;
@@ -132,16 +133,16 @@ impl Flood {
     }
 }
 
-/// What a proof begins with.
+/// The prefix of a payload that is a proof.
 const PROOF: &str = "proof:";
 
-/// Over what time words are counted. So much later is heard what is said in a flood.
+/// The window in which notifications are counted. In a flood, invalidations are delayed by this.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// How much may be said in that time.
+/// The cost that one window admits; most notifications cost 1.
 const MOST: u32 = 1000;
 
-/// It empties the whole memory.
+/// The cost of a notification that empties the whole memory.
 const COST_OF_EVERYTHING: u32 = 250;
 
 #[cfg(test)]

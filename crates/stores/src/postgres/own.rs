@@ -1,4 +1,4 @@
-//! How the gate asks about tables of its own, beside the application's. No request waits for the answers.
+//! Access to the gate's own tables, beside the application's. No request waits for it.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use super::super::settings::{DatabaseSettings, DatabaseUrl};
 use super::super::single_flight::Rank;
 use super::server::{INSUFFICIENT_PRIVILEGE, PostgresError, PostgresOpener};
 
-/// The way to tables of the gate's own, over connections that others may use too.
+/// Access to the gate's own tables, over a shared pool of connections.
 pub(crate) struct OwnTables {
     lease: Lease<DatabaseTarget, Connections<PostgresOpener>>,
     limit: Duration,
 }
 
-/// Why a statement about such a table failed.
+/// Why a statement about one of the gate's own tables failed.
 #[derive(Debug, Error)]
 pub enum OwnTableError {
-    /// The role lacks a right that this takes.
+    /// The role lacks a right that the statement needs.
     #[error("PostgreSQL: {0}")]
     Forbidden(String),
-    /// There is no PostgreSQL among the settings.
-    #[error("the database is no PostgreSQL")]
+    /// The settings name no PostgreSQL.
+    #[error("the database is not PostgreSQL")]
     NoPostgres,
-    /// The database or the way to it.
+    /// The database, or the connection to it, failed.
     #[error("PostgreSQL: {0}")]
     Postgres(String),
-    /// There was no answer in time.
+    /// The database did not answer in time.
     #[error("PostgreSQL: no answer within {} ms (DATABASE_TIMEOUT)", .0.as_millis())]
     Slow(Duration),
 }
@@ -45,11 +45,11 @@ impl From<PostgresError> for OwnTableError {
     }
 }
 
-/// A value in a statement, with its type.
+/// A parameter of a statement, with its type.
 pub(crate) type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
 
 impl OwnTables {
-    /// Those in this database. `None` when it is no PostgreSQL.
+    /// Opens access to the tables in this database. `None` when it is not PostgreSQL.
     pub(crate) fn open(settings: &DatabaseSettings, pools: &Pools) -> Option<Self> {
         let DatabaseUrl::Postgres(server) = &settings.url else {
             return None;
@@ -60,7 +60,7 @@ impl OwnTables {
         })
     }
 
-    /// The rows of one statement, which may run twice: a connection that has rested may have died.
+    /// Runs one statement and returns its rows. It may run twice, because an idle connection may have died.
     ///
     /// # Errors
     /// When the database does not answer in time, or refuses.
@@ -90,16 +90,16 @@ impl OwnTables {
     ) -> Result<Vec<Row>, PostgresError> {
         let taken = self.lease.resource.take(Rank::Known).await?;
         let rows = taken.connection.query(statement, parameters).await;
-        taken.settle(rows)
+        taken.give_back(rows)
     }
 
-    /// Gives the right to the connections back, and closes them when nobody else uses them.
+    /// Returns the lease of the connections, and closes them when no other stores use them.
     pub(crate) async fn close(self) {
         pools::give_back(self.lease).await;
     }
 }
 
-/// A text in a statement.
+/// Makes a text parameter of a statement.
 pub(crate) fn text(value: &(dyn ToSql + Sync)) -> Parameter<'_> {
     (value, Type::TEXT)
 }

@@ -1,6 +1,6 @@
-//! A small table of the gate's own, whose rows all nodes share: what one writes, the others find.
+//! A small table of the gate's own that all nodes share.
 //!
-//! It holds what the ordering of certificates keeps. Nothing in it is asked for while a request waits.
+//! It holds what ordering certificates (ACME) has to remember. No request waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,26 +13,26 @@ use super::super::pools::Pools;
 use super::super::settings::DatabaseSettings;
 use super::own::{OwnTableError, OwnTables, Parameter, text};
 
-/// The rows of one scope, which others cannot see.
+/// The rows of one scope; other scopes do not see them.
 pub struct SharedRows {
     tables: OwnTables,
     scope: String,
-    /// Tells this process from others where only one may act.
+    /// Identifies this process as the holder of locks.
     holder: String,
-    /// Whether the table was there.
+    /// Whether the table is known to exist.
     is_prepared: AtomicBool,
 }
 
-/// A row, without what it holds.
+/// A row, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedRow {
     pub kind: String,
     pub name: String,
-    /// Another one each time that the row is written.
+    /// Changes each time the row is written.
     pub version: String,
 }
 
-/// What a role may do with the table.
+/// What our role may do with the shared table.
 #[derive(Clone, Debug)]
 pub struct SharedRowsSurvey {
     role: String,
@@ -42,12 +42,12 @@ pub struct SharedRowsSurvey {
 }
 
 impl SharedRowsSurvey {
-    /// Whether there are rows, and they may be read.
+    /// Whether the table exists and may be read.
     pub fn is_readable(&self) -> bool {
         self.is_there && !self.lacks.contains(&SELECT)
     }
 
-    /// What is missing, if anything is.
+    /// Describes what is missing, if anything is.
     pub fn lacks(&self) -> Option<String> {
         let role = &self.role;
         if !self.is_there && !self.may_create {
@@ -59,34 +59,34 @@ impl SharedRowsSurvey {
         (!lacks.is_empty()).then(|| format!("the role {role} lacks {lacks}"))
     }
 
-    /// What gives the role what it needs.
+    /// The statements that give the role what it needs.
     pub fn advice(&self) -> String {
         let role = self.role.replace('"', "\"\"");
         let create = if self.is_there { "" } else { CREATE };
         let end = if self.is_there { "" } else { "; " };
         let rights = RIGHTS.join(", ");
         format!(
-            "`{create}{end}GRANT {rights} ON sessiongate_acme TO \"{role}\";`, as somebody who may."
+            "`{create}{end}GRANT {rights} ON sessiongate_acme TO \"{role}\";`, as a role that may."
         )
     }
 }
 
-/// Why rows cannot be read or written.
+/// Why shared rows cannot be read or written.
 #[derive(Debug, Error)]
 pub enum SharedRowsError {
-    /// The database, or the way to it.
+    /// The statement failed.
     #[error(transparent)]
     Ask(#[from] OwnTableError),
-    /// The table is not there, and we may not make it.
+    /// The table does not exist, and our role may not create it.
     #[error(
-        "PostgreSQL: there is no table sessiongate_acme, and this role may not make it ({0}); let somebody who may run: \
+        "PostgreSQL: there is no table sessiongate_acme, and this role may not create it ({0}); have a role that may run: \
          {CREATE}; GRANT SELECT, INSERT, UPDATE, DELETE ON sessiongate_acme TO this role"
     )]
     NoTable(String),
 }
 
 impl SharedRows {
-    /// The rows of `scope` in this database, over connections that others may use too. `None` when it is no PostgreSQL.
+    /// Opens the rows of `scope` in this database, over a shared pool of connections. `None` when it is not PostgreSQL.
     pub fn open(
         settings: &DatabaseSettings,
         pools: &Pools,
@@ -101,18 +101,18 @@ impl SharedRows {
         })
     }
 
-    /// Makes the table, if it is not there.
+    /// Creates the table if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub async fn prepare(&self) -> Result<(), SharedRowsError> {
         if self.is_prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // A role without the right to make tables may be given one, and must not try to make it again.
+        // Look first: a role without the right to create tables may have been given this one.
         if !self.is_there().await?
             && let Err(error) = self.ask(CREATE, &[]).await
-            // Of two nodes that make it at once, one fails in spite of IF NOT EXISTS.
+            // When two nodes create it at once, one fails in spite of IF NOT EXISTS.
             && !self.is_there().await?
         {
             return Err(SharedRowsError::NoTable(error.to_string()));
@@ -127,7 +127,7 @@ impl SharedRows {
         Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
     }
 
-    /// What our role may do with the table.
+    /// Finds out what our role may do with the table.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -157,7 +157,7 @@ impl SharedRows {
         Ok(survey)
     }
 
-    /// All rows of the scope.
+    /// Lists all rows of the scope.
     pub async fn list(&self) -> Result<Vec<SharedRow>, SharedRowsError> {
         const LIST: &str =
             "SELECT kind, name, changed::text FROM sessiongate_acme WHERE scope = $1";
@@ -172,7 +172,7 @@ impl SharedRows {
         Ok(rows.iter().filter_map(read).collect())
     }
 
-    /// What a row holds, if it is there.
+    /// Reads the value of a row, if the row exists.
     pub async fn get(&self, kind: &str, name: &str) -> Result<Option<String>, SharedRowsError> {
         const GET: &str =
             "SELECT value FROM sessiongate_acme WHERE scope = $1 AND kind = $2 AND name = $3";
@@ -180,7 +180,7 @@ impl SharedRows {
         Ok(rows.first().and_then(|row| row.try_get(0).ok()))
     }
 
-    /// Writes a row, in the place of what it held.
+    /// Writes a row, replacing its value.
     pub async fn put(&self, kind: &str, name: &str, value: &str) -> Result<(), SharedRowsError> {
         const PUT: &str = "INSERT INTO sessiongate_acme (scope, kind, name, value) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (scope, kind, name) DO UPDATE SET value = excluded.value, changed = clock_timestamp()";
@@ -197,8 +197,9 @@ impl SharedRows {
         self.ask(REMOVE, &self.key(&kind, &name)).await.map(drop)
     }
 
-    /// Whether this process alone may act under this name now, for at most `term`. A row, because an advisory lock belongs to a
-    /// connection, which a pooler gives to somebody else between two statements; by the clock of the database.
+    /// Tries to take the lock of this name for at most `term`, and returns whether this process holds it. The lock is a
+    /// row, because an advisory lock belongs to a connection, which a pooler gives to another client between two
+    /// statements. It expires by the clock of the database.
     pub async fn lock(&self, name: &str, term: Duration) -> Result<bool, SharedRowsError> {
         const LOCK: &str = "INSERT INTO sessiongate_acme AS held (scope, kind, name, value) \
              VALUES ($1, 'lock', $2, $3) ON CONFLICT (scope, kind, name) DO UPDATE \
@@ -214,7 +215,7 @@ impl SharedRows {
         Ok(!self.ask(LOCK, &parameters).await?.is_empty())
     }
 
-    /// Lets others act under this name, if this process may.
+    /// Releases the lock of this name, if this process holds it.
     pub async fn unlock(&self, name: &str) -> Result<(), SharedRowsError> {
         const UNLOCK: &str = "DELETE FROM sessiongate_acme WHERE scope = $1 AND kind = 'lock' AND name = $2 AND value = $3";
         let parameters = [text(&self.scope), text(&name), text(&self.holder)];
@@ -236,9 +237,9 @@ impl SharedRows {
 
 const SELECT: &str = "SELECT";
 
-/// What is done with rows.
+/// The rights that reading and writing rows takes.
 const RIGHTS: [&str; 4] = [SELECT, "INSERT", "UPDATE", "DELETE"];
 
-/// Its rows are few, and hold keys: nobody but the gate needs to read them.
+/// Creates the table. Its few rows hold private keys, so no other role should read it.
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS sessiongate_acme (scope text NOT NULL, kind text NOT NULL, name text NOT NULL, \
      value text NOT NULL, changed timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (scope, kind, name))";

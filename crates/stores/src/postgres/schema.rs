@@ -1,4 +1,4 @@
-//! What has to be known of the tables before a row can be asked for, and what is wrong with them.
+//! Learns the columns and rights of the tables before rows are looked up, and warns about problems with them.
 
 use std::sync::PoisonError;
 
@@ -11,7 +11,7 @@ use super::server::{Connection, PostgresError};
 use super::statement::{ByKey, KeyStatement};
 
 impl Postgres {
-    /// Reads from the catalog what the columns are, and which rows we may see.
+    /// Reads the types of the columns from the catalog, and which rows our role may see.
     pub(super) async fn learn(
         &self,
         by: &ByKey,
@@ -19,7 +19,7 @@ impl Postgres {
     ) -> Result<KeyStatement, PostgresError> {
         let taken = self.connections.take(rank).await?;
         let answer = self.read_catalog(&taken.connection, by).await;
-        taken.settle(answer)
+        taken.give_back(answer)
     }
 
     async fn read_catalog(
@@ -36,7 +36,7 @@ impl Postgres {
             match Visible::read(connection, table).await? {
                 Visible::All => {}
                 Visible::None => {
-                    // What was learned before would go on finding nobody.
+                    // Forget the statement, which would keep finding nobody.
                     by.forget();
                     return Err(PostgresError::Hidden {
                         table: table.quoted().to_owned(),
@@ -63,7 +63,7 @@ impl Postgres {
         Ok(statement)
     }
 
-    /// Says how times without a zone are read, unless the operator has said it, and that he has said it in vain.
+    /// Warns how times without a zone are read if no zone is configured, and about a configured zone without effect.
     fn say_zone(&self, by: &ByKey, statement: &KeyStatement) {
         let table = by.table.quoted();
         if self.columns_zone.is_none() && !statement.columns.zoneless.is_empty() {

@@ -1,4 +1,4 @@
-//! Where a PostgreSQL is, and the connections to it.
+//! Where a PostgreSQL server is, and connections to it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -21,38 +21,38 @@ use super::super::connections::Opener;
 use super::super::one_line;
 use client_tls::{Authorities, Terms, TlsFileError, Verification};
 
-/// Where a PostgreSQL is, and how to sign in. Printing it shows only where.
+/// Where a PostgreSQL server is, and how to sign in. Its `Debug` and `Display` show no credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresServer {
-    /// Tried in this order; at least one.
+    /// The hosts, tried in this order; at least one.
     pub hosts: Vec<PostgresHost>,
-    /// Credentials, and what goes to the server at the start of a connection. Names no host.
+    /// Credentials and startup parameters. Names no host.
     pub config: Config,
-    /// How long each host may take to let us in; of several hosts, not more than its share of the time for a question.
+    /// How long connecting to each host may take; of several hosts, never more than its share of the time for a lookup.
     pub host_timeout: Option<Duration>,
-    /// What its certificate must prove, if the connection is encrypted.
+    /// What the server's certificate must prove, if the connection is encrypted.
     pub verify: Verify,
-    /// Who may vouch for it, in place of the public authorities.
+    /// A file with the authorities to trust in place of the public ones.
     pub ca_file: Option<PathBuf>,
-    /// Our own certificate and its key.
+    /// The files with our own certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// A host and its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresHost {
-    /// A name, an address (without brackets), or the folder of a Unix socket, which begins with a slash.
+    /// A name, an address without brackets, or the directory of a Unix socket, which begins with a slash.
     pub name: String,
-    /// The port, which is part of the name of a Unix socket too.
+    /// The port, which is also part of the name of a Unix socket.
     pub port: u16,
 }
 
 /// What the certificate of the server must prove (`sslmode` of libpq, §34.19.1 of PostgreSQL's manual).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verify {
-    /// That somebody whom we trust made it.
+    /// That a trusted authority issued it.
     Authority,
-    /// That somebody whom we trust made it for this host.
+    /// That a trusted authority issued it for this host.
     AuthorityAndName,
     /// Nothing.
     #[default]
@@ -60,7 +60,7 @@ pub enum Verify {
 }
 
 impl PostgresServer {
-    /// What the database calls itself, the same on every node.
+    /// The name of the database, which is the same on every node.
     pub fn database(&self) -> &str {
         self.config
             .get_dbname()
@@ -68,17 +68,17 @@ impl PostgresServer {
             .unwrap_or_default()
     }
 
-    /// The files with certificates and keys.
+    /// The files with certificates and keys that the settings name.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let identity = self.identity.iter();
         let identity = identity.flat_map(|(certificate, key)| [certificate, key]);
         self.ca_file.iter().chain(identity).map(PathBuf::as_path)
     }
 
-    /// Makes sure that the files for TLS can be used.
+    /// Checks that the files for TLS can be used.
     ///
     /// # Errors
-    /// When one cannot.
+    /// When a file cannot be used.
     pub fn check_files(&self) -> Result<(), TlsFileError> {
         if self.config.get_ssl_mode() == SslMode::Disable {
             return Ok(());
@@ -86,7 +86,7 @@ impl PostgresServer {
         self.tls().map(drop)
     }
 
-    /// Reads the files anew for each connection, so that certificates can be replaced while we run.
+    /// Reads the files for each connection, so that certificates can be replaced at run time.
     fn tls(&self) -> Result<MakeRustlsConnect, TlsFileError> {
         let authorities = || match &self.ca_file {
             Some(path) => Authorities::of_file(path),
@@ -105,8 +105,8 @@ impl PostgresServer {
         Ok(MakeRustlsConnect::new(config))
     }
 
-    /// A connection to the first host that lets us in. `limit` is the time for a whole question: of several hosts none may
-    /// take all of it. `hearing` hears what the server notifies.
+    /// Connects to the first host that accepts. `limit` is the time for a whole lookup, of which several hosts get
+    /// equal shares. `hearing` receives the server's notifications.
     pub(super) async fn connect(
         &self,
         limit: Duration,
@@ -117,7 +117,7 @@ impl PostgresServer {
         let mut result = Err(PostgresError::Closed);
         for host in &self.hosts {
             let connecting = self.connect_to(host, hearing);
-            // Whatever `connect_timeout` says, the time for a question has to be enough for the next host too.
+            // Whatever `connect_timeout` says, time must remain for the next host.
             result = match [self.host_timeout, share].into_iter().flatten().min() {
                 None => connecting.await,
                 Some(limit) => timeout(limit, connecting)
@@ -140,7 +140,7 @@ impl PostgresServer {
         let mut config = self.config.clone();
         config.host(&host.name).port(host.port);
         if config.get_ssl_mode() == SslMode::Disable || host.is_socket() {
-            // Nobody can listen to a Unix socket, and libpq does not encrypt it either.
+            // A Unix socket cannot be eavesdropped on, and libpq does not encrypt it either.
             config.ssl_mode(SslMode::Disable);
             let (client, driver) = config.connect(NoTls).await?;
             return Ok(Connection::new(client, driver, hearing));
@@ -151,7 +151,7 @@ impl PostgresServer {
 }
 
 impl PostgresHost {
-    /// Whether this is the folder of a Unix socket.
+    /// Whether this is the directory of a Unix socket.
     pub fn is_socket(&self) -> bool {
         self.name.starts_with('/')
     }
@@ -167,7 +167,7 @@ impl fmt::Display for PostgresHost {
     }
 }
 
-/// Where it is, without credentials.
+/// Shows hosts and database, without credentials.
 impl fmt::Display for PostgresServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
@@ -181,15 +181,16 @@ impl fmt::Debug for PostgresServer {
     }
 }
 
-/// Opens connections to a server.
+/// Opens connections to a PostgreSQL server.
 pub(in super::super) struct PostgresOpener {
     pub(in super::super) server: PostgresServer,
-    /// The time for a whole question.
+    /// The time for a whole lookup.
     pub(in super::super) limit: Duration,
 }
 
 impl PostgresOpener {
-    /// After a failover, or a change of its name's address, a server that should not be asked any more may still answer.
+    /// The lifetime of a connection: after a failover or a change in DNS, a server that should not be asked any more
+    /// may still answer.
     pub(in super::super) const LIFETIME: Duration = Duration::from_secs(30 * 60);
 }
 
@@ -205,7 +206,7 @@ impl Opener for PostgresOpener {
         let Connection {
             client, mut driver, ..
         } = connection;
-        // Without its client the driver says farewell and ends.
+        // Without its client, the driver closes the connection and ends.
         drop(client);
         let _ = (&mut driver.0).await;
     }
@@ -226,7 +227,7 @@ impl Opener for PostgresOpener {
     }
 }
 
-/// A connection, and the task that moves its bytes. Dropped, both end at once, whatever the server is still to say.
+/// A connection, and the task that moves its bytes. Dropping it ends both at once, even with an answer outstanding.
 pub(in super::super) struct Connection {
     client: Client,
     driver: Driver,
@@ -235,7 +236,7 @@ pub(in super::super) struct Connection {
 
 struct Driver(JoinHandle<()>);
 
-/// Hears what the server notifies, on the way of everything else that it says: this may not wait.
+/// Receives notifications. It is called in the task that reads the connection, so it must not block.
 pub(super) type Hearing = Arc<dyn Fn(&Notification) + Send + Sync>;
 
 impl Connection {
@@ -255,7 +256,7 @@ impl Connection {
             clippy::disallowed_methods,
             reason = "its owner is the connection, which ends it"
         )]
-        // An error of the driver reaches whoever asks next, through the client.
+        // The client reports an error of the driver to the next query.
         let driver = tokio::spawn(async move {
             let _at_the_end = at_the_end;
             let Some(hearing) = hearing else {
@@ -275,22 +276,22 @@ impl Connection {
         }
     }
 
-    /// Runs statements that have no answer, one after the other.
+    /// Runs statements without results, one after the other.
     pub(super) async fn run(&self, statements: &str) -> Result<(), PostgresError> {
         Ok(self.client.batch_execute(statements).await?)
     }
 
-    /// Returns when the connection has ended.
+    /// Returns once the connection has ended.
     pub(super) async fn ended(&self) {
         self.ended.cancelled().await;
     }
 
-    /// The rows of one statement, in one round trip.
+    /// Runs one statement in one round trip and returns its rows.
     ///
-    /// The statement gets no name, and it is parsed, bound and executed before the server may turn to somebody else. So a
-    /// pooler that gives each transaction to any of its connections (PgBouncer with `pool_mode=transaction`) cannot run
-    /// another statement in its place: one with a name may be another client's, prepared under the same name on another
-    /// connection of the pooler, and would run without an error (PgBouncer 1.18).
+    /// The statement has no name, and is parsed, bound and executed in one message. So a pooler that gives each
+    /// transaction to any of its connections (PgBouncer with `pool_mode=transaction`) cannot run another statement in
+    /// its place: a named one may be another client's, prepared under the same name on another connection of the
+    /// pooler, and would run without an error (PgBouncer 1.18).
     pub(super) async fn query(
         &self,
         statement: &str,
@@ -306,16 +307,16 @@ impl Drop for Driver {
     }
 }
 
-/// Why PostgreSQL gave no answer that is of use.
+/// Why PostgreSQL gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum PostgresError {
-    /// We have said farewell.
+    /// The pool is closed.
     #[error("the connections are closed")]
     Closed,
     /// A column of the user's row cannot be read.
     #[error(transparent)]
     Column(#[from] ColumnError),
-    /// The server, the driver or the network says so.
+    /// The server, the driver or the network reports an error.
     #[error(transparent)]
     Driver(#[from] Error),
     /// A file for TLS cannot be used any more.
@@ -330,7 +331,7 @@ pub(in super::super) enum PostgresError {
         /// The table, quoted.
         table: String,
     },
-    /// No such column.
+    /// The table has no such column.
     #[error("there is no column {column} in {table}")]
     NoColumn {
         /// The column, quoted.
@@ -341,13 +342,13 @@ pub(in super::super) enum PostgresError {
     /// No table is configured for this.
     #[error("no such table is configured")]
     NoTable,
-    /// A host took too long.
+    /// A host did not accept the connection in time.
     #[error("no connection within {} ms", .0.as_millis())]
     Slow(Duration),
 }
 
 impl PostgresError {
-    /// The code of the server's own error (PostgreSQL's manual, appendix A).
+    /// The SQLSTATE of the server's own error (PostgreSQL's manual, appendix A).
     pub(super) fn sqlstate(&self) -> Option<&str> {
         let Self::Driver(error) = self else {
             return None;
@@ -355,8 +356,8 @@ impl PostgresError {
         Some(error.as_db_error()?.code().code())
     }
 
-    /// What went wrong, down to the cause: the driver's errors say only what it was doing. A server's detail and hint are left
-    /// out, because they can quote data.
+    /// Describes the error down to its cause, because the driver's errors only name the operation. A server's detail
+    /// and hint are left out: they can quote data.
     pub(super) fn described(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
@@ -371,7 +372,8 @@ impl PostgresError {
         one_line(&text)
     }
 
-    /// Whether the server has closed the connection with this (PostgreSQL's manual, §20.8.2, message severity levels).
+    /// Whether the server closed the connection with this error (PostgreSQL's manual, §20.8.2, message severity
+    /// levels).
     fn is_fatal(&self) -> bool {
         let Self::Driver(error) = self else {
             return false;
@@ -380,20 +382,20 @@ impl PostgresError {
         matches!(severity, Some(Severity::Fatal | Severity::Panic))
     }
 
-    /// Whether the server knows us and does not let us in: then no other host is asked (PostgreSQL's manual, §34.1.1.3).
+    /// Whether the server refused the sign-in: then no other host is tried (PostgreSQL's manual, §34.1.1.3).
     fn is_refused_sign_in(&self) -> bool {
         self.sqlstate().is_some_and(|code| code.starts_with("28"))
     }
 
-    /// Whether the connection failed, and not the question: a new one may do.
+    /// Whether the connection failed, and not the statement: a new connection may work.
     pub(super) fn is_broken_connection(&self) -> bool {
         match self.sqlstate() {
-            // The server was stopped, crashed, or has closed an idle session; or a pooler has lost its server.
+            // The server was stopped, crashed or closed an idle session, or a pooler lost its server.
             Some(code) => matches!(code, "57P01" | "57P02" | "57P05") || code.starts_with("08"),
             None => matches!(self, Self::Driver(_)),
         }
     }
 }
 
-/// A right is missing (PostgreSQL's manual, appendix A).
+/// The SQLSTATE for a missing right (PostgreSQL's manual, appendix A).
 pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";

@@ -12,7 +12,7 @@ use super::super::standing::StandingRow;
 use super::super::time::Zone;
 use super::statement::ByKey;
 
-/// A row of those that [`ByKey::session`] asks for.
+/// A row that the statement of [`ByKey::session`] has found.
 pub(super) struct SessionRow<'a> {
     pub(super) row: &'a Row,
     pub(super) zoneless: &'a [String],
@@ -69,7 +69,7 @@ impl SessionRow<'_> {
         };
         let is_zoneless =
             column.is_some_and(|name| self.zoneless.iter().any(|other| other == name));
-        // Infinity becomes a time that no session may last to.
+        // Infinity becomes a time that no session may last until.
         let time = UnixTime::from_millis(millis as u64);
         Ok(Some(match self.zone {
             Some(zone) if is_zoneless => zone.absolute(time),

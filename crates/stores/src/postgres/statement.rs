@@ -1,4 +1,4 @@
-//! How a row is asked for by its key.
+//! The statement that looks a row up by its key.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,40 +9,40 @@ use super::super::standing::StandingSelection;
 use super::catalog::Layout;
 use super::columns::{ColumnSelection, ColumnsByUser};
 
-/// What to select by a key, before we know the types of the columns.
+/// What is selected by a key, before the types of the columns are known.
 pub(super) struct ByKey {
-    /// The table that has the key.
+    /// The table with the key.
     pub(super) table: Table,
-    /// The table of users, where that is another one.
+    /// The user table, where that is another one.
     pub(super) users: Option<Table>,
     /// The column of the key.
     pub(super) column: Column,
-    /// The columns with points in time: when a session began, where that is kept, and when it ends.
+    /// The columns with times: the creation of a session, where that is kept, and its expiry.
     pub(super) times: Vec<Column>,
-    /// What else is selected of a user, as far as it is there.
+    /// What is selected about a user's standing, as far as the columns exist.
     pub(super) standing: Option<StandingSelection>,
-    /// What is selected of the user's row for rules and headers.
+    /// What is selected of the user for rules and headers.
     pub(super) columns: ColumnsByUser,
-    /// The statement before and after the condition on the key, in two parts before it: what `standing` selects stands
-    /// between them. The table that has the key is called `k`.
+    /// The parts of the statement before the condition on the key, and after it. What `standing` selects stands between
+    /// the first two. The table with the key is called `k`.
     select: String,
     from: String,
     limit: &'static str,
-    /// How to ask, once we know the types of the columns.
+    /// The statement, once the types of the columns are known.
     known: Mutex<Option<KeyStatement>>,
 }
 
-/// How to ask for a key.
+/// A complete statement that looks a row up by its key.
 #[derive(Clone, Debug)]
 pub(super) struct KeyStatement {
     pub(super) sql: Arc<str>,
     pub(super) keys: Keys,
-    /// The names of the columns whose times have no zone.
+    /// The columns with times without a zone.
     pub(super) zoneless: Arc<[String]>,
     pub(super) columns: ColumnSelection,
 }
 
-/// What the keys in the column look like.
+/// The form of the keys in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keys {
     Integer,
@@ -52,7 +52,7 @@ pub(super) enum Keys {
 
 impl ByKey {
     pub(super) fn user(users: &UserTable, asked: UserColumns) -> Self {
-        // Who may enter must not depend on which of several rows comes first.
+        // With columns to test, a decision must not depend on which of several rows comes first.
         let limit = match asked.is_nothing() {
             true => "LIMIT 1",
             false => "LIMIT 2",
@@ -76,8 +76,8 @@ impl ByKey {
         }
     }
 
-    /// The session and its user in one statement, so that what is found proves both. The id of the user is compared as
-    /// text as well: a collation may call two users equal.
+    /// Selects the session and its user at once, so that a row proves both. The id of the user is compared as text as
+    /// well: a collation may treat two users as equal.
     pub(super) fn session(tables: &SessionTables, asked: UserColumns) -> Self {
         let SessionTables {
             table,
@@ -126,7 +126,7 @@ impl ByKey {
                 alias: "u",
             },
             standing: Some(StandingSelection::new(standing, &users.table, table)),
-            // A second one is one too many.
+            // Two rows are an error, so one more than the first is enough.
             limit: "LIMIT 2",
             table: table.clone(),
             users: Some(users.table.clone()),
@@ -136,8 +136,8 @@ impl ByKey {
         }
     }
 
-    /// Notes how to ask, now that the types of the columns are known. `None` when there is no column of the key. `standing`
-    /// is what is selected besides, with a comma before it, and so are the columns of the user.
+    /// Completes and remembers the statement, now that the types of the columns are known. `None` when the column of
+    /// the key does not exist. `standing` and `columns` are what else is selected, each with a comma before it.
     pub(super) fn learn(
         &self,
         layout: &Layout,
@@ -175,12 +175,12 @@ impl ByKey {
         })
     }
 
-    /// Lets the columns be learned about again before the next question.
+    /// Forgets the statement, so that the columns are learned again before the next lookup.
     pub(super) fn forget(&self) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// How to ask, as far as that is known.
+    /// The complete statement, if the types are known.
     pub(super) fn known(&self) -> Option<KeyStatement> {
         self.known
             .lock()
@@ -189,21 +189,21 @@ impl ByKey {
     }
 }
 
-/// What the keys in a column of this type look like, and the type that a key is cast to so that an index finds it.
+/// The form of the keys in a column of this type, and the type that a key is cast to so that the index can be used.
 pub(super) fn keys_of_type(name: &str) -> (Keys, &str) {
     match name {
-        // One question serves all widths: their indexes understand one another.
+        // One cast serves all widths: their indexes accept each other's types.
         "smallint" | "integer" | "bigint" => (Keys::Integer, "bigint"),
         "uuid" => (Keys::Uuid, "uuid"),
         "character varying" | "name" | "text" => (Keys::Other, "text"),
-        // A cast to `character` would cut the key off after one character.
+        // A cast to `character` would truncate the key to one character.
         "character" => (Keys::Other, "bpchar"),
         other => (Keys::Other, other),
     }
 }
 
 impl Keys {
-    /// Whether `key` can be the canonical text of such a key: what PostgreSQL prints, not all that it reads.
+    /// Whether `key` can be the canonical text of such a key: what PostgreSQL prints, not everything that it accepts.
     pub(super) fn can_hold(self, key: &str) -> bool {
         match self {
             Self::Integer => key

@@ -1,4 +1,4 @@
-//! What PostgreSQL says about our role, the tables and their indexes.
+//! Surveys our role in PostgreSQL, the tables and their indexes.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::server::{
 };
 use super::statement::{Keys, keys_of_type};
 
-/// Asks about the role and about each column, each within `limit`.
+/// Surveys the role and each column, each within `limit`.
 pub(in super::super) async fn survey(
     server: &PostgresServer,
     limit: Duration,
@@ -96,7 +96,7 @@ async fn role(
     Ok((Some(role), clock))
 }
 
-/// Those of the rights that the row says we have, from the column `first` on.
+/// The rights that the row says our role has, from the column `first` on.
 fn granted(
     row: &Row,
     first: usize,
@@ -129,7 +129,7 @@ async fn state(
         Err(error) => {
             return match error.sqlstate() {
                 Some(UNDEFINED_TABLE | INVALID_SCHEMA_NAME) => Ok(ColumnState::NoTable),
-                // The schema is out of our reach.
+                // Our role may not use the schema.
                 Some(INSUFFICIENT_PRIVILEGE) => Ok(ColumnState::NotReadable),
                 Some(_) | None => Err(error),
             };
@@ -163,7 +163,7 @@ async fn lookup(
         Visible::SomeByPolicy => Visibility::ByPolicy,
     };
     let is_view = kind == "v";
-    // On a table with partitions PostgreSQL makes no index without a lock (its manual, CREATE INDEX).
+    // On a partitioned table PostgreSQL creates no index without a lock (its manual, CREATE INDEX).
     let concurrently = if kind == "p" { "" } else { "CONCURRENTLY " };
     let rows = match is_view {
         true => Rows::NotCounted,
@@ -184,7 +184,7 @@ async fn lookup(
     })
 }
 
-/// How many rows there are, as ANALYZE has seen it; before that, counted up to a bound.
+/// The number of rows, as ANALYZE has estimated it; before the first ANALYZE, counted up to a bound.
 async fn rows(
     connection: &Connection,
     table: &Table,
@@ -194,7 +194,7 @@ async fn rows(
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a whole number, and not negative"
+            reason = "a nonnegative integer"
         )]
         return Ok(Rows::About(estimate as u64));
     }
@@ -212,7 +212,7 @@ async fn rows(
     })
 }
 
-/// What PostgreSQL would do with the condition of a look-up. It is not executed.
+/// The plan of a lookup, which is not executed.
 async fn plan(
     connection: &Connection,
     table: &Table,
@@ -233,7 +233,7 @@ async fn plan(
         "EXPLAIN SELECT 1 FROM {} AS k WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\"",
         table.quoted()
     );
-    // Of a type that cannot hold this key there is no plan to be had.
+    // A type that cannot hold this key has no plan.
     let Ok(rows) = connection.query(&statement, &[(&key, Type::TEXT)]).await else {
         return Ok(None);
     };
@@ -249,14 +249,14 @@ async fn plan(
     })
 }
 
-/// Who we are, what we may do in the database as a whole, and what time it is.
+/// Selects our role, its rights in the database as a whole, and the time.
 const ROLE: &str = "\
     SELECT current_user::text, rolsuper, rolcreaterole, rolcreatedb,
         (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::float8
     FROM pg_catalog.pg_roles WHERE rolname = current_user";
 
-/// What the table is, how many rows it has, whether the column may be read, an index that can find a row by it, and what we may
-/// do to the table. An index is of use that is whole, has the column first, and sorts it as the column does.
+/// Selects the kind of table, the number of rows, whether the column may be read, an index that finds a row by it, and
+/// our rights to the table. A usable index is not partial, has the column first, and uses the column's collation.
 const LOOKUP: &str = "\
     SELECT c.relkind::text, c.reltuples::float8,
         pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
@@ -276,5 +276,5 @@ const LOOKUP: &str = "\
         ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.oid = $1::regclass";
 
-/// Enough to tell a small table from one on which an index matters.
+/// How far rows are counted: enough to tell a small table from one where an index matters.
 const MOST_COUNTED: u64 = 10_000;

@@ -1,4 +1,4 @@
-//! Triggers that say which users and sessions have changed, with `NOTIFY`.
+//! The triggers that announce changes of users and sessions with `NOTIFY`.
 
 mod sql;
 mod state;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub(super) use self::sql::CHANNEL;
 use self::state::Look;
-pub(super) use self::state::Seen;
+pub(super) use self::state::TriggerState;
 pub use self::state::{TriggerFlaw, WatchedTable};
 use self::watch::Watch;
 use super::super::pools::Pools;
@@ -16,32 +16,32 @@ use super::super::settings::{DatabaseSettings, Settings};
 use super::own::{OwnTableError, OwnTables};
 use super::server::{Connection, PostgresError};
 
-/// The triggers that say what changes in the tables that some stores look at.
+/// The triggers on the tables that some stores read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeTriggers(Vec<Watch>);
 
 impl ChangeTriggers {
-    /// Those for stores with these settings, which are all in one database.
+    /// The triggers for stores with these settings, which all use one database.
     pub fn of<'a>(settings: impl IntoIterator<Item = &'a Settings>) -> Self {
         Self(watch::of(settings))
     }
 
-    /// Whether there is nothing to watch.
+    /// Whether no table is watched.
     pub fn is_nothing(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The script that makes them, for somebody who owns the tables.
+    /// The SQL script that creates the triggers, to be run by the owner of the tables.
     pub fn sql(&self) -> String {
         format!("{}{};\n", sql::preface(&self.0), sql::install(&self.0))
     }
 
-    /// The script that removes all of them from a database, those of other versions too.
+    /// The SQL script that removes all triggers of the gate from a database, those of other versions too.
     pub fn removal_sql() -> String {
         format!("{};\n", sql::uninstall())
     }
 
-    /// Makes them, or replaces those that are outdated.
+    /// Creates the triggers, or replaces outdated ones.
     ///
     /// # Errors
     /// When the database refuses: its role has to own the tables.
@@ -57,7 +57,7 @@ impl ChangeTriggers {
         .map(drop)
     }
 
-    /// Removes all of them from the database, those of other versions too.
+    /// Removes all triggers of the gate from the database, those of other versions too.
     ///
     /// # Errors
     /// When the database refuses: its role has to own the tables.
@@ -72,7 +72,7 @@ impl ChangeTriggers {
         .map(drop)
     }
 
-    /// Every table, and whether all its changes are said.
+    /// Lists every watched table, and whether all its changes are announced.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -82,7 +82,7 @@ impl ChangeTriggers {
         pools: &Pools,
     ) -> Result<Vec<WatchedTable>, OwnTableError> {
         with_tables(database, pools, async |tables| {
-            let mut seen = Seen::default();
+            let mut seen = TriggerState::default();
             for look in self.0.iter().map(Look::at) {
                 let rows = tables.ask(state::MEMBERS, &look.parameters()).await?;
                 look.read(&rows, &mut seen)?;
@@ -92,9 +92,12 @@ impl ChangeTriggers {
         .await
     }
 
-    /// What is seen of them on this connection.
-    pub(super) async fn seen(&self, connection: &Connection) -> Result<Seen, PostgresError> {
-        let mut seen = Seen::default();
+    /// Checks the triggers on this connection.
+    pub(super) async fn seen(
+        &self,
+        connection: &Connection,
+    ) -> Result<TriggerState, PostgresError> {
+        let mut seen = TriggerState::default();
         for look in self.0.iter().map(Look::at) {
             let rows = connection.query(state::MEMBERS, &look.parameters()).await?;
             look.read(&rows, &mut seen)?;
@@ -114,7 +117,7 @@ async fn with_tables<T>(
     done
 }
 
-/// Making triggers waits for those who write to the tables at that moment; the statement itself bounds that.
+/// Extends the timeout: creating triggers waits for current writers of the tables, which the statement itself bounds.
 fn patient(database: &DatabaseSettings) -> DatabaseSettings {
     let mut database = database.clone();
     database.timeout = database.timeout.max(PATIENCE);

@@ -231,7 +231,7 @@ fn a_session_that_we_would_not_write_is_a_miss() {
         None
     );
     assert_eq!(read(&record(good).replace("\"v\":2", "\"v\":3")), None);
-    // What an earlier release wrote says nothing about the address, which is not the same as "verified".
+    // A record of an earlier release says nothing about the address, which is not the same as "verified".
     let earlier = r#"{"sub":"7","email":null,"name":null,"iat_ms":null,"exp_ms":1900000000000}"#;
     assert_eq!(read(&record(earlier)), None);
     assert_eq!(read(&record(earlier).replace("\"v\":2", "\"v\":1")), None);

@@ -1,13 +1,12 @@
-//! A cluster of Redis servers, each of which holds some slots of keys.
+//! A cluster of Redis servers, each of which holds some hash slots.
 //!
-//! A question goes to the server that holds its key, as far as is known, and follows where that one sends it. Which server holds
-//! what is asked of all of them every [`PROBE_EVERY`], and whenever one of them sends a question elsewhere or says nothing; what
-//! most of them say counts, because one that was cut off from the others goes on believing what was true before. There is a line
-//! to each, which breaks and comes back by itself: a server that hangs costs the questions about its own keys their time, and no
-//! others.
+//! A command goes to the server that is known to hold its key, and follows redirections. Every [`PROBE_EVERY`], and
+//! whenever a server redirects a command or does not reply, all servers are asked who holds which slots. The most
+//! common answer counts, because a server that is cut off from the others keeps its old view. Each server has its own
+//! connection, which breaks and is reopened on its own: a server that hangs delays only commands about its own keys.
 //!
-//! The driver has a cluster of its own. While it looks for the servers, no question is answered, it asks every server for
-//! a sign of life meanwhile, and it opens TLS in its own way.
+//! The driver's own cluster client is not used: while it discovers servers it answers nothing, it waits for a sign of
+//! life from every server meanwhile, and it opens TLS in its own way.
 
 mod redirect;
 mod seeds;
@@ -39,7 +38,7 @@ use super::node::{NoReply, Node, Replies};
 use super::refusal::{CLUSTER_SLOTS, describe};
 use super::{RedisServer, RedisTarget};
 
-/// The servers of a cluster, and the lines to them.
+/// The servers of a cluster, and the connections to them.
 pub(super) struct Cluster {
     seeds: ClusterSeeds,
     target: RedisTarget,
@@ -47,29 +46,29 @@ pub(super) struct Cluster {
     state: watch::Sender<State>,
     look_soon: Notify,
     trial: Trial,
-    /// Whether it is known who holds what.
+    /// The health of slot discovery.
     health: Health,
 }
 
-/// What is known of a cluster.
+/// What is known about a cluster.
 #[derive(Default)]
 struct State {
     slots: Option<Arc<SlotMap>>,
-    /// Whether somebody has been asked who holds what.
+    /// Whether slots were discovered, or that has failed, at least once.
     has_looked: bool,
     nodes: BTreeMap<Place, KnownNode>,
 }
 
-/// A server to which a line is kept.
+/// A server that stays connected.
 #[derive(Clone)]
 struct KnownNode {
     node: Arc<Node>,
-    /// When it was last named by one that sends questions to it.
+    /// When a redirection last led to it.
     named: Instant,
 }
 
 impl Cluster {
-    /// One of which nothing is known yet.
+    /// Creates a cluster of which nothing is known yet.
     pub(super) fn new(
         seeds: &ClusterSeeds,
         target: RedisTarget,
@@ -87,10 +86,10 @@ impl Cluster {
         }
     }
 
-    /// What the server that holds `key` says to these commands, which are about that key alone.
+    /// Sends commands about one key to the server that holds it.
     ///
     /// # Errors
-    /// When it says nothing in time, or nobody knows which server that is.
+    /// When that server does not reply in time, or is not known.
     pub(super) async fn ask_holder(
         &self,
         key: &[u8],
@@ -111,31 +110,31 @@ impl Cluster {
             node = self.at(to)?;
         }
         Err(NoReply::Failed(
-            "the servers of the cluster send the question to one another".to_owned(),
+            "the servers of the cluster redirect the command to one another".to_owned(),
         ))
     }
 
-    /// Opens the lines and keeps them open, for ever.
+    /// Discovers slots and keeps all servers connected, forever.
     pub(super) async fn keep_connected(&self) {
         tokio::join!(self.keep_looking(), self.keep_each_connected());
     }
 
-    /// Gives all lines up for good, once nobody keeps them.
+    /// Closes all connections for good, once [`Cluster::keep_connected`] has ended.
     pub(super) fn close(&self) {
         for kept in self.state.borrow().nodes.values() {
             kept.node.close();
         }
     }
 
-    /// Who holds what, as far as is known.
+    /// The slots of each server, as far as is known.
     pub(super) fn slots(&self) -> Option<Arc<SlotMap>> {
         self.state.borrow().slots.clone()
     }
 
-    /// Who holds what, once somebody has been asked.
+    /// The slots of each server, after waiting for the first discovery.
     ///
     /// # Errors
-    /// When nobody has said it.
+    /// When no server has answered.
     pub(super) async fn known(&self) -> Result<SlotMap, String> {
         self.look_soon();
         let mut state = self.state.subscribe();
@@ -145,17 +144,17 @@ impl Cluster {
         slots.map(|slots| (*slots).clone()).ok_or_else(why)
     }
 
-    /// All servers to which there should be a line.
+    /// The hosts and ports of all servers that should be connected.
     fn places(&self) -> Vec<Place> {
         self.state.borrow().nodes.keys().cloned().collect()
     }
 
-    /// Has the servers asked soon who holds what.
+    /// Triggers a discovery of slots soon.
     pub(super) fn look_soon(&self) {
         self.look_soon.notify_one();
     }
 
-    /// Whether one of the servers that hold slots answers, as far as is known.
+    /// Whether at least one server that holds slots answers, as far as is known.
     pub(super) fn answers_in_part(&self) -> bool {
         let state = self.state.borrow();
         let mut holders = state.slots.iter().flat_map(|slots| slots.holders());
@@ -165,7 +164,7 @@ impl Cluster {
         })
     }
 
-    /// How all those fare that hold slots: up when each of them is, and all slots are held.
+    /// The health of the cluster: up when all slots are held and every server that holds some is up.
     pub(super) fn health(&self) -> StoreHealth {
         let state = self.state.borrow();
         let mut health = self.health.report();
@@ -217,7 +216,7 @@ impl Cluster {
             .ok_or_else(|| unknown("there is no connection"))
     }
 
-    /// The server at this place, which another one has named.
+    /// The server at this place, to which another one has redirected.
     fn at(&self, place: Place) -> Result<Arc<Node>, NoReply> {
         if let Some(kept) = self.state.borrow().nodes.get(&place) {
             return Ok(Arc::clone(&kept.node));
@@ -247,7 +246,7 @@ impl Cluster {
         }
     }
 
-    /// The server at this place.
+    /// The address of the server at this place.
     pub(super) fn server(&self, host: &str, port: u16) -> RedisServer {
         self.seeds.server_at(host, port, &self.target.server.login)
     }
@@ -269,7 +268,7 @@ impl Cluster {
         }
     }
 
-    /// What most of the servers say that each of them holds.
+    /// Discovers slots: the answer that most of the servers give.
     async fn look(&self) -> Result<SlotMap, String> {
         let nodes: Vec<_> = {
             let state = self.state.borrow();
@@ -344,7 +343,7 @@ impl Cluster {
                 tokio::select! {
                     changed = state.changed() => match changed {
                         Ok(()) => break,
-                        // Its sender lives as long as this.
+                        // Unreachable: `self` owns the sender.
                         Err(_) => return,
                     },
                     Some(()) = connecting.next() => {}
@@ -360,16 +359,16 @@ pub(super) fn ask_slots() -> Cmd {
     command
 }
 
-/// How many servers a cluster has at the most, as the specification says.
+/// The most servers of a cluster, by the specification.
 pub(super) const MOST_SERVERS: usize = 1000;
 
 pub(super) const TOO_MANY: &str = "the cluster names more than 1,000 servers";
 
-/// How often a question follows where it is sent: there is one place where it belongs, and one more while that changes.
+/// How many redirections a command follows. A key has one place, and a second one while its slot migrates.
 const MOST_REDIRECTS: usize = 4;
 
-/// How long it takes at least from one look to the next.
+/// The shortest time between two discoveries of slots.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// How long a line is kept to a server that holds nothing, after another one has sent a question there.
+/// How long a server without slots stays connected after a redirection to it.
 const KEEP_NAMED: Duration = Duration::from_secs(60);

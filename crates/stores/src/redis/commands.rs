@@ -1,4 +1,4 @@
-//! Commands for what the gate itself keeps in Redis, which no request waits for.
+//! Commands about the gate's own data in Redis. No request waits for them.
 
 use redis::{Arg, Cmd, FromRedisValue, RedisResult, Value, from_redis_value};
 
@@ -7,10 +7,10 @@ use super::node::Replies;
 use super::refusal::{code, describe};
 
 impl Redis {
-    /// What Redis answers to this command, whose `name` errors say, and whose first argument is the only key that it is about.
+    /// Runs a command whose first argument is its only key. Errors mention its `name`.
     ///
     /// # Errors
-    /// What is wrong, when Redis does not answer in time, or refuses to.
+    /// When Redis does not answer in time, or refuses: a description.
     pub(in super::super) async fn ask<T: FromRedisValue>(
         &self,
         name: &'static str,
@@ -23,7 +23,7 @@ impl Redis {
         self.ask_about(key, name, command).await
     }
 
-    /// What Redis answers to this command, which is about this key alone.
+    /// Runs a command that is about this key alone.
     pub(super) async fn ask_about<T: FromRedisValue>(
         &self,
         key: &[u8],
@@ -38,7 +38,7 @@ impl Redis {
 }
 
 impl Replies {
-    /// The answer to the only command.
+    /// Returns the answer to the only command.
     pub(super) fn only<T: FromRedisValue>(mut self, name: &'static str) -> Result<T, String> {
         let answer: RedisResult<Value> = self.answers.pop().unwrap_or(Ok(Value::Nil));
         let error = match answer.and_then(|answer| Ok(from_redis_value(answer)?)) {
@@ -49,7 +49,7 @@ impl Replies {
             Err(error) => error,
         };
         let detail = describe(name, &error);
-        // An answer is one, if of no use.
+        // A refusal is an answer, so the connection is good.
         if code(&error).is_none() {
             self.disconnect(&detail);
         }

@@ -1,8 +1,8 @@
-//! Leases on keys: the right to write down what the truth says.
+//! Leases on keys: the right to write what the truth says.
 //!
-//! Who finds nothing under a key leaves a lease there, asks the truth, and replaces the lease by the answer: the lease, and
-//! nothing else. So whoever deletes the key in the meantime, an application or a node that hears of a change, also takes the
-//! right away from those who have asked before, and no answer from before a change is written after it.
+//! A node that finds nothing under a key leaves a lease there, asks the truth, and replaces the lease, and nothing
+//! else, by the answer. So when an application, or a node that hears of a change, deletes the key in the meantime, it
+//! also revokes the right of those that asked before, and no answer from before a change is written after it.
 
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -18,48 +18,49 @@ use super::refusal::{READ, WRITE, code, describe};
 use super::script::{self, EVAL, EVALSHA};
 use super::{MAX_TTL, Redis, Topology, Unwritten, reading};
 
-/// A value, and how long Redis keeps it.
+/// A value in Redis, and its remaining time to live.
 #[derive(Debug)]
-pub(in super::super) struct Aged {
-    /// Empty where there is none.
+pub(in super::super) struct AgedValue {
+    /// The value; empty for a missing key.
     pub(in super::super) value: Vec<u8>,
-    /// `None` where it does not say, or where there is no end.
+    /// The time to live; `None` where it was not requested, or the key does not expire.
     pub(in super::super) left: Option<Duration>,
 }
 
-/// What the cache asks of Redis. A trait, so that a test can put these in any order.
+/// The operations of the cache on Redis. It is a trait so that a test can run them in any order.
 pub(in super::super) trait Cells: Send + Sync {
-    /// What is under `key`; of a longer text, `longest` bytes and one more. And how long it is kept, if that matters.
+    /// Reads the value under `key`; of a longer one, `longest` bytes and one more. With its time to live, if that
+    /// matters.
     fn read<'a>(
         &'a self,
         key: &'a [u8],
         longest: usize,
         age_matters: bool,
-    ) -> Soon<'a, Result<Aged, StoreError>>;
+    ) -> BoxFuture<'a, Result<AgedValue, StoreError>>;
 
-    /// Leaves `lease` under `key` for as long as `ttl`. `false` where something stands there.
+    /// Puts `lease` under `key` for `ttl`. Returns `false` if the key exists.
     fn lease<'a>(
         &'a self,
         key: &'a [u8],
         lease: &'a [u8],
         ttl: Duration,
-    ) -> Soon<'a, Result<bool, Unwritten>>;
+    ) -> BoxFuture<'a, Result<bool, Unwritten>>;
 
-    /// Puts `value` in the place of `lease` for as long as its time; without a value, takes the lease back. `false` where the lease
-    /// is not there any more.
+    /// Replaces `lease` by `value` for its time to live; without a value, removes the lease. Returns `false` if the
+    /// lease is gone.
     fn redeem<'a>(
         &'a self,
         key: &'a [u8],
         lease: &'a [u8],
         value: Option<(&'a [u8], Duration)>,
-    ) -> Soon<'a, Result<bool, Unwritten>>;
+    ) -> BoxFuture<'a, Result<bool, Unwritten>>;
 
     /// Deletes `keys`.
-    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> Soon<'a, Result<(), Unwritten>>;
+    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Unwritten>>;
 }
 
-/// What a method of [`Cells`] returns.
-pub(in super::super) type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// The future that a method of [`Cells`] returns.
+pub(in super::super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Cells for Redis {
     fn read<'a>(
@@ -67,13 +68,13 @@ impl Cells for Redis {
         key: &'a [u8],
         longest: usize,
         age_matters: bool,
-    ) -> Soon<'a, Result<Aged, StoreError>> {
+    ) -> BoxFuture<'a, Result<AgedValue, StoreError>> {
         Box::pin(async move {
             if age_matters {
                 return self.read_aged(key, longest).await;
             }
             let value = Self::read(self, key, longest).await?;
-            Ok(Aged { value, left: None })
+            Ok(AgedValue { value, left: None })
         })
     }
 
@@ -82,7 +83,7 @@ impl Cells for Redis {
         key: &'a [u8],
         lease: &'a [u8],
         ttl: Duration,
-    ) -> Soon<'a, Result<bool, Unwritten>> {
+    ) -> BoxFuture<'a, Result<bool, Unwritten>> {
         Box::pin(self.place(key, lease, ttl))
     }
 
@@ -91,18 +92,18 @@ impl Cells for Redis {
         key: &'a [u8],
         lease: &'a [u8],
         value: Option<(&'a [u8], Duration)>,
-    ) -> Soon<'a, Result<bool, Unwritten>> {
+    ) -> BoxFuture<'a, Result<bool, Unwritten>> {
         Box::pin(self.replace(key, lease, value))
     }
 
-    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> Soon<'a, Result<(), Unwritten>> {
+    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Unwritten>> {
         Box::pin(async move {
             if let (Topology::Single(_), Some(first)) = (&self.topology, keys.first()) {
                 let mut command = redis::cmd(DELETE);
                 let _: u64 = self.write(first, DELETE, command.arg(keys)).await?;
                 return Ok(());
             }
-            // Each by itself: a cluster has them on several servers. They go out together all the same.
+            // One command for each key, because a cluster has them on several servers. All are sent together.
             let deleting = keys.iter().map(|key| async move {
                 let mut command = redis::cmd(DELETE);
                 let _: u64 = self.write(key, DELETE, command.arg(key)).await?;
@@ -114,22 +115,22 @@ impl Cells for Redis {
 }
 
 impl Redis {
-    /// The text under `key`, as [`Redis::read`] gives it, and for how long it is kept. It may have been kept for longer than this,
-    /// and never for less.
-    async fn read_aged(&self, key: &[u8], longest: usize) -> Result<Aged, StoreError> {
+    /// Reads the value under `key`, as [`Redis::read`] does, and its time to live. The value may be younger than the
+    /// time to live suggests, never older.
+    async fn read_aged(&self, key: &[u8], longest: usize) -> Result<AgedValue, StoreError> {
         let mut left = redis::cmd(LEFT);
         left.arg(key);
-        // In this order: a value that takes the place of another in between is younger than it looks.
+        // In this order: a value that replaces another in between is younger than it looks.
         let mut replies = self.look_up(key, &[left, reading(key, longest)]).await?;
         let mut answers = std::mem::take(&mut replies.answers).into_iter();
         let (left, value) = (answers.next(), answers.next());
         let left = left.unwrap_or(Ok(Value::Nil));
         match left.and_then(|left| Ok(from_redis_value::<i64>(left)?)) {
-            Ok(left) => Ok(Aged {
+            Ok(left) => Ok(AgedValue {
                 value: replies.text(READ, value)?,
                 left: u64::try_from(left).ok().map(Duration::from_millis),
             }),
-            Err(error) => Ok(Aged {
+            Err(error) => Ok(AgedValue {
                 value: replies.text(LEFT, Some(Err(error)))?,
                 left: None,
             }),
@@ -163,7 +164,7 @@ impl Redis {
         };
         let known: Result<(u8, _), _> = self.write_once(key, &command(EVALSHA, &SHA)).await;
         let redeemed = match known {
-            // It was restarted, or never knew: with the whole script it does from now on.
+            // The server was restarted, or never saw the script: send the text, which it caches.
             Err(Refused::Code(code, _)) if code == "NOSCRIPT" => {
                 self.write(key, EVAL, &command(EVAL, SCRIPT)).await?
             }
@@ -181,7 +182,7 @@ impl Redis {
         written(name, self.write_once(key, command).await)
     }
 
-    /// Waits for its turn, so that a burst is written too.
+    /// Runs a write command, after waiting for its turn so that a burst is written too.
     async fn write_once<T: FromRedisValue>(
         &self,
         key: &[u8],
@@ -223,15 +224,15 @@ fn written<T>(name: &'static str, answer: Result<(T, Arc<Node>), Refused>) -> Re
     }
 }
 
-/// Why a command did not do what it should.
+/// Why a write did not succeed.
 enum Refused {
-    /// This server says so, with this code.
+    /// This server refused it, with this code.
     Code(String, Arc<Node>),
-    /// It was not asked, or did not answer.
+    /// No server was asked, or none answered.
     Nothing,
 }
 
-/// For Redis: not so long that it would be refused.
+/// Milliseconds for Redis, capped so that it accepts them.
 fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis())
         .unwrap_or(u64::MAX)
@@ -243,7 +244,8 @@ pub(super) const DELETE: &str = "DEL";
 
 static SHA: LazyLock<String> = LazyLock::new(|| script::sha(SCRIPT));
 
-/// `GETRANGE` reads what the gate's user may read anyway; a lease is as long as any other, so no longer value looks like it.
+/// Replaces a lease by a value. `GETRANGE` needs no right beyond those of lookups; it reads one byte more than a lease
+/// has, so no longer value passes for the lease.
 const SCRIPT: &str = r"
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1]) ~= ARGV[1] then
   return 0

@@ -1,9 +1,8 @@
-//! One Redis server, and the one line to it.
+//! One Redis server, and the one connection to it.
 //!
-//! A lookup uses the connection that is open; it never opens one. A task of its own ([`Node::keep_connected`]) does that,
-//! looks after the line, and opens the next one when it breaks, though not more often than every [`HOLD`]. So an outage
-//! costs those few requests their [`timeout`](RedisTarget::timeout) that were waiting when it began,
-//! and later ones nothing.
+//! A lookup uses the open connection and never opens one. A separate task ([`Node::keep_connected`]) does that, watches
+//! the connection, and opens the next one when it breaks, though not more often than every [`HOLD`]. So an outage costs
+//! the few requests that were waiting when it began their [`timeout`](RedisTarget::timeout), and later ones nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,54 +21,54 @@ use super::refusal::{READ, code, describe, late, no_connection, refusal};
 use super::sentinel::SentinelConnections;
 use super::server::{ConnectError, Driver, RedisAddress, RedisServer, prove_primary};
 
-/// A server, and what became of the line to it.
+/// A server, and the state of the connection to it.
 pub(super) struct Node {
     target: RedisTarget,
-    /// Whether it is one server of a cluster.
+    /// Whether this is one server of a cluster.
     is_of_cluster: bool,
     state: watch::Sender<ConnectionState>,
     jitter: Jitter,
-    /// The command that has written last, and the code with which the server has refused it (`OOM`, `READONLY`).
+    /// The last write command that the server refused, and the code of the refusal (`OOM`, `READONLY`).
     refused_write: Mutex<Option<(&'static str, String)>>,
     pub(super) health: Health,
 }
 
-/// The line to the server.
+/// The state of the connection to a server.
 #[derive(Clone)]
 enum ConnectionState {
     Broken,
     Open {
         connection: MultiplexedConnection,
-        /// Ends with the last copy of this line.
+        /// Ends with the last clone of this state.
         _driver: Arc<Driver>,
-        /// Tells this line from those before and after it.
+        /// Identifies this connection among those before and after it.
         number: u64,
     },
-    /// It is being opened for the first time, or replaced: worth waiting for.
+    /// The connection is being opened for the first time, or replaced: worth waiting for.
     Opening,
 }
 
-/// What a server says to commands.
+/// The replies of a server to commands.
 pub(super) struct Replies {
-    /// Which server.
+    /// The server that replied.
     pub(super) node: Arc<Node>,
-    /// One answer for each command, a refusal among them.
+    /// One answer for each command, which can be a refusal.
     pub(super) answers: Vec<RedisResult<Value>>,
-    /// The number of the connection on which it was said.
+    /// The number of the connection that carried the replies.
     number: u64,
 }
 
-/// Why a server says nothing.
+/// Why a server did not reply.
 #[derive(Debug)]
 pub(super) enum NoReply {
-    /// The line has failed, or there is none: why.
+    /// The connection failed or does not exist, for this reason.
     Failed(String),
-    /// It had its time.
+    /// The deadline has passed.
     TimedOut,
 }
 
 impl Node {
-    /// One to which [`Node::keep_connected`] opens the line.
+    /// Creates a server that is not connected yet; [`Node::keep_connected`] connects it.
     pub(super) fn new(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
         Self {
             target,
@@ -81,7 +80,7 @@ impl Node {
         }
     }
 
-    /// The same for one server of a cluster.
+    /// Creates one server of a cluster, which is not connected yet.
     pub(super) fn of_cluster(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
         let address = target.server.address.to_string();
         Self {
@@ -91,11 +90,11 @@ impl Node {
         }
     }
 
-    /// What the server says to these commands by then. The answers come in their order; where it is `asking`, each command may be
-    /// about a key that is on its way to this server of a cluster.
+    /// Sends commands and returns their replies in order. `asking` is for a slot that is migrating to this server of a
+    /// cluster: each command is preceded by ASKING.
     ///
     /// # Errors
-    /// When it says nothing. The line is given up then.
+    /// When the server does not reply by the `deadline`. The connection is closed then.
     pub(super) async fn send(
         self: &Arc<Self>,
         commands: &[Cmd],
@@ -123,14 +122,14 @@ impl Node {
         };
         let detail = describe("", &error);
         self.disconnect(number, &detail);
-        // The driver's own time limit, which is the same, may strike first.
+        // The driver's own timeout, which is the same, may expire first.
         Err(match error.is_timeout() {
             true => NoReply::TimedOut,
             false => NoReply::Failed(detail),
         })
     }
 
-    /// Opens the line and keeps it open, for ever.
+    /// Opens the connection and keeps it open, forever.
     pub(super) async fn keep_connected(self: &Arc<Self>) {
         let mut number = 0;
         loop {
@@ -144,7 +143,7 @@ impl Node {
                         number,
                     });
                     self.watch_connection(&here).await;
-                    // It has worked: the next one may work at once.
+                    // It has worked for a while, so reconnect at once.
                     if opened.elapsed() >= HOLD {
                         continue;
                     }
@@ -160,12 +159,12 @@ impl Node {
         }
     }
 
-    /// Gives the line up for good, once nobody keeps it.
+    /// Closes the connection for good, once [`Node::keep_connected`] has ended.
     pub(super) fn close(&self) {
         self.state.send_replace(ConnectionState::Broken);
     }
 
-    /// The host of the server; empty where it has none.
+    /// The host of the server; empty for a Unix socket.
     pub(super) fn host(&self) -> &str {
         match &self.target.server.address {
             RedisAddress::Tcp { host, .. } => host,
@@ -173,12 +172,12 @@ impl Node {
         }
     }
 
-    /// Where it is, as it may be shown.
+    /// The address of the server, which shows no credentials.
     pub(super) fn shown(&self) -> &RedisAddress {
         &self.target.server.address
     }
 
-    /// Whether there is a line, as far as is known.
+    /// Whether the server is connected, as far as is known.
     pub(super) fn is_connected(&self) -> bool {
         matches!(*self.state.borrow(), ConnectionState::Open { .. })
     }
@@ -195,7 +194,7 @@ impl Node {
         health
     }
 
-    /// The open line; waits while it is being opened. `None` when it is broken.
+    /// The open connection; waits while it is being opened. `None` when it is broken.
     async fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
         let mut receiver = self.state.subscribe();
         let state = receiver
@@ -210,7 +209,7 @@ impl Node {
         }
     }
 
-    /// A new line on which the server has answered, if only with a refusal.
+    /// Opens a connection on which the server has answered a probe, if only with a refusal.
     async fn open(&self) -> Result<(MultiplexedConnection, Driver, RedisServer), String> {
         let RedisTarget {
             server, ca_file, ..
@@ -221,10 +220,10 @@ impl Node {
             let (mut connection, driver) =
                 here.connect(ca_file.as_ref(), self.target.timeout).await?;
             if server.sentinels().is_some() {
-                // Sentinels name a former primary until they have heard of the new one.
+                // Sentinels keep naming a former primary until they have heard of the new one.
                 prove_primary(&mut connection).await?;
             }
-            // Like a lookup: a user without the rights for one should not pass as healthy.
+            // Probe with the command of a lookup: a user without the right to it must not pass as healthy.
             let answer = self.target.probe().exec_async(&mut connection).await;
             if let Err(error) = self.judge(answer) {
                 return Err(error.into());
@@ -237,15 +236,15 @@ impl Node {
         }
     }
 
-    /// Notes what a probe says of the server.
+    /// Notes in the health what the answer to a probe means.
     ///
     /// # Errors
-    /// When it is not the server that says it.
+    /// When the error is not an answer of the server.
     fn judge(&self, answer: RedisResult<()>) -> RedisResult<()> {
         match answer {
             Ok(()) => self.health.answered(),
             Err(error) => match code(&error) {
-                // The key of a probe is one of another server in a cluster.
+                // In a cluster, another server may hold the key of the probe.
                 Some("ASK" | "MOVED") if self.is_of_cluster => self.health.answered(),
                 Some(_) => self.health.failed(&describe(READ, &error)),
                 None => return Err(error),
@@ -254,7 +253,7 @@ impl Node {
         Ok(())
     }
 
-    /// Returns when the line, which leads to `here`, is broken, or should be replaced.
+    /// Watches the connection, which leads to `here`, until it is broken or should be replaced.
     async fn watch_connection(self: &Arc<Self>, here: &RedisServer) {
         let RedisTarget {
             server, ca_file, ..
@@ -276,7 +275,8 @@ impl Node {
                 self.state.send_replace(ConnectionState::Opening);
                 return;
             }
-            // After a failover the address may lead to the new primary, while this line still leads to the old one.
+            // After a failover the address may lead to the new primary, while this connection still leads to the old
+            // one.
             if self.write_refusal_is("READONLY") && opened.elapsed() > STAY_READ_ONLY {
                 self.state.send_replace(ConnectionState::Opening);
                 return;
@@ -284,7 +284,7 @@ impl Node {
         }
     }
 
-    /// Asks whether it still answers. The outcome is in its health.
+    /// Probes the server, and notes the outcome in its health.
     async fn probe(self: &Arc<Self>) {
         let deadline = Instant::now() + self.target.timeout;
         let replies = self.send(&[self.target.probe()], false, deadline).await;
@@ -293,7 +293,7 @@ impl Node {
         }
     }
 
-    /// Gives this line up, if it is still the one in use.
+    /// Closes the connection of this number, if it is still the one in use.
     fn disconnect(&self, broken: u64, detail: &str) {
         let disconnected = self.state.send_if_modified(|state| {
             let current =
@@ -341,7 +341,7 @@ impl Node {
 }
 
 impl Replies {
-    /// Gives the line up on which it was said, because no Redis says such a thing.
+    /// Closes the connection that carried these replies, because no Redis replies so.
     pub(super) fn disconnect(&self, detail: &str) {
         self.node.disconnect(self.number, detail);
     }
@@ -358,7 +358,7 @@ async fn send(
     let mut pipe = redis::pipe();
     for command in commands {
         if asking {
-            // It counts for the next command alone.
+            // ASKING applies to the next command only.
             pipe.cmd(ASKING);
         }
         pipe.add_command(command.clone());
@@ -372,8 +372,8 @@ async fn send(
 
 const ASKING: &str = "ASKING";
 
-/// How long a line that could not be opened, or broke at once, is left alone.
+/// How long to wait before reconnecting, after a connection that could not be opened or broke at once.
 const HOLD: Duration = Duration::from_secs(1);
 
-/// How long a line that takes no writes is kept.
+/// How long a connection to a server that refuses writes is kept.
 const STAY_READ_ONLY: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Counting in Redis how often somebody asks, for all nodes: many questions in one round trip.
+//! Rate limits that all nodes count together in Redis, many of them in one round trip.
 
 use std::slice;
 use std::sync::LazyLock;
@@ -14,50 +14,50 @@ use super::refusal::code;
 use super::script::{self, EVAL, EVALSHA};
 use super::{Redis, Topology};
 
-/// Something that is counted, and how often it may be.
+/// One rate limit of one client, and what happens to its count.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SharedCell {
-    /// Stands for what is counted, and for the limit; the same on all nodes.
+    /// Identifies what is counted and the limit; the same on all nodes.
     pub key: [u8; 16],
-    /// How long it takes until another one is allowed, in microseconds.
+    /// The interval at which one more is allowed, in microseconds.
     pub interval: f64,
-    /// What becomes of it.
+    /// What happens to the count.
     pub change: SharedChange,
 }
 
-/// What becomes of a cell.
+/// What happens to the count of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SharedChange {
-    /// It counts one more, unless more than `burst` would have come at once.
+    /// It counts one more, unless that exceeds the limit.
     Count {
-        /// How many may come at once, after the first.
+        /// How many may arrive at once, after the first.
         burst: u32,
     },
     /// It counts one less.
     GiveBack,
 }
 
-/// What is counted one after the other, up to the first that is over its limit.
+/// Cells that are counted one after the other, up to the first that exceeds its limit.
 pub(in super::super) type SharedCells = Vec<SharedCell>;
 
-/// That one is over its limit: which, and how long until it would not be.
+/// The cell that exceeds its limit, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverShared {
-    /// The index of the cell among those that were to be counted.
+    /// The index of the cell among those in the request.
     pub cell: usize,
-    /// How long it takes until one more is allowed.
+    /// How long it will take until one more is allowed.
     pub wait: Duration,
 }
 
-/// What becomes of one part of a batch: which cell is over its limit, if one is. Or what is wrong, when Redis does not answer, or
-/// refuses to.
+/// The result of one part of a batch: the cell that exceeds its limit, if one does; or a description of the error when
+/// Redis does not answer, or refuses.
 pub(in super::super) type Counted = Result<Option<OverShared>, String>;
 
-/// The parts of a batch that count the same cell: the index of each, and the cell alone.
+/// The parts of a batch that count the same cell: the index of each, with that cell alone.
 type PartsOfOne = Vec<(usize, SharedCells)>;
 
 impl Redis {
-    /// Counts everything of `batch`, in its order. Keys begin with `prefix`.
+    /// Counts all cells of `batch`, in order. Keys begin with `prefix`.
     pub(in super::super) async fn count(
         &self,
         prefix: &str,
@@ -73,8 +73,8 @@ impl Redis {
         }
     }
 
-    /// In a cluster, where the cells of one part may be on several servers: first the first cell of each part, then the second
-    /// one. What is about the same cell is counted in one round trip.
+    /// Counts in a cluster, where the cells of one part may be on several servers: first the first cell of each part,
+    /// then the second one, and so on. All counts of one cell go out in one round trip.
     async fn count_each(
         &self,
         prefix: &str,
@@ -117,7 +117,7 @@ impl Redis {
         counted
     }
 
-    /// In one round trip. In a cluster all cells have to be the same one.
+    /// Counts in one round trip. In a cluster, all cells must be the same one.
     async fn count_together(
         &self,
         prefix: &str,
@@ -136,7 +136,7 @@ impl Redis {
         };
         let (mut name, mut replies) = (EVALSHA, ask(EVALSHA, &SHA).await);
         if replies.as_ref().is_ok_and(Replies::has_no_script) {
-            // It was restarted, or never knew: with the whole script it does from now on.
+            // The server was restarted, or never saw the script: send the text, which it caches.
             (name, replies) = (EVAL, ask(EVAL, SCRIPT).await);
         }
         let replies = replies.map_err(|why| self.target.described(why))?;
@@ -176,7 +176,7 @@ fn key(prefix: &str, key: &[u8]) -> String {
     format!("{prefix}limit:{}", hex(key))
 }
 
-/// Two numbers for each part: the cell that is over its limit, counted from 1, and microseconds.
+/// Reads two numbers for each part: the cell that exceeds its limit, counted from 1, and the wait in microseconds.
 fn read(answers: &[i64], parts: usize) -> Result<Vec<Option<OverShared>>, String> {
     let (pairs, rest) = answers.as_chunks::<2>();
     if pairs.len() != parts || !rest.is_empty() {
@@ -192,9 +192,10 @@ fn read(answers: &[i64], parts: usize) -> Result<Vec<Option<OverShared>>, String
 
 static SHA: LazyLock<String> = LazyLock::new(|| script::sha(SCRIPT));
 
-/// The generic cell rate algorithm, by the clock of Redis: of each key it is kept when the key has its whole limit back, in
-/// microseconds since a moment in 2023, so that a double has some digits left for fractions. A key ends by itself at that time.
-/// What is refused changes nothing; a burst of 0 gives one back. `GETRANGE` and `SET` are commands that the gate's user may run anyway.
+/// The generic cell rate algorithm (GCRA), by the clock of Redis. For each key it stores when the key will have its
+/// whole limit back, in microseconds since a moment in 2023, so that a double has digits left for fractions. A key
+/// expires at that time. A refused request changes nothing; a burst of 0 gives one back. `GETRANGE` and `SET` are
+/// commands that the gate's user may run anyway.
 const SCRIPT: &str = r"
 local time = redis.call('TIME')
 local now = (time[1] - 1700000000) * 1000000 + time[2]

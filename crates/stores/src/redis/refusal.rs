@@ -1,4 +1,4 @@
-//! What a Redis has refused, in words that quote nothing of what the server says.
+//! Descriptions of what a Redis refuses, which quote nothing of the server's messages.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use redis::{ErrorKind, RedisError};
 use super::super::one_line;
 use super::server::ConnectError;
 
-/// Why there is no line, and what to do about it, if that is known.
+/// Describes why there is no connection, and what to do about it, if that is known.
 pub(super) fn no_connection(error: &ConnectError) -> String {
     no_connection_for(error, command_of_sign_in)
 }
 
-/// Why there is no connection on which the server would speak unasked.
+/// Describes why there is no connection on which the server could push messages.
 pub(super) fn no_push_connection(error: &ConnectError) -> String {
     no_connection_for(error, |_| HELLO)
 }
@@ -28,7 +28,7 @@ fn no_connection_for(
         | ConnectError::Sentinels(_)
         | ConnectError::Unknown(_) => error.to_string(),
     };
-    // As the cause of a `ConnectError`, an I/O error names what is behind the refusal, and not the refusal.
+    // Look at the I/O error itself: the cause chain of a `ConnectError` skips it.
     let advice = match error {
         ConnectError::Io(error) if client_tls::is_for_other_hosts(error) => Some(OTHER_HOSTS),
         ConnectError::Io(error) => client_tls::advice(error),
@@ -43,7 +43,7 @@ fn no_connection_for(
     })
 }
 
-/// What became of `command`, without anything that a server could quote: some repeat the command, with the password or the
+/// Describes how `command` failed, without the server's text: some servers repeat the command, with the password or the
 /// id.
 pub(super) fn describe(command: &str, error: &RedisError) -> String {
     match code(error) {
@@ -57,23 +57,23 @@ pub(super) fn describe(command: &str, error: &RedisError) -> String {
     }
 }
 
-/// That a server has had its time.
+/// Describes a timeout.
 pub(super) fn late(limit: Duration) -> String {
     format!("did not answer within {} ms", limit.as_millis())
 }
 
-/// That the server has refused `command`, and what to do about it where the code does not say it.
+/// Describes that the server refused `command`, with advice where the code alone does not say what to do.
 pub(super) fn refusal(command: &str, code: &str) -> String {
     let advice = match code {
         "NOPERM" => {
             "the gate's user lacks the right to this command or to the gate's keys; docs/operating.md lists what it needs"
         }
-        "NOAUTH" => "the server wants a password; set REDIS_PASSWORD, or put one into REDIS_URL",
+        "NOAUTH" => "the server demands a password; set REDIS_PASSWORD, or put one into REDIS_URL",
         "ASK" | "MOVED" => {
             "the server belongs to a cluster; name some of its servers as redis+cluster://host:6379,host:6379"
         }
         "ERR" if command.starts_with("CLUSTER") => {
-            "the server belongs to no cluster; write redis:// in place of redis+cluster://"
+            "the server does not belong to a cluster; write redis:// in place of redis+cluster://"
         }
         "CLUSTERDOWN" => {
             "no server of the cluster holds the key, or too few of them know each other"
@@ -82,14 +82,14 @@ pub(super) fn refusal(command: &str, code: &str) -> String {
             "the gate's user lacks the right to this command, or the server has no database of this number"
         }
         "ERR" | "NOPROTO" if command == HELLO => {
-            "the server, or a proxy before it, does not speak RESP3, in which Redis 6 and later say what changes"
+            "the server, or a proxy in front of it, does not support RESP3, with which Redis 6 and later announce changes"
         }
         _ => return format!("refused {command}: {code}"),
     };
     format!("refused {command}: {code} ({advice})")
 }
 
-/// Which command of those that the driver begins a line with was refused: it reports them without saying which.
+/// The refused command of those with which the driver begins a connection; it does not report which one.
 fn command_of_sign_in(error: &RedisError) -> &'static str {
     match error.kind() == ErrorKind::AuthenticationFailed {
         true => "AUTH",
@@ -97,7 +97,7 @@ fn command_of_sign_in(error: &RedisError) -> &'static str {
     }
 }
 
-/// The first word of the server's own error; `None` when it is not the server that refuses, but the line that fails.
+/// The first word of the server's own error; `None` when the connection failed instead.
 pub(super) fn code(error: &RedisError) -> Option<&str> {
     const LONGEST: usize = 32;
     error.code().map(|code| {
@@ -119,6 +119,7 @@ pub(super) const CLUSTER_NODES: &str = "CLUSTER NODES";
 pub(super) const CLUSTER_SLOTS: &str = "CLUSTER SLOTS";
 const SELECT: &str = "SELECT";
 
-/// The servers of a cluster, and of sentinels, are not where the URL says.
+/// Advice about certificates: the servers of a cluster, and those behind sentinels, have other hosts than the URL
+/// names.
 const OTHER_HOSTS: &str = "the server's certificate is for other hosts; its subjectAltName must name the host as it is configured here, or as \
      the servers of a cluster (cluster-preferred-endpoint-type) or the sentinels announce it";

@@ -1,4 +1,4 @@
-//! Scripts, which Redis knows by the digests of their texts once it has seen them.
+//! Lua scripts, which Redis caches by the digests of their texts.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
@@ -10,7 +10,7 @@ pub(super) const EVALSHA: &str = "EVALSHA";
 /// Runs a script by its text.
 pub(super) const EVAL: &str = "EVAL";
 
-/// What Redis calls this script: its SHA-1 in hexadecimal.
+/// The name of a script in Redis: its SHA-1 in hexadecimal.
 pub(super) fn sha(script: &str) -> String {
     hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, script.as_bytes()).as_ref())
 }

@@ -1,8 +1,8 @@
 //! The sentinels of a Redis, which know where its primary is.
 //!
-//! One sentinel may be cut off together with a primary that is none any more, and goes on naming it. So what counts is what most
-//! of them say: no other primary can have been made without the most of them. The address that they give is that of the failover
-//! only once they have heard of it, which takes them a moment.
+//! One sentinel may be cut off together with a former primary, and keep naming it. So the majority decides: no new
+//! primary can have been elected without it. The sentinels name the new primary only once they have heard of the
+//! failover, which takes a moment.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,30 +20,30 @@ use super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
 /// The sentinels of a Redis.
 #[derive(Clone)]
 pub struct Sentinels {
-    /// Where each is: a name, or an address without brackets, and the port.
+    /// The host of each, a name or an address without brackets, and its port.
     pub hosts: Vec<(String, u16)>,
-    /// What they call the Redis that is meant.
+    /// The name by which they know the Redis.
     pub name: String,
-    /// Whether they, and the servers, speak TLS.
+    /// Whether the sentinels and the servers use TLS.
     pub tls: bool,
-    /// User and password of the sentinels themselves.
+    /// The credentials for the sentinels themselves.
     pub login: RedisConnectionInfo,
 }
 
-/// Where a primary is.
+/// The host and port of a primary.
 pub(super) type Primary = (String, u16);
 
-/// The connections to the sentinels.
+/// The connections to all sentinels of a Redis.
 pub(super) struct SentinelConnections<'a> {
     sentinels: &'a Sentinels,
     ca_file: Option<&'a PathBuf>,
     connections: Vec<SentinelConnection>,
 }
 
-/// That to one of them.
+/// The connection to one sentinel, if it is open.
 type SentinelConnection = Option<(MultiplexedConnection, Driver)>;
 
-/// What the sentinels say.
+/// What the sentinels have answered so far.
 #[derive(Debug)]
 pub(super) struct Votes {
     given: Vec<Result<Primary, String>>,
@@ -51,7 +51,8 @@ pub(super) struct Votes {
 }
 
 impl<'a> SentinelConnections<'a> {
-    /// That of `server`, which was found at `here`; without connections yet. `None` where there are no sentinels.
+    /// Creates the connections, none of them open, to the sentinels of `server`, which was found at `here`. `None`
+    /// where there are no sentinels.
     pub(super) fn of(
         server: &'a RedisServer,
         here: &RedisServer,
@@ -72,12 +73,13 @@ impl<'a> SentinelConnections<'a> {
         }
     }
 
-    /// Asks all of them where the primary is, until all have answered or had `limit`: one of them hears first of a new primary.
+    /// Asks all sentinels where the primary is, until each has answered or timed out: one of them is the first to know
+    /// a new primary.
     pub(super) async fn ask_all(&mut self, limit: Duration) -> Votes {
         self.ask(limit, |_| false).await
     }
 
-    /// Whether most of them name another primary than this one.
+    /// Whether a majority of the sentinels names another primary than this one.
     pub(super) async fn names_another_than(&mut self, known: &Primary, limit: Duration) -> bool {
         let votes = self.ask_all(limit).await;
         votes.majority().is_some_and(|primary| primary != known)
@@ -107,10 +109,10 @@ impl<'a> SentinelConnections<'a> {
 }
 
 impl Sentinels {
-    /// Where the primary is, as far as they answer within `limit`.
+    /// Asks where the primary is: the majority of those that answer within `limit`, or else most of them.
     ///
     /// # Errors
-    /// When none of them says so.
+    /// When no sentinel names a primary.
     pub(super) async fn primary(
         &self,
         ca_file: Option<&PathBuf>,
@@ -130,7 +132,7 @@ impl Sentinels {
         ca_file: Option<&PathBuf>,
         limit: Duration,
     ) -> Result<Primary, String> {
-        // Out of its seat until it has answered: one that was given up has an answer under way.
+        // Take it out until it has answered: after a timeout, an old answer is still to come on it.
         let (mut connection, driver) = match kept.take() {
             Some(kept) => kept,
             None => {
@@ -147,21 +149,21 @@ impl Sentinels {
             .await
             .map_err(|error| describe("SENTINEL", &error))?;
         *kept = Some((connection, driver));
-        primary.ok_or_else(|| format!("knows no primary called {}", self.name))
+        primary.ok_or_else(|| format!("does not know a primary called {}", self.name))
     }
 }
 
 impl Votes {
-    /// The primary that more than half of all sentinels name.
+    /// The primary that more than half of all sentinels name, if there is one.
     pub(super) fn majority(&self) -> Option<&Primary> {
         let (primary, votes) = self.most()?;
         (2 * votes > self.asked).then_some(primary)
     }
 
-    /// The primary that most of those name who have answered.
+    /// The primary that most of the answers name.
     ///
     /// # Errors
-    /// When none has: what the first one said.
+    /// When no sentinel has named one: the error of the first.
     pub(super) fn best(&self) -> Result<&Primary, ConnectError> {
         if let Some((primary, _)) = self.most() {
             return Ok(primary);
@@ -171,10 +173,10 @@ impl Votes {
         Err(ConnectError::Sentinels(why.to_owned()))
     }
 
-    /// Whether most of them name this one, and none another.
+    /// Checks that a majority names this primary, and no sentinel names another.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason, when they do not.
     pub(super) fn confirm(&self, known: &Primary) -> Result<(), String> {
         let mut named = self.given.iter().flatten();
         if let Some((host, port)) = named.find(|primary| *primary != known) {
@@ -203,7 +205,7 @@ impl Votes {
     }
 }
 
-/// Where it is, as it may be shown.
+/// Formats a host and port, with brackets around an IPv6 address.
 pub(super) fn shown((host, port): &(String, u16)) -> String {
     match host.contains(':') {
         true => format!("[{host}]:{port}"),
@@ -224,7 +226,7 @@ impl PartialEq for Sentinels {
 
 impl Eq for Sentinels {}
 
-/// Only where they are.
+/// Shows no credentials.
 impl fmt::Debug for Sentinels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sentinels({self})")

@@ -1,4 +1,4 @@
-//! Where a Redis is, and how a line to it is opened.
+//! Where a Redis is, and how a connection to it is opened.
 
 use std::fmt;
 use std::io;
@@ -20,37 +20,37 @@ use super::refusal::{ROLE, code, describe};
 use super::sentinel::Sentinels;
 use client_tls::{Authorities, Terms, TlsFileError, Verification};
 
-/// Where a Redis is, and its credentials. Printing it shows only where.
+/// Where a Redis is, and its credentials. Its `Debug` shows no credentials.
 #[derive(Clone)]
 pub struct RedisServer {
-    /// The other end of the line.
+    /// The address.
     pub address: RedisAddress,
     /// User, password and the number of the database.
     pub login: RedisConnectionInfo,
 }
 
-/// The other end of a line to Redis.
+/// The address of a Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisAddress {
-    /// A cluster, of which these are some servers.
+    /// A cluster, found by these of its servers.
     Cluster(Box<ClusterSeeds>),
-    /// A host.
+    /// One server at a host and port.
     Tcp {
         /// A name, or an address without brackets.
         host: String,
         /// The port.
         port: u16,
-        /// Whether the line is encrypted, and the server's certificate verified.
+        /// Whether the connection uses TLS, and the server's certificate is verified.
         tls: bool,
     },
-    /// Whatever these sentinels call the primary.
+    /// The primary that these sentinels name.
     Sentinels(Box<Sentinels>),
     /// A Unix socket.
     Unix(PathBuf),
 }
 
 impl RedisServer {
-    /// Makes sure that the CA file can be used, if it is needed.
+    /// Checks that the CA file can be used, if it is needed.
     ///
     /// # Errors
     /// When it cannot.
@@ -66,12 +66,12 @@ impl RedisServer {
         }
     }
 
-    /// Opens a line and signs in. The certificates of `ca_file` are read anew each time, so that they can be replaced while
-    /// we run. Where there are sentinels, this leads to what they call the primary, and takes itself for one; of a cluster,
-    /// to one of its servers.
+    /// Opens a connection and signs in. `ca_file` is read each time, so that it can be replaced at run time. With
+    /// sentinels, this leads to the primary that they name, and that takes itself for one; with a cluster, to one of
+    /// its servers.
     ///
     /// # Errors
-    /// When the server cannot be found or reached, does not prove who it is, or does not let us in.
+    /// When the server cannot be found or reached, does not prove its identity, or refuses the sign-in.
     pub(super) async fn connect(
         &self,
         ca_file: Option<&PathBuf>,
@@ -81,17 +81,17 @@ impl RedisServer {
         let login = self.login.clone();
         let (mut connection, driver) = self.open(ca_file, login, timeout, config).await?;
         if self.sentinels().is_some() {
-            // Sentinels name a former primary until they have heard of the new one.
+            // Sentinels keep naming a former primary until they have heard of the new one.
             prove_primary(&mut connection).await?;
         }
         Ok((connection, driver))
     }
 
-    /// Opens a line on which the server may also speak unasked, and passes that to `pushes`. What it says is
+    /// Opens a connection with RESP3, on which the server may push messages, and passes these to `pushes`. They are
     /// about all of its databases, so none is selected.
     ///
     /// # Errors
-    /// As [`RedisServer::connect`]; also when the server does not speak the third version of its protocol.
+    /// As [`RedisServer::connect`]; also when the server does not speak RESP3.
     pub(super) async fn connect_hearing(
         &self,
         ca_file: Option<&PathBuf>,
@@ -106,7 +106,7 @@ impl RedisServer {
         self.open(ca_file, login, timeout, config).await
     }
 
-    /// The sentinels that know where the server is, if there are any.
+    /// The sentinels, if the address names any.
     pub(super) fn sentinels(&self) -> Option<&Sentinels> {
         match &self.address {
             RedisAddress::Sentinels(sentinels) => Some(sentinels),
@@ -114,7 +114,7 @@ impl RedisServer {
         }
     }
 
-    /// The server itself, where this names it, or who knows where it is. Sentinels are asked within half of `limit`.
+    /// Resolves sentinels to the primary that they name, within half of `limit`. Other addresses stay as they are.
     ///
     /// # Errors
     /// When no sentinel says where it is.
@@ -161,7 +161,7 @@ impl RedisServer {
     }
 }
 
-/// Opens a line to this place, and signs in.
+/// Opens a connection to this host and port, and signs in.
 pub(super) async fn open_tcp(
     (host, port): (&str, u16),
     tls: bool,
@@ -180,7 +180,7 @@ pub(super) async fn open_tcp(
     sign_in(stream, login, config).await
 }
 
-/// Makes sure that the server takes itself for a primary.
+/// Checks that the server takes itself for a primary.
 pub(super) async fn prove_primary(
     connection: &mut MultiplexedConnection,
 ) -> Result<(), ConnectError> {
@@ -196,7 +196,7 @@ pub(super) async fn prove_primary(
     match role.map(redis::from_redis_value::<String>) {
         Some(Ok(role)) if role == "master" => Ok(()),
         _ => Err(ConnectError::Sentinels(
-            "the server that the sentinels name is no primary (yet, or any more)".to_owned(),
+            "the server that the sentinels name is not a primary (yet, or any more)".to_owned(),
         )),
     }
 }
@@ -206,13 +206,13 @@ async fn sign_in(
     login: RedisConnectionInfo,
     config: AsyncConnectionConfig,
 ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
-    // Servers with restricted users refuse the command that would tell them our name.
+    // A server with restricted users refuses the command that would send it our name.
     let login = login.set_skip_set_lib_name();
     let (connection, driver) =
         MultiplexedConnection::new_with_config(&login, stream, config).await?;
     #[expect(
         clippy::disallowed_methods,
-        reason = "its owner is the line, which ends it"
+        reason = "its owner is the connection, which ends it"
     )]
     let driver = Driver(tokio::spawn(driver).abort_handle());
     Ok((connection, driver))
@@ -253,7 +253,7 @@ impl fmt::Display for RedisAddress {
     }
 }
 
-/// The task that moves the bytes of a line. Dropped, it ends at once, whatever the server is still to say.
+/// The task that moves the bytes of a connection. Dropping it ends the task at once, even with an answer outstanding.
 #[derive(Debug)]
 pub(super) struct Driver(AbortHandle);
 
@@ -263,22 +263,22 @@ impl Drop for Driver {
     }
 }
 
-/// Why there is no line.
+/// Why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     /// The CA file cannot be used any more.
     #[error(transparent)]
     File(#[from] TlsFileError),
-    /// The server cannot be reached, or does not prove who it is.
+    /// The server cannot be reached, or does not prove its identity.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The server does not let us in.
+    /// The server refuses the sign-in.
     #[error(transparent)]
     Redis(#[from] RedisError),
-    /// Nobody says where the primary is, or it is none.
+    /// No sentinel names a primary, or the named server is not one.
     #[error("{0}")]
     Sentinels(String),
-    /// Nobody says where any server is.
+    /// No server of the cluster is known.
     #[error("{0}")]
     Unknown(String),
 }

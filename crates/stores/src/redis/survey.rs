@@ -1,4 +1,4 @@
-//! What Redis lets our user do, and how it behaves when it is full. Nothing is written.
+//! Surveys what our user may do in Redis, and how it behaves when it is full. Nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,10 @@ use super::refusal::{
 use super::script::{EVAL, EVALSHA};
 use super::server::{RedisAddress, RedisServer};
 
-/// Asks what our user may do, within the time for a look-up each; of a cluster, on each server that holds keys.
+/// Surveys a Redis, each step within the timeout of a lookup; of a cluster, each server that holds keys.
 ///
 /// # Errors
-/// When Redis does not answer in time, or does not let us in.
+/// When Redis does not answer in time, or refuses the sign-in.
 pub(in super::super) async fn survey(
     settings: &RedisSettings,
     uses: RedisUses,
@@ -39,7 +39,7 @@ pub(in super::super) async fn survey(
     Ok(together(surveys))
 }
 
-/// What holds of a cluster whose servers are such.
+/// Combines the surveys of the servers of a cluster.
 fn together(surveys: Vec<(String, RedisSurvey)>) -> RedisSurvey {
     let mut all = RedisSurvey {
         refused: Vec::new(),
@@ -91,7 +91,7 @@ async fn survey_server(
     surveyor.survey(settings, uses).await
 }
 
-/// A connection of its own. The driver limits the time for each answer.
+/// Surveys one server, on its own connection. The driver limits the time for each answer.
 struct Surveyor {
     connection: MultiplexedConnection,
     is_of_cluster: bool,
@@ -147,7 +147,7 @@ impl Surveyor {
             }
         }
         if settings.tracking {
-            // The last ones: afterwards the connection speaks another version of the protocol.
+            // These come last: afterwards the connection uses another version of the protocol.
             for (name, command) in hearing(&settings.key_prefix) {
                 if let Some(code) = self.refused(name, command).await? {
                     note(&mut survey.refused, refusal(name, &code));
@@ -157,12 +157,12 @@ impl Surveyor {
         Ok(survey)
     }
 
-    /// The code with which the server refuses this command; `None` when it does not.
+    /// Runs a command, and returns the code of the server's refusal; `None` when it does not refuse.
     async fn refused(&mut self, name: &str, command: Cmd) -> Result<Option<String>, String> {
         match command.exec_async(&mut self.connection).await {
             Ok(()) => Ok(None),
             Err(error) => match code(&error) {
-                // In a cluster the key may be one of another server. Rights are looked at before that.
+                // In a cluster, another server may hold the key. Rights are checked before that.
                 Some("ASK" | "MOVED") if self.is_of_cluster => Ok(None),
                 Some(code) => Ok(Some(code.to_owned())),
                 None => Err(describe(name, &error)),
@@ -182,8 +182,8 @@ impl Surveyor {
     }
 }
 
-/// What caches and limits take beside reading and writing. None of them changes anything: there is no script of this name, the
-/// other one says no more than 1, and nothing is ever kept under the prefix alone.
+/// The commands that caches and limits need beyond reading and writing. Running them changes nothing: there is no
+/// script of this digest, the other script only returns 1, and no key is the prefix alone.
 fn using(prefix: &str, uses: RedisUses) -> Vec<(&'static str, Cmd)> {
     let script = |name, text: &str| {
         let mut command = redis::cmd(name);
@@ -205,7 +205,7 @@ fn using(prefix: &str, uses: RedisUses) -> Vec<(&'static str, Cmd)> {
     commands
 }
 
-/// What it takes to hear of changes. In the version of the protocol that comes first, nothing is ever heard.
+/// The commands that hearing of changes needs. TRACKING runs before the switch to RESP3, so nothing is ever pushed.
 fn hearing(prefix: &str) -> [(&'static str, Cmd); 2] {
     let mut tracking = redis::cmd("CLIENT");
     tracking.arg("TRACKING").arg("ON").arg("BCAST");
@@ -215,16 +215,16 @@ fn hearing(prefix: &str) -> [(&'static str, Cmd); 2] {
     [(TRACKING, tracking), (HELLO, hello)]
 }
 
-/// As look-ups read.
+/// The command with which lookups read.
 fn read(key: &str) -> Cmd {
     let mut command = redis::cmd(READ);
     command.arg(key).arg(0).arg(0);
     command
 }
 
-/// A command that has to fail, because it asks for a key that is there and is not there. The server looks at our rights, at
-/// its memory and at its role before it reads the options (`processCommand` in `src/server.c` of Redis 7.0), so the error
-/// tells whether a command without the mistake would have written.
+/// A write command that always fails, because it demands that the key exists and does not exist. The server checks our
+/// rights, its memory and its role before it parses the options (`processCommand` in `src/server.c` of Redis 7.0), so
+/// the error tells whether the command would have written without the mistake.
 fn try_write(key: &str) -> Cmd {
     let mut command = redis::cmd(WRITE);
     command.arg(key).arg("").arg("NX").arg("XX");
@@ -237,7 +237,7 @@ fn note(refused: &mut Vec<String>, refusal: String) {
     }
 }
 
-/// `INFO memory`, which has a line for each thing that it tells.
+/// Reads the answer to `INFO memory`, one `name:value` on each line.
 fn fullness(info: &str) -> Option<Fullness> {
     let value = |name: &str| {
         let mut lines = info.lines();
@@ -249,13 +249,13 @@ fn fullness(info: &str) -> Option<Fullness> {
     })
 }
 
-/// The clock by which scripts count.
+/// The command for the clock by which scripts count.
 const TIME: &str = "TIME";
 
-/// The code of an error that has no other.
+/// The code of an error without a code of its own, such as one in the syntax.
 const SYNTAX: &str = "ERR";
 
-/// A key that no application has.
+/// A key that no application uses.
 const OTHER_KEY: &str = "sessiongate-doctor-looks-for-rights";
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! What Redis says has changed, heard on a connection of its own.
+//! The channel on which Redis announces changes (`CLIENT TRACKING`), and how it proves that it is heard.
 //!
-//! `CLIENT TRACKING … BCAST` makes a connection on which Redis names every key under our prefixes as soon as somebody changes
-//! it. Nothing there says that a server has stopped doing so: a connection can be dead and open, a server can forget that it
-//! tracks, a primary can be no primary any more. So the channel counts as heard only while it proves that it is. Every
-//! [`HEARTBEAT`] another connection writes a word under the prefix, and this one has to hear of it within
-//! [`ANSWER_WITHIN`]; everything that was written before that word has been heard then too. The other connection is opened anew
-//! from time to time, so that the word is written wherever the address leads now.
+//! `CLIENT TRACKING … BCAST` makes a connection on which Redis pushes the name of every key under our prefixes as soon
+//! as it changes. Nothing there tells when a server stops doing so: a connection can be dead and look open, a server
+//! can forget that it tracks, a primary can be demoted. So the channel counts as heard only while it proves that it is.
+//! Every [`HEARTBEAT`] another connection writes a heartbeat, a key under the prefix, and the tracking connection has
+//! to announce it within [`ANSWER_WITHIN`]; all earlier writes have been announced then too. The other connection is
+//! reopened from time to time, so that heartbeats go wherever the address leads now.
 //!
-//! `NOLOOP` is left out: Redis tells each connection of the last writer of a turn alone, and with it a change by the app followed
-//! by one of ours would never be heard of.
+//! `NOLOOP` is not used: for each turn of its event loop, Redis only considers the last writer of a key, so a change by
+//! the app followed by one of ours would never be announced.
 
 mod cluster;
 mod connections;
@@ -35,17 +35,17 @@ use super::super::settings::RedisSettings;
 use super::RedisTarget;
 use super::server::RedisServer;
 
-/// What a channel from a Redis depends on.
+/// The settings that the channel from a Redis depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct TrackingTarget {
     server: RedisServer,
-    /// How long it may take until a connection is open.
+    /// How long opening a connection may take.
     timeout: Duration,
     ca_file: Option<PathBuf>,
-    /// A fingerprint of what is in that file.
+    /// A fingerprint of the contents of that file.
     ca: Option<Vec<u8>>,
     prefixes: Vec<String>,
-    /// What stands before the keys of the gate itself.
+    /// The prefix of the gate's own keys.
     key_prefix: String,
 }
 
@@ -56,19 +56,19 @@ pub(in super::super) struct Tracking {
     keeper: TaskTracker,
 }
 
-/// The connections, and who hears through them.
+/// The task that keeps the channel open, and the audience that it informs.
 struct TrackingTask {
     target: TrackingTarget,
     audience: Arc<Audience>,
     clock: Clock,
-    /// That on which a cluster is asked.
+    /// The connections to the cluster, where it is one.
     cluster: Option<Lease<RedisTarget, RedisHandle>>,
     trial: Trial,
-    /// Why nothing is heard, as it was logged last.
+    /// Why the channel is not heard, as last logged.
     silence: Mutex<Option<String>>,
 }
 
-/// Makes sure that nothing counts as heard once nobody listens any more, however that came about.
+/// Marks the channel as deaf when the task ends, however it ends.
 struct DeafOnDrop<'a>(&'a Audience);
 
 impl Drop for DeafOnDrop<'_> {
@@ -96,7 +96,7 @@ impl TrackingTarget {
 }
 
 impl Tracking {
-    /// One that is being opened. A cluster is asked on `line`.
+    /// Opens a channel. A cluster comes with the lease of its connections.
     pub(in super::super) fn open(
         target: TrackingTarget,
         cluster: Option<Lease<RedisTarget, RedisHandle>>,
@@ -126,15 +126,15 @@ impl Tracking {
         tracking
     }
 
-    /// Who hears it.
+    /// The hearers of the channel.
     pub(in super::super) fn audience(&self) -> &Arc<Audience> {
         &self.task.audience
     }
 
-    /// Gives the channel up for good.
+    /// Closes the channel for good.
     pub(in super::super) async fn close(&self) {
         self.stop.cancel();
-        // The task waits for nothing but its connections, so it ends at once.
+        // The task waits for its connections only, so it ends at once.
         let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
     }
 }
@@ -160,7 +160,7 @@ impl TrackingTask {
             };
             let Err(why) = heard;
             self.fell_silent(&why);
-            // It has worked: the next one may work at once.
+            // It has worked for a while, so reconnect at once.
             if began.elapsed() > LONGEST_HOLD {
                 hold = FIRST_HOLD;
             }
@@ -169,15 +169,15 @@ impl TrackingTask {
         }
     }
 
-    /// What the words of one connection begin with.
+    /// Makes a prefix for the keys of the heartbeats of one connection.
     fn heartbeat_prefix(&self) -> String {
         format!("{}{HEARTBEATS}{:016x}:", self.target.key_prefix, random())
     }
 
-    /// It has proved that it hears.
+    /// Marks the channel as heard, after its first proof.
     fn listen(&self) {
         self.audience.listen();
-        // While nothing was heard, there may have been revocations.
+        // Announcements of revocations may have been missed in the meantime.
         reload_soon();
         *self.silence() = None;
         let configuration = self.trial.configuration();
@@ -203,57 +203,60 @@ impl TrackingTask {
     }
 }
 
-/// Between 0 and 1, so that nodes that lost the same server do not come back in the same moment.
+/// A random number from 0 to 1, so that nodes that lost the same server do not reconnect in the same moment.
 fn fraction() -> f64 {
     f64::from(u16::try_from(random() & 0xffff).unwrap_or(0)) / 65536.0
 }
 
-/// Why a word that had its time is no proof.
+/// Describes why a heartbeat that timed out proves nothing.
 fn unproven(is_written: bool) -> String {
     match is_written {
         true => NOT_HEARD.to_owned(),
-        false => format!("took no word within {} ms", ANSWER_WITHIN.as_millis()),
+        false => format!(
+            "accepted no heartbeat within {} ms",
+            ANSWER_WITHIN.as_millis()
+        ),
     }
 }
 
-/// A number that nobody else has.
+/// A random number, to tell the heartbeats of connections apart.
 fn random() -> u64 {
     let mut bytes = [0; 8];
     rand::fill(&mut bytes).expect("the system gives random bytes");
     u64::from_ne_bytes(bytes)
 }
 
-/// How often the channel proves itself. With [`ANSWER_WITHIN`], a connection that is dead and open is noticed within two
-/// seconds.
+/// How often the channel proves that it is heard. Together with [`ANSWER_WITHIN`], a dead connection that looks open is
+/// detected within two seconds.
 const HEARTBEAT: Duration = Duration::from_millis(700);
 
-/// How long it may take until a word is written and heard.
+/// How long it may take until a heartbeat is written and announced.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1100);
 
-/// How long a word is kept. Nobody reads it.
+/// How long Redis keeps a heartbeat. Nothing reads it.
 const HEARTBEAT_KEPT_MILLIS: u64 = 2000;
 
-/// How long one proof holds. The next one comes in time for this, or is late.
+/// How long one proof holds: until the next one is overdue.
 const TRUST: Duration = Duration::from_secs(2);
 
-/// Behind the prefix of the gate's keys, and before a number of the connection and one of the word.
+/// The part of a heartbeat's key between the prefix of the gate's keys and the numbers of connection and heartbeat.
 const HEARTBEATS: &str = "sessiongate:heartbeat:";
 
-/// How long words are written on the same connection.
+/// How long heartbeats are written on the same connection.
 const HEARTBEAT_CONNECTION_AGE: Duration = Duration::from_secs(5);
 
-/// How long sentinels may take to say where the primary is.
+/// How long the sentinels may take to name the primary.
 const ASK_FOR: Duration = Duration::from_millis(500);
 
-/// How long a channel that could not be opened, or broke at once, is left alone; twice as long each time.
+/// How long to wait before reopening a channel that could not be opened or broke at once; doubled each time.
 const FIRST_HOLD: Duration = Duration::from_millis(100);
 
-/// The longest of these times.
+/// The longest of these waits.
 const LONGEST_HOLD: Duration = Duration::from_secs(3);
 
-/// How long it takes at least from one word that says that everything may have changed to the next.
+/// The shortest time between two announcements that everything may have changed.
 const BETWEEN_FLOODS: Duration = Duration::from_millis(20);
 
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-const NOT_HEARD: &str = "took a word and did not say so on the other connection: it is dead, or leads to another server";
+const NOT_HEARD: &str = "accepted a heartbeat and did not announce it on the tracking connection, which is dead or leads to another server";

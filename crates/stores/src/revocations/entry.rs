@@ -1,4 +1,4 @@
-//! A revocation as it is kept: what, until when, and who has done it and why.
+//! A revocation as it is stored: what is revoked and until when, by whom and why.
 
 use gate::{LookupSource, Revocation, Revoked};
 use serde::{Deserialize, Serialize};
@@ -7,30 +7,30 @@ use thiserror::Error;
 
 use super::RevocationStoreError;
 
-/// A revocation as it is kept.
+/// A revocation as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationEntry {
     /// The name of the realm.
     pub realm: String,
     /// What is revoked, and until when.
     pub revocation: Revocation,
-    /// When somebody has revoked it.
+    /// When it was revoked.
     pub made: UnixTime,
-    /// Who has. As they say: nobody has checked it.
+    /// Who has revoked it, by their own account: it is not checked.
     pub by: String,
-    /// How: `admin`, `cli`, or what others have written into the store.
+    /// How it was revoked: `admin`, `cli`, or whatever another program has written.
     pub source: String,
-    /// Why.
+    /// Why it was revoked.
     pub reason: String,
 }
 
 impl RevocationEntry {
-    /// What it is about. There is at most one entry about each in a list.
+    /// The realm and what is revoked there. A list has at most one entry for each.
     pub fn place(&self) -> (&str, &Revoked) {
         (&self.realm, &self.revocation.what)
     }
 
-    /// The same, to be kept.
+    /// The realm and what is revoked there, as an owned key.
     pub fn key(&self) -> RevocationKey {
         RevocationKey {
             realm: self.realm.clone(),
@@ -38,7 +38,7 @@ impl RevocationEntry {
         }
     }
 
-    /// One that says what this one and `other` do, which is about the same, by who was the last.
+    /// Merges two entries about the same: the later times, and the author of the latest entry.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let (mut last, other) = match self.made >= other.made {
@@ -52,7 +52,7 @@ impl RevocationEntry {
     }
 }
 
-/// What a revocation is about, in a realm of this name.
+/// What a revocation is about, in a realm.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevocationKey {
     /// The name of the realm.
@@ -62,9 +62,9 @@ pub struct RevocationKey {
 }
 
 impl RevocationKey {
-    /// What a word about a revocation says: `REALM:KIND:ID`. `None` when it says something else, or nothing.
-    pub(crate) fn read(word: &str) -> Option<Self> {
-        let (realm, rest) = word.split_once(':')?;
+    /// Reads an announcement, `REALM:KIND:ID`. `None` when it has another form.
+    pub(crate) fn read(payload: &str) -> Option<Self> {
+        let (realm, rest) = payload.split_once(':')?;
         let (kind, id) = rest.split_once(':')?;
         Some(Self {
             realm: realm.to_owned(),
@@ -72,8 +72,8 @@ impl RevocationKey {
         })
     }
 
-    /// The word that says this. An id that is too long for a word leaves it empty, which says that anything may have changed.
-    pub(super) fn word(realm: &str, kind: &str, id: &str) -> String {
+    /// Writes an announcement. One that would be too long is left empty, which means that anything may have changed.
+    pub(super) fn payload(realm: &str, kind: &str, id: &str) -> String {
         match realm.len() + id.len() {
             0..=LONGEST_NAMES => format!("{realm}:{kind}:{id}"),
             _ => String::new(),
@@ -81,20 +81,20 @@ impl RevocationKey {
     }
 }
 
-/// Why something is no such entry.
+/// Why a stored value is not a valid entry.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RevocationEntryError {
-    /// It is neither of a user nor of a session nor of all.
+    /// Its kind is neither `user` nor `session` nor `all`.
     #[error("of the kind `{}`", .0.escape_debug())]
     Kind(String),
-    /// It does not have the form of one.
+    /// It does not have the form of an entry.
     #[error("which has another form")]
     Form,
 }
 
 /// The columns of a [`RevocationEntry`]. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Columns {
+pub(super) struct EntryColumns {
     pub(super) realm: String,
     pub(super) kind: String,
     pub(super) id: String,
@@ -106,9 +106,9 @@ pub(super) struct Columns {
     pub(super) reason: String,
 }
 
-impl Columns {
-    /// Those of a row that has them in the order in which they stand above. Each function reads the column at a place; a time before
-    /// 1970 is as early as that.
+impl EntryColumns {
+    /// Reads the columns from a row that has them in the order above. Each function reads the column at an index; a
+    /// time before 1970 becomes 1970.
     pub(super) fn of_row(
         text: impl Fn(usize) -> Option<String>,
         millis: impl Fn(usize) -> Option<i64>,
@@ -128,9 +128,9 @@ impl Columns {
     }
 }
 
-/// The entry with these columns, which this store holds; `None` is for what has not its form.
+/// Makes an entry of columns that `store` holds; `None` stands for a value of another form.
 pub(super) fn read(
-    columns: Option<Columns>,
+    columns: Option<EntryColumns>,
     store: LookupSource,
 ) -> Result<RevocationEntry, RevocationStoreError> {
     let columns = columns.ok_or(RevocationEntryError::Form);
@@ -138,7 +138,7 @@ pub(super) fn read(
     entry.map_err(|error| RevocationStoreError::Entry(store, error))
 }
 
-/// The words for what is revoked, and its id; that of everything is empty.
+/// The kind of what is revoked, as stored, and its id, which is empty for `all`.
 pub(super) fn key(what: &Revoked) -> (&'static str, &str) {
     match what {
         Revoked::All => (ALL, ""),
@@ -147,7 +147,7 @@ pub(super) fn key(what: &Revoked) -> (&'static str, &str) {
     }
 }
 
-/// What is revoked, by the words for it.
+/// What is revoked, from the stored kind and id.
 fn what(kind: &str, id: &str) -> Option<Revoked> {
     Some(match kind {
         ALL => Revoked::All,
@@ -157,7 +157,7 @@ fn what(kind: &str, id: &str) -> Option<Revoked> {
     })
 }
 
-/// In the order of what they are about; of several about the same, one that says what all of them do, by who was the last.
+/// Sorts entries by what they are about, and merges those about the same.
 pub(super) fn merged(mut entries: Vec<RevocationEntry>) -> Vec<RevocationEntry> {
     entries.sort_by(|one, other| {
         let latest_first = || other.made.cmp(&one.made);
@@ -173,7 +173,7 @@ pub(super) fn merged(mut entries: Vec<RevocationEntry>) -> Vec<RevocationEntry> 
     entries
 }
 
-impl From<&RevocationEntry> for Columns {
+impl From<&RevocationEntry> for EntryColumns {
     fn from(entry: &RevocationEntry) -> Self {
         let (kind, id) = key(&entry.revocation.what);
         Self {
@@ -190,10 +190,10 @@ impl From<&RevocationEntry> for Columns {
     }
 }
 
-impl TryFrom<Columns> for RevocationEntry {
+impl TryFrom<EntryColumns> for RevocationEntry {
     type Error = RevocationEntryError;
 
-    fn try_from(columns: Columns) -> Result<Self, RevocationEntryError> {
+    fn try_from(columns: EntryColumns) -> Result<Self, RevocationEntryError> {
         let Some(what) = what(&columns.kind, &columns.id) else {
             return Err(RevocationEntryError::Kind(columns.kind));
         };
@@ -216,7 +216,7 @@ const ALL: &str = "all";
 const SESSION: &str = "session";
 const USER: &str = "user";
 
-/// In bytes. PostgreSQL takes words of less than 8000.
+/// The longest realm and id together, in bytes. PostgreSQL accepts payloads of less than 8000.
 const LONGEST_NAMES: usize = 7000;
 
 #[cfg(test)]
@@ -258,7 +258,7 @@ mod tests {
             Revoked::User("u".into()),
         ] {
             let entry = entry(what, [1, 2, 3]);
-            let mut columns = Columns::from(&entry);
+            let mut columns = EntryColumns::from(&entry);
             assert_eq!(RevocationEntry::try_from(columns.clone()), Ok(entry));
             columns.kind = "group".to_owned();
             let kind = RevocationEntryError::Kind("group".to_owned());

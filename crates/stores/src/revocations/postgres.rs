@@ -1,6 +1,6 @@
 //! Revocations in a table of PostgreSQL.
 //!
-//! An application may write there too; columns with defaults need not be named.
+//! An application may write there, too; it need not name columns with defaults.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use tokio_postgres::types::Type;
 use super::super::pools::Pools;
 use super::super::postgres::{OwnTables, Parameter, text};
 use super::super::settings::DatabaseSettings;
-use super::entry::{self, Columns, RevocationEntry, RevocationKey, key};
+use super::entry::{self, EntryColumns, RevocationEntry, RevocationKey, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InPostgres(OwnTables);
 
 impl InPostgres {
-    /// `None` when the database is no PostgreSQL.
+    /// Opens access to the table. `None` when the database is not PostgreSQL.
     pub(super) fn open(settings: &DatabaseSettings, pools: &Pools) -> Option<Self> {
         OwnTables::open(settings, pools).map(Self)
     }
@@ -27,7 +27,7 @@ impl InPostgres {
             return Ok(());
         }
         match self.0.ask(CREATE, &[]).await {
-            // Of two that make it at once, one fails in spite of IF NOT EXISTS.
+            // When two nodes create it at once, one fails in spite of IF NOT EXISTS.
             Err(error) if !self.is_there().await? => Err(error.into()),
             Err(_) | Ok(_) => Ok(()),
         }
@@ -39,15 +39,15 @@ impl InPostgres {
         Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
     }
 
-    /// The rows that have not expired by the clock of the database.
+    /// Reads the rows that have not expired by the clock of the database.
     pub(super) async fn load(&self) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
         let load = format!("{SELECT} LIMIT $1");
-        // As many as may be, and one more.
+        // The allowed number, and one more.
         let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
         self.read(&load, &[(&limit, Type::INT8)]).await
     }
 
-    /// The rows of these, of those.
+    /// Reads the rows of these keys, as far as they have not expired.
     pub(super) async fn look(
         &self,
         keys: &BTreeSet<RevocationKey>,
@@ -76,7 +76,7 @@ impl InPostgres {
         rows.iter().map(read).collect()
     }
 
-    /// One statement, so that others hear of it when it is there and not before.
+    /// Adds a revocation, in one statement, so that others hear of it when it is committed and not before.
     pub(super) async fn add(&self, entry: &RevocationEntry) -> Result<(), RevocationStoreError> {
         const ADD: &str = "WITH gone AS (DELETE FROM sessiongate_revocations WHERE expires < clock_timestamp() \
              AND (realm, kind, id) <> ($1, $2, $3)), \
@@ -88,7 +88,7 @@ impl InPostgres {
              expires = greatest(known.expires, excluded.expires), made = clock_timestamp(), made_by = excluded.made_by, \
              source = excluded.source, reason = excluded.reason RETURNING 1) \
              SELECT pg_catalog.pg_notify('sessiongate_revocations', $10) FROM added";
-        let Columns {
+        let EntryColumns {
             realm,
             kind,
             id,
@@ -98,9 +98,9 @@ impl InPostgres {
             by,
             source,
             reason,
-        } = Columns::from(entry);
+        } = EntryColumns::from(entry);
         let (before, until) = (float(before), float(until));
-        let word = RevocationKey::word(&realm, &kind, &id);
+        let payload = RevocationKey::payload(&realm, &kind, &id);
         let most = i64::try_from(MOST).unwrap_or(i64::MAX);
         let parameters = [
             text(&realm),
@@ -112,10 +112,10 @@ impl InPostgres {
             text(&source),
             text(&reason),
             (&most as _, Type::INT8),
-            text(&word),
+            text(&payload),
         ];
         let added = match self.0.ask(ADD, &parameters).await {
-            // With the rights to make it, nobody has to ask for the table.
+            // With the right to create the table, no operator has to.
             Err(_) if !self.is_there().await? => {
                 self.install()
                     .await
@@ -139,8 +139,8 @@ impl InPostgres {
              WHERE (realm, kind, id) = ($1, $2, $3) RETURNING 1) \
              SELECT pg_catalog.pg_notify('sessiongate_revocations', $4) FROM removed";
         let (kind, id) = key(what);
-        let word = RevocationKey::word(realm, kind, id);
-        let parameters = [text(&realm), text(&kind), text(&id), text(&word)];
+        let payload = RevocationKey::payload(realm, kind, id);
+        let parameters = [text(&realm), text(&kind), text(&id), text(&payload)];
         let removed = match self.0.ask(REMOVE, &parameters).await {
             Err(_) if !self.is_there().await? => return Err(RevocationStoreError::NoTable),
             removed => removed?,
@@ -153,7 +153,7 @@ impl InPostgres {
     }
 }
 
-/// The statements that make the table, and which rights who needs that is not its owner.
+/// The SQL that creates the table, with the rights that roles need that do not own it.
 pub(super) fn sql() -> String {
     format!(
         "{CREATE};\n\
@@ -168,7 +168,7 @@ pub(super) fn sql() -> String {
 fn read(row: &Row) -> Result<RevocationEntry, RevocationStoreError> {
     let text = |at| row.try_get::<_, String>(at).ok();
     let millis = |at| row.try_get::<_, i64>(at).ok();
-    entry::read(Columns::of_row(text, millis), LookupSource::Postgres)
+    entry::read(EntryColumns::of_row(text, millis), LookupSource::Postgres)
 }
 
 #[expect(
@@ -179,7 +179,7 @@ fn float(millis: u64) -> f64 {
     millis as f64
 }
 
-/// Those that have not expired.
+/// Selects the revocations that have not expired.
 const SELECT: &str = "SELECT realm, kind, id, (extract(epoch FROM issued_before) * 1000)::int8, \
      (extract(epoch FROM expires) * 1000)::int8, (extract(epoch FROM made) * 1000)::int8, made_by, source, reason \
      FROM sessiongate_revocations WHERE expires > clock_timestamp()";

@@ -1,10 +1,10 @@
-//! Revocations in Redis: members of one sorted set, whose scores say when each has had its time.
+//! Revocations in Redis: members of one sorted set, whose scores say when each expires.
 //!
-//! A member is one JSON object. A second revocation of the same is another member; whoever reads both takes the later time. So
-//! nothing that is written takes the place of what somebody else writes at the same moment.
+//! A member is one JSON object. A second revocation of the same user or session is another member; a reader takes the
+//! later time of both. So no write overwrites another that happens at the same moment.
 //!
-//! New members have the highest scores, where all are kept for as long and clocks agree. So what is new is looked for there; whether
-//! that is all that has changed is told by the number of the others.
+//! If all are kept equally long and clocks agree, new members have the highest scores. So what is new is looked for
+//! there; the number of the other members tells whether anything else has changed.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -15,12 +15,12 @@ use session::UnixTime;
 use super::super::pools::{Lease, Pools, RedisHandle};
 use super::super::redis::{RedisTarget, Tracking, TrackingTarget};
 use super::super::settings::RedisSettings;
-use super::entry::{self, Columns, RevocationEntry, key};
+use super::entry::{self, EntryColumns, RevocationEntry, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InRedis {
     lease: Lease<RedisTarget, RedisHandle>,
-    /// Says when there are others, if it is to.
+    /// The channel that announces changes, if it is configured.
     tracking: Option<Lease<TrackingTarget, Tracking>>,
     key: String,
 }
@@ -46,8 +46,8 @@ impl InRedis {
         Ok((entries, known))
     }
 
-    /// What was added since those were `known`, which then are known too. `None` when something is gone, or was added where it is
-    /// not looked for: that is found by their number.
+    /// Reads the members that were added since those `known`, and adds them to these. `None` when a member is gone, or
+    /// was added elsewhere, which their number shows.
     pub(super) async fn look(
         &self,
         known: &mut Members,
@@ -74,7 +74,7 @@ impl InRedis {
         Ok(Some(new))
     }
 
-    /// Those with a higher score than this one, and the scores: as many as may be, and one more.
+    /// Reads the members with a higher score than `floor`, and their scores: the allowed number, and one more.
     async fn members(&self, floor: u64) -> Result<Vec<(String, u64)>, RevocationStoreError> {
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(&self.key).arg(format!("({floor}"));
@@ -99,7 +99,7 @@ impl InRedis {
         if usize::try_from(count).is_ok_and(|count| count >= MOST) {
             return Err(RevocationStoreError::Full(LookupSource::Redis));
         }
-        let member = serde_json::to_string(&Columns::from(entry)).expect("texts and numbers");
+        let member = serde_json::to_string(&EntryColumns::from(entry)).expect("texts and numbers");
         let mut command = redis::cmd("ZADD");
         let until = entry.revocation.until.millis();
         command.arg(&self.key).arg(until).arg(member);
@@ -114,7 +114,7 @@ impl InRedis {
     ) -> Result<bool, RevocationStoreError> {
         let (kind, id) = key(what);
         let is_meant = |member: &String| {
-            let columns = serde_json::from_str::<Columns>(member);
+            let columns = serde_json::from_str::<EntryColumns>(member);
             columns.is_ok_and(|it| (&*it.realm, &*it.kind, &*it.id) == (realm, kind, id))
         };
         let members = self.members(0).await?.into_iter();
@@ -148,7 +148,7 @@ impl InRedis {
     }
 }
 
-/// Which members there were, by their scores and digests of them.
+/// The members that are known, by their scores and digests.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     known: BTreeSet<(u64, u64)>,
@@ -163,7 +163,7 @@ impl Members {
         }
     }
 
-    /// Forgets those that have had their time.
+    /// Forgets the members that have expired by `now`.
     fn forget_until(&mut self, now: u64) {
         self.known = self.known.split_off(&(now.saturating_add(1), 0));
     }
@@ -176,13 +176,13 @@ impl Members {
         self.known.contains(&self.of(member))
     }
 
-    /// How many have this score or a lower one.
+    /// How many members have this score or a lower one.
     fn count_until(&self, floor: u64) -> u64 {
         let after = self.known.range((floor.saturating_add(1), 0)..).count();
         u64::try_from(self.known.len() - after).unwrap_or(u64::MAX)
     }
 
-    /// Whether all that have a higher score than this one are among those.
+    /// Whether all known members with a higher score than `floor` are among `members`.
     fn are_among(&self, floor: u64, members: &[(String, u64)]) -> bool {
         let after = self.known.range((floor.saturating_add(1), 0)..).count();
         members.iter().filter(|member| self.holds(member)).count() == after
@@ -193,7 +193,7 @@ impl Members {
     }
 }
 
-/// Whether revocations are kept under `key` where the gate's keys begin with `prefix`.
+/// Whether `key` is that of the revocations, with the gate's `prefix`.
 pub(in super::super) fn is_key(prefix: &str, key: &[u8]) -> bool {
     key.strip_prefix(prefix.as_bytes()) == Some(KEY.as_bytes())
 }
@@ -211,9 +211,10 @@ fn read(member: &str) -> Result<RevocationEntry, RevocationStoreError> {
     entry::read(serde_json::from_str(member).ok(), LookupSource::Redis)
 }
 
-/// Behind the prefix of the gate's keys. Where users of the default realm are cached, their keys are the prefix and their id.
+/// The key of the revocations after the gate's prefix. In the default realm, the key of a cached user is the prefix
+/// and the user's id.
 const KEY: &str = "sessiongate:revocations";
 
-/// So many milliseconds below the highest score that is known the new ones are looked for: so far may the clocks be apart of those
-/// who revoke. Where they are further apart, the whole list is read.
+/// How many milliseconds below the highest known score new members are looked for, to allow for clocks of different
+/// nodes. Where clocks differ by more, the whole list is read.
 const OVERLAP: u64 = 1000;

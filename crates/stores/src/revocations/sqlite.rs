@@ -1,6 +1,6 @@
-//! Revocations in a SQLite file of the gate's own, for one machine. The application's file is only ever read.
+//! Revocations in a SQLite file of the gate's own, for one machine. The application's own file is only ever read.
 //!
-//! The file is opened anew each time, which takes a fraction of a millisecond, so that one that was replaced is noticed.
+//! The file is opened for each operation, which takes a fraction of a millisecond, so that a replaced file is noticed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use session::UnixTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::entry::{self, Columns, RevocationEntry, RevocationKey, key};
+use super::entry::{self, EntryColumns, RevocationEntry, RevocationKey, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InSqlite(PathBuf);
@@ -21,7 +21,7 @@ impl InSqlite {
         Self(path.to_owned())
     }
 
-    /// Opens the file, which is made if there is none, and so is the table.
+    /// Opens the file. Creates it, and the table, if they do not exist.
     async fn open(&self) -> Result<SqliteConnection, RevocationStoreError> {
         let options = SqliteConnectOptions::new()
             .filename(&self.0)
@@ -57,7 +57,7 @@ impl InSqlite {
         entries
     }
 
-    /// Those of these keys.
+    /// Reads the revocations of these keys.
     pub(super) async fn look(
         &self,
         keys: &BTreeSet<RevocationKey>,
@@ -82,7 +82,7 @@ impl InSqlite {
         entry: &RevocationEntry,
         now: UnixTime,
     ) -> Result<(), RevocationStoreError> {
-        let columns = Columns::from(entry);
+        let columns = EntryColumns::from(entry);
         let mut connection = self.open().await?;
         let gone = sqlx::query("DELETE FROM revocations WHERE until <= ?1").bind(int(now.millis()));
         let gone = gone.execute(&mut connection).await;
@@ -138,7 +138,7 @@ impl InSqlite {
 fn read(row: &SqliteRow) -> Result<RevocationEntry, RevocationStoreError> {
     let text = |at: usize| row.try_get::<String, _>(at).ok();
     let millis = |at: usize| row.try_get::<i64, _>(at).ok();
-    entry::read(Columns::of_row(text, millis), LookupSource::Sqlite)
+    entry::read(EntryColumns::of_row(text, millis), LookupSource::Sqlite)
 }
 
 fn int(millis: u64) -> i64 {
@@ -149,7 +149,7 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS revocations (realm TEXT NOT NUL
      before INTEGER NOT NULL, until INTEGER NOT NULL, made INTEGER NOT NULL, made_by TEXT NOT NULL, source TEXT NOT NULL, \
      reason TEXT NOT NULL, PRIMARY KEY (realm, kind, id)) STRICT, WITHOUT ROWID";
 
-/// As many as may be, and one more.
+/// Selects the allowed number, and one more.
 const LOAD: &str = "SELECT realm, kind, id, before, until, made, made_by, source, reason FROM revocations \
      WHERE until > ?1 LIMIT ?2";
 
@@ -162,5 +162,5 @@ const ADD: &str = "INSERT INTO revocations (realm, kind, id, before, until, made
      ON CONFLICT (realm, kind, id) DO UPDATE SET before = max(before, excluded.before), until = max(until, excluded.until), \
      made = excluded.made, made_by = excluded.made_by, source = excluded.source, reason = excluded.reason";
 
-/// How long another writer may take.
+/// How long to wait for another writer.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -23,7 +23,7 @@ fn user(id: &str, lasts: u64) -> RevocationEntry {
     }
 }
 
-/// A file, as a gate opens it.
+/// Opens a file as a gate does.
 fn file(folder: &Path) -> (PathBuf, RevocationStore) {
     let path = folder.join("revocations.db");
     let store = RevocationStore(Kind::Sqlite(InSqlite::at(&path)));

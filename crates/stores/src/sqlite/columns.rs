@@ -1,7 +1,7 @@
-//! How the columns of a user's row are asked for in SQLite, and what becomes of their values.
+//! How the columns of a user's row are selected in SQLite, and how their values are read.
 //!
-//! SQLite has no booleans and no lists. A number in a column that was declared as `BOOLEAN` is a boolean here; everything
-//! else is what it is stored as: a number, a text, or the text of a blob's bytes as PostgreSQL prints them.
+//! SQLite has no booleans and no lists. A number in a column declared as `BOOLEAN` is read as a boolean; anything else
+//! as it is stored: a number, a text, or a blob as the text that PostgreSQL prints for its bytes.
 
 use gate::User;
 use serde_json::{Map, Value};
@@ -16,8 +16,8 @@ use super::super::session_state::MalformedRecord;
 use super::super::settings::UserTable;
 use super::super::time::{self, Zone};
 
-/// What is selected of the user, and of the session, which the statement calls `k`, with a comma before each value. `alias` is
-/// what the statement calls the table of users.
+/// Writes the selection of values of the user, and of the session, which the statement calls `k`, with a comma before
+/// each. `alias` is what the statement calls the user table.
 pub(super) fn select(asked: &UserColumns, users: &UserTable, alias: &str) -> String {
     let values = asked.columns.iter().map(|asked| match asked {
         UserColumn::OrganizationRoles(memberships) => roles(memberships, users, alias),
@@ -35,7 +35,7 @@ pub(super) fn select(asked: &UserColumns, users: &UserTable, alias: &str) -> Str
     values.chain(claims).collect()
 }
 
-/// Of an organization of which the user is a member twice, with two roles, none is known.
+/// Selects roles in organizations. Where the user is a member twice with two roles, the role is null.
 fn roles(memberships: &Memberships, users: &UserTable, alias: &str) -> String {
     let Memberships {
         table,
@@ -56,7 +56,7 @@ fn roles(memberships: &Memberships, users: &UserTable, alias: &str) -> String {
     )
 }
 
-/// The user in a row, of which the first column stands at `first`, and the claims of the session that was found with it.
+/// Reads the user, whose columns begin at `first`, and the claims of the session that was found with it.
 pub(super) fn user(
     row: &SqliteRow,
     first: usize,
@@ -90,7 +90,7 @@ fn value(row: &SqliteRow, index: usize) -> Option<Value> {
     if raw.is_null() {
         return Some(Value::Null);
     }
-    // What this value is stored as, whatever the column was declared to hold.
+    // The type of the stored value, whatever the column is declared to hold.
     let stored = raw.type_info();
     match stored.name() {
         "INTEGER" => {
@@ -111,7 +111,8 @@ fn value(row: &SqliteRow, index: usize) -> Option<Value> {
     }
 }
 
-/// Seconds, milliseconds, or a text become milliseconds. Anything else stays what it is, which no rule takes for a time.
+/// Reads a point in time from seconds, milliseconds or a text. Anything else stays as it is, and no rule takes it for a
+/// time.
 fn moment(value: Value, zone: Option<&Zone>) -> Value {
     match value {
         Value::String(text) => columns::time_of_text(text, zone),

@@ -1,8 +1,8 @@
-//! What SQLite's failures mean.
+//! What errors of SQLite mean.
 
 use super::super::one_line;
 
-/// What SQLite said, with what to do where its words do not say it.
+/// Describes an error, with advice where SQLite's message does not say what to do.
 pub(super) fn describe(error: &sqlx::Error) -> String {
     const SQLITE_READONLY: i32 = 8;
     const SQLITE_CANTOPEN: i32 = 14;
@@ -19,8 +19,7 @@ pub(super) fn describe(error: &sqlx::Error) -> String {
     }
 }
 
-/// There is no such column, or no such table. SQLite has one code for that and much else, so its words have to do; any
-/// other failure says nothing about the column.
+/// Whether the column or table does not exist. SQLite has one code for this and much else, so its message decides.
 pub(super) fn missing(error: &sqlx::Error) -> bool {
     let message = error.as_database_error().map(|error| error.message());
     message.is_some_and(|message| {
@@ -28,14 +27,14 @@ pub(super) fn missing(error: &sqlx::Error) -> bool {
     })
 }
 
-/// A writer in this process holds the table of a shared in-memory database. SQLite's own patience (`busy_timeout`)
+/// Whether a writer in this process holds the table of a shared in-memory database. SQLite's own wait (`busy_timeout`)
 /// covers files only.
 pub(super) fn locked(error: &sqlx::Error) -> bool {
     const SQLITE_LOCKED: i32 = 6;
     code(error) == Some(SQLITE_LOCKED)
 }
 
-/// SQLite's result code. The upper bits, which say more exactly what it is about, are cut off.
+/// The primary result code of SQLite, without the upper bits of the extended code.
 fn code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
     Some(code & 0xff)

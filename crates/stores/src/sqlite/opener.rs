@@ -1,4 +1,4 @@
-//! How a SQLite file is opened: for reading, and never created.
+//! Opens SQLite files, for reading and without creating them.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::super::connections::Opener;
 
-/// Opens connections to a file.
+/// Opens connections to a SQLite file.
 pub(in super::super) struct SqliteOpener(SqliteConnectOptions);
 
 impl SqliteOpener {
-    /// A file that was replaced is noticed after this time; opening one is cheap.
+    /// The lifetime of a connection, after which a replaced file is noticed. Opening one is cheap.
     pub(in super::super) const LIFETIME: Duration = Duration::from_secs(10);
 
-    /// `limit` is the time for a whole question.
+    /// Creates an opener. `limit` is the time for a whole lookup.
     pub(in super::super) fn new(options: SqliteConnectOptions, limit: Duration) -> Self {
         let options = options
             .create_if_missing(false)
-            // Not `read_only`: SQLite could not repair a file then whose last writer has crashed.
+            // Not `read_only`: then SQLite could not recover a file whose last writer has crashed.
             .pragma("query_only", "ON")
             .busy_timeout(limit)
             // The statements carry users' ids and sessions' tokens.
@@ -36,7 +36,7 @@ impl Opener for SqliteOpener {
     }
 
     async fn close(connection: SqliteConnection) {
-        // The file does not mind if it does not hear it.
+        // An error on closing changes nothing.
         let _ = connection.close().await;
     }
 

@@ -1,4 +1,4 @@
-//! How rows are asked for in SQLite by their keys, and how they are read.
+//! The statements that look rows up by their keys in SQLite, and how rows are read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,11 +11,11 @@ use super::super::columns::UserColumns;
 use super::super::identifier::{Column, Table};
 use super::super::session_state::{MalformedRecord, StoredRow};
 use super::super::settings::{SessionTables, UserTable};
-use super::super::standing::{Dialect, Seen, StandingRow, StandingSelection};
+use super::super::standing::{Dialect, Presence, StandingRow, StandingSelection};
 use super::super::time::{self, Zone};
 use super::columns;
 
-/// How to ask for a user by the id.
+/// The statement that looks a user up by id.
 pub(super) struct ByUser {
     pub(super) table: Table,
     pub(super) asked: UserColumns,
@@ -26,7 +26,7 @@ impl ByUser {
     pub(super) fn new(users: &UserTable, asked: UserColumns) -> Self {
         let values = columns::select(&asked, users, "k");
         let (table, key) = (users.table.quoted(), is_key(users.id.quoted()));
-        // Who may enter must not depend on which of several rows comes first.
+        // With columns to test, a decision must not depend on which of several rows comes first.
         let limit = if asked.is_nothing() { 1 } else { 2 };
         let statement = format!("SELECT 1{values} FROM {table} AS k WHERE {key} LIMIT {limit}");
         Self {
@@ -36,20 +36,20 @@ impl ByUser {
         }
     }
 
-    /// The user in a row that was found.
+    /// Reads the user from a row.
     pub(super) fn read(&self, row: &SqliteRow) -> Result<User, MalformedRecord> {
         const FIRST: usize = 1;
         columns::user(row, FIRST, &self.asked).map(|(user, _)| user)
     }
 }
 
-/// How to ask for a session by its token.
+/// The statement that looks a session up by its token.
 pub(super) struct BySession {
     pub(super) tables: SessionTables,
     pub(super) standing: StandingSelection,
-    /// What is selected of the user's row for rules and headers.
+    /// What is read of the user for rules and headers.
     pub(super) asked: UserColumns,
-    /// The statement, once we know which columns there are.
+    /// The statement, once it is known which columns exist.
     known: Mutex<Option<Arc<str>>>,
 }
 
@@ -70,7 +70,7 @@ impl BySession {
             .clone()
     }
 
-    pub(super) fn learned(&self, seen: [Seen; 3]) -> Arc<str> {
+    pub(super) fn learned(&self, seen: [Presence; 3]) -> Arc<str> {
         let standing = self.standing.select(seen, DIALECT);
         let values = columns::select(&self.asked, &self.tables.users, "u");
         let statement = session_by_token(&self.tables, &format!("{standing}{values}"));
@@ -78,7 +78,7 @@ impl BySession {
         statement
     }
 
-    /// The session and its user in a row that was found. `zone` is where times are read that have none.
+    /// Reads the session and its user from a row. `zone` is the time zone of times without one.
     pub(super) fn read(
         &self,
         row: &SqliteRow,
@@ -95,8 +95,9 @@ const DIALECT: Dialect = Dialect {
     nothing: "NULL",
 };
 
-/// The session and its user in one statement, so that what is found proves both. The id of the user is compared as text
-/// as well: a collation may call two users equal. `besides` is what else is selected, with a comma before it.
+/// Writes the statement that finds the session and its user at once, so that a row proves both. The id of the user is
+/// compared as text as well: a collation may treat two users as equal. `besides` is what else is selected, with a comma
+/// before it.
 fn session_by_token(tables: &SessionTables, besides: &str) -> Arc<str> {
     let SessionTables {
         table,
@@ -119,7 +120,7 @@ fn session_by_token(tables: &SessionTables, besides: &str) -> Arc<str> {
         None => "'null', NULL".to_owned(),
     };
     let (id, user) = (users.id.quoted(), user.quoted());
-    // A second row is one too many.
+    // Two rows are an error, so one more than the first is enough.
     format!(
         "SELECT CAST(u.{id} AS TEXT), {}, {}, {}, {}{besides} FROM {} AS k JOIN {} AS u \
          ON u.{id} = k.{user} AND CAST(u.{id} AS TEXT) = CAST(k.{user} AS TEXT) COLLATE BINARY \
@@ -139,7 +140,7 @@ fn is_key(column: &str) -> String {
     format!("k.{column} = ?1 AND CAST(k.{column} AS TEXT) = ?1 COLLATE BINARY")
 }
 
-/// The columns that [`session_by_token`] selects.
+/// Reads the columns that [`session_by_token`] selects.
 fn stored_row(
     row: &SqliteRow,
     zone: Option<&Zone>,

@@ -1,4 +1,4 @@
-//! What SQLite says about the tables and their indexes.
+//! Surveys the tables of a SQLite file and their indexes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::super::survey::{
 use super::failure::describe;
 use super::opener::SqliteOpener;
 
-/// Asks about each column, each within `limit`.
+/// Surveys each column, each within `limit`.
 pub(in super::super) async fn survey(
     options: &SqliteConnectOptions,
     limit: Duration,
@@ -86,7 +86,7 @@ async fn state(
     Ok(ColumnState::Key(LookupSurvey {
         is_view,
         rows,
-        // SQLite goes through an index whenever there is one.
+        // SQLite uses an index whenever there is one.
         index: searches.map(str::to_owned),
         plan,
         rights: Vec::new(),
@@ -133,17 +133,17 @@ async fn rows(connection: &mut SqliteConnection, table: &Table) -> Result<Rows, 
     })
 }
 
-/// The name of a table without its schema and without quotes.
+/// Strips schema and quotes from the name of a table.
 fn plain(quoted: &str) -> String {
     let last = quoted.rsplit("\".\"").next().unwrap_or(quoted);
     last.trim_matches('"').replace("\"\"", "\"")
 }
 
-/// A name for an index, as people give them.
+/// Suggests a name for an index.
 fn index_name(table: &Table, column: &Column) -> String {
     let name = format!("{}_{}_idx", plain(table.quoted()), column.name());
     name.replace('"', "_")
 }
 
-/// Enough to tell a small table from one on which an index matters.
+/// How far rows are counted: enough to tell a small table from one where an index matters.
 const MOST_COUNTED: u64 = 10_000;

@@ -1,4 +1,4 @@
-//! The columns and the memberships that the real Better Auth writes, in the tables that it makes itself.
+//! Columns and memberships that the real Better Auth writes, in tables that it creates itself.
 
 use harness::interop::{BetterAuth, SignedIn};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::columns::{asking, moment, roles, value};
 use super::sessions::token;
 use super::*;
 
-/// Asks the app as this user, who may.
+/// Sends a request to the app as a user with the right to it.
 async fn ask(user: &mut SignedIn, endpoint: &str, body: Value) -> Value {
     let answer = user
         .browser
@@ -75,7 +75,7 @@ async fn bans_roles_and_memberships_of_better_auth_are_read_with_the_session() {
         json!({ acme: "owner", globex: "owner" })
     );
 
-    // The subquery finds them through an index.
+    // The subquery uses an index.
     let indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = 'member' AND indexdef LIKE '%(\"userId\")%'";
     assert_eq!(server.execute(indexes).await.unwrap().trim(), "1");
 

@@ -1,4 +1,4 @@
-//! Many who ask at once, and changes between a question and its answer.
+//! Many requests at once, and changes between a lookup and its answer.
 
 use tokio::task::JoinSet;
 
@@ -49,7 +49,7 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
     }
 }
 
-/// Waits until what changes is heard.
+/// Waits until changes are heard.
 async fn until_heard(stores: &Node) {
     let waiting = async {
         while !stores.0.channels().all(|(_, is_heard)| is_heard) {
@@ -62,7 +62,7 @@ async fn until_heard(stores: &Node) {
 #[tokio::test]
 async fn an_answer_from_before_a_deletion_is_written_nowhere() {
     let (server, cache) = (with_users().await, Redis::start().await.unwrap());
-    // It answers a second later with what was there when it was asked.
+    // The answer comes a second later, with the state at the time of the lookup.
     server
         .execute("CREATE VIEW slow AS SELECT id FROM users, (SELECT pg_sleep(1)) AS later")
         .await

@@ -1,4 +1,4 @@
-//! Claims of sessions that are looked up, in both databases and in what caches know.
+//! Claims of sessions that are looked up, in both databases and in caches.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn claim(of: ClaimOf, name: &str, held_in: &str) -> StoredClaim {
     }
 }
 
-/// The claims of session `7` beside those of every session, and the columns of its user.
+/// The configured claims of session `7`, and the columns of its user.
 async fn of_session(node: &Node) -> (Value, Vec<Value>) {
     let known = node.look_up(&token("7")).await.unwrap().found.unwrap();
     let claims = known.stored.more_claims().cloned().unwrap_or_default();
@@ -53,11 +53,11 @@ async fn claims_are_read<D: Writable>(mut database: D, time: &str, expiry: Value
         vec![json!("admin")],
     );
     assert_eq!(of_session(&node).await, expected);
-    // A user who is looked up by the id has no session.
+    // A user that is looked up by id has no session.
     let user = node.find("7").await.unwrap().found.unwrap();
     assert_eq!(user.columns(), [json!("admin")]);
 
-    // Another node finds the same in Redis, and one that asks for less takes it for a miss.
+    // Another node finds the same in Redis, and one with fewer columns treats it as a miss.
     harness::poll("the session to be in Redis", async || {
         let keys = redis.cli(["KEYS", "*session:*"]).await.ok()?;
         (!keys.is_empty()).then_some(())

@@ -21,7 +21,7 @@ fn keys() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A line to a cluster, once it has found out who holds what.
+/// Connects to a cluster, and waits until its slots are known.
 async fn connected_to(url: &str) -> Arc<RedisHandle> {
     let settings = RedisSettings {
         timeout: Duration::from_millis(500),
@@ -61,7 +61,7 @@ async fn text(handle: &RedisHandle, key: &[u8]) -> Result<Vec<u8>, StoreError> {
 async fn every_question_goes_to_the_server_that_holds_its_key() {
     for version in BOTH {
         let cluster = RedisCluster::start(version).await.unwrap();
-        // One that is known leads to all.
+        // One seed leads to all servers.
         let first = format!("redis+cluster://{}", cluster.nodes[0].address());
         let handle = connected_to(&first).await;
         let keys = keys();
@@ -77,7 +77,7 @@ async fn every_question_goes_to_the_server_that_holds_its_key() {
         handle.redis.delete(&keys).await.unwrap();
         for key in &keys {
             assert_eq!(text(&handle, key).await.unwrap(), b"");
-            // Each server has to learn the script anew.
+            // Each server must be sent the script again.
             assert!(leased_and_redeemed(&handle, key, b"x").await);
         }
     }
@@ -97,7 +97,7 @@ async fn a_slot_that_moves_is_followed_at_every_moment() {
         let from = cluster.holder_of(slot).await.unwrap();
         cluster.begin_to_move(slot, new).await.unwrap();
         assert_eq!(text(&handle, first).await.unwrap(), b"1");
-        // What is not there is asked of the new one, which nobody knew.
+        // A missing key is looked up on the new server, which was unknown before.
         assert!(leased_and_redeemed(&handle, second, b"2").await);
         let port = cluster.nodes[new].port().to_string();
         let words = ["MIGRATE", "127.0.0.1", &port, "auth:{x}1", "0", "5000"];
@@ -112,7 +112,7 @@ async fn a_slot_that_moves_is_followed_at_every_moment() {
             .await
             .unwrap();
         assert_eq!(cluster.nodes[new].cli(["DBSIZE"]).await.unwrap(), "0");
-        // And back, by those who have asked before.
+        // And back, over the same connections.
         assert!(leased_and_redeemed(&handle, first, b"3").await);
         cluster.move_slot(slot, from).await.unwrap();
         assert_eq!(text(&handle, first).await.unwrap(), b"3");
@@ -183,7 +183,7 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
         let down = until(&stores, LookupSource::Redis, false).await.unwrap();
         assert!(down.contains(&cluster.nodes[0].address()), "{down}");
         assert!(stores.0.ready());
-        // Everybody is let in all the time, by whoever answers.
+        // All requests are allowed all the time, by Redis or the database.
         let asking = async {
             loop {
                 for id in everybody() {
@@ -206,7 +206,7 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
         })
         .await
         .unwrap();
-        // It comes back, and answers nothing any more.
+        // The server accepts connections again, but answers nothing.
         cluster.nodes[0].start_again().await.unwrap();
         for id in everybody() {
             assert_eq!(source(&stores, &id).await, LookupSource::Redis);
@@ -232,7 +232,7 @@ async fn one_that_hangs_delays_its_own_keys_once() {
     let late = text(&handle, &here).await;
     assert!(matches!(late, Err(StoreError::TimedOut { .. })), "{late:?}");
     for _ in 0..100 {
-        // None waits for it.
+        // No request waits for it.
         assert!(text(&handle, &here).await.is_err());
         assert!(text(&handle, &there).await.is_ok());
     }
@@ -259,7 +259,7 @@ async fn limits_are_counted_wherever_their_keys_are() {
     for node in &cluster.nodes {
         assert_ne!(node.cli(["DBSIZE"]).await.unwrap(), "0");
     }
-    // The second one of each is over its limit, and says so; the first one has counted all the same.
+    // The second cell of each exceeds its limit and is reported; the first one was counted all the same.
     let three = || cells(&[(10, 5), (11, 1), (12, 9)]);
     assert_eq!(rates.count(three()).await, Some(Ok(())));
     let over = rates.count(three()).await.unwrap().unwrap_err();

@@ -1,4 +1,4 @@
-//! What a cluster of Redis servers says has changed, and when the gate does not believe it.
+//! Changes that a cluster of Redis servers announces, and when the gate does not trust it.
 
 use harness::{RedisCluster, RedisVersion, poll};
 
@@ -24,7 +24,7 @@ async fn held_by(cluster: &RedisCluster, node: usize) -> String {
     panic!("it holds no slot")
 }
 
-/// Waits until this key is heard of, and that anything may have changed, before that or after it.
+/// Waits until this key is announced, and, before or after it, that anything may have changed.
 async fn heard_with_everything(listening: &Listening, key: &str) {
     let heard = listening.until(key).await;
     if !heard.contains(&EVERYTHING) {
@@ -32,7 +32,7 @@ async fn heard_with_everything(listening: &Listening, key: &str) {
     }
 }
 
-/// Waits until a key of each server is heard of.
+/// Waits until a key of each server is announced.
 async fn all_are_heard(cluster: &RedisCluster, listening: &Listening, nodes: [usize; 3]) {
     for node in nodes {
         let key = held_by(cluster, node).await;
@@ -71,7 +71,7 @@ async fn a_primary_that_dies_or_stands_still_is_missed_until_its_replica_takes_o
         cluster.nodes[0].start_again().await.unwrap();
         all_are_heard(&cluster, &listening, [3, 1, 2]).await;
 
-        // This one goes on later, and believes for a moment what was true before.
+        // This server resumes later, and keeps its old view for a moment.
         cluster.nodes[1].stand_still().unwrap();
         listening.silent(&cluster.nodes[1].address()).await;
         cluster.took_over_without(4, Some(1)).await.unwrap();
@@ -96,7 +96,7 @@ async fn without_a_replica_that_takes_over_nothing_is_believed_until_it_is_back(
         })
         .await
         .unwrap();
-        // Whether they answer for their own keys or not.
+        // Whether or not they answer for their own keys.
         let key = held_by(&cluster, 0).await;
         let said = cluster.nodes[0].cli(["SET", &key, "x"]).await.unwrap();
         assert_eq!(said == "OK", full_coverage == "no", "{said}");
@@ -116,7 +116,7 @@ async fn a_failover_that_is_asked_for_is_followed_without_a_gap() {
         all_are_heard(&cluster, &listening, [0, 1, 2]).await;
         let key = held_by(&cluster, 0).await;
         cluster.fail_over_to(3).await.unwrap();
-        // From its first moment on; and all may have changed when it took over.
+        // The new primary is heard from its first moment, and anything may have changed when it took over.
         set(&cluster, &key).await;
         heard_with_everything(&listening, &key).await;
         all_are_heard(&cluster, &listening, [3, 1, 2]).await;
@@ -142,10 +142,10 @@ async fn a_slot_that_moves_is_heard_on_its_new_server() {
             .await
             .unwrap();
         };
-        // Before it holds anything.
+        // The new server is tracked before it holds anything.
         to_new(new).await;
         cluster.begin_to_move(slot, new).await.unwrap();
-        // What the former one has not is written on the new one.
+        // A key that the former server lacks is written on the new one.
         set(&cluster, other).await;
         listening.until(other).await;
         cluster.move_slot(slot, new).await.unwrap();
@@ -166,7 +166,7 @@ async fn keys_that_are_dropped_with_a_slot_are_forgotten() {
         set(&cluster, &key).await;
         listening.until(&key).await;
         let slot = cluster.say(&["CLUSTER", "KEYSLOT", &key]).await.unwrap();
-        // Without its key. What the second one claims outweighs what the first one has claimed before.
+        // The slot moves without its key. The claim of the second server outweighs the earlier one of the first.
         let id = cluster.id(1).await.unwrap();
         let words = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
         assert_eq!(cluster.nodes[1].cli(words).await.unwrap(), "OK");

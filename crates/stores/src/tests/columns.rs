@@ -1,4 +1,4 @@
-//! The columns of a user's row: one contract for both databases, and what caches may know of them.
+//! The columns of a user's row: one contract for both databases, and what caches may hold.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ pub(super) fn roles() -> UserColumn {
     })
 }
 
-/// Users and sessions are looked up in the tables of Better Auth, with these columns.
+/// Settings that look users and sessions up in the tables of Better Auth, with these columns.
 pub(super) fn asking(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> Settings {
     let mut settings = settings(url, "user");
     let names = ["session", "token", "userId", "expiresAt", "", "user"];
@@ -38,7 +38,7 @@ pub(super) fn asking(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> S
     settings
 }
 
-/// What both chains know of user 7, who has session `7`.
+/// What both chains know about user 7, who has session `7`.
 async fn columns_of(node: &Node) -> Vec<Value> {
     let user = node.find("7").await.unwrap().found.unwrap();
     let known = node.look_up(&token("7")).await.unwrap().found.unwrap();
@@ -51,7 +51,7 @@ async fn first_column(node: &Node) -> Value {
     columns_of(node).await.first().unwrap().clone()
 }
 
-/// Makes the tables, with users 7 and 8, and a session of each. `columns` are added to the users'.
+/// Creates the tables, with users 7 and 8, and a session of each. The user table gets `columns`, too.
 pub(super) async fn create<D: Writable>(database: &mut D, id: &str, time: &str, columns: &str) {
     database
         .execute(&format!(
@@ -69,7 +69,7 @@ async fn on_postgres(server: &Postgres, id: &str, columns: &str) -> DatabaseUrl 
     database.url()
 }
 
-/// A column: its declaration, the SQL of its value, how it is asked for, and what it is.
+/// A column: its declaration, the SQL of its value, how it is selected, and what is read.
 type Case = (&'static str, &'static str, fn(&str) -> UserColumn, Value);
 
 /// Each value is what it should be, and `null` where there is none.
@@ -326,7 +326,7 @@ async fn roles_in_organizations_come_with_the_user() {
     roles_are_read(OnSqlite::new(&folder, "ints.db").await, "integer", "text").await;
 }
 
-/// A column that is not there is an error at the start, an outage later, and never a value.
+/// A missing column is an error at the start, an outage later, and never a value.
 async fn missing_columns_are_errors<D: Writable>(
     mut database: D,
     source: LookupSource,
@@ -353,13 +353,13 @@ async fn missing_columns_are_errors<D: Writable>(
     assert!(detail.contains("bannd"), "{detail}");
     assert!(!node.0.ready());
 
-    // Somebody adds it.
+    // The column is added.
     let add = r#"ALTER TABLE "user" ADD COLUMN bannd text DEFAULT 'no'"#;
     database.execute(add).await;
     until(&node, source, true).await;
     assert_eq!(columns_of(&node).await, [Value::Null, json!("no")]);
     assert_eq!(node.0.prove_columns().await, Ok(()));
-    // And takes it away while we run.
+    // And dropped while the gate runs.
     let drop = r#"ALTER TABLE "user" DROP COLUMN bannd"#;
     database.execute(drop).await;
     assert!(node.find("7").await.is_err());
@@ -461,7 +461,7 @@ async fn a_value_that_cannot_be_read_is_no_user_and_two_rows_are_none() {
     let server = Postgres::start().await.unwrap();
     let url = on_postgres(&server, "integer", ", data jsonb").await;
     let (node, heard) = open(asking(url.clone(), [value("data")]));
-    // PostgreSQL's numbers go on where those of every reader of JSON end.
+    // PostgreSQL has numbers beyond the range of JSON parsers.
     let deep = format!(
         "UPDATE \"user\" SET data = '{}1{}'",
         "[".repeat(500),
@@ -505,7 +505,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     assert!(record.ends_with(r#","columns":["admin"]}}"#), "{record}");
     assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 2);
 
-    // A node that remembers the user does not ask again, and another one finds the user in Redis.
+    // A node with the user in memory does not ask again, and another one finds the user in Redis.
     server
         .execute(r#"UPDATE "user" SET role = 'member'"#)
         .await
@@ -516,7 +516,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     assert_eq!(columns_of(&second).await, [json!("admin")]);
     assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
 
-    // Short times are over soon.
+    // Short times to live expire soon.
     cache.cli(["DEL", "auth:7", &session]).await.unwrap();
     chain.memory.ttl = Duration::from_millis(50);
     chain.redis.as_mut().unwrap().cache_ttl = Duration::from_millis(100);
@@ -527,7 +527,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
         .await
         .unwrap();
     let changed = async {
-        // Not with both chains at once: their times end one after the other.
+        // Not for both chains at once: their entries expire one after the other.
         while third.find("7").await.unwrap().found.unwrap().columns() != [json!("owner")] {}
         let session = token("7");
         while third
@@ -543,7 +543,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     };
     timeout(PATIENCE, changed).await.unwrap();
 
-    // A row that is too long is asked for each time.
+    // A row that is too long is looked up each time.
     let long = format!(r#"UPDATE "user" SET role = '{}'"#, "x".repeat(20_000));
     server.execute(&long).await.unwrap();
     cache.cli(["FLUSHALL"]).await.unwrap();
@@ -598,13 +598,13 @@ async fn nodes_that_ask_for_other_columns_take_each_others_records_for_misses() 
     assert_eq!(columns_of(&same).await, [json!("admin")]);
     assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
 
-    // A record from elsewhere cannot leave one out.
+    // A record from another deployment cannot omit a column.
     let forged = record.replace(r#"["admin"]"#, "[]");
     cache.cli(["SET", "auth:7", &forged]).await.unwrap();
     assert_eq!(same.find("7").await.unwrap().source, LookupSource::Postgres);
 }
 
-/// How many connections of ours the server has, and the process of each.
+/// The processes of the server that serve our connections.
 async fn backends(server: &Postgres) -> Vec<String> {
     let sql =
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'sessiongate' ORDER BY pid";
@@ -612,12 +612,12 @@ async fn backends(server: &Postgres) -> Vec<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-/// Waits until the server has this many lines from us: those of the clients who asked it before may still be closing.
+/// Waits until the server has this many connections from us: earlier ones may still be closing.
 async fn until_lines(cache: &Redis, wanted: usize) {
     let waiting = async {
         loop {
             let clients = cache.cli(["CLIENT", "LIST"]).await.unwrap();
-            // Without the one that asks.
+            // Without the connection that asks.
             if clients.lines().filter(|line| !line.is_empty()).count() - 1 == wanted {
                 return;
             }
@@ -637,7 +637,7 @@ async fn realms_share_connections_and_nothing_else() {
     server.execute(shop).await.unwrap();
     let mut first = asking(url.clone(), [value("role")]);
     first.redis = Some(redis(&cache.url()));
-    // One of them asks for sessions too, so only users are looked up in the other.
+    // One of them looks sessions up too; the other only users.
     let mut second = settings(url, "customers");
     second.realm = Some("shop".to_owned());
     second.redis = Some(redis(&cache.url()));
@@ -664,7 +664,7 @@ async fn realms_share_connections_and_nothing_else() {
     assert_eq!(shared.len(), 1);
     until_lines(&cache, 1).await;
 
-    // What a reload opens anew goes on with what there is, and what it closes does not take that away.
+    // Stores that a reload opens share the open connections, and stores that it closes do not close these.
     let (reloaded, _) = open_on(&pools, &first);
     app.close().await;
     assert_eq!(columns_of(&reloaded).await, [json!("admin")]);
@@ -672,7 +672,7 @@ async fn realms_share_connections_and_nothing_else() {
     assert_eq!(backends(&server).await, shared);
     until_lines(&cache, 1).await;
 
-    // Other settings are other connections.
+    // Other settings lead to other connections.
     database(&mut second).timeout = LIMIT + LIMIT;
     let (other, _) = open_on(&pools, &second);
     assert!(other.find("9").await.unwrap().found.is_none());

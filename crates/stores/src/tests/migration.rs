@@ -1,4 +1,4 @@
-//! Gates that know no more than `true`, beside ours on the same Redis.
+//! Older gates, which only understand `true`, beside ours on the same Redis.
 
 use super::columns::value;
 use super::*;
@@ -19,7 +19,7 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
     until(&stores, LookupSource::Redis, true).await;
     until(&records, LookupSource::Redis, true).await;
 
-    // Theirs, about a user whom only they know.
+    // A value of theirs, about a user that only they know.
     cache
         .cli(["SET", "auth:9", "true", "EX", "60"])
         .await
@@ -34,7 +34,7 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
         assert_eq!(value_of(&cache, "auth:9").await, other);
     }
 
-    // Ours, with an end, and nothing about those who do not exist.
+    // Our values expire, and there are none for users that do not exist.
     assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     assert_eq!(cached(&cache, "auth:7").await, "true");
     let left: u64 = cache
@@ -50,13 +50,13 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
         assert_eq!(value_of(&cache, "auth:8").await, "");
     }
 
-    // Records count too, for the time in which some gates write them.
+    // Records count as well, while some gates write them.
     cache.cli(["DEL", "auth:7"]).await.unwrap();
     assert_eq!(source(&records, "7").await, LookupSource::Postgres);
     assert!(cached(&cache, "auth:7").await.contains("\"user\":true"));
     assert_eq!(source(&stores, "7").await, LookupSource::Redis);
 
-    // Where the row is looked at, the word says too little.
+    // Where columns are read, `true` says too little.
     cache.cli(["SET", "auth:7", "true"]).await.unwrap();
     database(&mut chain).columns = vec![value("id")];
     let looking = open(chain).0;

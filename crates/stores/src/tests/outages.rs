@@ -1,4 +1,4 @@
-//! What happens when real servers go away, come back, or turn strange.
+//! What happens when real servers fail, come back, or misbehave.
 
 use tokio::time::Instant;
 
@@ -65,7 +65,7 @@ async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out
             "the old connections are dead, a new one works"
         );
     }
-    // PostgreSQL itself ends the sessions.
+    // PostgreSQL itself closes the connections.
     server
         .execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'gate'",
@@ -80,7 +80,7 @@ async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out
     let lookups: Vec<_> = (0..20).map(|subject| subject.to_string()).collect();
     let answers = lookups.iter().map(|subject| stores.find(subject));
     for answer in all(answers).await {
-        // One has waited for as long as it may, and the others fail with it.
+        // One lookup has timed out, and the others fail with it.
         let error = answer.unwrap_err();
         assert_eq!(error.store(), LookupSource::Postgres);
         assert!(error.to_string().contains("did not answer"), "{error}");
@@ -146,7 +146,7 @@ async fn redis_that_is_cut_stalled_or_slow_costs_few_requests_its_timeout() {
         let asked = Instant::now();
         assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
         assert!(asked.elapsed() < patience + SLACK);
-        // For as long as it lasts, and through several attempts to open the line, hardly anybody else pays for it.
+        // During the outage, and several attempts to reconnect, hardly any other request is delayed.
         let (began, mut paid, mut all) = (Instant::now(), 0, 0);
         while began.elapsed() < Duration::from_secs(4) {
             let asked = Instant::now();
@@ -170,7 +170,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
         chain.redis = Some(redis(url));
         chain
     };
-    // A wrong password, and none.
+    // A wrong password, and no password.
     for url in [
         format!("redis://:hunter2@{}", cache.address()),
         format!("redis://{}", cache.address()),
@@ -218,7 +218,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
     until(&stores, LookupSource::Redis, true).await;
     served_by_redis(&stores, "7").await;
 
-    // A server that is full, or only a copy: it still answers for what it holds.
+    // A server that is full, or a replica: it still answers for what it holds.
     let (stores, heard) = open(chain(&cache.url()));
     for (on, off, code) in [
         (
@@ -306,7 +306,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
     assert_eq!(cache.cli(["TYPE", "auth:8"]).await.unwrap(), "hash");
     assert!(stores.health()[0].up);
 
-    // How old such a value is matters where changes are heard, and it is no reason to give the line up.
+    // Where changes are heard the age of such a value matters, but it is no reason to close the connection.
     let mut hearing = chain.clone();
     hearing.redis.as_mut().unwrap().tracking = true;
     let (hearing, heard) = open(hearing);
@@ -377,7 +377,7 @@ async fn answers_in_redis_expire() {
         }
     };
     timeout(PATIENCE, refused).await.unwrap();
-    // Nothing is written about absent users when their time is zero, so one who comes back is in at once.
+    // With a time of zero nothing is written about absent users, so a new user is let in at once.
     server
         .execute("INSERT INTO users VALUES (7)")
         .await

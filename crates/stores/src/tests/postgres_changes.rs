@@ -1,4 +1,4 @@
-//! What is heard of changes in PostgreSQL, and when nothing is believed to be heard.
+//! Changes that PostgreSQL announces, and when the channel counts as deaf.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use crate::pools::Lease;
 use crate::postgres::listener::{ChangesTarget, PostgresChannel};
 use crate::{ChangeTriggers, RevocationKey, RevocationNewsReceiver};
 
-/// Writes down what it hears.
+/// A hearer that records what it hears.
 struct Pen(UnboundedSender<Event>);
 
 #[derive(Debug, PartialEq)]
@@ -61,12 +61,12 @@ impl Listening {
         timeout(PATIENCE, self.told.recv()).await.unwrap().unwrap()
     }
 
-    /// Waits until this is told, whatever is told before.
+    /// Waits for this event, whatever comes before it.
     async fn until(&mut self, told: &Event) {
         while self.next().await != *told {}
     }
 
-    /// Waits until nothing is heard for a reason that holds these words.
+    /// Waits until the channel is deaf for a reason with these words.
     async fn deaf_because(&self, words: &str) {
         let mut heard = self.lease.resource.audience().subscribe();
         let is_it = |heard: &ChannelState| matches!(heard, ChannelState::Silent(why) if why.contains(words));
@@ -90,7 +90,7 @@ fn user(id: &str) -> Event {
 
 const EVERYTHING: Event = Event::Invalidation(Invalidation::Everything);
 
-/// Looks users up at one place and listens at another.
+/// Settings that look users up at one URL and listen at another.
 fn at(truth: &str, listen: &str) -> Settings {
     let mut settings = settings(postgres_at(truth), "users");
     database(&mut settings).columns = vec![value("role")];
@@ -118,7 +118,7 @@ async fn world() -> (Postgres, Settings) {
 #[tokio::test]
 async fn what_changes_is_heard_once_that_is_proved() {
     let (server, _) = world().await;
-    // Whoever only listens is idle, and whoever only reads may say words.
+    // A connection that only listens is idle, and one that only reads may notify.
     let role = "CREATE ROLE reader LOGIN PASSWORD 'reading'; GRANT SELECT ON users TO reader; \
                 ALTER ROLE reader SET idle_session_timeout = '1500ms'; \
                 ALTER ROLE reader SET default_transaction_read_only = on";
@@ -147,7 +147,7 @@ async fn what_changes_is_heard_once_that_is_proved() {
     })
     .await
     .unwrap();
-    // Who says which it is spares us the others.
+    // A revocation that is named does not cause the others to be read.
     let named = "NOTIFY sessiongate_revocations, 'default:user:7:8'";
     server.execute(named).await.unwrap();
     let key = RevocationKey {
@@ -162,8 +162,8 @@ async fn what_changes_is_heard_once_that_is_proved() {
         .unwrap();
     assert_eq!(channel.next().await, EVERYTHING);
 
-    // A flood is heard as one word at its end, and the next word as itself. How many words come before it depends on how fast the
-    // machine is; `Flood` counts them with a clock that is passed in.
+    // A flood is heard as one announcement at its end, and the next one as itself. How many arrive before that depends
+    // on the speed of the machine; `Flood` counts them with a clock that is passed in.
     let flood = "SELECT pg_notify('sessiongate_changes', 'user:' || n) FROM generate_series(1, 20000) AS of (n)";
     server.execute(flood).await.unwrap();
     let mut words = 0;
@@ -175,7 +175,7 @@ async fn what_changes_is_heard_once_that_is_proved() {
     server.execute(update).await.unwrap();
     channel.until(&user("7")).await;
 
-    // Closed, it is not heard any more.
+    // A closed channel is not heard any more.
     channel.lease.resource.close().await;
     channel.until(&Event::Deaf).await;
     channel.close().await;
@@ -224,7 +224,7 @@ async fn a_channel_through_a_pooler_is_believed_only_where_it_hears() {
         channel.until(&Event::Listen).await;
         channel.close().await;
     }
-    // Another database of the same server says other words.
+    // Another database of the same server has other notifications.
     server.execute("CREATE DATABASE other").await.unwrap();
     let channel = Listening::open(&at(&direct, &server.url("other")));
     channel.deaf_because("the same database").await;
@@ -253,7 +253,7 @@ async fn triggers_that_are_not_complete_make_the_channel_deaf_until_they_are() {
         channel.until(&Event::Listen).await;
     }
 
-    // What happened between two looks is found.
+    // A change between two checks is found.
     let gap = "BEGIN; ALTER TABLE users DISABLE TRIGGER ALL; DELETE FROM users; \
                SELECT pg_notify('sessiongate_changes', 'user:gap'); COMMIT";
     server.execute(gap).await.unwrap();
@@ -261,7 +261,7 @@ async fn triggers_that_are_not_complete_make_the_channel_deaf_until_they_are() {
     install(&settings).await;
     channel.until(&EVERYTHING).await;
 
-    // A partition that is taken away is no change of a row.
+    // Detaching a partition changes no row.
     server
         .execute(
             "CREATE SCHEMA parts; CREATE TABLE parts.users (id int, role text) PARTITION BY LIST (id);
@@ -296,7 +296,7 @@ async fn a_connection_that_breaks_or_freezes_is_noticed_and_replaced() {
     proxy.restore().await.unwrap();
     channel.until(&Event::Listen).await;
 
-    // A backend that has stopped says nothing and refuses nothing.
+    // A suspended backend sends nothing and refuses nothing.
     let pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' AND pid <> pg_backend_pid()";
     let pid = server.execute(pid).await.unwrap();
     let signal = |name: &str| Command::new("kill").args([name, &pid]).status().unwrap();
@@ -312,7 +312,7 @@ async fn a_connection_that_breaks_or_freezes_is_noticed_and_replaced() {
     channel.until(&Event::Deaf).await;
     server.start_again().await.unwrap();
     channel.until(&Event::Listen).await;
-    // On a connection that is not the first, too.
+    // A connection after the first one works, too.
     server
         .execute("DELETE FROM users WHERE id = 8")
         .await
@@ -335,7 +335,7 @@ async fn a_standby_is_no_truth_to_be_remembered() {
     let mut both = Listening::open(&at(&standby_url, &standby_url));
     both.deaf_because("LISTEN_DATABASE_URL").await;
 
-    // Promoted, it is another server: whoever still listens to the old one hears nothing of it.
+    // Once promoted, it is another server: a client that listens to the old one hears nothing from it.
     standby.execute("SELECT pg_promote()").await.unwrap();
     both.until(&Event::Listen).await;
     late.deaf_because("the same database of the same server")
@@ -359,7 +359,7 @@ async fn what_logical_replication_applies_is_heard() {
     let url = publisher.url(Postgres::DATABASE);
     let subscribe = format!("CREATE SUBSCRIPTION ours CONNECTION '{url}' PUBLICATION people");
     subscriber.execute(&subscribe).await.unwrap();
-    // The copy of what was there, and then each change.
+    // The initial copy, and then each change.
     channel.until(&user("8")).await;
     publisher
         .execute("UPDATE users SET role = 'owner' WHERE id = 8")

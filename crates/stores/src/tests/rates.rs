@@ -6,7 +6,7 @@ use super::*;
 use crate::redis::SharedCells;
 use crate::{SharedCell, SharedChange, SharedRates};
 
-/// One that comes back in an hour, under a key of this number.
+/// A cell with an interval of an hour, under a key of this number.
 fn cells(key: u8, burst: u32) -> SharedCells {
     vec![SharedCell {
         key: [key; 16],
@@ -32,21 +32,21 @@ async fn what_waits_together_is_counted_exactly_and_in_one_round_trip() {
     let wire = CutProxy::start(&server.address()).await.unwrap();
     let url = format!("redis://{}", wire.address());
     let rates = SharedRates::open(redis(&url), &pools());
-    // The script is known from here on.
+    // Redis knows the script from here on.
     assert_eq!(rates.count(cells(1, 1)).await, Some(Ok(())));
     let before = runs(&server).await;
     wire.stall();
     let count = |_| rates.count(cells(2, 7));
     let counting = join_all((0..100).map(count));
     let restoring = wire.restore();
-    // Those who count ask before the wire is whole again.
+    // Requests are counted before the connection is restored.
     let (counted, restored) = tokio::join!(biased; counting, restoring);
     restored.unwrap();
     let allowed = counted.iter().filter(|one| **one == Some(Ok(())));
     assert_eq!(allowed.count(), 7);
     let refused = counted.iter().filter(|one| matches!(one, Some(Err(_))));
     assert_eq!(refused.count(), 93);
-    // The first may have gone ahead of the others.
+    // The first may have been sent before the others.
     let after = runs(&server).await;
     assert!((1..=2).contains(&(after - before)), "{before} to {after}");
     rates.close().await;
@@ -61,12 +61,12 @@ async fn what_is_refused_says_which_limit_and_for_how_long_and_changes_nothing()
     let over = rates.count(two()).await.unwrap().unwrap_err();
     assert_eq!(over.cell, 1);
     assert!((3590..=3600).contains(&over.wait.as_secs()), "{over:?}");
-    // The one before it has counted twice, as on one node.
+    // The cell before it was counted twice, as on one node.
     for _ in 0..3 {
         assert_eq!(rates.count(cells(1, 5)).await, Some(Ok(())));
     }
     assert!(rates.count(cells(1, 5)).await.unwrap().is_err());
-    // A key goes when its limit is whole again.
+    // A key expires when its limit is fully restored.
     let key = format!("auth:limit:{}", "02".repeat(16));
     let left: u64 = server.cli(["TTL", &key]).await.unwrap().parse().unwrap();
     assert!((3590..=3600).contains(&left), "{left}");
@@ -82,7 +82,7 @@ async fn what_is_given_back_can_be_had_again_and_nothing_more() {
         change: SharedChange::GiveBack,
         ..cells(1, 2)[0]
     };
-    // Of nothing, nothing comes back.
+    // Giving back a count that does not exist changes nothing.
     rates.give_back(given_back());
     for _ in 0..2 {
         assert_eq!(rates.count(cells(1, 2)).await, Some(Ok(())));

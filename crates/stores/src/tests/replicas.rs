@@ -1,10 +1,10 @@
-//! A primary and its standby: which of them is asked, and what the standby does not know yet.
+//! A primary and its standby: which of them is asked, and what happens while the standby lags behind.
 
 use tokio_postgres::config::TargetSessionAttrs;
 
 use super::*;
 
-/// Both servers, in this order, of which one of this kind is asked.
+/// The URL of both servers, in this order, that demands this kind.
 fn among([first, second]: [&Postgres; 2], target: TargetSessionAttrs) -> Settings {
     let server = |server: &Postgres| urls::postgres_server(&server.url(Postgres::DATABASE));
     let mut both = server(first);
@@ -22,7 +22,7 @@ async fn the_server_of_the_wanted_kind_is_asked_wherever_it_stands_and_a_standby
     for node in [&of_primary, &of_standby] {
         assert!(exists(node, "7").await);
     }
-    // For as long as the standby does not replay what the primary does.
+    // While the standby does not replay the primary's changes.
     standby
         .execute("SELECT pg_wal_replay_pause()")
         .await
@@ -40,7 +40,7 @@ async fn the_server_of_the_wanted_kind_is_asked_wherever_it_stands_and_a_standby
     let waiting = async { while exists(&of_standby, "7").await {} };
     timeout(PATIENCE, waiting).await.unwrap();
 
-    // After a failover the former standby is the one that takes writes.
+    // After a failover the former standby accepts writes.
     primary.stop().await.unwrap();
     assert!(of_primary.find("7").await.is_err());
     let promote = "SELECT pg_promote()";

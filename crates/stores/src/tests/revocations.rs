@@ -1,4 +1,4 @@
-//! What is new among revocations, read without all the others.
+//! Reading only what is new among revocations.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::{
     RevocationPlace, RevocationStore,
 };
 
-/// One of this user, made now, that lasts for so many seconds.
+/// A revocation of this user, made now, that lasts this many seconds.
 fn entry(id: &str, lasts: u64) -> RevocationEntry {
     let now = clock::now();
     RevocationEntry {
@@ -48,7 +48,7 @@ async fn remove(store: &RevocationStore, id: &str) {
     assert!(store.remove("default", &what).await.unwrap());
 }
 
-/// The users of what is new, and whether each is revoked; `None` when the whole list has to be read.
+/// The users with news, and whether each is revoked; `None` when the whole list must be read.
 async fn look(
     store: &RevocationStore,
     news: &RevocationNews,
@@ -78,7 +78,7 @@ fn found(users: &[(&str, bool)]) -> Option<Vec<(String, bool)>> {
     Some(users.map(|(id, is)| ((*id).to_owned(), *is)).collect())
 }
 
-/// What holds where each revocation is read by its name.
+/// The contract of stores in which each revocation is read by its key.
 async fn are_read_by_name(store: &RevocationStore) {
     for id in ["ada", "bob"] {
         add(store, id, 60).await;
@@ -86,7 +86,7 @@ async fn are_read_by_name(store: &RevocationStore) {
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(store, "eve", 60).await;
     remove(store, "ada").await;
-    // One that has had its time is none.
+    // An expired revocation has no effect.
     add(store, "old", 0).await;
     let named = news(&["ada", "bob", "eve", "old", "x'; DROP TABLE"]);
     let now = [("ada", false), ("bob", true), ("eve", true), ("old", false)];
@@ -126,7 +126,7 @@ async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
     let none = RevocationNews::default();
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "ada", 60).await;
-    // Of an empty list there is no end to look at.
+    // An empty list has no end to look at.
     assert_eq!(look(&store, &none, &mut mark).await, None);
 
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
@@ -137,7 +137,7 @@ async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
     assert_eq!(look(&store, &none, &mut mark).await, added);
     assert_eq!(look(&store, &none, &mut mark).await, found(&[]));
 
-    // One that is taken back, early or late, is missed, also where another one takes its place.
+    // A removed revocation is noticed, early or late, even if another one takes its place.
     remove(&other, "bob").await;
     add(&other, "joe", 60).await;
     assert_eq!(look(&store, &none, &mut mark).await, None);
@@ -150,12 +150,12 @@ async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
     remove(&other, "ada").await;
     assert_eq!(look(&store, &none, &mut mark).await, None);
 
-    // And one that others keep for a shorter time, or by a clock that is behind.
+    // So is one that another node keeps for a shorter time, or by a clock that is slow.
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "short", 60).await;
     assert_eq!(look(&store, &none, &mut mark).await, None);
 
-    // What has had its time is not missed, nor is it new.
+    // An expired revocation is neither missed nor new.
     add(&other, "brief", 10).await;
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "longer", 3600).await;

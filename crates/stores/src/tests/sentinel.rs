@@ -1,4 +1,4 @@
-//! A Redis whose primary is wherever its sentinels say.
+//! A Redis whose primary is found by sentinels.
 
 use ::redis::RedisConnectionInfo;
 use harness::Sentinels;
@@ -21,7 +21,7 @@ impl Group {
         let of_primary = format!("127.0.0.1 {}", primary.port());
         let mut servers = vec![primary];
         for _ in 0..2 {
-            // Else it waits for others that want a copy too.
+            // Otherwise it waits for other replicas.
             let replica = Redis::options().set("replicaof", &of_primary);
             servers.push(replica.start().await.unwrap());
         }
@@ -66,7 +66,7 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
     let former = group.servers[0].port();
     group.servers[0].stop();
     listening.silent("").await;
-    // Until it is asked next, it counts as up; and what is written to it then is lost.
+    // Until the next probe it counts as up, and writes to it are lost.
     until(&stores, LookupSource::Redis, false).await;
     let new = group.sentinels.follow(former).await.unwrap();
     listening.heard().await;
@@ -77,7 +77,7 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
     assert!(exists(&stores, "7").await);
     cached(server, "auth:7").await;
 
-    // It comes back, and does not know yet that it is no primary any more.
+    // It comes back, and does not know yet that it was demoted.
     group.servers[0].start_again().await.unwrap();
     group.at(new).cli(["SET", "auth:2", "x"]).await.unwrap();
     listening.until("auth:2").await;
@@ -85,13 +85,13 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
 
 #[tokio::test]
 async fn a_former_primary_that_knows_nothing_of_it_is_not_believed() {
-    // Sentinels cannot tell it.
+    // The sentinels cannot reach it.
     let deaf = Redis::options().set("rename-command", "SLAVEOF nobody-says-this");
     let mut group = Group::of(deaf.start().await.unwrap()).await;
     let listening = Listening::to(&group.settings()).await;
     let new = group.sentinels.fail_over().await.unwrap();
     assert_ne!(new, group.servers[0].port());
-    // It would have taken and told every word.
+    // It would have accepted and announced every heartbeat.
     listening
         .silent("a sentinel says that the primary is")
         .await;

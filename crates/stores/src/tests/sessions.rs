@@ -1,4 +1,4 @@
-//! Sessions: one contract for every truth, and what caches may know of them.
+//! Sessions: one contract for every truth, and what caches may hold.
 
 use gate::SessionStore as _;
 use session::{
@@ -25,7 +25,7 @@ pub(super) fn token(text: &str) -> SessionToken {
     }
 }
 
-/// Milliseconds from now, in whole seconds, because some columns hold no more.
+/// A time this many seconds from now, in milliseconds but whole seconds, because some columns hold no more.
 fn in_secs(secs: i64) -> i64 {
     i64::try_from(clock::now().secs()).unwrap() * 1000 + secs * 1000
 }
@@ -42,11 +42,11 @@ struct Row<'a> {
 const HOUR: i64 = 60 * 60;
 const TOKEN: &str = "Hf3kQz0pVbX9tY2mWc8sLd5nRj7gAe1u";
 
-/// The store of an application, which can be written to.
+/// The application's own store, to which a test can write.
 trait App {
-    /// The ids of two users: Ada, with e-mail address and name, and one with neither; and of one who does not exist.
+    /// The ids of two users, Ada with e-mail address and name, and one with neither; and an id that does not exist.
     fn users(&self) -> [String; 3];
-    /// Whether the time of creation is kept.
+    /// Whether the store keeps the time of creation.
     const KEEPS_CREATION: bool;
     /// Whether a session can outlive its user.
     const KEEPS_ORPHANS: bool = false;
@@ -335,7 +335,7 @@ fn in_utc(millis: i64) -> String {
 #[tokio::test]
 async fn postgres_knows_sessions_in_the_tables_of_every_adapter() {
     let server = Postgres::start().await.unwrap();
-    // The farthest from UTC that there is. A zone of the role must not matter to a column without one.
+    // The farthest zone from UTC. The role's zone must not matter to a column without one.
     let setup = "ALTER ROLE gate SET TimeZone = 'Pacific/Kiritimati'; ALTER DATABASE app SET TimeZone = 'Pacific/Kiritimati';
         CREATE SCHEMA prisma; CREATE SCHEMA better;
         CREATE COLLATION anycase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
@@ -349,7 +349,7 @@ async fn postgres_knows_sessions_in_the_tables_of_every_adapter() {
     let settings = app.settings();
     contract(&mut app, settings.clone()).await;
 
-    // This adapter's older tables let a token stand there twice, and a session without a user.
+    // Older tables of this adapter allow duplicate tokens, and sessions without a user.
     let (node, heard) = open(settings);
     app.insert("no-user", None, "", &absolute(in_secs(HOUR)))
         .await;
@@ -609,7 +609,7 @@ async fn redis_knows_the_sessions_of_better_auth() {
 
     let (node, heard) = open(secondary(&server.url()));
     assert!(!node.0.sessions().unwrap().vouches_for_users());
-    // Keys that Better Auth keeps beside sessions, and values of other kinds.
+    // Other keys of Better Auth, and values of other kinds.
     server
         .cli([
             "SET",
@@ -649,7 +649,7 @@ async fn redis_knows_the_sessions_of_better_auth() {
         .unwrap();
     assert_eq!(node.look_up(&token("hash")).await.unwrap().found, None);
 
-    // What began before the revocation is dead; what began since is not.
+    // A session that began before the revocation is dead; one that began since is not.
     let marker = "better-auth:revoked-sessions-before-Ann";
     assert!(alive(&node, TOKEN).await.is_some());
     for (revoked_before, is_alive) in [(in_secs(-2 * HOUR), true), (in_secs(0), false)] {
@@ -665,7 +665,7 @@ async fn redis_knows_the_sessions_of_better_auth() {
     }
     server.cli(["SET", marker, "soon"]).await.unwrap();
     assert_eq!(alive(&node, TOKEN).await, None);
-    // Nothing of ours was written there.
+    // The gate has written nothing there.
     assert_eq!(server.cli(["KEYS", "auth:*"]).await.unwrap(), "");
 }
 
@@ -729,7 +729,7 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
     assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
     assert!(!node.0.sessions().unwrap().vouches_for_users());
 
-    // A session that was revoked is not looked for elsewhere.
+    // A revoked session is not looked up in the database.
     let now = in_secs(0).to_string();
     cache
         .cli(["SET", "better-auth:revoked-sessions-before-Ann", &now])
@@ -738,7 +738,7 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
     let lookup = node.look_up(&token("both")).await.unwrap();
     assert_eq!((lookup.found, lookup.source), (None, LookupSource::Redis));
 
-    // Either is a truth: without it, nobody can tell.
+    // Each is a source of truth: without it, there is no answer.
     assert!(node.0.ready());
     server.stop().await.unwrap();
     assert!(node.look_up(&token("redis")).await.is_ok());
@@ -820,7 +820,7 @@ async fn redis_as_the_truth_that_fails_is_an_outage() {
         "{error}"
     );
 
-    // A user that may not read is no answer either.
+    // A Redis user without the right to read gives no answer either.
     server.start_again().await.unwrap();
     server
         .cli(["ACL", "SETUSER", "limited", "on", ">secret", "~*", "+ping"])
@@ -909,7 +909,7 @@ async fn caches_know_a_session_by_its_id_and_no_longer_than_it_lives() {
     }
     assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 4);
 
-    // The token is nowhere.
+    // The token is stored nowhere.
     let keys = cache.cli(["KEYS", "*"]).await.unwrap();
     assert_eq!(keys.lines().count(), 4);
     for key in keys.lines() {
@@ -966,7 +966,7 @@ async fn what_others_wrote_to_redis_is_no_session() {
     let lookup = other.look_up(&token(TOKEN)).await.unwrap();
     assert_eq!(lookup.source, LookupSource::Postgres);
     assert_eq!(lookup.found.unwrap().stored.columns().name, None);
-    // A user's name that is longer than caches take.
+    // A user's name that is longer than caches keep.
     let long = format!("UPDATE users SET name = '{}'", "x".repeat(1025));
     server.execute(&long).await.unwrap();
     app.write(Row {

@@ -1,4 +1,4 @@
-//! Servers that hang or are slow: what that costs, and whom.
+//! The cost of servers that hang or are slow, and which requests bear it.
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::sessions::{tables, token};
 use super::*;
 
-/// A database that is asked through a wire which can be stalled or slowed.
+/// A database behind a proxy that can be stalled or slowed.
 async fn behind_a_wire(server: &Postgres) -> (CutProxy, Settings) {
     let wire = CutProxy::start(&server.address()).await.unwrap();
     let url = server.url_through(&wire.address(), Postgres::DATABASE);
@@ -32,9 +32,9 @@ async fn a_database_that_hangs_costs_one_time_limit_and_not_one_for_each_questio
             }
         }
     }
-    // The watch may have waited in vain before any of these did.
+    // The health probe may have timed out before any of these.
     assert!(outcomes[0] <= 1, "{outcomes:?}");
-    // For as long as it lasts, through several attempts of the watch.
+    // During the outage, through several attempts of the health probe.
     for _ in 0..40 {
         let error = stores.find("7").await.unwrap_err();
         assert!(matches!(error, StoreError::Failed { .. }), "{error}");
@@ -73,20 +73,20 @@ async fn made_up_tokens_leave_flights_and_connections_to_sessions_that_are_known
     let names = ["sessions", "token", "userId", "expires", "", "users"];
     database(&mut chain).sessions = Some(tables(names));
     database(&mut chain).timeout = Duration::from_secs(5);
-    // Known from the first question on, and asked for each time.
+    // Known from the first lookup on, and looked up each time.
     chain.memory.ttl = Duration::from_nanos(1);
     chain.absent_ttl = Duration::ZERO;
     let (stores, _) = open(chain);
     let is_known = async |stores: &Node| stores.look_up(&token("known")).await.map(|it| it.found);
     assert!(is_known(&stores).await.unwrap().is_some());
-    // Each question takes so long that all of them would take minutes.
+    // Each lookup takes so long that all of them would take minutes.
     wire.delay(Duration::from_millis(200));
     let guesses: Vec<_> = (0..2000)
         .map(|guess| token(&format!("guess-{guess}")))
         .collect();
     let mut flood: FuturesUnordered<_> =
         guesses.iter().map(|guess| stores.look_up(guess)).collect();
-    // Until they have taken what they can have.
+    // Until strangers have taken their share.
     assert!(flood.next().await.unwrap().is_ok(), "somebody is answered");
     for _ in 0..5 {
         let mut known = pin!(is_known(&stores));
@@ -121,14 +121,14 @@ async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
     timeout(PATIENCE, is_stale).await.unwrap();
     assert!(exists(&stores, "7").await);
     assert!(heard.count(LookupSource::Stale, Outcome::Present) > 1);
-    // Not who did not exist, nor of whom nobody knows.
+    // Neither a user that did not exist, nor one that was never looked up.
     for subject in ["8", "9"] {
         error(&stores, subject).await;
     }
     let ends =
         async { while without.find("7").await.is_ok() || shortly.find("7").await.is_ok() {} };
     timeout(PATIENCE, ends).await.unwrap();
-    // As soon as there is an answer, that counts.
+    // As soon as there is an answer, it counts.
     server.start_again().await.unwrap();
     assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     server.execute("DELETE FROM users").await.unwrap();

@@ -1,10 +1,10 @@
-//! Whatever the order in which things happen, no node answers from what it has heard was changed.
+//! In whatever order events happen, no node answers with something that it has heard was changed.
 //!
-//! Nodes with the real chain stand in a [`world`] in which every question, every answer and every word waits for its turn, and a
-//! generator of random numbers gives out the turns: one seed is one schedule, and the same one each time. `SCHEDULES` and `SEED`
-//! in the environment say how many there are and which is the first.
+//! Nodes with the real chain run in a [`world`] in which every lookup, every answer and every announcement waits for
+//! its turn, and a generator of random numbers chooses the turns: one seed is one schedule, and the same one each time.
+//! `SCHEDULES` and `SEED` in the environment set the number of schedules and the first seed.
 //!
-//! `xtask/src/mutations.rs` lists changes of the chain that must not go unnoticed here.
+//! `xtask/src/mutations.rs` lists changes of the chain that this simulation must detect.
 
 mod world;
 
@@ -44,7 +44,7 @@ fn no_schedule_lets_a_node_answer_from_what_it_has_heard_was_changed() {
         let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(run(seed, &mut seen));
     }
-    // A world in which nothing happens proves nothing.
+    // A simulation in which nothing happens proves nothing.
     let share = |part: u64| part * 1000 / seen.answers;
     assert!(share(seen.from_memory) > 30, "{seen:?}");
     assert!(share(seen.from_redis) > 20, "{seen:?}");
@@ -54,16 +54,16 @@ fn no_schedule_lets_a_node_answer_from_what_it_has_heard_was_changed() {
     println!("{schedules} schedules from seed {first}: {seen:?}");
 }
 
-/// What has happened.
+/// Counts what happened in a schedule.
 #[derive(Debug, Default)]
 struct Seen {
     answers: u64,
     from_memory: u64,
     from_redis: u64,
     failed: u64,
-    /// Answers from memory that were due to be asked for again.
+    /// Answers from memory that were due for renewal.
     due: u64,
-    /// Answers from before while the truth gave none.
+    /// Stale answers while the truth was down.
     stale: u64,
     truth_was_asked: u64,
 }
@@ -72,12 +72,12 @@ struct Seen {
 struct Node {
     chain: Arc<Chain<View>>,
     view: View,
-    /// The channels that it has, and whether it has been told of each that it is heard.
+    /// The node's channels, and whether each is heard.
     has: Channels,
     is_told: Channels,
 }
 
-/// Somebody waits for an answer about this key, which must not be older than so many changes.
+/// A request that waits for an answer about a key, which must include this many changes.
 struct Asking {
     key: Key,
     floor: u64,
@@ -121,7 +121,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// Mostly everything is heard from the start.
+    /// Mostly all channels are heard from the start.
     fn begin(&mut self) {
         for (index, node) in self.nodes.iter_mut().enumerate() {
             for channel in [Channel::Postgres, Channel::Redis] {
@@ -161,7 +161,7 @@ impl Schedule {
         settle().await;
     }
 
-    /// Somebody asks a node.
+    /// A request asks a node.
     fn ask(&mut self, node: usize, key: Key, seen: &mut Seen) {
         let node = &self.nodes[node];
         let floor = node.floor(key);
@@ -176,7 +176,8 @@ impl Schedule {
             let world = self.world.lock().unwrap();
             let next = world.versions[key] + 1;
             let found = lookup.found.as_ref();
-            // What Redis has is remembered from when the database was heard to have said nothing else; a word may be on its way.
+            // Memory keeps a hit in Redis from when the database had announced nothing else; an announcement may be on
+            // its way.
             let oldest = match node.has.postgres {
                 true => IN_MEMORY + IN_REDIS + LONGEST_WAY,
                 false => IN_MEMORY.max(IN_REDIS),
@@ -208,7 +209,7 @@ impl Schedule {
         });
     }
 
-    /// Somebody asks a node shortly before what it remembers ends, and perhaps until it has ended.
+    /// A request asks a node shortly before an entry ends, and perhaps again until it has ended.
     fn ask_when_due(&mut self, node: usize, key: Key, seen: &mut Seen) {
         let chain = Arc::clone(&self.nodes[node].chain);
         let recalled = || chain.memory.recall(&name(key), chain.clock.monotonic());
@@ -226,7 +227,7 @@ impl Schedule {
         }
     }
 
-    /// Something becomes of one of the questions that are under way.
+    /// One of the operations in flight makes progress.
     fn operate(&mut self, what: impl Fn(&mut World, usize)) {
         let mut world = self.world.lock().unwrap();
         if !world.operations.is_empty() {
@@ -244,7 +245,7 @@ impl Schedule {
         }
     }
 
-    /// A little while somebody waits, and otherwise perhaps a lot.
+    /// Time passes: a little while requests wait, and otherwise perhaps a lot.
     fn let_time_pass(&mut self) {
         let mut world = self.world.lock().unwrap();
         let waits = !world.operations.is_empty();
@@ -253,8 +254,8 @@ impl Schedule {
         world.time_out();
     }
 
-    /// Something changes, and somebody asks a node when nothing that it knew before counts any more, not even while the truth is
-    /// down, which it is.
+    /// Something changes, and a request asks a node after everything that it knew has expired, even as a stale answer
+    /// while the truth is down, which it is.
     async fn let_all_end(&mut self, node: usize, key: Key, seen: &mut Seen) {
         if !self.world.lock().unwrap().operations.is_empty() {
             return;
@@ -270,7 +271,7 @@ impl Schedule {
         }
     }
 
-    /// Looks at the answers that have come.
+    /// Checks the answers that have arrived.
     async fn check(&mut self, seen: &mut Seen) {
         let (ready, waiting) = std::mem::take(&mut self.asking)
             .into_iter()
@@ -307,7 +308,7 @@ impl Schedule {
         assert!(faults.is_empty(), "seed {}: {faults:?}", self.seed);
     }
 
-    /// Everything that is under way comes to its end.
+    /// Lets everything in flight finish.
     async fn finish(&mut self, seen: &mut Seen) {
         while !self.asking.is_empty() {
             self.operate(|world, index| {
@@ -395,13 +396,13 @@ impl Node {
         }
     }
 
-    /// How many changes of the key it has heard of.
+    /// How many changes of the key the node has heard of.
     fn heard(&self, key: Key) -> u64 {
         self.view.heard.lock().unwrap()[key]
     }
 
-    /// How many changes an answer must have that somebody gets who asks now. Whoever only hears Redis is told of changes by
-    /// deletions, and an answer that is on its way then may be from before.
+    /// How many changes the answer to a request that begins now must include. A node that only hears Redis learns of
+    /// changes by deletions, and an answer that is on its way then may be older.
     fn floor(&self, key: Key) -> u64 {
         match self.has.postgres {
             true => self.heard(key),
@@ -409,7 +410,7 @@ impl Node {
         }
     }
 
-    /// The next word on one of its channels comes in.
+    /// The next announcement on one of the node's channels arrives.
     fn hear(&mut self, index: usize, rng: &mut Rng) {
         let mut world = self.view.world();
         let queue = match self.has.postgres && rng.bool() {
@@ -438,7 +439,7 @@ impl Node {
         *heard = version.max(*heard);
     }
 
-    /// One of its channels breaks, is noticed to have broken, or is opened.
+    /// One of the node's channels breaks, is noticed to be broken, or is opened.
     fn cut_or_heal(&mut self, index: usize, channel: Channel) {
         let mut world = self.view.world();
         let queue = match channel {
@@ -458,7 +459,7 @@ impl Node {
             (false, false) => {
                 *queue = Some(VecDeque::new());
                 *is_told = true;
-                // What is needed is heard from now on, and what was missed is as if it was heard.
+                // A needed channel is heard from now on, and missed changes count as heard.
                 let missed = match channel {
                     Channel::Postgres => world.versions.clone(),
                     Channel::Redis if self.has.postgres => Vec::new(),
@@ -474,27 +475,27 @@ impl Node {
     }
 }
 
-/// Lets every task go on for as long as it can.
+/// Runs every task until it waits.
 async fn settle() {
     for _ in 0..6 {
         yield_now().await;
     }
 }
 
-/// How long what exists is remembered.
+/// How long memory trusts a fact that exists.
 const IN_MEMORY: Duration = Duration::from_secs(60);
 const IN_REDIS: Duration = Duration::from_secs(20);
 
-/// How long beyond that it counts while the truth is down.
+/// How long beyond that it counts while the truth is down (`STALE_IF_DOWN`).
 const STALE: Duration = Duration::from_secs(30);
 
-/// How much older what is in Redis may be than it looks.
+/// How much older a value in Redis may be than it looks.
 const LONGEST_WAY: Duration = Duration::from_secs(5);
 
-/// How long a flight takes at the most: three questions to Redis and the truth, and some time in which nobody looks at the clock.
+/// The longest time of a flight: three lookups in Redis and the truth, and some time between reading the clock.
 const LONGEST_FLIGHT: Duration = Duration::from_secs(20);
 
-/// How much time passes until somebody looks at an answer.
+/// How much time passes until an answer is checked.
 const MOMENT: Duration = Duration::from_secs(1);
 
 const NODES: usize = 2;

@@ -1,4 +1,4 @@
-//! What Redis and Valkey say has changed, and when the gate does not believe them any more.
+//! Changes that Redis and Valkey announce, and when the gate does not trust them any more.
 
 use harness::RedisVersion;
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use crate::redis::{Tracking, TrackingTarget};
 /// The servers that each test runs with.
 pub(super) const BOTH: [RedisVersion; 2] = [RedisVersion::Debian, RedisVersion::Valkey];
 
-/// What a hearer hears.
+/// What a hearer was called with.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Event {
     Deaf,
@@ -19,7 +19,7 @@ pub(super) enum Event {
     Invalidation(Invalidation),
 }
 
-/// Keeps what it hears.
+/// A hearer that records what it hears.
 #[derive(Default)]
 pub(super) struct Ear(watch::Sender<Vec<Event>>);
 
@@ -32,7 +32,7 @@ impl Ear {
 impl Hears for Ear {
     fn hear(&self, channel: Channel, word: &Invalidation) {
         assert_eq!(channel, Channel::Redis);
-        // The words of other connections are told too, and those of former ones when they end.
+        // Heartbeats of other connections are announced too, and those of former ones when they expire.
         let is_heartbeat = |key: &[u8]| key.starts_with(b"auth:sessiongate:heartbeat:");
         if !matches!(word, Invalidation::RedisKey(key) if is_heartbeat(key)) {
             self.take(Event::Invalidation(word.clone()));
@@ -56,7 +56,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Opens one, and waits until it is heard.
+    /// Opens a channel, and waits until it is heard.
     pub(super) async fn to(settings: &RedisSettings) -> Self {
         let listening = Self::soon(settings);
         listening.heard().await;
@@ -79,7 +79,7 @@ impl Listening {
         self.state(|state| *state == ChannelState::Heard).await;
     }
 
-    /// Waits until nothing is heard for a reason with these words.
+    /// Waits until the channel is deaf for a reason with these words.
     pub(super) async fn silent(&self, words: &str) {
         self.state(|state| matches!(state, ChannelState::Silent(why) if why.contains(words)))
             .await;
@@ -96,7 +96,7 @@ impl Listening {
         }
     }
 
-    /// What was heard until a word about `key` came. It is told once.
+    /// Returns what was heard until `key` was announced, which happens once.
     pub(super) async fn until(&self, key: &str) -> Vec<Event> {
         self.until_event(&about(key)).await
     }
@@ -116,7 +116,7 @@ impl Listening {
         heard
     }
 
-    /// What was heard until now, which is what comes before a word that is said now.
+    /// Returns what was heard until now: all that comes before an announcement that is caused now.
     async fn so_far(&self, server: &Redis) -> Vec<Event> {
         server.cli(["SET", "auth:marker", ""]).await.unwrap();
         let mut heard = self.until("auth:marker").await;
@@ -156,7 +156,7 @@ async fn every_change_under_the_prefixes_is_told_and_nothing_else() {
         let listening = Listening::to(&both).await;
         for (command, told) in [
             (&["SET", "auth:1", "x"][..], &["auth:1"][..]),
-            // It is told although nothing is different.
+            // A write is announced although the value stays the same.
             (&["SET", "auth:1", "x"], &["auth:1"]),
             (&["EXPIRE", "auth:1", "100"], &["auth:1"]),
             (&["GETEX", "auth:1", "EX", "100"], &["auth:1"]),
@@ -165,27 +165,27 @@ async fn every_change_under_the_prefixes_is_told_and_nothing_else() {
             (&["SET", "better-auth:t", "{}"], &["better-auth:t"]),
             (&["SET", "other", "x"], &[]),
             (&["SET", "auth", "x"], &[]),
-            // Only what lies under a prefix is named.
+            // Only keys under a prefix are announced.
             (&["RENAME", "other", "auth:2"], &["auth:2"]),
             (&["RENAME", "auth:2", "other"], &["auth:2"]),
             (&["COPY", "other", "auth:3"], &["auth:3"]),
             (&["MOVE", "auth:3", "5"], &["auth:3"]),
-            // A database says nothing of itself: a key of the same name in another one is told too.
+            // Announcements do not name the database: a key of the same name in another one is announced, too.
             (&["-n", "7", "SET", "auth:1", "x"], &["auth:1"]),
-            // One push for both, which Redis sorts.
+            // One push has both keys, in Redis' order.
             (&["MSET", "auth:9", "", "auth:8", ""], &["auth:8", "auth:9"]),
             (&["DEL", "auth:1"], &["auth:1"]),
-            // There is no such key, so nothing has changed.
+            // The key does not exist, so nothing has changed.
             (&["DEL", "auth:1"], &[]),
             (&["SADD", "auth:set", "x"], &["auth:set"]),
             (&["SADD", "auth:set", "x"], &[]),
-            // A script is told as the commands in it.
+            // A script is announced as its commands are.
             (
                 &["EVAL", "redis.call('SET', KEYS[1], '')", "1", "auth:4"],
                 &["auth:4"],
             ),
         ] {
-            // The last database that is given counts.
+            // The last database in the URL counts.
             let words = [&["-n", "3"], command].concat();
             server.say(&words).await.unwrap();
             let told: Vec<_> = told.iter().map(|key| about(key)).collect();
@@ -210,7 +210,7 @@ async fn dumps_and_evictions_are_told() {
 
         server.cli(["SET", "auth:evicted", "x"]).await.unwrap();
         listening.until("auth:evicted").await;
-        // Others take its place, sooner or later.
+        // Other keys replace it, sooner or later.
         let script =
             "for n = 1, 2000 do redis.call('SET', ARGV[1] .. n, string.rep('x', 5000)) end";
         let evicted = async {
@@ -244,7 +244,7 @@ async fn flushes_and_reloads_are_everything_and_swapped_databases_are_not_told()
         }
         listening.so_far(&server).await;
         server.cli(["SWAPDB", "0", "1"]).await.unwrap();
-        // Every key of ours may have another value, and nobody says so.
+        // Each of our keys may have another value, without an announcement.
         assert_eq!(listening.so_far(&server).await, [], "{version:?}");
     }
 }
@@ -273,7 +273,7 @@ async fn a_server_that_stands_still_or_takes_no_words_is_not_believed() {
         let listening = Listening::to(&tracked(&server.url())).await;
         server.stand_still().unwrap();
         listening.silent("").await;
-        // A new connection is taken, and nothing is answered.
+        // New connections are accepted, and nothing is answered.
         listening.silent("did not answer within").await;
         server.go_on().unwrap();
         listening.heard().await;
@@ -305,9 +305,11 @@ async fn a_connection_that_is_lost_or_silent_is_not_believed() {
     listening.silent("").await;
     wire.restore().await.unwrap();
     listening.heard().await;
-    // No packet says that nobody is there any more.
+    // No packet closes the connection.
     wire.stall();
-    listening.silent("took no word within 1100 ms").await;
+    listening
+        .silent("accepted no heartbeat within 1100 ms")
+        .await;
     wire.restore().await.unwrap();
     listening.heard().await;
     server.stop();
@@ -342,7 +344,7 @@ async fn a_server_that_the_address_does_not_lead_to_any_more_is_not_believed() {
     );
     let wire = CutProxy::start(&former.address()).await.unwrap();
     let listening = Listening::to(&tracked(&format!("redis://{}", wire.address()))).await;
-    // The former one lives on, and answers everything.
+    // The former server keeps running, and answers everything.
     wire.lead_to(&primary.address()).unwrap();
     listening.silent("leads to another server").await;
     listening.heard().await;
@@ -382,7 +384,7 @@ async fn a_user_needs_the_rights_that_are_documented() {
         listening.silent("refused SET: NOPERM").await;
         set(&["+client|tracking", "+getrange", "+set", "~auth:*"]).await;
         listening.heard().await;
-        // The connections live on, and what they hear too.
+        // The connections stay open, and keep hearing.
         server.cli(["ACL", "SETUSER", "gate", "off"]).await.unwrap();
         listening.silent("AUTH").await;
         server.cli(["ACL", "SETUSER", "gate", "on"]).await.unwrap();
@@ -455,7 +457,7 @@ async fn a_new_revocation_has_the_list_read_at_once() {
     timeout(PATIENCE, news.changed()).await.unwrap();
     let key = "auth:sessiongate:revocations";
     server.cli(["ZADD", key, "1", "x"]).await.unwrap();
-    // Others here share the news.
+    // Other tests share the news.
     let changed = async { while !news.changed().await.in_redis {} };
     timeout(PATIENCE, changed).await.unwrap();
     store.close().await;

@@ -1,4 +1,4 @@
-//! What the triggers say of changes, and what is seen of them. Words are heard as anybody would hear them.
+//! What the triggers announce, and how their state is checked. Notifications are received as any client would.
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
@@ -9,7 +9,7 @@ use super::sessions::token;
 use super::*;
 use crate::{ChangeTriggers, TriggerFlaw};
 
-/// Somebody who listens to what the triggers say.
+/// A client that listens to the triggers.
 struct Ear {
     words: UnboundedReceiver<String>,
     marks: usize,
@@ -44,7 +44,7 @@ impl Ear {
         }
     }
 
-    /// What is said while these statements run, each with a transaction of its own if there is only one.
+    /// Returns what is announced while these statements run; each call with one statement is a transaction of its own.
     async fn during(&mut self, server: &Postgres, sql: &str) -> Vec<String> {
         server.execute(sql).await.unwrap();
         self.marks += 1;
@@ -164,7 +164,7 @@ async fn every_change_of_a_user_that_is_looked_at_is_said_and_no_other() {
             "SET session_replication_role = replica; INSERT INTO users (id) VALUES ('5')",
             &["user:5"],
         ),
-        // Whoever plays with the count is not the one who says less.
+        // A client that manipulates the count cannot suppress announcements.
         (
             "SET sessiongate.words = 'many'; DELETE FROM users",
             &[EVERYTHING],
@@ -223,7 +223,7 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
     ] {
         assert_eq!(ear.during(&server, sql).await, said, "{sql}");
     }
-    // A partition that comes later has its parent's triggers on rows, and none for TRUNCATE.
+    // A new partition inherits its parent's triggers on rows, and none for TRUNCATE.
     let later = "CREATE TABLE app.west PARTITION OF app.users FOR VALUES IN ('west')";
     server.execute(later).await.unwrap();
     let missing = TriggerFlaw::Missing("app.west".to_owned());
@@ -311,7 +311,8 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
                   SET search_path = public, pg_catalog; INSERT INTO users VALUES (1)";
     assert_eq!(ear.during(&server, hijack).await, ["user:1"]);
 
-    // The role that owns the function loses the right to notify: nothing is said, nothing fails, and it is seen.
+    // The owner of the function loses the right to notify: nothing is announced, nothing fails, and the check reports
+    // it.
     server
         .execute(
             "CREATE ROLE owner; ALTER TABLE users OWNER TO owner; GRANT CREATE ON SCHEMA public TO owner",
@@ -325,7 +326,7 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
     assert!(ear.during(&server, update).await.is_empty());
     assert_eq!(server.execute("SELECT role FROM users").await.unwrap(), "x");
 
-    // Somebody else's function of that name would run with the rights of whoever changes the table.
+    // Another role's function of that name would run with the rights of the role that changes the table.
     let stolen = "DO $$ DECLARE f text := (SELECT min(proname) FROM pg_proc WHERE proname LIKE 'sessiongate%'); \
                   BEGIN EXECUTE format('ALTER FUNCTION %I() OWNER TO app', f); END $$";
     server.execute(stolen).await.unwrap();
@@ -350,7 +351,7 @@ async fn triggers_that_are_gone_disabled_or_outdated_are_seen_and_made_again() {
             "ALTER TABLE users DISABLE TRIGGER USER",
             TriggerFlaw::Disabled(on()),
         ),
-        // As `pg_restore --disable-triggers` leaves them.
+        // The state after `pg_restore --disable-triggers`.
         (
             "ALTER TABLE users ENABLE TRIGGER ALL",
             TriggerFlaw::Disabled(on()),
@@ -370,7 +371,7 @@ async fn triggers_that_are_gone_disabled_or_outdated_are_seen_and_made_again() {
         assert_eq!(install(&settings).await, [], "{sql}");
     }
 
-    // A dump holds them as the server prints them.
+    // A dump has the triggers as the server prints them.
     server
         .execute(
             "DO $$ DECLARE t record; BEGIN
@@ -385,7 +386,7 @@ async fn triggers_that_are_gone_disabled_or_outdated_are_seen_and_made_again() {
         .unwrap();
     assert_eq!(flaws(&settings).await, []);
 
-    // Gates that look at different columns share what watches all of them.
+    // Gates with different columns share triggers that watch all of them.
     let mut others = settings.clone();
     database(&mut others).columns = vec![value("banned")];
     assert_eq!(flaws(&others).await, [TriggerFlaw::Outdated(on())]);

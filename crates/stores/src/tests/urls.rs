@@ -1,4 +1,4 @@
-//! Servers of the URLs that the harness gives. The binary has a parser of its own for what operators write.
+//! Reads the URLs of the harness. The binary has its own parser for those of operators.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{ClusterSeeds, PostgresHost, PostgresServer, RedisAddress, RedisServer, Verify};
 
-/// A PostgreSQL, of `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&options=…`.
+/// Reads `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&options=…`.
 pub(crate) fn postgres_server(url: &str) -> PostgresServer {
     let mut url = Url::parse(url).unwrap();
     let hosts = vec![PostgresHost {
@@ -50,7 +50,7 @@ pub(crate) fn postgres_server(url: &str) -> PostgresServer {
     }
 }
 
-/// A Redis, of `redis[s]://[user[:password]@]host:port[/database]` or `unix:///path`, or a cluster of
+/// Reads `redis[s]://[user[:password]@]host:port[/database]`, `unix:///path`, or for a cluster
 /// `redis[s]+cluster://[user:password@]host:port,host:port`.
 pub(crate) fn redis_server(url: &str) -> RedisServer {
     if let Some((scheme, rest)) = url.split_once("+cluster://") {

@@ -1,17 +1,17 @@
-//! The statements that make the triggers and take them away.
+//! The SQL statements that create and remove the triggers.
 //!
-//! What decides how they are written:
+//! These constraints decide how the triggers are written:
 //!
-//! - **They watch with `WHEN`, not with `UPDATE OF`**, which is silent where a `BEFORE` trigger changes the column. Rows
+//! - **They watch with `WHEN`, not with `UPDATE OF`**, which does not fire where a `BEFORE` trigger changes the column. Rows
 //!   that move to another partition are a delete and an insert.
-//! - **They compare texts byte by byte**, because a column may be of a type that has no equality, such as `json`, or of a
-//!   collation for which two roles are equal. Whole rows could be compared with `*<>`, but a dump of that cannot be restored.
-//! - **They fire always**, so that changes by logical replication are said too.
+//! - **They compare texts byte by byte**, because a column may be of a type without equality, such as `json`, or have a
+//!   collation under which two roles are equal. `*<>` compares whole rows, but a dump of it cannot be restored.
+//! - **They always fire**, so that changes by logical replication are announced, too.
 //! - **They never raise**: a function that fails would fail the application's own statement, and stop replication.
-//! - **A transaction says at most [`MOST_WORDS`]**, and then `everything`: what it says waits in memory and in a queue that all
-//!   databases of the server share. The count is a setting of the transaction, so it is rolled back with a savepoint, as what
-//!   was said is.
-//! - **A full queue fails transactions as they commit**, where no function can catch it. So nothing is said while it is nearly
+//! - **A transaction announces at most [`MOST_WORDS`] changes**, and then `everything`: notifications wait in memory and in a
+//!   queue that all databases of the server share. The count is a setting of the transaction, so a savepoint rolls it back
+//!   together with its notifications.
+//! - **A full queue fails transactions at commit**, where no function can catch it. So nothing is sent while it is nearly
 //!   full, and gates do not trust memory then.
 
 use std::fmt::Write as _;
@@ -19,25 +19,25 @@ use std::fmt::Write as _;
 use super::super::super::identifier::Column;
 use super::watch::{Subject, Watch};
 
-/// The channel on which the triggers say what has changed. In lower case, so that it is the same with and without quotes.
+/// The channel on which the triggers announce changes. In lower case, so that it is the same with and without quotes.
 pub(in super::super) const CHANNEL: &str = "sessiongate_changes";
 
-/// What functions and triggers of every version begin with.
+/// The prefix of functions and triggers of every version.
 pub(super) const PREFIX: &str = "sessiongate_";
 
-/// To be raised when triggers of another shape take the place of those that there are.
+/// The version of the triggers, to be raised when their form changes.
 pub(super) const VERSION: u32 = 1;
 
-/// What a function is told beside what it does: nobody's `search_path` but this decides what it calls.
+/// The setting of each function: only this `search_path` decides what it calls, not that of the caller.
 pub(super) const SEARCH_PATH: &str = "search_path=pg_catalog, pg_temp";
 
-/// How many words one transaction says before it says `everything`.
+/// How many changes one transaction announces before it announces `everything`.
 const MOST_WORDS: u32 = 500;
 
-/// How full the queue of notifications may be, of one. Gates stop trusting memory long before that.
+/// The share of the queue of notifications above which nothing is sent. Gates stop trusting memory long before that.
 const FULL: &str = "0.9";
 
-/// What the function of this watch does, in PL/pgSQL.
+/// The body of the function of this watch, in PL/pgSQL.
 pub(super) fn body(watch: &Watch) -> String {
     let key = watch.key.quoted();
     let word = |row: &str| match watch.subject {
@@ -93,7 +93,8 @@ END
     )
 }
 
-/// One statement that makes the triggers of all these, or replaces those that are outdated. It may run again at any time.
+/// Writes one statement that creates the triggers of all these watches, or replaces outdated ones. It can be run again
+/// at any time.
 pub(super) fn install(watches: &[Watch]) -> String {
     let mut rows = Vec::new();
     for watch in watches {
@@ -123,12 +124,12 @@ pub(super) fn install(watches: &[Watch]) -> String {
     statement(&code)
 }
 
-/// One statement that removes the triggers and functions of every version from the database.
+/// Writes one statement that removes the triggers and functions of every version from the database.
 pub(super) fn uninstall() -> String {
     statement(UNINSTALL)
 }
 
-/// What the script for a person says before the statement.
+/// Writes the comment at the top of the script.
 pub(super) fn preface(watches: &[Watch]) -> String {
     let mut text = format!(
         "-- sessiongate {}: triggers that say on the channel {CHANNEL} which users and sessions have changed.\n\
@@ -160,7 +161,7 @@ fn statement(code: &str) -> String {
     format!("DO {tag}{code}{tag}")
 }
 
-/// A text in quotes, whatever `standard_conforming_strings` says.
+/// Quotes a text, independent of `standard_conforming_strings`.
 fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     match quoted.contains('\\') {
@@ -169,8 +170,8 @@ fn literal(text: &str) -> String {
     }
 }
 
-/// The tables are found by the caller's `search_path`, and everything else by none but ours. A function that others own would
-/// run with their rights whenever somebody changes the table, so it is not taken.
+/// Tables are resolved by the caller's `search_path`, and everything else by ours alone. A function that another role
+/// owns is not used: it would run with that role's rights whenever the table changes.
 const INSTALL: &str = r#"
 DECLARE
   watch record;

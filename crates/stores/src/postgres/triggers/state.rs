@@ -1,4 +1,4 @@
-//! Whether the triggers are there, as they should be.
+//! The state of the triggers: whether they exist and do what they should.
 
 use std::fmt;
 
@@ -11,25 +11,25 @@ use super::super::server::PostgresError;
 use super::sql::{self, PREFIX, VERSION};
 use super::watch::Watch;
 
-/// A table whose changes should be said, and what is wrong with that.
+/// A table whose changes should be announced, and what is wrong with its triggers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedTable {
     /// The table, quoted.
     pub table: String,
-    /// The column that says whom a change is about, quoted.
+    /// The column that says what a change is about, quoted.
     pub key: String,
     /// What a change is about: `session` or `user`.
     pub subject: &'static str,
-    /// Why not all changes are said; nothing where they are.
+    /// Why not all changes are announced; empty where they are.
     pub flaws: Vec<TriggerFlaw>,
 }
 
-/// Why changes of a table are not said. Tables are quoted.
+/// Why changes of a table are not announced. Names of tables are quoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriggerFlaw {
-    /// A trigger does not fire, or not for changes by logical replication.
+    /// A trigger is disabled, or does not fire for changes by logical replication.
     Disabled(String),
-    /// The owner of the function may not notify.
+    /// The owner of the function may not call `pg_notify`.
     MayNotNotify(String),
     /// There is no such trigger.
     Missing(String),
@@ -37,7 +37,7 @@ pub enum TriggerFlaw {
     NoColumn(String),
     /// There is no such table.
     NoTable,
-    /// This is no table that can have triggers for all its changes: a view, or a table of another server.
+    /// It is a view or a foreign table, for which no trigger sees all changes.
     NotATable(String),
     /// A trigger is of another version, or does not watch all columns that are read.
     Outdated(String),
@@ -56,7 +56,7 @@ impl fmt::Display for TriggerFlaw {
             Self::NoTable => f.write_str("there is no such table"),
             Self::NotATable(on) => write!(
                 f,
-                "{on} is a view or a foreign table, and no trigger can say what changes there"
+                "{on} is a view or a foreign table, and no trigger can announce its changes"
             ),
             Self::Outdated(on) => write!(
                 f,
@@ -66,16 +66,16 @@ impl fmt::Display for TriggerFlaw {
     }
 }
 
-/// What was seen of all tables.
+/// The state of the triggers of all tables.
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct Seen {
+pub(in super::super) struct TriggerState {
     pub(in super::super) tables: Vec<WatchedTable>,
-    /// Another one when a table, a partition or a trigger was made, replaced or emptied, which no trigger says.
+    /// Differs when a table, a partition or a trigger was created, replaced or truncated, which no trigger announces.
     pub(in super::super) fingerprint: String,
 }
 
-impl Seen {
-    /// Why not all changes are said, if so.
+impl TriggerState {
+    /// Why not all changes are announced, if so.
     pub(in super::super) fn flaw(&self) -> Option<String> {
         let flawed = |table: &WatchedTable| {
             let flaw = table.flaws.first()?;
@@ -85,7 +85,7 @@ impl Seen {
     }
 }
 
-/// What is asked for to see the triggers of one table.
+/// The parameters of the query about the triggers of one table.
 pub(super) struct Look<'w> {
     watch: &'w Watch,
     table: &'w str,
@@ -103,7 +103,7 @@ impl<'w> Look<'w> {
         }
     }
 
-    /// The values in [`MEMBERS`].
+    /// The parameters of [`MEMBERS`].
     pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
         [
             (&self.table, Type::TEXT),
@@ -114,8 +114,8 @@ impl<'w> Look<'w> {
         ]
     }
 
-    /// Adds what the rows say to what was seen.
-    pub(super) fn read(&self, rows: &[Row], seen: &mut Seen) -> Result<(), PostgresError> {
+    /// Adds the rows of one table to the state.
+    pub(super) fn read(&self, rows: &[Row], seen: &mut TriggerState) -> Result<(), PostgresError> {
         let members = rows.iter().map(Member::read).collect::<Result<Vec<_>, _>>();
         let members = members?;
         for member in &members {
@@ -135,18 +135,18 @@ impl<'w> Look<'w> {
     }
 }
 
-/// The table, a partition of it, or a table that inherits from it. The table itself is the first.
+/// A watched table, a partition of it, or a table that inherits from it. The table itself comes first.
 #[derive(Debug)]
 struct Member {
     name: String,
     is_table: bool,
-    /// Another one when it is another table, or when its rows were replaced at once.
+    /// Differs when it is another table, or when its rows were replaced at once.
     identity: String,
     columns: Vec<String>,
     triggers: Vec<Trigger>,
 }
 
-/// A trigger of ours.
+/// A trigger of the gate.
 #[derive(Clone, Debug, Deserialize)]
 struct Trigger {
     name: String,
@@ -156,17 +156,17 @@ struct Trigger {
     watched: Option<Vec<String>>,
     /// Whether its function does what it should.
     is_right: bool,
-    /// Who owns the function.
+    /// The owner of the function.
     owner: String,
     may_notify: bool,
-    /// Another one when it was changed.
+    /// Differs when the trigger was changed.
     row: String,
 }
 
 impl Member {
     fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let triggers: Option<String> = row.try_get(4)?;
-        // PostgreSQL made this text, from a query of ours.
+        // PostgreSQL has written this JSON for our query, so it can be read.
         let triggers = triggers.and_then(|text| serde_json::from_str(&text).ok());
         Ok(Self {
             name: row.try_get(0)?,
@@ -222,7 +222,7 @@ fn judge(watch: &Watch, members: &[Member]) -> Vec<TriggerFlaw> {
     flaws
 }
 
-/// There may be one of another version.
+/// Describes a missing trigger: outdated, if one of another version exists.
 fn absent(watch: &Watch, member: &Member, suffix: &str) -> TriggerFlaw {
     let (subject, on) = (watch.subject.as_str(), member.name.clone());
     let is_like_it = |trigger: &&Trigger| {
@@ -238,17 +238,17 @@ fn absent(watch: &Watch, member: &Member, suffix: &str) -> TriggerFlaw {
     }
 }
 
-/// `tgenabled` of a trigger that fires always.
+/// `tgenabled` of a trigger that always fires.
 const ALWAYS: &str = "A";
 
 /// The triggers that each table must have, with `tgtype` of each: the bits are row 1, insert 4, delete 8, update 16,
 /// truncate 32.
 const TRIGGERS: [(&str, i32); 3] = [("rows", 13), ("update", 17), ("truncate", 32)];
 
-/// Triggers of ours, of every version.
+/// Matches triggers of the gate, of every version.
 const PATTERN: &str = "sessiongate\\_v%";
 
-/// The table and all that are a part of it, with our triggers on each.
+/// Selects the table and all its partitions and descendants, with our triggers on each.
 pub(super) const MEMBERS: &str = r"
     WITH RECURSIVE tree AS (
         SELECT pg_catalog.to_regclass($1)::oid AS oid

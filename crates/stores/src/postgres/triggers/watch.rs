@@ -1,32 +1,32 @@
-//! Which tables are watched, and what of them, for the settings of some stores.
+//! The tables and columns that triggers watch, for the settings of some stores.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::super::super::columns::UserColumns;
 use super::super::super::hex;
 use super::super::super::identifier::{Column, Table};
-use super::super::super::settings::{SessionTables, Settings};
+use super::super::super::settings::Settings;
 use super::super::super::standing::Need;
 use super::sql;
 
-/// A table whose changes are said, and by which of its columns.
+/// A table whose changes are announced, and the columns that matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Watch {
     pub(super) table: Table,
     pub(super) subject: Subject,
     /// The column that names the user or holds the token.
     pub(super) key: Column,
-    /// What else is read of a row: a change of any of these is said.
+    /// The other columns that are read; a change of any of them is announced.
     pub(super) needed: Vec<Column>,
-    /// What is read of a row where the table has it.
+    /// The columns that are read if they exist.
     pub(super) optional: Vec<Column>,
 }
 
-/// Whom a change is about.
+/// What a change is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// The session whose token is in the column. A session's word never holds the token, which is a credential: everybody
-    /// who may connect can listen.
+    /// The session whose token is in the column. Notifications never hold the token, which is a credential: every
+    /// client that may connect can listen.
     Session,
     /// The user whose id is in the column.
     User,
@@ -42,8 +42,8 @@ impl Subject {
 }
 
 impl Watch {
-    /// The function that says changes of this table. Its name holds a digest of what it does, so that another version has
-    /// another name.
+    /// The name of the function that announces changes of this table. It holds a digest of the function's body, so that
+    /// another version has another name.
     pub(super) fn function(&self) -> String {
         let digest = digest(&SHA256, sql::body(self).as_bytes());
         let digits = hex(&digest.as_ref()[..4]);
@@ -52,7 +52,7 @@ impl Watch {
     }
 }
 
-/// All that is watched for stores with these settings, each table and key once.
+/// Lists what is watched for stores with these settings, each table and key once.
 pub(super) fn of<'a>(settings: impl IntoIterator<Item = &'a Settings>) -> Vec<Watch> {
     let mut watches = Vec::new();
     for settings in settings {
@@ -84,24 +84,12 @@ fn of_one(settings: &Settings, watches: &mut Vec<Watch>) {
         of_columns(&asked, (&users.table, &users.id), None, watches);
     }
     if let Some(sessions) = &database.sessions {
-        let SessionTables {
-            table,
-            token,
-            user,
-            expires,
-            created,
-            users,
-            email,
-            name,
-            time_zone: _,
-            standing,
-        } = sessions;
-        let read = [user, expires].into_iter().chain(created);
+        let (table, token) = (&sessions.table, &sessions.token);
+        let (users, standing) = (&sessions.users, &sessions.standing);
         let session = watch(watches, Subject::Session, table, token);
-        session.needed.extend(read.cloned());
-        let read = email.iter().chain(name);
+        session.needed.extend(sessions.of_sessions().cloned());
         let user = watch(watches, Subject::User, &users.table, &users.id);
-        user.needed.extend(read.cloned());
+        user.needed.extend(sessions.of_users().cloned());
         let standing = [
             (&standing.verified, (Subject::User, &users.table, &users.id)),
             (
@@ -126,7 +114,7 @@ fn of_one(settings: &Settings, watches: &mut Vec<Watch>) {
     }
 }
 
-/// Watches the columns that rules, headers and claims are made of. Tables come with the columns of their keys.
+/// Watches the columns that rules, headers and claims use. Tables come with the columns of their keys.
 fn of_columns(
     asked: &UserColumns,
     (users, id): (&Table, &Column),
@@ -151,7 +139,7 @@ fn of_columns(
     }
 }
 
-/// The watch of this table by this key, which is a new one if there was none.
+/// Finds the watch of this table by this key, or adds one.
 fn watch<'w>(
     watches: &'w mut Vec<Watch>,
     subject: Subject,

@@ -1,19 +1,19 @@
-//! Where a server of a cluster sends a question that it does not answer.
+//! Redirections by a server of a cluster.
 
 use super::super::node::Replies;
 use super::seeds::Place;
 
-/// Why it does.
+/// The kinds of redirections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Redirect {
-    /// The key is on its way there, for this question.
+    /// The slot is migrating: only this command goes to the other server, after ASKING.
     Ask,
-    /// The other one holds its slot.
+    /// The other server holds the slot.
     Moved,
 }
 
 impl Redirect {
-    /// Where a question is sent, if it is: by the answer to any of its commands.
+    /// The redirection among the answers to some commands, if there is one.
     pub(super) fn of(replies: &Replies) -> Option<(Self, Place)> {
         replies.answers.iter().find_map(|answer| {
             let error = answer.as_ref().err()?;
@@ -28,7 +28,7 @@ impl Redirect {
     }
 }
 
-/// `host:port`, with the host of the one who says it where there is none.
+/// Reads `host:port`; without a host, it is that of the server that was asked.
 fn place(text: &str, asked: &str) -> Option<Place> {
     let (host, port) = text.rsplit_once(':')?;
     let host = host.strip_prefix('[').unwrap_or(host);

@@ -1,4 +1,4 @@
-//! The servers by which a cluster is found.
+//! The servers by which a cluster is discovered.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,21 +15,21 @@ use super::super::server::{ConnectError, Driver, RedisAddress, RedisServer, open
 use super::slot::fixed_slot;
 use super::{SlotMap, ask_slots};
 
-/// Where a server of a cluster is: its name, or its address without brackets, and its port.
+/// The host of a server of a cluster, a name or an address without brackets, and its port.
 pub(in super::super) type Place = (String, u16);
 
-/// Some servers of a cluster, which know the others.
+/// Some servers of a cluster, by which the others are discovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSeeds {
-    /// Where each is: a name, or an address without brackets, and the port.
+    /// The host of each, a name or an address without brackets, and its port.
     pub hosts: Vec<(String, u16)>,
-    /// Whether all servers speak TLS.
+    /// Whether all servers of the cluster use TLS.
     pub tls: bool,
 }
 
 impl ClusterSeeds {
-    /// Whether it can be proved of all servers that changes are heard, with keys of such prefixes: a word under `key_prefix` is
-    /// kept on each server that holds keys.
+    /// Whether every server of the cluster can prove that it announces changes, with keys of these prefixes: a
+    /// heartbeat under `key_prefix` must be able to reach each server that holds keys.
     pub fn can_be_heard(key_prefix: &str, sessions: Option<&str>) -> bool {
         let Some(slot) = fixed_slot(key_prefix.as_bytes()) else {
             return true;
@@ -54,10 +54,11 @@ impl ClusterSeeds {
         }
     }
 
-    /// Who holds what, as one of these says, or of those that are `known`. All of that takes no longer than `limit`.
+    /// Asks the seeds, and the servers that are `known`, who holds which slots; the first answer counts. All of it
+    /// takes no longer than `limit`.
     ///
     /// # Errors
-    /// When none says it.
+    /// When none answers.
     pub(in super::super) async fn slots(
         &self,
         known: &[Place],
@@ -76,10 +77,10 @@ impl ClusterSeeds {
         looked.unwrap_or_else(|_| Err(late(limit)))
     }
 
-    /// A line to the first of these, or of those that are `known`, that lets us in, and its host.
+    /// Connects to the first seed, or server that is `known`, that accepts the sign-in. The third value is its host.
     ///
     /// # Errors
-    /// When none does: what the first of them said.
+    /// When none does: the error of the first.
     pub(in super::super) async fn first_to_answer(
         &self,
         known: &[Place],

@@ -1,6 +1,6 @@
-//! Which slot a key belongs to, as the specification of Redis Cluster says.
+//! The hash slot of a key, by the specification of Redis Cluster.
 
-/// How many slots there are.
+/// The number of slots.
 pub(in super::super) const SLOTS: u16 = 16384;
 
 /// The slot of `key`.
@@ -8,12 +8,13 @@ pub(in super::super) fn slot_of(key: &[u8]) -> u16 {
     crc16(tag(key).unwrap_or(key)) % SLOTS
 }
 
-/// The slot of every key that begins with `prefix`, if all of them have the same one.
+/// The slot of all keys that begin with `prefix`, if they share one.
 pub(in super::super) fn fixed_slot(prefix: &[u8]) -> Option<u16> {
     tag(prefix).map(|tag| crc16(tag) % SLOTS)
 }
 
-/// What alone counts of a key: what stands between the first `{` and the next `}`, unless that is nothing.
+/// The hash tag of a key, which alone is hashed: what stands between the first `{` and the next `}`, unless that is
+/// empty.
 fn tag(key: &[u8]) -> Option<&[u8]> {
     let opening = key.iter().position(|byte| *byte == b'{')?;
     let rest = key.get(opening + 1..)?;
@@ -21,7 +22,7 @@ fn tag(key: &[u8]) -> Option<&[u8]> {
     rest.get(..closing).filter(|tag| !tag.is_empty())
 }
 
-/// Finds the slots of many keys that begin with the same `stem`, in which nothing is a tag.
+/// Returns a function that finds the slots of keys which begin with the same `stem`, without a hash tag.
 pub(in super::super) fn slot_behind(stem: &[u8]) -> impl Fn(&[u8]) -> u16 {
     let begun = crc16(stem);
     move |rest| crc16_on(begun, rest) % SLOTS

@@ -1,4 +1,4 @@
-//! What `CLUSTER SLOTS` says: which server holds which slots.
+//! The answer to `CLUSTER SLOTS`: which server holds which slots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,10 @@ use super::seeds::Place;
 use super::slot::SLOTS;
 use super::{MOST_SERVERS, TOO_MANY};
 
-/// The holders of all slots.
+/// The server that holds each slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct SlotMap {
-    /// In their order, of which none overlap.
+    /// In ascending order, without overlap.
     ranges: Vec<Range>,
 }
 
@@ -23,10 +23,10 @@ struct Range {
 }
 
 impl SlotMap {
-    /// Reads the answer of a server at the host `asked`, which it may leave out.
+    /// Reads the answer of a server at the host `asked`, which an answer may leave out.
     ///
     /// # Errors
-    /// When it is not understood.
+    /// When the answer is not understood.
     pub(in super::super) fn read(answer: Value, asked: &str) -> Result<Self, String> {
         let Value::Array(ranges) = answer else {
             return Err(NOT_UNDERSTOOD.to_owned());
@@ -51,7 +51,7 @@ impl SlotMap {
         }
     }
 
-    /// Every server that is named in an answer that is understood, by its id: replicas too.
+    /// All servers in an answer, replicas included, by their ids.
     pub(in super::super) fn endpoints(answer: &Value, asked: &str) -> BTreeMap<String, Place> {
         let Value::Array(ranges) = answer else {
             return BTreeMap::new();
@@ -68,27 +68,27 @@ impl SlotMap {
         endpoints.map(|(place, id)| (id, place)).collect()
     }
 
-    /// The one that most have told, the first one of several.
+    /// The most common map, the first of several.
     pub(in super::super) fn most_told(told: Vec<Self>) -> Option<Self> {
         let count = |map: &Self| told.iter().filter(|other| *other == map).count();
-        // The last one of several counts for `max_by_key`.
+        // Reversed, because `max_by_key` returns the last of several.
         let most = told.iter().rev().max_by_key(|map| count(map));
         most.cloned()
     }
 
-    /// Who holds this slot, if anybody does.
+    /// The server that holds this slot, if one does.
     pub(in super::super) fn holder(&self, slot: u16) -> Option<&Place> {
         let next = self.ranges.partition_point(|range| range.first <= slot);
         let range = self.ranges.get(next.checked_sub(1)?)?;
         (slot <= range.last).then_some(&range.holder)
     }
 
-    /// Everybody who holds slots; one who holds several ranges is named again for each.
+    /// The servers that hold slots; one with several ranges comes once for each.
     pub(in super::super) fn holders(&self) -> impl Iterator<Item = &Place> {
         self.ranges.iter().map(|range| &range.holder)
     }
 
-    /// How many slots nobody holds.
+    /// How many slots no server holds.
     pub(super) fn uncovered(&self) -> u16 {
         let covered = |range: &Range| range.last - range.first + 1;
         SLOTS - self.ranges.iter().map(covered).sum::<u16>()
@@ -96,7 +96,7 @@ impl SlotMap {
 }
 
 impl Range {
-    /// The first slot and the last one, and the servers: first the one that holds them, then its replicas.
+    /// Reads a range: the first slot, the last one, the server that holds them, and its replicas.
     fn read(range: Value, asked: &str) -> Option<Self> {
         let Value::Array(parts) = range else {
             return None;
@@ -113,14 +113,14 @@ impl Range {
     }
 }
 
-/// Host, port, and the id of the server, which is what the others call it.
+/// Reads a server: its host and port, and its id.
 fn read_endpoint(server: Value, asked: &str) -> Option<(Place, String)> {
     let Value::Array(parts) = server else {
         return None;
     };
     let mut parts = parts.into_iter();
     let host: Option<String> = from_redis_value(parts.next()?).ok()?;
-    // Left out, it is the one that was asked; `?` stands for one that is not known, which is no host.
+    // A missing host is the one that was asked; `?` stands for an unknown host.
     let host = host.filter(|host| !["", "?"].contains(&&**host));
     let port = number(parts.next()?)?;
     let id = parts.next().and_then(|id| from_redis_value(id).ok());
@@ -128,13 +128,13 @@ fn read_endpoint(server: Value, asked: &str) -> Option<(Place, String)> {
     Some(((host, port), id.unwrap_or_default()))
 }
 
-/// The driver would cut a larger one short.
+/// Reads a 16-bit number. The driver would truncate a larger one.
 fn number(value: Value) -> Option<u16> {
     let number: i64 = from_redis_value(value).ok()?;
     number.try_into().ok()
 }
 
-const NOT_UNDERSTOOD: &str = "what it says about its slots is not understood";
+const NOT_UNDERSTOOD: &str = "its answer about its slots is not understood";
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,11 @@
-//! The channel from a cluster: from each of its servers at once.
+//! The channel from a cluster: from all of its servers at once.
 //!
-//! What is written is told by the server that holds the key, and by its replicas as soon as they have it. Nobody says that another
-//! server holds a key now; a replica that takes over says nothing of what it lacks, and a Redis from which a slot is taken by force
-//! drops the keys in silence. So all servers are listened to, these among them who hold nothing yet. Every [`HEARTBEAT`] all
-//! those who hold slots have to agree, with one another and with the lines on which questions are asked, about who holds what, and a
-//! word is written on each of them, which has to be heard from that one. Whenever something else is agreed upon than before,
-//! anything may have changed.
+//! A change is announced by the server that holds the key, and by its replicas as soon as they receive it. No server
+//! announces that another one holds a key now; a replica that is promoted does not announce what it lacks, and a Redis
+//! that loses a slot by force drops its keys in silence. So all servers are tracked, including those that hold nothing
+//! yet. Every [`HEARTBEAT`] all servers that hold slots must agree with one another, and with the map by which lookups
+//! are routed, about who holds what, and each of them must announce a heartbeat that is written on it. Whenever they
+//! agree on another map than before, anything may have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -18,23 +18,23 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::cluster::{Cluster, MOST_SERVERS, Place, SlotMap, TOO_MANY, fixed_slot};
-use super::tracked_server::{Proof, PushSource, TrackedServer};
+use super::tracked_server::{ProofOutcome, PushSource, TrackedServer};
 use super::view::View;
 use super::{ANSWER_WITHIN, HEARTBEAT, TRUST, TrackingTask};
 
-/// All servers of a cluster.
+/// All tracked servers of a cluster.
 struct TrackedServers<'a> {
     task: &'a TrackingTask,
     cluster: &'a Cluster,
     servers: BTreeMap<Place, TrackedServer>,
-    /// Where connections are to be opened on which servers speak.
+    /// The queue of servers whose push connections are to be opened.
     new: mpsc::Sender<Arc<PushSource>>,
-    /// What they last agreed upon.
+    /// The slot map on which they last agreed.
     agreed: Option<SlotMap>,
 }
 
 impl TrackingTask {
-    /// Opens the connections, and hears until something is wrong: what that is.
+    /// Opens the connections and listens until something fails. Returns what did.
     pub(super) async fn hear_cluster(&self, cluster: &Cluster) -> Result<Infallible, String> {
         let (new, mut to_open) = mpsc::channel(MOST_SERVERS);
         let proving = async {
@@ -67,7 +67,7 @@ impl TrackingTask {
                 }
             }
         };
-        // What has come is passed on before anything else is done about it.
+        // `biased`, so that what has arrived is passed on before a failure counts.
         tokio::select! {
             biased;
             silence = hearing => silence,
@@ -75,7 +75,7 @@ impl TrackingTask {
         }
     }
 
-    /// Those who hold slots that our keys belong to.
+    /// The servers that hold slots of our keys.
     fn holders(&self, slots: &SlotMap) -> BTreeSet<Place> {
         let prefixes = self.target.prefixes.iter();
         let fixed: Option<Vec<_>> = prefixes.map(|it| fixed_slot(it.as_bytes())).collect();
@@ -90,7 +90,8 @@ impl TrackingTask {
 }
 
 impl TrackedServers<'_> {
-    /// Has all of them agree, and proves that each of them is heard; gives what they agree upon. They held `slots` before.
+    /// Runs one heartbeat: all servers agree on a slot map, which is returned, and each proves that it is heard.
+    /// `slots` is the map before.
     async fn beat(&mut self, slots: SlotMap, deadline: Instant) -> Result<SlotMap, String> {
         let mut slots = slots;
         loop {
@@ -120,9 +121,10 @@ impl TrackedServers<'_> {
         }
     }
 
-    /// What all of those say who hold slots, which is the same. Most of them have to say so of one that says something else.
+    /// Asks the servers that hold slots for their views until all agree on the slot map. The most common map decides
+    /// who is asked next.
     async fn agree(&mut self, mut slots: SlotMap, deadline: Instant) -> Result<Vec<View>, String> {
-        // Proofs need some time too.
+        // Leave time for the proofs.
         let until = deadline.checked_sub(LEFT_FOR_PROOFS).unwrap_or(deadline);
         loop {
             let asked = self.task.holders(&slots);
@@ -144,7 +146,7 @@ impl TrackedServers<'_> {
             let are_all = failure.is_none()
                 && views.iter().all(|view| view.slots == most)
                 && self.task.holders(&most) == asked;
-            // Whoever asks a question asks those who hold the key.
+            // Lookups must be routed by the same map.
             if are_all && self.cluster.slots().as_deref() == Some(&most) {
                 return Ok(views);
             }
@@ -157,8 +159,8 @@ impl TrackedServers<'_> {
         }
     }
 
-    /// Whether each of those who hold `slots` says what is written there, and each of their `importing` would; not, when something else is
-    /// held by then.
+    /// Has each server that holds `slots` announce a heartbeat, and checks that those that are `importing` slots are
+    /// alive. Returns `false` when a server holds other slots by then.
     async fn prove(
         &mut self,
         slots: &SlotMap,
@@ -174,17 +176,17 @@ impl TrackedServers<'_> {
                     (true, _) => server.prove(task, slots, deadline).await,
                     (false, true) => {
                         server.is_alive(task, deadline).await?;
-                        Ok(Proof::Heard)
+                        Ok(ProofOutcome::Heard)
                     }
-                    (false, false) => Ok(Proof::Heard),
+                    (false, false) => Ok(ProofOutcome::Heard),
                 }
             }
         });
         let proofs = try_join_all(proving).await?;
-        Ok(!proofs.contains(&Proof::Moved))
+        Ok(!proofs.contains(&ProofOutcome::Moved))
     }
 
-    /// Listens to these and to no others.
+    /// Tracks these servers and no others.
     fn keep(&mut self, places: &BTreeSet<Place>) -> Result<(), String> {
         self.servers.retain(|place, server| {
             let is_there = places.contains(place);
@@ -213,12 +215,12 @@ impl TrackedServers<'_> {
     }
 }
 
-/// How long it takes from one question about who holds what to the next.
+/// The time between two rounds of asking for views.
 const BETWEEN_VIEWS: Duration = Duration::from_millis(50);
 
-/// How much of the time for a heartbeat is left for words to be heard.
+/// How much of the time for a heartbeat is left for its proofs.
 const LEFT_FOR_PROOFS: Duration = Duration::from_millis(400);
 
 const NO_HOLDERS: &str = "no server of the cluster holds any slot";
 
-const DISAGREE: &str = "the servers of the cluster do not agree about who holds which slots";
+const DISAGREE: &str = "the servers of the cluster do not agree on which server holds which slots";

@@ -1,4 +1,4 @@
-//! The connections of a channel: one on which a server speaks, and one that writes words for it to speak of.
+//! The connections of a channel: one on which a server pushes changes, and one that writes heartbeats.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::super::server::{Driver, RedisServer};
 use super::inbox::{Inbox, Waiting};
 use super::{ANSWER_WITHIN, BETWEEN_FLOODS, HEARTBEAT_KEPT_MILLIS, TrackingTask};
 
-/// The connection that writes words.
+/// The connection that writes heartbeats.
 pub(super) struct HeartbeatConnection {
     pub(super) connection: MultiplexedConnection,
     _driver: Driver,
@@ -23,7 +23,7 @@ pub(super) struct HeartbeatConnection {
 }
 
 impl HeartbeatConnection {
-    /// Writes `word`, which lasts for a while.
+    /// Writes a heartbeat under `key`, which expires soon.
     pub(super) async fn write(&mut self, key: &str) -> RedisResult<()> {
         let mut command = redis::cmd(WRITE);
         command
@@ -36,7 +36,7 @@ impl HeartbeatConnection {
 }
 
 impl TrackingTask {
-    /// A connection on which Redis says what changes.
+    /// Opens a connection on which Redis pushes the keys that change.
     pub(super) async fn open_push_connection(
         &self,
         here: &RedisServer,
@@ -66,7 +66,7 @@ impl TrackingTask {
         here: &RedisServer,
     ) -> Result<HeartbeatConnection, String> {
         let ca_file = self.target.ca_file.as_ref();
-        // Before the driver's own limit strikes, that of the proof does.
+        // Longer than a proof may take, so that the proof's timeout expires before the driver's.
         let connecting = here.connect(ca_file, 2 * ANSWER_WITHIN);
         let connected = self.in_time(connecting).await?;
         let (connection, driver) = connected.map_err(|error| no_connection(&error))?;
@@ -83,12 +83,13 @@ impl TrackingTask {
         opened.map_err(|_| late(limit))
     }
 
-    /// Passes on what comes into `inbox` until its connection has ended, and tells in `last_heard` the number of our last own word.
+    /// Passes on what arrives in `inbox` until its connection ends, and reports the number of the last heartbeat in
+    /// `last_heard`.
     pub(super) async fn pass_on_from(&self, inbox: &Inbox, last_heard: &watch::Sender<u64>) {
         loop {
             let waiting = inbox.empty().await;
             self.pass_on(&waiting);
-            // After everything that came before it. Words are heard of once more when they end.
+            // After all that came before it. A heartbeat is announced once more when it expires, hence the maximum.
             if let Some(number) = waiting.heartbeat {
                 last_heard.send_modify(|last| *last = number.max(*last));
             }
@@ -113,7 +114,7 @@ impl TrackingTask {
         }
     }
 
-    /// Anything may have changed.
+    /// Announces that anything may have changed.
     pub(super) fn forget_everything(&self) {
         self.audience.announce(&Invalidation::Everything);
         reload_soon();

@@ -1,4 +1,4 @@
-//! What Redis has pushed and nobody has passed on yet.
+//! A queue of what Redis has pushed and nobody has passed on yet.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,20 +8,20 @@ use tokio::sync::Notify;
 
 /// Takes pushes from the task that reads the connection, which must not wait.
 pub(super) struct Inbox {
-    /// What our own words begin with.
+    /// The prefix of the keys of our heartbeats.
     heartbeat_prefix: Box<[u8]>,
     waiting: Mutex<Waiting>,
     filled: Notify,
 }
 
-/// What waits to be passed on.
+/// The pushes that wait to be passed on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Waiting {
     /// These keys have changed.
     pub(super) keys: Vec<Box<[u8]>>,
-    /// Any key may have changed, these among them.
+    /// Any key may have changed.
     pub(super) everything: bool,
-    /// Our own word of the highest number.
+    /// The highest number of our heartbeats.
     pub(super) heartbeat: Option<u64>,
     /// The connection has ended.
     pub(super) ended: bool,
@@ -29,7 +29,7 @@ pub(super) struct Waiting {
 }
 
 impl Inbox {
-    /// An empty one. The keys of our own words are `own` and a number.
+    /// Creates an empty inbox. The key of a heartbeat is `heartbeat_prefix` and a number.
     pub(super) fn new(heartbeat_prefix: &str) -> Self {
         Self {
             heartbeat_prefix: heartbeat_prefix.as_bytes().into(),
@@ -48,21 +48,21 @@ impl Inbox {
                     if let Value::BulkString(key) = key {
                         self.take_key(&mut waiting, key);
                     } else {
-                        // No Redis names a key in another way. What is not understood may be any.
+                        // No Redis names a key in another way, so this may mean any key.
                         waiting.hear_everything();
                     }
                 }
             }
-            // Null, which stands for every key; or what no Redis has said so far.
+            // Null, which stands for every key, or a message that no Redis has sent so far.
             (PushKind::Invalidate, _) => waiting.hear_everything(),
-            // Nothing else was asked for.
+            // No other pushes were requested.
             _ => return,
         }
         drop(waiting);
         self.filled.notify_one();
     }
 
-    /// Waits until something waits, and gives all of it.
+    /// Waits until something is queued, and takes all of it.
     pub(super) async fn empty(&self) -> Waiting {
         loop {
             let waiting = mem::take(&mut *self.waiting());
@@ -109,11 +109,11 @@ impl Waiting {
     }
 }
 
-/// How many keys are told one by one, of those that have changed since the last look. A look comes as soon as the runtime has a
-/// moment, so more than that is a flood, and forgetting everything is cheaper than looking for each.
+/// The most keys that are queued one by one. The queue is emptied as soon as the runtime has a moment, so more than
+/// that is a flood, and forgetting everything is cheaper than looking for each.
 const MOST_KEYS: usize = 4096;
 
-/// How many bytes they may have together. A key of ours has some dozen.
+/// The most bytes that queued keys may have together. A key of ours has a few dozen.
 const MOST_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]

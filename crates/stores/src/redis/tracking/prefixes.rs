@@ -1,10 +1,10 @@
-//! What the keys begin with of which Redis is to say when they change.
+//! The prefixes of the keys whose changes Redis is asked to announce.
 
-/// The fewest prefixes that cover all of `prefixes`: Redis refuses two of which one begins with the other.
+/// The fewest prefixes that cover all of `prefixes`: Redis refuses two that overlap.
 pub(super) fn covering(prefixes: &[&str]) -> Vec<String> {
     let mut covering: Vec<&str> = Vec::new();
     let mut sorted = prefixes.to_vec();
-    // One that begins with another comes after it.
+    // Sorted, a prefix comes before those that begin with it.
     sorted.sort_unstable();
     for prefix in sorted {
         if !covering.iter().any(|known| prefix.starts_with(known)) {

@@ -1,4 +1,4 @@
-//! The channel from one server, which may be whatever its sentinels call the primary.
+//! The channel from one server, which may be the primary that sentinels name.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{
 };
 
 impl TrackingTask {
-    /// Opens the connections, and hears until something is wrong: what that is.
+    /// Opens the connections and listens until something fails. Returns what did.
     pub(super) async fn hear_server(&self) -> Result<Infallible, String> {
         let prefix = self.heartbeat_prefix();
         let inbox = Arc::new(Inbox::new(&prefix));
@@ -52,7 +52,7 @@ impl TrackingTask {
             self.pass_on_from(&inbox, &last_heard).await;
             Err(CLOSED.to_owned())
         };
-        // What has come is passed on before anything else is done about it.
+        // `biased`, so that what has arrived is passed on before a failure counts.
         tokio::select! {
             biased;
             silence = passing_on => silence,
@@ -60,7 +60,7 @@ impl TrackingTask {
         }
     }
 
-    /// Writes `word` and waits until it is heard.
+    /// Writes a heartbeat and waits until it is announced.
     async fn prove(
         &self,
         here: &RedisServer,
@@ -79,7 +79,7 @@ impl TrackingTask {
                 .await
                 .map_err(|error| describe(WRITE, &error))?;
             is_written = true;
-            // Its sender lives as long as this.
+            // Cannot fail: the sender lives as long as this.
             let _ = heard.wait_for(|last| *last >= number).await;
             Ok(())
         };

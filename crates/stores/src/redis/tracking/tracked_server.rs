@@ -1,4 +1,4 @@
-//! One server of a cluster, and what is heard from it.
+//! One server of a cluster, whose changes are tracked.
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Write as _};
@@ -19,31 +19,31 @@ use super::inbox::Inbox;
 use super::view::View;
 use super::{FIRST_HOLD, HEARTBEAT_CONNECTION_AGE, LONGEST_HOLD, TrackingTask, fraction, unproven};
 
-/// A server, and the connections to it.
+/// A server of a cluster, and how it proves that its changes are heard.
 pub(super) struct TrackedServer {
     pub(super) source: Arc<PushSource>,
     place: Place,
-    /// Opened when it is needed.
+    /// The connection for heartbeats, opened on demand.
     heartbeats: Option<HeartbeatConnection>,
-    /// That of the last word.
+    /// The number of the last heartbeat.
     number: u64,
     heard: watch::Receiver<u64>,
 }
 
-/// A server, and the connection on which it speaks.
+/// A server, and the connection on which it pushes changes.
 pub(super) struct PushSource {
     here: RedisServer,
-    /// What the words about this server begin with.
+    /// The prefix of the keys of this server's heartbeats.
     heartbeat_prefix: String,
     last_heard: watch::Sender<u64>,
     pushes: watch::Sender<PushConnection>,
-    /// Whether nothing counts as heard without it.
+    /// Whether the channel is deaf without this server.
     is_needed: AtomicBool,
-    /// That it is to be left.
+    /// Canceled when the server is not tracked any more.
     pub(super) stop: CancellationToken,
 }
 
-/// A connection on which a server speaks.
+/// The state of the connection on which a server pushes changes.
 #[derive(Clone)]
 enum PushConnection {
     Closed(String),
@@ -51,11 +51,11 @@ enum PushConnection {
     Opening,
 }
 
-/// What became of a word.
+/// The result of a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(super) enum ProofOutcome {
     Heard,
-    /// The server does not hold any more what it has held.
+    /// The server no longer holds the slot of the heartbeat.
     Moved,
 }
 
@@ -78,7 +78,7 @@ impl TrackedServer {
         }
     }
 
-    /// What the server says of the cluster.
+    /// Asks the server for its view of the cluster.
     pub(super) async fn look(
         &mut self,
         task: &TrackingTask,
@@ -104,13 +104,13 @@ impl TrackedServer {
         looked.map_err(|why| self.said(&why))
     }
 
-    /// Writes a word there under a key that it holds, and waits until it is heard.
+    /// Writes a heartbeat under a key that the server holds, and waits until it is announced.
     pub(super) async fn prove(
         &mut self,
         task: &TrackingTask,
         slots: &SlotMap,
         deadline: Instant,
-    ) -> Result<Proof, String> {
+    ) -> Result<ProofOutcome, String> {
         let mut is_written = false;
         let proving = timeout_at(deadline, async {
             let mut on_their_way = BTreeSet::new();
@@ -120,25 +120,25 @@ impl TrackedServer {
                 match self.heartbeats(task).await?.write(&key).await {
                     Ok(()) => break,
                     Err(error) => match code(&error) {
-                        // Whatever it has not is to be asked for elsewhere, if the slot is on its way.
+                        // The slot is migrating, so a missing key belongs elsewhere.
                         Some("ASK") => drop(on_their_way.insert(slot)),
-                        Some("MOVED") => return Ok(Proof::Moved),
+                        Some("MOVED") => return Ok(ProofOutcome::Moved),
                         _ => return Err(describe(WRITE, &error)),
                     },
                 }
             }
             is_written = true;
             self.source.opened().await?;
-            // Its sender lives as long as this.
+            // Cannot fail: `self` owns the sender.
             let _ = self.heard.wait_for(|last| *last >= self.number).await;
-            Ok(Proof::Heard)
+            Ok(ProofOutcome::Heard)
         });
         let proven = proving.await;
         let proven = proven.unwrap_or_else(|_| Err(unproven(is_written)));
         proven.map_err(|why| self.said(&why))
     }
 
-    /// Makes sure that the connection is alive on which it speaks, where it holds no key under which a word could be written.
+    /// Checks that the push connection is alive, for a server that holds no slot in which a heartbeat could be written.
     pub(super) async fn is_alive(
         &self,
         task: &TrackingTask,
@@ -149,7 +149,7 @@ impl TrackedServer {
             let mut command = redis::cmd(READ);
             command.arg(&task.target.key_prefix).arg(0).arg(0);
             match command.exec_async(&mut pushes).await {
-                // Where else to ask is an answer.
+                // A redirection is an answer, too.
                 Err(error) if code(&error).is_none() => Err(describe(READ, &error)),
                 Ok(()) | Err(_) => Ok(()),
             }
@@ -159,12 +159,13 @@ impl TrackedServer {
         asked.map_err(|why| self.said(&why))
     }
 
-    /// Says whether nothing counts as heard without it.
+    /// Sets whether the channel is deaf without this server.
     pub(super) fn set_needed(&self, is_needed: bool) {
         self.source.is_needed.store(is_needed, Ordering::Relaxed);
     }
 
-    /// Chooses the number of the next word, so that its key belongs to a slot that the server holds: which slot.
+    /// Chooses the number of the next heartbeat, so that its key belongs to a slot that the server holds. Returns the
+    /// slot.
     fn next_heartbeat(&mut self, slots: &SlotMap, but: &BTreeSet<u16>) -> Result<u16, String> {
         let is_here = |slot| slots.holder(slot) == Some(&self.place) && !but.contains(&slot);
         let prefix = self.source.heartbeat_prefix.as_bytes();
@@ -210,7 +211,7 @@ impl TrackedServer {
 }
 
 impl PushSource {
-    /// The connection on which it speaks, once it is open.
+    /// Returns the push connection, once it is open.
     async fn opened(&self) -> Result<MultiplexedConnection, String> {
         let mut pushes = self.pushes.subscribe();
         let pushes = pushes
@@ -225,10 +226,11 @@ impl PushSource {
 }
 
 impl TrackingTask {
-    /// Has a server speak, and passes on what it says, until it is to be left.
+    /// Keeps the push connection of a server open, and passes on what arrives, until the server is not tracked any
+    /// more.
     ///
     /// # Errors
-    /// When it ends to speak although it is needed.
+    /// When the connection ends although the server is needed.
     pub(super) async fn keep_push_connection(&self, source: Arc<PushSource>) -> Result<(), String> {
         let keeping = async {
             let mut hold = FIRST_HOLD;
@@ -237,7 +239,7 @@ impl TrackingTask {
                 let opened = self.open_push_connection(&source.here, &inbox).await;
                 let why = match opened {
                     Ok((connection, _driver)) => {
-                        // Nobody knows what has changed there before.
+                        // What has changed there before is not known.
                         self.forget_everything();
                         source.pushes.send_replace(PushConnection::Open(connection));
                         self.pass_on_from(&inbox, &source.last_heard).await;
@@ -263,9 +265,9 @@ impl TrackingTask {
     }
 }
 
-/// How many numbers are tried. Even where a server holds one slot alone, fewer do.
+/// How many numbers are tried for a heartbeat. Even for a server with a single slot, fewer are needed.
 const MOST_NUMBERS: u32 = 20 * 16384;
 
-const NO_KEY: &str = "no key under REDIS_KEY_PREFIX is kept there, because all of them have one slot: `{…}` in a prefix decides where keys are kept";
+const NO_KEY: &str = "it holds no key under REDIS_KEY_PREFIX, because all of them have one slot: `{…}` in a prefix decides where keys are kept";
 
-const ALL_ON_THEIR_WAY: &str = "all slots that it holds are on their way to other servers";
+const ALL_ON_THEIR_WAY: &str = "all slots that it holds are migrating to other servers";

@@ -1,4 +1,4 @@
-//! What one server of a cluster says of all of them.
+//! The view of a cluster that one of its servers has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,14 @@ use redis::{Value, from_redis_value};
 
 use super::super::cluster::{Place, SlotMap};
 
-/// Who holds what, and who else there is, as one server sees it.
+/// The slots and the servers of a cluster, as one server sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) slots: SlotMap,
-    /// All servers that are known, these among them who hold nothing: replicas, and those who are to hold something soon.
+    /// All known servers, including those without slots: replicas, and servers that are about to get some.
     pub(super) servers: BTreeSet<Place>,
-    /// Those of them to whom slots of this server are on their way. It sends them questions about keys that it has not.
+    /// The servers to which slots of this one are migrating. It redirects commands about keys that it no longer has to
+    /// them.
     pub(super) importing: BTreeSet<Place>,
 }
 
@@ -21,7 +22,7 @@ struct NodeLine<'a> {
     id: &'a str,
     host: &'a str,
     port: u16,
-    /// What the server calls itself, if it does.
+    /// The name that the server announces, if it does.
     name: Option<&'a str>,
     flags: &'a str,
     slots: Vec<&'a str>,
@@ -31,14 +32,14 @@ impl View {
     /// Reads what a server at the host `asked` answers to `CLUSTER SLOTS` and `CLUSTER NODES`.
     ///
     /// # Errors
-    /// When that is not understood.
+    /// When an answer is not understood.
     pub(super) fn read(slots: Value, nodes: Value, asked: &str) -> Result<Self, String> {
         let endpoints = SlotMap::endpoints(&slots, asked);
         let slots = SlotMap::read(slots, asked)?;
         let nodes: String = from_redis_value(nodes).map_err(|_| NOT_UNDERSTOOD)?;
         let lines: Option<Vec<_>> = nodes.lines().map(NodeLine::read).collect();
         let lines = lines.ok_or(NOT_UNDERSTOOD)?;
-        // What clients are told to use: addresses, or names.
+        // Whether clients are to use names, not addresses.
         let by_name = lines.iter().any(|line| {
             let endpoint = endpoints.get(line.id);
             endpoint.is_some_and(|(host, _)| *host != line.host && Some(&**host) == line.name)
@@ -67,7 +68,7 @@ impl View {
 }
 
 impl<'a> NodeLine<'a> {
-    /// `id address:port@bus,name,… flags primary ping pong epoch link slot …`; the name came with Redis 7.
+    /// Reads `id address:port@bus,name,… flags primary ping pong epoch link slot …`; the name came with Redis 7.
     fn read(line: &'a str) -> Option<Self> {
         let mut words = line.split(' ');
         let (id, place, flags) = (words.next()?, words.next()?, words.next()?);
@@ -89,7 +90,7 @@ impl<'a> NodeLine<'a> {
         self.flags.split(',').any(|known| known == flag)
     }
 
-    /// Whether it is known, and where.
+    /// Whether the server is a known member with an address.
     fn is_there(&self) -> bool {
         !self.has("handshake") && !self.has("noaddr")
     }
@@ -104,7 +105,7 @@ impl<'a> NodeLine<'a> {
     }
 }
 
-const NOT_UNDERSTOOD: &str = "what it says about the servers of its cluster is not understood";
+const NOT_UNDERSTOOD: &str = "its answer about the servers of its cluster is not understood";
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,5 @@
-//! The world around a chain, as a test has it: a Redis, a truth, and a clock that somebody else turns. What is asked of them waits
-//! until it is done, and what they answer waits until it is told; so anything may happen in between.
+//! The simulated world around a chain: a Redis, a truth, and a clock that the test sets. Operations wait until they are
+//! executed, and replies wait until they are delivered; so anything can happen in between.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +12,7 @@ use session::UnixTime;
 use tokio::sync::oneshot;
 
 use super::super::super::chain::Truth;
-use super::super::super::redis::{Aged, Cells, Soon, Unwritten};
+use super::super::super::redis::{AgedValue, BoxFuture, Cells, Unwritten};
 use super::super::super::reporter::Reporter;
 use super::super::super::single_flight::LookupResult;
 use crate::Clock;
@@ -23,7 +23,7 @@ thread_local! {
     static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Has this thread's [`random`] numbers follow from `seed`.
+/// Seeds this thread's [`random`] numbers.
 pub(super) fn seed(seed: u64) {
     RANDOM.set(seed);
 }
@@ -37,10 +37,10 @@ pub(super) fn random() -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// How long a node waits for an answer, of Redis and of the truth.
+/// A node's timeout for Redis and for the truth.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The clock of this thread, which stands still.
+/// The simulated clock of this thread.
 pub(super) fn clock() -> Clock {
     Clock::new(monotonic, || UnixTime::from_secs(1_900_000_000))
 }
@@ -63,7 +63,7 @@ pub(super) fn let_pass(time: Duration) {
     PASSED.set(PASSED.get() + time);
 }
 
-/// A key: there are few, so that much happens to each.
+/// A key. There are few, so that much happens to each.
 pub(super) type Key = usize;
 
 pub(super) fn name(key: Key) -> String {
@@ -77,53 +77,54 @@ fn redis_key(key: Key) -> Vec<u8> {
     format!("{PREFIX}{}", name(key)).into_bytes()
 }
 
-/// What the truth knows after so many changes: every fourth time, that there is no such user.
+/// The truth's answer after this many changes; every fourth is that there is no such user.
 pub(super) fn state(version: u64) -> Option<User> {
     (version % 4 != 3).then(|| User::with_columns(vec![json!(version)]))
 }
 
-/// Whether the truth has said this since it had `floor` changes, the last of which is the one before `next`.
+/// Whether this was the truth's answer after some number of changes from `floor` up to `next`, exclusive.
 pub(super) fn is_since(found: Option<&User>, floor: u64, next: u64) -> bool {
     (floor..next).any(|version| state(version).as_ref() == found)
 }
 
-/// What a node hears.
+/// What a channel delivers to a node.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     /// Redis pushes a key.
     Pushed(Vec<u8>),
-    /// Nothing is heard, but everything that was pushed before has been: the key had so many changes when it was deleted.
+    /// A marker that delivers nothing: all earlier pushes have arrived, and the key had this many changes when it was
+    /// deleted.
     Deleted(Key, u64),
-    /// The truth notifies of a change: the key has had so many.
+    /// The truth announces a change: the key now has this many.
     Changed(Key, u64),
 }
 
-/// Everything that is not the node's.
+/// Everything outside the nodes.
 #[derive(Default)]
 pub(super) struct World {
     /// How often each key has changed.
     pub(super) versions: Vec<u64>,
-    /// Since when the truth has said each of what it has said of each key.
+    /// The time of each change of each key.
     since: Vec<Vec<Duration>>,
-    /// How often it had when the application deleted it from Redis last.
+    /// The number of changes when the application last deleted each key from Redis.
     pub(super) deleted: Vec<u64>,
     values: BTreeMap<Vec<u8>, (Vec<u8>, Duration)>,
-    /// Below this nothing may be written under a key any more.
+    /// The fewest changes that a value written under each key must include.
     floors: BTreeMap<Vec<u8>, u64>,
-    /// What each node is still to be told, by channel. `None` where nothing gets through.
+    /// What each channel has yet to deliver to each node. `None` where the channel is broken.
     pub(super) from_redis: Vec<Option<VecDeque<Said>>>,
     pub(super) from_truth: Vec<Option<VecDeque<Said>>>,
     pub(super) operations: Vec<Operation>,
     pub(super) truth_was_asked: u64,
-    /// What must not have happened.
+    /// Violations that were found.
     pub(super) faults: Vec<String>,
 }
 
-/// Something that was asked.
+/// An operation on Redis or the truth.
 pub(super) struct Operation {
     what: What,
     pub(super) since: Duration,
-    /// Whether it was done, and how to tell.
+    /// The result once executed, and where to deliver it.
     done: Option<Done>,
     reply: Option<oneshot::Sender<Done>>,
 }
@@ -133,7 +134,7 @@ enum What {
     Read(Vec<u8>),
     Lease(Vec<u8>, Vec<u8>, Duration),
     Redeem(Vec<u8>, Vec<u8>, Option<(Vec<u8>, Duration)>),
-    /// With what each key must not be written below, once it is done.
+    /// With the fewest changes that later writes of each key must include, once executed.
     Delete(Vec<(Vec<u8>, u64)>),
     Find(Key),
 }
@@ -157,7 +158,7 @@ impl World {
         }
     }
 
-    /// Something changes at the truth, which says so.
+    /// A key changes in the truth, which announces it.
     pub(super) fn commit(&mut self, key: Key) {
         self.versions[key] += 1;
         self.since[key].push(passed());
@@ -167,7 +168,7 @@ impl World {
         }
     }
 
-    /// Whether the truth has said this of the key at some time in the last `age`.
+    /// Whether this was the truth's answer about the key at some time in the last `age`.
     pub(super) fn was_true(&self, key: Key, found: Option<&User>, age: Duration) -> bool {
         let since = &self.since[key];
         (0..).zip(since).any(|(version, _)| {
@@ -177,7 +178,7 @@ impl World {
         })
     }
 
-    /// The application, which has just changed something, deletes its key.
+    /// The application deletes the key that it has just changed.
     pub(super) fn delete_by_app(&mut self, key: Key) {
         let version = self.versions[key];
         self.deleted[key] = version;
@@ -187,7 +188,7 @@ impl World {
         }
     }
 
-    /// Redis notices that something has ended.
+    /// Redis notices expired keys.
     pub(super) fn expire(&mut self) {
         let ended: Vec<_> = self
             .values
@@ -201,7 +202,7 @@ impl World {
         }
     }
 
-    /// The server does what was asked, unless it has already; and forgets it, if nobody waits for the answer.
+    /// Executes an operation, unless it was executed already, and drops it if nobody waits for the reply.
     pub(super) fn execute(&mut self, index: usize) {
         if self.operations[index].done.is_some() {
             return;
@@ -244,7 +245,7 @@ impl World {
         self.operations[index].done = Some(done);
     }
 
-    /// Tells who has asked what the server has answered, if it has.
+    /// Delivers the reply of an operation, if it was executed.
     pub(super) fn tell(&mut self, index: usize) {
         if let Some(done) = self.operations[index].done.clone()
             && let Some(reply) = self.operations.swap_remove(index).reply
@@ -253,7 +254,7 @@ impl World {
         }
     }
 
-    /// Those who have asked give up. What was not done yet may still be.
+    /// Callers time out. Operations that were not executed yet may still be.
     pub(super) fn give_up(&mut self, index: usize) {
         self.operations[index].reply = None;
         if self.operations[index].done.is_some() {
@@ -261,7 +262,7 @@ impl World {
         }
     }
 
-    /// Those who have asked too long ago give up.
+    /// Callers that have waited too long time out.
     pub(super) fn time_out(&mut self) {
         for index in (0..self.operations.len()).rev() {
             let waits = self.operations[index].reply.is_some();
@@ -271,7 +272,7 @@ impl World {
         }
     }
 
-    /// What nobody waits for was never done.
+    /// Drops operations that nobody waits for, without executing them.
     pub(super) fn lose(&mut self) {
         self.operations
             .retain(|operation| operation.reply.is_some());
@@ -301,7 +302,7 @@ impl World {
         }
     }
 
-    /// What is written must not be older than the last deletion.
+    /// A written value must not be older than the last deletion.
     fn check_write(&mut self, redis_key: &[u8], value: &[u8]) {
         let key = (0..self.versions.len()).find(|key| self::redis_key(*key) == redis_key);
         let floor = self.floors.get(redis_key).copied().unwrap_or(0);
@@ -351,10 +352,15 @@ impl View {
 }
 
 impl Cells for View {
-    fn read<'a>(&'a self, key: &'a [u8], _: usize, _: bool) -> Soon<'a, Result<Aged, StoreError>> {
+    fn read<'a>(
+        &'a self,
+        key: &'a [u8],
+        _: usize,
+        _: bool,
+    ) -> BoxFuture<'a, Result<AgedValue, StoreError>> {
         Box::pin(async move {
             match self.ask(What::Read(key.to_vec())).await {
-                Some(Done::Value(value, left)) => Ok(Aged { value, left }),
+                Some(Done::Value(value, left)) => Ok(AgedValue { value, left }),
                 _ => Err(failed(LookupSource::Redis)),
             }
         })
@@ -365,7 +371,7 @@ impl Cells for View {
         key: &'a [u8],
         lease: &'a [u8],
         ttl: Duration,
-    ) -> Soon<'a, Result<bool, Unwritten>> {
+    ) -> BoxFuture<'a, Result<bool, Unwritten>> {
         Box::pin(self.say(What::Lease(key.to_vec(), lease.to_vec(), ttl)))
     }
 
@@ -374,12 +380,12 @@ impl Cells for View {
         key: &'a [u8],
         lease: &'a [u8],
         value: Option<(&'a [u8], Duration)>,
-    ) -> Soon<'a, Result<bool, Unwritten>> {
+    ) -> BoxFuture<'a, Result<bool, Unwritten>> {
         let value = value.map(|(value, ttl)| (value.to_vec(), ttl));
         Box::pin(self.say(What::Redeem(key.to_vec(), lease.to_vec(), value)))
     }
 
-    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> Soon<'a, Result<(), Unwritten>> {
+    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Unwritten>> {
         let heard = self.heard.lock().unwrap().clone();
         let floor = |redis_key: &Vec<u8>| {
             let key = (0..heard.len()).find(|key| self::redis_key(*key) == *redis_key);

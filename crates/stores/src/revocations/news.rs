@@ -1,4 +1,4 @@
-//! News that there may be other revocations, and which.
+//! News that revocations may have changed, and which ones.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::LazyLock;
@@ -7,20 +7,20 @@ use tokio::sync::watch;
 
 use super::entry::RevocationKey;
 
-/// What was said about revocations. A word says where to look, and never what is there: whoever can say one costs a question, and
-/// no more.
+/// News about revocations. It says where to look and never what is there, so an attacker who can send news causes extra
+/// lookups and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RevocationNews {
-    /// Anything may be other than it was, so the whole list has to be read.
+    /// Anything may have changed, so the whole list must be read.
     pub everything: bool,
-    /// What Redis keeps has changed, and nobody has said how.
+    /// The revocations in Redis have changed; it is not known how.
     pub in_redis: bool,
-    /// The revocations of these may be other than they were.
+    /// The revocations under these keys may have changed.
     pub keys: BTreeSet<RevocationKey>,
 }
 
 impl RevocationNews {
-    /// What is to be looked at after this was changed, wherever revocations are kept.
+    /// News about one key, for any kind of store.
     pub fn of(key: RevocationKey) -> Self {
         Self {
             everything: false,
@@ -29,14 +29,14 @@ impl RevocationNews {
         }
     }
 
-    /// Whether nothing was said.
+    /// Whether there is no news.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Says that there may be any other revocations than those that were read last. To be called by whoever hears so, from any thread;
-/// it does not wait. The others here likewise.
+/// Announces that any revocation may have changed since the list was last read. It can be called on any thread and does
+/// not block.
 pub fn reload_soon() {
     SAID.send_modify(|said| {
         said.count += 1;
@@ -44,7 +44,7 @@ pub fn reload_soon() {
     });
 }
 
-/// Says that what Redis keeps has changed.
+/// Announces that the revocations in Redis have changed. It does not block.
 pub(in super::super) fn changed_in_redis() {
     SAID.send_modify(|said| {
         said.count += 1;
@@ -52,39 +52,39 @@ pub(in super::super) fn changed_in_redis() {
     });
 }
 
-/// Says that the revocation of this may have changed.
+/// Announces that the revocation under this key may have changed. It does not block.
 pub(in super::super) fn changed(key: RevocationKey) {
     SAID.send_modify(|said| {
         said.count += 1;
         said.keys.push_back((said.count, key));
         if said.keys.len() > MOST_KEYS {
-            // Those who have not heard the first of them look at everything.
+            // A receiver that has missed the first of them must read everything.
             let first = said.keys.pop_front();
             said.everything = first.map_or(said.count, |(number, _)| number.max(said.everything));
         }
     });
 }
 
-/// Hears such news. What is said between two waits is not missed.
+/// Receives news about revocations. News between two waits is not missed.
 #[derive(Debug)]
 pub struct RevocationNewsReceiver {
     said: watch::Receiver<Said>,
-    /// What was heard last.
+    /// The number of the last news that was received.
     heard: u64,
 }
 
 impl RevocationNewsReceiver {
-    /// Of all that is said from now on.
+    /// Creates a receiver of all news from now on.
     pub fn from_now_on() -> Self {
         let said = SAID.subscribe();
         let heard = said.borrow().count;
         Self { said, heard }
     }
 
-    /// Returns all that was said since the last time, once there is something.
+    /// Waits for news, and returns all since the last call.
     pub async fn changed(&mut self) -> RevocationNews {
         let heard = self.heard;
-        // The sender is as old as the process.
+        // Cannot fail: the sender lives as long as the process.
         let said = self.said.wait_for(|said| said.count > heard).await;
         said.map_or_else(
             |_| RevocationNews::default(),
@@ -96,11 +96,11 @@ impl RevocationNewsReceiver {
     }
 }
 
-/// Everything that was said lately. Each word has a number, from 1 on.
+/// The latest news. Each has a number, from 1 on.
 #[derive(Debug, Default)]
 struct Said {
     count: u64,
-    /// The last word that may concern all.
+    /// The number of the last news that may concern any revocation.
     everything: u64,
     in_redis: u64,
     keys: VecDeque<(u64, RevocationKey)>,
@@ -120,7 +120,7 @@ impl Said {
 
 static SAID: LazyLock<watch::Sender<Said>> = LazyLock::new(watch::Sender::default);
 
-/// How many words with names are kept until somebody hears them.
+/// The most news about single keys that are kept until a receiver has heard them.
 const MOST_KEYS: usize = 1000;
 
 #[cfg(test)]

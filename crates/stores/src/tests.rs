@@ -7,7 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use gate::{
-    FindError, KnownSession, Lookup, LookupSource, Sessions as _, StoreError, User, Users as _,
+    FindError, KnownSession, Lookup, LookupSource, SessionStore as _, StoreError, User,
+    UserStore as _,
 };
 use harness::{CutProxy, PATIENCE, PgBouncer, Postgres, Redis};
 use session::SessionToken;

@@ -197,12 +197,6 @@ const MUTATIONS: &[Mutation] = &[
         after: "keep(!progress.is_superseded);",
     },
     Mutation {
-        what: "a superseded flight keeps its answer",
-        file: "single_flight.rs",
-        before: "keep(!progress.is_superseded && !progress.was_invalidated(ticket));",
-        after: "keep(!progress.was_invalidated(ticket));",
-    },
-    Mutation {
         what: "an invalidated entry counts while the truth is down",
         file: "memory.rs",
         before: "            entry.trusted_until == FORGOTTEN\n                || ",

@@ -1,3 +1,5 @@
+use percent_encoding::percent_decode;
+
 use super::*;
 
 fn reads(path: &str, reading: &str) -> bool {

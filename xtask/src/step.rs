@@ -11,7 +11,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// When it cannot be started, or fails.
-pub(crate) fn step(command: &mut Command) -> Result<()> {
+pub fn step(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     eprintln!("xtask: {shown}");
     let start = clock();
@@ -28,7 +28,7 @@ pub(crate) fn step(command: &mut Command) -> Result<()> {
 ///
 /// # Errors
 /// When it cannot be started, or fails.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
     let output = command
         .current_dir(root())
@@ -46,7 +46,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 ///
 /// # Errors
 /// When the build fails, or makes no executable.
-pub(crate) fn build(cargo: &mut Command) -> Result<PathBuf> {
+pub fn build(cargo: &mut Command) -> Result<PathBuf> {
     let built = cargo
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root())
@@ -63,7 +63,7 @@ pub(crate) fn build(cargo: &mut Command) -> Result<PathBuf> {
 }
 
 /// A command made of the words of `line`.
-pub(crate) fn command(line: &str) -> Command {
+pub fn command(line: &str) -> Command {
     let mut words = line.split_ascii_whitespace();
     let mut command = Command::new(words.next().expect("a command has a program"));
     command.args(words);
@@ -74,7 +74,7 @@ pub(crate) fn command(line: &str) -> Command {
 ///
 /// # Errors
 /// When the compiler does not say.
-pub(crate) fn host() -> Result<String> {
+pub fn host() -> Result<String> {
     let version = output(&mut command("rustc -vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc names no host")?.to_owned())
@@ -88,7 +88,7 @@ pub(crate) fn host() -> Result<String> {
     clippy::disallowed_methods,
     reason = "Cargo's own variable, not a setting of the product"
 )]
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let root = xtask.as_deref().and_then(Path::parent);
     root.expect("run as `cargo xtask`, from inside the repository")
@@ -115,6 +115,6 @@ fn shown(command: &Command) -> String {
     clippy::disallowed_methods,
     reason = "how long a step takes is for the developer to read"
 )]
-pub(crate) fn clock() -> Instant {
+pub fn clock() -> Instant {
     Instant::now()
 }

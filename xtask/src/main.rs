@@ -1,25 +1,25 @@
 //! Development tasks, run as `cargo xtask TASK`.
+//!
+//! This crate has few dependencies, so that `cargo xtask` starts within seconds on a new machine. What needs more is a crate of its
+//! own, which a task builds when it is asked for: `bench`.
 
 mod bench;
 mod ci;
-mod dist;
 mod docs;
 mod fuzz;
 mod mutations;
-mod packages;
 mod seeds;
-mod step;
-mod test;
-mod venvs;
-mod wheels;
 
 use anyhow::Result;
 use clap::Parser;
+// Under the names by which the tasks know them.
+use xtask::{dist, step, test};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Development tasks of sessiongate")]
 enum Task {
-    /// Measure what the gate takes and costs, beside other proxies.
+    /// Measure what the gate takes and costs, beside other proxies. `cargo xtask bench --help` has the options.
+    #[command(disable_help_flag = true)]
     Bench(bench::Options),
     /// Format, lints, documentation, tests, a little fuzzing, and a tree that all of it left as it was.
     Ci,
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Bench(options) => bench::run(&options),
         Task::Ci => ci::run(),
-        Task::Dist(options) => dist::run(&options, bench::exercise),
+        Task::Dist(options) => dist::run(&options),
         Task::Docs => docs::run(),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Mutations(options) => mutations::run(&options),

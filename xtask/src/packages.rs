@@ -9,13 +9,13 @@ use crate::step::{command, step};
 
 /// A program, or the path of a file, and the package that brings it. Programs are what is looked for, so that a Node.js
 /// or an nginx from elsewhere will do. A program that is called after its version has a `*` in the place of it.
-pub(crate) struct Need {
+pub struct Need {
     program: &'static str,
     package: &'static str,
 }
 
 /// What the tests start.
-pub(crate) const FOR_TESTS: &[Need] = &[
+pub const FOR_TESTS: &[Need] = &[
     // Without the package that starts a server of the system.
     need("apache2", "apache2-bin"),
     need("c++", "g++"),
@@ -66,7 +66,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
 ];
 
 /// What the benchmark starts.
-pub(crate) const FOR_BENCH: &[Need] = &[
+pub const FOR_BENCH: &[Need] = &[
     need("c++", "g++"),
     need("caddy", "caddy"),
     need("curl", "curl"),
@@ -101,7 +101,7 @@ const fn need(program: &'static str, package: &'static str) -> Need {
 ///
 /// # Errors
 /// Without the rights: the error is the command to run. Also when `apt-get` fails.
-pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
+pub fn install_missing(needs: &[Need]) -> Result<()> {
     let missing = needs.iter().filter(|need| !installed(need.program));
     let missing: Vec<_> = missing.map(|need| need.package).collect();
     install_packages(&missing)
@@ -111,7 +111,7 @@ pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
 ///
 /// # Errors
 /// As [`install_missing`].
-pub(crate) fn install(program: &str, package: &str) -> Result<()> {
+pub fn install(program: &str, package: &str) -> Result<()> {
     if installed(program) {
         return Ok(());
     }

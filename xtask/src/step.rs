@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// When it cannot be started, or fails.
-pub(crate) fn step(command: &mut Command) -> Result<()> {
+pub fn step(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     eprintln!("xtask: {shown}");
     let start = clock();
@@ -20,15 +21,47 @@ pub(crate) fn step(command: &mut Command) -> Result<()> {
         .status()
         .with_context(|| format!("cannot start `{shown}`"))?;
     ensure!(status.success(), "`{shown}` failed: {status}");
-    eprintln!("xtask: {shown}: {:.1} s", start.elapsed().as_secs_f64());
+    took(&shown, start.elapsed());
     Ok(())
 }
+
+/// Says how long something took, and remembers it for [`print_times`].
+pub fn took(what: &str, time: Duration) {
+    eprintln!("xtask: {what}: {:.1} s", time.as_secs_f64());
+    let mut times = TIMES.lock().expect("nobody panics while holding it");
+    times.push((what.to_owned(), time));
+}
+
+/// Prints what took how long, the longest first, without what took less than a second.
+pub fn print_times() {
+    let mut times = TIMES
+        .lock()
+        .expect("nobody panics while holding it")
+        .clone();
+    times.retain(|(_, time)| *time >= Duration::from_secs(1));
+    times.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+    eprintln!("\nxtask: where the time went (some of it at the same time):");
+    for (what, time) in times {
+        // Without the variables that a command sets: they are shown where it starts.
+        let words = what.split(' ').skip_while(|word| word.contains('='));
+        let what: String = words
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(100)
+            .collect();
+        eprintln!("{:>8.1} s  {what}", time.as_secs_f64());
+    }
+}
+
+/// What took how long, since the program started.
+static TIMES: Mutex<Vec<(String, Duration)>> = Mutex::new(Vec::new());
 
 /// Runs `command` unseen and gives its standard output.
 ///
 /// # Errors
 /// When it cannot be started, or fails.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
     let output = command
         .current_dir(root())
@@ -46,7 +79,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 ///
 /// # Errors
 /// When the build fails, or makes no executable.
-pub(crate) fn build(cargo: &mut Command) -> Result<PathBuf> {
+pub fn build(cargo: &mut Command) -> Result<PathBuf> {
     let built = cargo
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root())
@@ -63,7 +96,7 @@ pub(crate) fn build(cargo: &mut Command) -> Result<PathBuf> {
 }
 
 /// A command made of the words of `line`.
-pub(crate) fn command(line: &str) -> Command {
+pub fn command(line: &str) -> Command {
     let mut words = line.split_ascii_whitespace();
     let mut command = Command::new(words.next().expect("a command has a program"));
     command.args(words);
@@ -74,7 +107,7 @@ pub(crate) fn command(line: &str) -> Command {
 ///
 /// # Errors
 /// When the compiler does not say.
-pub(crate) fn host() -> Result<String> {
+pub fn host() -> Result<String> {
     let version = output(&mut command("rustc -vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc names no host")?.to_owned())
@@ -88,15 +121,15 @@ pub(crate) fn host() -> Result<String> {
     clippy::disallowed_methods,
     reason = "Cargo's own variable, not a setting of the product"
 )]
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let root = xtask.as_deref().and_then(Path::parent);
     root.expect("run as `cargo xtask`, from inside the repository")
         .to_owned()
 }
 
-/// The command as one would type it: the variables it sets, its program, its words.
-fn shown(command: &Command) -> String {
+/// The command as you would type it: the variables it sets, its program, its words.
+pub fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         let (name, value) = (name.to_str()?, value?.to_str()?);
         Some(if value.contains(' ') {
@@ -115,6 +148,6 @@ fn shown(command: &Command) -> String {
     clippy::disallowed_methods,
     reason = "how long a step takes is for the developer to read"
 )]
-pub(crate) fn clock() -> Instant {
+pub fn clock() -> Instant {
     Instant::now()
 }

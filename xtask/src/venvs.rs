@@ -8,7 +8,7 @@ use crate::step::{command, root, step};
 use crate::wheels::python;
 
 /// A folder in which Python has the packages of one application.
-pub(crate) struct Venv {
+pub struct Venv {
     /// The file with their versions and hashes.
     pin: &'static str,
     /// Where it is made, and where tests look for it.
@@ -16,26 +16,26 @@ pub(crate) struct Venv {
 }
 
 /// A web interface for Calibre's libraries.
-pub(crate) const CALIBRE_WEB: Venv = Venv {
+pub const CALIBRE_WEB: Venv = Venv {
     pin: "tests/apps/calibre-web.txt",
     folder: "target/tools/calibre-web",
 };
 
 /// The gRPC of most languages: its client and server for Python stand on the library in C that others stand on too.
-pub(crate) const GRPCIO: Venv = Venv {
+pub const GRPCIO: Venv = Venv {
     pin: "tests/apps/grpcio.txt",
     folder: "target/tools/grpcio",
 };
 
 /// A web interface for PostgreSQL.
-pub(crate) const PGADMIN: Venv = Venv {
+pub const PGADMIN: Venv = Venv {
     pin: "tests/apps/pgadmin.txt",
     folder: "target/tools/pgadmin",
 };
 
 /// A WebSocket client and server, and the test cases of Autobahn for both. Autobahn's own suite runs on Python 2 alone; this is
 /// its cases with another program around them.
-pub(crate) const WEBSOCKETS: Venv = Venv {
+pub const WEBSOCKETS: Venv = Venv {
     pin: "tests/apps/websockets.txt",
     folder: "target/tools/websockets",
 };
@@ -45,7 +45,7 @@ impl Venv {
     ///
     /// # Errors
     /// When a package cannot be fetched, is not what its hash says, or does not exist for this machine.
-    pub(crate) fn install(&self) -> Result<()> {
+    pub fn install(&self) -> Result<()> {
         let pin = fs::read_to_string(root().join(self.pin))?;
         let folder = root().join(self.folder);
         if fs::read_to_string(folder.join("pin.txt")).is_ok_and(|installed| installed == pin) {

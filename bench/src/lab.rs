@@ -10,12 +10,12 @@ use harness::{Authority, KeyPair, Postgres, Redis, free_port, mint};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use xtask::step::root;
 
 use super::call::check_request;
 use super::http::Address;
 use super::service::{Program, Service};
 use super::unary;
-use crate::step::root;
 
 /// Everything that stays the same from the first case to the last. Stopped on drop.
 #[derive(Debug)]

@@ -131,7 +131,7 @@ mod tests {
     use std::path::Path;
 
     use super::{Order, percentile};
-    use crate::bench::http::Address;
+    use crate::http::Address;
 
     #[test]
     fn one_answer_of_the_wrong_kind_breaks_a_round() {

@@ -13,11 +13,11 @@ use session::{Secret, seal};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
+use xtask::step::output;
 
 use super::node::Person;
 use super::socket;
-use crate::bench::lab::{Cookies, Lab, USERS, user};
-use crate::step::output;
+use crate::lab::{Cookies, Lab, USERS, user};
 
 /// Where the gates look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

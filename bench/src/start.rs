@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use harness::{Postgres, free_port, mint};
+use xtask::step::root;
 
 use super::http::Address;
 use super::kind::{Kind, Socket, Users, Wire};
@@ -11,7 +12,6 @@ use super::lab::{Lab, nginx};
 use super::routes;
 use super::service::{Program, Service};
 use super::target::Target;
-use crate::step::root;
 
 /// Starts a server of this kind on all cores; or, with an upstream of its own, on the first so many. It may have so many
 /// connections.

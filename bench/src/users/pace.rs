@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
+use xtask::step::clock;
 
 use super::questions::Asked;
 use super::sessions::Sessions;
 use super::side::Side;
 use super::{AGAIN, CONNECTIONS, Row, Scale, table};
-use crate::bench::cpu::Snapshot;
-use crate::bench::load::{Answered, Load};
-use crate::bench::report::thousands;
-use crate::bench::trial::Found;
-use crate::step::clock;
+use crate::cpu::Snapshot;
+use crate::load::{Answered, Load};
+use crate::report::thousands;
+use crate::trial::Found;
 
 /// Measures so many passes, in each of which every user asks once.
 ///

@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use xtask::step::{build, command};
+use xtask::{packages, test};
 
 pub(crate) use self::fault::Fault;
 use super::lab::Lab;
 use super::machine::Machine;
-use crate::step::{build, command};
-use crate::{packages, test};
 
 /// What is measured.
 pub(crate) enum What {

@@ -11,19 +11,19 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
+use xtask::step::clock;
 
 use super::crowd::{self, Crowd};
 use super::{Found, Scale};
-use crate::bench::cpu::Snapshot;
-use crate::bench::goal::Bound;
-use crate::bench::kind::{Kind, Users};
-use crate::bench::lab::{Cookies, Lab};
-use crate::bench::load::{Answered, Load, Order};
-use crate::bench::measure::{PACE, median};
-use crate::bench::start::{CROWDED, start};
-use crate::bench::table::Table;
-use crate::bench::target::Target;
-use crate::step::clock;
+use crate::cpu::Snapshot;
+use crate::goal::Bound;
+use crate::kind::{Kind, Users};
+use crate::lab::{Cookies, Lab};
+use crate::load::{Answered, Load, Order};
+use crate::measure::{PACE, median};
+use crate::start::{CROWDED, start};
+use crate::table::Table;
+use crate::target::Target;
 
 /// Measures the load alone, beside the crowd, and alone again.
 ///

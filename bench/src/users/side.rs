@@ -9,15 +9,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use harness::{Postgres, Redis, free_port, mint};
 use tokio::runtime::Runtime;
+use xtask::step::{clock, command, output};
 
 use super::Scale;
 use super::questions::Asked;
 use super::sessions::{Sessions, cookie, parts, user};
-use crate::bench::http::{Address, Connection, get};
-use crate::bench::lab::Lab;
-use crate::bench::load::Order;
-use crate::bench::service::{Program, Service};
-use crate::step::{clock, command, output};
+use crate::http::{Address, Connection, get};
+use crate::lab::Lab;
+use crate::load::Order;
+use crate::service::{Program, Service};
 
 /// How it learns what changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

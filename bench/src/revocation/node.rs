@@ -2,11 +2,11 @@
 
 use anyhow::{Result, ensure};
 use harness::free_port;
+use xtask::step::command;
 
-use crate::bench::http::{Address, get};
-use crate::bench::lab::Lab;
-use crate::bench::service::{Program, Service};
-use crate::step::command;
+use crate::http::{Address, get};
+use crate::lab::Lab;
+use crate::service::{Program, Service};
 
 /// A running gate.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use xtask::step::clock;
 
-use crate::bench::http::{Address, Extent, get};
-use crate::step::clock;
+use crate::http::{Address, Extent, get};
 
 /// Where the gates' route to the service begins.
 pub(super) const PATH: &str = "/socket";

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use xtask::step::clock;
+
 use super::distribution::Distribution;
 use super::node::Person;
-use crate::step::clock;
 
 /// Everybody, in the order in which they are changed. The last ones never are.
 pub(super) struct Ledger {

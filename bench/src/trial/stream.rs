@@ -11,16 +11,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use memchr::memmem;
 use serde_json::Value;
+use xtask::step::{clock, command};
 
 use super::{Found, Scale};
-use crate::bench::cpu::Snapshot;
-use crate::bench::goal::Bound;
-use crate::bench::http::Address;
-use crate::bench::lab::{Cookies, Lab};
-use crate::bench::start::start_before;
-use crate::bench::table::Table;
-use crate::bench::target::Target;
-use crate::step::{clock, command};
+use crate::cpu::Snapshot;
+use crate::goal::Bound;
+use crate::http::Address;
+use crate::lab::{Cookies, Lab};
+use crate::start::start_before;
+use crate::table::Table;
+use crate::target::Target;
 
 /// Streams each way, over HTTP/1.1 and over HTTP/2.
 ///

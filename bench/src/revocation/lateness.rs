@@ -6,16 +6,16 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use xtask::step::clock;
 
 use super::change::{Change, Places, Stores};
 use super::distribution::Late;
 use super::node::{Node, Person};
 use super::socket::Socket;
 use super::{NODES, socket};
-use crate::bench::http::Connection;
-use crate::bench::lab::Lab;
-use crate::bench::table::Table;
-use crate::step::clock;
+use crate::http::Connection;
+use crate::lab::Lab;
+use crate::table::Table;
 
 /// Makes so many changes of each group of stores: how late the last answer was that let somebody in, and the end of the last WebSocket.
 ///

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::task::JoinSet;
+use xtask::step::clock;
 
 use super::{Answered, Order, percentile};
-use crate::bench::http::{Address, Extent, get};
-use crate::step::clock;
+use crate::http::{Address, Extent, get};
 
 /// Runs it.
 ///

@@ -3,13 +3,13 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use xtask::step::command;
 
 use super::http::{Address, Connection, get};
 use super::kind::Kind;
 use super::lab::{Cookies, Lab, SENT, USERS, user};
 use super::service::Service;
 use super::unary;
-use crate::step::command;
 
 /// A server that runs, with all that it needs for itself. Stopped on drop.
 #[derive(Debug)]

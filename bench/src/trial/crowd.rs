@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use xtask::step::{command, output};
 
-use crate::bench::http::{Address, Connection, get};
-use crate::bench::lab::{Cookies, Lab};
-use crate::bench::target::Target;
-use crate::bench::tls::Acquaintance;
-use crate::step::{command, output};
+use crate::http::{Address, Connection, get};
+use crate::lab::{Cookies, Lab};
+use crate::target::Target;
+use crate::tls::Acquaintance;
 
 /// Connections that have each had one answer and send nothing more. They end on drop.
 #[derive(Debug)]

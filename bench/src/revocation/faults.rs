@@ -6,16 +6,16 @@ use std::thread::{Scope, scope, sleep};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use xtask::step::clock;
 
 use super::change::{Places, Stores};
 use super::fault::{AT_RANDOM, Fault};
 use super::ledger::{BOUND, Ledger, Tally};
 use super::node::Node;
 use super::world::Servers;
-use crate::bench::http::{Address, Connection};
-use crate::bench::lab::{Lab, USERS};
-use crate::bench::table::Table;
-use crate::step::clock;
+use crate::http::{Address, Connection};
+use crate::lab::{Lab, USERS};
+use crate::table::Table;
 
 /// One fault after the other, each with gates and stores of its own.
 ///

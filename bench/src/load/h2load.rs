@@ -4,11 +4,11 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use xtask::step::{command, output};
 
 use super::{Answered, Order, percentile};
-use crate::bench::http::Address;
-use crate::bench::unary;
-use crate::step::{command, output};
+use crate::http::Address;
+use crate::unary;
 
 /// HTTP/1.1.
 ///

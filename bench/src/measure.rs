@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use xtask::step::clock;
 
 use super::case::{Case, Entry};
 use super::cpu::{Memory, Snapshot};
@@ -11,7 +12,6 @@ use super::lab::{Cookies, Lab};
 use super::load::{Load, Order};
 use super::start::{FEW, start};
 use super::target::Target;
-use crate::step::clock;
 
 /// How long, and how often.
 #[derive(Clone, Copy, Debug)]

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use xtask::step::clock;
 
 use super::Found;
 use super::crowd::{self, Crowd};
-use crate::bench::cpu::Snapshot;
-use crate::bench::goal::Bound;
-use crate::bench::kind::{Kind, Users};
-use crate::bench::lab::Lab;
-use crate::bench::start::{CROWDED, start};
-use crate::bench::table::Table;
-use crate::bench::target::Target;
-use crate::step::clock;
+use crate::cpu::Snapshot;
+use crate::goal::Bound;
+use crate::kind::{Kind, Users};
+use crate::lab::Lab;
+use crate::start::{CROWDED, start};
+use crate::table::Table;
+use crate::target::Target;
 
 /// Gathers the crowd before each server in turn.
 ///

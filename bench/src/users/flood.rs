@@ -9,11 +9,11 @@ use super::pace::asked;
 use super::sessions::Sessions;
 use super::side::Side;
 use super::{AGAIN, CONNECTIONS, Row, Scale, table};
-use crate::bench::cpu::Snapshot;
-use crate::bench::load::Load;
-use crate::bench::measure::{Figures, Metric, median, settle};
-use crate::bench::report::DISTURBED;
-use crate::bench::trial::Found;
+use crate::cpu::Snapshot;
+use crate::load::Load;
+use crate::measure::{Figures, Metric, median, settle};
+use crate::report::DISTURBED;
+use crate::trial::Found;
 
 /// Measures both in turn, round after round.
 ///

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use xtask::step::{command, output, root};
 
 use super::{Answered, Order};
-use crate::bench::service::pinned;
-use crate::step::{command, output, root};
+use crate::service::pinned;
 
 /// With every cookie of the file, or none.
 ///

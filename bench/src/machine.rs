@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::step::{command, root};
+use xtask::step::{command, root};
 
 /// The machine, and the versions of what was measured on it.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::change::{Places, Stores};
 use super::fault::Fault;
 use super::node::{Node, Person};
 use super::{NODES, socket};
-use crate::bench::lab::{Lab, USERS};
+use crate::lab::{Lab, USERS};
 
 /// The stores, and the wires to them.
 pub(super) struct Servers {

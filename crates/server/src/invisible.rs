@@ -1,9 +1,9 @@
-//! Characters that nobody sees, or that turn the direction of what follows: a path with one reads as another path.
+//! Characters that are invisible, or change the direction of the following text: a path with one looks like another path.
 
 use std::borrow::Cow;
 
-/// The text with such characters, and control characters, as `\u{200b}`. What is ASCII stays as it is: whoever writes colors
-/// into a text needs its escapes.
+/// The text with these characters, and control characters beyond ASCII, as `\u{200b}`. ASCII is kept, because colors need
+/// escape sequences.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return text.into();
@@ -22,8 +22,8 @@ fn is_hidden(char: char) -> bool {
     !char.is_ascii() && (char.is_control() || is_invisible(char))
 }
 
-/// Whether a screen shows nothing of it: what is to be ignored, the ends of lines and paragraphs, the marks of annotations, and a
-/// blank that looks like another.
+/// Whether a character is invisible: ignorable characters, line and paragraph separators, annotation marks, and blanks that
+/// look like others.
 pub(crate) fn is_invisible(char: char) -> bool {
     let is_unseen = matches!(
         char,

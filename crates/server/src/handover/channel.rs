@@ -79,7 +79,8 @@ pub(super) fn send(
 
 /// Waits for a message, and the socket that comes with it. `None` when the other process has ended.
 ///
-/// # Errors [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing has come within the channel's read time-out.
+/// # Errors
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing has come within the channel's read time-out.
 pub(super) fn receive(channel: &UnixStream) -> io::Result<Option<(Message, Option<OwnedFd>)>> {
     let mut length = [0; 4];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];

@@ -60,7 +60,8 @@ impl Inherited {
     /// Takes what this process has inherited. To be called before there are other threads, because it removes variables from
     /// the environment.
     ///
-    /// # Errors When something other than listening sockets was passed, or the previous process has ended.
+    /// # Errors
+    /// When something other than listening sockets was passed, or the previous process has ended.
     pub(crate) fn of_process(environment: &Variables) -> Result<Self> {
         if environment.get(HANDOVER).is_some() {
             return Self::from_predecessor();
@@ -156,7 +157,8 @@ impl Inherited {
 
     /// Checks that every inherited socket is used.
     ///
-    /// # Errors Names an unused socket of the service manager. Unused sockets of the previous process are closed.
+    /// # Errors
+    /// Names an unused socket of the service manager. Unused sockets of the previous process are closed.
     pub(crate) fn see_that_all_are_taken(&mut self) -> Result<()> {
         for Socket {
             address, source, ..
@@ -189,7 +191,8 @@ impl Inherited {
 
     /// Tells the previous process that this one serves. Returns false if there is none.
     ///
-    /// # Errors When the previous process has ended, so that this one is not wanted either.
+    /// # Errors
+    /// When the previous process has ended, so that this one is not wanted either.
     pub(crate) fn tell_ready(&self) -> Result<bool> {
         let Some(predecessor) = &self.predecessor else {
             return Ok(false);

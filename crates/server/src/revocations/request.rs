@@ -53,7 +53,8 @@ impl RevocationRequest {
 
 /// The key of the entry. Exactly one of the arguments must be given.
 ///
-/// # Errors What is wrong with them. `names` are the names by which the caller knows them.
+/// # Errors
+/// What is wrong with them. `names` are the names by which the caller knows them.
 pub(crate) fn read_key(
     user: Option<String>,
     session: Option<String>,
@@ -100,7 +101,8 @@ fn check_text(what: &str, text: &str, longest: usize) -> Result<(), String> {
 
 /// A time: `now`, seconds since 1970, or RFC 3339.
 ///
-/// # Errors The accepted forms.
+/// # Errors
+/// The accepted forms.
 pub(crate) fn time_of(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     if text == "now" {
         return Ok(now);

@@ -35,7 +35,7 @@ pub(crate) struct RevocationWatch {
     stop: CancellationToken,
 }
 
-/// The audit logs that record changes.
+/// Metrics and audit log, which record changes of the list.
 #[derive(Clone)]
 pub(crate) struct Witness {
     pub(crate) metrics: Arc<Metrics>,

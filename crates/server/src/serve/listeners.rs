@@ -79,7 +79,8 @@ pub(super) struct Listeners {
 impl Listeners {
     /// Takes the inherited sockets, and binds the others.
     ///
-    /// # Errors When an address is not available.
+    /// # Errors
+    /// When an address is not available.
     pub(super) fn bind(wanted: Wanted<'_>, inherited: &mut Inherited) -> Result<Self> {
         let Wanted {
             listeners,

@@ -1,11 +1,11 @@
-//! Certificates that are ordered from an ACME server (RFC 8555), kept where several nodes find them, and renewed.
+//! Certificates from an ACME server (RFC 8555): ordered, stored where all nodes find them, and renewed.
 //!
-//! Two tasks do that. One looks about once a second at what is kept: certificates and running challenges, which it shows, whoever has
-//! written them. The other orders what is due, while it holds the lock of all nodes. Nothing here is asked for while a
-//! connection waits: what is shown is in memory.
+//! Two tasks do this. One reads the store about once a second, and serves the certificates and challenges of all nodes. The
+//! other orders what is due, while it holds the lock of all nodes. Connections never wait for either: what they need is in
+//! memory.
 //!
-//! Where no certificate is kept yet, connections are refused with an alert. A certificate that nobody trusts in its place would
-//! teach people to click through warnings, and those that HSTS protects could not even do that.
+//! Without a certificate, connections are refused with an alert. A self-signed certificate in its place would teach users to
+//! ignore warnings, and with HSTS they could not even do that.
 
 mod client;
 mod due;
@@ -44,7 +44,7 @@ use crate::tls::TlsFileError;
 use crate::tls::certificate::Certificate;
 use stores::Pools;
 
-/// The certificates that are ordered, and the tasks that see to it.
+/// The ACME certificates, and the tasks that maintain them.
 pub(crate) struct Acme {
     settings: AcmeSettings,
     shown: keeper::Shared,
@@ -53,7 +53,7 @@ pub(crate) struct Acme {
     stop: CancellationToken,
 }
 
-/// Why certificates cannot be ordered.
+/// Why ACME cannot be set up.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct AcmeOpenError(String);
@@ -71,7 +71,7 @@ impl From<TlsFileError> for AcmeOpenError {
 }
 
 impl Acme {
-    /// Starts to look and to order, on `runtime`. A server or a database that is down delays nothing.
+    /// Starts both tasks on `runtime`. A server or database that is down delays nothing.
     ///
     /// # Errors
     /// When the folder cannot be used.
@@ -103,33 +103,33 @@ impl Acme {
         Ok(Arc::new(acme))
     }
 
-    /// Whether it does what these settings say.
+    /// Whether it was started with the same settings.
     pub(crate) fn is_of(&self, settings: &AcmeSettings) -> bool {
         self.settings.is(settings)
     }
 
-    /// Waits until it has looked for the first time at what is kept, or has not been able to.
+    /// Waits for the end of the first look at the store, also if that has failed.
     pub(crate) async fn has_looked(&self) {
         let mut looked = self.looked.clone();
         let _ = timeout(LONGEST_LOOK, looked.wait_for(|looked| *looked)).await;
     }
 
-    /// The certificates that there are.
+    /// The current certificates.
     pub(crate) fn certificates(&self) -> Vec<Arc<Certificate>> {
         self.shown.load().certificates.clone()
     }
 
-    /// Whether certificates are ordered for this host.
+    /// Whether certificates are ordered for this hostname.
     pub(crate) fn is_for(&self, host: &str) -> bool {
         self.settings.domains.iter().any(|domain| domain == host)
     }
 
-    /// The answer to an authority that asks for `token` at `host`, if an order runs that it is part of.
+    /// The key authorization for an authority that asks for `token` at `host`, if it belongs to a running order.
     pub(crate) fn http_proof(&self, host: &str, token: &str) -> Option<Bytes> {
         self.shown.load().http_proof(host, token, clock::now())
     }
 
-    /// Ends the tasks, and waits for them.
+    /// Stops the tasks, and waits for them.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         let _ = timeout(LONGEST_END, self.tasks.wait()).await;
@@ -156,16 +156,16 @@ impl fmt::Debug for Acme {
     }
 }
 
-/// The token that is asked for at this path, if it is one at which authorities ask.
+/// The token in this path, if it is the path of an HTTP-01 challenge.
 pub(crate) fn token(path: &str) -> Option<&str> {
     path.strip_prefix(HTTP_PREFIX)
 }
 
-/// Where an authority asks (RFC 8555 §8.3).
+/// The path of HTTP-01 challenges (RFC 8555 §8.3).
 const HTTP_PREFIX: &str = "/.well-known/acme-challenge/";
 
-/// How long the first look may take before the start goes on without it.
+/// How long the start-up waits for the first look.
 const LONGEST_LOOK: Duration = Duration::from_secs(3);
 
-/// How long giving the lock back may take at the end.
+/// How long releasing the lock may take at the end.
 const LONGEST_END: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Health, metrics, explanations and reloads, on a listener of their own.
+//! The admin listener: health, metrics, explanations, reloads and revocations.
 
 mod certificates;
 mod explain;
@@ -30,23 +30,23 @@ use crate::metrics::Metrics;
 use crate::refusals::RecentRefusals;
 use crate::vital;
 
-/// What the admin listener knows.
+/// What the admin listener needs.
 pub(crate) struct Admin {
-    /// Where the stores are; and the token that is demanded of everything but `/healthz`.
+    /// The stores, and the token that everything but `/healthz` requires.
     pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RecentRefusals>,
     pub(crate) reloads: Reloads,
-    /// Cancelled once we are asked to stop: then we are alive, but not ready.
+    /// Cancelled when the process is asked to stop: it is then alive, but not ready.
     pub(crate) stop: CancellationToken,
-    /// Cancelled once another process answers here.
+    /// Cancelled when another process has taken over.
     pub(crate) handed_over: CancellationToken,
 }
 
-/// The admin listener at work.
+/// The running admin listener.
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// Where it is bound.
+    /// Its address.
     pub(crate) address: SocketAddr,
     tasks: JoinSet<()>,
 }
@@ -58,7 +58,7 @@ impl Running {
     }
 }
 
-/// Starts to answer on this socket.
+/// Starts the listener on this socket.
 pub(crate) async fn start(listener: StdTcpListener, admin: Admin) -> io::Result<Running> {
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
@@ -111,7 +111,7 @@ async fn serve(stream: TcpStream, admin: Arc<Admin>) {
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
-        // An error means that somebody hung up.
+        // On an error the client has hung up.
         _ = connection.as_mut() => return,
         () = handed_over.cancelled() => connection.as_mut().graceful_shutdown(),
     }
@@ -172,7 +172,7 @@ impl Admin {
         given.is_some_and(|given| verify_slices_are_equal(given, token.expose()).is_ok())
     }
 
-    /// Ready as long as decisions can be made: the stores can tell, or none is needed.
+    /// Ready while decisions can be made: all necessary stores answer.
     fn readiness(&self) -> Response<String> {
         let live = self.live.load();
         let health = live.health();
@@ -196,7 +196,7 @@ impl Admin {
                 channels.map(|(channel, is_heard)| (channel.to_owned(), state(is_heard)));
             body["channels"] = Value::Object(channels.collect());
         }
-        // Where Redis does not count, each gate does so for itself, which is no reason to send people elsewhere.
+        // Without Redis each gate counts rate limits by itself, so it is still ready.
         if let Some(are_shared) = live.shares_limits() {
             body["shared_limits"] = Value::from(if are_shared { "up" } else { "degraded" });
         }
@@ -239,5 +239,5 @@ fn typed(status: StatusCode, content_type: &'static str, body: String) -> Respon
     response
 }
 
-/// Probes and scrapers are few; more is a mistake or an attack, and must not cost memory.
+/// The most connections. Probes and scrapers are few; more are a mistake or an attack.
 const MOST_CONNECTIONS: usize = 64;

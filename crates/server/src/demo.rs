@@ -1,4 +1,4 @@
-//! `sessiongate demo`: the whole arrangement in one process, with nothing to install.
+//! `sessiongate demo`: gate, services and database in one process, with nothing to install.
 //!
 //! Three services that show what reaches them, one of which signs people in as an app with Auth.js would; their users in an
 //! SQLite database in memory; and the gate in front of them, configured by [`FILE`] and run as `sessiongate serve` would be.

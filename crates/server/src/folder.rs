@@ -1,12 +1,12 @@
 //! A folder as a service: its files answer requests.
 //!
-//! `tower-http`'s `ServeDir` is the well-kept file service of the field, and is not used: it cleans a path as text and opens what is
-//! left, so that links lead out of the folder (0.7.1; tower-rs/tower-http#658); it reads every file, however small, on other threads; and
-//! it has no answer with several parts. What is safe here is so by construction instead: the kernel opens files below the folder and
-//! nowhere else ([`beneath`]), and a path that could be read in two ways names no file ([`name`]).
+//! `tower-http`'s `ServeDir` is not used: it cleans the path as text and opens the result, so that links lead out of the
+//! folder (0.7.1; tower-rs/tower-http#658); it reads every file on other threads, however small; and it has no multipart
+//! answers. Here the kernel opens only files below the folder ([`beneath`]), and a path that could be read in two ways names
+//! no file ([`name`]).
 //!
-//! A file that is in memory is found and read at once, on the thread of the runtime, without ever waiting for a disk
-//! (`RESOLVE_CACHED`, `RWF_NOWAIT`). Anything else is done on another thread, of which each folder has a few.
+//! A file in the page cache is found and read on the runtime's thread, without ever waiting for a disk (`RESOLVE_CACHED`,
+//! `RWF_NOWAIT`). Anything else is done on other threads, of which each folder has a few.
 
 mod begin;
 mod beneath;
@@ -42,7 +42,7 @@ use crate::config::FolderSettings;
 use crate::downstream::Downstream;
 use crate::inbound::asker::opens_page;
 
-/// A folder, as one runtime sees it.
+/// A folder as one runtime sees it.
 #[derive(Debug)]
 pub(crate) struct Folder {
     site: Arc<Site>,
@@ -61,7 +61,7 @@ impl Folder {
     /// The answer to an admitted request.
     ///
     /// # Errors
-    /// When there is no such file, the request cannot be answered with it, or it cannot be read.
+    /// When there is no such file, the file cannot answer the request, or it cannot be read.
     pub(crate) async fn answer(
         &self,
         admitted: Admitted<'_, Length>,
@@ -90,7 +90,7 @@ impl Folder {
         }
     }
 
-    /// The folder's own page for a status that has one.
+    /// The folder's own error page for a status, if it has one.
     pub(crate) async fn error_page(
         &self,
         status: StatusCode,
@@ -107,7 +107,7 @@ impl Folder {
         Some(response::of_error(status, file, is_head, &self.elsewhere))
     }
 
-    /// Looks in memory first, then where it takes longer.
+    /// Looks in the page cache first, then on disk.
     async fn find(
         &self,
         sought: Sought,
@@ -123,7 +123,7 @@ impl Folder {
         found.map_err(|error: Errno| FolderError::Broken(error.into()))
     }
 
-    /// The slash at the end is what relative links in the page rest on.
+    /// Relative links in a page depend on the slash at the end of its path.
     fn to_folder(&self, asked: &FileRequest<'_>) -> FileResponse {
         response::to_folder(asked, self.site.cache_control(asked.is_public))
     }

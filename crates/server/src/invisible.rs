@@ -1,10 +1,9 @@
-//! Escapes invisible characters, and those that change the direction of text, because they make a path look like another
-//! one.
+//! Characters that are invisible, or change the direction of the following text: a path with one looks like another path.
 
 use std::borrow::Cow;
 
-/// The text with such characters, and control characters, escaped as `\u{200b}`. ASCII characters are kept, because colored
-/// texts contain escape sequences.
+/// The text with these characters, and control characters beyond ASCII, as `\u{200b}`. ASCII is kept, because colors need
+/// escape sequences.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return text.into();
@@ -23,8 +22,8 @@ fn is_hidden(char: char) -> bool {
     !char.is_ascii() && (char.is_control() || is_invisible(char))
 }
 
-/// Whether a character is invisible: default-ignorable characters, line and paragraph separators, annotation marks, and the
-/// no-break space.
+/// Whether a character is invisible: ignorable characters, line and paragraph separators, annotation marks, and blanks that
+/// look like others.
 pub(crate) fn is_invisible(char: char) -> bool {
     let is_unseen = matches!(
         char,

@@ -1,11 +1,11 @@
-//! The keys of the issuer whose tokens are accepted, and when he is asked for them again.
+//! The keys of a token issuer, and when they are fetched again.
 //!
-//! One task asks, so there is never more than one question at a time: at start-up, every ten minutes, and when a token
-//! names a key that is not known, which is how issuers announce a new one. Anybody can send such a token, so each name of a
-//! key counts once in ten seconds: in between, tokens that name it are refused without a question. All who name others wait for one
-//! question, which is put a second after the one before, so strangers who make up names delay a genuine new key by that second
-//! and no more. Keys replace the known ones only when they are valid as a whole. Those that are known stay for as long as the
-//! issuer does not answer; then there is no question for ten seconds, whatever tokens name.
+//! One task fetches, so there is never more than one request at a time: at start-up, every ten minutes, and when a token
+//! names an unknown key, which is how issuers announce a new one. Anybody can send such a token, so each key name causes one
+//! fetch in ten seconds; in between, tokens that name it are refused without one. Tokens with other names wait for a common
+//! fetch, a second after the one before, so made-up names delay a genuine new key by that second at most. New keys replace
+//! the known ones only if the whole set is valid. The known keys stay while the issuer does not answer; it is then asked
+//! again after ten seconds, whatever tokens name.
 
 mod source;
 
@@ -35,9 +35,9 @@ use stores::Trial;
 /// The issuer of signed tokens, as configured.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Where his keys come from.
+    /// Where its keys come from.
     pub(crate) keys: KeySettings,
-    /// What his tokens must say.
+    /// What its tokens must say.
     pub(crate) demands: JwtDemands,
     /// Whether the subject of a token must be a user.
     pub(crate) check_user: bool,
@@ -46,20 +46,20 @@ pub(crate) struct Settings {
 /// Where an issuer's keys come from.
 #[derive(Debug)]
 pub(crate) struct KeySettings {
-    /// A secret that he shares with us.
+    /// A secret that the issuer shares with the gate.
     pub(crate) secret: Option<Secret>,
-    /// Where he publishes keys.
+    /// Where the issuer publishes keys.
     pub(crate) source: Option<KeySource>,
     /// The keys that are known already.
     pub(crate) known: JwtKeys,
 }
 
-/// The issuer's keys as far as they are known, and the task that renews them.
+/// The issuer's known keys, and the task that renews them.
 pub(crate) struct Keychain {
     current: ArcSwap<JwtKeys>,
-    /// Whether everything that the issuer has to say was heard at least once.
+    /// Whether the issuer has answered at least once.
     is_known: AtomicBool,
-    /// Whether the last question had no good answer: an outage is worth one line, not one every few seconds.
+    /// Whether the last fetch failed: an outage is logged once, not every few seconds.
     is_failing: AtomicBool,
     /// The questions on behalf of tokens.
     asked: Mutex<Questions>,
@@ -72,14 +72,14 @@ pub(crate) struct Keychain {
 #[derive(Default)]
 struct Questions {
     hasher: RandomState,
-    /// The last one for each name of a key, by its hash. Some are forgotten when there are too many.
+    /// The last fetch for each key name, by its hash. Some are forgotten when there are too many.
     by_kid: HashMap<u64, KeyRequest>,
     last: Option<KeyRequest>,
-    /// The one that was not put yet, so that whoever asks now has it answered with what the issuer says later.
+    /// The fetch that has not begun yet, which requests can join.
     waiting: Option<CancellationToken>,
 }
 
-/// A question on behalf of a token: when it came up, and how to wait until it is answered.
+/// A fetch for a token: when it was requested, and how to wait for its end.
 #[derive(Clone)]
 struct KeyRequest {
     at: Instant,
@@ -92,16 +92,16 @@ impl KeyRequest {
     }
 }
 
-/// A question as the task gets it.
+/// A fetch as the task gets it.
 struct KeyRefresh {
     /// The keys that were not enough.
     tried: Arc<JwtKeys>,
-    /// Dropped when there is an answer, or will be none.
+    /// Dropped when the fetch has ended.
     _waiters: DropGuard,
 }
 
 impl Keychain {
-    /// Starts with the keys that are known, and asks for the rest on `runtime`. An issuer that is down delays nothing.
+    /// Starts with the known keys, and fetches the others on `runtime`. An issuer that is down delays nothing.
     pub(crate) fn open(
         settings: KeySettings,
         runtime: &Handle,
@@ -140,19 +140,19 @@ impl Keychain {
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
-        // Looking up a name cannot be broken off, and is not worth waiting for.
+        // A name lookup cannot be canceled, and is not worth waiting for.
         let _ = timeout(source::TIMEOUT, self.tasks.wait()).await;
     }
 
-    /// Whether tokens can be judged: waits until the issuer has answered for the first time, or has not.
+    /// Waits for the end of the first fetch. Returns whether tokens can be verified.
     pub(crate) async fn is_usable(&self) -> bool {
         let known = self.current();
         self.is_known.load(Ordering::Relaxed)
             || matches!(self.newer_than(&known, None).await, Newer::Keys(_))
     }
 
-    /// Asks for newer keys than `tried`, or joins the question that waits to be put, or that of the last seconds for the same
-    /// name; the token says when it is answered.
+    /// Requests newer keys than `tried`, or joins a fetch that has not begun, or the last seconds' fetch for the same name.
+    /// The returned token is canceled when the fetch has ended.
     fn ask(&self, tried: &Arc<JwtKeys>, unverified_kid: Option<&str>) -> CancellationToken {
         let now = clock::monotonic();
         let mut questions = self.questions();
@@ -186,10 +186,10 @@ impl Keychain {
         answered
     }
 
-    /// A question for the task.
+    /// A fetch for the task.
     fn put(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
         let answered = CancellationToken::new();
-        // Without a task to take it the question is dropped, and with that it counts as answered.
+        // If the task has ended, the fetch is dropped and counts as ended.
         let _ = self.questions.send(KeyRefresh {
             tried: Arc::clone(tried),
             _waiters: answered.clone().drop_guard(),
@@ -238,7 +238,7 @@ impl fmt::Debug for Keychain {
     }
 }
 
-/// The task that asks.
+/// The task that fetches.
 struct Renewal {
     keychain: Arc<Keychain>,
     secret: Option<Secret>,
@@ -248,7 +248,7 @@ struct Renewal {
 }
 
 impl Renewal {
-    /// Asks until the keychain is closed.
+    /// Fetches until the keychain is closed.
     async fn keep_on(self, mut inbox: mpsc::UnboundedReceiver<KeyRefresh>) {
         let _part = vital::part("the renewal of the issuer's keys");
         let stop = self.keychain.stop.clone();
@@ -265,7 +265,7 @@ impl Renewal {
             if question.is_some() {
                 put = Some(clock::monotonic());
             }
-            // Whoever asks from now on may mean a key that is published from now on.
+            // Requests from now on may mean a key that is published from now on.
             self.keychain.questions().waiting = None;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -284,7 +284,7 @@ impl Renewal {
         }
     }
 
-    /// The next question that the latest keys do not answer.
+    /// The next fetch for which the latest keys are not enough.
     async fn unanswered(&self, inbox: &mut mpsc::UnboundedReceiver<KeyRefresh>) -> KeyRefresh {
         loop {
             let Some(question) = inbox.recv().await else {
@@ -296,7 +296,7 @@ impl Renewal {
         }
     }
 
-    /// Asks once. Only keys that are valid as a whole replace those that are known.
+    /// Fetches once. New keys replace the known ones only if the whole set is valid.
     async fn renew(&self) {
         let read = self.source.read().await;
         let made = read.and_then(|text| Ok(JwtKeys::new(self.secret.as_ref(), Some(&text))?));
@@ -308,7 +308,7 @@ impl Renewal {
                 if was_failing {
                     tracing::info!(from = %self.source, "the issuer's keys can be had again");
                 }
-                // He may withdraw them all, and then no token of his is good.
+                // The issuer may withdraw all keys, and then none of its tokens is valid.
                 if keys.published() == 0 {
                     let configuration = self.trial.configuration();
                     tracing::warn!(from = %self.source, configuration, "the issuer publishes no key that can be used");
@@ -334,15 +334,14 @@ fn since(time: Instant) -> Duration {
     clock::monotonic().saturating_duration_since(time)
 }
 
-/// How long after a question on behalf of a token there is none for another one that names the same key; and after how long an
-/// issuer who did not answer is asked again.
+/// The pause between two fetches for the same key name, and before an issuer that did not answer is asked again.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How long after a question on behalf of a token there is none for any other one.
+/// The pause between two fetches for tokens.
 const GAP: Duration = Duration::from_secs(1);
 
-/// How many names of keys are told apart: more than anybody asks about by mistake. They take about 100 bytes each.
+/// How many key names are remembered: more than occur by mistake. They take about 100 bytes each.
 const MOST_KIDS: usize = 1024;
 
-/// How often the issuer is asked although all is well: so long may a key that he withdrew still be accepted.
+/// The interval of regular fetches. A withdrawn key is accepted for at most this long.
 const INTERVAL: Duration = Duration::from_secs(600);

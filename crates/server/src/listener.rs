@@ -72,7 +72,8 @@ pub(crate) enum StdSocket {
 impl StdSocket {
     /// Takes over an inherited socket, and returns its address.
     ///
-    /// # Errors When it is not a listening socket.
+    /// # Errors
+    /// When it is not a listening socket.
     pub(crate) fn inherited(socket: OwnedFd) -> io::Result<(Self, Address)> {
         let socket = Socket::from(socket);
         let refused = |what| io::Error::new(io::ErrorKind::InvalidInput, what);

@@ -84,8 +84,8 @@ pub(crate) struct Live {
 impl Live {
     /// Opens a configuration. What has not changed since `before` is taken from there.
     ///
-    /// # Errors When a store cannot be opened, or the TLS of a listener cannot be set up. Servers that are down are no
-    /// error.
+    /// # Errors
+    /// When a store cannot be opened, or the TLS of a listener cannot be set up. Servers that are down are no error.
     pub(crate) fn open(
         config: Config,
         before: Option<&Self>,

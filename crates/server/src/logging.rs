@@ -1,7 +1,7 @@
-//! The log on standard error: everything that is no audit line.
+//! The log on standard error: everything but audit lines.
 //!
-//! Log lines are made on the threads that serve, so none of these may ever wait for a reader of standard error: an
-//! [`Output`] carries them there. A panic is a line of the log too.
+//! Log lines are written on the serving threads, which must never wait for a reader of standard error; so an [`Output`]
+//! writes them. A panic is a log line too.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
@@ -16,25 +16,25 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::output::{Buffer, Loss, Output};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 
-/// The log at work, until [`finish`](Self::finish).
+/// The running log, until [`finish`](Self::finish).
 #[derive(Debug)]
 pub(crate) struct Logging(Output);
 
 impl Logging {
-    /// Starts it for the whole process. `directives` say which lines are wanted, as in `RUST_LOG`.
+    /// Starts the log of the process. `directives` filter its lines, as in `RUST_LOG`.
     pub(crate) fn start(format: LogFormat, directives: &str) -> io::Result<Self> {
         let buffer = Buffer::new(Arc::clone(&LOST));
         let buffers = vec![Arc::clone(&buffer)];
-        // Somebody wakes it for each line.
+        // Each line wakes the thread.
         let pause = |_, _| Duration::MAX;
         let output = Output::start("log", io::stderr(), buffers, pause, report)?;
         let writer = Writer {
@@ -61,21 +61,21 @@ impl Logging {
         Ok(Self(output))
     }
 
-    /// Writes what is left, if that takes no longer than this.
+    /// Writes the rest, within this time.
     pub(crate) fn finish(self, within: Duration) {
         self.0.finish(within);
     }
 }
 
-/// How many lines of the log nobody will read.
+/// How many log lines were lost.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
-/// There is one log for the process, and one number for it.
+/// The process has one log, and one counter for it.
 static LOST: LazyLock<Arc<AtomicU64>> = LazyLock::new(Arc::default);
 
-/// Says what was lost, when the log flows again. When it cannot be written at all there is nobody to tell.
+/// Reports lost lines when the log can be written again.
 fn report(loss: Loss) {
     if let Loss::Dropped(dropped) = loss {
         tracing::warn!(
@@ -85,7 +85,7 @@ fn report(loss: Loss) {
     }
 }
 
-/// Where the logger writes its lines.
+/// The writer of the logger.
 #[derive(Debug)]
 struct Writer {
     buffer: Arc<Buffer>,
@@ -120,7 +120,7 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     let location = location.unwrap_or_default();
     let thread = thread::current();
     let thread = thread.name().unwrap_or("(unnamed)");
-    // There is one only where RUST_BACKTRACE asks for it.
+    // There is a backtrace only if RUST_BACKTRACE is set.
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         tracing::error!(thread, location, %backtrace, "panicked: {payload}");

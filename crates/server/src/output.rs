@@ -132,7 +132,8 @@ impl Output {
 
 /// Prints the output of a command. A reader that is gone, such as `head`, is no error.
 ///
-/// # Errors When the output cannot be written although the reader is there.
+/// # Errors
+/// When the output cannot be written although the reader is there.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stream = io::stdout().lock();
     match stream

@@ -1,6 +1,6 @@
-//! What a person sees when the gate says no, and the frame around it that the demo shares.
+//! The pages of refusals, and their frame, which the demo shares.
 //!
-//! A refusal is one self-contained answer: it loads nothing, runs nothing and repeats nothing that the client sent.
+//! A page is self-contained: it loads nothing, runs no script, and repeats nothing that the client sent.
 
 use http::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -19,7 +19,7 @@ pub(crate) fn refusal(status: StatusCode, request_id: &str) -> String {
     refused(status, &Words::of(status), &html! {}, request_id)
 }
 
-/// The page for a person who may not enter, and can sign in as somebody else. It does not say why not: that is in the log.
+/// The page for a user who is not permitted, and can sign in as another user. The reason is only in the log.
 pub(crate) fn forbidden(sign_in: &str, request_id: &str) -> String {
     let more = html! {
         div.actions { a.button href=(sign_in) { "Sign in with another account" } }
@@ -28,8 +28,8 @@ pub(crate) fn forbidden(sign_in: &str, request_id: &str) -> String {
     refused(status, &Words::of(status), &more, request_id)
 }
 
-/// The page for a browser that was sent to sign in and came back, again and again. It names what is usually wrong and
-/// never what it was here: that is in the log, under the request id. `sign_in` is for those who want to try once more.
+/// The page for a browser in a redirect loop. It names the usual causes; the actual one is only in the log, under the
+/// request id. `sign_in` is the URL for another try.
 pub(crate) fn looping(sign_in: &str, request_id: &str) -> String {
     let more = html! {
         h2 { "What usually causes this" }
@@ -80,7 +80,7 @@ pub(crate) fn page(title: &str, content: &Markup) -> Markup {
     }
 }
 
-/// The gate: an arch with bars. It says nothing that the words do not.
+/// The logo: an arch with bars.
 pub(crate) fn mark() -> Markup {
     html! {
         svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round"
@@ -90,7 +90,7 @@ pub(crate) fn mark() -> Markup {
     }
 }
 
-/// The words of a refusal. They hold for every reason behind the status.
+/// The text of a refusal, which fits every reason with this status.
 struct Words {
     heading: &'static str,
     happened: &'static str,
@@ -178,7 +178,7 @@ const LOOPING: Words = Words {
              it what was wrong.",
 };
 
-/// The mark once more, as an icon without a request of its own.
+/// The logo as an inline icon, which needs no request.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' \
     stroke='%232a9d87' stroke-width='2.4' stroke-linecap='round'%3E%3Cpath d='M4 21V11a8 8 0 0 1 16 0v10M9.3 21v-9\
     M14.7 21v-9'/%3E%3C/svg%3E";

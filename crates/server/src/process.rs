@@ -1,4 +1,4 @@
-//! What this process gives to the stores that it opens.
+//! What the process provides to its stores.
 
 use stores::{Clock, Process, Trial};
 use tokio::runtime::Handle;

@@ -1,9 +1,9 @@
-//! Bytes that nobody can guess.
+//! Cryptographically random bytes.
 
 use anyhow::Context;
 use aws_lc_rs::rand;
 
-/// `N` of them.
+/// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes)
@@ -12,7 +12,7 @@ pub(crate) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// `N` of them in hexadecimal.
+/// `N` random bytes in hexadecimal.
 pub(crate) fn hex<const N: usize>() -> anyhow::Result<String> {
     let bytes: [u8; N] = bytes()?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

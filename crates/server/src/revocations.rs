@@ -1,4 +1,4 @@
-//! Revocations at work: what is kept is read into memory, where decisions look, and whoever hears of one obeys at once.
+//! Revocations: the stored list is kept in memory for decisions, and a new revocation takes effect at once.
 
 mod known;
 mod line;

@@ -34,7 +34,8 @@ use crate::vital::{self, Endings};
 /// `config` was read from `source`; `inherited` are the sockets that were passed to the process. `ready` is called with the
 /// listeners' addresses once requests are served.
 ///
-/// # Errors When it cannot start, or when a vital part has failed; it ends at once then.
+/// # Errors
+/// When it cannot start, or when a vital part has failed; it ends at once then.
 pub(crate) fn run(
     source: ConfigSource,
     config: Config,

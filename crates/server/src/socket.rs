@@ -105,7 +105,8 @@ impl Stream {
 
     /// Adds TLS to a TCP connection: `secure` does the handshake. A connection over a Unix socket is left as it is.
     ///
-    /// # Errors As `secure` returns.
+    /// # Errors
+    /// As `secure` returns.
     pub(crate) async fn secured<E>(
         self,
         secure: impl AsyncFnOnce(TcpStream) -> Result<TlsSocket, E>,

@@ -51,12 +51,14 @@ pub(crate) trait Streamed: Downstream {
 
     /// The next piece of the request's body. The piece before must have been taken.
     ///
-    /// # Errors [`Broken::Limit`] when it is too long, [`Broken::Source`] when it breaks off or the client is too slow.
+    /// # Errors
+    /// [`Broken::Limit`] when it is too long, [`Broken::Source`] when it breaks off or the client is too slow.
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<BodyFrame, Broken>>;
 
     /// Sends what was begun or [put](Self::put). Ready when there is room for more.
     ///
-    /// # Errors When the client has gone away, or reads too slowly.
+    /// # Errors
+    /// When the client has gone away, or reads too slowly.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Adds to the answer's body. There must be [room](Self::poll_room).
@@ -77,7 +79,8 @@ pub(crate) trait Streamed: Downstream {
 pub(crate) trait Origin {
     /// The next response head, which may be an interim one.
     ///
-    /// # Errors When it is malformed, or nothing comes for too long.
+    /// # Errors
+    /// When it is malformed, or nothing comes for too long.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>>;
 
     /// The next piece of the answer's body. The piece before must have been taken.

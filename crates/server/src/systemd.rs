@@ -1,4 +1,4 @@
-//! What the service manager hears of this process (`sd_notify(3)`, `Type=notify`). Nothing happens where there is none.
+//! Notifies the service manager (`sd_notify(3)`, `Type=notify`), if there is one.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
-/// The process reads its configuration again; [`ready`] says when it has.
+/// The process reloads its configuration; [`ready`] says when it is done.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
@@ -24,13 +24,13 @@ pub(crate) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Another process, which serves, is the one to watch from now on.
+/// Another process has taken over and is the main process from now on.
 pub(crate) fn succeeded_by(process: u32) {
     notify(&[NotifyState::MainPid(process)]);
 }
 
-/// Says that the process is well for as long as every worker answers, if the service manager wants to hear it. It restarts the
-/// process when it does not.
+/// Feeds the watchdog of the service manager, if there is one, for as long as every worker answers. Otherwise the process is
+/// restarted.
 pub(crate) async fn keep_watchdog_quiet(pulses: Pulses) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
@@ -38,7 +38,7 @@ pub(crate) async fn keep_watchdog_quiet(pulses: Pulses) {
     loop {
         pulses.all_answer().await;
         notify(&[NotifyState::Watchdog]);
-        // At most half of it, says `sd_watchdog_enabled(3)`.
+        // `sd_watchdog_enabled(3)` recommends half of the interval.
         tokio::time::sleep((limit / 3).max(Duration::from_millis(1))).await;
     }
 }

@@ -63,8 +63,8 @@ impl Transfer {
 
     /// Queues the sink's output, with as much of the body as has come, in the [send queue](crate::send_queue).
     ///
-    /// # Errors When what has come is malformed or too long. Nothing is sent then, and [`poll`](Self::poll) returns the same
-    /// error.
+    /// # Errors
+    /// When what has come is malformed or too long. Nothing is sent then, and [`poll`](Self::poll) returns the same error.
     pub(crate) async fn begin(
         &mut self,
         mut source: BodySource<'_>,

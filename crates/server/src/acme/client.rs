@@ -1,4 +1,4 @@
-//! How the ACME server is asked: one connection per question, over TLS, with bounds on time and size.
+//! The HTTP client towards the ACME server: one connection for each request, over TLS, with limits on time and size.
 
 use std::error::Error as StdError;
 use std::io;
@@ -24,13 +24,13 @@ use tokio_rustls::TlsConnector;
 use crate::driven::driven;
 use crate::tls::{self, Authorities, Terms, TlsFileError, Verification};
 
-/// Asks a server for whom one of some authorities vouches.
+/// An HTTP client that trusts these authorities.
 #[derive(Clone)]
 pub(super) struct Client(Arc<ClientConfig>);
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why there is no answer.
+/// Why a request has failed.
 #[derive(Debug, ThisError)]
 enum ExchangeError {
     #[error("cannot connect to {0}: {1}{2}")]
@@ -47,7 +47,7 @@ enum ExchangeError {
 
 impl Client {
     /// # Errors
-    /// When no authority can be used.
+    /// When no authority is usable.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
         let terms = Terms {
             verification: Verification::AuthorityAndName(authorities),
@@ -56,10 +56,10 @@ impl Client {
         Ok(Self(Arc::new(tls::client_config(terms)?)))
     }
 
-    /// Asks for the directory of a server, which says where the rest is (RFC 8555 §7.1.1).
+    /// Fetches the directory of a server, which has the URLs of its resources (RFC 8555 §7.1.1).
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why it cannot be fetched.
     pub(super) async fn directory(self, url: &str) -> Result<(), String> {
         let request = Request::get(url).body(BodyWrapper::from(Vec::new()));
         let request = request.map_err(|error| error.to_string())?;
@@ -101,7 +101,7 @@ impl Client {
         let answer = timeout(LONGEST, exchange).await;
         let answer = answer.unwrap_or_else(|_| Err(ExchangeError::Slow(shown.clone())))?;
         let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(is_json);
-        // A proxy in between, or a server of another kind, answers in HTML.
+        // An HTML answer comes from a proxy in between, or from another kind of server.
         match answer.status().is_success() || is_json {
             true => Ok(answer),
             false => Err(ExchangeError::NotAcme(shown, answer.status())),
@@ -135,7 +135,7 @@ fn unconnected(authority: &str, error: io::Error) -> ExchangeError {
 }
 
 fn is_json(value: &HeaderValue) -> bool {
-    // `application/problem+json` is how errors are described (RFC 7807).
+    // `application/problem+json` describes errors (RFC 7807).
     value.to_str().is_ok_and(|value| value.contains("json"))
 }
 
@@ -154,7 +154,7 @@ impl HttpClient for Client {
     }
 }
 
-/// For one question, from the look-up of the name to the end of the answer.
+/// The limit for one request, from the name lookup to the end of the answer.
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
 
 /// In bytes: far more than a chain of certificates takes.

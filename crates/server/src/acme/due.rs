@@ -1,4 +1,4 @@
-//! When a certificate is ordered: in time before it expires, and after a failure not at once.
+//! When certificates are ordered: in time before they expire, and with pauses after failures.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use session::UnixTime;
 
 use crate::tls::certificate::Certificate;
 
-/// An order that failed, as it is kept.
+/// The stored record of failed orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failure {
-    /// How many have failed since the last success.
+    /// How many orders have failed since the last success.
     pub(super) count: u32,
-    /// When, in milliseconds since 1970.
+    /// The time of the last failure, in milliseconds since 1970.
     pub(super) at: u64,
-    /// From when on the next may be tried, in seconds since 1970.
+    /// The time of the next attempt, in seconds since 1970.
     pub(super) until: u64,
 }
 
 impl Failure {
-    /// One more after `before`, with a pause of `at_least` that. `share`, between 0 and 1, keeps nodes apart.
+    /// Another failure after `before`, with a pause of at least `at_least`. `share`, between 0 and 1, spreads the nodes.
     pub(super) fn after(
         before: Option<Self>,
         now: UnixTime,
@@ -29,7 +29,7 @@ impl Failure {
         let count = before.map_or(0, |before| before.count).saturating_add(1);
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << (count - 1).min(16));
         let pause = doubled.min(LONGEST_PAUSE).max(at_least);
-        // A quarter less to a quarter more.
+        // Between three quarters and five quarters of the pause.
         let pause = pause.mul_f64(0.75 + share / 2.0);
         Self {
             count,
@@ -39,11 +39,11 @@ impl Failure {
     }
 }
 
-/// From when on a certificate is renewed, in seconds since 1970: after two thirds of its time, and a little later on one node
-/// than on another. `share` is between 0 and 1.
+/// The time of a certificate's renewal, in seconds since 1970: after two thirds of its lifetime, spread among the nodes by
+/// `share`, between 0 and 1.
 ///
-/// Let's Encrypt advises to renew with a third of the time left (its integration guide); of certificates for six days, that is
-/// after four.
+/// Let's Encrypt recommends to renew with a third of the lifetime left (its integration guide); for six-day certificates
+/// that is after four days.
 pub(super) fn renewal(certificate: &Certificate, share: f64) -> u64 {
     let Certificate {
         not_before,
@@ -55,7 +55,7 @@ pub(super) fn renewal(certificate: &Certificate, share: f64) -> u64 {
     not_before + lifetime / 3 * 2 + spread.as_secs()
 }
 
-/// Authorities count failures: Let's Encrypt takes five for a host in an hour, which these pauses do not come to.
+/// Authorities limit failures: Let's Encrypt allows five for a hostname in an hour, which these pauses do not reach.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(2 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
 

@@ -1,4 +1,4 @@
-//! Account, certificates and challenges in a folder that nobody else may read.
+//! Stores account, certificates and challenges in a folder that no other user can read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -11,18 +11,18 @@ use tokio::task::spawn_blocking;
 use super::kept::{KeepError, Kept, Kind};
 use client_tls::named_file;
 
-/// A folder with one for each kind of text in it.
+/// A folder with a subfolder for each kind of text.
 pub(super) struct Folder {
     root: PathBuf,
-    /// Held while this process orders.
+    /// The lock file, while this process orders.
     lock: Arc<Mutex<Option<File>>>,
 }
 
 impl Folder {
-    /// Makes the folder `scope` in `path`, and `path` itself.
+    /// Creates the folder `scope` in `path`, and `path` itself.
     ///
     /// # Errors
-    /// When one of them cannot be made.
+    /// When one of them cannot be created.
     pub(super) fn open(path: &Path, scope: &str) -> Result<Self, KeepError> {
         let root = path.join(scope);
         for kind in Kind::ALL {
@@ -44,7 +44,7 @@ impl Folder {
         Ok(Self::at(path, scope))
     }
 
-    /// The same as it is, which may not be there.
+    /// The folder `scope` in `path`, without creating it.
     pub(super) fn at(path: &Path, scope: &str) -> Self {
         Self {
             root: path.join(scope),
@@ -94,7 +94,7 @@ impl Folder {
         .await
     }
 
-    /// Whether no other process holds the lock, which the system gives back when this one ends.
+    /// Tries to take the lock, which the system releases when this process ends.
     pub(super) async fn lock(&self) -> Result<bool, KeepError> {
         let (path, held) = (self.root.join("lock"), Arc::clone(&self.lock));
         blocking(move || {
@@ -117,7 +117,7 @@ impl Folder {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Names are hosts, or words of ours: neither has a slash.
+    /// Names are hostnames or fixed words, without slashes.
     fn path(&self, kind: Kind, name: &str) -> PathBuf {
         let file = format!("{name}.{}", extension(kind));
         folder_of(&self.root, kind).join(file)
@@ -142,7 +142,7 @@ fn list(folder: &Path, kind: Kind, kept: &mut Vec<Kept>) -> io::Result<()> {
         let Some((name, end)) = name.to_str().and_then(|name| name.rsplit_once('.')) else {
             continue;
         };
-        // What begins with a dot is half written.
+        // Files with a leading dot are being written.
         if end != extension(kind) || name.starts_with('.') {
             continue;
         }
@@ -158,7 +158,7 @@ fn list(folder: &Path, kind: Kind, kept: &mut Vec<Kept>) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a file in the place of another, as a whole or not at all.
+/// Replaces a file atomically.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let new = folder.join(format!(".{:032x}", fastrand::u128(..)));
@@ -167,7 +167,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     }
     written?;
-    // Without it the name may be the old one's again after a power failure.
+    // Without this, the old file may be back after a power failure.
     File::open(folder)?.sync_all()
 }
 
@@ -182,7 +182,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Disks are waited for where nobody else waits.
+/// Runs file I/O on a blocking thread.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KeepError> + Send + 'static,
 ) -> Result<T, KeepError> {

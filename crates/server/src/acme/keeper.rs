@@ -1,4 +1,4 @@
-//! Looks at what is kept, shows it, and orders what is due.
+//! The two tasks of ACME: one reads the store, the other orders what is due.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,10 +22,10 @@ use crate::metrics::Metrics;
 use crate::tls::certificate::Certificate;
 use crate::vital;
 
-/// What connections are shown, now and later.
+/// What connections get, now and after updates.
 pub(super) type Shared = Arc<ArcSwap<Shown>>;
 
-/// What the two tasks share.
+/// The state that both tasks share.
 pub(super) struct Keeper {
     settings: AcmeSettings,
     client: Client,
@@ -33,19 +33,19 @@ pub(super) struct Keeper {
     metrics: Arc<Metrics>,
     shown: Shared,
     looked: watch::Sender<bool>,
-    /// Held during a look, so that one which began earlier does not end later.
+    /// Held during a look, so that looks do not overtake each other.
     looking: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
-    /// In milliseconds since 1970. What has failed before that does not keep this process from trying.
+    /// The start of this process, in milliseconds since 1970. Failures before it do not delay its attempts.
     started: u64,
-    /// Between 0 and 1: keeps nodes apart that would renew at the same moment.
+    /// Between 0 and 1: spreads the renewals of the nodes.
     share: f64,
 }
 
-/// What is kept, as it was read.
+/// The stored texts as they were read.
 #[derive(Default)]
 struct Known {
-    /// What was read in which version, so that it is read again only when it has changed.
+    /// The versions that were read, so that only changed texts are read again.
     versions: HashMap<(Kind, String), String>,
     certificates: HashMap<String, Arc<Certificate>>,
     proofs: HashMap<String, Proof>,
@@ -76,7 +76,7 @@ impl Keeper {
         (keeper, shown, has_looked)
     }
 
-    /// Looks until `stop`.
+    /// Reads the store until `stop`.
     pub(super) async fn keep_looking(&self, stop: &CancellationToken) {
         let _part = vital::part("the look at the certificates of ACME");
         let looking = async {
@@ -100,7 +100,7 @@ impl Keeper {
         stop.run_until_cancelled(looking).await;
     }
 
-    /// Reads what has changed, and shows it.
+    /// Reads what has changed, and serves it.
     async fn look(&self) -> Result<(), KeepError> {
         let _looking = self.looking.lock().await;
         let kept = self.store.list().await?;
@@ -126,7 +126,7 @@ impl Keeper {
             known.learn(&one, text.as_deref().unwrap_or_default());
         }
         let mut names: Vec<_> = known.certificates.keys().collect();
-        // The first is for those who name no host.
+        // The first one serves clients without a server name.
         names.sort_by_key(|name| self.settings.domains.iter().position(|one| one == *name));
         let certificates = names.into_iter().map(|name| &known.certificates[name]);
         let proofs = known.proofs.values().cloned().collect();
@@ -137,7 +137,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Certificates of other hosts may be another gate's. Challenges are shown for whoever runs the order.
+    /// Certificates of other hostnames may belong to another gate. Challenges are served for all nodes.
     fn is_ours(&self, kept: &Kept) -> bool {
         match kept.kind {
             Kind::Account => false,
@@ -157,7 +157,7 @@ impl Keeper {
             loop {
                 let ordered = self.order_due().await;
                 if let Err(error) = &ordered {
-                    // An outage is worth one line, not one every few seconds.
+                    // An outage is logged once, not every few seconds.
                     if !is_failing {
                         tracing::error!("cannot order certificates: {error}");
                     }
@@ -168,7 +168,7 @@ impl Keeper {
             }
         };
         stop.run_until_cancelled(ordering).await;
-        // Whoever takes over need not wait until the lock is old.
+        // The next node need not wait until the lock expires.
         let _ = self.store.unlock().await;
     }
 
@@ -194,10 +194,10 @@ impl Keeper {
                 continue;
             }
             if !self.store.lock().await? {
-                // Another node orders; what it gets will be seen.
+                // Another node orders; its certificate will appear in the store.
                 return Ok(());
             }
-            // What another node got a moment ago.
+            // Another node may just have stored one.
             let looked = self.look().await;
             if looked.is_ok() && self.is_due(domain) {
                 self.order(domain).await;
@@ -237,14 +237,14 @@ impl Keeper {
         }
     }
 
-    /// After each failure another way is tried, if there is one.
+    /// The challenge type, which changes after each failure if there are several.
     fn challenge(&self, failure: Option<Failure>) -> AcmeChallenge {
         let all = &self.settings.challenges;
         let failed = failure.map_or(0, |failure| failure.count) as usize;
         all[failed % all.len()]
     }
 
-    /// Orders a certificate and keeps it. Gives until when it is good.
+    /// Orders a certificate and stores it. Returns the end of its validity.
     async fn run(&self, domain: &str, challenge: AcmeChallenge) -> Result<u64, OrderError> {
         let ordered =
             order::order(domain, challenge, &self.settings, &self.client, &self.store).await?;
@@ -256,7 +256,7 @@ impl Keeper {
         let mut known = self.known();
         known.failures.remove(domain);
         let until = certificate.not_after;
-        // Until the next look shows it, so that it is not ordered again.
+        // Noted until the next look, so that it is not ordered again.
         known
             .certificates
             .insert(domain.to_owned(), Arc::new(certificate));
@@ -308,17 +308,17 @@ impl Keeper {
 }
 
 impl Known {
-    /// Drops what is not kept any more.
+    /// Drops what is no longer in the store.
     fn forget_all_but(&mut self, kept: &[Kept]) {
         let is_kept = |kind: Kind, name: &String| {
             kept.iter().any(|one| one.kind == kind && one.name == *name)
         };
         self.versions.retain(|(kind, name), _| is_kept(*kind, name));
         self.proofs.retain(|name, _| is_kept(Kind::Challenge, name));
-        // Certificates and failures stay in memory: what was removed by accident is still good.
+        // Certificates and failures stay in memory, because a certificate that was removed by accident is still valid.
     }
 
-    /// Takes what was read. What cannot be used is named once.
+    /// Takes a text that was read. An unusable one is logged once.
     fn learn(&mut self, kept: &Kept, text: &str) {
         let Kept {
             kind,
@@ -352,7 +352,7 @@ impl Known {
         self.versions.insert((*kind, name.clone()), version.clone());
     }
 
-    /// The last failure, unless it was before this process began: who has mended something starts it anew.
+    /// The last failure, unless it was before the start of this process: an operator who has fixed something restarts it.
     fn failure_since(&self, domain: &str, started: u64) -> Option<Failure> {
         let failure = self.failures.get(domain).copied();
         failure.filter(|failure| failure.at >= started)
@@ -366,11 +366,11 @@ pub(super) fn read(domain: &str, text: &str) -> Result<Certificate, String> {
     Certificate::of_text(text.as_bytes(), place).map_err(|error| error.to_string())
 }
 
-/// How often each node looks at what is kept.
+/// The interval at which each node reads the store.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-/// How long an authority is left alone that says that too much was asked of it.
+/// The pause after an authority's rate limit.
 const AFTER_RATE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// How long after trouble with the place the next order waits.
+/// The pause after an error of the store.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! What is kept, wherever that is.
+//! The texts in the store, whichever it is.
 
 use std::io;
 
@@ -6,25 +6,25 @@ use thiserror::Error;
 
 use stores::SharedRowsError;
 
-/// What a text is.
+/// The kinds of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// The account with its key, as JSON.
     Account,
     /// The key of a certificate and its chain, as PEM.
     Certificate,
-    /// What a running order has to show, as JSON.
+    /// The challenge of a running order, as JSON.
     Challenge,
-    /// When an order has failed, as JSON.
+    /// The failures of orders, as JSON.
     Failure,
 }
 
-/// A text that is there.
+/// A text in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) kind: Kind,
     pub(super) name: String,
-    /// Another one each time that the text is written.
+    /// The version, which changes with each write.
     pub(super) version: String,
 }
 
@@ -45,7 +45,7 @@ impl Kind {
         Self::Failure,
     ];
 
-    /// What it is called in the place.
+    /// The kind's name in the store.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Account => "account",

@@ -17,40 +17,40 @@ use super::store::Store;
 use crate::clock;
 use crate::config::{AcmeChallenge, AcmeSettings};
 
-/// Why there is no certificate.
+/// Why an order has failed.
 #[derive(Debug, Error)]
 pub(super) enum OrderError {
-    /// The way to the server, or what it said where it was not understood.
+    /// The server is not reachable, or its answer was not understood.
     #[error("{0}")]
     Acme(Error),
-    /// The authority says no.
+    /// The authority has refused.
     #[error("the authority says: {}", said(.0))]
     Refused(Problem),
-    /// What is kept of the account is none.
+    /// The stored account is invalid.
     #[error("the account that is kept cannot be read: {0}; remove it to have a new one")]
     Account(String),
-    /// The place where everything is kept.
+    /// The store has failed.
     #[error(transparent)]
     Keep(#[from] KeepError),
-    /// No key or no request could be made.
+    /// No key or certificate request could be generated.
     #[error("the signing request cannot be made: {0}")]
     Made(#[from] rcgen::Error),
-    /// The authority takes other proofs.
+    /// The authority does not offer the configured challenges.
     #[error("the authority does not offer the challenge {}", name(*.0))]
     NotOffered(AcmeChallenge),
-    /// The authority has looked, and has not seen that the host is ours.
+    /// The authority's validation has failed.
     #[error("the authority has not found the proof by {by}: {seen}", by = name(*.by))]
     Unproved { by: AcmeChallenge, seen: String },
-    /// What came is no certificate for the key.
+    /// The issued certificate does not fit the key.
     #[error("what the authority has signed cannot be used: {0}")]
     Unusable(String),
-    /// It is not over after a time that is long enough.
+    /// The order took too long.
     #[error("the order was not over within {} s", LONGEST.as_secs())]
     TimedOut,
 }
 
 impl OrderError {
-    /// Whether the authority says that too much was asked of it (RFC 8555 §6.6).
+    /// Whether the authority's rate limit was exceeded (RFC 8555 §6.6).
     pub(super) fn is_rate_limit(&self) -> bool {
         let Self::Refused(problem) = self else {
             return false;
@@ -72,7 +72,7 @@ impl From<Error> for OrderError {
     }
 }
 
-/// What an authority says, with the name of it (RFC 8555 §6.7).
+/// An error of the authority, with its type (RFC 8555 §6.7).
 fn said(problem: &Problem) -> String {
     let name = problem.r#type.as_deref().unwrap_or("no type");
     let mut said = match &problem.detail {
@@ -85,13 +85,13 @@ fn said(problem: &Problem) -> String {
     said
 }
 
-/// A certificate as it comes: its key and its chain, as PEM in one text.
+/// An issued certificate: key and chain as PEM in one text.
 pub(super) struct Ordered(pub(super) String);
 
-/// Orders a certificate for a host.
+/// Orders a certificate for a hostname.
 ///
 /// # Errors
-/// [`OrderError`] says why there is none.
+/// [`OrderError`] says why the order has failed.
 pub(super) async fn order(
     domain: &str,
     challenge: AcmeChallenge,
@@ -120,12 +120,12 @@ pub(super) async fn order(
         Ok(()) => finish(domain, &mut order).await,
         Err(error) => Err(error),
     };
-    // What nobody asks for any more; it would be forgotten by itself.
+    // No longer needed; otherwise it would expire.
     store.remove(Kind::Challenge, domain).await?;
     finished
 }
 
-/// The account that is kept, or a new one.
+/// The stored account, or a new one.
 async fn account(
     settings: &AcmeSettings,
     client: &Client,
@@ -163,7 +163,7 @@ fn unreadable(error: impl ToString) -> OrderError {
     OrderError::Account(error.to_string())
 }
 
-/// Shows the authority that the host is ours, unless it knows from an order before.
+/// Proves control of the hostname, unless an earlier authorization is still valid.
 async fn prove(
     domain: &str,
     kind: AcmeChallenge,
@@ -186,7 +186,7 @@ async fn prove(
         };
         let text = serde_json::to_string(&shown).map_err(Error::from)?;
         store.put(Kind::Challenge, domain, &text).await?;
-        // The authority may ask any of the nodes.
+        // The authority may connect to any node.
         sleep(UNTIL_ALL_HAVE_SEEN).await;
         challenge.set_ready().await?;
     }
@@ -200,7 +200,7 @@ async fn prove(
     }
 }
 
-/// What the authority says that it has seen in place of the proof.
+/// The authority's reason for a failed validation.
 async fn seen(order: &mut Order) -> String {
     let mut seen = Vec::new();
     let mut authorizations = order.authorizations();
@@ -217,7 +217,7 @@ async fn seen(order: &mut Order) -> String {
     }
 }
 
-/// Has the certificate signed, for a key that nobody else has had.
+/// Gets the certificate signed, for a new key.
 async fn finish(domain: &str, order: &mut Order) -> Result<Ordered, OrderError> {
     let mut params = CertificateParams::new([domain.to_owned()])?;
     params.distinguished_name = DistinguishedName::new();
@@ -235,7 +235,7 @@ fn of(challenge: AcmeChallenge) -> ChallengeType {
     }
 }
 
-/// What a challenge is called.
+/// The stored name of a challenge.
 pub(super) fn name(challenge: AcmeChallenge) -> &'static str {
     match challenge {
         AcmeChallenge::Http01 => "http-01",
@@ -243,19 +243,19 @@ pub(super) fn name(challenge: AcmeChallenge) -> &'static str {
     }
 }
 
-/// There is one for each server.
+/// There is one account for each server.
 const ACCOUNT: &str = "account";
 
 /// RFC 8555 §6.7.
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
-/// For a whole order. Others may order after that.
+/// The limit for a whole order, after which another node may order.
 pub(super) const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// Every node looks once a second for what is to be shown.
+/// Every node reads new challenges once a second.
 const UNTIL_ALL_HAVE_SEEN: Duration = Duration::from_secs(3);
 
-/// The authority is asked so often whether it has come to an end: after half a second, then after twice that, and so on.
+/// How often the authority is polled for the result: after half a second, then after twice that, and so on.
 const PATIENCE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(500))
     .timeout(Duration::from_secs(120));

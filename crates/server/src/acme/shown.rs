@@ -1,4 +1,4 @@
-//! What connections are shown: the certificates that there are, and the proofs of orders that run on any node.
+//! What connections get: the current certificates, and the challenges of running orders on any node.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::config::AcmeChallenge;
 use crate::tls::certificate::Certificate;
 use crate::tls::server::ByName;
 
-/// What there is to show now.
+/// The current certificates and challenges.
 #[derive(Debug)]
 pub(super) struct Shown {
     pub(super) certificates: Vec<Arc<Certificate>>,
@@ -25,16 +25,16 @@ pub(super) struct Shown {
     pub(super) proofs: Vec<Proof>,
 }
 
-/// What a running order has to show, as it is kept.
+/// The stored challenge of a running order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Challenge {
-    /// How the host is proved.
+    /// The challenge type.
     pub(super) kind: ChallengeWord,
-    /// What the authority asks for.
+    /// The challenge's token.
     pub(super) token: String,
-    /// What it wants to see (RFC 8555 §8.1).
+    /// The key authorization (RFC 8555 §8.1).
     pub(super) key_authorization: String,
-    /// Until when it may ask, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     pub(super) until: u64,
 }
 
@@ -47,16 +47,16 @@ pub(super) enum ChallengeWord {
     TlsAlpn01,
 }
 
-/// A challenge, with what is shown for it.
+/// A challenge, with its certificate for TLS-ALPN-01.
 #[derive(Clone, Debug)]
 pub(super) struct Proof {
     domain: String,
     challenge: Challenge,
-    /// For TLS-ALPN-01.
+    /// The certificate for TLS-ALPN-01.
     certificate: Option<Arc<CertifiedKey>>,
 }
 
-/// Why there is nothing to show for a challenge.
+/// Why a challenge cannot be served.
 #[derive(Debug, Error)]
 pub(super) enum ProofError {
     #[error("the certificate of the challenge cannot be made: {0}")]
@@ -74,7 +74,7 @@ impl Shown {
         }
     }
 
-    /// What an authority gets that asks for `token` at this host.
+    /// The key authorization for `token` at this hostname.
     pub(super) fn http_proof(&self, host: &str, token: &str, now: UnixTime) -> Option<Bytes> {
         let mut proofs = self.proofs.iter();
         let proof = proofs.find(|proof| {
@@ -96,7 +96,7 @@ impl Shown {
         proof?.certificate.clone()
     }
 
-    /// The certificate for a connection, or the proof if that is what is asked for.
+    /// The certificate for a connection, or the challenge certificate if the client asks for it.
     pub(super) fn resolve(
         &self,
         hello: ClientHello<'_>,
@@ -111,7 +111,7 @@ impl Shown {
 
 impl Proof {
     /// # Errors
-    /// When its certificate cannot be made.
+    /// When its certificate cannot be generated.
     pub(super) fn new(domain: &str, challenge: Challenge) -> Result<Self, ProofError> {
         let certificate = match challenge.kind {
             ChallengeWord::Http01 => None,
@@ -138,13 +138,13 @@ impl From<AcmeChallenge> for ChallengeWord {
     }
 }
 
-/// The authority offers this protocol and no other (RFC 8737 §3).
+/// The authority offers only this protocol (RFC 8737 §3).
 fn is_validation(hello: &ClientHello<'_>) -> bool {
     let mut offered = hello.alpn().into_iter().flatten();
     offered.next() == Some(ALPN) && offered.next().is_none()
 }
 
-/// A certificate for the host that carries the digest of what the authority wants to see (RFC 8737 §3).
+/// A certificate for the hostname with the digest of the key authorization (RFC 8737 §3).
 fn certificate(domain: &str, key_authorization: &str) -> Result<Arc<CertifiedKey>, ProofError> {
     let mut params = CertificateParams::new([domain.to_owned()])?;
     let digest = digest(&SHA256, key_authorization.as_bytes());
@@ -159,7 +159,7 @@ fn certificate(domain: &str, key_authorization: &str) -> Result<Arc<CertifiedKey
     )))
 }
 
-/// The protocol of an authority that wants to see a proof (RFC 8737 §6.2).
+/// The ALPN protocol of a challenge (RFC 8737 §6.2).
 pub(crate) const ALPN: &[u8] = b"acme-tls/1";
 
 #[cfg(test)]

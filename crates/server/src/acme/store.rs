@@ -1,7 +1,7 @@
-//! Where the account, the certificates and the challenges of running orders are kept: in a folder, or in PostgreSQL.
+//! The store of account, certificates and challenges: a folder, or PostgreSQL.
 //!
-//! Both are a few small texts under a kind and a name. All nodes that share the place see what one has written when they look
-//! next, which each does about once a second.
+//! It holds a few small texts, each under a kind and a name. All nodes that share it see a change when they read it next,
+//! about once a second.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::kept::{KeepError, Kept, Kind};
 use crate::config::{AcmePlace, AcmeSettings};
 use stores::{Pools, SharedRows};
 
-/// Where texts are kept.
+/// A store of texts.
 pub(super) enum Store {
     Folder(Folder),
     Rows(Box<SharedRows>),
 }
 
 impl Store {
-    /// The place that the settings name. A folder is made.
+    /// The configured store. A folder is created.
     ///
     /// # Errors
     /// When the folder cannot be used.
@@ -36,7 +36,7 @@ impl Store {
         }
     }
 
-    /// What there is.
+    /// All texts, with their versions.
     pub(super) async fn list(&self) -> Result<Vec<Kept>, KeepError> {
         match self {
             Self::Folder(folder) => folder.list().await,
@@ -63,7 +63,7 @@ impl Store {
         }
     }
 
-    /// Keeps a text, in the place of the one before it.
+    /// Stores a text, or replaces it.
     pub(super) async fn put(&self, kind: Kind, name: &str, text: &str) -> Result<(), KeepError> {
         match self {
             Self::Folder(folder) => folder.put(kind, name, text).await,
@@ -79,7 +79,7 @@ impl Store {
         }
     }
 
-    /// Whether this process alone may order now.
+    /// Tries to take the lock for ordering.
     pub(super) async fn lock(&self) -> Result<bool, KeepError> {
         match self {
             Self::Folder(folder) => folder.lock().await,
@@ -87,7 +87,7 @@ impl Store {
         }
     }
 
-    /// Lets others order.
+    /// Releases the lock.
     pub(super) async fn unlock(&self) -> Result<(), KeepError> {
         match self {
             Self::Folder(folder) => {
@@ -99,7 +99,7 @@ impl Store {
     }
 }
 
-/// The name of a folder for a server's directory: an account of one is none of another.
+/// The folder name for a server's directory URL, because accounts belong to one server.
 pub(super) fn scope(directory_url: &str) -> String {
     let rest = directory_url.trim_start_matches("https://");
     let plain = |letter: char| match letter.is_ascii_alphanumeric() || letter == '.' {
@@ -111,7 +111,7 @@ pub(super) fn scope(directory_url: &str) -> String {
 
 const LOCK: &str = "order";
 
-/// How long one node may order before others take it for gone. Longer than an order may take.
+/// How long the lock is valid, which is longer than an order may take.
 const TERM: Duration = Duration::from_secs(6 * 60);
 
 #[cfg(test)]

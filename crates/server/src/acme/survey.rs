@@ -1,4 +1,4 @@
-//! What can be seen of an ACME server and of what is kept, without changing anything.
+//! A read-only survey of the ACME server and the store, for `doctor`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,39 +12,39 @@ use super::store;
 use crate::config::{AcmePlace, AcmeSettings};
 use stores::{Pools, SharedRows, SharedRowsSurvey};
 
-/// What can be seen of an ACME server and of what is kept.
+/// The results of the survey.
 #[derive(Debug)]
 pub(crate) struct AcmeSurvey {
-    /// Whether the directory is there; or why it is not.
+    /// Whether the directory can be fetched, or why not.
     pub(crate) directory: Result<(), String>,
     pub(crate) place: PlaceSurvey,
-    /// Of each host that a certificate is to be ordered for.
+    /// The certificate of each configured hostname.
     pub(crate) certificates: Vec<(String, KeptCertificate)>,
 }
 
-/// What can be seen of the place where all is kept.
+/// The state of the store.
 #[derive(Debug)]
 pub(crate) enum PlaceSurvey {
-    /// A folder; the one that may not be written, if there is such.
+    /// A folder; the path that is not writable, if there is one.
     Folder { not_writable: Option<PathBuf> },
-    /// A table; or why it cannot be asked about.
+    /// A table; or why it cannot be read.
     Rows(Result<SharedRowsSurvey, String>),
 }
 
-/// A certificate that is kept, or none.
+/// The state of a stored certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum KeptCertificate {
     Missing,
-    /// It ends, in seconds since 1970, and is renewed from some time before on.
+    /// When it expires, in seconds since 1970.
     Until {
         end: u64,
         renewal: u64,
     },
-    /// It cannot be read, or is none.
+    /// It is unreadable or invalid.
     Unreadable(String),
 }
 
-/// Looks at the server and at what is kept. Messages hold no credentials.
+/// Surveys the server and the store. Messages contain no credentials.
 pub(crate) async fn survey(settings: &AcmeSettings, pools: &Pools) -> AcmeSurvey {
     let directory = match Client::new(settings.authorities.clone()) {
         Ok(client) => client.directory(&settings.directory_url).await,
@@ -100,7 +100,7 @@ fn kept(domain: &str, text: Result<Option<String>, String>) -> KeptCertificate {
     }
 }
 
-/// The folder itself, or the nearest one above it that is there, if nothing can be made in it.
+/// The folder, or its nearest existing parent, if it is not writable.
 fn not_writable(folder: &Path) -> Option<PathBuf> {
     let there = folder.ancestors().find(|folder| folder.exists());
     let there = there.unwrap_or(Path::new("."));

@@ -1,11 +1,11 @@
-//! When certificates expire, for Prometheus.
+//! The expiry of certificates, for Prometheus.
 
 use std::fmt::Write;
 
 use crate::live::{Live, Tls};
 
-/// The lines of the metrics page about certificates that are live now. They are not kept with the other metrics, where one that was
-/// replaced would stay, and expire.
+/// The metrics of the live certificates. They are not registered like other metrics, because a replaced certificate would
+/// stay there and expire.
 pub(super) fn metrics(live: &Live) -> String {
     let listeners = live.listeners.iter();
     let listeners = listeners.filter_map(|one| Some((one.address.to_string(), one.tls.as_ref()?)));
@@ -22,7 +22,7 @@ pub(super) fn metrics(live: &Live) -> String {
 fn of_listener(lines: &mut String, listener: &str, tls: &Tls) {
     for (index, certificate) in tls.certificates().iter().enumerate() {
         let name = certificate.names.first().map_or("", String::as_str);
-        // A backslash or a quote ends the label, and no host has one.
+        // Only hostnames without backslashes and quotes, which would end the label.
         let name = name.replace(['\\', '"', '\n'], "_");
         let (number, expiry) = (index + 1, certificate.not_after);
         let _ = writeln!(

@@ -1,4 +1,4 @@
-//! `GET /explain`: why a request would be refused, and why one was.
+//! `GET /explain`: why a request would be refused, or why one was.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,7 +12,7 @@ use crate::explain::{self, ExplainRequest, FieldLine, Interface, RequestHead, Re
 use crate::live::Live;
 use crate::refusals::{RecentRefusals, capped};
 
-/// What somebody asks in the query of a URL.
+/// The query of an explanation.
 enum ExplainQuery {
     /// About the refusal with this id.
     Refusal(String),
@@ -20,7 +20,7 @@ enum ExplainQuery {
     Request(RequestHead),
 }
 
-/// Explains what the parameters ask about. Cookies are not taken here.
+/// Answers `GET /explain`. Cookies are not accepted here.
 pub(super) fn answer<B>(
     live: &Live,
     refusals: &RecentRefusals,
@@ -74,7 +74,7 @@ impl ExplainQuery {
     }
 }
 
-/// A header that a URL may hold: URLs are written to logs.
+/// A header that may be in a URL, because URLs are logged.
 fn field(text: &str, live: &Live) -> Result<FieldLine, String> {
     let field = FieldLine::parse(text).map_err(|error| error.to_string())?;
     let bypass = live
@@ -128,22 +128,22 @@ fn of_request(live: &Live, head: RequestHead, wants_text: bool) -> Response<Stri
     }
 }
 
-/// JSON is for everybody who does not ask for text.
+/// Whether the client prefers text; JSON is the default.
 fn wants_text(headers: &HeaderMap) -> bool {
     let accepted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let mut kinds = accepted.unwrap_or_default().split(',');
     kinds.any(|kind| kind.split(';').next().unwrap_or_default().trim() == "text/plain")
 }
 
-/// A parameter with its escapes undone. A `+` is one: who means a blank writes `%20`.
+/// A percent-decoded parameter. A `+` is left as it is; a blank has to be `%20`.
 pub(super) fn decoded(value: &str) -> String {
     percent_decode_str(value).decode_utf8_lossy().into_owned()
 }
 
-/// Headers that say who somebody is, to us or to a proxy.
+/// Headers with credentials, for the gate or for a proxy.
 const CREDENTIALS: [&str; 3] = ["Cookie", "Authorization", "Proxy-Authorization"];
 
-/// In bytes: how much is repeated of a parameter that does not exist.
+/// In bytes: how much of an unknown parameter's name is repeated.
 const LONGEST_NAME: usize = 40;
 
 const USAGE: &str = "ask with ?method=GET&url=https%3A%2F%2Fapp.example.com%2Fadmin%2F, and &header=Name:%20value, several times \

@@ -1,4 +1,4 @@
-//! `POST /reload`: reads the configuration anew, and answers when that is done.
+//! `POST /reload`: reloads the configuration, and answers with the result.
 
 use http::header::ORIGIN;
 use http::{HeaderMap, StatusCode};
@@ -6,12 +6,12 @@ use serde_json::json;
 
 use crate::live::Reloads;
 
-/// 200 with what has changed, or 422 with everything that is wrong: the status, the body's type, and the body.
+/// Returns status, content type and body: 200 with the changes, or 422 with all problems.
 pub(super) async fn answer(
     reloads: &Reloads,
     asking: &HeaderMap,
 ) -> (StatusCode, &'static str, String) {
-    // Without a token, any page in a browser on this machine could send this; browsers name the page's origin with a POST.
+    // Without a token, any page in a browser on this machine could send this; browsers send `Origin` with a POST.
     if asking.contains_key(ORIGIN) {
         let said = "reloads are not for web pages\n".to_owned();
         return (StatusCode::FORBIDDEN, TEXT, said);

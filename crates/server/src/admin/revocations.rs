@@ -1,8 +1,7 @@
-//! `GET`, `POST` and `DELETE /revocations`: what is revoked, and by whom.
+//! `GET`, `POST` and `DELETE /revocations`: lists, makes and lifts revocations.
 //!
-//! These answer only where ADMIN_TOKEN is set. Without it whoever reaches the listener could sign everybody out, on loopback
-//! every program of the machine; and a browser there would send a form to it for any page. A bearer token is nothing that a
-//! browser adds by itself.
+//! They require ADMIN_TOKEN. Without it anybody who reaches the listener could sign everybody out: on loopback, every
+//! program of the machine, and any web page through a form in a browser. A browser never adds a bearer token by itself.
 
 use std::time::Duration;
 
@@ -57,7 +56,7 @@ async fn list(watch: &RevocationWatch) -> Reply {
     }
 }
 
-/// What is asked for, in JSON.
+/// The JSON body of a request to revoke.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RevocationBody {
@@ -131,7 +130,7 @@ async fn remove(live: &Live, watch: &RevocationWatch, query: &str) -> Reply {
     }
 }
 
-/// What the parameters name: `user`, `session` or `all=true`; and `realm`.
+/// The parameters of a deletion: `user`, `session` or `all=true`; and `realm`.
 fn meant(live: &Live, query: &str) -> Result<(String, Revoked), String> {
     let (mut user, mut session, mut all, mut of_realm) = (None, None, None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -156,7 +155,7 @@ fn meant(live: &Live, query: &str) -> Result<(String, Revoked), String> {
     Ok((realm(live, of_realm)?, read_key(user, session, all, names)?))
 }
 
-/// A realm of that name, or the default one.
+/// The realm of this name, or the default one.
 fn realm(live: &Live, name: Option<String>) -> Result<String, String> {
     let name = name.unwrap_or_else(|| DEFAULT_REALM.to_owned());
     let mut names = live.gate.realms.iter().map(|realm| &*realm.name);
@@ -182,6 +181,6 @@ fn json(status: StatusCode, body: &serde_json::Value) -> Reply {
     (status, "application/json", format!("{body}\n"))
 }
 
-/// In bytes: what is asked for is short.
+/// In bytes: the largest body.
 const LONGEST_BODY: usize = 16 << 10;
 const LONGEST_SENDING: Duration = Duration::from_secs(10);

@@ -1,14 +1,14 @@
-//! How the servers of services are doing, for Prometheus.
+//! The state of services' servers, for Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::live::Live;
 
-/// The lines of the metrics page about servers that are live now and of which something is known. They are not kept with the other metrics, where a server that is
-/// no longer configured would stay.
+/// The metrics of the live servers whose state is tracked. They are not registered like other metrics, because a removed
+/// server would stay there.
 pub(super) fn metrics(live: &Live) -> String {
-    // Two services may name the same server, and may see it differently.
+    // Two services may have the same server, with different states.
     let mut servers: BTreeMap<&str, (bool, u64)> = BTreeMap::new();
     let members = live.terms.iter().flatten().map(|terms| &terms.members);
     let watched = members.filter(|members| members.are_watched());
@@ -39,7 +39,7 @@ pub(super) fn metrics(live: &Live) -> String {
     lines
 }
 
-/// A path of a socket may hold what ends a label.
+/// The path of a socket may contain characters that end a label.
 fn escaped(server: &str) -> String {
     server.replace(['\\', '"', '\n'], "_")
 }

@@ -134,7 +134,7 @@ impl PersonChange {
     }
 }
 
-/// The user table. Whoever is not in it may not enter.
+/// The user table. Users who are not in it are refused.
 #[derive(Clone)]
 pub(super) struct People(SqlitePool);
 

@@ -44,7 +44,7 @@ impl Words {
         }
     }
 
-    /// The same, for `curl`.
+    /// The explanation as text, for `curl`.
     pub(super) fn as_text(&self, refused: &RefusedRequest) -> String {
         let RefusedRequest {
             request_id,
@@ -66,7 +66,7 @@ impl Words {
     }
 }
 
-/// A refusal, and what the table now says of whoever was refused.
+/// A refusal, and what the user table now says about the refused user.
 struct Case<'c> {
     refused: &'c RefusedRequest,
     row: Option<&'c Row>,

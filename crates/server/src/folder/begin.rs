@@ -1,4 +1,4 @@
-//! How an answer of a folder begins, whichever version of HTTP its client speaks.
+//! Begins the answer of a folder, in either version of HTTP.
 
 use http::header::DATE;
 use http1::Length;
@@ -11,7 +11,7 @@ use crate::inbound::arrival::X_REQUEST_ID;
 use crate::inbound::record::Record;
 
 impl FileResponse {
-    /// Begins it, and gives the body that is to follow, if there is one.
+    /// Begins the answer, and returns the body that is to follow, if there is one.
     pub(crate) fn begin(self, client: &mut impl Downstream, record: &Record<'_>) -> Option<Body> {
         let Self {
             status,

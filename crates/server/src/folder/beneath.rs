@@ -1,8 +1,8 @@
-//! Opens files below a folder, and never one that lies outside of it, whatever links stand in the way.
+//! Opens files below a folder, and never one outside of it, whatever links there are.
 //!
-//! Linux does that by itself: `openat2` with `RESOLVE_BENEATH` follows links that stay below and refuses those that leave. Where
-//! that call is missing (before Linux 5.6, in a sandbox that does not know it, on other systems) each step is opened here by
-//! itself, and links are read and followed by name.
+//! On Linux `openat2` with `RESOLVE_BENEATH` follows links that stay below the folder and refuses others. Without that call
+//! (before Linux 5.6, in a sandbox that does not know it, on other systems) each component is opened separately, and links
+//! are read and followed by name.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -13,24 +13,24 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, open, openat, readlinkat};
 use rustix::io::Errno;
 
-/// A folder, by its path. It is looked up anew for each request, so that a link that is set to another version counts at once.
+/// A folder, by its path. The path is resolved for each request, so that a changed symbolic link counts at once.
 #[derive(Debug)]
 pub(super) struct Root {
     path: PathBuf,
-    /// Whether the kernel keeps names below the folder.
+    /// Whether `openat2` is available.
     by_kernel: bool,
 }
 
 /// How long a look-up may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Haste {
-    /// As long as it takes, on a thread where nobody else waits.
+    /// As long as it takes, on a blocking thread.
     Any,
-    /// No longer than memory takes: what needs a disk or a network is [`AGAIN`](Errno::AGAIN).
+    /// Only from the page cache: what needs a disk or a network is [`AGAIN`](Errno::AGAIN).
     InMemory,
 }
 
-/// The folder, opened.
+/// The open folder.
 #[derive(Debug)]
 pub(super) struct Opened<'r> {
     folder: OwnedFd,

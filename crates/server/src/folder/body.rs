@@ -1,4 +1,4 @@
-//! The body of an answer: parts of a file, and what stands between them.
+//! The body of an answer: parts of a file, and the multipart heads between them.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,27 +14,27 @@ use crate::client::Client;
 use crate::connection::Connection;
 use crate::downstream::Downstream;
 
-/// What is left of a body.
+/// The rest of a body.
 #[derive(Debug)]
 pub(crate) struct Body {
     opened: OwnedFd,
-    /// The next one is the last.
+    /// The remaining segments in reverse order.
     segments: SmallVec<[Segment; 1]>,
-    /// How much room the next piece gets.
+    /// The size of the next piece.
     room: usize,
     elsewhere: Elsewhere,
 }
 
-/// A part of a file, and what stands before it.
+/// A part of a file, and the bytes before it.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) before: Vec<u8>,
-    /// May have no bytes left.
+    /// The part, which may be empty.
     pub(super) part: Part,
 }
 
 impl Body {
-    /// These segments of a file, in this order.
+    /// A body of these segments of a file, in this order.
     pub(super) fn new(
         opened: OwnedFd,
         mut segments: SmallVec<[Segment; 1]>,
@@ -56,20 +56,20 @@ impl Body {
         lengths.sum()
     }
 
-    /// Whether that was all.
+    /// Whether nothing is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
-    /// How much of what comes next can leave straight from the file, because it is in memory; nothing when it is so little that a
-    /// copy costs less.
+    /// How many of the next bytes can be sent straight from the file, because they are in the page cache; 0 if there are so
+    /// few that a copy costs less.
     pub(super) fn at_hand(&self) -> Option<usize> {
         let Segment { before, part } = self.segments.last()?;
         if !before.is_empty() || part.length < LEAST_UNCOPIED {
             return None;
         }
         let count = part.length.min(MOST_UNCOPIED);
-        // What lies between is read ahead by the kernel, or else soon there.
+        // The kernel reads ahead what is in between, or it will be there soon.
         let is_in_memory = |offset| {
             let read = read_in_memory(self.opened.as_fd(), &mut [0], offset);
             matches!(read, Ok(1))
@@ -78,7 +78,7 @@ impl Body {
         is_at_hand.then(|| usize::try_from(count).unwrap_or_default())
     }
 
-    /// Sends of what comes next as much as the client's connection takes, at most so much.
+    /// Sends at most this many of the next bytes, as far as the client's connection takes them.
     pub(super) fn poll_send(
         &mut self,
         context: &mut Context<'_>,
@@ -92,7 +92,7 @@ impl Body {
         Poll::Ready(Ok(sent))
     }
 
-    /// Puts the next piece into the client's output. Does nothing when that was all.
+    /// Writes the next piece into the client's output, if anything is left.
     ///
     /// # Errors
     /// When the file cannot be read, or has become shorter.
@@ -104,7 +104,7 @@ impl Body {
         Ok(())
     }
 
-    /// The next piece, which is empty when that was all.
+    /// The next piece, which is empty at the end.
     ///
     /// # Errors
     /// When the file cannot be read, or has become shorter.
@@ -123,7 +123,7 @@ impl Body {
         Ok(piece)
     }
 
-    /// Puts the next piece there, as far as it is in memory. Gives how much is to be read where that takes longer.
+    /// Writes the next piece, as far as it is in the page cache. Returns how much has to be read from disk.
     fn fill_at_once(&mut self, output: &mut Vec<u8>) -> Result<Option<usize>, FolderError> {
         let Some(segment) = self.segments.last_mut() else {
             return Ok(None);
@@ -141,7 +141,7 @@ impl Body {
         output.truncate(start + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(count) => self.took_some(count).map(|()| None),
-            // Not in memory; or nobody can tell whether it is (`EOPNOTSUPP`), as on some file systems.
+            // Not in the page cache; or that is unknown (`EOPNOTSUPP`), as on some file systems.
             Err(_) => Ok(Some(room)),
         }
     }
@@ -185,13 +185,13 @@ impl Body {
     }
 }
 
-/// What it means that nothing is left where something should be.
+/// The error for a file that has become shorter.
 pub(super) fn became_shorter() -> FolderError {
     let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter");
     FolderError::Broken(cut)
 }
 
-/// Reads as much as is in memory; does not wait for a disk.
+/// Reads what is in the page cache, without waiting for a disk.
 #[cfg(target_os = "linux")]
 fn read_in_memory(file: BorrowedFd<'_>, piece: &mut [u8], start: u64) -> Result<usize, Errno> {
     use rustix::io::{ReadWriteFlags, preadv2};
@@ -200,20 +200,20 @@ fn read_in_memory(file: BorrowedFd<'_>, piece: &mut [u8], start: u64) -> Result<
     preadv2(file, &mut slices, start, ReadWriteFlags::NOWAIT)
 }
 
-/// Other systems do not tell what is in memory.
+/// Other systems do not tell what is in the page cache.
 #[cfg(not(target_os = "linux"))]
 fn read_in_memory(_: BorrowedFd<'_>, _: &mut [u8], _: u64) -> Result<usize, Errno> {
     Err(Errno::NOSYS)
 }
 
-/// In bytes. A file of up to this size leaves with its head, in one system call.
+/// In bytes. A file of up to this size is sent with its head, in one system call.
 const FIRST_ROOM: usize = 64 * 1024;
 
-/// In bytes. Less than this is copied: that takes one system call, where leaving straight from the file takes four.
+/// In bytes. Less than this is copied: that takes one system call, and sending straight from the file takes four.
 const LEAST_UNCOPIED: u64 = 64 * 1024 + 1;
 
-/// In bytes: so much at once is looked for in memory, and leaves without anybody else having a turn.
+/// In bytes: how much is looked up in the page cache and sent before other tasks run.
 const MOST_UNCOPIED: u64 = 512 * 1024;
 
-/// In bytes, which a download holds in memory.
+/// In bytes: the buffer of a download.
 const MOST_ROOM: usize = 128 * 1024;

@@ -1,4 +1,4 @@
-//! Files that are compressed beforehand, and which of them a client takes.
+//! Precompressed files, and which of them a client accepts.
 
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
@@ -14,11 +14,11 @@ pub(super) enum Coding {
     Gzip,
 }
 
-/// The codings that a client takes, the best first.
+/// The codings that a client accepts, the best first.
 pub(super) type Accepted = SmallVec<[Coding; 3]>;
 
 impl Coding {
-    /// As `Content-Encoding` names it.
+    /// Its name in `Content-Encoding`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Brotli => "br",
@@ -27,7 +27,7 @@ impl Coding {
         }
     }
 
-    /// What stands behind the name of a file that is compressed so.
+    /// The suffix of files in this coding.
     pub(super) fn extension(self) -> &'static str {
         match self {
             Self::Brotli => ".br",
@@ -37,8 +37,8 @@ impl Coding {
     }
 }
 
-/// What a request takes (RFC 9110 §12.5.3): by weight, and of those that are wanted alike the one that makes files smallest. What
-/// is wanted less than no coding at all is not among them.
+/// The codings that a request accepts (RFC 9110 §12.5.3): by weight, and among equals the most compact first. Codings with a
+/// lower weight than `identity` are left out.
 pub(super) fn accepted(headers: &HeaderMap) -> Accepted {
     let mut weights = [None; 3];
     let (mut identity, mut any) = (None, None);
@@ -55,7 +55,7 @@ pub(super) fn accepted(headers: &HeaderMap) -> Accepted {
             None => {}
         }
     }
-    // Without a word about it, every coding that is wanted at all is better.
+    // If `identity` is not listed, every accepted coding is preferred.
     let identity = identity.unwrap_or(0);
     let weight = |place: usize| weights[place].or(any).unwrap_or(0);
     let mut accepted: SmallVec<[(Coding, u32); 3]> = ALL
@@ -68,7 +68,7 @@ pub(super) fn accepted(headers: &HeaderMap) -> Accepted {
     accepted.into_iter().map(|(coding, _)| coding).collect()
 }
 
-/// What makes files smallest comes first.
+/// The most compact coding first.
 const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstandard, Coding::Gzip];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Work that waits for a disk, done on other threads.
+//! Disk I/O on blocking threads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::error::FolderError;
 use crate::downstream::Downstream;
 
-/// The threads that one folder may keep waiting for its disk. A network file system that hangs holds these, and no others.
+/// The blocking threads of one folder. A network file system that hangs blocks only these.
 #[derive(Clone, Debug)]
 pub(super) struct Elsewhere {
     slots: Arc<Semaphore>,
@@ -25,10 +25,10 @@ impl Elsewhere {
         }
     }
 
-    /// Runs this on another thread, unless the client hangs up meanwhile.
+    /// Runs `work` on a blocking thread, unless the client hangs up meanwhile.
     ///
     /// # Errors
-    /// When the client has hung up, or it takes too long.
+    /// When the client has hung up, or the work takes too long.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         client: &mut impl Downstream,
@@ -39,10 +39,10 @@ impl Elsewhere {
         done.ok_or(FolderError::ClientGone)?
     }
 
-    /// Runs this on another thread.
+    /// Runs `work` on a blocking thread.
     ///
     /// # Errors
-    /// When it takes too long.
+    /// When the work takes too long.
     async fn in_time<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -50,7 +50,7 @@ impl Elsewhere {
         let working = async {
             let slot = Arc::clone(&self.slots).acquire_owned().await;
             let work = move || {
-                // Given back when the work is done, also when nobody waits for it any more.
+                // Released when the work is done, also if nobody waits for it any more.
                 let _slot = slot;
                 work()
             };
@@ -62,7 +62,7 @@ impl Elsewhere {
     }
 }
 
-/// For each folder and runtime. A disk has its own queue; more threads only make it longer.
+/// Threads for each folder and runtime. More would only make the disk's queue longer.
 const MOST_THREADS: usize = 16;
 
 #[cfg(test)]

@@ -11,22 +11,22 @@ use crate::ended::Ended;
 /// Why a folder gives no file.
 #[derive(Debug, Error)]
 pub(crate) enum FolderError {
-    /// The disk, or the folder as a whole, is at fault.
+    /// The disk, or the folder itself, has failed.
     #[error("{0}")]
     Broken(io::Error),
-    /// The client hung up, and nobody waits for an answer.
+    /// The client has gone away.
     #[error("the client hung up")]
     ClientGone,
-    /// A file has no use for this method.
+    /// The method is neither GET nor HEAD.
     #[error("a file has no use for this method")]
     Method,
-    /// There is no such file, or none that is sent.
+    /// There is no such file, or it is not served.
     #[error("there is no such file")]
     NotFound,
-    /// The client wants another version of the file.
+    /// A precondition failed: the client wants another version of the file.
     #[error("the file is of another version")]
     Precondition,
-    /// The file has none of the parts that the client wants.
+    /// The range is not satisfiable.
     #[error("the file has only {length} bytes")]
     Range {
         /// In bytes.
@@ -38,7 +38,7 @@ pub(crate) enum FolderError {
 }
 
 impl FolderError {
-    /// The status that says so; `None` when nobody waits for one.
+    /// The status of the answer; `None` if the client has gone away.
     pub(crate) fn status(&self) -> Option<StatusCode> {
         Some(match self {
             Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -51,7 +51,7 @@ impl FolderError {
         })
     }
 
-    /// Who ended the exchange with it; `None` when nobody did.
+    /// Who ended the exchange with this error; `None` if it goes on.
     pub(crate) fn ended(&self) -> Option<Ended> {
         match self {
             Self::Broken(_) => Some(Ended::UpstreamBroke),

@@ -1,27 +1,28 @@
-//! What kind of file a name says it is.
+//! Media types by file name.
 //!
-//! A table of our own: the web has few types, and `mime_guess` (2.0.5), which knows a thousand, has no charsets, does not say what is
-//! worth compressing, and calls a module of a script `application/javascript`, which RFC 9239 retired. Names and types are those of the IANA registry and of nginx'
-//! `mime.types`, where that has them.
+//! The table is our own: the web has few types, and `mime_guess` (2.0.5), which has a thousand, has no charsets, does not
+//! say what is worth compressing, and calls scripts `application/javascript`, which RFC 9239 has made obsolete. Names and
+//! types are those of the IANA registry, and of nginx's `mime.types` where it has them.
 
 use std::path::Path;
 
 /// The type of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MediaType {
-    /// As `Content-Type` has it, with the charset of text.
+    /// The `Content-Type`, with the charset of text.
     pub(super) name: &'static str,
-    /// Whether it gets smaller when it is compressed: then there may be compressed files beside it.
+    /// Whether it is compressible, so that there may be precompressed files.
     pub(super) is_compressible: bool,
 }
 
 impl MediaType {
-    /// The type of a file with this name, by what stands behind its last dot; bytes of no known kind otherwise.
+    /// The type of a file with this name, by its extension; `application/octet-stream` if that is unknown.
     pub(super) fn of(path: &Path) -> &'static Self {
         Self::known(path).unwrap_or(&UNKNOWN)
     }
 
-    /// Whether a name is that of a file of some other kind than a page: then a person who opens it does not want a page.
+    /// Whether a name has the extension of something other than a page, so that a missing file should not be answered with a
+    /// page.
     pub(super) fn is_asset(path: &Path) -> bool {
         Self::known(path).is_some_and(|known| !known.name.starts_with("text/html"))
     }
@@ -52,7 +53,7 @@ const fn packed(name: &'static str) -> MediaType {
     }
 }
 
-/// What is asked for most comes first.
+/// The most requested types first.
 #[rustfmt::skip]
 static TYPES: &[(&[&str], MediaType)] = &[
     (&["html", "htm"], text("text/html; charset=utf-8")),

@@ -1,4 +1,4 @@
-//! Which file the path of a request names.
+//! The file that a request's path names.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 
-/// A name below the folder, read as routes read the path: segment by segment, escapes undone once.
+/// A file name below the folder, read like the path of a route: by segments, percent-decoded once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
     /// Without a slash at either end; empty for the folder itself.
     bytes: Vec<u8>,
-    /// Whether the path ends in a slash.
+    /// Whether the path ends with a slash.
     is_folder: bool,
 }
 
 impl Name {
-    /// What this path names; `None` for a path that names no file that may be sent. What begins with a dot is hidden, but for
-    /// `/.well-known/` (RFC 8615) where that is wanted.
+    /// The file that a path names; `None` if it names none that may be served. Names with a leading dot are hidden, except
+    /// `/.well-known/` (RFC 8615) if that is allowed.
     pub(super) fn of(path: &str, well_known: bool) -> Option<Self> {
         let segments = path.strip_prefix('/')?;
         if segments.is_empty() {
@@ -46,7 +46,7 @@ impl Name {
         Some(Self { bytes, is_folder })
     }
 
-    /// Whether it is the name of a folder: that of a file has no slash at its end.
+    /// Whether this names a folder. The name of a file has no slash at its end.
     pub(super) fn is_folder(&self) -> bool {
         self.is_folder
     }
@@ -62,8 +62,8 @@ impl Name {
     }
 }
 
-/// Whether a segment, with escapes undone, is a name that everybody reads alike. An empty one, one with a slash or a backslash in
-/// it and a control character are read differently elsewhere.
+/// Whether a decoded segment has only one reading. Other programs treat empty segments, slashes, backslashes and control
+/// characters differently.
 fn is_plain(segment: &[u8]) -> bool {
     let is_odd = |byte: &u8| matches!(byte, b'/' | b'\\') || byte.is_ascii_control();
     !segment.is_empty() && !segment.iter().any(is_odd)

@@ -1,7 +1,7 @@
-//! Which parts of a file a request wants (RFC 9110 §14).
+//! Range requests (RFC 9110 §14).
 //!
-//! `http-range` (0.1.6) takes the field apart as RFC 2616 had it. What is left to decide afterwards is most of it: which parts overlap,
-//! how many there may be, and which errors are answered as if there were no range.
+//! `http-range` (0.1.6) parses the field by RFC 2616, and leaves most decisions open: overlapping ranges, their number, and
+//! the errors that count as no range.
 
 use http::HeaderMap;
 use http::header::RANGE;
@@ -11,25 +11,25 @@ use smallvec::SmallVec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) start: u64,
-    /// At least one byte.
+    /// The range, which has at least one byte.
     pub(super) length: u64,
 }
 
-/// What a request wants of a file.
+/// The parts of a file that a request wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Several parts, in this order, which do not overlap.
+    /// Several parts, in this order, without overlaps.
     Parts(SmallVec<[Part; 4]>),
     /// One part.
     One(Part),
-    /// Parts of which the file has none: 416.
+    /// Only parts that the file does not have: 416.
     Unsatisfiable,
-    /// All of it.
+    /// The whole file.
     Whole,
 }
 
-/// What a GET with these fields wants of a file of this length. What cannot be read is as if it were not there, and so is what
-/// asks for more, all in all, than there is.
+/// The parts that a GET with these fields wants of a file of this length. An invalid field is ignored, and so is one that
+/// asks for more bytes than the file has.
 pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
     let mut values = headers.get_all(RANGE).iter();
     let value = values.next().filter(|_| values.next().is_none());
@@ -43,7 +43,7 @@ pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
     };
     let mut parts = SmallVec::<[Part; 4]>::new();
     let mut has_any = false;
-    // Empty entries of a list mean nothing (RFC 9110 §5.6.1.2).
+    // Empty list entries are ignored (RFC 9110 §5.6.1.2).
     for range in set.split(',').map(|range| range.trim_matches([' ', '\t'])) {
         if range.is_empty() {
             continue;
@@ -67,7 +67,7 @@ pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
     }
 }
 
-/// One range: `None` when it is none, `Some(None)` when the file has nothing of it.
+/// Parses one range: `None` if it is invalid, `Some(None)` if the file has none of it.
 fn part(range: &str, length: u64) -> Option<Option<Part>> {
     let (first, last) = range.split_once('-')?;
     if first.is_empty() {
@@ -93,13 +93,13 @@ fn part(range: &str, length: u64) -> Option<Option<Part>> {
     Some((start < length).then(|| part(end.min(length - 1))))
 }
 
-/// Digits alone. What is larger than any file counts as the largest number.
+/// Parses digits only. Numbers beyond the type's range become its maximum.
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// Whether a byte would be sent twice: that is an attack, or a mistake (RFC 9110 §17.15).
+/// Whether ranges overlap, which is an attack or a mistake (RFC 9110 §17.15).
 fn overlap(parts: &[Part]) -> bool {
     let mut sorted: SmallVec<[Part; 4]> = parts.iter().copied().collect();
     sorted.sort_by_key(|part| part.start);
@@ -107,7 +107,7 @@ fn overlap(parts: &[Part]) -> bool {
     pairs.any(|pair| pair[0].start + pair[0].length > pair[1].start)
 }
 
-/// Each part has a head of its own.
+/// The most parts, because each has a head of its own.
 const MOST_PARTS: usize = 16;
 
 #[cfg(test)]

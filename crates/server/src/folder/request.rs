@@ -1,17 +1,17 @@
-//! What a client asks of a folder.
+//! A request to a folder.
 
 use http::HeaderMap;
 use session::UnixTime;
 
-/// What a client asks of a folder, beside the path of the admitted request.
+/// What a folder needs of the client's request, besides the admitted request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FileRequest<'r> {
-    /// Those of the request as it came: conditions and preferences.
+    /// The fields of the client's request: conditions and preferences.
     pub(crate) headers: &'r HeaderMap,
-    /// The path that the client knows, before anything was cut off.
+    /// The path in the client's request, before a prefix was removed.
     pub(crate) path: &'r str,
     pub(crate) query: Option<&'r str>,
-    /// Whether everybody may enter.
+    /// Whether the route is public.
     pub(crate) is_public: bool,
     pub(crate) now: UnixTime,
 }

@@ -1,4 +1,4 @@
-//! Answers with files, and what their heads say.
+//! The answers of a folder: files and their heads.
 
 use std::io;
 
@@ -18,23 +18,23 @@ use super::site::File;
 use super::validators::{Validators, Verdict};
 use crate::random;
 
-/// An answer that comes from a folder.
+/// The answer of a folder.
 #[derive(Debug)]
 pub(crate) struct FileResponse {
     pub(crate) status: StatusCode,
-    /// All but what is about the connection and the request.
+    /// The fields, except those of the connection and the request id.
     pub(super) fields: Fields,
-    /// `None` for an answer without one, also to HEAD.
+    /// The body; `None` without one, or for HEAD.
     pub(super) body: Option<Body>,
 }
 
 impl FileResponse {
-    /// Says `Strict-Transport-Security` too.
+    /// Adds `Strict-Transport-Security`.
     pub(crate) fn promises(&mut self, hsts: &HeaderValue) {
         self.fields.push((STRICT_TRANSPORT_SECURITY, hsts.clone()));
     }
 
-    /// Says also what another answer with this status has to say.
+    /// Adds the fields that another answer with this status has to have.
     pub(crate) fn takes_from(&mut self, headers: &HeaderMap) {
         for name in [ALLOW, CONTENT_RANGE] {
             let value = headers.get(&name).cloned();
@@ -43,10 +43,10 @@ impl FileResponse {
     }
 }
 
-/// Fields of an answer, in order.
+/// The fields of an answer, in order.
 pub(super) type Fields = Vec<(HeaderName, HeaderValue)>;
 
-/// The answer with a file that was found, or with what the client does not have of it.
+/// The answer with a file, or the part of it that the client asks for, or 304.
 pub(super) fn of_file(
     file: File,
     is_head: bool,
@@ -72,7 +72,7 @@ pub(super) fn of_file(
     }
     fields.push((ACCEPT_RANGES, HeaderValue::from_static("bytes")));
     let length = file.stat.length;
-    // A range is for GET alone (RFC 9110 §14.2).
+    // Ranges apply only to GET (RFC 9110 §14.2).
     let wanted = match !is_head && validators.may_be_partial(asked.headers) {
         true => ranges::wanted(asked.headers, length),
         false => Wanted::Whole,
@@ -91,7 +91,7 @@ pub(super) fn of_file(
     }
 }
 
-/// An error of the folder, in its own words.
+/// An answer with the folder's own error page.
 pub(super) fn of_error(
     status: StatusCode,
     file: File,
@@ -103,8 +103,8 @@ pub(super) fn of_error(
     whole(status, file, fields, is_head, elsewhere)
 }
 
-/// Sends the client to the name with a slash at its end. Where it is, is said from where the client is: what other proxies have cut
-/// off its path stays, and it cannot lead to another host.
+/// Redirects to the path with a slash at its end. The location is relative, so that a prefix that other proxies have removed
+/// is kept, and it cannot lead to another host.
 pub(super) fn to_folder(asked: &FileRequest<'_>, cache_control: &HeaderValue) -> FileResponse {
     let last = asked.path.rsplit('/').next().unwrap_or_default();
     let query = asked.query.map(|query| format!("?{query}"));
@@ -146,7 +146,7 @@ fn whole(
     }
 }
 
-/// Several parts, each with a head of its own (RFC 9110 §14.6).
+/// A multipart body, each part with its head (RFC 9110 §14.6).
 fn several(
     parts: &[Part],
     file: File,
@@ -195,11 +195,11 @@ fn partial(
     }
 }
 
-/// Says what is in a file.
+/// The `Content-Type` of a file.
 fn describe(file: &File, fields: &mut Fields) {
     let kind = HeaderValue::from_static(file.kind.name);
     fields.push((CONTENT_TYPE, kind));
-    // What a file is, its name says, and never its content: that may come from anybody.
+    // The type follows from the name only, and never from the content, which may come from anybody.
     let nosniff = HeaderValue::from_static("nosniff");
     fields.push((X_CONTENT_TYPE_OPTIONS, nosniff));
     if let Some(coding) = file.coding {
@@ -208,7 +208,7 @@ fn describe(file: &File, fields: &mut Fields) {
     }
 }
 
-/// The fields of a request by which an answer with this file is chosen.
+/// The `Vary` of a file.
 fn varies(file: &File) -> Option<&'static str> {
     match (file.kind.is_compressible, file.is_fallback) {
         (true, true) => Some("accept-encoding, accept, sec-fetch-mode"),
@@ -227,5 +227,5 @@ fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("numbers and a part of a valid target are visible ASCII")
 }
 
-/// So many fields at most.
+/// The most fields.
 const MOST_FIELDS: usize = 10;

@@ -1,4 +1,4 @@
-//! How an answer of a folder is sent to a client of HTTP/1.1.
+//! Sends the answer of a folder to an HTTP/1.1 client.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,10 +12,10 @@ use crate::ended::{Ended, Sent};
 use crate::inbound::record::Record;
 
 impl FileResponse {
-    /// Sends it, a piece at a time, and says what became of it. `record` is told how it goes on.
+    /// Sends the answer, a piece at a time. `record` counts the bytes.
     ///
     /// # Errors
-    /// When the file cannot be read, before anything of the answer has left. The client can be told then.
+    /// When the file cannot be read and none of the answer has left. Another answer can be sent then.
     pub(crate) async fn send(
         self,
         client: &mut Client,
@@ -51,15 +51,15 @@ impl FileResponse {
     }
 }
 
-/// A body on its way.
+/// A body that is being sent.
 struct Sending<'s, 'r> {
     client: &'s mut Client,
     record: &'s Record<'r>,
-    /// So many bytes of the body have been put into the client's output.
+    /// How many bytes of the body were written into the client's output.
     put: u64,
 }
 
-/// Who failed.
+/// Which side has failed.
 enum Failed {
     Client(io::Error),
     Folder(FolderError),
@@ -94,7 +94,7 @@ impl Sending<'_, '_> {
         self.flush().await
     }
 
-    /// Sends so much straight from the file, unless the client hangs up.
+    /// Sends this many bytes straight from the file, unless the client hangs up.
     async fn send(&mut self, body: &mut Body, count: usize) -> Result<(), Failed> {
         let mut left = count;
         while left > 0 {
@@ -115,7 +115,7 @@ impl Sending<'_, '_> {
         Ok(())
     }
 
-    /// Sends what has been put into the client's output, unless the client hangs up.
+    /// Sends the client's output, unless the client hangs up.
     async fn flush(&mut self) -> Result<(), Failed> {
         let flushed = poll_fn(|context| self.poll_flush(context)).await;
         self.count();
@@ -130,7 +130,7 @@ impl Sending<'_, '_> {
         self.or_gone(context, flushed)
     }
 
-    /// What comes of sending, or the error that the client has hung up.
+    /// The result of the future, or the error that the client has hung up.
     fn or_gone<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -149,5 +149,5 @@ impl Sending<'_, '_> {
     }
 }
 
-/// In bytes. Less than this waits for what comes behind it: the parts of a file may be small.
+/// In bytes. Less output than this waits for the next piece, because the parts of a file may be small.
 const LEAST_SENT: usize = 32 * 1024;

@@ -1,4 +1,4 @@
-//! Which file of a folder answers a request.
+//! Finds the file of a folder that answers a request.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -13,41 +13,41 @@ use super::name::Name;
 use super::stat::{Nature, Stat};
 use crate::config::FolderOptions;
 
-/// A folder, and how its files are sent.
+/// A folder, and how its files are served.
 #[derive(Debug)]
 pub(super) struct Site {
     root: Root,
     pub(super) options: FolderOptions,
 }
 
-/// What is looked for in a folder.
+/// A lookup in a folder.
 #[derive(Debug)]
 pub(super) struct Sought {
-    /// The file, below the folder.
+    /// The file's path below the folder.
     path: PathBuf,
     codings: Accepted,
-    /// Whether the page that stands in for others will do.
+    /// Whether the fallback page may answer.
     takes_fallback: bool,
 }
 
-/// What there is.
+/// The result of a lookup.
 #[derive(Debug)]
 pub(super) enum Found {
     File(File),
-    /// A folder, asked for without the slash at its end.
+    /// A folder, requested without the slash at its end.
     Folder,
     Nothing,
 }
 
-/// A file that is sent.
+/// A file that is served.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) opened: OwnedFd,
     pub(super) stat: Stat,
     pub(super) kind: &'static MediaType,
-    /// How it is compressed.
+    /// Its coding.
     pub(super) coding: Option<Coding>,
-    /// Whether it stands in for a page that is not there.
+    /// Whether it is the fallback for a missing page.
     pub(super) is_fallback: bool,
 }
 
@@ -59,7 +59,7 @@ impl Site {
         }
     }
 
-    /// What caches may do with its files.
+    /// The `Cache-Control` of its files.
     pub(super) fn cache_control(&self, is_public: bool) -> &HeaderValue {
         let cache_control = &self.options.cache_control;
         match is_public {
@@ -68,10 +68,10 @@ impl Site {
         }
     }
 
-    /// Finds it.
+    /// Looks a file up.
     ///
     /// # Errors
-    /// When the folder itself or the file cannot be looked at; in haste also when that takes longer.
+    /// When the folder or the file cannot be read; with [`Haste::InMemory`] also when it is not in the page cache.
     pub(super) fn find(&self, sought: &Sought, haste: Haste) -> Result<Found, Errno> {
         let folder = self.root.open(haste)?;
         let found = find_at(&folder, &sought.path, &sought.codings)?;
@@ -104,7 +104,7 @@ impl Sought {
         }
     }
 
-    /// This page and no other.
+    /// This page only.
     pub(super) fn page(path: PathBuf, codings: Accepted) -> Self {
         Self {
             path,
@@ -114,7 +114,7 @@ impl Sought {
     }
 }
 
-/// The file at a path, compressed as the client takes it where there is one that is.
+/// The file at a path, or a precompressed version that the client accepts.
 fn find_at(folder: &Opened<'_>, path: &Path, codings: &Accepted) -> Result<Found, Errno> {
     let Some(opened) = open(folder, path)? else {
         return Ok(Found::Nothing);
@@ -154,7 +154,7 @@ fn find_at(folder: &Opened<'_>, path: &Path, codings: &Accepted) -> Result<Found
     Ok(Found::File(file))
 }
 
-/// Opens what is there. A link that leads out of the folder, and what may not be read, is as if it were not there.
+/// Opens a file. Links that lead out of the folder, and unreadable files, count as missing.
 fn open(folder: &Opened<'_>, path: &Path) -> Result<Option<OwnedFd>, Errno> {
     match folder.file(path) {
         Ok(opened) => Ok(Some(opened)),
@@ -171,5 +171,5 @@ fn open(folder: &Opened<'_>, path: &Path) -> Result<Option<OwnedFd>, Errno> {
     }
 }
 
-/// The page of a folder.
+/// The index page of a folder.
 const INDEX: &str = "index.html";

@@ -1,4 +1,4 @@
-//! What the file system says of a file.
+//! The metadata of a file.
 
 use std::os::fd::OwnedFd;
 
@@ -10,13 +10,13 @@ use rustix::io::Errno;
 pub(super) struct Stat {
     /// In bytes.
     pub(super) length: u64,
-    /// When its content changed last: seconds, and nanoseconds beyond them.
+    /// The time of the last change of its content: seconds and nanoseconds.
     pub(super) modified: (i64, i64),
-    /// When anything of it changed last, likewise.
+    /// The time of the last change of content or metadata, likewise.
     pub(super) changed: (i64, i64),
 }
 
-/// What an open file is.
+/// The kind of an open file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Nature {
     File(Stat),

@@ -1,4 +1,4 @@
-//! By what a client recognizes the version of a file that it has, and what it asks on that condition (RFC 9110 §8.8, §13).
+//! Validators and conditional requests (RFC 9110 §8.8, §13).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,34 +10,34 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::coding::Coding;
 use super::stat::Stat;
 
-/// The version of a file, in the words of HTTP.
+/// The validators of a file's version.
 #[derive(Debug)]
 pub(super) struct Validators {
-    /// With its quotes, without `W/`.
+    /// The entity tag, with its quotes and without `W/`.
     tag: String,
-    /// Whether two versions with the same tag are the same byte for byte.
+    /// Whether the tag is strong: versions with the same tag are identical.
     is_strong: bool,
-    /// Since the epoch, in seconds.
+    /// The `Last-Modified` time, in seconds since the epoch.
     modified: Option<u64>,
 }
 
-/// What becomes of a request with conditions.
+/// The result of a request's preconditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is answered as if it had none.
+    /// The request is answered normally.
     Holds,
     /// The client has the file: 304.
     NotModified,
-    /// It wants another version: 412.
+    /// A precondition failed: 412.
     Failed,
 }
 
 impl Validators {
-    /// Those of a file, at this time since the epoch, in seconds.
+    /// The validators of a file. `now` is in seconds since the epoch.
     pub(super) fn of(stat: &Stat, coding: Option<Coding>, now: u64) -> Self {
         let changed = u64::try_from(stat.modified.0).ok();
-        // Images and packages that are built reproducibly set every time to one of these (Nix: 1; `SOURCE_DATE_EPOCH=0`; zip and
-        // Bazel: 1980). They say nothing about versions; when the file was put here does.
+        // Reproducible images and packages set every time to one of these (Nix: 1; `SOURCE_DATE_EPOCH=0`; zip and Bazel:
+        // 1980), so it does not identify a version. The time when the file was installed does.
         let modified = changed.filter(|seconds| *seconds > FIRST_REAL_TIME);
         let (seconds, nanos) = match modified {
             Some(_) => stat.modified,
@@ -45,7 +45,7 @@ impl Validators {
         };
         let coding = coding.map_or("", Coding::extension);
         let tag = format!("\"{seconds:x}.{nanos:x}-{:x}{coding}\"", stat.length);
-        // Clocks of file systems go in steps of up to two seconds: the file may still change and keep its time.
+        // File times have a resolution of up to two seconds: the file may still change without a new time.
         let is_strong = u64::try_from(seconds).is_ok_and(|seconds| seconds + STEP <= now);
         Self {
             tag,
@@ -54,7 +54,7 @@ impl Validators {
         }
     }
 
-    /// The fields of an answer that say them.
+    /// The header fields of the validators.
     pub(super) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let tag = match self.is_strong {
             true => self.tag.clone(),
@@ -70,7 +70,7 @@ impl Validators {
         fields.flatten()
     }
 
-    /// What becomes of a GET or HEAD with these fields, in the order of RFC 9110 §13.2.2.
+    /// Evaluates the preconditions of a GET or HEAD, in the order of RFC 9110 §13.2.2.
     pub(super) fn verdict(&self, headers: &HeaderMap) -> Verdict {
         if headers.contains_key(IF_MATCH) {
             if !self.is_among(headers, &IF_MATCH, |tag, is_weak| {
@@ -96,7 +96,7 @@ impl Validators {
         }
     }
 
-    /// Whether a range of this version is what a request with these fields wants (RFC 9110 §13.1.5).
+    /// Whether `If-Range` allows a range of this version (RFC 9110 §13.1.5).
     pub(super) fn may_be_partial(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(IF_RANGE).map(HeaderValue::as_bytes) else {
             return true;
@@ -109,7 +109,7 @@ impl Validators {
             }
     }
 
-    /// Whether a list of tags, or the star that stands for any, has one that is as wanted.
+    /// Whether a list of tags, or `*`, contains one that matches.
     fn is_among(
         &self,
         headers: &HeaderMap,
@@ -122,7 +122,7 @@ impl Validators {
     }
 }
 
-/// The tags of a list, with their quotes, and whether each is a weak one. What is no tag ends the list.
+/// The tags of a list, with their quotes, and whether each is weak. Anything else ends the list.
 fn tags(list: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut rest = list;
     std::iter::from_fn(move || {
@@ -138,7 +138,7 @@ fn tags(list: &str) -> impl Iterator<Item = (&str, bool)> {
     })
 }
 
-/// A date of a field, in seconds since the epoch. Two of them, and what is no date, count as none.
+/// The date in a field, in seconds since the epoch. `None` for several fields or an invalid date.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
@@ -151,10 +151,10 @@ fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// The first second of 2 January 1980: no file of the web is older.
+/// The first second of 2 January 1980: no file on the web is older.
 const FIRST_REAL_TIME: u64 = 315_619_200;
 
-/// In seconds, that of FAT, which is the longest.
+/// In seconds: the resolution of FAT, which is the coarsest.
 const STEP: u64 = 2;
 
 #[cfg(test)]

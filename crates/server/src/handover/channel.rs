@@ -1,4 +1,4 @@
-//! What two processes say to each other, and the sockets that go along.
+//! The protocol between an old and a new process, and the sockets that it carries.
 
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -15,39 +15,39 @@ use zeroize::Zeroizing;
 
 use crate::live::ListenerTickets;
 
-/// A message. What a newer program says beyond this is not read, so that either of the two may be the older one.
+/// A message. Unknown fields are ignored, so that either of the two programs may be the older one.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Message {
-    /// From the old process: these were all sockets.
+    /// From the old process: all sockets were sent.
     All {
-        /// Whether all its stores and issuers of tokens answer.
+        /// Whether all its stores and token issuers answer.
         all_answer: bool,
-        /// The keys of its session tickets. A field of its own message would end a program that does not know it.
+        /// The keys of its session tickets. A field here, because a program would fail on an unknown message.
         #[serde(default)]
         tickets: Vec<ListenerTickets>,
     },
     /// From the new process: it serves.
     Ready,
-    /// From the old process, with the socket: what it listens on.
+    /// From the old process, with a listening socket: what it is for.
     Socket(Origin),
 }
 
-/// Why a process listens on a socket.
+/// What a listening socket is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// The setting that asks for it.
+    /// The setting that names its address.
     pub(crate) setting: String,
-    /// What that says: the port may be 0.
+    /// The setting's value; the port may be 0.
     pub(crate) asked: String,
-    /// How many before it were asked for in the same words.
+    /// How many listeners before it have the same setting and value.
     pub(crate) number: usize,
-    /// Whether the service manager has the socket too, and keeps it.
+    /// Whether the service manager also holds the socket.
     #[serde(default)]
     pub(crate) is_managed: bool,
 }
 
-/// Sends a message, and a socket with it. The sender keeps its own.
+/// Sends a message, with a duplicate of a socket.
 ///
 /// # Errors
 /// Also when the other process has ended.
@@ -56,7 +56,7 @@ pub(super) fn send(
     message: &Message,
     socket: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    // It may have keys in it: there is room for all of it, so that it does not move, and it is wiped.
+    // The message may contain keys. The buffer has its full size, so that it is never moved, and it is zeroized.
     let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH + LONGEST as usize));
     frame.extend([0; LENGTH]);
     serde_json::to_writer(&mut *frame, message)?;
@@ -70,17 +70,17 @@ pub(super) fn send(
     }
     let slices = [IoSlice::new(&frame)];
     let sent = sendmsg(channel, &slices, &mut control, SendFlags::NOSIGNAL)?;
-    // A socket that waits takes all of so little.
+    // A blocking socket takes a message of this size whole.
     match sent == frame.len() {
         true => Ok(()),
         false => Err(io::ErrorKind::WriteZero.into()),
     }
 }
 
-/// Waits for a message, and for the socket that comes with it. `None` when the other process has ended.
+/// Waits for a message, and the socket that comes with it. `None` when the other process has ended.
 ///
 /// # Errors
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) when the read time-out of the channel is over before anything has come.
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing has come within the channel's read time-out.
 pub(super) fn receive(channel: &UnixStream) -> io::Result<Option<(Message, Option<OwnedFd>)>> {
     let mut length = [0; 4];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
@@ -107,7 +107,7 @@ pub(super) fn receive(channel: &UnixStream) -> io::Result<Option<(Message, Optio
     Ok(Some((serde_json::from_slice(&text)?, socket)))
 }
 
-/// What is received is not inherited by accident.
+/// Received descriptors are closed on `exec`.
 #[cfg(target_os = "linux")]
 const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 #[cfg(not(target_os = "linux"))]
@@ -116,7 +116,7 @@ const FLAGS: RecvFlags = RecvFlags::empty();
 /// In bytes.
 const LONGEST: u32 = 64 * 1024;
 
-/// The bytes in front of a message that say how long it is.
+/// The length of a message comes before it, in this many bytes.
 const LENGTH: usize = 4;
 
 #[cfg(test)]

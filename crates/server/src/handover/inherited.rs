@@ -1,4 +1,4 @@
-//! The sockets with which a process begins, and who waits for it.
+//! The sockets that a process has inherited, and the previous process that waits for it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,7 +16,7 @@ use crate::listener::{Outlives, StdSocket};
 use crate::live::{HandedTickets, ListenerTickets};
 use crate::output;
 
-/// What a process has got from whoever started it.
+/// What a process has inherited from its parent.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
     sockets: VecDeque<Socket>,
@@ -24,7 +24,7 @@ pub(crate) struct Inherited {
     tickets: Vec<ListenerTickets>,
 }
 
-/// A socket to listen on.
+/// An inherited listening socket.
 #[derive(Debug)]
 struct Socket {
     socket: StdSocket,
@@ -34,20 +34,20 @@ struct Socket {
 
 #[derive(Debug)]
 enum SocketOrigin {
-    /// The service manager has given it this name.
+    /// From the service manager, with this name.
     Manager(String),
-    /// The process before this one listens on it, for this reason.
+    /// From the previous process, for this listener.
     Predecessor(Origin),
 }
 
-/// The process before this one, which goes on until this one serves.
+/// The previous process, which serves until this one is ready.
 #[derive(Debug)]
 struct Predecessor {
     channel: UnixStream,
     all_answer: bool,
 }
 
-/// The sockets of a listener that were there before this process.
+/// The inherited sockets of a listener.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) address: Address,
@@ -57,10 +57,11 @@ pub(crate) struct Taken {
 }
 
 impl Inherited {
-    /// What this process has got. To be called before there are other threads: it takes variables out of the environment.
+    /// Takes what this process has inherited. To be called before there are other threads, because it removes variables from
+    /// the environment.
     ///
     /// # Errors
-    /// When something else has come than sockets to listen on, or the process before this one has ended.
+    /// When something other than listening sockets was passed, or the previous process has ended.
     pub(crate) fn of_process(environment: &Variables) -> Result<Self> {
         if environment.get(HANDOVER).is_some() {
             return Self::from_predecessor();
@@ -83,7 +84,7 @@ impl Inherited {
         })
     }
 
-    /// Takes what the process before this one hands over.
+    /// Takes what the previous process hands over.
     fn from_predecessor() -> Result<Self> {
         let gone = "the process that started this one has ended before it handed its sockets over";
         let channel = io::stdin().as_fd().try_clone_to_owned()?;
@@ -119,8 +120,8 @@ impl Inherited {
         }
     }
 
-    /// The sockets of a listener that this setting asks for at this address, for the `number`th time in the same words. `None`
-    /// when there are none, so that one has to be bound.
+    /// Takes the sockets for the `number`th listener with this setting and address. `None` if there are none, so that a
+    /// socket has to be bound.
     pub(crate) fn take(&mut self, setting: &str, asked: &Address, number: usize) -> Option<Taken> {
         let text = asked.to_string();
         let is_for_this = |socket: &Socket| match &socket.source {
@@ -130,7 +131,7 @@ impl Inherited {
             SocketOrigin::Manager(_) => false,
         };
         let found = self.extract(is_for_this);
-        // The service manager knows addresses, and settings may have moved them to another line.
+        // The service manager knows only addresses, and they may now be in another setting.
         let found = match found.is_empty() {
             true => self.extract(|socket| is_same_place(&socket.address, asked)),
             false => found,
@@ -154,10 +155,10 @@ impl Inherited {
         wanted
     }
 
-    /// Sees that nobody waits on a socket that no setting asks for.
+    /// Checks that every inherited socket is used.
     ///
     /// # Errors
-    /// Names one that the service manager passes. What the process before this one listened on, and this one does not, is closed.
+    /// Names an unused socket of the service manager. Unused sockets of the previous process are closed.
     pub(crate) fn see_that_all_are_taken(&mut self) -> Result<()> {
         for Socket {
             address, source, ..
@@ -177,21 +178,21 @@ impl Inherited {
         Ok(())
     }
 
-    /// The keys of session tickets that the process before this one has handed over.
+    /// The session ticket keys of the previous process.
     pub(crate) fn tickets(&mut self) -> HandedTickets {
         HandedTickets::new(std::mem::take(&mut self.tickets))
     }
 
-    /// Whether all stores and issuers answer the process before this one, so that they should answer this one too.
+    /// Whether all stores and issuers answer the previous process, so that they should answer this one too.
     pub(crate) fn expects_answers(&self) -> bool {
         let mut predecessor = self.predecessor.iter();
         predecessor.any(|predecessor| predecessor.all_answer)
     }
 
-    /// Tells the process before this one that this one serves. False when there is none.
+    /// Tells the previous process that this one serves. Returns false if there is none.
     ///
     /// # Errors
-    /// When it has ended: nobody has asked for two processes then.
+    /// When the previous process has ended, so that this one is not wanted either.
     pub(crate) fn tell_ready(&self) -> Result<bool> {
         let Some(predecessor) = &self.predecessor else {
             return Ok(false);
@@ -223,7 +224,7 @@ fn passed_socket(passed: &mut ListenFd, index: usize) -> Result<OwnedFd> {
     socket.context("it is gone")
 }
 
-/// Whether what is asked for is had at this address. systemd makes a socket for IPv6 and IPv4 out of a bare port.
+/// Whether a socket at this address serves the wanted one. systemd makes a socket for IPv6 and IPv4 of a bare port.
 fn is_same_place(address: &Address, asked: &Address) -> bool {
     match (address, asked) {
         (Address::Tcp(address), Address::Tcp(asked)) => {
@@ -235,10 +236,10 @@ fn is_same_place(address: &Address, asked: &Address) -> bool {
     }
 }
 
-/// The variable that says that the standard input is a channel to the process before this one.
+/// The variable that says that standard input is a channel to the previous process.
 pub(super) const HANDOVER: &str = "SESSIONGATE_HANDOVER";
 
-/// How long the process before this one may take between two messages.
+/// How long the previous process may take between two messages.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Starting the process that takes this one's place.
+//! Starts the process that takes over from this one.
 
 use std::ffi::OsString;
 use std::io;
@@ -21,22 +21,22 @@ use crate::listener::Outlives;
 use crate::live::{Live, Shared};
 use crate::output;
 
-/// What is handed to the next process, and how that is started.
+/// The succession: how to start the next process, and what it gets.
 pub(crate) struct Succession {
     offer: Arc<Offer>,
     live: Shared,
-    /// The attempt that is under way, and what gives it up.
+    /// The current attempt, and how to cancel it.
     attempt: Option<(JoinHandle<Result<Child, HandoverError>>, CancellationToken)>,
 }
 
-/// As this process was started, and what it listens on.
+/// The command line of this process, and its listening sockets.
 struct Offer {
     program: OsString,
     arguments: Vec<OsString>,
     sockets: Vec<Kept>,
 }
 
-/// A socket that the process after this one gets.
+/// A socket for the next process.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) origin: Origin,
@@ -45,7 +45,7 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// The socket of a listener that this setting asks for at this address, for the `number`th time in the same words.
+    /// The socket of the `number`th listener with this setting and address.
     pub(crate) fn new(
         setting: &str,
         asked: String,
@@ -66,37 +66,37 @@ impl Kept {
     }
 }
 
-/// Why the next process does not take this one's place.
+/// Why the next process has not taken over.
 #[derive(Debug, Error)]
 enum HandoverError {
-    /// It has been given up.
+    /// The attempt was canceled.
     #[error("this one is asked to stop")]
     Abandoned,
-    /// It has ended.
+    /// The next process has ended.
     #[error("it has ended ({0}) before it served; what it says stands above")]
     Ended(ExitStatus),
-    /// A container ends with its first process.
+    /// This is the first process of a container, with which the container would end.
     #[error("this is process 1, with which its container ends; start a new container beside it")]
     FirstProcess,
-    /// The two do not understand each other.
+    /// The two processes do not understand each other.
     #[error("the channel to it is broken: {0}")]
     Io(#[from] io::Error),
-    /// It takes too long.
+    /// The next process takes too long.
     #[error("it does not serve after {} s, and is killed", .0.as_secs())]
     Late(Duration),
-    /// This process has not done its part.
+    /// This process could not do its part.
     #[error(transparent)]
     Panicked(#[from] JoinError),
-    /// There is none.
+    /// The next process could not be started.
     #[error("`{0}` cannot be started: {1}")]
     Start(String, io::Error),
 }
 
 impl Succession {
-    /// Of a process that listens on these sockets.
+    /// The succession of a process with these listening sockets.
     pub(crate) fn of(sockets: Vec<Kept>, live: Shared) -> Self {
         let mut arguments = std::env::args_os();
-        // As it was called, so that a link to another version is followed anew.
+        // By the name it was called with, so that a changed symbolic link leads to the new version.
         let program = arguments.next().unwrap_or_default();
         let offer = Offer {
             program,
@@ -110,7 +110,7 @@ impl Succession {
         }
     }
 
-    /// Starts a process that is to take this one's place, unless that has begun.
+    /// Starts the next process, unless an attempt is running.
     pub(crate) fn begin(&mut self) {
         if self.attempt.is_some() {
             tracing::info!("SIGUSR2: a new process is already being started");
@@ -129,8 +129,7 @@ impl Succession {
         self.attempt = Some((attempt, given_up));
     }
 
-    /// Ready with the number of the process that serves in this one's place, once one does. Whatever else comes of an attempt is
-    /// logged, and this process goes on.
+    /// Ready with the id of the process that has taken over. A failed attempt is logged, and this process goes on.
     pub(crate) async fn succeeded(&mut self) -> u32 {
         loop {
             let Some((attempt, _)) = &mut self.attempt else {
@@ -153,16 +152,16 @@ impl Succession {
         }
     }
 
-    /// Gives up the attempt that is under way, if there is one, and ends its process. One that serves by now is asked to stop as
-    /// this one is.
+    /// Cancels the current attempt, if there is one, and ends its process. A process that serves already is asked to stop
+    /// like this one.
     pub(crate) async fn abandon(mut self) {
         let Some((attempt, given_up)) = self.attempt.take() else {
             return;
         };
         given_up.cancel();
-        // It is logged that this process stops.
+        // The log says already that this process stops.
         if let Ok(Ok(process)) = attempt.await {
-            // It may have ended by itself.
+            // The process may have ended by itself.
             let _ = kill_process(Pid::from_child(&process), Signal::TERM);
         }
     }
@@ -199,7 +198,7 @@ impl Offer {
     fn start(&self, channel: UnixStream) -> Result<Child, HandoverError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env(HANDOVER, "stdin");
-        // These are about this process alone.
+        // These variables concern this process only.
         for name in ["LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "WATCHDOG_PID"] {
             command.env_remove(name);
         }
@@ -243,11 +242,11 @@ impl Offer {
     }
 }
 
-/// Of how many listeners the keys of tickets fit into a message.
+/// For how many listeners ticket keys fit into a message.
 const MOST_TICKETS: usize = 64;
 
-/// How long a new process may take until it serves.
+/// How long a new process may take until it is ready.
 const LONGEST_START: Duration = Duration::from_secs(60);
 
-/// How soon it is noticed that this process is asked to stop meanwhile.
+/// How often it is checked whether this process is asked to stop meanwhile.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);

@@ -126,7 +126,8 @@ impl AnswerBody {
     /// Sends what is buffered. Ready when the connection has taken all of it, which is bounded by the client's flow-control
     /// window.
     ///
-    /// # Errors When the client has canceled the request or gone away, or reads the answer too slowly.
+    /// # Errors
+    /// When the client has canceled the request or gone away, or reads the answer too slowly.
     pub(super) fn poll_room(
         &mut self,
         context: &mut Context<'_>,

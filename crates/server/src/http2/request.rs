@@ -10,7 +10,8 @@ use crate::upstream::websocket_accept;
 
 /// Converts the head of a stream into a request as it would come over HTTP/1.1.
 ///
-/// # Errors The errors of [`stream_head::read`].
+/// # Errors
+/// The errors of [`stream_head::read`].
 pub(super) fn read(
     mut head: Request<()>,
     has_ended: bool,

@@ -12,7 +12,8 @@ use crate::upstream::{Forwards, Upgraded};
 pub(crate) trait Answerable: Forwards {
     /// Sends the answer of a folder. `record` counts the bytes.
     ///
-    /// # Errors When the file cannot be read and none of the answer has left. Another answer can be sent then.
+    /// # Errors
+    /// When the file cannot be read and none of the answer has left. Another answer can be sent then.
     async fn send_file(
         &mut self,
         found: FileResponse,

@@ -12,7 +12,8 @@ use crate::live::Live;
 
 /// Counts a request by its client's address.
 ///
-/// # Errors The refusal when the address is over its limit.
+/// # Errors
+/// The refusal when the address is over its limit.
 pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l>> {
     let Some(rates) = counting(live) else {
         return Ok(());
@@ -23,7 +24,8 @@ pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refu
 
 /// Finds the route that governs a request, and counts the request by it.
 ///
-/// # Errors The refusal when no single route governs the request, or the route is over its limit.
+/// # Errors
+/// The refusal when no single route governs the request, or the route is over its limit.
 pub(crate) async fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l Route, Refused<'l>> {
     let route = live.gate.routes.of(facts)?;
     if let Some(rates) = counting(live)

@@ -23,7 +23,8 @@ pub(super) enum NoHeader {
 
 /// Reads the PROXY header, and not a byte more. Returns the client's address, if the header names one.
 ///
-/// # Errors [`NoHeader`] says what is wrong. The connection is of no use then.
+/// # Errors
+/// [`NoHeader`] says what is wrong. The connection is of no use then.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<IpAddr>, NoHeader> {

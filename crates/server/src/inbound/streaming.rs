@@ -13,7 +13,8 @@ use crate::upstream::{Exchanging, UpstreamError};
 /// Relays a stream. When its lease is over, the answer ends as if the service had ended it, so that no client takes it for a
 /// failure, and the connection to the service is closed.
 ///
-/// # Errors The errors of [`Exchanging::relay`].
+/// # Errors
+/// The errors of [`Exchanging::relay`].
 pub(super) async fn relay<D: Answerable>(
     exchange: &mut D::Exchange,
     client: &mut D,

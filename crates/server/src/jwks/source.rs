@@ -1,4 +1,4 @@
-//! Where an issuer publishes his keys: a file, or a URL that is asked with one plain GET.
+//! Where an issuer publishes its keys: a file, or a URL that is fetched with GET.
 
 use std::error::Error;
 use std::fmt;
@@ -29,16 +29,16 @@ use crate::driven::driven;
 use crate::tls::{self, Authorities, Terms, Verification};
 use client_tls::named_file;
 
-/// Where an issuer publishes his keys.
+/// Where an issuer publishes its keys.
 #[derive(Clone, Debug)]
 pub(crate) enum KeySource {
-    /// A file, read anew each time.
+    /// A file, which is read again each time.
     File(PathBuf),
-    /// His server.
+    /// The issuer's server.
     Url(JwksUrl),
 }
 
-/// Why an issuer's keys cannot be had.
+/// Why an issuer's keys cannot be fetched.
 #[derive(Debug, Error)]
 pub(crate) enum JwksError {
     /// The server's answer broke off.
@@ -50,16 +50,16 @@ pub(crate) enum JwksError {
     /// The file cannot be read, or there is no connection to the server.
     #[error("{error}{advice}", error = .0, advice = in_parentheses(tls::advice(.0)))]
     Io(#[from] io::Error),
-    /// What is published is no set of keys.
+    /// The document is no JWK set.
     #[error("{0}")]
     Keys(#[from] JwtKeysError),
-    /// No key in the file is of use.
+    /// The file has no usable key.
     #[error("the JWKS has no public key for verifying signatures that is of a supported type")]
     NoUsableKey,
-    /// What is published is not UTF-8.
+    /// The document is not UTF-8.
     #[error("the JWKS is not text")]
     NotText,
-    /// The server did not answer with the keys. Redirects are not followed: whoever may redirect may choose the keys.
+    /// The server did not answer with 200. Redirects are not followed, because they could choose the keys.
     #[error("the server answered {0}")]
     Status(StatusCode),
     /// The server took too long.
@@ -134,7 +134,7 @@ pub(crate) struct JwksUrl {
 /// Why a URL is not one to have keys from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum JwksUrlError {
-    /// Whoever is on the way could put keys of his own into the answer.
+    /// Without TLS, anybody on the network path could replace the keys.
     #[error("plain http is only for this machine; use https")]
     Insecure,
     /// Not a URL, or one with credentials or of another scheme.

@@ -47,7 +47,8 @@ impl AllNodes {
 
     /// Adds this node's counts, at least one, to those of all nodes.
     ///
-    /// # Errors The limit that all nodes together exceed. The request then counts on no node.
+    /// # Errors
+    /// The limit that all nodes together exceed. The request then counts on no node.
     pub(super) async fn count(&self, step: Step<'_>) -> Result<CountedBy, Exceeded> {
         let cells = step.iter().map(Counted::shared).collect();
         let over = match self.rates.count(cells).await {

@@ -39,7 +39,8 @@ impl BadSessions {
 
     /// Counts a session from an address.
     ///
-    /// # Errors The limit that is exceeded.
+    /// # Errors
+    /// The limit that is exceeded.
     pub(crate) async fn count(&self, client: IpAddr) -> Result<CountedAsBad<'_>, Exceeded> {
         self.limiter.check_address(client)?;
         let by = match &self.all_nodes {

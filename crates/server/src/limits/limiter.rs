@@ -79,7 +79,8 @@ impl Limiter {
 
     /// Counts an action under this key.
     ///
-    /// # Errors [`Exceeded`] when the limit is reached. The action is not counted then.
+    /// # Errors
+    /// [`Exceeded`] when the limit is reached. The action is not counted then.
     pub(super) fn check(&self, key: impl Hash) -> Result<(), Exceeded> {
         let key = self.cells.clock().table.hash((self.salt, key));
         let checked = self.cells.check_key(&key);

@@ -75,7 +75,8 @@ impl Rates {
 
     /// Counts a request by its client's address.
     ///
-    /// # Errors The limit that is exceeded.
+    /// # Errors
+    /// The limit that is exceeded.
     pub(crate) async fn of_client(&self, client: IpAddr) -> Result<(), Exceeded> {
         let limiters = &self.of_all.by_address;
         let mut all = limiters.iter();

@@ -68,7 +68,8 @@ impl ListenerTerms {
     /// Opens the listeners of this process. On a reload these are the ones of `before`, whatever `settings` name: other
     /// changes need a restart.
     ///
-    /// # Errors When the TLS of one of them cannot be set up.
+    /// # Errors
+    /// When the TLS of one of them cannot be set up.
     pub(super) fn open_all(
         mut settings: Vec<ListenerSettings>,
         https: &HttpsSettings,
@@ -137,7 +138,8 @@ impl ListenerTerms {
 impl Tls {
     /// Sets up TLS. `names` are those of a self-signed certificate, which is kept until they change.
     ///
-    /// # Errors When there is no certificate, or the settings do not fit together.
+    /// # Errors
+    /// When there is no certificate, or the settings do not fit together.
     pub(super) fn open(
         settings: &TlsSettings,
         listener: &TicketsOf,

@@ -42,7 +42,8 @@ pub(super) struct Superseded {
 impl Opened {
     /// Opens the stores and keys of a realm. What has not changed since `before` is taken from there.
     ///
-    /// # Errors When the stores cannot be opened. Servers that are down are no error.
+    /// # Errors
+    /// When the stores cannot be opened. Servers that are down are no error.
     pub(super) fn open(
         settings: RealmSettings,
         before: Option<&Self>,
@@ -163,7 +164,8 @@ impl Opened {
 
     /// Checks that the tables have every configured column, if the database answers now.
     ///
-    /// # Errors The first column that is missing or cannot be read.
+    /// # Errors
+    /// The first column that is missing or cannot be read.
     pub(super) async fn prove_columns(&self) -> Result<(), AskedColumnError> {
         let Some(stores) = &self.stores else {
             return Ok(());

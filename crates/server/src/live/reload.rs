@@ -86,7 +86,8 @@ impl Reloads {
 impl Reload {
     /// Opens the first live configuration. `config` was read from `source`.
     ///
-    /// # Errors When the stores cannot be opened, or the TLS of a listener cannot be set up.
+    /// # Errors
+    /// When the stores cannot be opened, or the TLS of a listener cannot be set up.
     pub(crate) fn open(
         source: ConfigSource,
         config: Config,

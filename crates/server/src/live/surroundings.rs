@@ -33,7 +33,8 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// The surroundings of a new process, on this runtime.
     ///
-    /// # Errors When the metrics cannot be set up.
+    /// # Errors
+    /// When the metrics cannot be set up.
     pub(crate) fn of(runtime: Handle, tickets: HandedTickets) -> Result<Self> {
         Ok(Self {
             pools: Pools::new(process(runtime.clone())),

@@ -1,4 +1,4 @@
-//! What each meter says of itself on the page that Prometheus reads.
+//! The description of each metric, for Prometheus.
 
 /// Registers the descriptions with the current recorder.
 pub(super) fn describe() {

@@ -1,4 +1,4 @@
-//! The revocations that are known, by realm, and what is new in a list that was just read.
+//! The known revocations by realm, and the differences to a newly read list.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -11,24 +11,24 @@ use super::line::RevocationChange;
 use crate::leases::Holder;
 use stores::{ChangedRevocations, RevocationEntry, RevocationKey};
 
-/// What each realm's decisions look at.
+/// The list of each realm, for its decisions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Realms(HashMap<String, Arc<Revocations>>);
 
-/// What was read last, and who looks at it.
+/// The list that was read last, and its copies for the realms.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) realms: Realms,
-    /// What was read last, in the order of what they are about; `None` before the first time.
+    /// The entries that were read last, ordered by key; `None` before the first read.
     last: Option<Vec<RevocationEntry>>,
-    /// Why that does not count, or there is none; `None` while it counts.
+    /// Why the list does not count, or is missing; `None` while it counts.
     why_unknown: Option<StoreError>,
-    /// Until when it counts, and why nobody can say afterwards.
+    /// Until when the list counts, and why it is unknown afterwards.
     counts: Option<(UnixTime, StoreError)>,
 }
 
 impl Realms {
-    /// Whether what this holder has entered by was revoked.
+    /// Whether the session of this lease's holder was revoked.
     pub(super) fn revoke(&self, holder: &Holder, now: UnixTime) -> bool {
         let Holder {
             realm,
@@ -44,7 +44,7 @@ impl Realms {
 }
 
 impl Known {
-    /// Nothing yet, for this reason.
+    /// No list yet, for this reason.
     pub(super) fn nothing(why_unknown: StoreError) -> Self {
         Self {
             realms: Realms::default(),
@@ -54,7 +54,7 @@ impl Known {
         }
     }
 
-    /// What a realm's decisions look at, now and later.
+    /// The list for a realm's decisions, now and after updates.
     pub(super) fn of(&mut self, realm: &str) -> Arc<Revocations> {
         if let Some(known) = self.realms.0.get(realm) {
             return Arc::clone(known);
@@ -75,19 +75,19 @@ impl Known {
         revocations
     }
 
-    /// How many there are; `None` while nobody knows.
+    /// How many revocations there are; `None` while the list is unknown.
     pub(super) fn count(&self) -> Option<usize> {
         self.current().map(<[_]>::len)
     }
 
-    /// The list that counts.
+    /// The current list, if it counts.
     fn current(&self) -> Option<&[RevocationEntry]> {
         let last = self.last.as_deref();
         last.filter(|_| self.why_unknown.is_none())
     }
 
-    /// Takes a list that was just read, in the order of what they are about. `None` when it is what was known; else what has
-    /// changed since the last one, of which the first brings nothing new.
+    /// Replaces the list by a newly read one, ordered by key. `None` if nothing has changed; otherwise the changes. The
+    /// first list has none.
     pub(super) fn learn(
         &mut self,
         entries: Vec<RevocationEntry>,
@@ -105,7 +105,7 @@ impl Known {
         Some(changes.unwrap_or_default())
     }
 
-    /// What is known counts until `end`, and nobody can say afterwards, for this reason.
+    /// Lets the list count until `end`; afterwards it is unknown, for this reason.
     pub(super) fn counts_until(&mut self, end: UnixTime, reason: StoreError) {
         for revocations in self.realms.0.values() {
             revocations.counts_until(end, &reason);
@@ -113,7 +113,8 @@ impl Known {
         self.counts = Some((end, reason));
     }
 
-    /// Takes what is new in the list that counts: what has changed. `None` when there is no such list, which has to be read then.
+    /// Adds news to the current list, and returns the changes. `None` if no list counts, so that the whole list has to be
+    /// read.
     pub(super) fn amend(
         &mut self,
         changed: ChangedRevocations,
@@ -150,7 +151,7 @@ impl Known {
         Some(changes.into_iter().filter(is_news).collect())
     }
 
-    /// Forgets the list, which does not count any more or never did, for this reason.
+    /// Drops the list, for this reason.
     pub(super) fn forget(&mut self, why: StoreError) {
         for revocations in self.realms.0.values() {
             revocations.forget(why.clone());
@@ -159,12 +160,12 @@ impl Known {
     }
 }
 
-/// Where this is in the list, or would be.
+/// The position of this key in the list, or where it would be.
 fn find(list: &[RevocationEntry], key: &RevocationKey) -> Result<usize, usize> {
     list.binary_search_by(|entry| entry.place().cmp(&(&*key.realm, &key.what)))
 }
 
-/// Has the list hold this entry of the key, or none: what has changed.
+/// Sets or removes the entry of a key, and returns the change.
 fn set(
     list: &mut Vec<RevocationEntry>,
     key: &RevocationKey,
@@ -191,7 +192,7 @@ fn of_realm(entries: &[RevocationEntry], realm: &str) -> gate::RevocationList {
     revocations.collect()
 }
 
-/// What is in `new` and not in `old`, and the other way round, but for what has had its time. Both are in order.
+/// The differences between two ordered lists, without entries that have expired.
 fn changes(
     old: &[RevocationEntry],
     new: &[RevocationEntry],

@@ -1,4 +1,4 @@
-//! The audit line about a revocation that takes effect on this node, or does no longer.
+//! The audit line about a revocation that takes effect on this node, or is lifted.
 
 use std::io::Write;
 
@@ -10,16 +10,16 @@ use crate::clock::timestamp;
 use crate::config::LogFormat;
 use stores::RevocationEntry;
 
-/// What has changed.
+/// A change of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RevocationChange {
-    /// This takes effect now.
+    /// This revocation takes effect.
     Added(RevocationEntry),
-    /// Somebody has taken this back.
+    /// This revocation was lifted.
     Removed(RevocationEntry),
 }
 
-/// A line of JSON, and an entry of the list that operators see.
+/// A revocation as in audit lines and in the list for operators.
 #[derive(Debug, Serialize)]
 pub(crate) struct Shown<'e> {
     pub(crate) realm: &'e str,
@@ -69,7 +69,7 @@ impl<'e> Shown<'e> {
         }
     }
 
-    /// What is revoked, for people.
+    /// The revocation as text for people.
     pub(crate) fn what(&self) -> String {
         let before = self.issued_before.as_deref().unwrap_or_default();
         match (self.user_id, self.session_id) {
@@ -90,7 +90,7 @@ impl RevocationChange {
         }
     }
 
-    /// What is revoked, or is no longer, from now on.
+    /// The revocation that has changed.
     pub(crate) fn effect(&self) -> (&Revoked, Option<&Revocation>) {
         let revocation = &self.entry().revocation;
         match self {
@@ -131,7 +131,7 @@ impl RevocationChange {
     }
 }
 
-/// RFC 3339, in UTC, to the millisecond.
+/// A time as in RFC 3339, in UTC, to the millisecond.
 fn time(time: UnixTime) -> String {
     format!("{:.3}", timestamp(time))
 }

@@ -1,4 +1,4 @@
-//! What somebody asks to be revoked, on the command line or at the admin listener: checked, and made an entry of the list.
+//! A request to revoke, from the command line or the admin listener: it is checked and becomes an entry of the list.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use session::UnixTime;
 
 use stores::RevocationEntry;
 
-/// A revocation that is asked for.
+/// A requested revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RevocationRequest {
     pub(crate) realm: String,
     pub(crate) what: Revoked,
-    /// Now, unless another time is given.
+    /// The time from which it counts; now if none is given.
     pub(crate) before: Option<UnixTime>,
     pub(crate) by: String,
     /// `admin` or `cli`.
@@ -22,7 +22,7 @@ pub(crate) struct RevocationRequest {
 }
 
 impl RevocationRequest {
-    /// The entry, which is kept for so long.
+    /// The entry, which is kept for this long.
     ///
     /// # Errors
     /// What is wrong, and what to do.
@@ -51,10 +51,10 @@ impl RevocationRequest {
     }
 }
 
-/// What is meant by these, of which one has to be there.
+/// The key of the entry. Exactly one of the arguments must be given.
 ///
 /// # Errors
-/// What is wrong with them. `names` is what they are called where they were given.
+/// What is wrong with them. `names` are the names by which the caller knows them.
 pub(crate) fn read_key(
     user: Option<String>,
     session: Option<String>,
@@ -75,7 +75,7 @@ pub(crate) fn read_key(
     }
 }
 
-/// As sessions have them.
+/// The longest ids that sessions have.
 fn check_id(of: &str, id: &str) -> Result<(), String> {
     match id {
         "" => Err(format!("the id of {of} is empty")),
@@ -102,7 +102,7 @@ fn check_text(what: &str, text: &str, longest: usize) -> Result<(), String> {
 /// A time: `now`, seconds since 1970, or RFC 3339.
 ///
 /// # Errors
-/// What would be one.
+/// The accepted forms.
 pub(crate) fn time_of(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     if text == "now" {
         return Ok(now);
@@ -117,12 +117,12 @@ pub(crate) fn time_of(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     Ok(UnixTime::from_millis(millis))
 }
 
-/// In bytes, as the ids of sessions and users have it.
+/// In bytes: the limit for ids of sessions and users.
 const LONGEST_ID: usize = 1024;
 const LONGEST_REASON: usize = 500;
 const LONGEST_NAME: usize = 200;
 
-/// How far the clocks of two machines may be apart.
+/// How far the clocks of two machines may differ.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
-//! Keeps the lists in memory as the store has them.
+//! Keeps the lists in memory up to date with the store.
 //!
-//! The list is read at start, every [`interval`](RevocationSettings::interval), and at once when somebody says that it has
-//! changed. Where they say what has changed, only that is read; the whole list is read as often all the same. Until it was read
-//! for the first time, and while it is older than [`max_stale`](RevocationSettings::max_stale), nobody enters with a session: that
-//! is an outage, and not a guess.
+//! The list is read at start, every [`interval`](RevocationSettings::interval), and at once when a channel reports a change.
+//! If the channel says what has changed, only that is read in between. Until the first read, and while the list is older
+//! than [`max_stale`](RevocationSettings::max_stale), sessions are refused: that is an outage.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,7 +27,7 @@ use stores::{
     RevocationNewsReceiver, RevocationSettings, RevocationStore, RevocationStoreError, Trial,
 };
 
-/// Keeps the lists of all realms. It works until it is closed or dropped.
+/// Keeps the lists of all realms until it is closed or dropped.
 pub(crate) struct RevocationWatch {
     shared: Arc<Shared>,
     files: Fingerprints,
@@ -36,11 +35,11 @@ pub(crate) struct RevocationWatch {
     stop: CancellationToken,
 }
 
-/// Who hears of changes.
+/// Metrics and audit log, which record changes of the list.
 #[derive(Clone)]
 pub(crate) struct Witness {
     pub(crate) metrics: Arc<Metrics>,
-    /// Where lines about them are written, once there is such.
+    /// The audit log for them, once it is started.
     pub(crate) audit: Arc<OnceLock<Audit>>,
 }
 
@@ -48,9 +47,9 @@ struct Shared {
     settings: RevocationSettings,
     store: RevocationStore,
     known: Mutex<Known>,
-    /// One reads at a time, so that no older list takes the place of a newer one: and knows what was read last.
+    /// Locked by the reader, so that no older list replaces a newer one; holds what was read last.
     turn: Turns<RevocationMark>,
-    /// How the last attempts went.
+    /// The progress of reading.
     progress: watch::Sender<Progress>,
     witness: Witness,
     trial: Trial,
@@ -58,15 +57,15 @@ struct Shared {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// Whether the list was asked for at least once, and there was an answer or none in time.
+    /// Whether the first attempt to read is over.
     has_tried: bool,
-    /// When the list that is known was asked for.
+    /// When the current list was requested.
     read_at: Option<Instant>,
     is_failing: bool,
 }
 
 impl RevocationWatch {
-    /// Begins to read what is kept there. A store that is down delays nothing but requests that carry a session.
+    /// Starts to read the store. A store that is down delays only requests with a session.
     pub(crate) fn open(
         settings: RevocationSettings,
         pools: &Pools,
@@ -108,29 +107,29 @@ impl RevocationWatch {
         })
     }
 
-    /// Whether it is what would be made of these settings now.
+    /// Whether it was made of the same settings.
     pub(crate) fn is_of(&self, settings: &RevocationSettings) -> bool {
         self.shared.settings == *settings && self.files == settings.place.fingerprints()
     }
 
-    /// What the decisions of this realm look at.
+    /// The list for the decisions of this realm.
     pub(crate) fn of(&self, realm: &str) -> Arc<Revocations> {
         self.shared.known().of(realm)
     }
 
-    /// Waits until the list was read, or could not be.
+    /// Waits for the end of the first attempt to read.
     pub(crate) async fn has_tried(&self) {
         let mut progress = self.shared.progress.subscribe();
-        // It lasts as long as this.
+        // The sender lives as long as this value.
         let _ = progress.wait_for(|progress| progress.has_tried).await;
     }
 
-    /// Whether there is a list that counts.
+    /// Whether the list is known.
     pub(crate) fn is_ready(&self) -> bool {
         self.shared.known().count().is_some()
     }
 
-    /// Keeps a revocation, and obeys it before this returns.
+    /// Stores a revocation, which takes effect on this node before this returns.
     ///
     /// # Errors
     /// What is wrong with it, or with the store.
@@ -146,7 +145,7 @@ impl RevocationWatch {
         Ok(entry)
     }
 
-    /// Takes one back. Says whether there was one.
+    /// Lifts a revocation. Returns whether there was one.
     ///
     /// # Errors
     /// What is wrong with the store.
@@ -157,7 +156,7 @@ impl RevocationWatch {
         Ok(was_there)
     }
 
-    /// All that are kept.
+    /// All stored revocations.
     ///
     /// # Errors
     /// What is wrong with the store.
@@ -165,7 +164,7 @@ impl RevocationWatch {
         Ok(self.shared.store.load(clock::now()).await?)
     }
 
-    /// Ends the reading.
+    /// Stops reading.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
@@ -178,28 +177,28 @@ impl Drop for RevocationWatch {
     }
 }
 
-/// Why something cannot be revoked, or taken back.
+/// Why a revocation cannot be made or lifted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RevokeError {
-    /// What was asked for cannot be.
+    /// The request is invalid.
     #[error("{0}")]
     Request(String),
-    /// The store does not take it.
+    /// The store has failed.
     #[error(transparent)]
     Store(#[from] RevocationStoreError),
 }
 
 impl Shared {
-    /// Reads the list again and again, for ever.
+    /// Reads the list again and again, forever.
     async fn keep_reading(&self, mut news: RevocationNewsReceiver) {
         loop {
-            // Why it failed was said.
+            // The failure was logged.
             let pause = match self.read().await {
                 Ok(()) => self.settings.interval,
                 Err(_) => self.settings.interval.min(AFTER_FAILURE),
             };
             let next = Moment::now() + pause;
-            // Whoever may say a word to the store may say many.
+            // A client of the store may send many notifications.
             sleep(BETWEEN_READINGS).await;
             while let Ok(news) = timeout_at(next, news.changed()).await
                 && self.look(&news).await
@@ -209,7 +208,7 @@ impl Shared {
         }
     }
 
-    /// Obeys what was changed here.
+    /// Applies a change that was made on this node.
     async fn obey(&self, key: RevocationKey) -> Result<(), RevocationStoreError> {
         match self.look(&RevocationNews::of(key)).await {
             true => Ok(()),
@@ -217,11 +216,11 @@ impl Shared {
         }
     }
 
-    /// Reads what the news is about. Says whether nothing else has to be read.
+    /// Reads the changed entries. Returns whether that is enough.
     async fn look(&self, news: &RevocationNews) -> bool {
         let mut mark = self.turn.lock().await;
         let look = self.store.look(news, &mut mark, clock::now());
-        // Whatever is wrong, reading the whole list says so.
+        // Any error shows again when the whole list is read.
         let Ok(Ok(Some(changed))) = timeout(LONGEST_READING, look).await else {
             return false;
         };
@@ -281,13 +280,13 @@ impl Shared {
         self.tell(&changes.unwrap_or_default(), realms);
     }
 
-    /// Tells everybody whom it concerns what has changed in the lists of these realms.
+    /// Records the changes in these realms, and ends the leases that they concern.
     fn tell(&self, changes: &[RevocationChange], realms: Realms) {
         if changes.is_empty() {
             return;
         }
         let metrics = &self.witness.metrics;
-        // Leases that begin from now on look at the new list by themselves.
+        // Leases that begin from now on see the new list.
         leases::end_everywhere(Over::SessionRevoked, move |holder| {
             holder.is_some_and(|holder| realms.revoke(holder, clock::now()))
         });
@@ -333,7 +332,7 @@ impl Shared {
         });
     }
 
-    /// Sees, for ever, that no list counts that is too old.
+    /// Drops the list whenever it is too old, forever.
     async fn mind_the_age(&self) {
         let mut progress = self.progress.subscribe();
         loop {
@@ -374,16 +373,16 @@ impl Shared {
     }
 }
 
-/// How long reading may take, whatever the store's own limit is.
+/// How long reading may take, besides the store's own limit.
 const LONGEST_READING: Duration = Duration::from_secs(10);
 
-/// At least so much time lies between the end of one reading and the next.
+/// The shortest pause between two reads of the whole list.
 const BETWEEN_READINGS: Duration = Duration::from_millis(10);
 
-/// The same where the news says what has changed.
+/// The shortest pause between two reads of single changes.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 const TOO_OLD: &str = "revocations could not be read for longer than REVOCATION_MAX_STALE";
 
-/// How soon a store that has failed is asked again.
+/// The pause before a failed store is asked again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);

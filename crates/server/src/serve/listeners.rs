@@ -1,4 +1,4 @@
-//! What a process listens on: inherited, or bound.
+//! The listening sockets of the process, inherited or bound.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -11,18 +11,18 @@ use crate::handover::{Inherited, Kept, Taken};
 use crate::listener::Address;
 use crate::listener::{self, Listening, Outlives, StdSocket};
 
-/// Where the listeners are bound.
+/// The addresses of the listeners.
 #[derive(Clone, Debug)]
 pub(crate) struct Bound {
-    /// Where requests are taken, if there is a service to protect.
+    /// The listeners of the proxy, if there are services.
     pub(crate) listeners: Vec<BoundListener>,
-    /// Decisions for hosts, if there are any.
+    /// The decision listener, if there is one.
     pub(crate) decisions: Option<Address>,
     /// Health and metrics.
     pub(crate) admin: SocketAddr,
 }
 
-/// Where a listener of the proxy is bound.
+/// The address of a listener of the proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct BoundListener {
     pub(crate) address: Address,
@@ -30,18 +30,18 @@ pub(crate) struct BoundListener {
     redirects: bool,
 }
 
-/// What of a listener stays as it is.
+/// The fixed part of a listener.
 #[derive(Clone)]
 pub(super) struct FixedListener {
     name: &'static str,
     address: SocketAddr,
     pub(super) redirects: bool,
-    /// As it was at the start.
+    /// The address at the start.
     speaks_tls: bool,
 }
 
 impl FixedListener {
-    /// Whether both are asked for in the same words, as two at port 0 may be.
+    /// Whether both have the same setting, as two with port 0 may.
     fn is_asked_as(&self, other: &Self) -> bool {
         (self.name, self.address) == (other.name, other.address)
     }
@@ -58,7 +58,7 @@ impl From<&ListenerSettings> for FixedListener {
     }
 }
 
-/// What is to be listened on.
+/// The listeners to bind.
 pub(super) struct Wanted<'f> {
     pub(super) listeners: &'f [FixedListener],
     pub(super) decisions: Option<&'f Address>,
@@ -66,21 +66,21 @@ pub(super) struct Wanted<'f> {
     pub(super) workers: usize,
 }
 
-/// Everything that is bound.
+/// All bound listeners.
 pub(super) struct Listeners {
-    /// In the order of the live ones.
+    /// The proxy's listeners, in the order of the live ones.
     pub(super) all: Vec<(FixedListener, Listening)>,
-    /// As it was asked for, and as it is.
+    /// The configured and the actual address.
     pub(super) decisions: Option<(Address, Listening)>,
     pub(super) admin: (TcpListener, Outlives),
     asked_admin: SocketAddr,
 }
 
 impl Listeners {
-    /// Takes what is inherited, and binds the rest.
+    /// Takes the inherited sockets, and binds the others.
     ///
     /// # Errors
-    /// When an address cannot be had.
+    /// When an address is not available.
     pub(super) fn bind(wanted: Wanted<'_>, inherited: &mut Inherited) -> Result<Self> {
         let Wanted {
             listeners,
@@ -122,7 +122,7 @@ impl Listeners {
         })
     }
 
-    /// Copies of all sockets, for the process after this one.
+    /// Copies of all sockets, for the next process.
     pub(super) fn kept(&self) -> io::Result<Vec<Kept>> {
         let mut kept = Vec::new();
         let mut keep = |name, asked: String, number, listening: &Listening| {
@@ -165,7 +165,7 @@ impl Listeners {
         }
     }
 
-    /// The port of each.
+    /// The port of each listener.
     pub(super) fn ports(&self) -> Vec<Option<u16>> {
         let ports = self
             .all
@@ -179,7 +179,7 @@ impl Listeners {
 }
 
 impl Bound {
-    /// Says in the log where the listeners are.
+    /// Logs the addresses of the listeners.
     pub(crate) fn announce(&self) {
         for one in &self.listeners {
             let listener = if one.redirects { "redirect" } else { "proxy" };
@@ -193,7 +193,7 @@ impl Bound {
     }
 }
 
-/// How many of the listeners before this one are asked for in the same words.
+/// How many listeners before this one have the same setting.
 fn number(listeners: &[FixedListener], index: usize) -> usize {
     let before = listeners[..index].iter();
     before
@@ -207,7 +207,7 @@ fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The admin listener needs one.
+/// The admin listener needs only one socket.
 fn admin_socket(taken: Taken) -> io::Result<(TcpListener, Outlives)> {
     match taken.sockets.into_iter().next() {
         Some(StdSocket::Tcp(socket)) => Ok((socket, taken.outlives)),
@@ -215,7 +215,7 @@ fn admin_socket(taken: Taken) -> io::Result<(TcpListener, Outlives)> {
     }
 }
 
-/// What to say of an address that cannot be had, and what to do.
+/// The message about an address that is not available, with advice.
 fn cannot_listen(address: &Address, name: &str, error: &io::Error) -> Error {
     let advice = match (error.kind(), address) {
         (io::ErrorKind::AddrInUse, Address::Tcp(address)) => {

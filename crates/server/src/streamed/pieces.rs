@@ -10,7 +10,8 @@ use crate::connection::{Connection, invalid};
 
 /// The next piece of the body that is being read from a connection.
 ///
-/// # Errors When the body is malformed, breaks off, or the other side is too slow.
+/// # Errors
+/// When the body is malformed, breaks off, or the other side is too slow.
 pub(crate) fn poll_piece(
     connection: &mut Connection,
     body: &mut Decoder,

@@ -47,7 +47,8 @@ pub(crate) enum CertificateError {
 impl Certificate {
     /// Reads the chain in one PEM file and the key in another, or in the same.
     ///
-    /// # Errors When one of them cannot be read, or the key does not belong to the first certificate.
+    /// # Errors
+    /// When one of them cannot be read, or the key does not belong to the first certificate.
     pub(crate) fn load(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
         let bytes = content(chain).map_err(CertificateError::Certificate)?;
         let certificates = chain_of(bytes.expose(), chain)?;
@@ -62,7 +63,8 @@ impl Certificate {
 
     /// Reads the chain and the key in one text; the path is for messages.
     ///
-    /// # Errors The errors of [`load`](Self::load).
+    /// # Errors
+    /// The errors of [`load`](Self::load).
     pub(crate) fn of_text(bytes: &[u8], path: &Path) -> Result<Self, CertificateError> {
         let certificates = chain_of(bytes, path)?;
         let secret = key_of(bytes, path, path)?;
@@ -168,7 +170,8 @@ pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Ce
 
 /// The content of a file, which may be a key.
 ///
-/// # Errors Why the file cannot be read.
+/// # Errors
+/// Why the file cannot be read.
 pub(crate) fn content(path: &Path) -> Result<Secret, String> {
     let read = named_file::read(path, LONGEST_FILE);
     read.map(Secret::new).map_err(|error| {
@@ -184,7 +187,8 @@ pub(crate) fn content(path: &Path) -> Result<Secret, String> {
 
 /// The certificates in these bytes of a file, at least one.
 ///
-/// # Errors What is wrong with the certificates.
+/// # Errors
+/// What is wrong with the certificates.
 pub(crate) fn chain_of(
     bytes: &[u8],
     path: &Path,

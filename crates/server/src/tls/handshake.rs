@@ -62,7 +62,8 @@ impl From<io::Error> for HandshakeError {
 
 /// Does a handshake with a client within `limit`.
 ///
-/// # Errors [`HandshakeError`] says why it has failed. The client got an alert, if it is still there.
+/// # Errors
+/// [`HandshakeError`] says why it has failed. The client got an alert, if it is still there.
 pub(crate) async fn accept(
     tcp: TcpStream,
     config: Arc<ServerConfig>,
@@ -86,7 +87,8 @@ pub(crate) async fn accept(
 
 /// Does a handshake with the server of this name.
 ///
-/// # Errors When the server does not speak TLS, its certificate is not valid for the name, or the connection breaks.
+/// # Errors
+/// When the server does not speak TLS, its certificate is not valid for the name, or the connection breaks.
 pub(crate) async fn connect(
     tcp: TcpStream,
     config: &Arc<ClientConfig>,
@@ -111,7 +113,8 @@ pub(crate) async fn connect(
 
 /// Completes a handshake. In TLS 1.3 the last bytes of it are sent with the first application data.
 ///
-/// # Errors When the connection breaks, or one of the sides rejects the other.
+/// # Errors
+/// When the connection breaks, or one of the sides rejects the other.
 async fn come_to_terms(socket: &mut TlsSocket) -> Result<(), HandshakeError> {
     let mut received = 0;
     poll_fn(|context| poll(socket, &mut received, context)).await

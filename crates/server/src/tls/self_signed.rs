@@ -23,7 +23,8 @@ pub(crate) enum SelfSignedError {
 
 /// Generates a self-signed certificate for these hostnames and addresses.
 ///
-/// # Errors When one of the names is invalid.
+/// # Errors
+/// When one of the names is invalid.
 pub(crate) fn make(names: &[String], now: UnixTime) -> Result<Certificate, SelfSignedError> {
     let mut params = CertificateParams::new(names)?;
     let mut name = DistinguishedName::new();

@@ -32,7 +32,8 @@ pub(crate) enum ClientProof {
 
 /// The configuration for clients, which get one of `certificates`.
 ///
-/// # Errors When the authorities for client certificates cannot be used.
+/// # Errors
+/// When the authorities for client certificates cannot be used.
 pub(crate) fn config(
     certificates: Arc<dyn ResolvesServerCert>,
     oldest: MinVersion,

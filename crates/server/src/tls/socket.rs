@@ -223,7 +223,8 @@ impl TlsSocket {
 
     /// Reads decrypted bytes. Returns false if there are none and more has to be received.
     ///
-    /// # Errors `UnexpectedEof` when the connection ended without `close_notify`, so that data may be missing.
+    /// # Errors
+    /// `UnexpectedEof` when the connection ended without `close_notify`, so that data may be missing.
     fn take_plaintext(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
         let before = buffer.filled().len();
         self.has_plaintext = true;

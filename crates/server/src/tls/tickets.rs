@@ -47,7 +47,8 @@ struct Key {
 impl Tickets {
     /// A ticketer with a fresh key.
     ///
-    /// # Errors When the system gives no random bytes.
+    /// # Errors
+    /// When the system gives no random bytes.
     pub(crate) fn new() -> Result<Self, Error> {
         Self::at(seconds())
     }
@@ -64,7 +65,8 @@ impl Tickets {
 
     /// A ticketer with the keys of the previous process, from its [`Self::keys`]. `None` if there are none.
     ///
-    /// # Errors When rustls accepts none of the keys.
+    /// # Errors
+    /// When rustls accepts none of the keys.
     pub(crate) fn with(keys: Vec<TicketKey>) -> Result<Option<Self>, Error> {
         let mut keys = keys.into_iter().map(Key::new);
         let Some(current) = keys.next().transpose()? else {

@@ -88,7 +88,8 @@ impl Channels {
     /// Reserves a stream on a connection that has room, or on one that `connect` opens. Only one task opens a connection at
     /// a time; `connect` gets the notification that a request has ended.
     ///
-    /// # Errors When there is no connection.
+    /// # Errors
+    /// When there is no connection.
     pub(super) async fn turn(
         self: &Rc<Self>,
         mut connect: impl AsyncFnMut(&Notify) -> Result<Connected, UpstreamError>,

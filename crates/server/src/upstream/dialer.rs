@@ -88,7 +88,8 @@ impl Dialer {
 
     /// Opens a connection. The server's name is resolved each time, and its addresses are tried in turn.
     ///
-    /// # Errors When no address accepts the connection, or the TLS handshake fails.
+    /// # Errors
+    /// When no address accepts the connection, or the TLS handshake fails.
     pub(super) async fn open(&self, caller: Option<Caller>, offers: Offers) -> io::Result<Stream> {
         let told = self.proxy_protocol.map(|version| {
             let caller = caller.map(|caller| (caller.client, caller.reached));

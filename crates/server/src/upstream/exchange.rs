@@ -234,8 +234,9 @@ impl Exchange {
     /// Relays the answer's body to the client, after the head in the client's output. If either side breaks off, the
     /// client's connection is cut, so that the answer cannot look complete. `record` counts the bytes.
     ///
-    /// # Errors When the server failed, or the request's body became too long, before any of the head had left. The head is
-    /// taken back, so that another answer can be sent.
+    /// # Errors
+    /// When the server failed, or the request's body became too long, before any of the head had left. The head is taken
+    /// back, so that another answer can be sent.
     pub(crate) async fn relay(
         &mut self,
         client: &mut Client,

@@ -61,8 +61,9 @@ pub(crate) trait Exchanging<D>: Sized {
 
     /// Relays the answer's body to the client, after the head that was begun there. `record` counts the bytes.
     ///
-    /// # Errors When the server failed, or the request's body became too long, before any of the head had left. The head is
-    /// taken back, so that another answer can be sent.
+    /// # Errors
+    /// When the server failed, or the request's body became too long, before any of the head had left. The head is taken
+    /// back, so that another answer can be sent.
     async fn relay(&mut self, client: &mut D, record: &Record<'_>) -> Result<Sent, UpstreamError>;
 
     /// Ends the exchange. A reusable connection returns to the pool, or stays reserved for its owner; it is closed if the

@@ -121,7 +121,8 @@ impl Member {
 
     /// Opens a connection, with TLS if the URL says so, and closes it.
     ///
-    /// # Errors When no connection can be opened.
+    /// # Errors
+    /// When no connection can be opened.
     pub(crate) async fn reach(&self) -> io::Result<()> {
         self.dialer.open(None, Offers::Both).await.map(drop)
     }

@@ -56,7 +56,8 @@ pub(crate) struct Http2Origin {
 impl Http2Origin {
     /// Begins a request on a connection that has room for it.
     ///
-    /// # Errors When the connection takes no more requests.
+    /// # Errors
+    /// When the connection takes no more requests.
     pub(super) fn begin(
         mut turn: Turn,
         asked: OutgoingRequest<'_, '_>,

@@ -32,7 +32,8 @@ impl Flow {
 
     /// Copies what is there. Ready when the source has ended and the sink has been shut down.
     ///
-    /// # Errors An error of either side.
+    /// # Errors
+    /// An error of either side.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,

@@ -81,9 +81,12 @@ struct Options {
     /// forwards more than 20,000 requests/s beside their load.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..))]
     paced_users: u32,
-    /// How often each of these asks [default: 120, which takes twice as long as users are remembered; quick: 2].
+    /// How often each of these asks [default: as often as takes twice as long as users are remembered; quick: 2].
     #[arg(long)]
     passes: Option<usize>,
+    /// For how many seconds the gate with channels remembers a user, and Redis of either gate.
+    #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u32).range(60..))]
+    remember: u32,
     /// Has `users` do without `REDIS_TRACKING`: PostgreSQL alone says then what changes.
     #[arg(long)]
     untracked: bool,
@@ -200,8 +203,12 @@ fn remembered(options: &Options) -> Result<()> {
         Some(path) => path.canonicalize()?,
         None => gate.clone(),
     };
-    let (rounds, passes) = if options.quick { (2, 2) } else { (5, 120) };
+    let (rounds, passes) = match options.quick {
+        true => (2, 2),
+        false => (5, users::passes(options.remember)),
+    };
     let scale = users::Scale {
+        remember: options.remember,
         tracks: !options.untracked,
         users: usize::try_from(options.users)?,
         paced_users: usize::try_from(options.paced_users)?,

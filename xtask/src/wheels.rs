@@ -33,7 +33,7 @@ pub const ENVOY: Wheel = Wheel {
 };
 
 /// Debian has no mdBook, and compiling it takes minutes.
-pub(crate) const MDBOOK: Wheel = Wheel {
+pub const MDBOOK: Wheel = Wheel {
     pin: "docs/site/mdbook.txt",
     folder: "target/tools/mdbook",
     program: "scripts/mdbook",

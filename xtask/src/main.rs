@@ -13,7 +13,7 @@ mod seeds;
 use anyhow::Result;
 use clap::Parser;
 // Under the names by which the tasks know them.
-use xtask::{dist, step, test};
+use xtask::{dist, packages, step, test, wheels};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Development tasks of sessiongate")]

@@ -298,7 +298,10 @@ impl Keeper {
         );
         let text = serde_json::to_string(&failure).unwrap_or_default();
         if let Err(error) = self.store.put(Kind::Failure, domain, &text).await {
-            tracing::warn!(domain, "the failure cannot be stored for the other nodes: {error}");
+            tracing::warn!(
+                domain,
+                "the failure cannot be stored for the other nodes: {error}"
+            );
         }
     }
 

@@ -54,7 +54,7 @@ impl Authority {
         self.sign(file, "/CN=server", names, "serverAuth").await
     }
 
-    /// The same for a server that others of its kind take for a client too, as those of a Redis Cluster do.
+    /// A certificate for a server that is also a client of its peers, as in a Redis Cluster.
     ///
     /// # Errors
     /// When `openssl` fails.

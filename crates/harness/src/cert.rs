@@ -21,14 +21,14 @@ pub struct Certificates {
 /// What a server's certificate is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CertificateKind {
-    /// One that an authority signed for `127.0.0.1` and `localhost`.
+    /// A certificate for `127.0.0.1` and `localhost` that an authority has signed.
     #[default]
     Signed,
-    /// One for `127.0.0.1` and `localhost` that is its own authority, as `openssl req -x509` makes it.
+    /// A self-signed certificate for `127.0.0.1` and `localhost`, as `openssl req -x509` makes it.
     OwnAuthority,
-    /// The same, for `elsewhere.example`.
+    /// A self-signed certificate for `elsewhere.example`.
     OwnAuthorityOfAnother,
-    /// The same, for `127.0.0.1` and `localhost` in January 2020.
+    /// An expired self-signed certificate for `127.0.0.1` and `localhost`, of January 2020.
     OwnAuthorityUntil2020,
 }
 

@@ -1,16 +1,19 @@
 //! The `sessiongate` binary under test.
 
-use std::net::{AddrParseError, Ipv4Addr, SocketAddr, TcpListener};
+mod address;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+pub use self::address::DecisionListener;
+use self::address::bound_address;
 use crate::PATIENCE;
 use crate::client::{Client, Request, Response};
 use crate::process::{Lines, Process, is_root, leashed};
@@ -19,39 +22,30 @@ use crate::process::{Lines, Process, is_root, leashed};
 #[derive(Debug)]
 pub struct Gate {
     process: Process,
-    /// Where it takes requests for the upstream; `127.0.0.1:0`, where nothing can listen, when it has no upstream.
+    /// The address of the proxy; `127.0.0.1:0`, where nothing can listen, if there are no services.
     pub proxy: SocketAddr,
-    /// Where other proxies ask it for decisions, when it was told to listen for them.
+    /// The listener for calling proxies, if it is configured.
     pub decisions: Option<DecisionListener>,
-    /// Where it shows health and metrics.
+    /// The address of the admin listener.
     pub admin: SocketAddr,
 }
 
-/// The address of a decisions listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DecisionListener {
-    /// A port.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-/// How a [`Gate`] is started: the program, its words, and an environment that holds nothing else.
+/// How a [`Gate`] is started: the program, its arguments, and its whole environment.
 #[derive(Clone, Debug)]
 pub struct GateCommand {
     binary: PathBuf,
     words: Vec<String>,
     environment: Vec<(String, String)>,
     is_unprivileged: bool,
-    /// What it finds at file descriptor 3.
+    /// The socket at file descriptor 3.
     socket: Option<Arc<TcpListener>>,
     has_successors: bool,
 }
 
-/// What a gate left behind that ended.
+/// The exit status and the output of a gate that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
     /// Its standard output.
     pub stdout: String,
@@ -354,88 +348,9 @@ impl GateCommand {
     }
 }
 
-impl FromStr for DecisionListener {
-    type Err = AddrParseError;
-
-    fn from_str(address: &str) -> Result<Self, Self::Err> {
-        match address.strip_prefix("unix:") {
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => Ok(Self::Tcp(address.parse()?)),
-        }
-    }
-}
-
 /// The socket comes as the standard input; a process knows its number, and keeps it when it becomes another program.
 const AS_SYSTEMD: &str = r#"export LISTEN_PID=$$; exec "$0" "$@" 3<&0 0</dev/null"#;
 
 fn audit_line(line: &str) -> Option<Value> {
     serde_json::from_str(line).ok().filter(Value::is_object)
-}
-
-/// The address in a log line that names `listener`, in either log format:
-/// `… listening listener="proxy" address=127.0.0.1:1234` or the same as JSON.
-fn bound_address(line: &str, listener: &str) -> Option<String> {
-    if !line.contains("listening") {
-        return None;
-    }
-    let bare = bare_text(line);
-    let field = |name: &str| {
-        let start = bare
-            .match_indices(name)
-            .map(|(at, _)| at + name.len())
-            .find_map(|end| {
-                let rest = bare[end..]
-                    .strip_prefix('=')
-                    .or_else(|| bare[end..].strip_prefix(':'))?;
-                Some(bare.len() - rest.len())
-            })?;
-        bare[start..].split([' ', ',', '}']).next()
-    };
-    (field("listener")? == listener).then_some(())?;
-    field("address").map(str::to_owned)
-}
-
-/// The line without quotes and terminal colours.
-fn bare_text(line: &str) -> String {
-    let mut bare = String::new();
-    let mut chars = line.chars();
-    while let Some(char) = chars.next() {
-        match char {
-            '\x1b' => while chars.next().is_some_and(|end| !end.is_ascii_alphabetic()) {},
-            '"' => {}
-            _ => bare.push(char),
-        }
-    }
-    bare
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{DecisionListener, bound_address};
-
-    #[test]
-    fn a_socket_in_the_file_system_is_an_address_too() {
-        let line = r#"INFO listening listener="decisions" address=unix:/run/gate.sock"#;
-        let address = bound_address(line, "decisions").expect("an address");
-        assert_eq!(
-            address.parse(),
-            Ok(DecisionListener::Unix("/run/gate.sock".into()))
-        );
-    }
-
-    #[test]
-    fn both_log_formats_name_the_bound_address() {
-        let address = Some("127.0.0.1:1234".to_owned());
-        for line in [
-            r#"2030-01-01T00:00:00Z  INFO sessiongate: listening listener="proxy" address=127.0.0.1:1234"#,
-            r#"INFO listening listener=proxy address=127.0.0.1:1234"#,
-            "\x1b[32mINFO\x1b[0m listening \x1b[3mlistener\x1b[0m\x1b[2m=\x1b[0m\"proxy\" \
-             \x1b[3maddress\x1b[0m=127.0.0.1:1234",
-            r#"{"level":"INFO","fields":{"message":"listening","listener":"proxy","address":"127.0.0.1:1234"}}"#,
-            r#"{"address":"127.0.0.1:1234","listener":"proxy","message":"listening"}"#,
-        ] {
-            assert_eq!(bound_address(line, "proxy"), address, "{line}");
-            assert_eq!(bound_address(line, "admin"), None, "{line}");
-        }
-    }
 }

@@ -24,7 +24,7 @@ pub struct Pebble {
 }
 
 impl Pebble {
-    /// Starts one that looks for proofs at these ports of this machine, whatever host they are for: HTTP-01, and TLS-ALPN-01.
+    /// Starts one that validates all hostnames at these ports of this machine: HTTP-01, and TLS-ALPN-01.
     ///
     /// # Errors
     /// When Pebble or `openssl` is missing or does not come up.
@@ -105,7 +105,7 @@ impl Pebble {
         self.pebble = None;
     }
 
-    /// The certificate that whoever meets what it has signed must trust. Another one each time that it starts.
+    /// The root certificate of what it issues. It changes with each start.
     ///
     /// # Errors
     /// When it does not say so.

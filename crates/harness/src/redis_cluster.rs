@@ -100,7 +100,7 @@ impl RedisCluster {
         self.url_of("")
     }
 
-    /// The same with what stands in front of the hosts, such as `user:password@`.
+    /// The URL of the cluster with user information, such as `user:password@`.
     pub fn url_of(&self, user: &str) -> String {
         let primaries = self.nodes.iter().take(Self::PRIMARIES);
         let hosts: Vec<_> = primaries.map(Redis::address).collect();

@@ -306,12 +306,12 @@ impl Renewal {
         match made {
             Ok(keys) => {
                 if was_failing {
-                    tracing::info!(from = %self.source, "the issuer's keys can be had again");
+                    tracing::info!(from = %self.source, "the issuer's keys can be fetched again");
                 }
                 // The issuer may withdraw all keys, and then none of its tokens is valid.
                 if keys.published() == 0 {
                     let configuration = self.trial.configuration();
-                    tracing::warn!(from = %self.source, configuration, "the issuer publishes no key that can be used");
+                    tracing::warn!(from = %self.source, configuration, "the issuer publishes no usable key");
                 }
                 self.keychain.current.store(Arc::new(keys));
                 self.keychain.is_known.store(true, Ordering::Relaxed);
@@ -321,7 +321,7 @@ impl Renewal {
                 if !was_failing {
                     tracing::warn!(
                         from = %self.source, configuration = self.trial.configuration(), %error,
-                        "cannot have the issuer's keys; those that are known stay"
+                        "the issuer's keys cannot be fetched; the known ones stay in use"
                     );
                 }
                 self.metrics.jwks_refreshed("failed");

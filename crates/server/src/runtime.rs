@@ -129,7 +129,7 @@ async fn serve<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>
         let long = leases::count();
         tracing::info!(
             long,
-            "DRAIN_TIMEOUT is over: WebSockets and streams of events are ended"
+            "DRAIN_TIMEOUT is over: WebSockets and event streams are ended"
         );
         leases::end(Over::GoingAway, |_| true);
         is_finished = finished(FAREWELL).await;

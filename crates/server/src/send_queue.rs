@@ -103,7 +103,7 @@ impl SendQueue {
         let kernel = SendMany::new();
         if let Err(error) = &kernel {
             SAID.call_once(|| {
-                tracing::info!(%error, "messages go out one by one, which costs some speed: the kernel's asynchronous I/O is not to be had");
+                tracing::info!(%error, "the kernel's asynchronous I/O is not available: messages are sent one by one, which is slower");
             });
         }
         Self {

@@ -115,7 +115,7 @@ impl Signals {
                 user1.recv().await;
                 tracing::info!(
                     signal = "SIGUSR1",
-                    "a signal without a meaning here; SIGHUP reloads the configuration"
+                    "this signal is ignored; SIGHUP reloads the configuration"
                 );
             }
         };

@@ -92,7 +92,7 @@ impl BetterAuth {
     /// Lets `admin` act as `user`, as the plugin `admin` does, in the browser of `admin`; what comes back is `user` there.
     ///
     /// # Errors
-    /// When the server refuses: `admin` is none, or it has no such plugin.
+    /// When the server refuses: `admin` is no admin, or the plugin is missing.
     pub async fn impersonate(&self, admin: &SignedIn, user: &SignedIn) -> Result<SignedIn> {
         let mut browser = admin.browser.clone();
         let body = json!({ "userId": user.id });
@@ -100,7 +100,7 @@ impl BetterAuth {
         SignedIn::from_json(&answer.json()?["user"], browser)
     }
 
-    /// Signs the user called `name` in, in this browser, whoever is signed in there.
+    /// Signs the user called `name` in, in this browser, in place of any other user.
     ///
     /// # Errors
     /// When the server knows no such user.

@@ -27,7 +27,7 @@ impl Browser {
         }
     }
 
-    /// The same, with the cookies of a `Cookie` header.
+    /// A browser with the cookies of a `Cookie` header.
     pub fn with_cookies(site: SocketAddr, header: &str) -> Self {
         let pairs = header.split("; ").filter_map(|pair| pair.split_once('='));
         Self {

@@ -84,11 +84,11 @@ impl Keeper {
             loop {
                 match self.look().await {
                     Ok(()) if is_failing => {
-                        tracing::info!("what is kept in ACME_STORE can be read again");
+                        tracing::info!("ACME_STORE can be read again");
                         is_failing = false;
                     }
                     Err(error) if !is_failing => {
-                        tracing::error!("cannot see which certificates there are: {error}");
+                        tracing::error!("ACME_STORE cannot be read: {error}");
                         is_failing = true;
                     }
                     Ok(()) | Err(_) => {}
@@ -183,7 +183,7 @@ impl Keeper {
             let domains = missing.join(", ");
             tracing::warn!(
                 domains,
-                "there is no certificate yet, and handshakes are refused until one is there"
+                "there is no certificate yet; handshakes are refused until there is one"
             );
         }
     }
@@ -298,7 +298,10 @@ impl Keeper {
         );
         let text = serde_json::to_string(&failure).unwrap_or_default();
         if let Err(error) = self.store.put(Kind::Failure, domain, &text).await {
-            tracing::warn!(domain, "other nodes do not hear of the failure: {error}");
+            tracing::warn!(
+                domain,
+                "the failure cannot be stored for the other nodes: {error}"
+            );
         }
     }
 

@@ -171,7 +171,7 @@ impl Inherited {
                      take it out of the socket unit"
                 ),
                 SocketOrigin::Predecessor(_) => {
-                    tracing::info!(%address, "the process before this one listened there, and this one does not");
+                    tracing::info!(%address, "the previous process listened there, and this one does not");
                 }
             }
         }

@@ -64,7 +64,7 @@ impl Proxied<'_> {
         self.metrics.no_proxy_header();
         if self.warnings.allows(clock::now()) {
             let proxy = proxy.to_canonical();
-            tracing::warn!(%proxy, error, "a connection of a listed proxy was closed (PROXY_PROTOCOL)");
+            tracing::warn!(%proxy, error, "a connection of a trusted proxy was closed (PROXY_PROTOCOL)");
         }
     }
 }

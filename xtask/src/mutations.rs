@@ -197,12 +197,6 @@ const MUTATIONS: &[Mutation] = &[
         after: "keep(!progress.is_superseded);",
     },
     Mutation {
-        what: "an invalidated entry counts while the truth is down",
-        file: "memory.rs",
-        before: "            entry.trusted_until == FORGOTTEN\n                || ",
-        after: "            ",
-    },
-    Mutation {
         what: "an entry that is due is repeated although it was invalidated",
         file: "memory.rs",
         before: "is_trusted.then_some(Recalled {",

@@ -197,7 +197,7 @@ impl Postgres {
             .to_owned())
     }
 
-    async fn initialise(&self) -> Result<()> {
+    async fn initialize(&self) -> Result<()> {
         let password = self.folder.path().join("password");
         std::fs::write(&password, Self::PASSWORD)?;
         if let Some(Account { uid, gid }) = self.account {
@@ -305,7 +305,7 @@ impl PostgresOptions {
             certificates,
             folder,
         };
-        postgres.initialise().await?;
+        postgres.initialize().await?;
         for _ in 0..ATTEMPTS {
             match postgres.start_again().await {
                 Ok(()) => {

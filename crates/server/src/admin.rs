@@ -37,9 +37,9 @@ pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RecentRefusals>,
     pub(crate) reloads: Reloads,
-    /// Cancelled when the process is asked to stop: it is then alive, but not ready.
+    /// Canceled when the process is asked to stop: it is then alive, but not ready.
     pub(crate) stop: CancellationToken,
-    /// Cancelled when another process has taken over.
+    /// Canceled when another process has taken over.
     pub(crate) handed_over: CancellationToken,
 }
 

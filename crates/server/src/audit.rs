@@ -36,7 +36,7 @@ pub(crate) struct Audit {
 /// What the audit logs of all runtimes share, and the audit log for lines of the process itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AuditTerms {
-    /// Whether lines name sessions, by their ids.
+    /// Whether lines contain session ids.
     pub(crate) names_sessions: Arc<AtomicBool>,
     /// The audit log for lines of the process itself, once it is started.
     pub(crate) of_process: Arc<OnceLock<Audit>>,
@@ -60,7 +60,7 @@ impl Audit {
         String::from_utf8(self.buffer.text()).unwrap()
     }
 
-    /// Keeps a refusal in memory for a while, whether or not lines are written.
+    /// Keeps a refusal in memory for a while, also if no lines are written.
     pub(crate) fn remember(&self, refusal: Remembered) {
         self.refusals.remember(refusal);
     }

@@ -1,4 +1,4 @@
-//! Sockets that outlive a process: the service manager's, and those that one process hands to the next of the same program.
+//! Handover of listening sockets: from the service manager, and from one process to the next of the same program.
 //!
 //! ```text
 //! old process                                   new process
@@ -13,11 +13,11 @@
 //!   ends
 //! ```
 //!
-//! The very same sockets go on, with what waits in their queues: a connection that is in the queue of a socket when that is closed
-//! would be reset. If the new process ends, or says nothing for too long, the old one goes on as if nothing had happened.
+//! The sockets stay open, with the connections in their queues, which a close would reset. If the new process ends, or is
+//! not ready in time, the old one continues.
 //!
-//! The channel between the two is the standard input of the new one. Descriptors travel as messages and are closed on `exec` on
-//! both sides, so none is inherited by accident and none has to keep its number.
+//! The channel between the two is the standard input of the new one. Descriptors are passed as messages and closed on `exec`
+//! on both sides, so none is inherited by accident, and none needs a fixed number.
 
 mod channel;
 mod inherited;

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
 pub(crate) use self::address::Address;
-use self::balance::Balancer;
+use self::balance::ConnectionBalancer;
 use crate::socket::{Stream, keep_alive};
 
 /// A listener with its sockets.
@@ -58,7 +58,7 @@ impl Outlives {
 #[derive(Debug)]
 pub(crate) struct Share {
     socket: StdSocket,
-    balancer: Balancer,
+    balancer: ConnectionBalancer,
     outlives: Outlives,
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn listen_on(
     for index in queues..count {
         sockets.push(sockets[index % queues].try_clone()?);
     }
-    let group = Balancer::group(sockets.len());
+    let group = ConnectionBalancer::group(sockets.len());
     let share = |(socket, balancer)| Share {
         socket,
         balancer,
@@ -222,7 +222,7 @@ fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: ListenerSocket,
-    balancer: Balancer,
+    balancer: ConnectionBalancer,
     outlives: Outlives,
 }
 

@@ -217,10 +217,10 @@ impl Live {
         }
     }
 
-    /// Sees that the tables have every column that the configuration looks at, as far as the databases answer now.
+    /// Checks that the tables have every configured column, if the databases answer now.
     ///
     /// # Errors
-    /// The first column that is missing, or may not be read.
+    /// The first column that is missing or cannot be read.
     pub(crate) async fn prove_columns(&self) -> Result<(), AskedColumnError> {
         for realm in &self.realms {
             realm.prove_columns().await?;
@@ -228,36 +228,36 @@ impl Live {
         Ok(())
     }
 
-    /// How every store with a server or a file behind it is doing.
+    /// The health of every store that has a server or a file.
     pub(crate) fn health(&self) -> Vec<StoreHealth> {
         let stores = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
         stores.flat_map(|stores| stores.health()).collect()
     }
 
-    /// Whether limits are counted together with other nodes; `None` where they are not to be.
+    /// Whether rate limits are currently counted together with other nodes; `None` if that is not configured.
     pub(crate) fn shares_limits(&self) -> Option<bool> {
         self.shared_rates.as_ref().map(|rates| rates.are_shared())
     }
 
-    /// Whether decisions can be made: the stores can tell, or none is needed.
+    /// Whether decisions can be made: all necessary stores answer.
     pub(crate) fn is_ready(&self) -> bool {
         let mut stores = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
         stores.all(stores::Stores::ready) && self.knows_revocations() != Some(false)
     }
 
-    /// Whether it is known what was revoked; `None` where nothing can be.
+    /// Whether the revocations are known; `None` if no store for them is configured.
     pub(crate) fn knows_revocations(&self) -> Option<bool> {
         self.revocations.as_ref().map(|watch| watch.is_ready())
     }
 
-    /// Waits until it is known what was revoked, or it could not be read.
+    /// Waits for the first attempt to read the revocations.
     pub(crate) async fn has_asked_for_revocations(&self) {
         if let Some(watch) = &self.revocations {
             watch.has_tried().await;
         }
     }
 
-    /// Has audit lines name sessions where they can be revoked, from now on.
+    /// Makes audit lines contain session ids from now on, if sessions can be revoked.
     pub(crate) fn takes_effect(&self, around: &Surroundings) {
         let can_revoke = self.revocations.is_some();
         around
@@ -266,14 +266,14 @@ impl Live {
             .store(can_revoke, Ordering::Relaxed);
     }
 
-    /// What becomes of a request that enters, or does not, by this route.
+    /// What is configured for this route, or for requests without one.
     pub(crate) fn handling(&self, route: Option<&gate::Route>) -> &Handling {
-        // The last is for requests that no route governs.
+        // The last entry is for requests without a route.
         let last = self.handling.len() - 1;
         &self.handling[route.map_or(last, |route| route.id)]
     }
 
-    /// The channels on which changes would be heard, and whether those of all realms are.
+    /// The change channels, and whether each is up in all realms.
     pub(crate) fn channels(&self) -> BTreeMap<&'static str, bool> {
         let opened = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
         let mut channels = BTreeMap::new();
@@ -283,13 +283,13 @@ impl Live {
         channels
     }
 
-    /// Whether anything is heard of changes.
+    /// Whether there is a change channel.
     pub(crate) fn hears_changes(&self) -> bool {
         let mut opened = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
         opened.any(stores::Stores::hear_changes)
     }
 
-    /// The lease of an exchange that may last for hours, which has entered with this session or without one.
+    /// The lease of an exchange that may last for hours, with its session if it has one.
     pub(crate) fn lease<'l>(&self, handling: &Handling, session: Option<&Session>) -> Lease<'l> {
         let Some(session) = session else {
             return Lease::begin(None, None);
@@ -301,7 +301,7 @@ impl Live {
             session: session.id().into(),
             issued_at: session.signed_in_at(&realm.demands),
         };
-        // It may have been revoked since it was let in; from here on the lease hears of that.
+        // The session may have been revoked since the decision; from here on the lease hears of that.
         let verdict = realm
             .revocations
             .verdict(session, &realm.demands, clock::now());
@@ -313,20 +313,20 @@ impl Live {
         Lease::begin(Some(holder), end)
     }
 
-    /// Waits until the certificates that are kept are there, as far as they can be had now.
+    /// Waits for the first attempt to read the ACME certificates.
     pub(crate) async fn has_certificates(&self) {
         if let Some(acme) = &self.acme {
             acme.has_looked().await;
         }
     }
 
-    /// The keys of session tickets, for the process after this one.
+    /// The session ticket keys, for the next process.
     pub(crate) fn tickets(&self) -> Vec<ListenerTickets> {
         let listeners = self.listeners.iter();
         listeners.filter_map(ListenerTerms::tickets).collect()
     }
 
-    /// Waits until every issuer has answered for the first time, or has not. Says whether all have.
+    /// Waits for the first answer or failure of every token issuer. Returns whether all have answered.
     pub(crate) async fn hears_from_issuers(&self) -> bool {
         let mut all_have = true;
         for realm in &self.realms {
@@ -335,7 +335,7 @@ impl Live {
         all_have
     }
 
-    /// Ends what runs for it.
+    /// Closes the parts that run for it.
     pub(crate) async fn close(&self) {
         self.close_all_but(None).await;
     }
@@ -346,7 +346,7 @@ impl Live {
         }
     }
 
-    /// What runs for it, and not for `successor`.
+    /// The parts that run for it and not for `successor`.
     fn superseded_by(&self, successor: &Self) -> Vec<Superseded> {
         self.superseded(Some(successor))
     }
@@ -375,7 +375,7 @@ impl Live {
             .collect()
     }
 
-    /// Waits until what is new in it has answered.
+    /// Waits until the changed parts have answered.
     async fn proves_itself(&self, before: &Self) -> Result<(), LiveError> {
         self.has_certificates().await;
         for realm in &self.realms {
@@ -383,7 +383,7 @@ impl Live {
             realm.proves_itself(before).await?;
         }
         self.has_asked_for_revocations().await;
-        // What was down before is no reason to go on with the old settings.
+        // A store that was down before does not fail the reload.
         let was_down = before.knows_revocations() == Some(false);
         match self.knows_revocations() {
             Some(false) if !was_down => Err(LiveError::Revocations),

@@ -77,6 +77,6 @@ fn main() -> ExitCode {
     })
 }
 
-/// For an error that nobody reads. Where somebody does, it is written at once, but a busy machine may take its time to start
-/// the thread that writes it.
+/// How long an error message may take if its reader is stalled. Otherwise it is written at once, but a busy machine may
+/// start the writing thread late.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(2);

@@ -47,7 +47,7 @@ pub(super) fn bound_address(line: &str, listener: &str) -> Option<String> {
     field("address").map(str::to_owned)
 }
 
-/// The line without quotes and terminal colours.
+/// The line without quotes and terminal colors.
 fn bare_text(line: &str) -> String {
     let mut bare = String::new();
     let mut chars = line.chars();

@@ -56,7 +56,7 @@ impl Root {
     /// Opens the folder.
     ///
     /// # Errors
-    /// When it is not there, or is no folder.
+    /// When it does not exist, or is no folder.
     pub(super) fn open(&self, haste: Haste) -> Result<Opened<'_>, Errno> {
         let folder = match (self.by_kernel, haste) {
             (_, Haste::Any) => open(&self.path, FOLDER, Mode::empty())?,
@@ -72,10 +72,10 @@ impl Root {
 }
 
 impl Opened<'_> {
-    /// Opens what has this name below the folder, for reading. A FIFO or a device does not make anybody wait.
+    /// Opens the file with this name below the folder, for reading. A FIFO or a device does not block.
     ///
     /// # Errors
-    /// Those of `open`. A link that leads out of the folder is [`XDEV`](Errno::XDEV).
+    /// The errors of `open`. A link that leads out of the folder is [`XDEV`](Errno::XDEV).
     pub(super) fn file(&self, name: &Path) -> Result<OwnedFd, Errno> {
         let folder = self.folder.as_fd();
         match self.root.by_kernel {
@@ -85,14 +85,14 @@ impl Opened<'_> {
     }
 }
 
-/// Opens each step by itself, so that none is a link that the kernel would follow.
+/// Opens each component separately, so that the kernel follows no link.
 fn walk(root: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, Errno> {
     let mut steps: VecDeque<OsString> = names(name)?;
     let mut above: Vec<OwnedFd> = Vec::new();
     let mut links = 0;
     while let Some(step) = steps.pop_front() {
         if step == ".." {
-            // Above the folder itself there is nothing.
+            // `..` in the folder itself leads out of it.
             above.pop().ok_or(Errno::XDEV)?;
             continue;
         }
@@ -103,7 +103,7 @@ fn walk(root: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, Errno> {
         };
         match openat(here, &step, flags | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(opened) => above.push(opened),
-            // What `O_NOFOLLOW` says of a link; with `O_DIRECTORY` too it is the latter's error.
+            // The errors of `O_NOFOLLOW` for a link, without and with `O_DIRECTORY`.
             Err(error @ (Errno::LOOP | Errno::MLINK | Errno::NOTDIR)) => {
                 let target = readlinkat(here, &step, Vec::new()).map_err(|_| error)?;
                 links += 1;
@@ -124,7 +124,7 @@ fn walk(root: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// The steps of a relative path.
+/// The components of a relative path.
 fn names(path: &Path) -> Result<VecDeque<OsString>, Errno> {
     let mut names = VecDeque::new();
     for component in path.components() {
@@ -138,7 +138,7 @@ fn names(path: &Path) -> Result<VecDeque<OsString>, Errno> {
     Ok(names)
 }
 
-/// What the kernel does by itself.
+/// Opens a file with `openat2`.
 #[cfg(target_os = "linux")]
 mod kernel {
     use std::os::fd::{BorrowedFd, OwnedFd};
@@ -149,7 +149,7 @@ mod kernel {
 
     use super::{FOLDER, Haste};
 
-    /// Whether there is such a call here, and it is allowed.
+    /// Whether `openat2` exists and is allowed.
     pub(super) fn keeps_names() -> bool {
         openat2(CWD, ".", FOLDER, Mode::empty(), ResolveFlags::BENEATH).is_ok()
     }
@@ -181,7 +181,7 @@ mod kernel {
         let mut tries = 0;
         loop {
             match openat2(folder, name, flags, Mode::empty(), beneath) {
-                // Something was renamed on the way, and `..` could have led out (openat2(2), "EAGAIN").
+                // A component was renamed, so that `..` could have led out (openat2(2), "EAGAIN").
                 Err(Errno::AGAIN) if tries < MOST_TRIES => tries += 1,
                 opened => return opened,
             }
@@ -191,7 +191,7 @@ mod kernel {
     const MOST_TRIES: u32 = 16;
 }
 
-/// Other systems have nothing of the kind.
+/// Other systems have no such call.
 #[cfg(not(target_os = "linux"))]
 mod kernel {
     use std::os::fd::{BorrowedFd, OwnedFd};
@@ -220,7 +220,7 @@ mod kernel {
     }
 }
 
-/// How folders are opened on the way.
+/// The flags for intermediate folders.
 #[cfg(target_os = "linux")]
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
@@ -228,13 +228,13 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
 
-/// How files are opened. `O_NONBLOCK` is for a FIFO without a writer, and for devices.
+/// The flags for files. `O_NONBLOCK` is for a FIFO without a writer, and for devices.
 const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOCTTY)
     .union(OFlags::NONBLOCK);
 
-/// As many as Linux follows.
+/// The most links, as in Linux.
 const MOST_LINKS: u32 = 40;
 
 #[cfg(test)]

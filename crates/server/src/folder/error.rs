@@ -1,4 +1,4 @@
-//! Why a folder gives no file.
+//! The errors of a folder.
 
 use std::io;
 use std::time::Duration;

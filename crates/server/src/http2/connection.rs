@@ -98,7 +98,7 @@ struct Serving {
     /// The ids of these streams.
     under_way: Vec<u32>,
     noticed: Rc<Noticed>,
-    /// `None` once it is cancelled.
+    /// `None` once it is canceled.
     stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// When the connection ends if no stream is open.
     end: Pin<Box<Sleep>>,

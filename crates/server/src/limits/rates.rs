@@ -13,7 +13,7 @@ use super::table::Table;
 use crate::aside::aside;
 use crate::config::{CountedBy, Handling, LimitSettings, RateLimit};
 
-/// Every limit of a configuration on how often somebody may ask.
+/// All rate limits of a configuration.
 #[derive(Debug)]
 pub(crate) struct Rates {
     /// The limits of the whole gate.

@@ -14,7 +14,7 @@ use crate::socket::{ConnectionGuard, StdStream, Stream};
 
 /// One runtime of a listener.
 #[derive(Debug)]
-pub(crate) struct Balancer {
+pub(crate) struct ConnectionBalancer {
     index: usize,
     group: Arc<[GroupMember]>,
     handed: UnboundedReceiver<Handed>,
@@ -42,7 +42,7 @@ struct Handed {
     guard: ConnectionGuard,
 }
 
-impl Balancer {
+impl ConnectionBalancer {
     /// Balancers for this many runtimes.
     pub(crate) fn group(count: usize) -> Vec<Self> {
         let (group, handed): (Vec<_>, Vec<_>) = (0..count)
@@ -148,13 +148,13 @@ mod tests {
         UnixStream::from_std(stream).unwrap().into()
     }
 
-    fn connections(of: &Balancer) -> Vec<usize> {
+    fn connections(of: &ConnectionBalancer) -> Vec<usize> {
         of.group.iter().map(GroupMember::connections).collect()
     }
 
     #[tokio::test]
     async fn connections_go_where_there_are_fewest() {
-        let mut group = Balancer::group(3);
+        let mut group = ConnectionBalancer::group(3);
         let mut kept = Vec::new();
         for _ in 0..9 {
             kept.extend(group[1].keep_or_hand_on(connection(), PEER).unwrap());
@@ -178,10 +178,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_few_more_of_many_stay_where_they_are() {
-        let group = Balancer::group(2);
+        let group = ConnectionBalancer::group(2);
         let kept: Vec<Stream> = (0..1000)
             .filter_map(|index| {
-                let balancer: &Balancer = &group[index % 2];
+                let balancer: &ConnectionBalancer = &group[index % 2];
                 balancer.keep_or_hand_on(connection(), PEER).unwrap()
             })
             .collect();
@@ -196,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_ends_takes_what_was_handed_on_and_no_more() {
-        let mut group = Balancer::group(2);
+        let mut group = ConnectionBalancer::group(2);
         let kept = group[0].keep_or_hand_on(connection(), PEER).unwrap();
         assert!(kept.is_some());
         assert!(

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::*;
 
-/// A folder `site` with a neighbour, and links of every kind.
+/// A folder `site` with a neighbor, and links of every kind.
 fn site() -> tempfile::TempDir {
     let all = tempfile::tempdir().unwrap();
     let site = all.path().join("site");

@@ -126,7 +126,7 @@ impl Endpoint {
     }
 }
 
-/// The parameters that a gateway's endpoints understand, as far as they are understood here.
+/// The query parameters of a gateway's endpoints that are understood here.
 ///
 /// Groups are not, because sessions do not tell them; nor is `auth=basic` of Authelia, which lets a password enter and no
 /// session; nor `access_token` of vouch, which carries a session of its own.
@@ -148,7 +148,7 @@ fn parameters(mode: Mode) -> Vocabulary {
     }
 }
 
-/// Where the sign-in page is, and what it is told about the request.
+/// The URL of the sign-in page, and what the page is told about the request.
 const AUTHELIA: Vocabulary = &[
     ("authelia_url", Meaning::Harmless),
     ("rd", Meaning::Harmless),

@@ -132,7 +132,7 @@ pub(crate) fn none_in_headers(headers: &HeaderMap) -> Result<(), NotUnderstood> 
         .map_or(Ok(()), |name| Err(NotUnderstood::new(name, HEADER)))
 }
 
-/// The word for groups, where nobody says which groups a user is in.
+/// The error for a restriction to groups where the groups of users are unknown.
 pub(crate) fn groups_without_any() -> NotUnderstood {
     NotUnderstood::new("allowed_groups", WORD)
 }

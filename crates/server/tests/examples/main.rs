@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use harness::mint::SECRET;
 use harness::page::put;
-use harness::{Client, Decisions, Gate, Mint, Nginx, Request, repository};
+use harness::{Client, Gate, Mint, Nginx, Request, repository};
 
 #[test]
 fn mint_signs_users_in_for_the_tests_of_a_service() -> Result<()> {
@@ -28,9 +28,7 @@ async fn nginx_lets_in_whom_the_gate_lets_in_and_says_who_it_is() -> Result<()> 
         .env("AUTH_LISTEN", "127.0.0.1:0")
         .start()
         .await?;
-    let Some(Decisions::Tcp(decisions)) = &gate.decisions else {
-        anyhow::bail!("the gate listens nowhere for questions");
-    };
+    let decisions = gate.decisions_port()?;
     let service = Nginx::start("location / { return 200 $http_x_user_id; }").await?;
     let text = fs::read_to_string(repository().join("examples/nginx/nginx.conf"))?;
     let text = put(&text, "127.0.0.1:9091", &decisions.to_string())?;

@@ -13,7 +13,7 @@ pub(crate) enum Ended {
     Cut,
     /// The gate, because the session of the exchange has expired.
     SessionExpired,
-    /// The gate, because the session of the exchange, or its user, was revoked.
+    /// The gate, because the session was revoked, or the request would no longer be permitted.
     SessionRevoked,
     /// The upstream, which broke off or sent no valid answer.
     UpstreamBroke,

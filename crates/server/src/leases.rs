@@ -1,9 +1,9 @@
 //! Leases: how WebSockets and endless answers, which may last for hours, are ended early.
 //!
-//! Such an exchange has a lease, which ends with the session of its request. Each runtime has a register of its own leases,
-//! without locks, in which all leases or those of one holder can be ended. Other exchanges have no lease and no cost. Each
-//! runtime also has a mailbox, by which any thread can end leases ([`end_everywhere`]) or have their requests decided again
-//! ([`doubt_everywhere`]).
+//! Such an exchange has a lease; if the request has a session, the lease ends with it. Each runtime has a register of its
+//! own leases, without locks, in which all leases or those of one holder can be ended. Other exchanges have no lease and no
+//! cost. Each runtime also has a mailbox, by which any thread can end leases ([`end_everywhere`]) or have their requests
+//! decided again ([`doubt_everywhere`]).
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -39,7 +39,7 @@ pub(crate) enum Over {
     GoingAway,
     /// The session has expired.
     SessionExpired,
-    /// The session, or its user, was revoked.
+    /// The session was revoked, or its request would no longer be permitted.
     SessionRevoked,
 }
 

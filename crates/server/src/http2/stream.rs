@@ -48,7 +48,7 @@ pub(super) struct Http2Stream {
     is_reset: bool,
     /// The local address that the client has connected to.
     pub(super) reached: Option<SocketAddr>,
-    /// The profiles, which say which trailers may be forwarded.
+    /// The proxy, whose live configuration says which trailers may be forwarded.
     pub(super) proxy: Rc<Proxy>,
 }
 

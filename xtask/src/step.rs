@@ -21,7 +21,7 @@ pub fn step(command: &mut Command) -> Result<()> {
         .status()
         .with_context(|| format!("cannot start `{shown}`"))?;
     ensure!(status.success(), "`{shown}` failed: {status}");
-    took(&shown, start.elapsed());
+    took(&words(command), start.elapsed());
     Ok(())
 }
 
@@ -42,14 +42,7 @@ pub fn print_times() {
     times.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
     eprintln!("\nxtask: where the time went (some of it at the same time):");
     for (what, time) in times {
-        // Without the variables that a command sets: they are shown where it starts.
-        let words = what.split(' ').skip_while(|word| word.contains('='));
-        let what: String = words
-            .collect::<Vec<_>>()
-            .join(" ")
-            .chars()
-            .take(100)
-            .collect();
+        let what: String = what.chars().take(100).collect();
         eprintln!("{:>8.1} s  {what}", time.as_secs_f64());
     }
 }
@@ -138,9 +131,15 @@ pub fn shown(command: &Command) -> String {
             format!("{name}={value}")
         })
     });
+    let variables: Vec<_> = variables.chain([words(command)]).collect();
+    variables.join(" ")
+}
+
+/// The command without the variables it sets.
+pub fn words(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.map(|word| word.to_string_lossy().into_owned());
-    variables.chain(words).collect::<Vec<_>>().join(" ")
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The time, for durations that a developer reads.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::step::{clock, command, root, shown, step, took};
+use crate::step::{clock, command, root, shown, step, took, words};
 use crate::{packages, venvs, wheels};
 
 /// Installs what the tests need, then runs those of the workspace.
@@ -63,8 +63,8 @@ fn tests() -> Result<Took> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         cargo.env("RUST_TEST_THREADS", (cores * THREADS_PER_CORE).to_string());
     }
-    let shown = shown(&cargo);
-    eprintln!("xtask: {shown}");
+    let words = words(&cargo);
+    eprintln!("xtask: {}", shown(&cargo));
     let start = clock();
     // Cargo names a program on one stream and the program its time on the other: only one pipe keeps them in order.
     let (output, input) = io::pipe()?;
@@ -77,8 +77,8 @@ fn tests() -> Result<Took> {
     drop(cargo);
     let reader = thread::spawn(|| Took::pass_on(output));
     let status = running.wait()?;
-    ensure!(status.success(), "`{shown}` failed: {status}");
-    took(&shown, start.elapsed());
+    ensure!(status.success(), "`{words}` failed: {status}");
+    took(&words, start.elapsed());
     // A server that outlives its test would hold the pipe open for as long as it runs.
     for _ in 0..100 {
         if reader.is_finished() {

@@ -17,7 +17,7 @@ use crate::{
     LookupSource, Refusal, Refused, Restriction, Route, User, hygiene,
 };
 
-/// Permission to enter, with its terms. Only [`Gate::decide`] gives one.
+/// Permission to enter, with its terms. Only [`Gate::decide_by`] makes one, and [`Gate::decide`], which calls it.
 #[must_use = "a permit that is not used leaves the request outside"]
 #[derive(Debug)]
 pub struct Permit<'g> {

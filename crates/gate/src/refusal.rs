@@ -152,7 +152,7 @@ pub struct UnknownUser {
 /// The class of a refusal, which is all that the client learns of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalClass {
-    /// The request is ambiguous: 400, and the connection is closed.
+    /// The request is ambiguous: 400, and the connection is closed, unless a calling proxy has asked.
     BadRequest,
     /// The user is known, but not allowed: 403.
     Forbid,

@@ -206,8 +206,7 @@ impl<T: Truth> Chain<T> {
     }
 
     /// Keeps an answer to the lookup that began as `asked` says. The lease is redeemed first: where it holds, nobody
-    /// else has written under the key, so the invalidation that our own write causes takes nothing from memory but the
-    /// next lookup.
+    /// else has written under the key, so the invalidation that our own write causes costs only one more lookup.
     async fn keep(
         &self,
         flight: &Flight<T::Fact>,

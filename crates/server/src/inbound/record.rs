@@ -23,8 +23,8 @@ use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, Remembered, capped};
 
-/// What is known of a request and its exchange. The audit line is written exactly once, when this is dropped, however the
-/// exchange ends. A WebSocket or an endless answer has another line before that, when its answer has begun.
+/// What is known of a request and its exchange. Dropped when the exchange ends, in whatever way, it writes
+/// the audit line. A WebSocket or an endless answer also has a line when its answer begins.
 #[derive(Debug)]
 pub(crate) struct Record<'p> {
     /// How the request has reached the gate.

@@ -1,8 +1,8 @@
 //! One Redis server, and the one connection to it.
 //!
 //! A lookup uses the open connection and never opens one. A separate task ([`Node::keep_connected`]) does that, watches
-//! the connection, and opens the next one when it breaks, though not more often than every [`HOLD`]. So an outage costs
-//! the few requests that were waiting when it began their [`timeout`](RedisTarget::timeout), and later ones nothing.
+//! the connection, and opens the next one when it breaks, though not more often than every [`HOLD`]. The few requests that
+//! wait when an outage begins lose one [`timeout`](RedisTarget::timeout); later ones lose nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

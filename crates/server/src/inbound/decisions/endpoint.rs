@@ -128,8 +128,8 @@ impl Endpoint {
 
 /// The query parameters of a gateway's endpoints that are understood here.
 ///
-/// Groups are not, because sessions do not tell them; nor is `auth=basic` of Authelia, which lets a password enter and no
-/// session; nor `access_token` of vouch, which carries a session of its own.
+/// Two are not understood, so a request that has them is refused: `auth=basic` of Authelia, which asks for a password in place of a
+/// session, and `access_token` of vouch, which carries a session of its own.
 fn parameters(mode: Mode) -> Vocabulary {
     match mode {
         Mode::Authelia => AUTHELIA,

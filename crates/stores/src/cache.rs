@@ -76,7 +76,7 @@ pub(super) enum Written {
 
 impl<F: Recorded> SharedCache<F> {
     /// Creates the cache. `kind` follows the prefix of `settings` in every key. A lookup in the truth takes
-    /// `longest_question` at the most.
+    /// `longest_lookup` at the most.
     #[expect(
         clippy::too_many_arguments,
         reason = "the parameters are unrelated, and there is one caller"
@@ -87,11 +87,11 @@ impl<F: Recorded> SharedCache<F> {
         kind: &str,
         about: About,
         absent_ttl: Duration,
-        longest_question: Duration,
+        longest_lookup: Duration,
         clock: Clock,
         jitter: Jitter,
     ) -> Self {
-        let lease_lasts = longest_question + settings.timeout + BEYOND;
+        let lease_lasts = longest_lookup + settings.timeout + BEYOND;
         Self {
             prefix: format!("{}{kind}", settings.key_prefix),
             trust: Trust {

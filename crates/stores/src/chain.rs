@@ -141,7 +141,7 @@ impl<T: Truth> Chain<T> {
     /// Runs a flight: asks the cache, then the truth, and remembers their answer.
     async fn run_flight(self: Arc<Self>, flight: Flight<T::Fact>, query: T::Query) {
         let key = Arc::clone(flight.key());
-        let mut left = MOST_QUESTIONS;
+        let mut left = MOST_ATTEMPTS;
         loop {
             left -= 1;
             let at = self.clock.monotonic();
@@ -348,4 +348,4 @@ const POSTGRES: Channels = Channels {
 
 /// How often one flight asks the stores when an invalidation is heard each time. The last answer is returned, and not
 /// kept.
-const MOST_QUESTIONS: u32 = 3;
+const MOST_ATTEMPTS: u32 = 3;

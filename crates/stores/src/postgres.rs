@@ -15,6 +15,7 @@
 
 mod catalog;
 mod columns;
+mod error;
 pub(super) mod listener;
 mod notifications;
 mod own;
@@ -36,10 +37,10 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use self::error::PostgresError;
 pub use self::own::OwnTableError;
 pub(crate) use self::own::{OwnTables, Parameter, text};
 pub use self::rows::{SharedRows, SharedRowsError, SharedRowsSurvey};
-use self::server::PostgresError;
 pub(super) use self::server::PostgresOpener;
 pub use self::server::{PostgresHost, PostgresServer, Verify};
 use self::session_row::SessionRow;

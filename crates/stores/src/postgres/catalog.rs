@@ -6,7 +6,8 @@ use tokio_postgres::types::Type;
 use super::super::columns::{ColumnError, TableColumn};
 use super::super::identifier::{Column, Table};
 use super::super::standing::{Dialect, Presence, StandingSelection};
-use super::server::{Connection, PostgresError};
+use super::error::PostgresError;
+use super::server::Connection;
 
 /// The types of some columns of a table. Each is a name that PostgreSQL itself printed, qualified and quoted where
 /// needed.

@@ -13,7 +13,8 @@ use super::super::session_state::MalformedRecord;
 use super::super::settings::UserTable;
 use super::super::time::{self, Zone};
 use super::catalog::{self, Layout};
-use super::server::{Connection, PostgresError};
+use super::error::PostgresError;
+use super::server::Connection;
 
 /// What is selected with a user, before the types of the columns are known.
 #[derive(Debug)]

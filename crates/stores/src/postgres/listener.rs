@@ -21,9 +21,10 @@ use super::super::hex;
 use super::super::pools::Fingerprints;
 use super::super::process::{Clock, Process, Trial};
 use super::super::revocations::reload_soon;
+use super::error::PostgresError;
 use super::notifications::{NotificationReceiver, REVOCATIONS};
 use super::own::text;
-use super::server::{Connection, Hearing, PostgresError, PostgresServer};
+use super::server::{Connection, Hearing, PostgresServer};
 use super::triggers::{CHANNEL, ChangeTriggers, TriggerState};
 
 /// The settings that a channel from PostgreSQL depends on.

@@ -11,7 +11,8 @@ use super::super::connections::Connections;
 use super::super::pools::{self, DatabaseTarget, Lease, Pools};
 use super::super::settings::{DatabaseSettings, DatabaseUrl};
 use super::super::single_flight::Rank;
-use super::server::{INSUFFICIENT_PRIVILEGE, PostgresError, PostgresOpener};
+use super::error::{INSUFFICIENT_PRIVILEGE, PostgresError};
+use super::server::PostgresOpener;
 
 /// Access to the gate's own tables, over a shared pool of connections.
 pub(crate) struct OwnTables {

@@ -7,7 +7,8 @@ use gate::LookupSource;
 use super::super::single_flight::Rank;
 use super::Postgres;
 use super::catalog::{self, Layout, Visible};
-use super::server::{Connection, PostgresError};
+use super::error::PostgresError;
+use super::server::Connection;
 use super::statement::{ByKey, KeyStatement};
 
 impl Postgres {

@@ -15,9 +15,8 @@ use super::super::survey::{
     Wanted,
 };
 use super::catalog::{Layout, Visible};
-use super::server::{
-    Connection, INSUFFICIENT_PRIVILEGE, PostgresError, PostgresOpener, PostgresServer,
-};
+use super::error::{INSUFFICIENT_PRIVILEGE, PostgresError};
+use super::server::{Connection, PostgresOpener, PostgresServer};
 use super::statement::{Keys, keys_of_type};
 
 /// Surveys the role and each column, each within `limit`.

@@ -13,8 +13,9 @@ pub use self::state::{TriggerFlaw, WatchedTable};
 use self::watch::Watch;
 use super::super::pools::Pools;
 use super::super::settings::{DatabaseSettings, Settings};
+use super::error::PostgresError;
 use super::own::{OwnTableError, OwnTables};
-use super::server::{Connection, PostgresError};
+use super::server::Connection;
 
 /// The triggers on the tables that some stores read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -102,7 +102,7 @@ impl Node {
         deadline: Instant,
     ) -> Result<Replies, NoReply> {
         let (mut connection, number) = match timeout_at(deadline, self.connection()).await {
-            Ok(Some(number)) => number,
+            Ok(Some(open)) => open,
             Ok(None) => return Err(NoReply::Failed("there is no connection".to_owned())),
             Err(_) => return Err(NoReply::TimedOut),
         };

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::super::error::PostgresError;
 use super::super::own::Parameter;
-use super::super::server::PostgresError;
 use super::sql::{self, PREFIX, VERSION};
 use super::watch::Watch;
 

@@ -26,34 +26,58 @@ pub(crate) struct Options {
     target: Option<String>,
 }
 
-impl Options {
-    /// Every target, this long each.
-    pub(crate) fn all(seconds: u32) -> Self {
-        Self {
-            seconds,
-            target: None,
-        }
-    }
-}
-
 /// Builds the targets, plants what they start from, and runs as many at a time as there are cores.
 ///
 /// # Errors
 /// When a target does not build, or something it found makes it crash: the error is what it printed, with the path of
 /// the input.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    step(cargo("build")?.arg("--bins"))?;
-    seeds::plant(&root().join("fuzz/corpus/seeds"))?;
     let targets = match &options.target {
         Some(target) => vec![target.clone()],
         None => targets()?,
     };
+    build(Optimization::ForLong)?;
+    run_built(&targets, options.seconds, Optimization::ForLong)
+}
+
+/// Builds all targets in a fraction of the time, for [`run_for_a_moment`].
+///
+/// # Errors
+/// When a target does not build.
+pub(crate) fn build_for_a_moment() -> Result<()> {
+    build(Optimization::ForAMoment)
+}
+
+/// Runs all targets for so many seconds each: as [`run`], with a third of the executions.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_for_a_moment(seconds: u32) -> Result<()> {
+    build(Optimization::ForAMoment)?;
+    run_built(&targets()?, seconds, Optimization::ForAMoment)
+}
+
+/// How well the targets are compiled.
+#[derive(Clone, Copy)]
+enum Optimization {
+    /// Little, because they take longer to compile than they run.
+    ForAMoment,
+    /// Well, because executions count.
+    ForLong,
+}
+
+fn build(optimization: Optimization) -> Result<()> {
+    step(cargo("build", optimization)?.arg("--bins"))
+}
+
+fn run_built(targets: &[String], seconds: u32, optimization: Optimization) -> Result<()> {
+    seeds::plant(&root().join("fuzz/corpus/seeds"))?;
     // One a core: a fuzzer has one thread.
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
-            println!("{}", fuzz(target, options.seconds)?);
+            println!("{}", fuzz(target, seconds, optimization)?);
         }
         Ok(())
     };
@@ -67,13 +91,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Runs a target that was built, and says in a line how it went.
-fn fuzz(target: &str, seconds: u32) -> Result<String> {
+fn fuzz(target: &str, seconds: u32, optimization: Optimization) -> Result<String> {
     let grown = format!("fuzz/corpus/{target}");
     let seeds = format!("fuzz/corpus/seeds/{target}");
     for folder in [&grown, &seeds, "fuzz/artifacts"] {
         fs::create_dir_all(root().join(folder))?;
     }
-    let mut fuzzer = cargo("run")?;
+    let mut fuzzer = cargo("run", optimization)?;
     fuzzer
         .args(["--bin", target, "--", &grown, &seeds])
         .arg(format!("-max_total_time={seconds}"))
@@ -99,12 +123,21 @@ fn fuzz(target: &str, seconds: u32) -> Result<String> {
 }
 
 /// Cargo for the crate of the targets, which has a workspace of its own.
-fn cargo(subcommand: &str) -> Result<Command> {
+fn cargo(subcommand: &str, optimization: Optimization) -> Result<Command> {
     let target = format!("--release --locked --target {}", host()?);
+    let nice = match optimization {
+        // Beside other steps.
+        Optimization::ForAMoment => "nice -n 19 ",
+        Optimization::ForLong => "",
+    };
     let mut cargo = command(&format!(
-        "cargo {subcommand} --quiet --manifest-path fuzz/Cargo.toml {target}"
+        "{nice}cargo {subcommand} --quiet --manifest-path fuzz/Cargo.toml {target}"
     ));
     cargo.env("RUSTFLAGS", COVERAGE);
+    if let Optimization::ForAMoment = optimization {
+        cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    }
     Ok(cargo)
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -20,9 +21,34 @@ pub fn step(command: &mut Command) -> Result<()> {
         .status()
         .with_context(|| format!("cannot start `{shown}`"))?;
     ensure!(status.success(), "`{shown}` failed: {status}");
-    eprintln!("xtask: {shown}: {:.1} s", start.elapsed().as_secs_f64());
+    took(&words(command), start.elapsed());
     Ok(())
 }
+
+/// Says how long something took, and remembers it for [`print_times`].
+pub fn took(what: &str, time: Duration) {
+    eprintln!("xtask: {what}: {:.1} s", time.as_secs_f64());
+    let mut times = TIMES.lock().expect("nobody panics while holding it");
+    times.push((what.to_owned(), time));
+}
+
+/// Prints what took how long, the longest first, without what took less than a second.
+pub fn print_times() {
+    let mut times = TIMES
+        .lock()
+        .expect("nobody panics while holding it")
+        .clone();
+    times.retain(|(_, time)| *time >= Duration::from_secs(1));
+    times.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+    eprintln!("\nxtask: where the time went (some of it at the same time):");
+    for (what, time) in times {
+        let what: String = what.chars().take(100).collect();
+        eprintln!("{:>8.1} s  {what}", time.as_secs_f64());
+    }
+}
+
+/// What took how long, since the program started.
+static TIMES: Mutex<Vec<(String, Duration)>> = Mutex::new(Vec::new());
 
 /// Runs `command` unseen and gives its standard output.
 ///
@@ -95,8 +121,8 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The command as one would type it: the variables it sets, its program, its words.
-fn shown(command: &Command) -> String {
+/// The command as you would type it: the variables it sets, its program, its words.
+pub fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         let (name, value) = (name.to_str()?, value?.to_str()?);
         Some(if value.contains(' ') {
@@ -105,9 +131,15 @@ fn shown(command: &Command) -> String {
             format!("{name}={value}")
         })
     });
+    let variables: Vec<_> = variables.chain([words(command)]).collect();
+    variables.join(" ")
+}
+
+/// The command without the variables it sets.
+pub fn words(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.map(|word| word.to_string_lossy().into_owned());
-    variables.chain(words).collect::<Vec<_>>().join(" ")
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The time, for durations that a developer reads.

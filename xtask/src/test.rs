@@ -1,8 +1,14 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::num::NonZero;
+use std::thread;
+use std::time::Duration;
 
-use crate::step::{command, root, step};
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::step::{clock, command, root, shown, step, took, words};
 use crate::{packages, venvs, wheels};
 
 /// Installs what the tests need, then runs those of the workspace.
@@ -11,7 +17,12 @@ use crate::{packages, venvs, wheels};
 /// When something cannot be installed, or a test fails.
 pub fn run() -> Result<()> {
     install()?;
-    step(&mut command("cargo test --workspace"))
+    let took = tests()?;
+    eprintln!("\nxtask: the slowest of the tests' programs:");
+    for (program, time) in took.slowest(10) {
+        eprintln!("{:>8.1} s  {program}", time.as_secs_f64());
+    }
+    Ok(())
 }
 
 /// Installs packages, Caddy, Envoy, Valkey, applications and Node modules where they are missing.
@@ -42,5 +53,143 @@ pub fn install_node_modules() -> Result<()> {
     match modified("node_modules/.package-lock.json") {
         Ok(installed) if installed >= modified("package-lock.json")? => Ok(()),
         _ => step(&mut command("npm ci --prefix tests/interop")),
+    }
+}
+
+/// Runs the tests of the workspace, and gives what each program of theirs took.
+fn tests() -> Result<Took> {
+    let mut cargo = command("cargo test --workspace");
+    if !threads_are_chosen() {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        cargo.env("RUST_TEST_THREADS", (cores * THREADS_PER_CORE).to_string());
+    }
+    let words = words(&cargo);
+    eprintln!("xtask: {}", shown(&cargo));
+    let start = clock();
+    // Cargo names a program on one stream and the program its time on the other: only one pipe keeps them in order.
+    let (output, input) = io::pipe()?;
+    cargo
+        .current_dir(root())
+        .stdout(input.try_clone()?)
+        .stderr(input);
+    let mut running = cargo.spawn().context("cannot start cargo")?;
+    // The pipe ends when nobody can write to it any more.
+    drop(cargo);
+    let reader = thread::spawn(|| Took::pass_on(output, io::stdout().lock()));
+    let status = running.wait()?;
+    ensure!(status.success(), "`{words}` failed: {status}");
+    took(&words, start.elapsed());
+    // A server that outlives its test would hold the pipe open for as long as it runs.
+    for _ in 0..100 {
+        if reader.is_finished() {
+            return reader.join().expect("the reader does not panic");
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    bail!("a process that a test started still runs, and holds the output of the tests open")
+}
+
+/// Whether the developer says how many tests run at a time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a variable of the test programs, not a setting of the product"
+)]
+fn threads_are_chosen() -> bool {
+    std::env::var_os("RUST_TEST_THREADS").is_some()
+}
+
+/// Tests mostly wait: for servers to start, and for time limits to pass. With a test per core, on two cores, those of the gate need
+/// 240 s of processor time in 486 s, and those of the stores 93 s in 212 s. With four per core, those of the gate take 159 s even
+/// beside compilers that keep all cores busy.
+const THREADS_PER_CORE: usize = 4;
+
+/// How long each program of tests took, by what Cargo calls it.
+#[derive(Debug, Default)]
+struct Took(BTreeMap<String, Duration>);
+
+impl Took {
+    /// Passes on what Cargo and the tests print, and reads the times in it.
+    ///
+    /// # Errors
+    /// When reading or writing fails.
+    fn pass_on(output: impl Read, mut to: impl Write) -> Result<Self> {
+        let mut took = Self::default();
+        let mut program = String::new();
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line)? > 0 {
+            to.write_all(&line)?;
+            let text = String::from_utf8_lossy(&line);
+            if let Some(name) = program_named(&text) {
+                program = name;
+            } else if let Some(time) = time_named(&text) {
+                took.0.insert(program.clone(), time);
+            }
+            line.clear();
+        }
+        Ok(took)
+    }
+
+    /// The `count` programs that took longest, the longest first.
+    fn slowest(&self, count: usize) -> Vec<(&str, Duration)> {
+        let mut all: Vec<_> = self.0.iter().map(|(name, time)| (&**name, *time)).collect();
+        all.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+        all.truncate(count);
+        all
+    }
+}
+
+/// The program that Cargo says it starts, after its binary and source: `gate: tests/gate/main.rs`.
+fn program_named(line: &str) -> Option<String> {
+    let line = line.trim();
+    if let Some(tested) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("{tested}: examples in its documentation"));
+    }
+    let (source, binary) = line
+        .strip_prefix("Running ")?
+        .strip_suffix(')')?
+        .split_once(" (")?;
+    let (_, binary) = binary.rsplit_once('/')?;
+    let (name, _hash) = binary.rsplit_once('-')?;
+    Some(format!("{name}: {source}"))
+}
+
+/// The time at the end of a line that sums up what a program of tests did.
+fn time_named(line: &str) -> Option<Duration> {
+    let sum = line.trim().strip_prefix("test result: ")?;
+    let (_, seconds) = sum.rsplit_once("finished in ")?;
+    let seconds = seconds.strip_suffix('s')?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Took;
+
+    #[test]
+    fn the_slowest_programs_are_read_from_what_cargo_prints() {
+        let output = "     Running unittests src/lib.rs (target/debug/deps/stores-44ad6e48e599c8d0)\n\
+            test a ... ok\n\
+            test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 212.46s\n\
+            \n     Running tests/gate/main.rs (target/debug/deps/gate-c3f70f53d3cceaf2)\n\
+            test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 485.98s\n\
+            \n   Doc-tests session\n\
+            test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
+        let mut passed_on = Vec::new();
+        let took = Took::pass_on(output.as_bytes(), &mut passed_on).unwrap();
+        assert_eq!(passed_on, output.as_bytes());
+        assert_eq!(
+            took.slowest(2),
+            [
+                ("gate: tests/gate/main.rs", Duration::from_millis(485_980)),
+                (
+                    "stores: unittests src/lib.rs",
+                    Duration::from_millis(212_460)
+                ),
+            ]
+        );
+        assert_eq!(took.slowest(10).len(), 3);
     }
 }

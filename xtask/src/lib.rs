@@ -4,5 +4,6 @@ pub mod dist;
 pub mod packages;
 pub mod step;
 pub mod test;
+pub mod tools;
 pub mod venvs;
 pub mod wheels;

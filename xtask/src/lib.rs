@@ -2,6 +2,7 @@
 
 pub mod dist;
 pub mod packages;
+pub mod parts;
 pub mod step;
 pub mod test;
 pub mod tools;

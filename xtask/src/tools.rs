@@ -24,6 +24,12 @@ pub const MACHETE: Tool = Tool {
     version: "0.9.2",
 };
 
+/// Writes what a binary is made of in the format of CycloneDX.
+pub const CYCLONEDX: Tool = Tool {
+    name: "cargo-cyclonedx",
+    version: "0.5.9",
+};
+
 impl Tool {
     /// Builds the program, unless this version is there, and gives its path.
     ///

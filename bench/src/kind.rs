@@ -10,7 +10,7 @@ pub(crate) enum Kind {
     CaddyTls,
     /// The gate's listener for decisions, asked over HTTP as nginx asks.
     Decisions(Socket),
-    /// The same listener, asked as Envoy asks over gRPC.
+    /// The gate's listener for decisions, asked over gRPC as Envoy asks.
     DecisionsGrpc,
     Envoy,
     /// Envoy as a proxy for gRPC.

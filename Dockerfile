@@ -5,13 +5,15 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# `--target` keeps the static linking away from build scripts and macros, which must stay loadable by the compiler.
+# Beside the binary: what is in it, for scanners (an SBOM), and the licenses of all that.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    target="$(rustc -vV | sed -n 's/host: //p')" \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile dist --locked --package sessiongate --target "$target" \
-    && cp "target/$target/dist/sessiongate" /sessiongate \
-    && ! readelf --program-headers /sessiongate | grep --quiet INTERP
+    binary="$(cargo run --quiet --locked --package xtask -- dist)" \
+    && folder="$(dirname "$binary")" \
+    && mkdir --parents /out/licenses \
+    && cp "$binary" "$folder/sessiongate.cdx.json" /out/ \
+    && cp LICENSE-APACHE LICENSE-MIT "$folder/rust-library-licenses.html" "$folder/sessiongate-licenses.txt" /out/licenses/ \
+    && ! readelf --program-headers /out/sessiongate | grep --quiet INTERP
 
 FROM scratch
 LABEL org.opencontainers.image.title="sessiongate" \
@@ -19,7 +21,7 @@ LABEL org.opencontainers.image.title="sessiongate" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 
 # The certificates of public authorities are part of the binary; private ones are named by the settings.
-COPY --from=build /sessiongate /sessiongate
+COPY --from=build /out/ /
 
 # "nobody". Any other user id works as well: nothing is written anywhere.
 USER 65534:65534

@@ -10,7 +10,7 @@ pub(crate) enum Kind {
     CaddyTls,
     /// The gate's listener for decisions, asked over HTTP as nginx asks.
     Decisions(Socket),
-    /// The same listener, asked as Envoy asks over gRPC.
+    /// The gate's listener for decisions, asked over gRPC as Envoy asks.
     DecisionsGrpc,
     Envoy,
     /// Envoy as a proxy for gRPC.
@@ -77,100 +77,133 @@ pub(crate) enum Wire {
     Http,
 }
 
+/// What is known of a kind.
+struct Traits {
+    /// Its name in a table.
+    label: &'static str,
+    is_gate: bool,
+    has_files: bool,
+    speaks_tls: bool,
+    speaks_grpc: bool,
+    authenticates: bool,
+}
+
+impl Traits {
+    /// A server over HTTP/1.1 that lets everybody in.
+    const fn open(label: &'static str) -> Self {
+        Self {
+            label,
+            is_gate: false,
+            has_files: false,
+            speaks_tls: false,
+            speaks_grpc: false,
+            authenticates: false,
+        }
+    }
+
+    /// A server that lets only sessions in, of which the gate is a part at most.
+    const fn closed(label: &'static str) -> Self {
+        Self {
+            authenticates: true,
+            ..Self::open(label)
+        }
+    }
+
+    /// The gate alone.
+    const fn gate(label: &'static str) -> Self {
+        Self {
+            is_gate: true,
+            ..Self::closed(label)
+        }
+    }
+
+    const fn with_files(mut self) -> Self {
+        self.has_files = true;
+        self
+    }
+
+    const fn over_tls(mut self) -> Self {
+        self.speaks_tls = true;
+        self
+    }
+
+    const fn for_grpc(mut self) -> Self {
+        self.speaks_grpc = true;
+        self
+    }
+}
+
 impl Kind {
+    const fn traits(self) -> Traits {
+        match self {
+            Self::Caddy => Traits::open("Caddy"),
+            Self::CaddyTls => Traits::open("Caddy").over_tls(),
+            Self::Decisions(Socket::Tcp) => Traits::gate("**sessiongate**, HTTP"),
+            Self::Decisions(Socket::Unix) => {
+                Traits::gate("**sessiongate**, HTTP through a Unix socket")
+            }
+            Self::DecisionsGrpc => Traits::gate("**sessiongate**, gRPC"),
+            Self::Envoy => Traits::open("Envoy"),
+            Self::EnvoyGrpc => Traits::open("Envoy").for_grpc(),
+            Self::EnvoyAsking(Wire::Grpc) => {
+                Traits::closed("Envoy + ext_authz, gRPC → sessiongate")
+            }
+            Self::EnvoyAsking(Wire::Http) => {
+                Traits::closed("Envoy + ext_authz, HTTP → sessiongate")
+            }
+            Self::Gate(_) => Traits::gate("**sessiongate**"),
+            Self::GateGrpc => Traits::gate("**sessiongate**").for_grpc(),
+            Self::GateRoutes => Traits::gate("**sessiongate**, 1,000 routes on 100 hosts"),
+            Self::GateStatic => Traits::gate("**sessiongate**, a folder").with_files(),
+            Self::GateTls => Traits::gate("**sessiongate**").over_tls(),
+            Self::GateUnlogged => Traits::gate("**sessiongate**, audit log off"),
+            Self::Haproxy => Traits::open("HAProxy"),
+            Self::Nginx => Traits::open("nginx"),
+            Self::NginxAsking(Socket::Tcp) => Traits::closed("nginx + auth_request → sessiongate"),
+            Self::NginxAsking(Socket::Unix) => Traits::closed("the same through a Unix socket"),
+            Self::NginxAskingCached => Traits::closed("the same over TCP, decisions kept for 5 s"),
+            Self::NginxEven => Traits::open("nginx, connections spread evenly (`reuseport`)"),
+            Self::NginxHttp2 | Self::NginxTls => Traits::open("nginx").over_tls(),
+            Self::NginxRoutes => Traits::open("nginx, 1,000 locations on 100 hosts"),
+            Self::NginxReturning(Socket::Tcp) => Traits::open("nginx `return 200`"),
+            Self::NginxReturning(Socket::Unix) => {
+                Traits::open("nginx `return 200` through a Unix socket")
+            }
+            Self::NginxStatic => Traits::open("nginx, a folder, `sendfile`").with_files(),
+            Self::NginxTelling => Traits::open("nginx, which writes the same header fields"),
+            Self::Node => Traits::closed("Node.js with @auth/core"),
+            Self::Predecessor => Traits::closed("nginx + Lua, a process for each request"),
+        }
+    }
+
     /// Its name in a table.
     pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Caddy | Self::CaddyTls => "Caddy",
-            Self::Decisions(Socket::Tcp) => "**sessiongate**, HTTP",
-            Self::Decisions(Socket::Unix) => "**sessiongate**, HTTP through a Unix socket",
-            Self::DecisionsGrpc => "**sessiongate**, gRPC",
-            Self::Envoy | Self::EnvoyGrpc => "Envoy",
-            Self::EnvoyAsking(Wire::Grpc) => "Envoy + ext_authz, gRPC → sessiongate",
-            Self::EnvoyAsking(Wire::Http) => "Envoy + ext_authz, HTTP → sessiongate",
-            Self::Gate(_) | Self::GateGrpc | Self::GateTls => "**sessiongate**",
-            Self::GateRoutes => "**sessiongate**, 1,000 routes on 100 hosts",
-            Self::GateStatic => "**sessiongate**, a folder",
-            Self::GateUnlogged => "**sessiongate**, audit log off",
-            Self::Haproxy => "HAProxy",
-            Self::Nginx | Self::NginxHttp2 | Self::NginxTls => "nginx",
-            Self::NginxAsking(Socket::Tcp) => "nginx + auth_request → sessiongate",
-            Self::NginxAsking(Socket::Unix) => "the same through a Unix socket",
-            Self::NginxAskingCached => "the same over TCP, decisions kept for 5 s",
-            Self::NginxEven => "nginx, connections spread evenly (`reuseport`)",
-            Self::NginxRoutes => "nginx, 1,000 locations on 100 hosts",
-            Self::NginxReturning(Socket::Tcp) => "nginx `return 200`",
-            Self::NginxReturning(Socket::Unix) => "nginx `return 200` through a Unix socket",
-            Self::NginxStatic => "nginx, a folder, `sendfile`",
-            Self::NginxTelling => "nginx, which writes the same header fields",
-            Self::Node => "Node.js with @auth/core",
-            Self::Predecessor => "nginx + Lua, a process for each request",
-        }
+        self.traits().label
     }
 
     /// Whether it is the gate alone.
     pub(crate) fn is_gate(self) -> bool {
-        matches!(
-            self,
-            Self::Decisions(_)
-                | Self::DecisionsGrpc
-                | Self::Gate(_)
-                | Self::GateGrpc
-                | Self::GateRoutes
-                | Self::GateStatic
-                | Self::GateTls
-                | Self::GateUnlogged
-        )
+        self.traits().is_gate
     }
 
     /// Whether it sends files of its own.
     pub(crate) fn has_files(self) -> bool {
-        matches!(self, Self::GateStatic | Self::NginxStatic)
+        self.traits().has_files
     }
 
     /// Whether it is asked over TLS.
     pub(crate) fn speaks_tls(self) -> bool {
-        matches!(
-            self,
-            Self::CaddyTls | Self::GateTls | Self::NginxHttp2 | Self::NginxTls
-        )
+        self.traits().speaks_tls
     }
 
     /// Whether it forwards gRPC.
     pub(crate) fn speaks_grpc(self) -> bool {
-        matches!(self, Self::EnvoyGrpc | Self::GateGrpc)
+        self.traits().speaks_grpc
     }
 
     /// Whether it lets only sessions in.
     pub(crate) fn authenticates(self) -> bool {
-        match self {
-            Self::Caddy
-            | Self::CaddyTls
-            | Self::Envoy
-            | Self::EnvoyGrpc
-            | Self::Haproxy
-            | Self::Nginx
-            | Self::NginxEven
-            | Self::NginxHttp2
-            | Self::NginxRoutes
-            | Self::NginxReturning(_)
-            | Self::NginxStatic
-            | Self::NginxTelling
-            | Self::NginxTls => false,
-            Self::Decisions(_)
-            | Self::DecisionsGrpc
-            | Self::EnvoyAsking(_)
-            | Self::Gate(_)
-            | Self::GateGrpc
-            | Self::GateRoutes
-            | Self::GateStatic
-            | Self::GateTls
-            | Self::GateUnlogged
-            | Self::NginxAsking(_)
-            | Self::NginxAskingCached
-            | Self::Node
-            | Self::Predecessor => true,
-        }
+        self.traits().authenticates
     }
 
     /// Whether it tells the upstream whose a request is.

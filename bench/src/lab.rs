@@ -42,7 +42,7 @@ pub(crate) enum Cookies {
     Many,
     /// None at all.
     None,
-    /// The same in every request.
+    /// One session, the same in every request.
     One,
     /// The same in every request, but sent from as large a store as [`Cookies::Many`], so that the load costs as much.
     Same,

@@ -16,20 +16,20 @@ use super::http::Address;
 pub(crate) enum Load {
     /// `h2load` with a prepared gRPC call: each connection sends the next request when the answer is there.
     Grpc { connections: u32 },
-    /// A new connection with TLS 1.3 for every request, in so many threads: see [`handshakes`]. Clients come back with a ticket, or
+    /// A new connection with TLS 1.3 for every request, in this many threads: see [`handshakes`]. Clients come back with a ticket, or
     /// are strangers.
     Handshakes { threads: u32, comes_back: bool },
-    /// `h2load` with HTTP/2 over TLS, so many requests under way on each connection.
+    /// `h2load` with HTTP/2 over TLS, with this many requests under way on each connection.
     Http2 { connections: u32, streams: u32 },
     /// `h2load` with HTTP/1.1, because `wrk` has no Unix sockets.
     H2load { connections: u32 },
-    /// So many each second, whether answers come or not, with all cookies in turn: see [`paced`].
+    /// This many requests each second, whether answers come or not, with all cookies in turn: see [`paced`].
     Paced { connections: u32 },
-    /// `h2load` with calls of gRPC that are one message each way, so many under way on each connection: see [`super::unary`].
+    /// `h2load` with calls of gRPC that are one message each way, with this many under way on each connection: see [`super::unary`].
     Unary { connections: u32, streams: u32 },
     /// `wrk`: each connection sends the next request when the answer is there.
     Wrk { connections: u32 },
-    /// The same with the first so many cookies in turn, which may be more than `wrk` has room for.
+    /// `wrk` with the first cookies of a file in turn, which may be more than it has memory for.
     WrkInTurn { connections: u32, cookies: usize },
 }
 
@@ -105,7 +105,7 @@ impl Order<'_> {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// Checks the kind of all answers: so many, of which so many were refusals, and so many connections failed.
+    /// Checks that all answers are of the kind that is measured, given how many were refusals and how many connections failed.
     fn check(&self, answers: u64, refusals: u64, failures: u64) -> Result<()> {
         ensure!(answers > 0, "no answers");
         ensure!(failures == 0, "{failures} connections or requests failed");

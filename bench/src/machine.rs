@@ -18,7 +18,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Looks.
+    /// Reads what this machine is, and asks the programs for their versions.
     pub(crate) fn look(gate: &Path, cores: usize) -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpus.lines().find(|line| line.starts_with("model name"));

@@ -100,7 +100,7 @@ impl Drop for Service {
     }
 }
 
-/// The words before a command that keep it on the first so many cores.
+/// The words before a command that keep it on the first `cores` cores.
 pub(crate) fn pinned(cores: Option<usize>) -> Vec<String> {
     let words = cores.map(|cores| format!("taskset -c 0-{}", cores - 1));
     let words = words.iter().flat_map(|words| words.split(' '));

@@ -93,7 +93,7 @@ impl Target {
         Ok(())
     }
 
-    /// The same, by gRPC: every answer is 200, and only its body says what is meant.
+    /// [`Self::verify`] for decisions over gRPC: every answer has status 200, and only its body says what is decided.
     fn verify_calls(&self, lab: &Lab) -> Result<()> {
         for (cookies, enters) in [(Cookies::One, true), (Cookies::WrongTag, false)] {
             let body = lab.folder().join("call");
@@ -114,8 +114,8 @@ impl Target {
         Ok(())
     }
 
-    /// The same for a proxy of gRPC: a call with a session gets the service's answer, and one without gets
-    /// status 16, UNAUTHENTICATED, from who authenticates.
+    /// [`Self::verify`] for a proxy of gRPC: a call with a session gets the service's answer, and one without gets
+    /// status 16, UNAUTHENTICATED, where the proxy authenticates.
     fn verify_unary(&self, lab: &Lab) -> Result<()> {
         let body = lab.folder().join("message");
         fs::write(&body, unary::message())?;

@@ -52,7 +52,7 @@ impl Acquaintance {
     }
 }
 
-/// Takes the server for whoever it says it is: what that costs would be measured as the server's.
+/// Accepts any certificate: the time of checking it would be measured as the server's.
 #[derive(Debug)]
 struct Anybody;
 

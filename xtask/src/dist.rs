@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::packages;
 use crate::step::{build, command, host, output, root, step};
+use crate::{packages, parts};
 
 /// How the binary is built.
 #[derive(Args)]
@@ -23,7 +23,8 @@ pub struct Options {
     quick: bool,
 }
 
-/// Builds a static release binary for this machine's architecture and prints its path.
+/// Builds a static release binary for this machine's architecture, writes the licenses of its parts and its SBOM beside it, and
+/// prints its path.
 ///
 /// # Errors
 /// When the host is not Linux with glibc, or the build fails.
@@ -35,6 +36,9 @@ pub fn run(options: &Options) -> Result<()> {
     } else {
         compile("dist", "", "target")?
     };
+    if !options.quick {
+        parts::write_beside(&binary)?;
+    }
     println!("{}", binary.display());
     Ok(())
 }

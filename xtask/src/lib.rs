@@ -2,7 +2,9 @@
 
 pub mod dist;
 pub mod packages;
+pub mod parts;
 pub mod step;
 pub mod test;
+pub mod tools;
 pub mod venvs;
 pub mod wheels;

@@ -9,6 +9,7 @@ mod docs;
 mod fuzz;
 mod mutations;
 mod seeds;
+mod supply;
 
 use anyhow::Result;
 use clap::Parser;
@@ -21,8 +22,11 @@ enum Task {
     /// Measure what the gate takes and costs, beside other proxies. `cargo xtask bench --help` has the options.
     #[command(disable_help_flag = true)]
     Bench(bench::Options),
-    /// Format, lints, documentation, tests, a little fuzzing, and a tree that all of it left as it was.
+    /// Check format, lints, documentation and dependencies, run the tests, fuzz for a moment, and see that all of it left the tree
+    /// as it was.
     Ci,
+    /// Check dependencies: licenses, sources, duplicates, known vulnerabilities, and that each is used.
+    Deps,
     /// Build the static release binary, and print its path.
     Dist(dist::Options),
     /// Write the generated parts of the documentation, build its site, and check the links.
@@ -39,6 +43,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Bench(options) => bench::run(&options),
         Task::Ci => ci::run(),
+        Task::Deps => supply::run(),
         Task::Dist(options) => dist::run(&options),
         Task::Docs => docs::run(),
         Task::Fuzz(options) => fuzz::run(&options),

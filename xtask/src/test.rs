@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::num::NonZero;
 use std::thread;
 use std::time::Duration;
@@ -75,7 +75,7 @@ fn tests() -> Result<Took> {
     let mut running = cargo.spawn().context("cannot start cargo")?;
     // The pipe ends when nobody can write to it any more.
     drop(cargo);
-    let reader = thread::spawn(|| Took::pass_on(output));
+    let reader = thread::spawn(|| Took::pass_on(output, io::stdout().lock()));
     let status = running.wait()?;
     ensure!(status.success(), "`{words}` failed: {status}");
     took(&words, start.elapsed());
@@ -108,18 +108,17 @@ const THREADS_PER_CORE: usize = 4;
 struct Took(BTreeMap<String, Duration>);
 
 impl Took {
-    /// Passes on to standard output what Cargo and the tests print, and reads the times in it.
+    /// Passes on what Cargo and the tests print, and reads the times in it.
     ///
     /// # Errors
     /// When reading or writing fails.
-    fn pass_on(output: impl Read) -> Result<Self> {
+    fn pass_on(output: impl Read, mut to: impl Write) -> Result<Self> {
         let mut took = Self::default();
         let mut program = String::new();
-        let mut stdout = io::stdout().lock();
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
         while output.read_until(b'\n', &mut line)? > 0 {
-            stdout.write_all(&line)?;
+            to.write_all(&line)?;
             let text = String::from_utf8_lossy(&line);
             if let Some(name) = program_named(&text) {
                 program = name;
@@ -178,7 +177,9 @@ mod tests {
             test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 485.98s\n\
             \n   Doc-tests session\n\
             test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
-        let took = Took::pass_on(output.as_bytes()).unwrap();
+        let mut passed_on = Vec::new();
+        let took = Took::pass_on(output.as_bytes(), &mut passed_on).unwrap();
+        assert_eq!(passed_on, output.as_bytes());
         assert_eq!(
             took.slowest(2),
             [

@@ -10,7 +10,7 @@ use super::{Answered, Order, percentile};
 use crate::http::{Address, Connection, get};
 use crate::tls::Acquaintance;
 
-/// Runs it: so many threads, each with one connection at a time.
+/// Runs the load in this many threads, each with one connection at a time.
 ///
 /// # Errors
 /// As [`super::Load::run`]; also when a client that comes back is taken for a stranger.

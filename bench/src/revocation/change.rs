@@ -51,7 +51,7 @@ pub(super) struct Places {
     pub(super) listen: String,
     /// `REDIS_URL`.
     pub(super) redis: String,
-    /// Whoever changes something goes there himself: to whichever of these takes it.
+    /// Who changes something connects to the primary: the first of these that takes the change.
     pub(super) truth: String,
     pub(super) redis_ports: Vec<u16>,
     /// A service of WebSockets.
@@ -275,5 +275,5 @@ fn say(redis: &mut TcpStream, words: &[&str]) -> Result<String> {
     Ok(text.into_owned())
 }
 
-/// After so long whoever changes something takes a server for one that hangs.
+/// After this long, a change takes its server for one that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);

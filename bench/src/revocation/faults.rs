@@ -40,7 +40,7 @@ pub(super) fn each(lab: &Lab, faults: &[Fault]) -> Result<Table> {
     Ok(table)
 }
 
-/// Faults at random for so long: the same table, and the memory of each gate meanwhile.
+/// Causes random faults for this long: the table of late requests, and the memory of each gate over that time.
 ///
 /// # Errors
 /// When something does not start, break or mend.
@@ -227,7 +227,7 @@ fn memory_of(after: Duration, nodes: &[Node]) -> Result<[String; 4]> {
     Ok(cells)
 }
 
-/// Numbers that look random, and are the same each time (`SplitMix64`).
+/// Pseudorandom numbers with a fixed seed (`SplitMix64`), so that every run is alike.
 struct Dice(u64);
 
 impl Dice {

@@ -17,7 +17,7 @@ use crate::http::Connection;
 use crate::lab::Lab;
 use crate::table::Table;
 
-/// Makes so many changes of each group of stores: how late the last answer was that let somebody in, and the end of the last WebSocket.
+/// Makes `changes` changes of each group of stores, and measures how late the last request was let in and the last WebSocket ended.
 ///
 /// # Errors
 /// When a gate does not start, a request is answered as it should not be, or a change never takes effect.

@@ -27,7 +27,7 @@ pub(super) struct Ledger {
 struct Fate {
     /// When the change was made; 0 while nobody has begun to make it, [`UNKNOWN`] while nobody knows whether it is made.
     changed: AtomicU64,
-    /// By how much the last request came after that which was let in all the same.
+    /// How long after the change the last request was still let in.
     late: AtomicU64,
 }
 
@@ -59,7 +59,7 @@ impl Ledger {
         }
     }
 
-    /// Has `make` change the next one, if there is one left. What fails may have been done all the same.
+    /// Has `make` change the next one, if there is one left. A change that fails may still have taken effect.
     pub(super) fn change<T>(
         &self,
         make: impl FnOnce(usize, &Person) -> anyhow::Result<T>,
@@ -121,7 +121,7 @@ impl Ledger {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// By how much the last request of each who was changed came later, which was let in all the same.
+    /// For each user who was changed: how long after that the last request was still let in.
     pub(super) fn late(&self) -> Distribution {
         let mut late = Distribution::default();
         for fate in &self.fates {

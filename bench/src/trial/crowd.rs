@@ -17,7 +17,7 @@ use crate::tls::Acquaintance;
 pub(crate) struct Crowd(Vec<TcpStream>);
 
 impl Crowd {
-    /// Opens so many, a few at a time, and asks once on each.
+    /// Opens this many connections, a few at a time, and asks once on each.
     ///
     /// # Errors
     /// When a connection fails, or an answer is not 200.
@@ -121,7 +121,7 @@ fn ask(connection: &mut Connection<'_>, request: &[u8]) -> Result<()> {
 /// How many connections are opened at the same time.
 const THREADS: usize = 8;
 
-/// As many as the servers get.
+/// As many open files as the servers may have.
 const FILES: u32 = 16_384;
 
 /// Longer than any answer takes, so that a server which hangs becomes an error.

@@ -242,7 +242,7 @@ pub(super) const GOALS: [(&str, &str, Bound); 1] = [(
 
 const IDLE: usize = 10_000;
 
-/// So many send slowly, and so many read slowly.
+/// How many clients send slowly, and how many read slowly.
 const SLOW: usize = 1_000;
 
 /// What a slow reader reads at once.

@@ -85,7 +85,7 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Moves so many bytes.
+    /// Moves this many bytes.
     fn run(&self, bytes: u64) -> Result<()> {
         let cookie = self.lab.first_cookie(Cookies::One)?.context("a session")?;
         let mut curl = command("curl --silent --show-error --insecure");

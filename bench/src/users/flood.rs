@@ -98,7 +98,7 @@ impl Round {
     }
 }
 
-/// Has the first so many users ask in turn.
+/// Has the first `users` users ask in turn.
 fn measure(side: &Side<'_>, sessions: &Sessions, users: usize, seconds: u32) -> Result<Round> {
     let order = side.order(&sessions.file, f64::INFINITY, seconds);
     let load = Load::WrkInTurn {

@@ -18,7 +18,7 @@ use crate::load::{Answered, Load};
 use crate::report::thousands;
 use crate::trial::Found;
 
-/// Measures so many passes, in each of which every user asks once.
+/// Measures passes, in each of which every user asks once.
 ///
 /// # Errors
 /// When a request is refused.

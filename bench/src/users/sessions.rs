@@ -19,7 +19,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Seals so many, as Auth.js does, on all cores.
+    /// Seals this many sessions, as Auth.js does, on all cores.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -51,7 +51,7 @@ impl Sessions {
         })
     }
 
-    /// A file with the first so many.
+    /// A file with the first `count` cookies.
     ///
     /// # Errors
     /// When it cannot be written.

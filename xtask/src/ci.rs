@@ -5,10 +5,10 @@ use std::thread;
 use anyhow::{Result, ensure};
 
 use crate::step::{clock, command, output, print_times, step};
-use crate::{fuzz, supply, test};
+use crate::{docs, fuzz, supply, test};
 
-/// Checks format, lints, documentation and dependencies, runs the tests, fuzzes for a moment, and sees that all of it left the tree
-/// as it was. At the end it says where the time went, and what this machine could not check.
+/// Checks format, lints, documentation and dependencies, runs the tests, builds the site, fuzzes for a moment, and sees that all of
+/// it left the tree as it was. At the end it says where the time went, and what this machine could not check.
 ///
 /// # Errors
 /// When one of these fails.
@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
         test::run()?;
         computing.join().expect("a check does not panic")
     })?;
+    docs::run()?;
     fuzz::run_for_a_moment(FUZZ_SECONDS)?;
     let after = output(&mut command("git status --porcelain"))?;
     ensure!(

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::connections::Opener;
 use super::error::PostgresError;
-use client_tls::{Authorities, Proof, Terms, TlsFileError};
+use client_tls::{Authorities, Terms, TlsFileError, Verification};
 
 /// Where a PostgreSQL server is, and how to sign in. Its `Debug` and `Display` show no credentials.
 #[derive(Clone, PartialEq, Eq)]

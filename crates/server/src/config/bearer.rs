@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use session::{JwtDemands, JwtKeys, Secret, Weakness};
 
 use super::ascii_host;
-use super::raw::Reader;
+use super::reader::Reader;
 use crate::jwks::{self, JwksUrl, Settings, Source};
 use crate::tls::Authorities;
 

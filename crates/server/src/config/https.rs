@@ -8,7 +8,7 @@ use http::HeaderValue;
 use super::hsts;
 use super::listeners::ListenerSettings;
 use super::origin::{Origin, RequestHost};
-use super::raw::Reader;
+use super::reader::Reader;
 
 /// HSTS, whether HTTPS is required, and the gate's own origins.
 #[derive(Clone, Debug, Default)]

@@ -12,62 +12,25 @@ use super::ssl::Ssl;
 use super::{Password, PostgresUrl};
 
 impl PostgresUrl {
+    /// Applies a parameter.
+    ///
+    /// # Errors
+    /// If it is unknown, or has a value that is wrong or not supported.
     pub(super) fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name.to_ascii_lowercase().replace('-', "_").as_str() {
-            "host" | "hostaddr" => self.take_hosts(hosts(value)?),
-            "port" => self.take_ports(value),
-            "user" => set(&mut self.user, value.to_owned()),
-            "password" => set(&mut self.password, Password(value.to_owned())),
-            "dbname" | "database" => set(&mut self.database, value.to_owned()),
-            "schema" => self.take_schema(value, Case::Exact),
-            "search_path" | "currentschema" => self.take_schema(value, Case::Folded),
-            "options" => self.take_options(value),
-            "sslmode" | "ssl_mode" => set(&mut self.ssl, Ssl::parse(value)?),
-            "ssl" => set(&mut self.switch, of_switch(value)?),
-            "sslaccept" => match value {
-                "strict" => {
-                    self.is_strict = true;
-                    Ok(())
-                }
-                _ => Err(
-                    "only `strict` verifies the server; for TLS without verification write sslmode=require"
-                        .to_owned(),
-                ),
-            },
-            "sslrootcert" | "ssl_ca" | "ssl_root_cert" => set(&mut self.ca_file, value.into()),
-            "sslcert" | "ssl_cert" => set(&mut self.certificate, value.into()),
-            "sslkey" | "ssl_key" => set(&mut self.key, value.into()),
-            "sslnegotiation" if value == "postgres" => Ok(()),
-            "ssl_min_protocol_version" | "sslminprotocolversion"
-                if ["TLSv1", "TLSv1.1", "TLSv1.2"].contains(&value) =>
-            {
-                self.harmless(name, "TLS 1.2 is the oldest version in any case")
-            }
-            "connect_timeout" | "connecttimeout" => self.take_timeout(value),
-            "connection_limit" => set(&mut self.connections, number(value)?),
-            "application_name" | "applicationname" => {
-                set(&mut self.application_name, value.to_owned())
-            }
-            "target_session_attrs" | "targetservertype" => set(&mut self.target, target(value)?),
-            "channel_binding" => set(&mut self.channel_binding, channel_binding(value)?),
-            "client_encoding" | "charset"
-                if ["utf8", "utf-8", "auto"].contains(&&*value.to_ascii_lowercase()) =>
-            {
-                self.harmless(name, "text is always UTF-8")
-            }
-            "gssencmode" if ["disable", "prefer"].contains(&value) => {
-                self.harmless(name, "Kerberos is never used")
-            }
-            "load_balance_hosts" if value == "disable" => Ok(()),
-            name => match HARMLESS.iter().find(|(names, _)| names.contains(&name)) {
-                Some((_, why)) => self.harmless(name, why),
-                None if OF_LIBPQ.contains(&name) => Err(not_understood(name, [])),
-                None => {
-                    let harmless = HARMLESS.iter().flat_map(|(names, _)| names.iter().copied());
-                    Err(not_understood(name, NAMES.into_iter().chain(harmless)))
-                }
-            },
+        let plain = name.to_ascii_lowercase().replace('-', "_");
+        let plain = plain.as_str();
+        if let Some((_, apply)) = PARAMETERS.iter().find(|(names, _)| names.contains(&plain)) {
+            return apply(self, name, value);
         }
+        if let Some((_, why)) = HARMLESS.iter().find(|(names, _)| names.contains(&plain)) {
+            return self.harmless(name, why);
+        }
+        if OF_LIBPQ.contains(&plain) {
+            return unsupported(plain);
+        }
+        let supported = PARAMETERS.iter().flat_map(|(names, _)| names.iter());
+        let harmless = HARMLESS.iter().flat_map(|(names, _)| names.iter());
+        Err(not_understood(plain, supported.chain(harmless).copied()))
     }
 
     fn harmless(&mut self, name: &str, why: &'static str) -> Result<(), String> {
@@ -152,6 +115,18 @@ impl PostgresUrl {
         Ok(())
     }
 
+    /// Applies Prisma's `sslaccept`.
+    fn take_ssl_accept(&mut self, value: &str) -> Result<(), String> {
+        if value != "strict" {
+            return Err(
+                "only `strict` verifies the server; for TLS without verification write sslmode=require"
+                    .to_owned(),
+            );
+        }
+        self.is_strict = true;
+        Ok(())
+    }
+
     fn take_timeout(&mut self, value: &str) -> Result<(), String> {
         let seconds: u32 = number(value)?;
         if seconds > 0 {
@@ -162,6 +137,11 @@ impl PostgresUrl {
         }
         Ok(())
     }
+}
+
+/// Refuses a known parameter, or a value of it, that is not supported.
+fn unsupported(name: &str) -> Result<(), String> {
+    Err(not_understood(name, []))
 }
 
 /// How the case of a schema's name is handled.
@@ -227,48 +207,105 @@ fn channel_binding(value: &str) -> Result<ChannelBinding, String> {
     }
 }
 
-/// The supported parameters, each by one of its names.
-const NAMES: [&str; 24] = [
-    "application_name",
-    "channel_binding",
-    "client_encoding",
-    "connect_timeout",
-    "connection_limit",
-    "database",
-    "dbname",
-    "gssencmode",
-    "host",
-    "hostaddr",
-    "load_balance_hosts",
-    "options",
-    "password",
-    "port",
-    "schema",
-    "search_path",
-    "ssl",
-    "ssl_min_protocol_version",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "target_session_attrs",
-    "user",
+/// How a parameter is applied, given its name as written and its value.
+type Apply = fn(&mut PostgresUrl, &str, &str) -> Result<(), String>;
+
+/// The supported parameters: their names in lower case, with `_` for `-`, and how each is applied.
+const PARAMETERS: &[(&[&str], Apply)] = &[
+    (&["host", "hostaddr"], |url, _, value| {
+        url.take_hosts(hosts(value)?)
+    }),
+    (&["port"], |url, _, value| url.take_ports(value)),
+    (&["user"], |url, _, value| {
+        set(&mut url.user, value.to_owned())
+    }),
+    (&["password"], |url, _, value| {
+        set(&mut url.password, Password(value.to_owned()))
+    }),
+    (&["dbname", "database"], |url, _, value| {
+        set(&mut url.database, value.to_owned())
+    }),
+    (&["schema"], |url, _, value| {
+        url.take_schema(value, Case::Exact)
+    }),
+    (&["search_path", "currentschema"], |url, _, value| {
+        url.take_schema(value, Case::Folded)
+    }),
+    (&["options"], |url, _, value| url.take_options(value)),
+    (&["sslmode", "ssl_mode"], |url, _, value| {
+        set(&mut url.ssl, Ssl::parse(value)?)
+    }),
+    (&["ssl"], |url, _, value| {
+        set(&mut url.switch, of_switch(value)?)
+    }),
+    (&["sslaccept"], |url, _, value| url.take_ssl_accept(value)),
+    (
+        &["sslrootcert", "ssl_ca", "ssl_root_cert"],
+        |url, _, value| set(&mut url.ca_file, value.into()),
+    ),
+    (&["sslcert", "ssl_cert"], |url, _, value| {
+        set(&mut url.certificate, value.into())
+    }),
+    (&["sslkey", "ssl_key"], |url, _, value| {
+        set(&mut url.key, value.into())
+    }),
+    (&["sslnegotiation"], |_, name, value| match value {
+        "postgres" => Ok(()),
+        _ => unsupported(name),
+    }),
+    (
+        &["ssl_min_protocol_version", "sslminprotocolversion"],
+        |url, name, value| match value {
+            "TLSv1" | "TLSv1.1" | "TLSv1.2" => {
+                url.harmless(name, "TLS 1.2 is the oldest version in any case")
+            }
+            _ => unsupported(name),
+        },
+    ),
+    (&["connect_timeout", "connecttimeout"], |url, _, value| {
+        url.take_timeout(value)
+    }),
+    (&["connection_limit"], |url, _, value| {
+        set(&mut url.connections, number(value)?)
+    }),
+    (&["application_name", "applicationname"], |url, _, value| {
+        set(&mut url.application_name, value.to_owned())
+    }),
+    (
+        &["target_session_attrs", "targetservertype"],
+        |url, _, value| set(&mut url.target, target(value)?),
+    ),
+    (&["channel_binding"], |url, _, value| {
+        set(&mut url.channel_binding, channel_binding(value)?)
+    }),
+    (
+        &["client_encoding", "charset"],
+        |url, name, value| match value.to_ascii_lowercase().as_str() {
+            "utf8" | "utf-8" | "auto" => url.harmless(name, "text is always UTF-8"),
+            _ => unsupported(name),
+        },
+    ),
+    (&["gssencmode"], |url, name, value| match value {
+        "disable" | "prefer" => url.harmless(name, "Kerberos is never used"),
+        _ => unsupported(name),
+    }),
+    (&["load_balance_hosts"], |_, name, value| match value {
+        "disable" => Ok(()),
+        _ => unsupported(name),
+    }),
 ];
 
 /// Unsupported parameters of libpq (PostgreSQL's manual, §34.1.2). They are not misspellings, so no other name is suggested.
-const OF_LIBPQ: [&str; 14] = [
+const OF_LIBPQ: [&str; 11] = [
     "passfile",
     "replication",
     "require_auth",
     "requirepeer",
     "service",
     "sslcertmode",
-    "sslcompression",
     "sslcrl",
     "sslcrldir",
     "sslkeylogfile",
-    "sslnegotiation",
     "sslpassword",
-    "sslsni",
     "scram_client_key",
 ];

@@ -15,7 +15,6 @@ mod cors;
 mod credentials;
 mod file;
 mod files;
-mod fixed;
 mod folder;
 mod given;
 mod host;
@@ -37,12 +36,13 @@ mod own_addresses;
 mod place;
 mod postgres_url;
 mod problem;
-mod raw;
+mod reader;
 mod reading;
 mod realm;
 mod realms;
 mod redis_url;
 pub(crate) mod reference;
+mod restart_settings;
 mod revocations;
 mod rules;
 mod secrets;
@@ -71,7 +71,6 @@ pub(crate) use self::clients::ClientSettings;
 pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::file::{Loaded, load};
 pub(crate) use self::files::{ContentDigest, FileDigests, FileMetadata, Files};
-pub(crate) use self::fixed::RestartSettings;
 pub(crate) use self::folder::{FolderOptions, FolderSettings};
 pub(crate) use self::given::{core, unquoted, without_assignment};
 pub(crate) use self::https::{HttpsSettings, IN_THE_CLEAR};
@@ -86,12 +85,13 @@ pub(crate) use self::open_settings::OpenSettings;
 pub(crate) use self::origin::RequestHost;
 pub(crate) use self::place::Place;
 pub(crate) use self::problem::{ConfigErrors, Problem};
-use self::raw::Reader;
-pub(crate) use self::raw::{Setting, Variables};
+use self::reader::Reader;
+pub(crate) use self::reader::{Setting, Variables};
 use self::reading::Reading;
 use self::realm::RealmReading;
 pub(crate) use self::realm::RealmSettings;
 use self::realms::Realms;
+pub(crate) use self::restart_settings::RestartSettings;
 pub(crate) use self::rules::{
     Balance, Handling, HealthCheck, HealthSettings, PoolSettings, Rules, ServerAddress,
     ServerSettings, ServiceSettings, UpstreamSettings,
@@ -273,7 +273,7 @@ impl Config {
             reload_interval: running.reload_interval,
             audits: running.audits,
             warnings,
-            unread: raw::unread(&settings, variables),
+            unread: reader::unread(&settings, variables),
             settings,
         };
         Ok((config, slips))

@@ -6,8 +6,11 @@
 mod demands;
 mod head;
 mod headers;
+mod parts;
 mod path;
 mod realms;
+mod refused;
+mod request;
 mod table;
 mod text;
 
@@ -16,60 +19,29 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use gate::{
-    Admission, Arrival, ClientCertificate, Differs, Facts, Permit, Refusal, RefusalClass, Refused,
-    RevokedBy, Route, RouteRow,
-};
-use http::header::{HOST, LOCATION};
+use gate::{Admission, Arrival, Differs, Facts, Permit, Route, RouteRow};
+use http::header::HOST;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http1::{Length, Violation};
 use serde::Serialize;
-use session::{Session, UnixTime};
+use session::UnixTime;
 
-use self::demands::{DemandPart, demands, unjudged};
+use self::demands::{DemandPart, demands};
 pub(crate) use self::head::{FieldLine, RequestHead, RequestTarget, method};
 use self::headers::HeadersPart;
+use self::parts::{AnswerPart, Destination, OtherRoute, RequestPart, SessionPart};
 use self::path::PathPart;
+use self::refused::NOT_JUDGED;
+pub(crate) use self::request::{ExplainRequest, Interface, Skipped};
 pub(crate) use self::table::{RouteLine, RouteTable};
-use crate::clock::timestamp;
 use crate::config::ServiceSettings;
 use crate::inbound::arrival::{self, Peer};
 use crate::inbound::asker::Asker;
 use crate::inbound::proxy::{admit, preflight};
 use crate::inbound::target::{Malformed, Target as Settled, normalize_target};
-use crate::inbound::way_in::{BrowserRequest, WayIn};
 use crate::inbound::{HTTPS_REQUIRED, UNREADABLE, answer, status_of};
 use crate::live::Live;
 use crate::upstream::own_host;
-
-/// A request to explain, with its client and time.
-pub(crate) struct ExplainRequest {
-    pub(crate) head: RequestHead,
-    /// The address from which the connection comes.
-    pub(crate) client: IpAddr,
-    /// The certificate that the client presents, if any.
-    pub(crate) certificate: Option<Arc<ClientCertificate>>,
-    pub(crate) now: UnixTime,
-    pub(crate) asked: Interface,
-    /// The lookups of each realm that are skipped; empty if the stores are used.
-    pub(crate) skipped: Vec<(Arc<str>, Skipped)>,
-}
-
-/// The lookups that are skipped although the configuration has stores for them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Skipped {
-    pub(crate) sessions: bool,
-    pub(crate) users: bool,
-}
-
-/// The interface through which the explanation was requested, which decides the wording of advice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interface {
-    /// The command line.
-    Command,
-    /// A URL of the admin listener.
-    Url,
-}
 
 /// What happens to a request, and why.
 #[derive(Debug, Serialize)]
@@ -91,47 +63,6 @@ pub(crate) struct Explanation {
     headers: Option<HeadersPart>,
     goes_to: Option<Destination>,
     notes: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct RequestPart {
-    method: String,
-    host: Option<String>,
-    path: String,
-    client: String,
-}
-
-#[derive(Debug, Serialize)]
-struct AnswerPart {
-    enters: bool,
-    /// The reason code in the audit log.
-    reason: &'static str,
-    message: String,
-    /// The status, if the gate itself answers.
-    status: Option<u16>,
-    location: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct OtherRoute {
-    #[serde(flatten)]
-    line: RouteLine,
-    why_not: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct SessionPart {
-    user_id: String,
-    format: &'static str,
-    expires: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Destination {
-    /// The servers, or the folder.
-    servers: Vec<String>,
-    path: String,
-    host: Option<String>,
 }
 
 impl Explanation {
@@ -388,66 +319,6 @@ impl Explanation {
         }
     }
 
-    fn refused(
-        &mut self,
-        live: &Live,
-        request: &Request<Length>,
-        facts: &Facts<'_>,
-        (now, asked_by, skipped): (UnixTime, Interface, Skipped),
-        refused: &Refused<'_>,
-    ) {
-        let Refused { route, refusal } = refused;
-        self.governed_by(live, facts, *route);
-        if let Some(route) = route {
-            self.demands = demands(live, route, Err(refusal), facts, now, skipped);
-        }
-        self.session = refusal.session().map(SessionPart::of);
-        if let Some(demand) = unjudged(&self.demands) {
-            // A gate would contact the store, so its decision is unknown here.
-            let message = format!(
-                "it depends on a requirement that cannot be checked without the stores (--no-stores): {}",
-                demand.condition
-            );
-            self.answer = AnswerPart::ours(false, NOT_JUDGED, &message);
-            return;
-        }
-        let handling = live.handling(*route);
-        let (face, asker) = (refusal.class(), Asker::of(facts.method, facts.headers));
-        let asked = BrowserRequest::of(request, facts.arrival, &live.trusted_proxies, now);
-        let way_in = WayIn::of(handling.sign_in.as_ref(), face, asker, &asked);
-        let response = answer::refusal(face, asker, way_in, "");
-        let location = response.headers().get(LOCATION);
-        self.answer = AnswerPart {
-            status: Some(response.status().as_u16()),
-            location: location.and_then(|location| Some(location.to_str().ok()?.to_owned())),
-            ..AnswerPart::ours(false, refusal.reason(), &refusal.to_string())
-        };
-        if let Refusal::Unopened(_) = refusal {
-            self.note(
-                "`sessiongate open` explains why a cookie does not open, and the likely cause",
-            );
-        }
-        if let (Refusal::NoSession, Some(route)) = (refusal, route) {
-            self.notes
-                .extend(realms::others(live, route, facts.headers));
-        }
-        if let Refusal::Revoked(revoked) = refusal {
-            self.note(revoked_by(revoked.by));
-        }
-        if let Refusal::Store(_) = refusal {
-            self.note("with --no-stores you get an explanation of everything that needs no lookup");
-        }
-        if face == RefusalClass::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
-            let how = match asked_by {
-                Interface::Command => "--header 'Sec-Fetch-Mode: navigate'",
-                Interface::Url => "&header=Sec-Fetch-Mode:%20navigate",
-            };
-            self.note(format!(
-                "a browser that opens a page is redirected to the sign-in page instead: add {how}"
-            ));
-        }
-    }
-
     /// Sets the route, and the next best ones.
     fn governed_by(&mut self, live: &Live, facts: &Facts<'_>, route: Option<&Route>) {
         let table = RouteTable::of_live(live);
@@ -481,48 +352,6 @@ impl Explanation {
     }
 }
 
-impl AnswerPart {
-    fn ours(enters: bool, reason: &'static str, message: &str) -> Self {
-        Self {
-            enters,
-            reason,
-            message: message.to_owned(),
-            status: None,
-            location: None,
-        }
-    }
-}
-
-impl SessionPart {
-    fn of(session: &Session) -> Self {
-        Self {
-            user_id: session.subject().to_owned(),
-            format: session.format().as_str(),
-            expires: timestamp(session.expires_at()).to_string(),
-        }
-    }
-}
-
-fn revoked_by(by: RevokedBy) -> String {
-    let before = |time| timestamp(time).to_string();
-    match by {
-        RevokedBy::All(time) => format!(
-            "all sessions of the realm that were issued before {} are revoked; `sessiongate revocations` shows by whom \
-             and why",
-            before(time)
-        ),
-        RevokedBy::Session => {
-            "the session itself is revoked; `sessiongate revocations` shows by whom and why"
-                .to_owned()
-        }
-        RevokedBy::User(time) => format!(
-            "all sessions of the user that were issued before {} are revoked; `sessiongate revocations` shows by whom \
-             and why",
-            before(time)
-        ),
-    }
-}
-
 fn words(malformed: Malformed) -> &'static str {
     match malformed {
         Malformed::Expectation => "its Expect header has a value that the gate does not support",
@@ -543,9 +372,6 @@ fn malformed_status(status: StatusCode, request: &Request<Length>) -> u16 {
 fn host_of(headers: &HeaderMap) -> Option<&str> {
     headers.get(HOST).and_then(|host| host.to_str().ok())
 }
-
-/// The reason code if the decision needs a store that was not contacted. Only explanations have it.
-const NOT_JUDGED: &str = "not_judged";
 
 /// The most other routes to list. There may be thousands, and more would hide the first ones.
 const MOST_OTHERS: usize = 8;

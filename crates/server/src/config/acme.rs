@@ -10,7 +10,7 @@ use http::Uri;
 use super::ascii_host;
 use super::files::ContentDigest;
 use super::listeners::ListenerSettings;
-use super::raw::Reader;
+use super::reader::Reader;
 use super::stores;
 use super::tls::Certificates;
 use crate::tls::Authorities;

@@ -1,6 +1,6 @@
 //! Reads `LISTEN_DATABASE_URL`: the connection on which the gate listens for changes in the database.
 
-use super::raw::Reader;
+use super::reader::Reader;
 use super::stores::postgres;
 use ::stores::PostgresServer;
 

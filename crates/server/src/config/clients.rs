@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http1::{HeadLimits, LARGEST_HEAD, MOST_FIELDS};
 
-use super::raw::Reader;
+use super::reader::Reader;
 
 /// How long the gate waits for a client in each phase of a connection, and how large request heads may be.
 #[derive(Clone, Copy, Debug)]

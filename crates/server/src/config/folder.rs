@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::place::Place;
-use super::raw::Reader;
+use super::reader::Reader;
 
 /// A folder whose files are served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

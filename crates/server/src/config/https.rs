@@ -8,7 +8,7 @@ use http::HeaderValue;
 use super::hsts;
 use super::listeners::ListenerSettings;
 use super::origin::{Origin, RequestHost};
-use super::raw::Reader;
+use super::reader::Reader;
 
 /// HSTS, whether HTTPS is required, and the gate's own origins.
 #[derive(Clone, Debug, Default)]
@@ -67,9 +67,9 @@ impl HttpsSettings {
             if listener.is_in_the_clear() && !has_proxies {
                 let ListenerSettings { name, address, .. } = listener;
                 doubts.push(format!(
-                    "{name}: {IN_THE_CLEAR}: other machines can reach {address}, which speaks no TLS, and \
-                     TRUSTED_PROXIES names no proxy that does; set TLS_CERT_FILE, name the proxy in front, or listen on \
-                     127.0.0.1"
+                    "{name}: {IN_THE_CLEAR}: other machines can reach {address} without TLS, and TRUSTED_PROXIES has no \
+                     proxy that terminates it; set TLS_CERT_FILE, add the proxy in front to TRUSTED_PROXIES, or listen \
+                     on 127.0.0.1"
                 ));
             }
         }

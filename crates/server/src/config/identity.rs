@@ -2,7 +2,7 @@
 
 use gate::{ClaimPath, EmailHeader, Groups, GroupsSource, IdentityRules};
 
-use super::raw::Reader;
+use super::reader::Reader;
 use super::rules::RuleColumns;
 use super::sessions::SessionFormat;
 use stores::{self, Column};

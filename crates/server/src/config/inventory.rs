@@ -7,7 +7,7 @@ use session::Secret;
 use super::catalogue;
 use super::file::Loaded;
 use super::place::Place;
-use super::raw::{Reader, Variables};
+use super::reader::{Reader, Variables};
 use super::sessions::{authjs_secrets, better_auth_secrets};
 use super::stack::DEFAULT_REALM;
 

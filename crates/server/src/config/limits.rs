@@ -6,7 +6,7 @@ use std::time::Duration;
 use gate::{ForwardedHeader, TrustedProxies};
 
 use super::network;
-use super::raw::Reader;
+use super::reader::Reader;
 use super::stores;
 use crate::wait_timer::FOREVER;
 use ::stores::RedisSettings;

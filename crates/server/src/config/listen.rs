@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use super::raw::Reader;
+use super::reader::Reader;
 use crate::listener::Address;
 
 /// Reads an address such as `0.0.0.0:8080`, `[::]:8080`, `localhost:8080` or, for every interface, `:8080`. An address

@@ -7,7 +7,7 @@ use super::credentials;
 use super::listen;
 use super::place::Place;
 use super::problem::Problem;
-use super::raw::Reader;
+use super::reader::Reader;
 use super::stack::{RawActive, RawCondition, RawListener, Spanned, Stack};
 use super::tls::{
     CLIENT_AUTH, Certificates, CheckedTls, ClientAuth, RawTls, TLS_MODES, TlsMode, TlsSettings,

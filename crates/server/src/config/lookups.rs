@@ -1,6 +1,9 @@
 //! Reads whether sessions are looked up, and where the app stores them.
 
-use super::raw::Reader;
+mod schema;
+
+use self::schema::Schema;
+use super::reader::Reader;
 use super::sessions::SessionFormat;
 use stores::{
     Column, Need, SessionTables, StandingColumn, StandingColumns, Table, UserTable, Zone,
@@ -21,29 +24,6 @@ enum SessionStore {
     Database,
     Redis,
     RedisThenDatabase,
-}
-
-/// The value of `SESSION_SCHEMA`: an adapter, whose names of tables and columns are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Schema {
-    BetterAuth,
-    BetterAuthDrizzle,
-    Drizzle,
-    PgAdapter,
-    Prisma,
-}
-
-/// The names of the tables and columns of a [`Schema`].
-struct TableNames {
-    table: &'static str,
-    token: &'static str,
-    user: &'static str,
-    expires: &'static str,
-    created: &'static str,
-    users: &'static str,
-    verified: &'static str,
-    anonymous: &'static str,
-    impersonated_by: &'static str,
 }
 
 impl SessionLookups {
@@ -253,63 +233,6 @@ impl SessionStore {
         ("redis", Self::Redis),
         ("redis-then-database", Self::RedisThenDatabase),
     ];
-}
-
-impl Schema {
-    const WORDS: [(&'static str, Self); 5] = [
-        ("pg-adapter", Self::PgAdapter),
-        ("drizzle", Self::Drizzle),
-        ("prisma", Self::Prisma),
-        ("better-auth", Self::BetterAuth),
-        ("better-auth-drizzle", Self::BetterAuthDrizzle),
-    ];
-
-    /// The sources: `@auth/pg-adapter` `src/index.ts`, `@auth/drizzle-adapter` `src/lib/pg.ts`, `@auth/prisma-adapter`
-    /// `src/index.ts`, `better-auth` `db/get-migration.mjs`, and the generator of `auth` for Drizzle.
-    fn names(self) -> TableNames {
-        let authjs = TableNames {
-            table: "session",
-            token: "sessionToken",
-            user: "userId",
-            expires: "expires",
-            created: NONE,
-            users: "user",
-            verified: "emailVerified",
-            anonymous: NONE,
-            impersonated_by: NONE,
-        };
-        match self {
-            Self::Drizzle => authjs,
-            Self::PgAdapter => TableNames {
-                table: "sessions",
-                users: "users",
-                ..authjs
-            },
-            Self::Prisma => TableNames {
-                table: "Session",
-                users: "User",
-                ..authjs
-            },
-            Self::BetterAuth => TableNames {
-                token: "token",
-                expires: "expiresAt",
-                created: "createdAt",
-                anonymous: "isAnonymous",
-                impersonated_by: "impersonatedBy",
-                ..authjs
-            },
-            Self::BetterAuthDrizzle => TableNames {
-                token: "token",
-                user: "user_id",
-                expires: "expires_at",
-                created: "created_at",
-                verified: "email_verified",
-                anonymous: "is_anonymous",
-                impersonated_by: "impersonated_by",
-                ..authjs
-            },
-        }
-    }
 }
 
 fn snake_case(name: &str) -> String {

@@ -3,7 +3,7 @@
 use session::ClaimDemands;
 
 use super::lookups::SessionLookups;
-use super::raw::{Reader, Variables};
+use super::reader::{Reader, Variables};
 use super::secrets::SecretErrors;
 use super::sessions::{self, RecognizedCookies, SessionFormat};
 use super::{bearer, identity};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::listeners::ListenerSettings;
 use super::problem::Problem;
-use super::raw::Reader;
+use super::reader::Reader;
 use super::rules::{ServerAddress, weighted};
 use super::stack::Stack;
 use super::upstream;

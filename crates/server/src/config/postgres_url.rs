@@ -4,6 +4,7 @@
 //! or protects (TLS, a schema, a kind of server) is never ignored.
 
 mod harmless;
+mod parameters;
 mod ssl;
 
 use std::path::PathBuf;
@@ -12,11 +13,10 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 
-use self::harmless::HARMLESS;
+pub(super) use self::parameters::hosts;
 pub(super) use self::ssl::Ssl;
-use super::connection_url::{ConnectionUrl, TWICE, set};
+use super::connection_url::{ConnectionUrl, set};
 use super::host::Host;
-use super::words::not_understood;
 use stores::{PostgresHost, PostgresServer, Verify};
 
 /// The content of a PostgreSQL URL. Parts that the URL does not have are `None`, so that other settings can complete them.
@@ -62,52 +62,6 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// The supported parameters, each by one of its names.
-const NAMES: [&str; 24] = [
-    "application_name",
-    "channel_binding",
-    "client_encoding",
-    "connect_timeout",
-    "connection_limit",
-    "database",
-    "dbname",
-    "gssencmode",
-    "host",
-    "hostaddr",
-    "load_balance_hosts",
-    "options",
-    "password",
-    "port",
-    "schema",
-    "search_path",
-    "ssl",
-    "ssl_min_protocol_version",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "target_session_attrs",
-    "user",
-];
-
-/// Unsupported parameters of libpq (PostgreSQL's manual, §34.1.2). They are not misspellings, so no other name is suggested.
-const OF_LIBPQ: [&str; 14] = [
-    "passfile",
-    "replication",
-    "require_auth",
-    "requirepeer",
-    "service",
-    "sslcertmode",
-    "sslcompression",
-    "sslcrl",
-    "sslcrldir",
-    "sslkeylogfile",
-    "sslnegotiation",
-    "sslpassword",
-    "sslsni",
-    "scram_client_key",
-];
-
 impl PostgresUrl {
     /// Reads a URL.
     ///
@@ -132,157 +86,6 @@ impl PostgresUrl {
         }
         read.check()?;
         Ok(read)
-    }
-
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name.to_ascii_lowercase().replace('-', "_").as_str() {
-            "host" | "hostaddr" => self.take_hosts(hosts(value)?),
-            "port" => self.take_ports(value),
-            "user" => set(&mut self.user, value.to_owned()),
-            "password" => set(&mut self.password, Password(value.to_owned())),
-            "dbname" | "database" => set(&mut self.database, value.to_owned()),
-            "schema" => self.take_schema(value, Case::Exact),
-            "search_path" | "currentschema" => self.take_schema(value, Case::Folded),
-            "options" => self.take_options(value),
-            "sslmode" | "ssl_mode" => set(&mut self.ssl, Ssl::parse(value)?),
-            "ssl" => set(&mut self.switch, of_switch(value)?),
-            "sslaccept" => match value {
-                "strict" => {
-                    self.is_strict = true;
-                    Ok(())
-                }
-                _ => Err(
-                    "only `strict` verifies the server; for TLS without verification write sslmode=require"
-                        .to_owned(),
-                ),
-            },
-            "sslrootcert" | "ssl_ca" | "ssl_root_cert" => set(&mut self.ca_file, value.into()),
-            "sslcert" | "ssl_cert" => set(&mut self.certificate, value.into()),
-            "sslkey" | "ssl_key" => set(&mut self.key, value.into()),
-            "sslnegotiation" if value == "postgres" => Ok(()),
-            "ssl_min_protocol_version" | "sslminprotocolversion"
-                if ["TLSv1", "TLSv1.1", "TLSv1.2"].contains(&value) =>
-            {
-                self.harmless(name, "TLS 1.2 is the oldest version in any case")
-            }
-            "connect_timeout" | "connecttimeout" => self.take_timeout(value),
-            "connection_limit" => set(&mut self.connections, number(value)?),
-            "application_name" | "applicationname" => {
-                set(&mut self.application_name, value.to_owned())
-            }
-            "target_session_attrs" | "targetservertype" => set(&mut self.target, target(value)?),
-            "channel_binding" => set(&mut self.channel_binding, channel_binding(value)?),
-            "client_encoding" | "charset"
-                if ["utf8", "utf-8", "auto"].contains(&&*value.to_ascii_lowercase()) =>
-            {
-                self.harmless(name, "text is always UTF-8")
-            }
-            "gssencmode" if ["disable", "prefer"].contains(&value) => {
-                self.harmless(name, "Kerberos is never used")
-            }
-            "load_balance_hosts" if value == "disable" => Ok(()),
-            name => match HARMLESS.iter().find(|(names, _)| names.contains(&name)) {
-                Some((_, why)) => self.harmless(name, why),
-                None if OF_LIBPQ.contains(&name) => Err(not_understood(name, [])),
-                None => {
-                    let harmless = HARMLESS.iter().flat_map(|(names, _)| names.iter().copied());
-                    Err(not_understood(name, NAMES.into_iter().chain(harmless)))
-                }
-            },
-        }
-    }
-
-    fn harmless(&mut self, name: &str, why: &'static str) -> Result<(), String> {
-        self.harmless.push((name.to_owned(), why));
-        Ok(())
-    }
-
-    /// Sets the hosts of a parameter. A socket folder replaces `localhost` before the path, which Prisma requires there (its
-    /// documentation of PostgreSQL, "Connecting via sockets").
-    fn take_hosts(&mut self, hosts: Vec<Host>) -> Result<(), String> {
-        let is_socket = hosts.iter().all(|host| host.name.starts_with('/'));
-        match self.hosts.as_slice() {
-            [only] if only.name == "localhost" && is_socket => {
-                self.port = self.port.or(only.port);
-                self.hosts = hosts;
-            }
-            [] => self.hosts = hosts,
-            known if *known == hosts => {}
-            _ => return Err(TWICE.to_owned()),
-        }
-        Ok(())
-    }
-
-    /// Sets one port for all hosts, or one for each.
-    fn take_ports(&mut self, value: &str) -> Result<(), String> {
-        let ports: Vec<u16> = value.split(',').map(number).collect::<Result<_, _>>()?;
-        match ports.as_slice() {
-            [only] => set(&mut self.port, *only),
-            _ if !self.ports.is_empty() && self.ports != ports => Err(TWICE.to_owned()),
-            _ => {
-                self.ports = ports;
-                Ok(())
-            }
-        }
-    }
-
-    /// Sets the schema. Tables are qualified with it, because a pooler runs each query on any of its connections, whatever
-    /// their `search_path`. A [`Case::Folded`] name is read as PostgreSQL reads an entry of `search_path`.
-    fn take_schema(&mut self, value: &str, case: Case) -> Result<(), String> {
-        let schema = value.trim();
-        if case == Case::Folded && schema.contains(['$', '\\']) {
-            return Err("give the name of one schema, without `$user` and backslashes".to_owned());
-        }
-        let schema = match schema
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-        {
-            Some(quoted) => quoted.replace("\"\"", "\""),
-            None if case == Case::Folded => schema.to_ascii_lowercase(),
-            None => schema.to_owned(),
-        };
-        if schema.is_empty() || value.contains(',') {
-            return Err(
-                "give the one schema that contains all tables; or give none, and write the tables with their schemas, as \
-                 in USER_TABLE=schema.table"
-                    .to_owned(),
-            );
-        }
-        set(&mut self.schema, schema)
-    }
-
-    /// Reads `-c name=value` and `--name=value` (PostgreSQL's manual, §34.1.2): takes out the schema, and passes the rest on
-    /// to the server.
-    fn take_options(&mut self, value: &str) -> Result<(), String> {
-        let mut words = value.split_ascii_whitespace();
-        while let Some(word) = words.next() {
-            let assignment = match word {
-                "-c" => words.next().unwrap_or_default(),
-                word => word
-                    .strip_prefix("--")
-                    .or_else(|| word.strip_prefix("-c"))
-                    .unwrap_or_default(),
-            };
-            match assignment.split_once('=') {
-                Some((name, schema)) if is_search_path(name) => {
-                    self.take_schema(schema, Case::Folded)?;
-                }
-                Some(_) => self.options.push(format!("-c {assignment}")),
-                None => self.options.push(word.to_owned()),
-            }
-        }
-        Ok(())
-    }
-
-    fn take_timeout(&mut self, value: &str) -> Result<(), String> {
-        let seconds: u32 = number(value)?;
-        if seconds > 0 {
-            return set(
-                &mut self.host_timeout,
-                Duration::from_secs(u64::from(seconds)),
-            );
-        }
-        Ok(())
     }
 
     /// Checks that no part contradicts another. It may be called again after settings were added.
@@ -440,69 +243,6 @@ impl PostgresUrl {
             ca_file: self.ca_file,
             identity: self.certificate.zip(self.key),
         }
-    }
-}
-
-/// How the case of a schema's name is handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Case {
-    /// Kept as written: Prisma puts it in quotes.
-    Exact,
-    /// Lower-cased unless in double quotes: PostgreSQL's rule for `search_path`.
-    Folded,
-}
-
-/// Whether an option is `search_path`. In `options`, a dash is equivalent to an underscore (PostgreSQL's manual, §20.1.4).
-fn is_search_path(name: &str) -> bool {
-    name.replace('-', "_").eq_ignore_ascii_case("search_path")
-}
-
-fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
-    value
-        .parse()
-        .map_err(|_| "it must be a whole number in range".to_owned())
-}
-
-/// Reads the folder of a Unix socket, or a list of hosts.
-pub(super) fn hosts(value: &str) -> Result<Vec<Host>, String> {
-    let host = |text: &str| match text.starts_with('/') {
-        true => Ok(Host {
-            name: text.to_owned(),
-            port: None,
-        }),
-        false => Host::parse(text).map_err(str::to_owned),
-    };
-    value.split(',').map(host).collect()
-}
-
-/// Reads `ssl=true`, which libpq treats as `sslmode=require` (PostgreSQL's manual, §34.1.1.2); node-postgres also accepts a
-/// mode here.
-fn of_switch(value: &str) -> Result<Ssl, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "on" | "yes" | "" => Ok(Ssl::Require),
-        "false" | "0" | "off" | "no" => Ok(Ssl::Disable),
-        _ => Ssl::parse(value),
-    }
-}
-
-fn target(value: &str) -> Result<TargetSessionAttrs, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "any" => Ok(TargetSessionAttrs::Any),
-        "read-write" | "primary" | "master" => Ok(TargetSessionAttrs::ReadWrite),
-        "read-only" | "standby" | "secondary" | "slave" => Ok(TargetSessionAttrs::ReadOnly),
-        _ => Err(
-            "the values are any, read-write, primary, read-only and standby; list the hosts in the order you prefer"
-                .to_owned(),
-        ),
-    }
-}
-
-fn channel_binding(value: &str) -> Result<ChannelBinding, String> {
-    match value {
-        "disable" => Ok(ChannelBinding::Disable),
-        "prefer" => Ok(ChannelBinding::Prefer),
-        "require" => Ok(ChannelBinding::Require),
-        _ => Err("the values are disable, prefer and require".to_owned()),
     }
 }
 

@@ -14,7 +14,7 @@ use super::idle::{self, Uses};
 use super::limits::{self, LimitSettings};
 use super::listeners::{self, ListenerSettings};
 use super::problem::Problem;
-use super::raw::{Reader, Setting, Variables};
+use super::reader::{Reader, Setting, Variables};
 use super::realms::Realms;
 use super::rules::{self, Handling, Rules, ServiceSettings, Services, Timeouts, Usual, UsualPool};
 use super::sign_in::{self, PublicBy, SignIn, SignInCheck};

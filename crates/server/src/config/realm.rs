@@ -9,7 +9,7 @@ use session::{ClaimDemands, KeyRing};
 use super::lookups::SessionLookups;
 use super::place::Place;
 use super::problem::Problem;
-use super::raw::{Reader, Setting, Variables};
+use super::reader::{Reader, Setting, Variables};
 use super::rules::StoreColumns;
 use super::sessions::{self, SessionFormat};
 use super::stack::DEFAULT_REALM;

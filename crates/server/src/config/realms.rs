@@ -7,7 +7,7 @@ use session::KeyRing;
 
 use super::identity::{self, RawGroups};
 use super::problem::Problem;
-use super::raw::{Reader, Setting, Variables};
+use super::reader::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
 use super::rules::{self, BuiltRoutes, RealmNames, RuleColumns, Rules, StoreColumns};
 use super::sign_in::{self, PublicBy, SignIn, SignInCheck, SourceHosts};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::raw::Reader;
+use super::reader::Reader;
 use super::stores;
 use super::words::nearest;
 use ::stores::{RevocationPlace, RevocationSettings};

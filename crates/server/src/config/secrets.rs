@@ -8,7 +8,7 @@ use session::Secret;
 
 use super::catalogue;
 use super::given::{self, Given, SecretForm};
-use super::raw::{Problem, Reader, Variables};
+use super::reader::{Problem, Reader, Variables};
 use super::sessions::{authjs_secrets, better_auth_secrets};
 
 /// Secrets in the order in which the frameworks use them, the current one first.

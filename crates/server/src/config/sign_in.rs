@@ -1,5 +1,7 @@
 //! Reads where browsers are redirected to sign in, and builds the URL that leads them back.
 
+mod source_hosts;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -7,9 +9,10 @@ use gate::Routes;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
+pub(super) use self::source_hosts::SourceHosts;
 use super::ascii_host;
 use super::origin::{Origin, RequestHost};
-use super::raw::Reader;
+use super::reader::Reader;
 use super::sessions::SESSION_SECRETS;
 use super::words::listed;
 use crate::loops::LoopBreaker;
@@ -121,17 +124,6 @@ pub(super) struct SignInCheck<'r> {
     pub(super) sources: Option<SourceHosts>,
 }
 
-/// The hosts from which browsers are redirected to a sign-in page.
-#[derive(Debug, Default)]
-pub(super) struct SourceHosts {
-    /// The hosts in routes, which may be wildcards such as `*.example.com`.
-    pub(super) hosts: BTreeSet<String>,
-    /// Whether there may be other hosts, whose names are unknown.
-    pub(super) others: bool,
-    /// Whether a route without `host` redirects there.
-    pub(super) from_anywhere: bool,
-}
-
 impl<'r> SignInCheck<'r> {
     /// The context of a gate whose hosts have the same routes.
     pub(super) fn of_one_service(routes: &'r Routes, opened: PublicBy) -> Self {
@@ -144,32 +136,6 @@ impl<'r> SignInCheck<'r> {
                 from_anywhere: false,
             }),
         }
-    }
-}
-
-impl SourceHosts {
-    /// The hosts of the routes with these ids.
-    pub(super) fn of_routes(routes: &Routes, ids: impl IntoIterator<Item = usize>) -> Self {
-        let mut sources = Self::default();
-        for id in ids {
-            let mut names = routes.hosts_of(id).peekable();
-            sources.from_anywhere |= names.peek().is_none();
-            sources.hosts.extend(names);
-        }
-        // Requests that match no route are redirected there too.
-        sources.others = sources.from_anywhere || sources.hosts.is_empty();
-        sources
-    }
-
-    /// Whether a path is public on all of these hosts. Of the unknown hosts, one is enough.
-    fn can_open(&self, routes: &Routes, path: &str) -> bool {
-        self.closed(routes, path).next().is_none() && (!self.others || routes.are_open_at(path))
-    }
-
-    /// The known hosts on which a path is not public.
-    fn closed<'c>(&'c self, routes: &'c Routes, path: &'c str) -> impl Iterator<Item = &'c String> {
-        let hosts = self.hosts.iter();
-        hosts.filter(move |host| !routes.are_open_on(Some(host), path))
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::place::Place;
-use super::raw::Variables;
+use super::reader::Variables;
 
 /// A value with its place in a file.
 #[derive(Clone, Debug)]

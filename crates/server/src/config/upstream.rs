@@ -7,7 +7,7 @@ use http::uri::{Authority, Scheme, Uri};
 
 use super::ascii_host;
 use super::folder::{FolderOptions, FolderSettings};
-use super::raw::Reader;
+use super::reader::Reader;
 use super::rules::{self, ServerAddress, ServiceSettings, Timeouts, UsualPool};
 
 /// Reads the service. Only a gate that makes decisions for calling proxies needs none.

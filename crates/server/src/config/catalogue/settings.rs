@@ -1,6 +1,7 @@
 //! The settings of the environment and of the top level of the file, in the order of the settings table.
 
 mod limits;
+mod lookups;
 mod proxy;
 mod revocations;
 mod running;
@@ -9,11 +10,12 @@ mod stores;
 mod tls;
 
 use self::limits::LIMITS;
+use self::lookups::LOOKED_UP;
 use self::proxy::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
 use self::revocations::REVOCATIONS;
 use self::running::{DEVELOPMENT, RUNNING};
 use self::sessions::{SESSIONS, TOKENS};
-use self::stores::{LOOKED_UP, STORED};
+use self::stores::STORED;
 use self::tls::TLS;
 use super::form::Section;
 

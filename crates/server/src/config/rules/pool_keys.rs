@@ -13,7 +13,7 @@ use super::pool::{Balance, HealthCheck, HealthSettings, PoolSettings, ServiceTls
 use super::{ServerAddress, ServerSettings};
 use crate::config::files::ContentDigest;
 use crate::config::problem::Problem;
-use crate::config::raw::Reader;
+use crate::config::reader::Reader;
 use crate::config::stack::{RawPool, Spanned};
 use crate::tls::{Authorities, Terms, Verification, client_config};
 use wire::proxy_protocol::ProxyVersion;

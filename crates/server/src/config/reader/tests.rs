@@ -1,5 +1,7 @@
 use std::fs;
 
+use super::secrets::shown;
+use super::unknown::is_one_slip_away;
 use super::*;
 
 fn variables(pairs: &[(&'static str, &str)]) -> Variables {

@@ -1,35 +1,21 @@
 //! Reads the values of variables and file settings, and reports problems on the way.
 
-use std::collections::BTreeSet;
+mod secrets;
+mod setting;
+mod unknown;
+
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use session::Secret;
-
-use super::catalogue::{self, Entry, ExampleValue, is_from_files};
-use super::connection_url::ConnectionUrl;
+pub(crate) use self::setting::Setting;
+pub(super) use self::setting::unread;
+use super::catalogue::is_from_files;
 use super::credentials;
-use super::given::{self, Given, LONGEST_FILE, SecretForm};
-use super::mark::MARK;
+use super::given::Given;
 use super::place::Place;
 pub(crate) use super::problem::Problem;
 pub(crate) use super::variables::Variables;
-use client_tls::named_file;
-
-/// One setting with its effective value, for `check-config`. Of a secret it has only length and fingerprint.
-#[derive(Clone, Debug)]
-pub(crate) struct Setting {
-    /// The variable's name.
-    pub(crate) name: String,
-    /// Its value in displayable form.
-    pub(crate) shown: String,
-    /// Whether the value is the default.
-    pub(crate) is_default: bool,
-    /// Where it is set, unless it is a default.
-    pub(crate) place: Option<Place>,
-}
 
 /// Converts variables to values, and collects problems, warnings and effective settings on the way.
 #[derive(Debug)]
@@ -322,95 +308,9 @@ impl<'v> Reader<'v> {
         limit
     }
 
-    /// Reads a secret from `NAME` or from the file that `NAME_FILE` names. A final newline of the file is not part of the
-    /// secret, because editors and `echo` add it.
-    pub(crate) fn secret(&mut self, name: &str) -> Option<Secret> {
-        self.secret_of(name, SecretForm::Text)
-    }
-
-    /// Reads several secrets in one text. The caller splits them, and must report [each](Self::saw).
-    pub(crate) fn secret_list(&mut self, name: &str) -> Option<Secret> {
-        self.secret_of(name, SecretForm::List)
-    }
-
-    /// Reads a secret of arbitrary bytes: a key that JavaScript never reads as text.
-    pub(crate) fn key(&mut self, name: &str) -> Option<Secret> {
-        self.secret_of(name, SecretForm::Bytes)
-    }
-
-    fn secret_of(&mut self, name: &str, content: SecretForm) -> Option<Secret> {
-        let file_name = format!("{name}_FILE");
-        let (direct, file) = (self.variables.get(name), self.variables.get(&file_name));
-        let given = match (direct, file) {
-            (None, None) => return None,
-            (Some(_), Some(_)) => {
-                self.problem(
-                    name,
-                    format!("both {name} and {file_name} are set; keep one"),
-                );
-                return None;
-            }
-            (Some(value), None) => Given::new(name, Secret::new(value), false, content),
-            (None, Some(path)) => match Given::read(&file_name, Path::new(path), content) {
-                Ok(given) => given,
-                Err(error) => {
-                    let hint = match given::core(path.as_bytes()) == path.as_bytes() {
-                        true => "",
-                        false => "; quotes and spaces around a path are part of it",
-                    };
-                    self.problem(&file_name, format!("cannot read `{path}`: {error}{hint}"));
-                    return None;
-                }
-            },
-        };
-        let (secret, flaw) = (given.secret.clone(), given.flaw());
-        self.given.push(given);
-        self.note(name, &secret.to_string(), false);
-        match flaw {
-            Some(flaw) if !self.is_tolerant => {
-                self.problem(name, flaw);
-                None
-            }
-            Some(_) | None => Some(secret),
-        }
-    }
-
-    /// Records a secret that was taken from a list, for [`Reader::doubts`].
-    pub(crate) fn saw(&mut self, source: String, secret: &Secret) {
-        self.given
-            .push(Given::new(source, secret.clone(), false, SecretForm::Text));
-    }
-
-    /// Warnings about odd secrets, and about secrets that differ only at their ends.
-    pub(crate) fn doubts(&self) -> Vec<String> {
-        given::doubts(&self.given, self.is_tolerant)
-    }
-
     /// The value of a variable, without recording it as a setting.
     pub(crate) fn peek(&self, name: &str) -> Option<&str> {
         self.variables.get(name)
-    }
-
-    /// Adds to problems of secrets what is odd about the secret.
-    pub(crate) fn explain_problems(&mut self) {
-        given::explain(&mut self.problems, &self.given);
-    }
-
-    /// A secret to derive another key from; `None` if it cannot be read. A secret that was read before is not read again,
-    /// because a pipe can be read only once. White space at its end is removed, so that nodes that get it in different ways
-    /// derive the same key.
-    pub(crate) fn secret_again(&self, name: &str) -> Option<Secret> {
-        let known = self.given.iter().find(|given| given.is_all_of(name));
-        let secret = match (known, self.variables.get(name)) {
-            (Some(given), _) => given.secret.clone(),
-            (None, Some(value)) => Secret::new(value),
-            (None, None) => {
-                let path = self.variables.get(&format!("{name}_FILE"))?;
-                let bytes = named_file::read(Path::new(path), LONGEST_FILE);
-                Secret::new(bytes.ok()?)
-            }
-        };
-        Some(Secret::new(secret.expose().trim_ascii_end()))
     }
 
     /// A reader of other variables that shares the secrets read so far.
@@ -426,111 +326,6 @@ impl<'v> Reader<'v> {
         self.variables
     }
 
-    /// Reads a secret that must be text, such as a password in a connection string.
-    pub(crate) fn password(&mut self, name: &str) -> Option<String> {
-        let secret = self.secret(name)?;
-        let text = std::str::from_utf8(secret.expose()).map(str::to_owned);
-        text.map_err(|_| self.problem(name, "it is not UTF-8 text"))
-            .ok()
-    }
-
-    /// Reads a connection string, which is shown without its password.
-    pub(crate) fn url(&mut self, name: &str) -> Option<String> {
-        let file_name = format!("{name}_FILE");
-        if self.variables.get(&file_name).is_some() {
-            let url = self.secret_of(name, SecretForm::Url)?;
-            let text = str::from_utf8(url.expose()).map(str::to_owned);
-            let text = text.map_err(|_| self.problem(name, "it is not UTF-8 text"));
-            return text.ok().map(|url| self.bare_url(&file_name, &url));
-        }
-        let url = self.variables.get(name).map(str::to_owned);
-        let url = url.map(|url| self.bare_url(name, &url));
-        let shown = url
-            .as_deref()
-            .map(str::trim)
-            .map_or_else(|| "(unset)".to_owned(), shown);
-        self.note(name, &shown, url.is_none());
-        url.map(|url| url.trim().to_owned())
-    }
-
-    /// Removes white space around a URL. Quotes, a byte-order mark and the name of a variable are reported and removed, so
-    /// that they do not cause a second problem.
-    fn bare_url(&mut self, source: &str, url: &str) -> String {
-        let mut bare = url.trim();
-        if let Some(rest) = bare.strip_prefix(MARK) {
-            let what = "the URL begins with a byte-order mark (EF BB BF); save it without one";
-            self.problem(source, what);
-            bare = rest.trim();
-        }
-        if let Some(rest) = given::without_assignment(bare) {
-            let what = "it begins with the name of a variable and `=`; give only the URL";
-            self.problem(source, what);
-            bare = rest;
-        }
-        if let Some((rest, kind)) = given::unquoted(bare) {
-            let what = format!(
-                "the URL is in {kind} quotes, which dotenv and shells remove but `docker run --env-file` keeps; remove \
-                 them"
-            );
-            self.problem(source, what);
-            bare = rest;
-        }
-        bare.to_owned()
-    }
-
-    /// A warning for each unknown variable whose name differs from that of a setting by one typo. `others` are settings that
-    /// may not have been read.
-    pub(crate) fn slips(&self, others: &[&str]) -> Vec<String> {
-        let known = self.known(others);
-        let is_known = |name: &str| known.contains(name.strip_suffix("_FILE").unwrap_or(name));
-        let unknown = self
-            .variables
-            .names()
-            .filter(|name| name.len() >= 6 && !known.contains(name) && !is_known(name));
-        let nearest = |name: &str| {
-            known
-                .iter()
-                .find(|known| is_one_slip_away(name, known))
-                .copied()
-        };
-        unknown
-            .filter_map(|name| {
-                let nearest = nearest(name)?;
-                Some(format!(
-                    "{name} is set but is not a setting of sessiongate; did you mean {nearest}?"
-                ))
-            })
-            .collect()
-    }
-
-    /// Reports settings that cannot be read: values that are not UTF-8, and `_FILE` variables of settings that cannot come
-    /// from a file.
-    pub(crate) fn unreadable(&mut self, others: &[&str]) {
-        let known = self.known(others);
-        let known: BTreeSet<_> = known.into_iter().map(str::to_owned).collect();
-        for name in self.variables.unreadable() {
-            if known.contains(name.strip_suffix("_FILE").unwrap_or(name)) || known.contains(name) {
-                self.problem(name, "its value is not UTF-8 text");
-            }
-        }
-        let files: Vec<_> = self.variables.names().map(str::to_owned).collect();
-        for name in files {
-            let Some(stem) = name.strip_suffix("_FILE") else {
-                continue;
-            };
-            if known.contains(stem) && !known.contains(&name) && !is_from_files(stem) {
-                self.warnings.push(format!(
-                    "{name} has no effect: only secrets and URLs with credentials can be read from files"
-                ));
-            }
-        }
-    }
-
-    fn known<'a>(&'a self, others: &[&'a str]) -> BTreeSet<&'a str> {
-        let read = self.settings.iter().map(|setting| setting.name.as_str());
-        read.chain(others.iter().copied()).collect()
-    }
-
     fn note(&mut self, name: &str, shown: &str, is_default: bool) {
         // A remark about part of a setting has the name of the part after the setting's.
         let variable = name.split(' ').next().unwrap_or(name);
@@ -544,38 +339,6 @@ impl<'v> Reader<'v> {
             shown: shown.to_owned(),
             is_default,
         });
-    }
-}
-
-/// The settings that were not read, because they have no effect: each with its value or its default.
-pub(super) fn unread(read: &[Setting], variables: &Variables) -> Vec<Setting> {
-    let is_read = |entry: &&Entry| read.iter().any(|setting| setting.name == entry.name);
-    let others = catalogue::entries().filter(|entry| !is_read(entry));
-    let settings = others.map(|entry| {
-        let mut given = sources(entry.name).filter_map(|name| variables.get(&name));
-        let shown = given.next().map(|value| match entry.kind.is_secret() {
-            true => "(set)".to_owned(),
-            false => credentials::shown(value).into_owned(),
-        });
-        Setting {
-            name: entry.name.to_owned(),
-            is_default: shown.is_none(),
-            shown: shown.unwrap_or_else(|| default_of(entry)),
-            place: variables.place(entry.name).cloned(),
-        }
-    });
-    settings.collect()
-}
-
-/// The default of a setting, in the form in which settings are shown.
-fn default_of(entry: &Entry) -> String {
-    let text = match entry.written {
-        ExampleValue::Dependent(text) | ExampleValue::Default(text) => text.trim_matches('"'),
-        ExampleValue::Sample(_) => "",
-    };
-    match text {
-        "" | "[]" => "(unset)".to_owned(),
-        text => text.to_owned(),
     }
 }
 
@@ -607,32 +370,6 @@ fn service_link(name: &str, value: &str) -> String {
          in the pod to avoid such variables, or set {name} to a number",
         value = credentials::shown(value)
     )
-}
-
-/// A connection string in displayable form. An invalid one is hidden, because any part may be a password.
-fn shown(url: &str) -> String {
-    if url.starts_with("sqlite:") {
-        return url.to_owned();
-    }
-    ConnectionUrl::parse(url).map_or_else(|_| "(set)".to_owned(), |url| url.to_string())
-}
-
-/// Whether one letter was added, removed, changed or swapped with its neighbor.
-fn is_one_slip_away(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let same_start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let (a, b) = (&a[same_start..], &b[same_start..]);
-    let same_end = a
-        .iter()
-        .rev()
-        .zip(b.iter().rev())
-        .take_while(|(a, b)| a == b)
-        .count();
-    match (&a[..a.len() - same_end], &b[..b.len() - same_end]) {
-        ([_], []) | ([], [_]) | ([_], [_]) => true,
-        ([a0, a1], [b0, b1]) => a0 == b1 && a1 == b0,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,102 @@
+//! Explains why a request is refused.
+
+use gate::{Answer, Facts, Refusal, Refused, RevokedBy};
+use http::Request;
+use http::header::LOCATION;
+use http1::Length;
+use session::UnixTime;
+
+use super::demands::{demands, unjudged};
+use super::parts::{AnswerPart, SessionPart};
+use super::request::{Interface, Skipped};
+use super::{Explanation, realms};
+use crate::clock::timestamp;
+use crate::front::answer;
+use crate::front::asker::Asker;
+use crate::front::way_in::{Asked, WayIn};
+use crate::live::Live;
+
+impl Explanation {
+    pub(super) fn refused(
+        &mut self,
+        live: &Live,
+        request: &Request<Length>,
+        facts: &Facts<'_>,
+        (now, asked_by, skipped): (UnixTime, Interface, Skipped),
+        refused: &Refused<'_>,
+    ) {
+        let Refused { route, refusal } = refused;
+        self.governed_by(live, facts, *route);
+        if let Some(route) = route {
+            self.demands = demands(live, route, Err(refusal), facts, now, skipped);
+        }
+        self.session = refusal.session().map(SessionPart::of);
+        if let Some(demand) = unjudged(&self.demands) {
+            // A gate would contact the store, so its decision is unknown here.
+            let message = format!(
+                "it depends on a requirement that cannot be checked without the stores (--no-stores): {}",
+                demand.condition
+            );
+            self.answer = AnswerPart::ours(false, NOT_JUDGED, &message);
+            return;
+        }
+        let handling = live.handling(*route);
+        let (face, asker) = (refusal.answer(), Asker::of(facts.method, facts.headers));
+        let asked = Asked::of(request, facts.arrival, &live.trusted_proxies, now);
+        let way_in = WayIn::of(handling.sign_in.as_ref(), face, asker, &asked);
+        let response = answer::refusal(face, asker, way_in, "");
+        let location = response.headers().get(LOCATION);
+        self.answer = AnswerPart {
+            status: Some(response.status().as_u16()),
+            location: location.and_then(|location| Some(location.to_str().ok()?.to_owned())),
+            ..AnswerPart::ours(false, refusal.reason(), &refusal.to_string())
+        };
+        if let Refusal::Unopened(_) = refusal {
+            self.note(
+                "`sessiongate open` explains why a cookie does not open, and the likely cause",
+            );
+        }
+        if let (Refusal::NoSession, Some(route)) = (refusal, route) {
+            self.notes
+                .extend(realms::others(live, route, facts.headers));
+        }
+        if let Refusal::Revoked(revoked) = refusal {
+            self.note(revoked_by(revoked.by));
+        }
+        if let Refusal::Store(_) = refusal {
+            self.note("with --no-stores you get an explanation of everything that needs no lookup");
+        }
+        if face == Answer::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
+            let how = match asked_by {
+                Interface::Command => "--header 'Sec-Fetch-Mode: navigate'",
+                Interface::Url => "&header=Sec-Fetch-Mode:%20navigate",
+            };
+            self.note(format!(
+                "a browser that opens a page is redirected to the sign-in page instead: add {how}"
+            ));
+        }
+    }
+}
+
+fn revoked_by(by: RevokedBy) -> String {
+    let before = |time| timestamp(time).to_string();
+    match by {
+        RevokedBy::All(time) => format!(
+            "all sessions of the realm that were issued before {} are revoked; `sessiongate revocations` shows by whom \
+             and why",
+            before(time)
+        ),
+        RevokedBy::Session => {
+            "the session itself is revoked; `sessiongate revocations` shows by whom and why"
+                .to_owned()
+        }
+        RevokedBy::User(time) => format!(
+            "all sessions of the user that were issued before {} are revoked; `sessiongate revocations` shows by whom \
+             and why",
+            before(time)
+        ),
+    }
+}
+
+/// The reason code if the decision needs a store that was not contacted. Only explanations have it.
+pub(super) const NOT_JUDGED: &str = "not_judged";

@@ -189,8 +189,8 @@ async fn a_source_that_is_missing_or_doubled_or_empty_denies_even_a_session() ->
                 ),
             ] {
                 let answer = ask(&gate, &request.cookie(ada())).await?;
-                assert!(
-                    matches!(answer.status, 400 | 403),
+                assert_eq!(
+                    answer.status, 403,
                     "{}: {name} is {what}, and the answer {answer:?}",
                     source.endpoint
                 );
@@ -206,29 +206,36 @@ async fn a_source_that_is_missing_or_doubled_or_empty_denies_even_a_session() ->
 async fn a_target_that_is_no_plain_path_opens_nothing() -> Result<()> {
     let gate = asked([]).await?;
     for source in SOURCES {
-        for path in [
-            "https://app.example/public/x",
-            "//app.example/public/x",
-            "/public/../private",
-            "/public/%2e%2e/private",
-            "/public/..%2fprivate",
-            "%2Fpublic%2Fx",
-            "/public/x#/private",
-            "/private#/public/x",
-            "/public/x/..;/y",
-            "/public\\..\\private",
-            "/public/\u{7f}",
-            "/public/ x",
-            "public",
-            "*",
-            "?/public/x",
-            "@evil.example/public/x",
-            ":80@evil.example/public/x",
+        // nginx passes on no other refusal than 401 and 403.
+        let ambiguous = if source.endpoint == "/auth/nginx" {
+            403
+        } else {
+            400
+        };
+        for (path, status) in [
+            ("https://app.example/public/x", 403),
+            ("//app.example/public/x", ambiguous),
+            ("/public/../private", ambiguous),
+            ("/public/%2e%2e/private", ambiguous),
+            ("/public/..%2fprivate", ambiguous),
+            ("%2Fpublic%2Fx", 403),
+            ("/public/x#/private", 403),
+            ("/private#/public/x", 403),
+            ("/public/x/..;/y", ambiguous),
+            ("/public\\..\\private", ambiguous),
+            // No question of HTTP.
+            ("/public/\u{7f}", 400),
+            ("/public/ x", 403),
+            ("public", 403),
+            ("*", 403),
+            ("?/public/x", 403),
+            ("@evil.example/public/x", 403),
+            (":80@evil.example/public/x", 403),
         ] {
             for question in [source.about(path), source.about(path).cookie(ada())] {
                 let answer = ask(&gate, &question).await?;
-                assert!(
-                    matches!(answer.status, 400 | 403),
+                assert_eq!(
+                    answer.status, status,
                     "{} {path}: {answer:?}",
                     source.endpoint
                 );
@@ -324,10 +331,18 @@ async fn the_method_that_is_told_counts_and_must_be_one() -> Result<()> {
     for source in SOURCES {
         let method = source.fields[0].0;
         let with = |value: &str| source.but(method, |_| vec![value.to_owned()]);
-        for odd in ["G T", "GET/1", "GET\u{7f}", "\"GET\"", "CONNECT", "TRACE"] {
+        for (odd, status) in [
+            ("G T", 403),
+            ("GET/1", 403),
+            // No question of HTTP.
+            ("GET\u{7f}", 400),
+            ("\"GET\"", 403),
+            ("CONNECT", 403),
+            ("TRACE", 403),
+        ] {
             let answer = ask(&gate, &with(odd).cookie(ada())).await?;
-            assert!(
-                matches!(answer.status, 400 | 403 | 405),
+            assert_eq!(
+                answer.status, status,
                 "{} {odd}: {answer:?}",
                 source.endpoint
             );

@@ -188,11 +188,9 @@ async fn an_answer_that_breaks_off_is_not_asked_for_again() -> Result<()> {
     .await?;
     let tables = public_service(&[&ill.url, &well.url()], "retry_budget = 100");
     let gate = started(folder.path(), &tables).await?;
+    // Its head has been passed on, so that only the connection can say that it breaks off.
     let broken: Result<Response> = gate.send(&Request::get("/")).await;
-    assert!(
-        broken.as_ref().is_ok_and(|answer| answer.status == 502) || broken.is_err(),
-        "{broken:?}"
-    );
+    assert!(broken.is_err(), "{broken:?}");
     assert_eq!(well.seen().len(), 0);
     Ok(())
 }

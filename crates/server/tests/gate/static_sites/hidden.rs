@@ -174,12 +174,17 @@ async fn no_spelling_of_a_path_leads_out() -> Result<()> {
             !text.contains(OUTSIDE) && !text.contains("hidden"),
             "{target}"
         );
-        let is_front = target.starts_with("/?");
-        let refused = [301, 400, 403, 404].contains(&answer.status);
-        assert!(refused || is_front, "{target}: {} {text}", answer.status);
-        if let Some(location) = answer.header("location") {
-            assert!(location.starts_with("./"), "{target}: {location}");
+        // What stands behind the question mark is no path.
+        if target.starts_with("/?") {
+            assert_eq!(answer.status, 200, "{target}");
+            continue;
         }
+        // 400 where somebody else might read another path out of it, 404 otherwise: some thousand combinations, so not one by one.
+        let controls = ["%00", "%01", "%09", "%0a"];
+        let has_control = controls.iter().any(|control| target.contains(control));
+        let expected: &[u16] = if has_control { &[400] } else { &[400, 404] };
+        let status = answer.status;
+        assert!(expected.contains(&status), "{target}: {status} {text}");
     }
     Ok(())
 }
@@ -203,11 +208,7 @@ async fn a_redirect_leads_to_no_other_host() -> Result<()> {
         );
     }
     let answer = site.raw(b"//evil.test").await?;
-    assert!(
-        [400, 403, 404].contains(&answer.status),
-        "{}",
-        answer.status
-    );
+    assert_eq!(answer.status, 404);
     Ok(())
 }
 

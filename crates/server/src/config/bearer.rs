@@ -6,7 +6,7 @@ use session::{JwtDemands, JwtKeys, Secret, Weakness};
 
 use super::ascii_host;
 use super::reader::Reader;
-use crate::jwks::{self, JwksUrl, Settings, Source};
+use crate::jwks::{self, JwksUrl, KeySource, Settings};
 use crate::tls::Authorities;
 
 /// Reads the issuer's settings; there is an issuer if `BEARER_SECRET` or `BEARER_JWKS` is set.

@@ -1,6 +1,6 @@
 //! Explains why a request is refused.
 
-use gate::{Answer, Facts, Refusal, Refused, RevokedBy};
+use gate::{Facts, Refusal, RefusalClass, Refused, RevokedBy};
 use http::Request;
 use http::header::LOCATION;
 use http1::Length;
@@ -11,9 +11,9 @@ use super::parts::{AnswerPart, SessionPart};
 use super::request::{Interface, Skipped};
 use super::{Explanation, realms};
 use crate::clock::timestamp;
-use crate::front::answer;
-use crate::front::asker::Asker;
-use crate::front::way_in::{Asked, WayIn};
+use crate::inbound::answer;
+use crate::inbound::asker::Asker;
+use crate::inbound::way_in::{BrowserRequest, WayIn};
 use crate::live::Live;
 
 impl Explanation {
@@ -41,8 +41,8 @@ impl Explanation {
             return;
         }
         let handling = live.handling(*route);
-        let (face, asker) = (refusal.answer(), Asker::of(facts.method, facts.headers));
-        let asked = Asked::of(request, facts.arrival, &live.trusted_proxies, now);
+        let (face, asker) = (refusal.class(), Asker::of(facts.method, facts.headers));
+        let asked = BrowserRequest::of(request, facts.arrival, &live.trusted_proxies, now);
         let way_in = WayIn::of(handling.sign_in.as_ref(), face, asker, &asked);
         let response = answer::refusal(face, asker, way_in, "");
         let location = response.headers().get(LOCATION);
@@ -66,7 +66,7 @@ impl Explanation {
         if let Refusal::Store(_) = refusal {
             self.note("with --no-stores you get an explanation of everything that needs no lookup");
         }
-        if face == Answer::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
+        if face == RefusalClass::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
             let how = match asked_by {
                 Interface::Command => "--header 'Sec-Fetch-Mode: navigate'",
                 Interface::Url => "&header=Sec-Fetch-Mode:%20navigate",

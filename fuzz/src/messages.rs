@@ -3,7 +3,7 @@
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http1::{
-    ResponseHead, ClientConnection, Decoder, Field, Length, Persistence, Piece, RequestReader,
+    ClientConnection, Decoder, Field, Length, Persistence, Piece, RequestReader, ResponseHead,
     ServerConnection, Violation, has_body, is_interim,
 };
 

@@ -3,26 +3,28 @@
 
 mod explain;
 mod folding;
+mod host_pattern;
+mod hosts;
 mod left;
-mod pattern;
+mod methods;
+mod path_pattern;
 mod tree;
 
-use std::collections::HashMap;
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use http::{HeaderMap, HeaderValue, Method};
 
 pub use self::explain::{
     Ambiguity, Differs, NearMiss, OtherReading, PathReading, Pattern, RouteRow,
 };
 use self::folding::Folding;
+use self::host_pattern::LONGEST_HOST;
+pub use self::host_pattern::{HostPattern, InvalidHost};
+use self::hosts::{Hosts, below, canonical};
 pub use self::left::{Left, LeftRequests};
-use self::pattern::LONGEST_HOST;
-pub use self::pattern::{HostPattern, InvalidHost, InvalidPath, Methods, PathPattern};
-use self::tree::{Entry, Tree};
+pub use self::methods::Methods;
+pub use self::path_pattern::{InvalidPath, PathPattern};
 use crate::{Arrival, Condition, Facts, Refusal, readings};
 
 /// A rule, and what goes with it.
@@ -112,14 +114,6 @@ pub struct Routes {
     is_single: bool,
     /// Whether some route is for some methods alone.
     name_methods: bool,
-}
-
-/// The routes of each host.
-#[derive(Clone, Debug)]
-struct Hosts {
-    exact: HashMap<Box<str>, Tree, FixedState>,
-    one_label_below: HashMap<Box<str>, Tree, FixedState>,
-    any: Tree,
 }
 
 impl Routes {
@@ -367,100 +361,6 @@ impl Routes {
             false => Err(Ambiguity::OtherRoute),
         }
     }
-}
-
-impl Hosts {
-    fn new(folding: Folding) -> Self {
-        Self {
-            exact: HashMap::default(),
-            one_label_below: HashMap::default(),
-            any: Tree::new(folding),
-        }
-    }
-
-    fn add(&mut self, matched: &Matched, conflicts: &mut Vec<Conflict>) {
-        let folding = self.any.folding();
-        let any = [HostPattern::Any];
-        let hosts = match matched.hosts.is_empty() {
-            true => &any[..],
-            false => &matched.hosts[..],
-        };
-        for host in hosts {
-            let tree = match host {
-                HostPattern::Any => &mut self.any,
-                HostPattern::Exact(name) => Self::tree(&mut self.exact, name, folding),
-                HostPattern::OneLabelBelow(name) => {
-                    Self::tree(&mut self.one_label_below, name, folding)
-                }
-            };
-            for path in &matched.paths {
-                let entry = Entry {
-                    methods: matched.methods.clone(),
-                    route: matched.route.id,
-                };
-                let equal = tree.add(path, entry);
-                conflicts.extend(equal.map(|first| Conflict {
-                    first,
-                    second: matched.route.id,
-                    host: host.clone(),
-                    path: path.clone(),
-                }));
-            }
-        }
-    }
-
-    fn tree<'t>(
-        trees: &'t mut HashMap<Box<str>, Tree, FixedState>,
-        name: &str,
-        folding: Folding,
-    ) -> &'t mut Tree {
-        let new = || Tree::new(folding);
-        trees.entry(name.into()).or_insert_with(new)
-    }
-
-    /// The most special route that matches: of this host, of all hosts one label below the rest of its name, of any.
-    fn find(&self, host: &str, path: &[u8], method: &Method) -> Option<usize> {
-        let by_host = || {
-            let mut buffer = [0; LONGEST_HOST];
-            let name = canonical(host, &mut buffer)?;
-            let exact = self.exact.get(name);
-            let exact = exact.and_then(|tree| tree.find(path, method));
-            exact.or_else(|| {
-                let (label, above) = name.split_once('.')?;
-                let trees = self.one_label_below.get(above);
-                trees.filter(|_| !label.is_empty())?.find(path, method)
-            })
-        };
-        let has_hosts = !self.exact.is_empty() || !self.one_label_below.is_empty();
-        let found = has_hosts.then(by_host).flatten();
-        found.or_else(|| self.any.find(path, method))
-    }
-}
-
-/// The host as patterns have it: lower case, without a port and a final dot. `None` for what no pattern can have.
-fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -> Option<&'b str> {
-    if host.starts_with('[') {
-        // The colons of an address are none before a port.
-        let address = pattern::address(&host[..=host.find(']')?])?;
-        let mut rest = &mut buffer[..];
-        write!(rest, "{address}").ok()?;
-        let len = LONGEST_HOST - rest.len();
-        return str::from_utf8(&buffer[..len]).ok();
-    }
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
-    let name = name.strip_suffix('.').unwrap_or(name);
-    if !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Some(name);
-    }
-    let lower = buffer.get_mut(..name.len())?;
-    lower.copy_from_slice(name.as_bytes());
-    lower.make_ascii_lowercase();
-    str::from_utf8(lower).ok()
-}
-
-/// All hosts one label below this name; as the name of one host, a host that no route can name otherwise.
-fn below(name: &str) -> String {
-    format!("*.{name}")
 }
 
 fn has_small_letters(method: &Method) -> bool {

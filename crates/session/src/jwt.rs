@@ -6,22 +6,20 @@
 //! which of these pairs is meant, and a pair that does not exist is no key. Keys that a header brings along or points to
 //! (`jwk`, `x5c`, `jku`, `x5u`) are never looked at.
 
-use core::fmt;
+mod keys;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use jsonwebtoken::crypto::aws_lc;
-use jsonwebtoken::{Algorithm, DecodingKey};
-use serde::Deserialize;
-use serde_json::Value;
+use core::fmt;
 
 use crate::base64url::decode;
 use crate::cookies::MAX_TOKEN_LEN;
 use crate::error::{OpenError, Segment};
-use crate::json::{self, Kept};
+use crate::json::Kept;
 use crate::jwe::{MAX_HEADER_LEN, RepeatedClaims, UnverifiedKid};
 use crate::jws::{Jws, JwsHeader};
-use crate::secret::counted;
-use crate::{ClaimDemands, Format, Secret, Session, UnixTime};
+use crate::{ClaimDemands, Format, Session, UnixTime};
+
+pub(crate) use self::keys::Key;
+pub use self::keys::{JwtKeys, JwtKeysError};
 
 /// A signed token that a request shows. [Opening](Self::open) it verifies it; before that nothing about it is known.
 ///
@@ -163,280 +161,6 @@ impl JwtDemands {
     }
 }
 
-/// The keys of one issuer. Immutable: when the issuer changes its keys, they make another set.
-///
-/// | key | algorithms |
-/// |---|---|
-/// | the shared secret, of 32, 48 or 64 bytes or more | HS256; HS384; HS512 (RFC 7518 section 3.2) |
-/// | RSA, 2048 to 8192 bits | RS256, RS384, RS512, PS256, PS384, PS512 |
-/// | EC, P-256 | ES256 |
-/// | EC, P-384 | ES384 |
-/// | OKP, Ed25519 | EdDSA, also called Ed25519 (RFC 8037, RFC 9864) |
-///
-/// A published key that names its `alg` serves that one alone. A published key is ignored if it is of another type, is
-/// not for verifying signatures (`use`, `key_ops`), lacks a member, or is symmetric: what is published is no secret.
-pub struct JwtKeys {
-    secret: Option<Key>,
-    published: Vec<PublishedKey>,
-}
-
-impl JwtKeys {
-    /// The most bytes that a JWKS may have: 256 KiB.
-    pub const MAX_JWKS_LEN: usize = 256 * 1024;
-
-    /// The most keys that a JWKS may have, those that are ignored included.
-    pub const MAX_KEYS: usize = 64;
-
-    /// Takes a secret that is shared with the issuer and the text of a JWKS (RFC 7517 section 5) that it published.
-    /// Without either the set opens nothing.
-    ///
-    /// # Errors
-    /// [`JwtKeysError::ShortSecret`] for the secret, any other for the JWKS.
-    pub fn new(secret: Option<&Secret>, jwks: Option<&str>) -> Result<Self, JwtKeysError> {
-        Ok(Self {
-            secret: secret.map(Key::shared).transpose()?,
-            published: jwks.map_or(Ok(Vec::new()), published_keys)?,
-        })
-    }
-
-    /// How many published keys are used.
-    #[must_use]
-    pub fn published(&self) -> usize {
-        self.published.len()
-    }
-
-    /// The one pair of key and algorithm that an unverified header can mean.
-    fn key_for(&self, header: &JwsHeader<'_>) -> Result<(&Key, Algorithm), OpenError> {
-        let is_named = |(name, _): &Named| *name == header.alg;
-        if HMAC.iter().any(is_named) {
-            // The secret has no name, so the token's `kid` cannot contradict it: some issuers write one nevertheless.
-            let secret = self
-                .secret
-                .as_ref()
-                .ok_or(OpenError::UnsupportedAlgorithm)?;
-            return secret.serving(&header.alg);
-        }
-        if ![RSA, P256, P384, ED25519]
-            .iter()
-            .any(|names| names.iter().any(is_named))
-        {
-            return Err(OpenError::UnsupportedAlgorithm);
-        }
-        match &header.unverified_kid {
-            UnverifiedKid::Absent => {
-                let able = |own: &&PublishedKey| own.key.serving(&header.alg).is_ok();
-                let mut able = self.published.iter().filter(able);
-                match (able.next(), able.next()) {
-                    (Some(only), None) => only.key.serving(&header.alg),
-                    _ => Err(OpenError::UnknownKey),
-                }
-            }
-            UnverifiedKid::NotText => Err(OpenError::UnknownKey),
-            UnverifiedKid::Text(kid) => {
-                let is_meant = |own: &&PublishedKey| own.kid.as_deref() == Some(kid);
-                let meant = self.published.iter().find(is_meant);
-                meant.ok_or(OpenError::UnknownKey)?.key.serving(&header.alg)
-            }
-        }
-    }
-}
-
-impl fmt::Debug for JwtKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtKeys")
-            .field("secret", &self.secret.is_some())
-            .field("published", &self.published.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why a [`JwtKeys`] cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JwtKeysError {
-    /// Two keys of the JWKS that would be used have the same `kid`.
-    #[error("two keys of the JWKS have the same kid")]
-    DuplicateKid,
-    /// The JWKS is no strict JSON object with an array `keys`.
-    #[error("the JWKS is not a strict JSON object with an array `keys`")]
-    Malformed,
-    /// The JWKS is longer than [`JwtKeys::MAX_JWKS_LEN`].
-    #[error("the JWKS is larger than 256 KiB")]
-    Oversize,
-    /// The secret is shorter than the shortest hash, 32 bytes (RFC 7518 section 3.2).
-    #[error("the secret has only {}; HS256 needs 32, HS384 48 and HS512 64", counted(*.bytes))]
-    ShortSecret {
-        /// The number of bytes there are.
-        bytes: usize,
-    },
-    /// The JWKS has more than [`JwtKeys::MAX_KEYS`] keys.
-    #[error("the JWKS has more than 64 keys")]
-    TooManyKeys,
-}
-
-/// A key with the algorithms that it can serve, which its type decides.
-pub(crate) struct Key {
-    material: DecodingKey,
-    algorithms: &'static [Named],
-}
-
-/// A published key, and what the issuer calls it.
-struct PublishedKey {
-    kid: Option<String>,
-    key: Key,
-}
-
-/// An algorithm and how headers call it.
-type Named = (&'static str, Algorithm);
-
-impl Key {
-    /// The secret serves each hash that is no longer than itself: HMAC is as strong as the shorter of both.
-    fn shared(secret: &Secret) -> Result<Self, JwtKeysError> {
-        let bytes = secret.len();
-        let algorithms = match bytes {
-            0..32 => return Err(JwtKeysError::ShortSecret { bytes }),
-            32..48 => &HMAC[..1],
-            48..64 => &HMAC[..2],
-            64.. => HMAC,
-        };
-        let material = DecodingKey::from_secret(secret.expose());
-        Ok(Self {
-            material,
-            algorithms,
-        })
-    }
-
-    /// The secret of an application, which signs its own sessions with any of the three, however long it is: so do
-    /// `jsonwebtoken` and `jose` for every secret, and the application has chosen.
-    pub(crate) fn of_app(secret: &Secret) -> Self {
-        Self {
-            material: DecodingKey::from_secret(secret.expose()),
-            algorithms: HMAC,
-        }
-    }
-
-    /// This key with the algorithm called `alg`, if it serves that.
-    pub(crate) fn serving(&self, alg: &str) -> Result<(&Self, Algorithm), OpenError> {
-        let named = self.algorithms.iter().find(|(name, _)| *name == alg);
-        let (_, algorithm) = named.ok_or(OpenError::UnsupportedAlgorithm)?;
-        Ok((self, *algorithm))
-    }
-
-    pub(crate) fn verify(
-        &self,
-        algorithm: Algorithm,
-        signed: &[u8],
-        signature: &Vec<u8>,
-    ) -> Result<(), OpenError> {
-        // This backend and no other, whatever the features of the library are in the whole build.
-        let new_verifier = aws_lc::DEFAULT_PROVIDER.verifier_factory;
-        new_verifier(&algorithm, &self.material)
-            .map_err(|_| OpenError::UnsupportedAlgorithm)?
-            .verify(signed, signature)
-            .map_err(|_| OpenError::RejectedSignature)
-    }
-}
-
-/// The members of a JSON Web Key (RFC 7517 section 4, RFC 7518 section 6, RFC 8037 section 2) that matter here.
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    #[serde(rename = "use")]
-    public_key_use: Option<String>,
-    key_ops: Option<Vec<String>>,
-    alg: Option<String>,
-    kid: Option<String>,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-}
-
-fn published_keys(jwks: &str) -> Result<Vec<PublishedKey>, JwtKeysError> {
-    #[derive(Deserialize)]
-    struct Jwks {
-        keys: Vec<Value>,
-    }
-    if jwks.len() > JwtKeys::MAX_JWKS_LEN {
-        return Err(JwtKeysError::Oversize);
-    }
-    json::members(jwks, []).map_err(|_| JwtKeysError::Malformed)?;
-    let jwks: Jwks = serde_json::from_str(jwks).map_err(|_| JwtKeysError::Malformed)?;
-    if jwks.keys.len() > JwtKeys::MAX_KEYS {
-        return Err(JwtKeysError::TooManyKeys);
-    }
-    // What is not understood is ignored, as RFC 7517 section 5 asks.
-    let jwks = jwks
-        .keys
-        .into_iter()
-        .filter_map(|jwk| Jwk::deserialize(jwk).ok());
-    let keys: Vec<_> = jwks.filter_map(Jwk::into_key).collect();
-    let mut kids: Vec<_> = keys.iter().filter_map(|own| own.kid.as_deref()).collect();
-    kids.sort_unstable();
-    if kids.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
-        return Err(JwtKeysError::DuplicateKid);
-    }
-    Ok(keys)
-}
-
-impl Jwk {
-    /// The key, if it is one that we can verify signatures with.
-    fn into_key(self) -> Option<PublishedKey> {
-        let for_signatures = self
-            .public_key_use
-            .as_deref()
-            .is_none_or(|text| text == "sig");
-        let for_verifying = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
-        if !for_signatures || !self.key_ops.as_ref().is_none_or(for_verifying) {
-            return None;
-        }
-        let (material, algorithms) = match (self.kty.as_str(), self.crv.as_deref()) {
-            ("RSA", _) => (self.rsa()?, RSA),
-            ("EC", Some("P-256")) => (self.ec(32)?, P256),
-            ("EC", Some("P-384")) => (self.ec(48)?, P384),
-            ("OKP", Some("Ed25519")) => (self.ed25519()?, ED25519),
-            _ => return None,
-        };
-        let algorithms = match &self.alg {
-            None => algorithms,
-            Some(alg) => {
-                let at = algorithms.iter().position(|(name, _)| name == alg)?;
-                algorithms.get(at..=at)?
-            }
-        };
-        Some(PublishedKey {
-            kid: self.kid,
-            key: Key {
-                material,
-                algorithms,
-            },
-        })
-    }
-
-    fn rsa(&self) -> Option<DecodingKey> {
-        let (n, e) = (bytes(self.n.as_ref()?)?, bytes(self.e.as_ref()?)?);
-        // Some issuers write leading zeros, which RFC 7518 section 6.3.1.1 forbids: they are no part of the size.
-        let zeros = n.iter().take_while(|byte| **byte == 0).count();
-        let n = &n[zeros..];
-        let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
-        RSA_BITS
-            .contains(&bits)
-            .then(|| DecodingKey::from_rsa_raw_components(n, &e))
-    }
-
-    fn ec(&self, coordinate_len: usize) -> Option<DecodingKey> {
-        let (x, y) = (bytes(self.x.as_ref()?)?, bytes(self.y.as_ref()?)?);
-        // The uncompressed form of SEC 1 section 2.3.3. Whether the point is on the curve is checked with each use.
-        let fits = [&x, &y].iter().all(|bytes| bytes.len() == coordinate_len);
-        fits.then(|| DecodingKey::from_ec_der(&[&[4], x.as_slice(), y.as_slice()].concat()))
-    }
-
-    fn ed25519(&self) -> Option<DecodingKey> {
-        let x = bytes(self.x.as_ref()?)?;
-        (x.len() == 32).then(|| DecodingKey::from_ed_der(&x))
-    }
-}
-
 /// Refuses what is signed for another purpose (RFC 8725 section 3.11): a token says nothing, `JWT`, or `at+jwt`, the
 /// type of access tokens (RFC 9068 section 2.1), in any case and perhaps as a whole media type.
 pub(crate) fn check_type(typ: Option<&Kept<'_>>) -> Result<(), OpenError> {
@@ -451,36 +175,7 @@ pub(crate) fn check_type(typ: Option<&Kept<'_>>) -> Result<(), OpenError> {
     }
 }
 
-fn bytes(text: &String) -> Option<Vec<u8>> {
-    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
-}
-
 const SCHEME: &[u8] = b"Bearer ";
-
-/// What can be verified at a cost that every request may have; fewer bits are not secure (RFC 7518 section 3.3).
-const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=8192;
-
-/// In the order of the secret's length that they need.
-const HMAC: &[Named] = &[
-    ("HS256", Algorithm::HS256),
-    ("HS384", Algorithm::HS384),
-    ("HS512", Algorithm::HS512),
-];
-
-const RSA: &[Named] = &[
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-];
-
-const P256: &[Named] = &[("ES256", Algorithm::ES256)];
-
-const P384: &[Named] = &[("ES384", Algorithm::ES384)];
-
-const ED25519: &[Named] = &[("EdDSA", Algorithm::EdDSA), ("Ed25519", Algorithm::EdDSA)];
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@
 use thiserror::Error;
 
 use super::folding::Folding;
+use super::{HostPattern, Methods, PathPattern};
 use super::{Hosts, Matched, Route, Routes, budget};
-use crate::routes::pattern::{HostPattern, Methods, PathPattern};
 use crate::{Access, Facts, is_ignorable, readings};
 
 /// The requests that a route is for.

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use http::Method;
 
+use super::HostPattern;
 use super::{Route, RouteRow, Routes};
-use crate::routes::pattern::HostPattern;
 use crate::{Access, Condition};
 
 /// Requests beside those of a route that another route has, which demands less.

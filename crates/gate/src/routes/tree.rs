@@ -7,8 +7,9 @@ use foldhash::fast::FixedState;
 use http::Method;
 use percent_encoding::percent_decode;
 
+use super::Methods;
 use super::folding::Folding;
-use super::pattern::{Methods, PathPattern, Segment};
+use super::path_pattern::{PathPattern, Segment};
 
 /// Which route of a host matches a path.
 #[derive(Clone, Debug)]

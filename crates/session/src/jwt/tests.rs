@@ -11,9 +11,11 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
     RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
 };
-use serde_json::json;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use serde_json::{Value, json};
 
 use super::*;
+use crate::Secret;
 
 const NOW: u64 = 1_900_000_000;
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

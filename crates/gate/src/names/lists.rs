@@ -1,0 +1,339 @@
+//! The names of headers that mean something to a gate, in normal form.
+//!
+//! The lists are long because services read so many names. A header from which a service takes the place, the prefix, the
+//! method, the scheme or the host of a request, or a file mapping, makes the request another one than the gate has
+//! judged. The source is named beside each group. Where a namespace is wholly about routing, its beginning or its ending
+//! is listed, so that another product's spelling of the same thing is caught too.
+
+use super::Meaning;
+
+/// The lists below, whether they hold beginnings of names, and what the names mean.
+pub(super) const LISTS: &[(&[&str], bool, Meaning)] = &[
+    (IDENTITY, false, Meaning::Identity),
+    (IDENTITY_FAMILIES, true, Meaning::Identity),
+    (PLACE, false, Meaning::Routing),
+    (SCHEME, false, Meaning::Routing),
+    (HOST, false, Meaning::Routing),
+    (METHOD, false, Meaning::Routing),
+    (CLIENT, false, Meaning::Routing),
+    (ROUTING_FAMILIES, true, Meaning::Routing),
+];
+
+/// What says where a message ends, how long its connection lasts, and by which id it is known. In their proper spelling these never
+/// go on as they came.
+pub(super) const REWRITTEN: &[&str] = &[
+    "content-length",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "transfer-encoding",
+    "x-request-id",
+];
+
+/// Identity headers of ours and of the proxies that people come from.
+const IDENTITY: &[&str] = &[
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-sub",
+    "remote-user",
+    "x-authenticated-user",
+    "x-forwarded-access-token",
+    "x-forwarded-displayname",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-mail",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-goog-iap-jwt-assertion",
+    "x-middleware-subrequest",
+    "x-remote-email",
+    "x-remote-groups",
+    "x-remote-name",
+    "x-remote-user",
+    "x-role",
+    "x-user",
+    "x-user-email",
+    "x-user-groups",
+    "x-user-id",
+    "x-user-name",
+    "x-user-role",
+    "x-user-roles",
+];
+
+/// Families of identity headers that are open-ended.
+const IDENTITY_FAMILIES: &[&str] = &[
+    "cf-access-",
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-authentik-",
+    "x-goog-authenticated-user-",
+    "x-ms-client-principal",
+    "x-pomerium-",
+    // Home Assistant's ingress.
+    "x-remote-user-",
+    "x-vouch-",
+    "x-webauth-",
+];
+
+/// Where an application is mounted, and which page of it is meant.
+const PLACE: &[&str] = &[
+    // What WSGI, ASGI and Rack applications read as their prefix or place, each with a few lines of middleware of its own; the
+    // well-known ones (`X-Script-Name`, `X-Forwarded-Prefix`) are families.
+    "x-app-path",
+    "x-app-root",
+    "x-application-path",
+    "x-base-href",
+    "x-external-path",
+    "x-mount",
+    "x-mount-path",
+    "x-mountpoint",
+    "x-path",
+    "x-pathname",
+    "x-request-base",
+    "x-root",
+    "x-sub-path",
+    "x-subdir",
+    "x-subfolder",
+    "x-subpath",
+    "x-uri",
+    "x-url",
+    // Next.js: its server's list of internal headers (`server/lib/server-ipc/utils.ts`). What its pages send themselves,
+    // such as `x-nextjs-data`, `x-middleware-prefetch` and `next-url`, stays.
+    "x-matched-path",
+    "x-middleware-invoke",
+    "x-middleware-next",
+    "x-middleware-override-headers",
+    "x-middleware-redirect",
+    "x-middleware-rewrite",
+    "x-middleware-set-cookie",
+    "x-middleware-skip",
+    "x-middleware-subrequest-id",
+    "x-nextjs-matched-path",
+    "x-nextjs-rewritten-path",
+    "x-nextjs-rewritten-query",
+    "x-now-route-matches",
+    // CGI's variables (RFC 3875), which gunicorn takes from a forwarder (`--forwarder-headers`, since 22) and FastCGI
+    // gateways write. `SCRIPT_NAME`, `PATH_INFO` and `REQUEST_URI` are families or endings.
+    "query-string",
+    "request-base",
+    "request-method",
+    "request-scheme",
+    "script-filename",
+    "script-url",
+];
+
+/// Over what the client came.
+const SCHEME: &[&str] = &[
+    // mod_wsgi (`WSGITrustedProxyHeaders`: `X-HTTPS`, `X-Scheme`), Flask's ReverseProxied (`X-Scheme`), ISA Server and
+    // phpMyAdmin (`Front-End-Https`), Cloudflare (`CF-Visitor`), PHP applications (`From-Https`).
+    "cf-visitor",
+    "from-https",
+    "front-end-https",
+    "frontend-https",
+    "https",
+    "x-client-scheme",
+    "x-client-ssl",
+    "x-from-https",
+    "x-front-end-https",
+    "x-frontend-scheme",
+    "x-https",
+    "x-protocol",
+    "x-request-scheme",
+    "x-scheme",
+    "x-secure",
+    "x-ssl",
+    "x-tls",
+    "x-use-ssl",
+];
+
+/// Which host and port the client asked.
+const HOST: &[&str] = &[
+    // Azure App Service: the host that was asked for.
+    "disguised-host",
+    "was-default-hostname",
+    // mod_wsgi (`X-Host`), IBM and Zend servers, and the names in which cache poisoning is tried first
+    // (PortSwigger's Param Miner).
+    "x-client-host",
+    "x-external-host",
+    "x-gateway-host",
+    "x-host",
+    "x-hostname",
+    "x-http-host",
+    "x-port",
+    "x-request-host",
+    "x-server-addr",
+    "x-server-host",
+    "x-server-name",
+    "x-server-port",
+    "x-vhost",
+];
+
+/// Which method is meant.
+const METHOD: &[&str] = &[
+    // Rails, Symfony, Laravel, Express and ASP.NET read `X-HTTP-Method-Override`, `X-HTTP-Method` and
+    // `X-Method-Override`: a family and an ending. These are their short forms.
+    "x-method",
+    "x-request-method",
+];
+
+/// Who the client is: addresses and certificates.
+const CLIENT: &[&str] = &[
+    // Cloudflare, Alibaba Cloud; most others end in `-client-ip`, `-connecting-ip` or `-real-ip`.
+    "cdn-src-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "x-client-dn",
+    "x-client-port",
+    "x-client-verify",
+    "x-cluster-client",
+    // RFC 9440.
+    "client-cert",
+    "client-cert-chain",
+    // httpoxy: CGI reads `Proxy` as `HTTP_PROXY` (CVE-2016-5385). Jetty's ForwardedRequestCustomizer reads the others.
+    "proxy",
+    "proxy-auth-cert",
+    "proxy-ssl-id",
+];
+
+/// Beginnings of headers that describe the original request.
+const ROUTING_FAMILIES: &[&str] = &[
+    // RFC 7239, and what is named like it.
+    "forwarded",
+    // The private headers of WebSphere's plug-in (`$WSSC` the scheme, `$WSRA` the address, `$WSRU` the user, `$WSCC` the
+    // certificate, `$WSSN` and `$WSSP` the host).
+    "-wsat",
+    "-wscc",
+    "-wscs",
+    "-wsfo",
+    "-wsis",
+    "-wsod",
+    "-wspc",
+    "-wspr",
+    "-wspt",
+    "-wsra",
+    "-wsrh",
+    "-wsru",
+    "-wssc",
+    "-wssi",
+    "-wssn",
+    "-wssp",
+    "-wsst",
+    // What IIS tells ASP.NET Core (`MS-ASPNETCORE-TOKEN`, `-CLIENTCERT`, `-WINAUTHTOKEN`).
+    "ms-aspnetcore-",
+    // Linkerd's control headers (`l5d-dst-override`).
+    "l5d-",
+    // RStudio Server and Connect (`X-RStudio-Request`, the whole URL).
+    "x-rsc-",
+    "x-rstudio-",
+    // Jetty's ForwardedRequestCustomizer (`X-Proxied-Https`).
+    "x-proxied-",
+    // CGI's variables as gunicorn (since 22), FastCGI, SCGI and uWSGI gateways know them.
+    "path-info",
+    "request-ur",
+    "script-name",
+    "uwsgi-",
+    // Flask's ReverseProxied, mod_wsgi and Calibre-Web (`X-Script-Name`).
+    "x-script-",
+    // Everybody's; also Werkzeug's ProxyFix, Traefik (`-Prefix`), Kong (`-Path`), mod_wsgi (`-Script-Name`), Spring.
+    "x-forwarded",
+    // IIS, Zend, Symfony, nginx ingresses: `X-Original-URL`, `X-Orig-Host`, `X-Rewrite-URL`.
+    "x-orig-",
+    "x-original",
+    "x-rewrit",
+    // Traefik's ReplacePath; Home Assistant's ingress.
+    "x-replaced-",
+    "x-ingress-",
+    // Paste's and Plack's ReverseProxyPath (`X-Traversal-Path`).
+    "x-traversal-",
+    // Zope's and Plone's VirtualHostMonster.
+    "x-vhm-",
+    "x-virtual-host",
+    "x-zope-",
+    // Java and Perl servers: the request as they would have seen it.
+    "x-request-path",
+    "x-request-ur",
+    "x-url-",
+    // The renderer of Next.js (`x-invoke-path`, `-query`, `-output`).
+    "x-invoke-",
+    // A file mapping: Rack::Sendfile and Plack (`X-Sendfile-Type`, `X-Accel-Mapping`), Symfony's BinaryFileResponse.
+    "x-accel-",
+    "x-sendfile",
+    // Rails, Symfony, Laravel, Express, ASP.NET.
+    "x-http-method",
+    // Envoy: timeouts, retries, the original path.
+    "x-envoy-",
+    // IIS's Application Request Routing, Azure App Service and Front Door.
+    "x-arr-",
+    "x-azure-",
+    "x-waws-",
+    // Google App Engine; its `X-ProxyUser-Ip`.
+    "x-appengine-",
+    "x-proxyuser-",
+    // CloudFront, Fastly, Fly.io, Netlify.
+    "cloudfront-",
+    "fastly-",
+    "fly-",
+    "x-nf-",
+    // Vercel; its own bypass of deployment protection stays.
+    "x-vercel-deployment-",
+    "x-vercel-forwarded-",
+    "x-vercel-ip-",
+    "x-vercel-proxied-",
+    "x-vercel-sc-",
+    // WebLogic and old Java proxies.
+    "wl-proxy-",
+    // TLS that ended in front, client certificates above all: ingress-nginx, HAProxy, Apache, AWS.
+    "ssl-",
+    "x-amzn-mtls-",
+    "x-client-cert",
+    "x-ssl-",
+    "x-tls-",
+    // Proxies' own words for themselves and the client.
+    "x-client-ip",
+    "x-proxy-",
+    "x-real-",
+];
+
+/// Endings of headers that describe the original request, whatever stands before them: a vendor's name, `x-`, nothing.
+pub(super) const ROUTING_ENDINGS: &[&str] = &[
+    // The client: `CF-Connecting-IP`, `DO-Connecting-IP`, `Ali-CDN-Real-IP`, `Incap-Client-IP`, `X-Cluster-Client-IP`.
+    "client-ip",
+    "connecting-ip",
+    "real-ip",
+    "remote-addr",
+    "remote-ip",
+    "user-ip",
+    // The original request, in whose name whoever says it.
+    "forwarded-for",
+    "forwarded-host",
+    "forwarded-port",
+    "forwarded-scheme",
+    "forwarded-uri",
+    "forwarded-url",
+    "host-override",
+    "method-override",
+    "original-host",
+    "original-path",
+    "original-uri",
+    "original-url",
+    "path-override",
+    "proto",
+    "rewrite-url",
+    "url-override",
+    "url-scheme",
+    // The prefix below which an application is mounted, and the place in it.
+    "base-path",
+    "base-uri",
+    "base-url",
+    "context-path",
+    "mount-point",
+    "path-info",
+    "root-path",
+    "root-uri",
+    "root-url",
+    "prefix",
+    "script-name",
+];

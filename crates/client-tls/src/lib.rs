@@ -1,5 +1,5 @@
-//! TLS towards the servers that we are a client of: PostgreSQL, Redis, the issuer of signed tokens and others; and how files are
-//! read that settings name, as those with certificates and keys are.
+//! TLS with servers of which we are a client: PostgreSQL, Redis, the issuer of signed tokens and others. Also reads the files that
+//! settings name, such as those with certificates and keys ([`named_file`]).
 
 pub mod named_file;
 
@@ -20,11 +20,11 @@ use rustls::{
 };
 use session::Secret;
 
-/// Who may vouch for a server.
+/// The certificate authorities that are trusted.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     roots: RootCertStore,
-    /// The certificates of files, each of which may also be the server's own.
+    /// The certificates from files, each of which may also be the server's own.
     pinned: Vec<CertificateDer<'static>>,
 }
 
@@ -38,7 +38,7 @@ impl Authorities {
         }
     }
 
-    /// Nobody.
+    /// No authorities.
     pub fn none() -> Self {
         Self {
             roots: RootCertStore::empty(),
@@ -71,27 +71,27 @@ impl Authorities {
     }
 }
 
-/// How a server proves who it is, and how we do.
+/// How a server authenticates itself, and how we do.
 #[derive(Debug)]
 pub struct Terms<'a> {
-    /// What of its certificate is verified.
+    /// What is verified of the server's certificate.
     pub verification: Verification,
-    /// Files with our certificate and its key, where the server wants to know who we are.
+    /// Files with our certificate and its key, if the server authenticates clients.
     pub identity: Option<(&'a Path, &'a Path)>,
 }
 
-/// What is verified of a server's certificate.
+/// How far a server's certificate is verified.
 #[derive(Debug)]
 pub enum Verification {
-    /// Somebody whom we trust made it, for whatever host.
+    /// A trusted authority signed it, for any host.
     Authority(Authorities),
-    /// Somebody whom we trust made it, for this host.
+    /// A trusted authority signed it, for this host.
     AuthorityAndName(Authorities),
-    /// Nothing: the connection is encrypted, but whoever is on the way may be its other end.
+    /// Nothing: the connection is encrypted, but an attacker on the network may be its other end.
     Nothing,
 }
 
-/// Makes the configuration of a client.
+/// Makes the TLS configuration of a client.
 ///
 /// # Errors
 /// When there are no authorities, or a file of `identity` cannot be used.
@@ -135,7 +135,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileErro
     Ok(certificates)
 }
 
-/// What is in a file, which may be a key.
+/// The content of a file, which may be a key.
 fn content(path: &Path) -> Result<Secret, TlsFileError> {
     let read = named_file::read(path, LONGEST_FILE);
     read.map(Secret::new)
@@ -162,8 +162,8 @@ impl TlsFileError {
     }
 }
 
-/// What to do about a certificate that was refused, where the library's own words do not say it. Looks for the refusal
-/// among the causes of `error`.
+/// What to do about a refused certificate, where the library's own message does not say it. Looks for the refusal among the
+/// causes of `error`.
 pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     flaw_of(error).and_then(advice_about)
 }
@@ -183,7 +183,7 @@ fn flaw_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError>
         if let Some(rustls::Error::InvalidCertificate(flaw)) = error.downcast_ref() {
             return Some(flaw);
         }
-        // An I/O error that wraps another one names the cause of that as its own.
+        // An I/O error that wraps another error returns the cause of that as its own.
         cause = match error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref)
@@ -232,7 +232,7 @@ fn advice_about(flaw: &CertificateError) -> Option<&'static str> {
     }
 }
 
-/// Whether a certificate was refused for being an authority's, after its time was found to be good (`rustls-webpki`
+/// Whether a certificate was refused because it is an authority's, after its validity period was checked (`rustls-webpki`
 /// 0.103.17, `check_issuer_independent_properties`).
 fn is_own_authority(flaw: &CertificateError) -> bool {
     let CertificateError::Other(other) = flaw else {
@@ -244,8 +244,8 @@ fn is_own_authority(flaw: &CertificateError) -> bool {
     )
 }
 
-/// The ordinary checks; and a certificate that is its own authority, as `openssl req -x509` makes one, is trusted where it
-/// was given as the authority, as libpq does.
+/// Does the ordinary checks, and also trusts a certificate that is its own authority, as `openssl req -x509` makes them, if it was
+/// given as the authority. libpq does the same.
 #[derive(Debug)]
 struct Verifier {
     ordinary: Arc<WebPkiServerVerifier>,
@@ -270,7 +270,7 @@ impl Verifier {
         })
     }
 
-    /// Makes sure that the certificate is for this host, where that matters.
+    /// Checks that the certificate is for this host, if that is to be checked.
     fn verify_name(
         &self,
         certificate: &CertificateDer<'_>,
@@ -302,7 +302,7 @@ impl ServerCertVerifier for Verifier {
             flaw,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
         );
-        // Compared whole, so that nothing which the file does not hold gets in.
+        // The whole certificate is compared, so that only certificates in the file are trusted.
         if is_own_authority(flaw) && self.pinned.contains(certificate) {
             self.verify_name(certificate, name)?;
             return Ok(ServerCertVerified::assertion());
@@ -338,7 +338,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Takes any certificate whose key the server has: `sslmode=require` of PostgreSQL asks for no more.
+/// Accepts any certificate whose key the server has, as `sslmode=require` of PostgreSQL does.
 #[derive(Debug)]
 struct NoVerifier(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! Files that settings and options name: read whole, and nothing that could keep us waiting or fill the memory.
+//! Reads files that settings and options name, without blocking on other kinds of files and with a size limit.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -9,16 +9,16 @@ use std::time::Duration;
 
 /// Reads a file of at most `most` bytes.
 ///
-/// A named pipe, a socket, a folder and a device other than `/dev/null`, which is an empty file to people, are refused without
-/// being waited for. What the process has inherited is read to its end under the names `/dev/stdin`, `/dev/fd/N` and `/proc/self/fd/N`, the first of which a shell gives to a
+/// Named pipes, sockets, folders and devices are refused without waiting, except `/dev/null`, which counts as an empty file. What the
+/// process has inherited is read to its end, under the names `/dev/stdin`, `/dev/fd/N` and `/proc/self/fd/N`, which shells use for
 /// process substitution, `<(…)`.
 ///
 /// # Errors
-/// When it cannot be read, is no file, or is longer; the last as [`ErrorKind::FileTooLarge`].
+/// When it cannot be read, is not a file, or is longer (then [`ErrorKind::FileTooLarge`]).
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // Before it is opened, because opening a device may already do something.
+    // Checked before it is opened, because opening a device can have an effect.
     refuse_other_than_file(path, &fs::metadata(path)?)?;
-    // Opening a named pipe that has taken the file's place would wait for a writer.
+    // Opening a named pipe that has meanwhile replaced the file would wait for a writer.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new()
         .read(true)
@@ -30,7 +30,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         return Err(too_long(most));
     }
     let length = usize::try_from(opened.len()).unwrap_or(0);
-    // It may be a secret: with room enough no copy of it is left behind when the buffer grows.
+    // The file may hold a secret: with enough capacity the buffer does not grow and leave copies behind.
     let mut bytes = Vec::with_capacity(length.max(USUAL) + 1);
     ToItsEnd(file).take(most + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > most {
@@ -57,13 +57,13 @@ fn refuse_other_than_file(path: &Path, seen: &Metadata) -> io::Result<()> {
     Err(io::Error::other(what))
 }
 
-/// Whether it is the null device, whatever its name.
+/// Whether a file is the null device, under any name.
 fn is_null(seen: &Metadata) -> bool {
     let null = fs::metadata("/dev/null").map(|null| null.rdev());
     seen.file_type().is_char_device() && null.is_ok_and(|null| null == seen.rdev())
 }
 
-/// Whether a path names, by symbolic links too, what the process has open already.
+/// Whether a path names a descriptor that the process has open, also through symbolic links.
 fn is_inherited(path: &Path) -> bool {
     let descriptors: Vec<_> = ["/dev/fd", "/proc/self/fd"]
         .iter()
@@ -99,7 +99,7 @@ fn too_long(most: u64) -> io::Error {
     io::Error::new(ErrorKind::FileTooLarge, what)
 }
 
-/// Reads what was opened without waiting, and waits all the same for whoever still writes into an inherited pipe.
+/// Reads a file that was opened non-blocking; for an inherited pipe it waits for the writer.
 struct ToItsEnd(File);
 
 impl Read for ToItsEnd {
@@ -113,13 +113,13 @@ impl Read for ToItsEnd {
     }
 }
 
-/// In bytes: what every secret fits into.
+/// The initial capacity, in bytes, which fits every secret.
 const USUAL: usize = 4096;
 
-/// How often an inherited pipe is asked for more.
+/// How often an inherited pipe is polled.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// As many as Linux follows (`path_resolution(7)`).
+/// The largest number of symbolic links to follow, as in Linux (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! Answers, as a lenient client reads them.
+//! Responses, as a lenient client reads them.
 
 use crate::latin::values;
 
-/// One answer.
+/// A response to one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: String,
-    /// Whether it has arrived to its declared end.
+    /// Whether it is complete, up to its declared end.
     pub(crate) complete: bool,
 }
 
@@ -60,7 +60,7 @@ fn head_of(head: &str) -> Option<(u16, Vec<(String, String)>)> {
     Some((status, lines.map(field).collect()))
 }
 
-/// The body, whether it is whole, and what follows it.
+/// The body, whether it is complete, and what follows it.
 fn body<'a>(
     status: u16,
     method: &str,
@@ -121,7 +121,7 @@ fn chunked(mut data: &str) -> (String, bool, &str) {
     }
 }
 
-/// Splits after so many characters; `None` when there are fewer.
+/// Splits after this many characters; `None` when there are fewer.
 fn split(text: &str, length: usize) -> Option<(&str, &str)> {
     // Most of it is ASCII, where characters are bytes.
     if text.is_ascii() {

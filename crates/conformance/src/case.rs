@@ -1,14 +1,14 @@
-//! What a case is.
+//! The description of a case.
 
 use std::fmt;
 
 use crate::judgement::Judgement;
 use crate::probe::Probe;
 
-/// One question: what is sent, and what must hold afterwards.
+/// A case: a request to send, and what must hold afterwards.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// `FR01`: two letters and a number. It stays the same when cases are added.
+    /// The id, two letters and a number (`FR01`). It does not change when cases are added.
     pub id: &'static str,
     /// The class of vulnerability.
     pub class: Class,
@@ -16,13 +16,13 @@ pub struct Case {
     pub title: &'static str,
     /// What must hold.
     pub expects: &'static str,
-    /// Sections of RFCs and other documents that say so.
+    /// The RFC sections and other documents that demand it.
     pub rule: &'static str,
-    /// CVE, GHSA and CWE entries of this class; empty where none is known.
+    /// CVE, GHSA and CWE entries of this class; empty if none are known.
     pub known: &'static str,
     /// How much it matters.
     pub level: Level,
-    /// What it cannot be asked without.
+    /// What it needs to run.
     pub needs: Needs,
     pub(crate) run: fn(&Probe<'_>) -> Judgement,
 }
@@ -32,15 +32,15 @@ pub struct Case {
 pub enum Class {
     /// Two readings of where a request ends.
     Smuggling,
-    /// Request lines that are none.
+    /// Malformed request lines.
     RequestLine,
     /// Which host is asked for.
     Host,
     /// Two readings of a path.
     Paths,
-    /// Headers that a service takes for those of the gateway.
+    /// Headers that a service reads as the gateway's own.
     HeaderAliases,
-    /// Headers that say what the request was before.
+    /// Headers that describe the original request.
     RoutingMetadata,
     /// Fields of one connection.
     HopByHop,
@@ -52,28 +52,28 @@ pub enum Class {
     Methods,
     /// Changes of protocol.
     Upgrades,
-    /// Answers of the upstream that are malformed.
+    /// Malformed responses of the upstream.
     Responses,
-    /// What one request leaves behind for the next.
+    /// State that one request leaves for the next on its connection.
     Connections,
-    /// Sizes, and clients that take their time.
+    /// Size limits, and slow clients.
     Limits,
-    /// The endpoint that other proxies ask.
+    /// The forward-auth endpoint.
     ForwardAuth,
-    /// HTTP/2 that becomes HTTP/1.1.
+    /// HTTP/2 that is converted to HTTP/1.1.
     Http2,
 }
 
 /// How much a case matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// A gateway for which it does not hold can be got around, or made to lie to its services.
+    /// A gateway that fails it can be bypassed, or made to send a wrong identity to its services.
     Must,
-    /// It is safer so.
+    /// It makes a gateway safer.
     Should,
 }
 
-/// What a case cannot be asked without.
+/// What a case needs to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The address of a forward-auth endpoint.
@@ -82,14 +82,14 @@ pub struct Needs {
     pub http2: bool,
     /// A session cookie.
     pub session: bool,
-    /// How long slow clients may take. Such a case runs beside the others.
+    /// The time limit for slow clients. Such a case runs in parallel with others.
     pub slow_limit: bool,
-    /// To be the last.
+    /// To run last.
     pub last: bool,
 }
 
 impl Case {
-    /// A case that must hold and needs nothing.
+    /// A case that must hold, with no needs.
     pub(crate) const fn new(
         class: Class,
         id: &'static str,
@@ -116,13 +116,13 @@ impl Case {
         }
     }
 
-    /// Where the rule stands.
+    /// Sets the documents that demand it.
     pub(crate) const fn rule(mut self, rule: &'static str) -> Self {
         self.rule = rule;
         self
     }
 
-    /// Published vulnerabilities of this class.
+    /// Sets published vulnerabilities of this class.
     pub(crate) const fn known(mut self, known: &'static str) -> Self {
         self.known = known;
         self

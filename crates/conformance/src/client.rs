@@ -1,4 +1,4 @@
-//! A client that sends what it is told, byte for byte.
+//! A client that sends given bytes unchanged.
 
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -9,25 +9,25 @@ use crate::answer::{Answer, answers};
 use crate::clock::now;
 use crate::latin;
 
-/// What is sent, and how long to listen for what comes back.
+/// The bytes to send, and how long to wait for responses.
 #[derive(Clone, Debug)]
 pub(crate) struct Sending<'a> {
-    /// Pieces, each with a pause before it.
+    /// The pieces to send, each with a pause before it.
     pub(crate) pieces: Vec<(Duration, String)>,
-    /// How many answers are enough.
+    /// The number of responses to wait for.
     pub(crate) enough: usize,
     /// The methods of the requests, in order.
     pub(crate) methods: Vec<&'a str>,
     pub(crate) timeout: Duration,
-    /// How long to listen for more once there is enough.
+    /// How long to wait for more responses after that.
     pub(crate) linger: Duration,
-    /// Whether an error must be followed by the end of the connection, which is then waited for.
+    /// Whether the gateway must close the connection after an error, so that the client waits for that.
     pub(crate) expects_close: bool,
-    /// Whether the client says, after the last piece, that it has nothing more to send.
+    /// Whether the client shuts its side down after the last piece.
     pub(crate) half_closes: bool,
 }
 
-/// What became of it.
+/// The result of sending: the responses received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exchange {
     pub(crate) data: String,
@@ -50,10 +50,10 @@ impl Sending<'_> {
         }
     }
 
-    /// Sends it over a connection of its own.
+    /// Sends the pieces over a new connection.
     pub(crate) fn send(&self, to: SocketAddr) -> Exchange {
         let mut exchange = Exchange::default();
-        // A gateway that is gone shows as a connection that ends without an answer.
+        // If the gateway is down, the connection ends without a response.
         let Ok(stream) = TcpStream::connect_timeout(&to, self.timeout) else {
             exchange.closed = true;
             return exchange;
@@ -78,7 +78,8 @@ impl Sending<'_> {
         exchange
     }
 
-    /// Listens until there is enough, the other side ends, or it is `until`. Says whether that was too early.
+    /// Listens until there are enough responses, the peer closes the connection, or it is `until`. Returns whether it stopped too
+    /// early.
     fn listen(&self, mut stream: &TcpStream, until: Instant, exchange: &mut Exchange) -> bool {
         loop {
             exchange.answers = answers(&exchange.data, &self.methods, exchange.closed);
@@ -109,9 +110,9 @@ impl Sending<'_> {
     }
 }
 
-/// What comes within this time; empty at the end of the connection, however it ends.
+/// The bytes that arrive within this time; empty when the connection has ended in any way.
 pub(crate) fn read(stream: &mut &TcpStream, wait: Duration) -> Option<Vec<u8>> {
-    // Zero would be no time-out at all.
+    // Zero would mean no timeout.
     let wait = wait.max(Duration::from_millis(1));
     let _ = stream.set_read_timeout(Some(wait));
     let mut buffer = vec![0; 1 << 16];
@@ -126,7 +127,7 @@ pub(crate) fn read(stream: &mut &TcpStream, wait: Duration) -> Option<Vec<u8>> {
 }
 
 impl Exchange {
-    /// The status of the first answer, 0 without one.
+    /// The status of the first response; 0 if there is none.
     pub(crate) fn status(&self) -> u16 {
         self.answers.first().map_or(0, |answer| answer.status)
     }
@@ -135,7 +136,7 @@ impl Exchange {
         self.answers.iter().map(|answer| answer.status).collect()
     }
 
-    /// Whether an answer that refuses for the client's fault, or for a method or version that is not known.
+    /// Whether the response is a client error, or rejects an unknown method or version.
     pub(crate) fn refuses(&self) -> bool {
         matches!(self.status(), 400..=499 | 501 | 505)
     }

@@ -1,4 +1,4 @@
-//! As much of a client for HTTP/2 as it takes to send one request, well-formed or not.
+//! A minimal HTTP/2 client that sends one request, well-formed or not.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -9,10 +9,10 @@ use crate::client::{Exchange, read};
 use crate::clock::now;
 use crate::latin;
 
-/// Fields of a request, pseudo-headers included, in order.
+/// The fields of a request, including pseudo-headers, in order.
 pub(crate) type Fields = Vec<(String, String)>;
 
-/// Sends one request over a connection of its own. A stream or a connection that is reset counts as closed.
+/// Sends one request over a new connection. A stream or connection that is reset counts as closed.
 pub(crate) fn send(to: SocketAddr, fields: &Fields, body: &str, timeout: Duration) -> Exchange {
     let mut exchange = Exchange::default();
     let Ok(stream) = TcpStream::connect_timeout(&to, timeout) else {
@@ -50,7 +50,7 @@ pub(crate) fn send(to: SocketAddr, fields: &Fields, body: &str, timeout: Duratio
     exchange
 }
 
-/// Whether somebody there speaks HTTP/2 without TLS.
+/// Whether a server speaks HTTP/2 without TLS.
 pub(crate) fn is_spoken(at: SocketAddr, timeout: Duration) -> bool {
     let Ok(stream) = TcpStream::connect_timeout(&at, timeout) else {
         return false;
@@ -136,7 +136,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Literal fields without indexing (RFC 7541 6.2.2).
+/// Encodes literal fields without indexing (RFC 7541 6.2.2).
 fn block(fields: &Fields) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {
@@ -150,7 +150,7 @@ fn block(fields: &Fields) -> Vec<u8> {
     bytes
 }
 
-/// An integer with a prefix of seven bits (RFC 7541 5.1).
+/// Encodes an integer with a prefix of seven bits (RFC 7541 5.1).
 fn integer(number: usize) -> Vec<u8> {
     let low = |number: usize| u8::try_from(number & 127).unwrap_or(127);
     let Some(mut rest) = number.checked_sub(127) else {
@@ -192,7 +192,7 @@ fn status(block: &[u8]) -> u16 {
     }
 }
 
-/// Three digits in Huffman code (RFC 7541 appendix B).
+/// Decodes three digits in Huffman code (RFC 7541 appendix B).
 fn digits(code: &[u8]) -> String {
     const LONG: [(&str, char); 7] = [
         ("011001", '3'),

@@ -1,39 +1,39 @@
-//! What can come of a case.
+//! The results of a case.
 
-/// What was seen when it holds, or else what was found.
+/// What was seen if the case holds, otherwise the finding.
 pub(crate) type Judgement = Result<String, Finding>;
 
 /// Why a case does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// It does not hold.
+    /// The case does not hold.
     Broken(String),
     /// It is safe, but not as it should be.
     Weak(String),
 }
 
-/// How a request must be refused.
+/// How the gateway must refuse a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
-    /// By an error of the client, and the end of the connection.
+    /// With a client error, and by closing the connection.
     Closing,
-    /// By an error of the client.
+    /// With a client error.
     Open,
 }
 
-/// It does not hold.
+/// Reports that a case does not hold.
 pub(crate) fn broken<T>(why: impl Into<String>) -> Result<T, Finding> {
     Err(Finding::Broken(why.into()))
 }
 
-/// It is safe, but not as it should be.
+/// Reports that a case is safe, but not as it should be.
 pub(crate) fn weak<T>(why: impl Into<String>) -> Result<T, Finding> {
     Err(Finding::Weak(why.into()))
 }
 
-/// Judges several spellings of one thing. One that does not hold weighs more than those that are weak.
+/// Judges several spellings of the same thing. A broken one outweighs weak ones.
 ///
-/// After four it stops: a gateway that hangs costs a time-out for each.
+/// It stops after four failures: a gateway that hangs costs a timeout for each.
 pub(crate) fn each<V: Spelling>(
     spellings: impl IntoIterator<Item = V>,
     mut judge: impl FnMut(&V) -> Judgement,
@@ -70,7 +70,7 @@ pub(crate) fn each<V: Spelling>(
     Ok(format!("{count} spellings; last: {last}"))
 }
 
-/// One of several spellings, with a name for messages.
+/// A spelling, with a name for messages.
 pub(crate) trait Spelling {
     fn shown(&self) -> String;
 }

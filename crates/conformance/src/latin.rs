@@ -1,8 +1,8 @@
 //! Bytes as text, one character for one byte (Latin-1).
 //!
-//! Requests are made of bytes that are no UTF-8, and are still easiest to write and to search as text.
+//! Requests may contain bytes that are not UTF-8, but are easiest to write and search as text.
 
-/// The bytes of a text. What is no Latin-1 becomes a question mark.
+/// The bytes of a text. Characters outside Latin-1 become question marks.
 pub(crate) fn bytes(text: &str) -> Vec<u8> {
     text.chars()
         .map(|char| u8::try_from(char).unwrap_or(b'?'))
@@ -14,7 +14,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// A piece of a text for a message: control characters escaped, and cut after `longest` characters.
+/// An excerpt of a text for a message: control characters escaped, and cut after `longest` characters.
 pub(crate) fn excerpt(text: &str, longest: usize) -> String {
     let shown: String = text.chars().take(longest).collect();
     let more = if text.chars().nth(longest).is_some() {
@@ -31,7 +31,7 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(allowed)
 }
 
-/// A header name as CGI, WSGI and PHP fold it: lower case, and `-` for whatever is no letter or digit.
+/// A header name as CGI, WSGI and PHP fold it: lower case, with `-` for everything but letters and digits.
 pub(crate) fn folded(name: &str) -> String {
     let fold = |char: char| match char.is_ascii_alphanumeric() {
         true => char.to_ascii_lowercase(),

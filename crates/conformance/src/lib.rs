@@ -1,14 +1,14 @@
-//! Asks any auth gateway hostile questions, and records what its upstream sees.
+//! Sends hostile requests to any auth gateway, and records what its upstream receives.
 //!
-//! It starts an upstream that records, sends raw bytes to the gateway, and judges both the answer and what arrived:
+//! It starts a recording upstream, sends raw bytes to the gateway, and judges both the response and what arrived upstream:
 //!
 //! ```text
 //! client ─ raw bytes → the gateway under test ─ bytes → recorder
 //! ```
 //!
-//! The gateway must forward everything to the recorder, let everybody see what lies below one path, and demand a
-//! session for everything else. [`Target`] says where all that is, [`catalogue`] names the [`Case`]s, and [`run`] makes
-//! a [`Report`] of them. Every case is a generic probe of a rule that gateways have; none is made for a product.
+//! The gateway must forward everything to the recorder, make everything below one path public, and demand a session for
+//! everything else. [`Target`] describes this setup, [`catalogue`] lists the [`Case`]s, and [`run`] returns a [`Report`]. Every case
+//! tests a general rule for gateways; none is specific to a product.
 
 mod answer;
 mod case;

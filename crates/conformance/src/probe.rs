@@ -1,4 +1,4 @@
-//! What a case works with: the gateway, the recorder, and a token of its own.
+//! The tools of a case: the gateway, the recorder, and a token of its own.
 
 mod judge;
 
@@ -16,9 +16,9 @@ use crate::target::Target;
 pub(crate) struct Probe<'a> {
     pub(crate) target: &'a Target,
     pub(crate) recorder: &'a Recorder,
-    /// Stands in whatever this case sends, so that what the upstream saw can be matched to it.
+    /// A text in everything that this case sends, by which records of the upstream are matched to it.
     pub(crate) token: String,
-    /// How many records there were before the last exchange.
+    /// The number of records before the last exchange.
     before: AtomicUsize,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// A value that a client chose for an identity header.
+    /// A forged value for an identity header.
     pub(crate) fn forged(&self) -> String {
         format!("evil-{}", self.token)
     }
@@ -49,7 +49,7 @@ impl<'a> Probe<'a> {
         format!("{}: {}", self.identity_name(), self.forged())
     }
 
-    /// The path plus a query by which the upstream's record can be matched to this case.
+    /// The path with a query by which the upstream's record is matched to this case.
     pub(crate) fn marked(&self, path: &str) -> String {
         let joint = if path.contains('?') { '&' } else { '?' };
         format!("{path}{joint}c={}", self.token)
@@ -67,12 +67,12 @@ impl<'a> Probe<'a> {
         Request::get(target, &self.target.host)
     }
 
-    /// A GET of something public.
+    /// A GET of a public path.
     pub(crate) fn public(&self) -> Request {
         self.get(self.marked(&format!("{}x", self.target.public_folder())))
     }
 
-    /// A POST to something public.
+    /// A POST to a public path.
     pub(crate) fn post(&self) -> Request {
         self.public().method("POST")
     }
@@ -82,7 +82,7 @@ impl<'a> Probe<'a> {
         self.get(self.marked(self.target.protected()))
     }
 
-    /// The same with the session.
+    /// Adds the session cookie to a request.
     pub(crate) fn with_session(&self, request: Request) -> Request {
         match &self.target.cookie {
             Some(cookie) => request.line(format!("Cookie: {cookie}")),
@@ -90,7 +90,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// A request for something protected, to be hidden where a request has no place.
+    /// A request for the protected path, to be hidden inside of another one.
     pub(crate) fn hidden(&self) -> String {
         self.hidden_at(self.target.protected())
     }
@@ -101,18 +101,18 @@ impl<'a> Probe<'a> {
         request.line(self.forged_line()).text()
     }
 
-    /// Name and value of the session cookie, or what could be one.
+    /// The name and value of the session cookie, or made-up ones.
     pub(crate) fn cookie(&self) -> (&str, &str) {
         let parts = self.target.cookie_parts();
         parts.unwrap_or(("session", "AAAA.AAAA.AAAA.AAAA.AAAA"))
     }
 
-    /// Sends one request and waits for its answer.
+    /// Sends one request and waits for its response.
     pub(crate) fn send(&self, request: impl Into<String>) -> Exchange {
         self.perform(&self.sending(request))
     }
 
-    /// What [`Probe::send`] sends, to be changed before.
+    /// The exchange of [`Probe::send`], to be adjusted before it is sent.
     pub(crate) fn sending(&self, request: impl Into<String>) -> Sending<'a> {
         Sending::new(request, self.target.timeout)
     }
@@ -124,17 +124,17 @@ impl<'a> Probe<'a> {
         exchange
     }
 
-    /// Answers every request of this case in this way from now on.
+    /// Sets how the upstream answers requests of this case.
     pub(crate) fn reply(&self, reply: Reply) {
         self.recorder.reply(&self.token, reply);
     }
 
-    /// Looks only at what comes from now on.
+    /// Ignores everything that arrived so far.
     pub(crate) fn forget(&self) {
         self.before.store(self.recorder.count(), Ordering::Relaxed);
     }
 
-    /// What the upstream saw of the last exchange: what holds this case's token, or no token at all.
+    /// What the upstream received in the last exchange: records with this case's token, or with no token.
     pub(crate) fn records(&self) -> Vec<Record> {
         let mut records = self.recorder.since(self.before.load(Ordering::Relaxed));
         records.retain(|record| {
@@ -145,14 +145,14 @@ impl<'a> Probe<'a> {
         records
     }
 
-    /// What arrived of this case, where other cases run beside it.
+    /// What arrived with this case's token, while other cases run in parallel.
     pub(crate) fn arrived_with_token(&self) -> Vec<Record> {
         let mut records = self.arrived();
         records.retain(|record| record.raw().contains(&self.token));
         records
     }
 
-    /// Those of them that an upstream would act on.
+    /// The records of the last exchange that an upstream would act on.
     pub(crate) fn arrived(&self) -> Vec<Record> {
         let mut records = self.records();
         records.retain(|record| record.complete || record.garbage);
@@ -160,5 +160,5 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// How long what a gateway lets through may need to arrive after it has answered.
+/// How long a forwarded request may take to arrive after the gateway has answered.
 const SETTLING: Duration = Duration::from_millis(10);

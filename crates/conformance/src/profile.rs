@@ -1,31 +1,31 @@
-//! What is known about a kind of gateway.
+//! Profiles: what is known about a kind of gateway.
 
-/// A kind of gateway: which identity headers it owns, how its endpoint is asked, and which cases make no sense for it.
+/// A kind of gateway: its identity headers, how its forward-auth endpoint is asked, and which cases do not apply to it.
 #[derive(Debug)]
 pub struct Profile {
     /// Its name on the command line.
     pub name: &'static str,
-    /// The headers by which it tells services who calls; the first one names the user.
+    /// The headers in which it tells services who is calling; the first one names the user.
     pub identity: &'static [&'static str],
-    /// How its forward-auth endpoint hears of the original request.
+    /// How its forward-auth endpoint is told about the original request.
     pub question: Question,
     /// The first letters of case ids, and why these cases do not apply.
     not_applicable: &'static [(&'static str, &'static str)],
 }
 
-/// How a forward-auth endpoint hears of the original request.
+/// How a forward-auth endpoint is told about the original request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// In `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
     Forwarded,
     /// In `X-Original-Method` and `X-Original-URL`.
     OriginalUrl,
-    /// In the request line, behind the path of the endpoint.
+    /// In the request line, after the path of the endpoint.
     RequestLine,
 }
 
 impl Profile {
-    /// The profile of this name.
+    /// The profile with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PROFILES.iter().find(|profile| profile.name == name)
     }
@@ -35,7 +35,7 @@ impl Profile {
         PROFILES.iter().map(|profile| profile.name)
     }
 
-    /// Why the case of this id does not apply to this kind of gateway.
+    /// Why the case with this id does not apply to this kind of gateway.
     pub(crate) fn exempts(&self, case: &str) -> Option<&'static str> {
         let exempt = self
             .not_applicable

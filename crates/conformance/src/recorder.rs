@@ -1,7 +1,7 @@
 //! An upstream that records, byte for byte, what the gateway sends to it.
 //!
-//! It reads only what is framed in the canonical way. Whatever is odd is noted, because a laxer upstream could read
-//! it in another way.
+//! It reads only requests with canonical framing. Everything else is noted, because a laxer upstream could read it in another
+//! way.
 
 mod reading;
 mod replies;
@@ -16,21 +16,21 @@ use crate::latin::values;
 
 pub(crate) use replies::{BODY, Reply};
 
-/// One request, or a piece of garbage, as the upstream saw it.
+/// One request, or a piece of garbage, as the upstream received it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
-    /// Which request of its connection it is, counted from 0.
+    /// Its position among the requests on its connection, counted from 0.
     pub(crate) number: usize,
     pub(crate) head: String,
     pub(crate) raw_body: String,
     /// The body without chunk sizes.
     pub(crate) body: String,
-    /// What came after a change of protocol.
+    /// What arrived after a change of protocol.
     pub(crate) tunnel: String,
-    /// Whether it has arrived to its declared end.
+    /// Whether it is complete, up to its declared end.
     pub(crate) complete: bool,
     pub(crate) anomalies: Vec<String>,
-    /// Whether it is no request.
+    /// Whether it is not a request.
     pub(crate) garbage: bool,
     pub(crate) method: String,
     pub(crate) target: String,
@@ -43,7 +43,7 @@ impl Record {
         values(&self.fields, name)
     }
 
-    /// Every byte of it.
+    /// All of its bytes.
     pub(crate) fn raw(&self) -> String {
         [&self.head, &self.raw_body, &self.tunnel]
             .map(String::as_str)
@@ -62,12 +62,12 @@ pub(crate) struct Recorder(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     records: Mutex<Vec<Record>>,
-    /// How to answer requests that hold a token.
+    /// How to answer requests that contain a token.
     replies: Mutex<HashMap<String, Reply>>,
 }
 
 impl Recorder {
-    /// Listens, and records from now on.
+    /// Starts to listen and record.
     ///
     /// # Errors
     /// When the address cannot be listened on.
@@ -78,14 +78,14 @@ impl Recorder {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
-                // The other side ends connections as it likes, in the middle of an answer too.
+                // The peer may close connections at any time.
                 thread::spawn(move || reading::serve(&stream, &shared).ok());
             }
         });
         Ok(recorder)
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub(crate) fn count(&self) -> usize {
         locked(&self.0.records).len()
     }
@@ -95,14 +95,14 @@ impl Recorder {
         locked(&self.0.records).split_at(count).1.to_vec()
     }
 
-    /// Answers requests that hold this token in this way from now on.
+    /// Sets how requests that contain this token are answered.
     pub(crate) fn reply(&self, token: &str, reply: Reply) {
         locked(&self.0.replies).insert(token.to_owned(), reply);
     }
 }
 
 impl Shared {
-    /// Keeps a record and says which one it is.
+    /// Keeps a record and returns its position.
     fn add(&self, record: Record) -> usize {
         let mut records = locked(&self.records);
         records.push(record);
@@ -120,7 +120,7 @@ impl Shared {
     }
 }
 
-/// What a thread leaves behind that panicked is still a list of records.
+/// Locks a mutex, also after a thread panicked: the list of records is still valid.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What came of it, as a table.
+//! The results, as a table.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,41 +7,41 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Level};
 
-/// What came of all cases.
+/// The results of all cases.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// In the order of the catalogue.
+    /// The results, in the order of the catalogue.
     pub rows: Vec<Row>,
 }
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The case.
     pub case: Case,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// How long it took.
     pub took: Duration,
 }
 
-/// What came of one case, and why.
+/// The outcome of a case, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It does not hold, and must.
+    /// The case must hold, and does not.
     Fails(String),
-    /// It holds.
+    /// The case holds.
     Holds(String),
-    /// Something is missing that it needs.
+    /// Something is missing that the case needs.
     NotAsked(String),
-    /// It makes no sense for this kind of gateway.
+    /// The case does not apply to this kind of gateway.
     NotApplicable(String),
-    /// It does not hold, and should; or what must hold is safe, but not as it should be.
+    /// The case should hold, and does not; or it must hold, and is safe, but not as it should be.
     Weak(String),
 }
 
 impl Outcome {
-    /// One word.
+    /// The outcome in one word.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Fails(_) => "fail",
@@ -52,7 +52,7 @@ impl Outcome {
         }
     }
 
-    /// What was seen.
+    /// What was seen, or why the case was not run.
     pub fn why(&self) -> &str {
         match self {
             Self::Fails(why)
@@ -73,7 +73,7 @@ impl Row {
         }
     }
 
-    /// `FR01  pass  request smuggling  what is sent: what was seen`.
+    /// One line: `FR01  pass  request smuggling  what is sent: what was seen`.
     pub fn line(&self) -> String {
         let Self { case, outcome, .. } = self;
         let known = if case.known.is_empty() {
@@ -93,7 +93,7 @@ impl Row {
 }
 
 impl Report {
-    /// Whether a case fails that must hold; with `strictly`, also whether one is weak.
+    /// Whether a case fails that must hold; with `strictly`, also whether a case is weak.
     pub fn fails(&self, strictly: bool) -> bool {
         self.rows.iter().any(|row| match row.outcome {
             Outcome::Fails(_) => true,
@@ -102,7 +102,7 @@ impl Report {
         })
     }
 
-    /// `140 passed, 0 failed, 2 weak, 3 not applicable, 9 not asked`.
+    /// The counts: `140 passed, 0 failed, 2 weak, 3 not applicable, 9 not asked`.
     pub fn summary(&self) -> String {
         let count = |word: &str| {
             self.rows
@@ -120,7 +120,7 @@ impl Report {
         )
     }
 
-    /// A table in Markdown, and the summary.
+    /// The report as a table in Markdown, with the summary.
     pub fn markdown(&self) -> String {
         let mut text = "| case | class | known as | what is sent | result | why |\n|---|---|---|---|---|---|\n".to_owned();
         for Row { case, outcome, .. } in &self.rows {
@@ -142,7 +142,7 @@ impl Report {
         format!("{text}\n{}\n", self.summary())
     }
 
-    /// An object with `cases` and `summary`.
+    /// The report as a JSON object with `cases` and `summary`.
     pub fn json(&self) -> Value {
         let row = |Row {
                        case,
@@ -160,7 +160,7 @@ impl Report {
     }
 }
 
-/// A case without a result.
+/// A case without a result, as JSON.
 pub fn described(case: &Case) -> Value {
     json!({
         "id": case.id,

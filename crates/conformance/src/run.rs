@@ -1,4 +1,4 @@
-//! Asks a gateway all questions.
+//! Runs all cases against a gateway.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,15 +16,15 @@ use crate::recorder::Recorder;
 use crate::report::{Outcome, Report, Row};
 use crate::target::Target;
 
-/// Why no question could be asked.
+/// Why no case could run.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    /// The upstream's address cannot be listened on.
+    /// The recorder cannot listen on the upstream's address.
     #[error("cannot listen on {address}, where the gateway expects its upstream: {source}")]
     Listen {
-        /// Where.
+        /// The upstream's address.
         address: SocketAddr,
-        /// Why not.
+        /// The error.
         source: io::Error,
     },
     /// An address that is not on this machine, without consent.
@@ -59,15 +59,15 @@ pub enum SetupError {
     },
 }
 
-/// All cases, in the order in which they are asked and reported.
+/// All cases, in the order in which they run and are reported.
 pub fn catalogue() -> Vec<Case> {
     cases::all()
 }
 
-/// Asks every case that `selects` takes, and tells `progress` of each result.
+/// Runs every case that `selects` accepts, and passes each result to `progress`.
 ///
 /// # Errors
-/// When nothing can be asked: see [`SetupError`].
+/// [`SetupError`] when no case can run.
 pub fn run(
     target: &Target,
     selects: impl Fn(&Case) -> bool,
@@ -86,7 +86,7 @@ pub fn run(
     let reason = |case: &Case| reason_to_skip(case, target, speaks_http2);
 
     let mut rows = thread::scope(|scope| {
-        // These wait for the gateway's patience to end, all at the same time.
+        // These cases wait for the gateway's timeout, all at the same time.
         let waiting = cases
             .iter()
             .filter(|case| case.needs.slow_limit && reason(case).is_none());
@@ -165,7 +165,7 @@ fn reason_to_skip(case: &Case, target: &Target, speaks_http2: bool) -> Option<Ou
     missing.map(|(_, reason)| Outcome::NotAsked(reason.to_owned()))
 }
 
-/// Without these two no result would mean anything.
+/// Checks the public path and the session, without which no result would mean anything.
 fn check_setup(target: &Target, recorder: &Recorder) -> Result<(), SetupError> {
     let probe = Probe::new(target, recorder);
     let exchange = probe.send(probe.public());

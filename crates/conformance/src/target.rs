@@ -5,37 +5,37 @@ use std::time::Duration;
 
 use crate::profile::Profile;
 
-/// The gateway under test, and what it was configured to do: forward everything to `upstream`, let everybody see what
-/// lies below `public_path`, and demand a session for everything else.
+/// The gateway under test. It must be configured to forward everything to `upstream`, make everything below `public_path` public, and
+/// demand a session for everything else.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Where it takes requests.
+    /// The address where it takes requests.
     pub proxy: SocketAddr,
-    /// Where it speaks cleartext HTTP/2. Without it the proxy's own address is tried.
+    /// The address where it speaks cleartext HTTP/2. Without it, `proxy` is tried.
     pub http2: Option<SocketAddr>,
-    /// Where it expects its upstream, and where the recorder listens.
+    /// The address of its upstream, where the recorder listens.
     pub upstream: SocketAddr,
     /// The value of `Host`.
     pub host: String,
-    /// Below it nobody needs a session: `/public/`.
+    /// The folder that needs no session, such as `/public/`.
     pub public_path: String,
-    /// Needs a session: `/private`.
+    /// A path that needs a session, such as `/private`.
     pub protected_path: String,
     /// The cookie of a session, `name=value`.
     pub cookie: Option<String>,
-    /// Who that session is, as the first identity header says it.
+    /// The user of that session, as in the first identity header.
     pub user: Option<String>,
-    /// What kind of gateway it is.
+    /// The kind of gateway.
     pub profile: &'static Profile,
-    /// The headers by which it tells services who calls, in place of the profile's; the first one names the user.
+    /// The headers in which it tells services who is calling, in place of the profile's; the first one names the user.
     pub identity_headers: Vec<String>,
     /// Its forward-auth endpoint: address, and path with query.
     pub check: Option<(SocketAddr, String)>,
-    /// After which time it must have given up on a slow client.
+    /// The time after which it must have disconnected a slow client.
     pub slow_limit: Option<Duration>,
-    /// How long one exchange may take before it counts as hanging.
+    /// The time after which an exchange counts as hanging.
     pub timeout: Duration,
-    /// Whether addresses other than this machine's may be asked.
+    /// Whether addresses outside of this machine may be used.
     pub may_leave_this_machine: bool,
 }
 
@@ -65,7 +65,7 @@ impl Target {
         }
     }
 
-    /// An address that must not be asked without consent.
+    /// An address outside of this machine, which may not be used without consent.
     pub(crate) fn outside(&self) -> Option<SocketAddr> {
         let check = self.check.as_ref().map(|(address, _)| *address);
         let all = [Some(self.proxy), Some(self.upstream), self.http2, check];

@@ -1,14 +1,14 @@
-//! Addresses as text.
+//! IP addresses as text.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-/// Writes an address, as its `Display` does. IPv4 is written digit by digit, because that takes a tenth of what the general
-/// formatter does, and every request carries several.
+/// Writes an address, as its `Display` does. IPv4 is written digit by digit, because that takes a tenth of the time of the general
+/// formatter, and every request carries several addresses.
 ///
 /// # Errors
 ///
-/// When there is no room; no address takes more than 45 bytes.
+/// When `out` fails, such as a buffer of fewer than 45 bytes, the longest address.
 pub fn write_address(out: &mut impl Write, address: IpAddr) -> io::Result<()> {
     let IpAddr::V4(address) = address else {
         return write!(out, "{address}");

@@ -1,4 +1,4 @@
-//! The way past the gate for development: explicit, bounded and never silent.
+//! The development bypass: a header that lets a request enter without a session, off by default and always logged.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderName;
@@ -6,7 +6,7 @@ use session::Secret;
 
 use crate::Facts;
 
-/// A header that lets a request through without an identity. Off unless an operator asks for it.
+/// The development bypass: a header that lets a request enter without an identity. Off unless configured.
 #[derive(Clone, Debug)]
 pub struct Bypass {
     header: HeaderName,
@@ -24,7 +24,7 @@ impl Bypass {
         }
     }
 
-    /// A bypass whose value is public knowledge, so that it counts only from this machine.
+    /// A bypass whose value is publicly known, so that it works only from this machine.
     pub fn from_loopback(header: HeaderName, value: Secret) -> Self {
         Self {
             header,
@@ -43,7 +43,7 @@ impl Bypass {
         self.loopback_only
     }
 
-    /// Whether this request carries the value, exactly once, and comes from where it may.
+    /// Whether this request carries the value exactly once, and comes from an allowed address.
     pub(crate) fn admits(&self, facts: &Facts<'_>) -> bool {
         let mut values = facts.headers.get_all(&self.header).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -54,7 +54,8 @@ impl Bypass {
     }
 }
 
-/// A request that a proxy on this machine passed on has a loopback peer too, but carries the proxy's marks.
+/// Whether a request was sent from this machine. One that a proxy on this machine forwards has a loopback peer too, but carries
+/// the proxy's headers.
 fn is_from_this_machine(facts: &Facts<'_>) -> bool {
     let marks = [
         "forwarded",

@@ -1,27 +1,25 @@
 //! Which session counts when a request carries several.
 //!
-//! A browser that knew an application under the host and knows it under the domain sends two cookies of one name, and after a
-//! change of framework it sends cookies of both. One of them is good, and the application itself takes that one; a gate
-//! that refuses the request for the other one sends the user to sign in, from where the application sends the user back, for
-//! ever.
+//! After an application moves its cookie from the host to the parent domain, browsers send two cookies with the same name, and
+//! after a change of framework cookies of both. One of them is valid, and the application uses that one. A gate that refused the
+//! request because of the other would send the user to sign in, and the application would send the user back, forever.
 
 use session::{Candidates, OpenError, SealedSession, UnixTime};
 
 use crate::realm::Found;
 use crate::{Facts, Realm, Refusal, RefusalClass, SessionStore, UserStore};
 
-/// A session that opened, and what it was in.
+/// A session that opened, and the sealed session it came from.
 type Chosen<'c, 'f> = (Found, &'c SealedSession<'f>);
 
 impl<U: UserStore, S: SessionStore> Realm<U, S> {
-    /// Opens what could be the session, and gives the one that counts: of the first cookie, in the ring's order, of which
-    /// anything opens, the session that was issued last. What does not open does not count, or a cookie that has ended
-    /// would hide a good one; what opens must name the same user, or somebody who can add a cookie could choose the user
-    /// ("cookie tossing").
+    /// Opens the candidates, and returns the session that counts: the latest one of the first cookie, in the ring's order, that
+    /// has a session that opens. Candidates that do not open are skipped, or an expired cookie would hide a valid one. All that
+    /// open must name the same user, or an attacker who can add a cookie could choose the user ("cookie tossing").
     ///
     /// # Errors
     /// [`OpenError::AmbiguousCookie`] for sessions of different users; the refusal of the first candidate when nothing
-    /// opens; whatever keeps a store from answering, because that says nothing about the session.
+    /// opens; any failure of a store, because that says nothing about the session.
     pub(crate) async fn open_latest(
         &self,
         facts: &Facts<'_>,

@@ -54,16 +54,16 @@ pub enum Condition {
     },
 }
 
-/// A column of the user's row.
+/// A reference to a column of the user's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnRef {
-    /// Its place among the columns that the realm asks for.
+    /// Its position among the columns that the realm asks for.
     pub index: usize,
-    /// Its name, for people.
+    /// Its name, for messages.
     pub name: Box<str>,
 }
 
-/// A member of the session's claims, or of an object among them.
+/// The path of a claim: a member of the session's claims, or of an object among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPath(Box<str>);
 
@@ -79,7 +79,8 @@ impl ClaimPath {
         &self.0
     }
 
-    /// What stands there. A name with dots counts before a path: some issuers have claims such as `https://a.example/role`.
+    /// The value at this path. A claim whose name has dots takes precedence: some issuers have claims such as
+    /// `https://a.example/role`.
     pub(crate) fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
         if let Some(value) = claims.get(&*self.0) {
             return Some(value);
@@ -93,12 +94,12 @@ impl ClaimPath {
 /// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// A value is of a kind that cannot be compared with what is demanded. That is a mistake of the configuration, or of the
-    /// application, and never a yes.
+    /// A value's type cannot be compared with what is demanded. That is a mistake in the configuration or the application, and
+    /// never lets a request enter.
     Incomparable,
-    /// It holds.
+    /// The condition holds.
     Met,
-    /// It does not.
+    /// The condition does not hold.
     Unmet,
 }
 
@@ -112,7 +113,7 @@ pub(crate) struct Evidence<'e> {
 }
 
 impl Condition {
-    /// What always holds.
+    /// The condition that always holds.
     pub const ALWAYS: Self = Self::All(Vec::new());
 
     pub(crate) fn verdict(&self, evidence: &Evidence<'_>) -> Verdict {
@@ -137,7 +138,7 @@ impl Condition {
             Self::Certificate(names) => {
                 let arrival = evidence.facts.arrival;
                 match &arrival.certificate {
-                    // It was shown to somebody else, who does not say: see columns below.
+                    // The client showed it to the calling proxy, which does not tell: unknown, as for columns below.
                     _ if arrival.relayed => Verdict::Incomparable,
                     None => Verdict::Unmet,
                     Some(shown) => Verdict::of(names.iter().any(|name| shown.has(name))),
@@ -145,13 +146,13 @@ impl Condition {
             }
             Self::Claim(path, test) => test.verdict(path.find(evidence.claims()), evidence.now),
             Self::Column(column, test) => match evidence.column(column) {
-                // Nobody looked for the user: what is not known is no reason to let somebody in, behind `not` neither.
+                // The user was not looked up. An unknown value must not let a request enter, not even under `not`.
                 None => Verdict::Incomparable,
                 value => test.verdict(value, evidence.now),
             },
             Self::MaxAge(age) => {
                 let issued_at = evidence.session.issued_at();
-                // Nobody says when a session without a time was issued: it could be old.
+                // A session without a time of issue could be old.
                 Verdict::of(issued_at.is_some_and(|at| evidence.now.saturating_since(at) <= *age))
             }
             Self::Methods(methods) => Verdict::of(has_method(methods, evidence.facts.method)),
@@ -211,7 +212,7 @@ impl<'e> Evidence<'e> {
         let held = match self.column(roles) {
             Some(Value::Null) => return Verdict::Unmet,
             Some(Value::Object(roles)) => roles.get(&organization),
-            // Where nobody looked for the user there is none.
+            // Without a look-up of the user there is no row.
             None | Some(_) => return Verdict::Incomparable,
         };
         match held {
@@ -234,7 +235,7 @@ impl Verdict {
     }
 }
 
-/// As routes have methods: `GET` brings `HEAD`. Case does not count, because some services do not count it.
+/// Whether a method is in a list. `GET` includes `HEAD`, as for routes. Case does not count, because some services ignore it.
 fn has_method(methods: &[Method], method: &Method) -> bool {
     let is = |name: &str| name.eq_ignore_ascii_case(method.as_str());
     let mut methods = methods.iter().map(Method::as_str);

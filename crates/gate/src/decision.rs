@@ -1,4 +1,4 @@
-//! The question that this product answers.
+//! The decision: may a request enter, and as whom.
 
 use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
@@ -16,16 +16,15 @@ use crate::{
 pub struct Gate<U, S> {
     /// Which rule governs a request.
     pub routes: Routes,
-    /// Whose sessions count. Routes refer to them by their places; the first is that of requests that no route matches.
+    /// The applications whose sessions count. Routes refer to them by position; the first is used where no route matches.
     pub realms: Vec<Realm<U, S>>,
-    /// Under which names identities are written. Routes refer to them by their places; the first is that of routes that name
-    /// none.
+    /// The header profiles. Routes refer to them by position; the first is used by routes that name none.
     pub profiles: Vec<HeaderProfile>,
-    /// The way past the gate for development.
+    /// The development bypass, if it is enabled.
     pub bypass: Option<Bypass>,
     /// Whether CORS preflights go to the upstream without a session.
     pub passes_preflight: bool,
-    /// What is removed from and written into every request that enters.
+    /// The rules for headers that are removed from and written into every request that enters.
     pub hygiene: Hygiene,
 }
 
@@ -46,7 +45,7 @@ impl<U: UserStore, S: SessionStore> Gate<U, S> {
         self.decide_by(route, facts, now).await
     }
 
-    /// The same for a request of which the caller has found out by which [route](Routes::of) it is governed.
+    /// Decides about a request whose [route](Routes::of) the caller has already found.
     ///
     /// # Errors
     /// [`Refused`] says why not.
@@ -90,7 +89,7 @@ impl<U: UserStore, S: SessionStore> Gate<U, S> {
         }
     }
 
-    /// Why a request that no route matches is refused. Whoever has a session of any realm is told; others are asked to sign in,
+    /// Why a request that no route matches is refused. A user with a session of any realm is told; others are asked to sign in,
     /// as they are everywhere.
     async fn unmatched(&self, facts: &Facts<'_>, now: UnixTime) -> Refusal {
         let mut first = None;

@@ -1,4 +1,4 @@
-//! A request that is one too many.
+//! Limits that a request exceeds.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use thiserror::Error;
 
 use crate::{Admission, StoreError};
 
-/// A limit on how often something may be asked for, and when there is room again.
+/// A rate limit that is used up, and when the next request is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{quota} in {} s, counted by {policy}, are used up", window.as_secs())]
 pub struct Exceeded {
     /// What is counted: `address`, `user`, `route` or `bad-session`.
     pub policy: &'static str,
-    /// How many are allowed in a window.
+    /// How many requests are allowed in a window.
     pub quota: u32,
     /// How long the window is.
     pub window: Duration,
-    /// How long until the next one is allowed.
+    /// How long until the next request is allowed.
     pub wait: Duration,
 }
 
@@ -24,7 +24,7 @@ pub struct Exceeded {
 #[derive(Debug, Error)]
 #[error("{exceeded}")]
 pub struct RateLimited {
-    /// The limit.
+    /// The limit that it exceeds.
     pub exceeded: Exceeded,
     /// On what grounds the request would have entered, if its user was known by then.
     pub admission: Option<Box<Admission>>,
@@ -33,16 +33,16 @@ pub struct RateLimited {
 /// Why a session was not looked up.
 #[derive(Clone, Debug, Error)]
 pub enum FindError {
-    /// The client has asked for too many that do not exist.
+    /// The client has asked for too many sessions that do not exist.
     #[error(transparent)]
     Limited(#[from] Exceeded),
-    /// No store that could tell has answered.
+    /// No store that could know the session has answered.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl From<Exceeded> for RateLimited {
-    /// Before anybody was known.
+    /// Refuses a request before its user is known.
     fn from(exceeded: Exceeded) -> Self {
         Self {
             exceeded,

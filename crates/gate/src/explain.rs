@@ -1,21 +1,21 @@
-//! What a route demands of a session, and what of it the session has: for people who ask why.
+//! What a route demands of a session, and which of these demands the session meets, for `explain`.
 
 use session::UnixTime;
 
 use crate::condition::{Condition, Demand, Evidence, Verdict};
 use crate::{Access, Admission, Facts, Gate, Refused, Route};
 
-/// What is demanded of somebody who would enter by a route.
+/// What a route demands of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demands {
-    /// What the realm demands of all of its users: all of these.
+    /// What the realm demands of all of its users; all must be met.
     pub active: Vec<Demand>,
-    /// What the route demands beside that: all of these.
+    /// What the route demands in addition; all must be met.
     pub rule: Vec<Demand>,
 }
 
 impl<U, S> Gate<U, S> {
-    /// What is demanded by this route, and what became of it, if there is somebody of whom it is demanded.
+    /// What this route demands, with a verdict for each demand if the user is known.
     pub fn demands(
         &self,
         route: &Route,
@@ -51,13 +51,13 @@ impl<U, S> Gate<U, S> {
         }
     }
 
-    /// The conditions, in words, for which somebody known was refused. Values are not among the words.
+    /// The conditions, in words and without values, that a known user does not meet.
     pub fn lacking(&self, refused: &Refused<'_>, facts: &Facts<'_>, now: UnixTime) -> Vec<String> {
         let (Some(route), Some(admission)) = (refused.route, refused.refusal.admission()) else {
             return Vec::new();
         };
         let Demands { active, rule } = self.demands(route, Some(admission), facts, now);
-        // The realm is asked first, and then nobody asks the route.
+        // The realm's demands come first; if they fail, the route's are not checked.
         let is_met = |demand: &Demand| demand.verdict == Some(Verdict::Met);
         let failing = match active.iter().all(is_met) {
             true => rule,

@@ -1,16 +1,16 @@
 //! What proxies say of a request, hop by hop: `Forwarded` (RFC 7239), or `X-Forwarded-For` and its kind.
 //!
-//! Each proxy adds to the end, so the end is what the nearest one wrote, and the beginning is whatever the client sent.
-//! Therefore everything here is read from the right: what stands further left can neither hide nor change what stands
-//! further right, not even with a quotation mark that nobody closes.
+//! Each proxy appends, so the nearest proxy wrote the end, and the client may have sent the beginning. Therefore everything here
+//! is read from the right: text further left can neither hide nor change text further right, not even with an unclosed
+//! quotation mark.
 
 use std::net::{IpAddr, SocketAddrV4};
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header in which the proxies in front of us say where a request comes from. Proxies that write one of them leave the
-/// other as the client sent it, so only one of them can be believed.
+/// The header in which trusted proxies say where a request comes from. A proxy that writes one of them leaves the other as the
+/// client sent it, so only one of them can be trusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
     /// `Forwarded` (RFC 7239).
@@ -20,17 +20,17 @@ pub enum ForwardedHeader {
     XForwardedFor,
 }
 
-/// What one proxy says of the side from which it got the request.
+/// What one proxy says of the peer from which it received the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hop<'h> {
-    /// `None` when it cannot be read, is hidden or not known.
+    /// The peer's address; `None` when it is unreadable, hidden or unknown.
     pub(crate) address: Option<IpAddr>,
     pub(crate) host: Option<&'h str>,
     pub(crate) scheme: Option<&'h str>,
 }
 
 impl ForwardedHeader {
-    /// Its name.
+    /// The name of the header.
     pub fn name(self) -> HeaderName {
         match self {
             Self::Forwarded => FORWARDED,
@@ -38,7 +38,7 @@ impl ForwardedHeader {
         }
     }
 
-    /// Whether a field of this name, in lower case, belongs to the header that is not believed.
+    /// Whether a field with this name, in lower case, belongs to the header that is not trusted.
     pub(crate) fn disbelieves(self, name: &str) -> bool {
         match self {
             Self::Forwarded => name.starts_with("x-forwarded-"),
@@ -46,7 +46,7 @@ impl ForwardedHeader {
         }
     }
 
-    /// What proxies say, the nearest first.
+    /// What the proxies say, the nearest proxy first.
     pub(crate) fn hops(self, headers: &HeaderMap) -> impl Iterator<Item = Hop<'_>> {
         let values = headers.get_all(self.name()).iter().rev();
         values
@@ -64,10 +64,10 @@ impl ForwardedHeader {
     }
 }
 
-/// The elements of a list that are not empty (RFC 9110 §5.6.1), from its end.
+/// The non-empty elements of a list (RFC 9110 §5.6.1), from the last to the first.
 struct Elements<'v> {
     rest: Option<&'v [u8]>,
-    /// Whether a comma in quotes is none.
+    /// Whether the list has quoted strings, in which commas do not separate elements.
     has_quotes: bool,
 }
 
@@ -99,14 +99,14 @@ impl<'v> Iterator for Elements<'v> {
     }
 }
 
-/// Where a byte stands last outside of a quoted string (RFC 9110 §5.6.4), if the end is outside of one.
+/// The last position of a byte outside of quoted strings (RFC 9110 §5.6.4), if the text ends outside of one.
 fn last_unquoted(text: &[u8], wanted: u8) -> Option<usize> {
     let mut is_quoted = false;
     let bytes = text.iter().copied().enumerate().rev();
     for (at, byte) in bytes {
         if byte == b'"' {
             let escapes = text[..at].iter().rev().take_while(|byte| **byte == b'\\');
-            // A quotation mark behind a backslash is one inside of a quoted string.
+            // An escaped quotation mark is part of a quoted string.
             if !is_quoted || escapes.count() % 2 == 0 {
                 is_quoted = !is_quoted;
             }
@@ -118,7 +118,7 @@ fn last_unquoted(text: &[u8], wanted: u8) -> Option<usize> {
 }
 
 impl<'h> Hop<'h> {
-    /// What an element of `Forwarded` says. `None` when it is none: then nothing of it counts.
+    /// What an element of `Forwarded` says; `None` when it is malformed, and ignored as a whole.
     fn of_element(element: &'h [u8]) -> Option<Self> {
         let mut found = [None; 3];
         let mut rest = element;
@@ -134,7 +134,7 @@ impl<'h> Hop<'h> {
                 let place = known
                     .iter()
                     .position(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-                // Each parameter stands at most once (RFC 7239 §4).
+                // Each parameter may occur only once (RFC 7239 §4).
                 if let Some(place) = place
                     && found[place]
                         .replace(pair[equals + 1..].trim_ascii())
@@ -157,8 +157,7 @@ impl<'h> Hop<'h> {
     }
 }
 
-/// The text of a token or a quoted string without anything in it that would have to be unescaped: neither hosts nor schemes
-/// nor addresses have that.
+/// The text of a token, or of a quoted string without escapes: hosts, schemes and addresses need none.
 fn plain(value: &[u8]) -> Option<&str> {
     let inner = match value {
         [b'"', inner @ .., b'"'] => inner,
@@ -170,7 +169,7 @@ fn plain(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(inner).ok().filter(|_| is_text)
 }
 
-/// A scheme in small letters, as services compare it (RFC 3986 §3.1 lets it be in any). One that is no usual one stays.
+/// A usual scheme in lower case, as services compare it (RFC 3986 §3.1 allows any case); another scheme as it is.
 pub(crate) fn canonical(scheme: &str) -> &str {
     let usual = ["http", "https", "ws", "wss"];
     let mut usual = usual.into_iter();
@@ -179,8 +178,8 @@ pub(crate) fn canonical(scheme: &str) -> &str {
         .unwrap_or(scheme)
 }
 
-/// The address of a node as proxies write it: with or without a port, IPv6 with or without brackets, with or without quotes
-/// (RFC 7239 §6). `unknown` and names that hide an address (`_gazonk`) have none.
+/// The address in a node as proxies write it: with or without a port, IPv6 with or without brackets, with or without quotes
+/// (RFC 7239 §6). `None` for `unknown` and for names that hide an address (`_gazonk`).
 fn address(node: &[u8]) -> Option<IpAddr> {
     let node = plain(node)?;
     if let Some(rest) = node.strip_prefix('[') {
@@ -205,7 +204,7 @@ fn address(node: &[u8]) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
-/// A port, or a name that hides one (RFC 7239 §6).
+/// Whether a text is a port, or a name that hides one (RFC 7239 §6).
 fn is_port(text: &str) -> bool {
     match text.strip_prefix('_') {
         Some(name) => {
@@ -216,8 +215,7 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// What the first proxy says in a field of one value, `X-Forwarded-Proto` or `X-Forwarded-Host`: the first of several,
-/// because each proxy adds to the end.
+/// The first value of `X-Forwarded-Proto` or `X-Forwarded-Host`: each proxy appends, so it is the first proxy's.
 pub(crate) fn first<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let value: &HeaderValue = headers.get(name)?;
     let first = value.to_str().ok()?.split(',').next()?.trim();

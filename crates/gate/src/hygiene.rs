@@ -1,8 +1,8 @@
-//! Header hygiene: which fields of a request go on, and what is written beside them.
+//! Header hygiene: which fields of a request are forwarded, and which are added.
 //!
-//! Upstreams fold header names in ways of their own: CGI and WSGI read `X_User_Id`, `X.User.Id` and `X-User-Id` as one
-//! variable. So every name is compared in its **normal form**: lower case, with every byte that is neither letter nor
-//! digit read as `-` (CVE-2025-64484, CVE-2026-39858). The lists of names are in [`names`](crate::names).
+//! Upstreams fold header names in different ways: CGI and WSGI read `X_User_Id`, `X.User.Id` and `X-User-Id` as the same
+//! variable. So every name is compared in its **normal form**: lower case, with every byte that is neither a letter nor a
+//! digit replaced by `-` (CVE-2025-64484, CVE-2026-39858). The lists of names are in [`names`](crate::names).
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -21,35 +21,35 @@ use crate::forwarded::ForwardedHeader;
 use crate::names::{self, Meaning, normal_byte};
 use crate::{Arrival, ForwardedOrigin, HeaderProfile, TrustedProxies};
 
-/// What stays behind of every request, as configured.
+/// Which headers are removed from every request, as configured.
 #[derive(Clone, Debug)]
 pub struct Hygiene {
     bypass_header: String,
-    /// The names that header profiles bring, whatever route they are for.
+    /// The names in all header profiles.
     owned: Owned,
-    /// The keys of every realm: no session of any of them travels on where it is not to.
+    /// The keys of every realm: where sessions are not forwarded, none of any realm is.
     rings: Vec<Arc<KeyRing>>,
-    /// The proxies that may say where a request comes from, and in which header they do.
+    /// The proxies that may say where a request comes from, and the header in which they do.
     proxies: TrustedProxies,
 }
 
-/// How a request goes on.
+/// How a request is forwarded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Onward<'o> {
-    /// The keys of the realm by whose session it enters, if it enters by one: without a cookie of that realm the session was
-    /// the bearer value.
+    /// The keys of the realm whose session lets it enter, if one does: if it has no cookie of that realm, the session was the
+    /// Bearer value.
     pub(crate) by_session_of: Option<&'o KeyRing>,
-    /// Whether the session travels on.
+    /// Whether the session is forwarded.
     pub(crate) forwards_session: bool,
-    /// Whether it says how often it may be forwarded, which is once less from here (RFC 9110 §7.6.2).
+    /// Whether `Max-Forwards` applies, which is decremented (RFC 9110 §7.6.2).
     pub(crate) counts_forwards: bool,
-    /// Whether a prefix of the path is cut off, which is said in a field of ours.
+    /// Whether a prefix of the path is cut off, which we report in a field.
     pub(crate) cuts_prefix: bool,
-    /// The host that the service is asked for, in place of the request's own.
+    /// The value of `Host`, in place of the request's own.
     pub(crate) host: Option<&'o HeaderValue>,
 }
 
-/// What there is among the fields of a request.
+/// Fields found while the fields of a request are written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen<'h> {
     /// The value of the first `Host`.
@@ -59,8 +59,8 @@ pub(crate) struct Seen<'h> {
 }
 
 impl Hygiene {
-    /// `bypass_header` never travels on, whether or not the bypass is enabled, and neither does any header of these
-    /// profiles. `rings` are the keys of every realm.
+    /// Rules that never forward `bypass_header`, whether or not the bypass is enabled, nor any header of these profiles as the client
+    /// sent it. `rings` are the keys of every realm.
     pub fn new<'p>(
         bypass_header: &HeaderName,
         profiles: impl IntoIterator<Item = &'p HeaderProfile>,
@@ -74,22 +74,20 @@ impl Hygiene {
         }
     }
 
-    /// The same, behind these proxies: the header that they do not write, and so leave as the client sent it, never travels on.
+    /// Sets the trusted proxies. The forwarding header that they do not write, and so leave as the client sent it, is removed.
     #[must_use]
     pub fn behind(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
     }
 
-    /// Writes the fields with which a request goes on. What belongs to the client's connection stays behind, every header
-    /// that claims an identity, whoever sent it, every header that describes the original request (`X-Forwarded-*` and its
-    /// kind), unless a listed proxy sent it in its proper spelling, and the session itself, unless it is to travel on. Then
-    /// comes how the request reached us; what a listed proxy said of that is kept and, for the chain of addresses,
-    /// continued.
+    /// Writes the fields of the forwarded request. Removed are: fields of the client's connection; every header that claims an
+    /// identity, from any peer; every header that describes the original request (`X-Forwarded-*` and the like), unless a
+    /// listed proxy sent it in its proper spelling; and the session, unless it is to be forwarded. Then it writes how the request
+    /// reached us; what a listed proxy said about that is kept, and the chain of addresses is continued.
     ///
-    /// Where the session is not to travel on, nothing does by which somebody could enter, whether or not this request
-    /// entered by it.
+    /// Where the session is not to be forwarded, no session of any realm is, whether or not this request entered by it.
     ///
-    /// Gives what it came by, so that nobody has to look for it again.
+    /// Returns the fields found on the way, so that they need not be searched again.
     pub(crate) fn write<'h>(
         &self,
         out: &mut Vec<u8>,
@@ -173,7 +171,7 @@ impl Hygiene {
         seen
     }
 
-    /// The names of the headers that claim an identity, or describe the original request without a listed proxy's word.
+    /// The names of the headers that claim an identity, or describe the original request and do not come from a listed proxy.
     pub(crate) fn unwanted(&self, headers: &HeaderMap, trusted_peer: bool) -> Vec<HeaderName> {
         let is_unwanted = |name: &&HeaderName| self.is_unwanted(name.as_str(), trusted_peer);
         headers.keys().filter(is_unwanted).cloned().collect()
@@ -192,14 +190,14 @@ impl Hygiene {
     }
 
     fn kind(&self, name: &str) -> Kind {
-        // Most names of a request are told by their ends.
+        // The first and last bytes rule out most names of a request.
         if !names::may_mean_something(name.as_bytes())
             && !self.may_be_bypass(name)
             && !self.owned.may_have(name)
         {
             return Kind::Other;
         }
-        // Nearly every name is in normal form as it comes.
+        // Nearly every name is in normal form as received.
         if names::is_normal(name) {
             self.classify(name, name)
         } else {
@@ -207,8 +205,7 @@ impl Hygiene {
         }
     }
 
-    /// The rest of a cookie header without any realm's session. The rest of a valid field value is a valid field value: only
-    /// whole pairs are cut out.
+    /// A cookie header without the sessions of any realm. It stays a valid field value, because only whole pairs are removed.
     fn without_sessions(&self, value: &[u8]) -> Option<Vec<u8>> {
         let [first, others @ ..] = &self.rings[..] else {
             return Some(value.to_vec());
@@ -236,17 +233,17 @@ impl Hygiene {
     }
 }
 
-/// What a header name means, spelling included.
+/// The meaning of a header name, with its spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Identity,
     Other,
     Routing,
-    /// Only an upstream that folds names would take it for routing.
+    /// Only an upstream that folds names would read it as routing.
     RoutingAlias,
 }
 
-/// Whether the session of these keys is in a cookie.
+/// Whether a session of these keys is in a cookie.
 fn has_session_cookie(keys: &KeyRing, headers: &HeaderMap) -> bool {
     let mut cookies = headers.get_all(COOKIE).iter();
     cookies.any(|value| comes_before_bearer(keys, value.as_bytes()))
@@ -259,7 +256,7 @@ pub(crate) fn normal_form(name: &str) -> String {
         .collect()
 }
 
-/// The names of header profiles that no list of ours has.
+/// The names in header profiles that are not in our lists.
 #[derive(Clone, Debug, Default)]
 struct Owned {
     /// In normal form, sorted.
@@ -283,7 +280,7 @@ impl Owned {
         Self { names, lengths }
     }
 
-    /// Whether such a name can be among them; nearly all others are told by their length.
+    /// Whether a name can be among them; the length rules out nearly all others.
     fn may_have(&self, name: &str) -> bool {
         self.lengths & 1 << (name.len() % 64) != 0
     }
@@ -296,7 +293,7 @@ impl Owned {
     }
 }
 
-/// Writes `X-Forwarded-For`: what a listed proxy said, and whom we have it from.
+/// Writes `X-Forwarded-For`: what a listed proxy sent, and the peer's address.
 fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], known: impl IntoIterator<Item = IpAddr>) {
     out.extend_from_slice(b"x-forwarded-for: ");
     for hop in hops {
@@ -312,18 +309,18 @@ fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], known: impl IntoIterato
     out.extend_from_slice(b"\r\n");
 }
 
-/// What asks for a WebSocket, or agrees to one (RFC 6455 §4): fields of a connection, which otherwise stay behind.
+/// The fields that ask for a WebSocket, or accept one (RFC 6455 §4): they are hop-by-hop, so they are removed otherwise.
 pub fn websocket_fields() -> [Field<'static>; 2] {
     [(b"connection", b"upgrade"), (b"upgrade", b"websocket")]
 }
 
-/// A field value for any text: as it is when it is visible ASCII and spaces, otherwise percent-encoded whole as UTF-8.
+/// A field value for any text: unchanged if it consists of visible ASCII and spaces, otherwise percent-encoded as UTF-8.
 ///
-/// No two texts share a value. So a text with a `%` is encoded too, or the user `%C3%A4` would be the user `ä`; and so
-/// is one with a space at either end, because whoever reads the field trims it, and ` root` is not `root`.
+/// No two texts have the same value. So a text with a `%` is encoded too, or the user `%C3%A4` would be the user `ä`; and so
+/// is a text with a space at either end, because readers trim the value, and ` root` is not `root`.
 pub(crate) fn field_value(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
-    // Without a way out of the loop it is done for many bytes at a time.
+    // The loop has no early exit, so that it vectorizes.
     let plain = text
         .bytes()
         .fold(true, |plain, byte| plain & is_plain(byte))

@@ -1,4 +1,4 @@
-//! What of a session counts as identity.
+//! Which parts of a session count as identity.
 
 use session::Session;
 
@@ -11,12 +11,12 @@ pub struct IdentityRules {
     pub email: EmailHeader,
     /// Whether guests enter: sessions of users who have never signed up.
     pub allow_anonymous: bool,
-    /// Which groups they are in; `None` when nobody says.
+    /// Where their groups are found; `None` when groups are not known.
     pub groups: Option<Groups>,
 }
 
 impl Default for IdentityRules {
-    /// Addresses that no session calls unverified; guests enter; no groups.
+    /// Addresses count unless the session calls them unverified; guests enter; groups are not known.
     fn default() -> Self {
         Self {
             email: EmailHeader::Verified,
@@ -30,16 +30,16 @@ impl Default for IdentityRules {
 /// address, and a service that knows its users by their address would take one for the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmailHeader {
-    /// All of them.
+    /// All addresses.
     Always,
-    /// Those that the session itself does not call unverified. One about which it says nothing counts.
+    /// Addresses that the session does not call unverified. An address counts if the session does not say.
     #[default]
     Verified,
 }
 
 impl EmailHeader {
-    /// The address that counts as the identity of this session's user. Everything that asks for one, to write it into a
-    /// header or to compare it, asks here.
+    /// The address that counts as the identity of this session's user. All code that writes or compares an address must take it
+    /// from here.
     pub fn address(self, session: &Session) -> Option<&str> {
         session.email().filter(|_| !self.withholds(session))
     }
@@ -52,7 +52,7 @@ impl EmailHeader {
         }
     }
 
-    /// Whether an address that does not count is also the user's id. Then the session says nothing about who the user is.
+    /// Whether an address that does not count is also the user's id, so that the session does not identify the user.
     pub(crate) fn withholds_subject(self, session: &Session) -> bool {
         self.withholds(session)
             && session

@@ -1,7 +1,7 @@
-//! Characters that have no shape.
+//! Characters that are not displayed.
 
-/// Whether a character is to be ignored by default (`DerivedCoreProperties.txt` of Unicode 16, `Default_Ignorable_Code_Point`): it has no
-/// shape of its own, as all marks of direction have none.
+/// Whether a character is not displayed by default (`Default_Ignorable_Code_Point` in `DerivedCoreProperties.txt` of Unicode 16), as
+/// marks of direction are not.
 pub fn is_ignorable(character: char) -> bool {
     matches!(
         character,

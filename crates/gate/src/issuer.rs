@@ -1,4 +1,4 @@
-//! Whose signed tokens are accepted, and how his keys get here.
+//! The issuer whose signed tokens are accepted, and how its keys are found.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,21 +11,21 @@ use crate::Refusal;
 /// An issuer of signed tokens, as configured.
 #[derive(Debug)]
 pub struct Issuer {
-    /// The keys that he signs with.
+    /// The keys with which it signs.
     pub keys: Arc<dyn IssuerKeys>,
-    /// What his tokens must say.
+    /// What its tokens must say.
     pub demands: JwtDemands,
-    /// Whether the subject of a token is looked up among the users, as a session's is; machines often are no users.
+    /// Whether the subject of a token is looked up among the users, as a session's is; machines are often not users.
     pub check_user: bool,
 }
 
-/// The keys of an issuer, who may replace them at any time.
+/// The keys of an issuer, which may replace them at any time.
 pub trait IssuerKeys: fmt::Debug + Send + Sync {
-    /// The keys as far as they are known. Called for every token: it must not wait.
+    /// The keys that are known. Called for every token, so it must not wait.
     fn current(&self) -> Arc<JwtKeys>;
 
-    /// Whether there are newer keys than those among which a token named one that is unknown, `unverified_kid`. May ask the
-    /// issuer; the implementation bounds how often and how long, because anybody can send such tokens.
+    /// Looks for newer keys, because a token names a key that is unknown, `unverified_kid`. May ask the issuer; the
+    /// implementation must bound how often and how long, because anybody can send such tokens.
     fn newer_than<'a>(
         &'a self,
         tried: &'a Arc<JwtKeys>,
@@ -33,19 +33,19 @@ pub trait IssuerKeys: fmt::Debug + Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Newer> + Send + 'a>>;
 }
 
-/// Whether there are newer keys.
+/// Whether an issuer has newer keys.
 #[derive(Debug)]
 pub enum Newer {
-    /// There are.
+    /// These are newer.
     Keys(Arc<JwtKeys>),
-    /// Those that were tried are the newest that are known.
+    /// The keys that were tried are the newest that are known.
     None,
-    /// The issuer has never told his keys.
+    /// The issuer's keys were never received.
     Unknown,
 }
 
 impl Issuer {
-    /// Opens a token with the keys as they are known or, when it names another one, as the issuer has them now.
+    /// Opens a token with the known keys or, when it names another key, with the issuer's current keys.
     pub(crate) async fn open(&self, jwt: &Jwt<'_>, now: UnixTime) -> Result<Session, Refusal> {
         let known = self.keys.current();
         let opened = jwt.open(&known, &self.demands, now);

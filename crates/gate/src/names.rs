@@ -1,24 +1,24 @@
 //! Header names that mean something to a gate: who the user is, and what the original request was.
 //!
-//! Every name here is in **normal form**: lower case, with every byte that is neither letter nor digit read as `-`.
-//! [`lists`] has them; this file finds a name in them.
+//! Names are compared in **normal form**: lower case, with every byte that is neither a letter nor a digit replaced by `-`.
+//! [`lists`] holds the names; this file searches them.
 
 mod lists;
 
 use self::lists::{LISTS, REWRITTEN, ROUTING_ENDINGS};
 
-/// What a header name means to us.
+/// What a header name means to a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// It claims an identity.
     Identity,
-    /// None of the others.
+    /// Neither of the others.
     Other,
     /// It describes the original request.
     Routing,
 }
 
-/// What a name in normal form means.
+/// The meaning of a name in normal form.
 pub(crate) fn meaning(normal: &str) -> Meaning {
     let mut meaning = Meaning::Other;
     for listed in listed_like(normal) {
@@ -34,8 +34,8 @@ pub(crate) fn meaning(normal: &str) -> Meaning {
     meaning
 }
 
-/// Whether a name with these bytes can mean anything at all, told by its first four bytes and its last three. That is
-/// enough for nearly every header that browsers send.
+/// Whether a name can be in the lists, judged by its first four bytes and its last three. That rules out nearly every header
+/// that browsers send.
 pub(crate) fn may_mean_something(name: &[u8]) -> bool {
     let [a, b, c, d, ..] = name else {
         return false;
@@ -44,21 +44,20 @@ pub(crate) fn may_mean_something(name: &[u8]) -> bool {
     may_start || may_have_ending(name)
 }
 
-/// Whether a service that folds names takes this one for a field that only the gate writes, for where a message ends, how long its
-/// connection lasts, or which request it is, and nobody else does.
+/// Whether a service that folds names reads this name as one of [`REWRITTEN`], although it is spelled differently.
 pub(crate) fn is_alias_of_rewritten(name: &str) -> bool {
     let is_alias = |rewritten: &&str| {
         rewritten.len() == name.len()
             && **rewritten != *name
             && name.bytes().map(normal_byte).eq(rewritten.bytes())
     };
-    // Nearly every name is told by its length, and the rest by being in normal form.
+    // The length rules out nearly every name, and being in normal form the rest.
     REWRITTEN_LENGTHS & 1 << (name.len() % 64) != 0
         && !is_normal(name)
         && REWRITTEN.iter().any(is_alias)
 }
 
-/// A bit for the length of each of [`REWRITTEN`].
+/// A bit for the length of each name in [`REWRITTEN`].
 const REWRITTEN_LENGTHS: u64 = {
     let (mut lengths, mut index) = (0, 0);
     while index < REWRITTEN.len() {
@@ -68,15 +67,15 @@ const REWRITTEN_LENGTHS: u64 = {
     lengths
 };
 
-/// Whether a name is in normal form as it is.
+/// Whether a name is in normal form.
 pub(crate) fn is_normal(name: &str) -> bool {
-    // Without a way out of the loop it is done for many bytes at a time.
+    // The loop has no early exit, so that it vectorizes.
     name.bytes().fold(true, |normal, byte| {
         normal & matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')
     })
 }
 
-/// A byte of a name in normal form.
+/// The normal form of a byte of a name.
 pub(crate) const fn normal_byte(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() {
         byte.to_ascii_lowercase()
@@ -85,7 +84,7 @@ pub(crate) const fn normal_byte(byte: u8) -> u8 {
     }
 }
 
-/// A name of the lists, or the beginning of a family.
+/// A name in the lists, or the beginning of a family of names.
 #[derive(Clone, Copy)]
 struct Listed {
     name: &'static str,
@@ -103,7 +102,7 @@ impl Listed {
     }
 }
 
-/// Everything listed whose first four bytes are the name's.
+/// Everything in the lists that has the same first four bytes as the name.
 fn listed_like(name: &str) -> impl Iterator<Item = &'static Listed> {
     let key = name
         .as_bytes()
@@ -115,7 +114,7 @@ fn listed_like(name: &str) -> impl Iterator<Item = &'static Listed> {
         .map(|(_, listed)| listed)
 }
 
-/// Whether the name is one of [`ROUTING_ENDINGS`], or has one as its last words.
+/// Whether the name is one of [`ROUTING_ENDINGS`], or ends in one after a `-`.
 fn has_ending(name: &str) -> bool {
     may_have_ending(name.as_bytes())
         && ROUTING_ENDINGS.iter().any(|ending| {
@@ -133,7 +132,7 @@ fn may_have_ending(name: &[u8]) -> bool {
     }
 }
 
-/// A set of pairs of bytes in normal form. Of a byte only the low five bits count, so that a few pairs are one.
+/// A set of pairs of bytes in normal form. Only the low five bits of a byte count, so a few pairs coincide.
 struct Pairs([u32; 32]);
 
 impl Pairs {
@@ -141,7 +140,7 @@ impl Pairs {
         self.0[SLOTS[first as usize] as usize] |= 1 << SLOTS[second as usize];
     }
 
-    /// The two bytes at `at` of everything listed.
+    /// The two bytes at `at` in everything listed.
     const fn at_start(at: usize) -> Self {
         let mut pairs = Self([0; 32]);
         let mut index = 0;
@@ -153,7 +152,7 @@ impl Pairs {
         pairs
     }
 
-    /// The two bytes at `at`, counted from the end, of every ending.
+    /// The two bytes at `at`, counted from the end, in every ending.
     const fn at_end(at: usize) -> Self {
         let mut pairs = Self([0; 32]);
         let mut index = 0;
@@ -188,7 +187,7 @@ static ENDS: [Pairs; 2] = [Pairs::at_end(3), Pairs::at_end(2)];
 /// The length of the shortest of [`ROUTING_ENDINGS`].
 const SHORTEST_ENDING: usize = 5;
 
-/// Every list, sorted by name.
+/// All lists together, sorted by the first four bytes.
 static LISTED: [Listed; count()] = listed();
 
 /// The first four bytes of everything in [`LISTED`], so that a search compares numbers.

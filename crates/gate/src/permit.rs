@@ -1,4 +1,7 @@
-//! Permission, and what it turns a request into. Both have one birthplace: here.
+//! Permission to enter, and the request that may go to the upstream.
+//!
+//! [`Permit`] and [`Admitted`] have private fields and are made only here. They share this file so that nothing else can make an
+//! `Admitted` request without a permit.
 
 use std::borrow::Cow;
 
@@ -38,11 +41,11 @@ pub enum Admission {
     Public,
     /// With an opened session, as its subject.
     Session {
-        /// The session. In a box, because the grounds go from hand to hand until the request ends.
+        /// The session. In a box, because this value is moved often until the request ends.
         session: Box<Session>,
-        /// Its user, with what was asked about it.
+        /// Its user, with the columns that were asked for.
         user: User,
-        /// Whether the address in it counts.
+        /// Which e-mail addresses count.
         email_header: EmailHeader,
         /// The store that knew the session; `None` when the request itself held all of it.
         found_in: Option<LookupSource>,
@@ -129,7 +132,7 @@ impl Admission {
 }
 
 impl<'g> Permit<'g> {
-    /// The permit for a request that enters by this route, if what its service is to be told can be written.
+    /// The permit for a request that enters by this route, if all identity headers can be written.
     pub(crate) fn new<U, S>(
         gate: &'g Gate<U, S>,
         route: &'g Route,
@@ -159,9 +162,8 @@ impl<'g> Permit<'g> {
         self.route
     }
 
-    /// The permit, if its user is one of those whom a calling proxy lets enter. What enters without any user, on a public
-    /// path or as a preflight, is not restricted (nor is it by oauth2-proxy); the bypass stands for a user, and has no
-    /// address.
+    /// Returns the permit if the calling proxy lets its user enter. A request that enters without a user, on a public path or as a
+    /// preflight, is not restricted (oauth2-proxy does not restrict it either); the bypass counts as a user without an address.
     ///
     /// # Errors
     ///
@@ -185,8 +187,8 @@ impl<'g> Permit<'g> {
         }
     }
 
-    /// What to tell a calling proxy: every identity header that it expects (those of `names`) and every one of the profile that
-    /// the route names, to be written in place of all headers of that name, a header without a value too.
+    /// The identity headers for a calling proxy: all that it expects (`names`), and all of the route's profile. Each replaces all
+    /// headers of that name, even if its value is empty.
     pub fn identity(&self, names: IdentityHeaders) -> Vec<(HeaderName, HeaderValue)> {
         let portrait = self.portrait();
         let mut fields = names.profile().fields(&portrait);
@@ -194,18 +196,18 @@ impl<'g> Permit<'g> {
             DEFAULT_PROFILE => Vec::new(),
             _ => self.profile.fields(&portrait),
         };
-        // What a configuration says of a name counts more than what we do.
+        // The configured profile takes precedence over ours.
         fields.retain(|(name, _)| !of_route.iter().any(|(other, _)| other == name));
         fields.extend(of_route);
         fields
     }
 
-    /// Which of the request's own `headers` must not travel on, for a calling proxy that can be told: they claim an
-    /// identity, or describe the request in a spelling that only an upstream would understand. Those that
-    /// [`identity`](Self::identity) replaces with a value are not among them: proxies remove headers after they have written
-    /// others. Those that it replaces with nothing are, for proxies that have not been told to take every name of the family.
+    /// Which of the request's own `headers` a calling proxy must remove: they claim an identity, or describe the request in a
+    /// spelling that only an upstream would understand. Headers that [`identity`](Self::identity) replaces with a value are not
+    /// among them, because proxies remove headers after they write others. Headers that it replaces with an empty value are, for
+    /// proxies that are not configured to copy every name of the family.
     pub fn forged(&self, names: IdentityHeaders, headers: &HeaderMap) -> Vec<HeaderName> {
-        // The calling proxy is listed: what it says about the request in proper spelling is its own.
+        // The calling proxy is listed: headers about the request in their proper spelling are its own.
         let mut forged = self.hygiene.unwanted(headers, true);
         let written = self.identity(names);
         forged.retain(|name| {
@@ -216,7 +218,7 @@ impl<'g> Permit<'g> {
         forged
     }
 
-    /// Whether it is known which groups a user is in.
+    /// Whether the groups of users are known.
     pub fn knows_groups(&self) -> bool {
         self.identity.groups.is_some()
     }
@@ -226,15 +228,15 @@ impl<'g> Permit<'g> {
         &self.admission
     }
 
-    /// The same, in the end: for the record of a request that a host forwards.
+    /// Takes the grounds out of the permit, for the record of a request that a calling proxy forwards.
     pub fn into_admission(self) -> Admission {
         self.admission
     }
 
-    /// Turns the request into one that the upstream may see: hop-by-hop fields stay behind, and so does every header that we
-    /// own or do not believe; then the identity is written, once. `rewrite` says what else becomes of it.
+    /// Turns the request into one that the upstream may see: removes hop-by-hop fields and all headers that we own or do not
+    /// trust, then writes the identity, once. `rewrite` says what else changes.
     ///
-    /// The grounds come back beside it, for the record.
+    /// Also returns the grounds, for the record.
     pub fn admit<'r, B>(
         self,
         request: &'r Request<B>,
@@ -252,14 +254,14 @@ impl<'g> Permit<'g> {
             host: rewrite.host,
         };
         let seen = self.hygiene.write(&mut fields, headers, &onward, arrival);
-        // A profile that a route names is written for nobody too, empty; without ours nobody is identified.
+        // A profile that a route names is written even without a user, with empty values; ours is only written for a user.
         if by_session || self.route.profile != DEFAULT_PROFILE {
             for (name, value) in self.profile.values(&self.portrait()) {
                 write_field(&mut fields, name.as_str().as_bytes(), &value);
             }
         }
         if rewrite.via {
-            // Behind those of the proxies before, each of which is a field of its own or an element of one.
+            // After the `Via` of earlier proxies.
             let via = match request.version() {
                 Version::HTTP_10 => "1.0 sessiongate",
                 Version::HTTP_2 => "2.0 sessiongate",
@@ -277,7 +279,7 @@ impl<'g> Permit<'g> {
             segments => raw.without_segments(segments),
         });
         if let Some(prefix) = cut {
-            // Behind what a listed proxy has cut off before.
+            // After the prefix that a listed proxy has cut off.
             let outer = headers.get(X_FORWARDED_PREFIX);
             let outer = outer.filter(|_| arrival.trusted_peer);
             let outer = outer
@@ -303,16 +305,16 @@ impl<'g> Permit<'g> {
     }
 }
 
-/// What becomes of a request on its way to one service.
+/// How a request is changed for one service.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rewrite<'r> {
-    /// The host that the service is asked for, in place of the request's own.
+    /// The value of `Host`, in place of the request's own.
     pub host: Option<&'r HeaderValue>,
-    /// Whether it says that it came through a gateway, and in which version of HTTP (RFC 9110 §7.6.3).
+    /// Whether to write `Via`, with the request's version of HTTP (RFC 9110 §7.6.3).
     pub via: bool,
 }
 
-/// The target without so many segments at its beginning, and the path that was cut off.
+/// The target without this many segments at its beginning, and the path that was cut off.
 fn without_segments(uri: &Uri, segments: usize) -> (Cow<'_, Uri>, Option<&str>) {
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let path = uri.path();
@@ -320,12 +322,12 @@ fn without_segments(uri: &Uri, segments: usize) -> (Cow<'_, Uri>, Option<&str>) 
     let end = slashes.map(|(at, _)| at).nth(segments);
     let (prefix, rest) = match end {
         Some(end) => (&path[..end], Cow::Borrowed(&target[end..])),
-        // The prefix itself, without a slash behind it, is the root of what is below.
+        // The prefix itself, without a final slash, becomes `/`.
         None => (path, Cow::Owned(format!("/{}", &target[path.len()..]))),
     };
     match rest.parse() {
         Ok(uri) => (Cow::Owned(uri), Some(prefix)),
-        // What the end of a valid target is not, no route lets through; but it must not become something else here.
+        // Routes refuse paths for which this fails; here the target must at least not become another one.
         Err(_) => (Cow::Borrowed(uri), None),
     }
 }
@@ -335,7 +337,7 @@ fn without_segments(uri: &Uri, segments: usize) -> (Cow<'_, Uri>, Option<&str>) 
 pub struct Admitted<'r, B> {
     method: &'r Method,
     uri: Cow<'r, Uri>,
-    /// The target, where a URI cannot hold it.
+    /// The target, if a URI cannot represent it.
     raw: Option<Cow<'r, [u8]>>,
     body: &'r B,
     has_host: bool,
@@ -344,7 +346,7 @@ pub struct Admitted<'r, B> {
 }
 
 impl<'r, B> Admitted<'r, B> {
-    /// The same request, asking for a WebSocket: the fields that do so are hop-by-hop and stayed behind.
+    /// Makes the request ask for a WebSocket: the fields for that are hop-by-hop and were removed.
     #[must_use]
     pub fn asking_for_websocket(mut self) -> Self {
         for (name, value) in hygiene::websocket_fields() {
@@ -353,7 +355,7 @@ impl<'r, B> Admitted<'r, B> {
         self
     }
 
-    /// The same request, for this host if it named none, as HTTP/1.0 allows.
+    /// Adds a `Host` header if the request has none, as HTTP/1.0 allows.
     #[must_use]
     pub fn or_for_host(mut self, host: &HeaderValue) -> Self {
         if !self.has_host {
@@ -367,7 +369,7 @@ impl<'r, B> Admitted<'r, B> {
         self.method
     }
 
-    /// Its target, percent-encoded where a URI cannot hold it.
+    /// Its target, percent-encoded where a URI cannot represent it.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -383,22 +385,22 @@ impl<'r, B> Admitted<'r, B> {
         self.body
     }
 
-    /// Whether it has credentials that are those of its connection from then on, as [`http1::binds_connection`] says.
+    /// Whether it has credentials that authenticate its connection from then on, as [`http1::binds_connection`] says.
     pub fn binds_connection(&self) -> bool {
         self.binds_connection
     }
 
-    /// Its fields, a line each, as HTTP/1.1 writes them (RFC 9112 §5): all that the upstream is to see.
+    /// Its fields, a line each, in the form of HTTP/1.1 (RFC 9112 §5): all that the upstream may see.
     pub fn fields(&self) -> &[u8] {
         &self.fields
     }
 }
 
-/// What was cut off the path, for services that make links (Traefik's `StripPrefix` writes it likewise).
+/// The prefix that was cut off the path, for services that make links (Traefik's `StripPrefix` writes the same header).
 const X_FORWARDED_PREFIX: &str = "x-forwarded-prefix";
 
-/// The profile of routes that name none. What calling proxies expect of us takes its place.
+/// The position of the profile of routes that name none. For a calling proxy, the headers that it expects take its place.
 const DEFAULT_PROFILE: usize = 0;
 
-/// In bytes: the fields of most requests, so that they are one allocation.
+/// The size of most requests' fields, in bytes, so that they take one allocation.
 const USUAL_FIELDS: usize = 768;

@@ -1,5 +1,4 @@
-//! Under which names an identity is written, and how: profiles of headers, ours and those of the proxies and applications that
-//! people come from.
+//! Header profiles: the names under which an identity is written, and how. Ours, and those of other proxies and applications.
 
 mod built_in;
 mod encoding;
@@ -18,73 +17,73 @@ pub use self::encoding::Encoding;
 use crate::condition::{ClaimPath, ColumnRef};
 use crate::{Admission, IdentityRules, Route, User};
 
-/// The headers that tell a service who is calling. The only maker of identity headers.
+/// A header profile: the headers that tell a service who is calling. Nothing else makes identity headers.
 #[derive(Clone, Debug)]
 pub struct HeaderProfile {
-    /// Its name, for people.
+    /// Its name, for messages.
     pub name: Arc<str>,
-    /// Every header of it. All are written on every request that enters by it, empty where nothing is known. Without a user
-    /// only the name of the route is.
+    /// Its headers. All are written on every request that uses it, empty where the value is not known. Without a user only the
+    /// name of the route has a value.
     pub headers: Vec<IdentityHeader>,
 }
 
-/// A header, and what it says.
+/// A header, and the source of its value.
 #[derive(Clone, Debug)]
 pub struct IdentityHeader {
     /// Its name.
     pub name: HeaderName,
-    /// What it says.
+    /// The source of its value.
     pub source: HeaderSource,
     /// How text becomes a field value.
     pub encoding: Encoding,
-    /// What stands between the entries of a list.
+    /// The separator between the entries of a list.
     pub separator: Box<str>,
 }
 
-/// What a header says of a user.
+/// The source of a header's value.
 #[derive(Clone, Debug)]
 pub enum HeaderSource {
     /// A claim of the session.
     Claim(ClaimPath),
     /// A column of the user's row.
     Column(ColumnRef),
-    /// A text that is the same for everybody, and perhaps a secret between us and the service.
+    /// A constant text, which may be a secret shared with the service.
     Constant(Secret),
     /// The e-mail address, if it counts.
     Email,
-    /// That there is a user: `true`.
+    /// `true` if there is a user.
     Entered,
-    /// The groups, where the realm says which claim or column holds them.
+    /// The groups, if the realm says which claim or column holds them.
     Groups,
-    /// The name that the user chose to be called.
+    /// The display name.
     Name,
     /// The name of the route.
     Route,
     /// The user's id.
     Subject,
-    /// Nothing that a session of ours says. The header is written, empty, because others write it.
+    /// Not known from a session. The header is written empty, because other proxies write it.
     Unknown,
 }
 
 /// Which claim or column holds a user's groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Groups {
-    /// Where they are.
+    /// The claim or column.
     pub source: GroupsSource,
-    /// What divides them, where they are one text.
+    /// The separator between groups, if they are one text.
     pub separator: Box<str>,
 }
 
-/// Where groups are.
+/// A claim or column that holds groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupsSource {
-    /// In a claim of the session.
+    /// A claim of the session, with the groups.
     Claim(ClaimPath),
-    /// In a column of the user's row.
+    /// A column of the user's row, with the groups.
     Column(ColumnRef),
 }
 
-/// Who is written about. Claims are parsed when the first header asks for one.
+/// The user whose headers are written. Claims are parsed when the first header needs one.
 pub(crate) struct Portrait<'p> {
     admission: &'p Admission,
     identity: &'p IdentityRules,
@@ -92,37 +91,37 @@ pub(crate) struct Portrait<'p> {
     claims: OnceCell<Map<String, Value>>,
 }
 
-/// A value that a header cannot hold in its encoding.
+/// A header's encoding cannot represent its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unwritable;
 
 impl HeaderProfile {
-    /// Whether some value may not be writable.
+    /// Whether some header may be unable to represent its value.
     pub(crate) fn can_refuse(&self) -> bool {
         self.headers
             .iter()
             .any(|header| header.encoding.can_refuse())
     }
 
-    /// Sees that everything can be written.
+    /// Checks that all headers can be written.
     pub(crate) fn check(&self, portrait: &Portrait<'_>) -> Result<(), Unwritable> {
         let mut headers = self.headers.iter();
         headers.try_for_each(|header| header.value(portrait).map(drop))
     }
 
-    /// Every header, with what is known for it.
+    /// Every header, with its value or an empty one.
     pub(crate) fn values<'p>(
         &'p self,
         portrait: &'p Portrait<'p>,
     ) -> impl Iterator<Item = (&'p HeaderName, Cow<'p, [u8]>)> {
         self.headers.iter().map(|header| {
-            // Who has something that cannot be written was refused.
+            // A user with a value that cannot be written has been refused.
             let value = header.value(portrait).unwrap_or_default();
             (&header.name, value)
         })
     }
 
-    /// As [`values`](Self::values), made into headers.
+    /// The [`values`](Self::values) as header values.
     pub(crate) fn fields(&self, portrait: &Portrait<'_>) -> Vec<(HeaderName, HeaderValue)> {
         let field = |(name, value): (&HeaderName, Cow<'_, [u8]>)| {
             let value = HeaderValue::from_bytes(&value);
@@ -135,7 +134,7 @@ impl HeaderProfile {
 impl IdentityHeader {
     fn value<'p>(&'p self, portrait: &'p Portrait<'p>) -> Result<Cow<'p, [u8]>, Unwritable> {
         if let HeaderSource::Constant(constant) = &self.source {
-            // A secret that says "believe the user beside me" says so of nobody.
+            // A secret that vouches for the user headers is not sent without a user.
             let is_somebody = portrait.admission.session().is_some();
             return Ok(match is_somebody {
                 true => Cow::Borrowed(constant.expose()),
@@ -166,7 +165,7 @@ impl<'p> Portrait<'p> {
     }
 
     fn said(&self, source: &'p HeaderSource) -> Said<'_> {
-        // Known of everybody, unlike the rest.
+        // The only source that needs no user.
         if let HeaderSource::Route = source {
             return Said::Text(Cow::Borrowed(&*self.route.name));
         }
@@ -187,7 +186,7 @@ impl<'p> Portrait<'p> {
         })
     }
 
-    /// The groups of the user; none where nobody says which they are.
+    /// The groups of the user; empty when they are not known.
     pub(crate) fn groups(&self) -> Vec<Cow<'_, str>> {
         let Some(groups) = &self.identity.groups else {
             return Vec::new();
@@ -222,7 +221,7 @@ impl<'p> Portrait<'p> {
     }
 }
 
-/// What there is to write.
+/// A value to write.
 enum Said<'v> {
     List(Vec<Cow<'v, str>>),
     Text(Cow<'v, str>),
@@ -248,10 +247,10 @@ fn scalar_text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The entries that a reader of the list finds in it as they are. One that holds the separator would be read as several, and one
-/// with blanks at an end as another, so they are left out: they must not make their user a member of something else.
+/// The entries that a reader of the list finds unchanged. An entry with the separator would be read as several, and one with
+/// blanks at an end as another, so both are left out: they must not make the user a member of another group.
 fn whole<'e>(mut entries: Vec<Cow<'e, str>>, separator: &str) -> Vec<Cow<'e, str>> {
-    // Who divides at `, ` may divide at `,` too.
+    // A reader that splits at `, ` may split at `,` too.
     let mark = match separator.trim() {
         "" => separator,
         mark => mark,

@@ -1,4 +1,4 @@
-//! The proxies in front of us whose word we take.
+//! Trusted proxies, and what they say about a request.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,20 +7,20 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::forwarded::{self, ForwardedHeader, Hop, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
-/// The networks of the proxies whose word about a request is believed, and the header in which they give it. Empty by
-/// default: nobody.
+/// The networks of trusted proxies, and the header in which they say where a request comes from. Empty by default: no proxy is
+/// trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     header: ForwardedHeader,
 }
 
-/// What listed proxies say of a request as it left its client.
+/// The host and scheme of a request at its client, as trusted proxies say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ForwardedOrigin<'h> {
-    /// The host that was asked for, with its port if it has one.
+    /// The host that the client asked for, with its port if it has one.
     pub host: Option<&'h str>,
-    /// `http` or `https`, or whatever else the proxy wrote.
+    /// `http` or `https`, or another text that the proxy wrote.
     pub scheme: Option<&'h str>,
 }
 
@@ -33,13 +33,13 @@ impl TrustedProxies {
         }
     }
 
-    /// The same proxies, which write this header.
+    /// Sets the header that the proxies write.
     #[must_use]
     pub fn writing(self, header: ForwardedHeader) -> Self {
         Self { header, ..self }
     }
 
-    /// These and every address of this machine's loopback interface.
+    /// Also trusts every address of this machine's loopback interface.
     #[must_use]
     pub fn and_loopback(mut self) -> Self {
         self.networks.extend(LOOPBACK);
@@ -53,8 +53,8 @@ impl TrustedProxies {
     }
 
     /// The client's address: the peer's, unless the peer is a listed proxy. Then it is the last address in the header that
-    /// no listed proxy wrote for another listed proxy. An entry that is no address ends the walk, because nothing before
-    /// it can be believed.
+    /// no listed proxy wrote for another listed proxy. An entry that is not an address ends the search, because nothing before
+    /// it can be trusted.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         match self.trusts(peer) {
@@ -63,10 +63,10 @@ impl TrustedProxies {
         }
     }
 
-    /// What listed proxies say of the request as it left its client. Nothing when the peer is none of them.
+    /// The host and scheme of the request at its client. Empty when the peer is not a listed proxy.
     ///
-    /// With `Forwarded` it is what the proxy says that also names the client; the older headers do not tell proxies apart,
-    /// and the first value of each counts.
+    /// With `Forwarded` the element counts that also names the client; the older headers do not tell proxies apart, so the first
+    /// value of each counts.
     pub fn origin<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> ForwardedOrigin<'h> {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -84,7 +84,7 @@ impl TrustedProxies {
         }
     }
 
-    /// The client's address behind a listed peer, and what the proxy said that named it last.
+    /// The client's address behind a listed peer, and the element of the proxy that named it.
     fn walk<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> (IpAddr, Hop<'h>) {
         let (mut client, mut told) = (peer, Hop::default());
         for hop in self.header.hops(headers) {

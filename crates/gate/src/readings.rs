@@ -1,12 +1,11 @@
 //! The other paths that an upstream could read in a path.
 //!
-//! Between the gate and the code that answers, a path is decoded, cleaned and cut, in an order that every server chooses for
-//! itself: percent escapes are undone once, or once more by the next one; dot segments are removed (RFC 3986 section
-//! 5.2.4), slashes folded, backslashes taken for slashes (IIS, WHATWG URL), path parameters cut (`;jsessionid=`, Java),
-//! fragments and queries found where they were encoded, overlong UTF-8 and characters of Unicode that normalise to
-//! delimiters taken for those, characters without a shape left out, dots and blanks at the ends of names dropped, though nothing
-//! else is left of the name, and streams of files cut (`admin.`, `admin::$DATA`, Windows). Each is a step here, and a reading is
-//! what any steps in any order make of the path.
+//! Between the gate and the code that answers, servers decode, clean and cut a path, each in its own order: they decode percent
+//! escapes once, or again at the next server; remove dot segments (RFC 3986 section 5.2.4); merge slashes; read backslashes as
+//! slashes (IIS, WHATWG URL); cut path parameters (`;jsessionid=`, Java); find fragments and queries that were encoded; read
+//! overlong UTF-8, and characters of Unicode that normalize to delimiters, as those; drop ignorable characters; drop dots and
+//! blanks at the ends of names, even if nothing is left; and cut streams of files (`admin.`, `admin::$DATA`, Windows). Each of
+//! these is a step here, and a reading is the result of any steps in any order.
 
 mod steps;
 
@@ -15,14 +14,14 @@ use smallvec::SmallVec;
 pub(crate) use self::steps::look_alike;
 use self::steps::{STEPS, decode, drop_ignorable, read_characters};
 
-/// Whether the path has one reading alone, itself.
+/// Whether the path has only one reading, itself.
 pub(crate) fn is_plain(path: &str) -> bool {
     let path = path.as_bytes();
     let is_special = |byte: u8| is_read_otherwise(byte) | matches!(byte, b'%' | b' ');
     let meets_oddly = |one: u8, next: u8| {
         (one == b'/') & matches!(next, b'/' | b'.') | (one == b'.') & (next == b'/')
     };
-    // Without a way out of the loops it is done for many bytes at a time.
+    // The loops have no early exit, so that they vectorize.
     let has_special = path.iter().fold(false, |any, byte| any | is_special(*byte));
     let pairs = path.iter().zip(path.get(1..).unwrap_or_default());
     let has_odd = pairs.fold(false, |any, (one, next)| any | meets_oddly(*one, *next));
@@ -30,8 +29,8 @@ pub(crate) fn is_plain(path: &str) -> bool {
     !has_special && (!has_odd || has_plain_names(path))
 }
 
-/// Whether a byte alone gives a path other readings: a delimiter of one of the steps, or no ASCII. A dot, a blank and a slash do so where
-/// they stand at the ends of segments, an escape by what it stands for.
+/// Whether a byte by itself gives a path other readings: a delimiter of one of the steps, or not ASCII. (A dot, a blank and a slash
+/// do so only at the ends of segments, an escape depending on its character.)
 const fn is_read_otherwise(byte: u8) -> bool {
     matches!(byte, b'\\' | b';' | b'#' | b'?' | b'$') | !byte.is_ascii()
 }
@@ -43,8 +42,8 @@ fn has_plain_names(path: &[u8]) -> bool {
     !has_empty_segment(path) && !has_dot
 }
 
-/// Whether the path has no other readings than itself and what its escapes stand for, which has the same segments: nothing in
-/// it is special but escapes of ordinary characters, as in `/My%20File.pdf`.
+/// Whether the path has no other readings than itself and its decoded form, which has the same segments: only escapes of ordinary
+/// characters are special in it, as in `/My%20File.pdf`.
 pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
     let mut rest = path;
     let mut parts = std::iter::from_fn(|| {
@@ -76,7 +75,7 @@ pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
         && !path.split('/').any(is_trimmed)
 }
 
-/// Whether no segment is empty, climbs or can be cut, nor does so once dots and blanks are dropped.
+/// Whether no segment is empty, climbs or can be cut, even after dots and blanks are dropped.
 pub(crate) fn has_plain_segments(path: &[u8]) -> bool {
     let is_cut = |byte: &u8| matches!(byte, b'\\' | b';' | b'#' | b'?');
     let is_nothing = |segment: &[u8]| {
@@ -101,8 +100,8 @@ fn is_dot_segment(segment: &[u8]) -> bool {
     matches!(segment, b"." | b"..")
 }
 
-/// The path with all escapes undone and every character taken for the delimiter that it could be. A name that stands
-/// between two slashes in any reading stands here too, if it has no `%`.
+/// The path with all escapes decoded and every character read as the delimiter that it could be. A name that is between two
+/// slashes in any reading is also here, if it has no `%`.
 pub(crate) fn plainest(path: &str) -> Vec<u8> {
     let mut text = path.as_bytes().to_vec();
     for _ in 0..MAX_DECODES {
@@ -113,9 +112,9 @@ pub(crate) fn plainest(path: &str) -> Vec<u8> {
     drop_ignorable(&text).unwrap_or(text)
 }
 
-/// Every reading of the path, itself among them; `None` when there are too many to look at, which no honest path has.
+/// Every reading of the path, including the path itself; `None` when there are too many, which no honest path has.
 ///
-/// `budget` is how many bytes all readings may have together.
+/// `budget` limits the bytes of all readings together.
 pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
     let mut readings = vec![(path.as_bytes().to_vec(), 0)];
     let (mut next, mut spent) = (0, 0);
@@ -141,7 +140,7 @@ pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
     Some(readings.into_iter().map(|(text, _)| text).collect())
 }
 
-/// So many servers in a row undo escapes: the one that routes, and the one that answers.
+/// How many servers in a row decode escapes: the one that routes, and the one that answers.
 const MAX_DECODES: usize = 2;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One application that issues sessions, and who its users are.
+//! A realm: an application that issues sessions, and its users.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,51 +17,50 @@ use crate::{
     Revocations, SessionStore, User, UserStore,
 };
 
-/// One application that issues sessions.
+/// A realm: an application that issues sessions.
 #[derive(Debug)]
 pub struct Realm<U, S> {
-    /// Its name, for people.
+    /// Its name, for messages.
     pub name: Arc<str>,
-    /// The keys of every session cookie that is recognised.
+    /// The keys of all session cookies that are recognized.
     pub keys: Arc<KeyRing>,
     /// What the operator demands of claims.
     pub demands: ClaimDemands,
     /// Which users may enter, and what is written about them.
     pub identity: IdentityRules,
-    /// What must hold of a user's row, on every route.
+    /// The condition that a user's row must meet on every route.
     pub active: Condition,
-    /// Whose signed tokens are accepted beside the sessions; `None` accepts none.
+    /// The issuer whose signed tokens are accepted too; `None` accepts none.
     pub issuer: Option<Issuer>,
     /// Where users are looked up; `None` trusts every session until it expires.
     pub users: Option<U>,
-    /// Where sessions are looked up that are not in the request itself; `None` refuses them.
+    /// Where sessions are looked up that are not in the request; `None` refuses them.
     pub sessions: Option<S>,
-    /// What was revoked of its sessions.
+    /// The revocations of its sessions.
     pub revocations: Arc<Revocations>,
 }
 
-/// Behind a pointer to its code.
+/// A boxed future.
 type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 
-/// A session that was opened, and what the store said that knew it, if one was asked.
+/// A session that was opened, and what the store that knew it said, if one was asked.
 ///
-/// The session is in a box, because it goes from hand to hand until its request ends.
+/// The session is in a box, because it is moved often until its request ends.
 pub(crate) type Found = (Box<Session>, Option<(LookupSource, User)>);
 
 impl<U: UserStore, S: SessionStore> Realm<U, S> {
-    /// Who sends this request: the session that it carries, opened and not revoked, and its user, who exists and is active.
+    /// Identifies the user of a request: opens its session, checks that it is not revoked, and that its user exists and is active.
     ///
-    /// Never yields when everything that it needs is in memory; an issuer's keys always are, unless a token names one that
-    /// is new.
+    /// Never yields when everything that it needs is in memory. An issuer's keys always are, unless a token names a new one.
     ///
     /// # Errors
-    /// The [`Refusal`] says why nobody is known.
+    /// The [`Refusal`] says why there is no user.
     pub async fn identify(&self, facts: &Facts<'_>, now: UnixTime) -> Result<Admission, Refusal> {
-        // With a name, because what has none would stay in the future until the match is over.
+        // In a variable, because a temporary would be kept in the future until the end of the match.
         let credential = self.credential(facts)?.ok_or(Refusal::NoSession)?;
         let (session, found) = match credential {
             Credential::Jwt(jwt, issuer) => {
-                // In a box, because it may wait for keys: neither the room for that nor its code is everybody's burden.
+                // In a box, because it may wait for keys: other requests should not pay for its size.
                 let opening: BoxFuture<'_, _> = Box::pin(issuer.open(&jwt, now));
                 let session = Box::new(opening.await?);
                 if !issuer.check_user {
@@ -76,7 +75,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
             Credential::Session(candidates) => match candidates.only() {
                 Some(Ok(sealed)) => self.open(facts, sealed, now).await?,
                 Some(Err(error)) => return Err(error.clone().into()),
-                // In a box for the same reason: there are hardly ever several.
+                // In a box, because there are hardly ever several.
                 None => Box::pin(self.open_latest(facts, &candidates, now)).await?,
             },
         };
@@ -84,8 +83,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         self.in_force(admission, facts, now)
     }
 
-    /// The admission, unless its session was revoked or its user is not active. Asked last, after everything that may have taken
-    /// time.
+    /// The admission, unless its session was revoked or its user is not active. Checked last, after everything that may take time.
     fn in_force(
         &self,
         admission: Admission,
@@ -116,8 +114,8 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         }
     }
 
-    /// What the request carries to say who it is, not yet believed. A session cookie comes first; of the Bearer values,
-    /// those of three segments belong to the issuer, if there is one.
+    /// The credential in the request, not yet verified. A session cookie takes precedence; a Bearer value of three segments
+    /// belongs to the issuer, if there is one.
     fn credential<'f>(&self, facts: &Facts<'f>) -> Result<Option<Credential<'f, '_>>, Refusal> {
         let values = |name| {
             facts
@@ -136,7 +134,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         Ok((!candidates.is_empty()).then_some(Credential::Session(candidates)))
     }
 
-    /// The session, and what the store said that knew it, if one was asked.
+    /// Opens a session, and looks it up if necessary.
     pub(crate) async fn open(
         &self,
         facts: &Facts<'_>,
@@ -152,7 +150,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         Ok((Box::new(session), Some(known)))
     }
 
-    /// The session that only the application's store can tell about, and what the store said.
+    /// Looks a session up that only the application's store knows.
     async fn look_up(
         &self,
         facts: &Facts<'_>,
@@ -177,17 +175,16 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         Ok((session, (lookup.source, known.user)))
     }
 
-    /// The refusal of a token that nothing is configured to look up, `cache` being what is wrong with the session that was
-    /// cached beside it.
+    /// The refusal of a token when no session store is configured. `cache` says what is wrong with the session cached beside it.
     fn no_session_store(&self, facts: &Facts<'_>, cache: Option<OpenError>) -> Refusal {
         let cookies = facts.headers.get_all(COOKIE).iter();
-        // The app removes a cache that has ended, so it may also be absent.
+        // The application removes an expired cache, so the cache may be absent.
         let not_renewed = matches!(cache, None | Some(OpenError::Expired { .. }))
             && cache_is_not_renewed(&self.keys, cookies.map(HeaderValue::as_bytes));
         Refusal::NoSessionStore { cache, not_renewed }
     }
 
-    /// The refusal of such a user, if none may enter at all.
+    /// The refusal of a session whose kind of user may not enter at all.
     fn inadmissible(&self, session: &Session) -> Option<fn(Box<Session>) -> Refusal> {
         if session.is_anonymous() && !self.identity.allow_anonymous {
             return Some(Refusal::Guest);
@@ -196,8 +193,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         withheld.then_some(Refusal::UnverifiedAddress)
     }
 
-    /// The user of the session, as the stores know it. If the store that knew the session was asked for the user as well,
-    /// there is no second question.
+    /// The user of the session, from the stores. If the look-up of the session included the user, there is no second look-up.
     async fn existing_user(
         &self,
         session: Box<Session>,
@@ -246,7 +242,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         }
     }
 
-    /// The refusal of a user of whom that is the verdict about what must hold of every user of the realm.
+    /// The refusal for a verdict about the condition that all users of the realm must meet.
     fn inactive(
         &self,
         admission: Admission,
@@ -262,7 +258,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
 }
 
 impl Admission {
-    /// Whether this holds of the user. Without a user it does not.
+    /// Whether the user meets a condition. Without a user it is unmet.
     pub(crate) fn verdict(
         &self,
         condition: &Condition,
@@ -278,7 +274,7 @@ impl Admission {
         }
     }
 
-    /// The refusal where something cannot be compared with what this condition demands.
+    /// The refusal for a value that cannot be compared with what a condition demands.
     #[cold]
     pub(crate) fn incomparable(
         self,
@@ -299,10 +295,10 @@ impl Admission {
     }
 }
 
-/// What a request carries to say who it is.
+/// The credential in a request.
 enum Credential<'f, 'g> {
-    /// A signed token, and the issuer who is said to have signed it.
+    /// A signed token, and the issuer that is said to have signed it.
     Jwt(Jwt<'f>, &'g Issuer),
-    /// What could be a session of the application: nearly always one thing.
+    /// The values that could be a session of the application: nearly always one.
     Session(Candidates<'f>),
 }

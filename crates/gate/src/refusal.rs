@@ -1,4 +1,4 @@
-//! Why a request may not enter. Many reasons inside, few faces outside.
+//! Why a request may not enter: many reasons for the log, a few classes for the client.
 
 use session::{OpenError, Session};
 use thiserror::Error;
@@ -26,7 +26,7 @@ impl<'g> Refused<'g> {
 }
 
 impl From<Refusal> for Refused<'_> {
-    /// Before a route was chosen.
+    /// Refuses a request before a route is chosen.
     fn from(refusal: Refusal) -> Self {
         Self {
             route: None,
@@ -35,88 +35,88 @@ impl From<Refusal> for Refused<'_> {
     }
 }
 
-/// Why a request may not enter. For the log and the metrics; a stranger sees only its [`RefusalClass`].
+/// Why a request may not enter. For the log and the metrics; the client learns only its [`RefusalClass`].
 #[derive(Debug, Error)]
 pub enum Refusal {
-    /// The path could be read as another one, which another route governs; or it is one that no honest client sends.
+    /// The path could be read as another path, which another route governs; or no honest client sends it.
     #[error("{}", .0.in_short())]
     AmbiguousPath(Ambiguity),
     /// The route is closed to everybody.
     #[error("the route is closed")]
     Denied,
-    /// The session is good, but it is a guest's, and guests may not enter.
+    /// The session is valid, but the user is a guest, and guests may not enter.
     #[error("the user is a guest, who has never signed up")]
     Guest(Box<Session>),
-    /// The user's row says that the user may not enter anywhere: banned, deleted, not active.
+    /// The user's row says that the user may not enter anywhere: banned, deleted, or not active.
     #[error("the user is not active")]
     Inactive(Box<Admission>),
-    /// The rule asks for something that the session or the user's row holds in a kind that cannot be compared with it.
+    /// The rule looks at a value of the session or the user's row whose type cannot be compared with what the rule demands.
     #[error("a value that the rule looks at cannot be compared with what it demands")]
     Incomparable(Incomparable),
-    /// The request carries a signed token, and the issuer's keys were never to be had: nobody can say whether it is good.
+    /// The request carries a signed token, and the issuer's keys were never received, so the token cannot be verified.
     #[error("the issuer's keys are not known yet")]
     NoIssuerKeys,
-    /// The request has a good session, and no route matches it.
+    /// The request has a valid session, and no route matches it.
     #[error("no route matches the request")]
     NoRoute(Box<Admission>),
     /// The request carries no session at all.
     #[error("the request carries no session")]
     NoSession,
-    /// The request carries the token of a session that would have to be looked up, and there is nowhere to.
+    /// The request carries the token of a session that has to be looked up, and no session store is configured.
     #[error("the session must be looked up, and no session store is configured")]
     NoSessionStore {
-        /// Why the session that was cached beside the token does not count, if there was one.
+        /// Why the session cached beside the token does not count, if there was one.
         cache: Option<OpenError>,
-        /// Whether the cache has ended for good: the application does not write it anew for a session without "remember
-        /// me", nor for an admin who impersonates a user.
+        /// Whether the application will not renew the cache: it does not for a session without "remember me", nor for an admin
+        /// who impersonates a user.
         not_renewed: bool,
     },
-    /// The request changes something, and comes from a page of another origin, or does not say from where.
+    /// The request may change something, and comes from a page of another origin, or does not say from where.
     #[error(
         "a request that may change something must come from a page of this host, as Sec-Fetch-Site or Origin says; {0}"
     )]
     OtherOrigin(SaidOrigin),
-    /// The client, its user or everybody together asks too often.
+    /// The client, its user, or all clients together exceed a rate limit.
     #[error(transparent)]
     RateLimited(RateLimited),
-    /// The request would enter, but its user is not one of those whom the calling proxy lets enter.
+    /// The request would enter, but the calling proxy does not let this user enter.
     #[error("the calling proxy lets other users enter")]
     Restricted(Box<Admission>),
-    /// The session was good, and somebody has revoked it, or everything of its user or of everybody from its time.
+    /// The session was revoked, or all sessions of its user or of all users that were issued by then.
     #[error(transparent)]
     Revoked(RevokedSession),
-    /// The session is good, but nobody can say whether its user still exists.
+    /// The session is valid, but the stores cannot say whether its user still exists.
     #[error(transparent)]
     Store(StoreRefusal),
-    /// Nobody says which path the request asks for, and routes differ by it.
+    /// The path of the request is not known, and routes differ by path.
     #[error("the path is not known, and routes differ")]
     UnknownPath,
-    /// The session is good, and the rule demands more of it, of its user, or of where the request comes from.
+    /// The session is valid, but the rule demands more of it, of its user, or of where the request comes from.
     #[error("the rule demands something that the user does not have")]
     Unmet(Box<Admission>),
-    /// Something that the service is to be told about the user does not fit into the header that is to say it.
+    /// A value about the user cannot be written into its header.
     #[error("what is known of the user cannot be written into the headers of the route")]
     Unwritable(Box<Admission>),
-    /// The session is good, but it knows its user by nothing else than an e-mail address, which nobody has verified.
+    /// The session is valid, but identifies its user only by an e-mail address that is not verified.
     #[error("the user is known by an e-mail address alone, and the session calls it unverified")]
     UnverifiedAddress(Box<Session>),
-    /// No store knows the session of this token: it was signed out, or never was.
+    /// No store has the session of this token: it was signed out, or never existed.
     #[error("no such session")]
     UnknownSession(LookupSource),
-    /// The session is good, but its user does not exist any more.
+    /// The session is valid, but its user no longer exists.
     #[error("no such user")]
     UnknownUser(UnknownUser),
-    /// What the request carries as its session does not open.
+    /// The session in the request does not open.
     #[error(transparent)]
     Unopened(#[from] OpenError),
 }
 
-/// A session, and something about it that cannot be compared.
+/// A session with a value that cannot be compared with what a rule demands.
 #[derive(Debug)]
 pub struct Incomparable {
     /// On what grounds the request would have entered.
     pub admission: Box<Admission>,
-    /// Which value it is and of which kind, without the value.
+    /// The name of the value and its type, without the value itself.
     pub what: Box<str>,
 }
 
@@ -126,7 +126,7 @@ pub struct Incomparable {
 pub struct RevokedSession {
     /// On what grounds the request would have entered.
     pub admission: Box<Admission>,
-    /// What has revoked it.
+    /// What revoked it.
     pub by: RevokedBy,
 }
 
@@ -136,33 +136,33 @@ pub struct RevokedSession {
 pub struct StoreRefusal {
     /// The session, opened and verified, if it is the user who could not be checked.
     pub session: Option<Box<Session>>,
-    /// What the store of truth said.
+    /// Why the authoritative store did not answer.
     pub error: StoreError,
 }
 
-/// A session whose user a store does not know.
+/// A session whose user is not in a store.
 #[derive(Debug)]
 pub struct UnknownUser {
     /// The session, opened and verified.
     pub session: Box<Session>,
-    /// The store that said so.
+    /// The store that answered.
     pub source: LookupSource,
 }
 
-/// What a stranger may see of a refusal.
+/// The class of a refusal, which is all that the client learns of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalClass {
-    /// The request has no single meaning: 400, and the connection is closed.
+    /// The request is ambiguous: 400, and the connection is closed.
     BadRequest,
-    /// Known, but not allowed: 403.
+    /// The user is known, but not allowed: 403.
     Forbid,
-    /// Known, but nothing is there: 404.
+    /// The user is known, but no route matches: 404.
     NotFound,
-    /// Sign in first: 302 to the sign-in page for a browser, 401 for everything else.
+    /// The client has to sign in first: 302 to the sign-in page for a browser, 401 for other clients.
     SignIn,
-    /// Asked too often: 429, try again later.
+    /// A rate limit is exceeded: 429, try again later.
     TooMany,
-    /// A store of truth, or an issuer without whose keys nothing can be said, is down: 503, try again later.
+    /// An authoritative store, or the issuer whose keys are needed, is unavailable: 503, try again later.
     Unavailable,
 }
 
@@ -200,7 +200,7 @@ impl Refusal {
         }
     }
 
-    /// The face of this refusal. Everything that is wrong with a session looks the same from outside.
+    /// The class of this refusal. The client cannot tell apart what is wrong with a session.
     pub fn class(&self) -> RefusalClass {
         match self {
             Refusal::AmbiguousPath(_) => RefusalClass::BadRequest,
@@ -268,7 +268,7 @@ impl Refusal {
         self.admission()?.session()
     }
 
-    /// The store that was asked for the session, and answered.
+    /// The store that answered the look-up of the session.
     pub fn session_check(&self) -> Option<LookupSource> {
         if let Refusal::UnknownSession(source) = self {
             return Some(*source);
@@ -276,7 +276,7 @@ impl Refusal {
         self.admission()?.found_in()
     }
 
-    /// The store that was asked for the user, and answered.
+    /// The store that answered the look-up of the user.
     pub fn user_check(&self) -> Option<LookupSource> {
         if let Refusal::UnknownUser(unknown) = self {
             return Some(unknown.source);

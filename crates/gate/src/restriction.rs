@@ -1,4 +1,4 @@
-//! What a calling proxy demands of a user beyond a good session.
+//! What a calling proxy demands of a user beyond a valid session.
 
 /// Which users a calling proxy lets enter, by their e-mail addresses and groups. The default lets every user enter.
 ///
@@ -14,25 +14,25 @@ pub struct Restriction {
 }
 
 impl Restriction {
-    /// Adds addresses, separated by commas, to those of which the user must have one.
+    /// Adds addresses, separated by commas. The user's address must be one of them.
     pub fn allow_emails(&mut self, list: &str) {
         self.emails.extend(entries(list));
     }
 
-    /// Adds domains, separated by commas, to those of which the user must have an address.
+    /// Adds domains, separated by commas. The user's address must be in one of them.
     ///
     /// `example.com` is that domain alone; `.example.com` and `*.example.com` are that domain and all below it.
     pub fn allow_email_domains(&mut self, list: &str) {
         self.email_domains.extend(entries(list));
     }
 
-    /// Adds groups, separated by commas, to those of which the user must be in one.
+    /// Adds groups, separated by commas. The user must be in one of them.
     pub fn allow_groups(&mut self, list: &str) {
         self.names_groups = true;
         self.groups.extend(entries(list));
     }
 
-    /// Whether it speaks of groups, be it of none.
+    /// Whether groups were given, even an empty list.
     pub fn names_groups(&self) -> bool {
         self.names_groups
     }
@@ -42,8 +42,8 @@ impl Restriction {
         self.emails.is_empty() && self.email_domains.is_empty() && self.groups.is_empty()
     }
 
-    /// Whether a user with this address, in these groups, satisfies it. One without an address satisfies only a restriction
-    /// that names none.
+    /// Whether a user with this address and these groups satisfies it. A user without an address satisfies only a restriction
+    /// without addresses and domains.
     pub(crate) fn admits(&self, email: Option<&str>, groups: impl FnOnce() -> Vec<String>) -> bool {
         let is_in_one = || groups().iter().any(|group| self.groups.contains(group));
         self.admits_address(email) && (self.groups.is_empty() || is_in_one())

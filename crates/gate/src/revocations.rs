@@ -1,8 +1,8 @@
-//! What was revoked: sessions, and everything of a user or of everybody that was issued before a time.
+//! Revocations: of one session, or of all sessions of a user or of all users that were issued before a time.
 //!
-//! A session in a JSON Web Token goes on until it expires, whatever becomes of its user. A revocation ends it before that. The
-//! list of them is in memory. Its keeper replaces it as a whole ([`Revocations::replace`]), or changes what is new in it
-//! ([`Revocations::amend`]), and says until when it counts ([`Revocations::counts_until`]); a decision never waits for it.
+//! A session in a JSON Web Token is valid until it expires, whatever happens to its user. A revocation ends it earlier. The list
+//! of revocations is in memory. The server replaces it ([`Revocations::replace`]) or applies changes ([`Revocations::amend`]), and
+//! says until when it counts ([`Revocations::counts_until`]); a decision never waits for it.
 
 mod list;
 
@@ -16,39 +16,39 @@ use session::{ClaimDemands, Session, UnixTime};
 pub use self::list::RevocationList;
 use crate::StoreError;
 
-/// The revocations of one realm. While nothing is revoked, a decision costs one load and a branch; otherwise no lock and no
-/// memory.
+/// The revocations of one realm. While nothing is revoked, a decision costs one load and a branch; otherwise it takes no lock and
+/// allocates nothing.
 #[derive(Debug)]
 pub struct Revocations {
-    /// Whether there is more to know than that nothing is revoked.
+    /// Whether decisions have to read the list: something is revoked, or the list may be too old.
     is_consulted: AtomicBool,
     known: ArcSwap<Known>,
-    /// In milliseconds since 1970: from then on the list is too old. A process that was stopped and goes on answers requests
-    /// before any of its timers comes to say so.
+    /// When the list becomes too old, in milliseconds since 1970. A process that was suspended answers requests before any of its
+    /// timers fires, so decisions compare the time themselves.
     counts_until: AtomicU64,
-    /// Why nobody can say then.
+    /// Why nothing is known once the list is too old.
     too_old: OnceLock<StoreError>,
 }
 
-/// What is revoked.
+/// The sessions that a revocation ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Revoked {
-    /// Everything of the realm that was issued before a time.
+    /// All sessions of the realm that were issued before a time.
     All,
     /// The session with this [id](Session::id), whenever it was issued.
     Session(Box<str>),
-    /// Everything of the user with this [id](Session::subject) that was issued before a time.
+    /// All sessions of the user with this [id](Session::subject) that were issued before a time.
     User(Box<str>),
 }
 
-/// One revocation.
+/// A revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// What is revoked.
     pub what: Revoked,
-    /// What was issued at this time, or later, counts. For a session it says nothing.
+    /// Sessions issued at this time or later are not affected. Has no effect for a single session.
     pub before: UnixTime,
-    /// From this time on it has no effect: all that it concerns has expired.
+    /// When the revocation can be forgotten, because all affected sessions have expired.
     pub until: UnixTime,
 }
 
@@ -56,22 +56,22 @@ pub struct Revocation {
 #[must_use]
 #[derive(Clone, Debug)]
 pub enum RevocationVerdict {
-    /// Nothing revokes it.
+    /// It is not revoked.
     InForce,
-    /// This does.
+    /// It is revoked.
     Revoked(RevokedBy),
-    /// Nobody can say, because the list could not be read for this reason.
+    /// Not known, because the list could not be read for this reason.
     Unknown(StoreError),
 }
 
 /// Which kind of revocation has ended a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokedBy {
-    /// One of everything that was issued before this time.
+    /// A revocation of all sessions issued before this time.
     All(UnixTime),
-    /// One of this very session.
+    /// A revocation of this session.
     Session,
-    /// One of everything of its user that was issued before this time.
+    /// A revocation of all sessions of its user issued before this time.
     User(UnixTime),
 }
 
@@ -114,8 +114,8 @@ impl Revocations {
         }
     }
 
-    /// Whether this session was revoked, as far as is known at the time `now`. `demands` are those of its realm, which say when
-    /// its user [signed in](Session::signed_in_at).
+    /// Whether this session is revoked at the time `now`. `demands` are the realm's; they say when the user
+    /// [signed in](Session::signed_in_at).
     ///
     /// Times of issue are compared as they are: a framework that writes whole seconds rounds down, so a session of the same
     /// second as the revocation counts as issued before it.
@@ -132,7 +132,7 @@ impl Revocations {
         self.consult(session.subject(), session.id(), issued_at, now)
     }
 
-    /// As [`Revocations::verdict`], for a session that is not at hand: with this user, this id and this time of issue.
+    /// Whether a session with this user, id and time of issue is revoked: see [`Revocations::verdict`].
     pub fn verdict_of(
         &self,
         user: &str,
@@ -162,16 +162,15 @@ impl Revocations {
         }
     }
 
-    /// Puts another list in the place of what was known. Every decision that begins afterwards obeys it.
+    /// Replaces the list. All decisions that begin afterwards obey it.
     pub fn replace(&self, list: RevocationList) {
         let is_consulted = !list.is_empty();
         self.known.store(Arc::new(Known::List(list)));
         self.is_consulted.store(is_consulted, Ordering::Release);
     }
 
-    /// Changes in the list what is revoked of each of these: this and nothing else, or nothing any more. Every decision that begins
-    /// afterwards obeys. It takes much less time than [`Revocations::replace`] where the list is long. Does nothing while there is
-    /// no list. There is one who changes a list, at a time.
+    /// Sets, or with `None` removes, the revocation of each of these. All decisions that begin afterwards obey. Takes much less time
+    /// than [`Revocations::replace`] if the list is long. Does nothing while there is no list. Must not be called concurrently.
     pub fn amend<'c>(
         &self,
         changes: impl IntoIterator<Item = (&'c Revoked, Option<&'c Revocation>)>,
@@ -186,8 +185,8 @@ impl Revocations {
         }
     }
 
-    /// The list counts until `end`, by the clock that decisions are given. Afterwards it is too old, and nobody can say, for this
-    /// reason (that of the first time is kept).
+    /// Lets the list count until `end`, by the clock that decisions are given. Afterwards it is too old, and verdicts are unknown for
+    /// this reason (the first reason is kept).
     pub fn counts_until(&self, end: UnixTime, reason: &StoreError) {
         self.too_old.get_or_init(|| reason.clone());
         self.counts_until.store(end.millis(), Ordering::Release);
@@ -197,7 +196,7 @@ impl Revocations {
         now.millis() < self.counts_until.load(Ordering::Acquire)
     }
 
-    /// Forgets the list, which is too old or was never read, for this reason. From now on nobody can say.
+    /// Forgets the list, which is too old or was never read. From now on verdicts are unknown, for this reason.
     pub fn forget(&self, reason: StoreError) {
         self.known.store(Arc::new(Known::Unknown(reason)));
         self.is_consulted.store(true, Ordering::Release);

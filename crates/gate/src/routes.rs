@@ -1,5 +1,5 @@
-//! Which route governs a request, and which paths no route can govern because an upstream could read one in them that another
-//! route governs.
+//! Which route governs a request, and which paths no route can govern, because an upstream could read them as the path of another
+//! route.
 
 mod explain;
 mod folding;
@@ -27,20 +27,20 @@ pub use self::methods::Methods;
 pub use self::path_pattern::{InvalidPath, PathPattern};
 use crate::{Arrival, Condition, Facts, Refusal, readings};
 
-/// A rule, and what goes with it.
+/// A route: who may enter, and how the request is forwarded.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// Its place among the routes, which is how other parts of a configuration refer to it.
+    /// Its position among the routes, by which other parts of a configuration refer to it.
     pub id: usize,
     /// Its name in logs.
     pub name: Arc<str>,
     /// Who may enter.
     pub access: Access,
-    /// The realm whose sessions count, by its place in [`Gate::realms`](crate::Gate::realms).
+    /// The realm whose sessions count, by its position in [`Gate::realms`](crate::Gate::realms).
     pub realm: usize,
-    /// Under which names an identity is written, by its place in [`Gate::profiles`](crate::Gate::profiles).
+    /// The header profile, by its position in [`Gate::profiles`](crate::Gate::profiles).
     pub profile: usize,
-    /// Whether the session itself travels on.
+    /// Whether the session itself is forwarded.
     pub forwards_session: bool,
     /// Whether methods that change something must come from a page of the same origin.
     pub same_origin: bool,
@@ -49,7 +49,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// The name that stands for the route of requests that none matches.
+    /// The name of the route of requests that no route matches.
     pub const OF_NONE: &str = "none";
 }
 
@@ -58,11 +58,11 @@ impl Route {
 pub enum Access {
     /// Nobody.
     Deny,
-    /// Anyone; no identity is written.
+    /// Everybody; no identity is written.
     Public,
-    /// Whoever has a session that meets the condition.
+    /// Users with a session that meets the condition.
     Session(Condition),
-    /// Nobody, because no route matches: people with a session are told so, others are asked to sign in, and learn nothing.
+    /// Nobody, because no route matches: users with a session get 404; others are asked to sign in, and learn nothing.
     Unknown,
 }
 
@@ -71,56 +71,56 @@ impl Access {
     pub const ANY_SESSION: Self = Self::Session(Condition::ALWAYS);
 }
 
-/// A route, and the requests that it is for.
+/// A route, and the requests that it matches.
 #[derive(Clone, Debug)]
 pub struct Matched {
-    /// None at all means every host.
+    /// The hosts; an empty list means every host.
     pub hosts: Vec<HostPattern>,
-    /// Any of these paths.
+    /// The paths.
     pub paths: Vec<PathPattern>,
-    /// Any of these methods.
+    /// The methods.
     pub methods: Methods,
-    /// The route. Its id must be its place in the list.
+    /// The route. Its id must be its position in the list.
     pub route: Route,
 }
 
-/// Two routes that match the same requests equally.
+/// Two routes that match the same requests with the same precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The id of the one.
+    /// The id of one route.
     pub first: usize,
-    /// The id of the other.
+    /// The id of the other route.
     pub second: usize,
-    /// The host of both.
+    /// The host of both routes.
     pub host: HostPattern,
-    /// The path of the other.
+    /// The path of the other route.
     pub path: PathPattern,
 }
 
-/// All routes. What none of them matches demands a session, and is not found.
+/// All routes. A request that none of them matches needs a session, and then gets 404.
 #[derive(Clone, Debug)]
 pub struct Routes {
     routes: Vec<Route>,
-    /// The requests that each is for, for people who ask.
+    /// The requests that each route matches, for `explain`.
     patterns: Arc<[Pattern]>,
-    /// What governs a request that no route matches.
+    /// The route of requests that no route matches.
     unknown: Route,
     hosts: Hosts,
-    /// As upstreams see them that make no difference between letters which are alike.
+    /// The routes as seen by an upstream that does not tell similar letters apart.
     folded: Hosts,
-    /// What governs a request whose path nobody says, if one route can.
+    /// The route of requests whose path is not known, if one route can govern them.
     without_path: Option<usize>,
-    /// Whether every request has the same route, whatever its path.
+    /// Whether one route matches every request.
     is_single: bool,
-    /// Whether some route is for some methods alone.
+    /// Whether some route is limited to some methods.
     name_methods: bool,
 }
 
 impl Routes {
-    /// All of these. With `folds_case` the case of letters in paths does not count.
+    /// Makes a table of all routes. With `folds_case` the case of letters in paths does not count.
     ///
     /// # Errors
-    /// Every pair of routes that match the same requests equally.
+    /// All pairs of routes that match the same requests with the same precedence.
     pub fn new(all: Vec<Matched>, folds_case: bool) -> Result<Self, Vec<Conflict>> {
         let mut conflicts = Vec::new();
         let mut hosts = Hosts::new(match folds_case {
@@ -130,7 +130,7 @@ impl Routes {
         let mut folded = Hosts::new(Folding::Unicode);
         for matched in &all {
             hosts.add(matched, &mut conflicts);
-            // What only conflicts here has paths that differ in letters which are alike.
+            // Routes that conflict only here differ in similar letters, which is allowed.
             folded.add(matched, &mut Vec::new());
         }
         if !conflicts.is_empty() {
@@ -143,7 +143,7 @@ impl Routes {
                 && all.methods.is_any()
                 && all.paths.iter().any(|path| path.as_str() == "/")
         };
-        // Where some path has no route, a path that nobody says could be that one.
+        // If some path has no route, an unknown path could be that one.
         let without_path = without_path
             .filter(|_| needing_session.next().is_none() && all.iter().any(is_everything));
         let is_single = match &all[..] {
@@ -174,7 +174,7 @@ impl Routes {
         })
     }
 
-    /// The routes of one service: these paths are public, and everything else demands a session of the first realm.
+    /// The routes of one service: these paths are public, and everything else needs a session of the first realm.
     pub fn of_one_service(public: Vec<PathPattern>, forwards_session: bool) -> Self {
         let route = |id, name: &str, access| Route {
             id,
@@ -209,7 +209,7 @@ impl Routes {
         &self.routes
     }
 
-    /// Every host that this route names, also `*.example.com`. None at all means every host.
+    /// Every host that this route names, in the form `*.example.com` for one label below. None means every host.
     pub fn hosts_of(&self, route: usize) -> impl Iterator<Item = String> {
         let names = self.patterns[route].hosts.iter();
         names.filter_map(|host| match host {
@@ -219,7 +219,7 @@ impl Routes {
         })
     }
 
-    /// Whether this path needs no session on some host that a route names, or on hosts that none does.
+    /// Whether this path needs no session on some host that a route names, or on hosts that no route names.
     pub fn are_open_at(&self, path: &str) -> bool {
         let names = self.hosts.one_label_below.keys();
         let names = names.map(|name| below(name));
@@ -228,7 +228,7 @@ impl Routes {
         hosts.any(|host| self.are_open_on(host.as_deref(), path))
     }
 
-    /// Whether a route names this host, or all hosts one label below the rest of its name.
+    /// Whether a route names this host, either exactly or by `*.` and its parent domain.
     pub fn name_host(&self, host: &str) -> bool {
         let mut buffer = [0; LONGEST_HOST];
         let Some(name) = canonical(host, &mut buffer) else {
@@ -261,8 +261,8 @@ impl Routes {
             .is_ok_and(|route| route.access == Access::Public)
     }
 
-    /// The route of the request that a preflight announces (the Fetch standard, §4.8); `None` for every other request, and
-    /// for one that announces nothing that can be decided.
+    /// The route of the request that a CORS preflight announces (the Fetch standard, §4.8); `None` for other requests, and if
+    /// no route can govern the announced one.
     pub fn of_announced(&self, facts: &Facts<'_>) -> Option<&Route> {
         let method = facts.announced_method()?;
         let announced = Facts {
@@ -276,10 +276,10 @@ impl Routes {
     ///
     /// # Errors
     /// [`Refusal::AmbiguousPath`] for a path with an encoded control character, and for one that an upstream could read as
-    /// a path of another route: there the reading would change who may enter, or where the request goes. Every other path
-    /// goes on untouched, however many readings it has, because some upstreams need such paths (`/@scope%2fname`). Likewise for
-    /// a method in small letters, which in capitals has another route.
-    /// [`Refusal::UnknownPath`] when nobody says the path, and routes differ.
+    /// the path of another route: there the reading would change who may enter, or where the request goes. Other paths are
+    /// forwarded unchanged, however many readings they have, because some upstreams need them (`/@scope%2fname`). Also for a
+    /// method in lower case that has another route in upper case.
+    /// [`Refusal::UnknownPath`] when the path is not known, and routes differ.
     pub fn of(&self, facts: &Facts<'_>) -> Result<&Route, Refusal> {
         let Some(path) = facts.path else {
             let route = self.without_path.ok_or(Refusal::UnknownPath)?;
@@ -288,7 +288,7 @@ impl Routes {
         self.of_path(facts, path).map_err(Refusal::AmbiguousPath)
     }
 
-    /// The route that governs this request for this path; what keeps it from having one otherwise.
+    /// The route that governs this request for this path, or why none can.
     fn of_path(&self, facts: &Facts<'_>, path: &str) -> Result<&Route, Ambiguity> {
         if has_encoded_control(path) {
             return Err(Ambiguity::Control);
@@ -308,8 +308,8 @@ impl Routes {
         Ok(route)
     }
 
-    /// Sees that the method has this route in capitals too: methods are told apart by case (RFC 9110 section 9.1), but some
-    /// services take `post` for `POST` (Werkzeug, `sansio/request.py`).
+    /// Checks that the method has the same route in upper case: methods are case-sensitive (RFC 9110 section 9.1), but some
+    /// services treat `post` as `POST` (Werkzeug, `sansio/request.py`).
     fn check_capitals(
         &self,
         facts: &Facts<'_>,
@@ -326,8 +326,8 @@ impl Routes {
         }
     }
 
-    /// Sees that every reading of the path has this route. A path that no honest client sends counts as one that has not: one
-    /// with a fragment (RFC 9112 section 3.2), or a public one that climbs with a parameter (`/..;/`).
+    /// Checks that every reading of the path has the same route. Also refuses paths that no honest client sends: with a fragment
+    /// (RFC 9112 section 3.2), or public ones that climb with a parameter (`/..;/`).
     fn check_readings(
         &self,
         facts: &Facts<'_>,
@@ -335,7 +335,7 @@ impl Routes {
         host: &str,
         found: Option<usize>,
     ) -> Result<(), Ambiguity> {
-        // What its escapes stand for has the route that they have themselves.
+        // Decoding these escapes does not change the route.
         if readings::has_harmless_escapes_alone(path) {
             let folded = self.folded.find(host, path.as_bytes(), facts.method);
             return match folded == found {
@@ -351,7 +351,7 @@ impl Routes {
             return Err(Ambiguity::Climbs);
         }
         let readings = readings::all(path, budget(path)).ok_or(Ambiguity::TooMany)?;
-        // An upstream that folds case does so to what it reads in a path, whatever else it does.
+        // An upstream that ignores case may do so for any reading.
         let agrees = |reading: &Vec<u8>| {
             self.hosts.find(host, reading, facts.method) == found
                 && self.folded.find(host, reading, facts.method) == found
@@ -384,7 +384,7 @@ pub fn has_encoded_control(path: &str) -> bool {
     })
 }
 
-/// Whether every reading of the path has the same segments, escapes aside: then the first few can be cut off.
+/// Whether every reading of the path has the same segments, apart from escapes, so that a prefix can be cut off.
 fn has_plain_segments(path: &str) -> bool {
     if readings::is_plain(path) {
         return true;
@@ -394,8 +394,8 @@ fn has_plain_segments(path: &str) -> bool {
     slashes(&plainest) == slashes(path.as_bytes()) && readings::has_plain_segments(&plainest)
 }
 
-/// In bytes: how much all readings of a path may have together. Honest paths have a handful; what has more is refused, so
-/// that no request is dear.
+/// The limit for all readings of a path together, in bytes. Honest paths have a handful of readings; paths with more are
+/// refused, so that no request is expensive.
 fn budget(path: &str) -> usize {
     (16 * path.len()).clamp(768, 8 * 1024)
 }

@@ -1,4 +1,4 @@
-//! Requests that a page of another site makes in a user's name: for services that do not look at that themselves.
+//! Cross-site requests (CSRF): for services that do not check the origin of a request themselves.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use crate::Facts;
 
-/// What a request says of the page that sends it.
+/// What a request says about the page that sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SaidOrigin {
-    /// Neither `Origin` nor `Sec-Fetch-Site`.
+    /// It has neither `Origin` nor `Sec-Fetch-Site`.
     Nothing,
-    /// This `Origin`, as it may be shown.
+    /// This `Origin`, shortened for display.
     Origin(Box<str>),
-    /// Several headers of this name, of which no browser sends more than one.
+    /// Several headers of this name, of which browsers send only one.
     Several(&'static str),
-    /// This `Sec-Fetch-Site`, as it may be shown, which comes before any `Origin`.
+    /// This `Sec-Fetch-Site`, shortened for display. It takes precedence over `Origin`.
     Site(Box<str>),
 }
 
 impl SaidOrigin {
-    /// What these headers say.
+    /// Reads these headers.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut sites = headers.get_all("sec-fetch-site").iter();
         match (sites.next(), sites.next()) {
@@ -49,7 +49,7 @@ impl fmt::Display for SaidOrigin {
     }
 }
 
-/// A value in the words of a message.
+/// A value for a message.
 fn shown(value: &HeaderValue) -> Box<str> {
     match value.to_str() {
         Ok("") => "empty".into(),
@@ -63,9 +63,9 @@ fn shown(value: &HeaderValue) -> Box<str> {
 
 /// Whether the request changes nothing (RFC 9110 section 9.2.1), or comes from a page of the same origin.
 ///
-/// Browsers say where a request comes from in `Sec-Fetch-Site` (W3C Fetch Metadata), which no page can set; `none` is a person
-/// who typed or chose the address. Those that do not, and those that ask without TLS, say the page's `Origin`. A request with
-/// neither is refused: programs that send one add an `Origin`.
+/// Browsers say where a request comes from in `Sec-Fetch-Site` (W3C Fetch Metadata), which no page can set; `none` means that the
+/// user typed or chose the address. Browsers without it, and requests without TLS, send the page's `Origin`. A request with
+/// neither is refused: programs must add an `Origin`.
 pub(crate) fn is_same_origin(facts: &Facts<'_>) -> bool {
     !facts.may_change_something() || comes_from_here(facts)
 }
@@ -73,7 +73,7 @@ pub(crate) fn is_same_origin(facts: &Facts<'_>) -> bool {
 impl Facts<'_> {
     /// Whether the request may change something, so that it matters which page sends it.
     pub fn may_change_something(&self) -> bool {
-        // A WebSocket begins with GET, and then says whatever it likes.
+        // A WebSocket begins with GET, and can then send anything.
         let is_safe = self.method.is_safe() && *self.method != Method::TRACE;
         !is_safe || is_websocket(self.headers)
     }
@@ -111,5 +111,5 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     upgrades.any(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// In characters: how much of a value is shown.
+/// How many characters of a value are shown.
 const LONGEST_SHOWN: usize = 120;

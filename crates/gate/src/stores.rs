@@ -1,4 +1,4 @@
-//! Who the user is, and which session is alive, as the decision sees it: questions to chains of stores.
+//! The stores of users and sessions, as the decision sees them.
 
 use std::fmt;
 use std::future::Future;
@@ -12,26 +12,27 @@ use thiserror::Error;
 
 use crate::FindError;
 
-/// Knows whether a user exists.
+/// Where users are looked up.
 ///
-/// The future must be ready at its first poll when the answer is in memory: that keeps the hot path free of wake-ups
-/// and lets a host that cannot block decide inline.
+/// The future must be ready at its first poll when the answer is in memory: that keeps the hot path free of wake-ups,
+/// and lets a program that cannot block decide inline.
 pub trait UserStore {
     /// Looks a user up by the session's subject.
     ///
-    /// `Ok` with nothing found means that a store answered and knows no such user. `Err` means that no store which could
-    /// tell has answered; that is an outage, never "not found" and never a permit.
+    /// `Ok` with nothing found means that a store answered and has no such user. `Err` means that no store that could know has
+    /// answered: that is an outage, never "not found" and never a permit.
     fn find(&self, subject: &str) -> impl Future<Output = Result<Lookup<User>, StoreError>>;
 }
 
-/// Knows the sessions that the application keeps in a store.
+/// Where the sessions are looked up that the application keeps in a store.
 ///
-/// Ready at its first poll when the answer is in memory, as [`UserStore`].
+/// The future must be ready at its first poll when the answer is in memory, as for [`UserStore`].
 pub trait SessionStore {
-    /// Looks a session up by its token, which this client has sent, if it is [known](crate::Arrival::known_client): some tokens
-    /// are unsigned, so that anybody can make one up, and a client that does so again and again may be refused the look-up.
+    /// Looks a session up by its token. `client` is the address of the client that sent it, if it is
+    /// [known](crate::Arrival::known_client): some tokens are unsigned, so anybody can invent one, and a client that keeps doing so
+    /// may be refused the look-up.
     ///
-    /// What is found may have ended: [`SessionToken::open`] decides that. `Ok` with nothing found and
+    /// The session found may have ended: [`SessionToken::open`] checks that. `Ok` with nothing found and
     /// [`FindError::Store`] mean what they mean for [`UserStore::find`].
     fn find(
         &self,
@@ -39,21 +40,20 @@ pub trait SessionStore {
         client: Option<IpAddr>,
     ) -> impl Future<Output = Result<Lookup<KnownSession>, FindError>>;
 
-    /// Whether a session that is found proves that its user exists too, because the store was asked for both at once.
+    /// Whether a session that is found proves that its user exists, because the store looks up both at once.
     fn vouches_for_users(&self) -> bool;
 }
 
 /// What a store answered, and which store it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup<T> {
-    /// What was asked for, or `None` when the store knows no such thing.
+    /// The value, or `None` when the store does not have it.
     pub found: Option<T>,
     /// The store that answered.
     pub source: LookupSource,
 }
 
-/// A user that a store knows, with the values of the columns that the store was asked for. Cheap to clone: the values are
-/// shared.
+/// A user in a store, with the values of the columns that were asked for. Cheap to clone: the values are shared.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct User {
     /// `None` where no columns are asked for, so that such a user costs nothing to make or to clone.
@@ -61,7 +61,7 @@ pub struct User {
 }
 
 impl User {
-    /// A user with these values, in the order in which the store was asked for the columns.
+    /// A user with these values, in the order in which the columns were asked for.
     #[must_use]
     pub fn with_columns(columns: Vec<Value>) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl User {
         }
     }
 
-    /// The values of the columns, in the order in which the store was asked for them. Empty where it was asked for none.
+    /// The values of the columns, in the order in which they were asked for. Empty if none were.
     #[must_use]
     pub fn columns(&self) -> &[Value] {
         self.columns.as_deref().unwrap_or_default()
@@ -77,13 +77,13 @@ impl User {
 }
 
 impl fmt::Debug for User {
-    /// Shows how many columns there are, and none of their values: they say something about a person.
+    /// Shows the number of columns, but not their values, which are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "User({} columns)", self.columns().len())
     }
 }
 
-/// A session that a store knows, and its user as far as the store was asked for that too.
+/// A session in a store, and its user if the store was asked for both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownSession {
     /// The session.
@@ -92,10 +92,10 @@ pub struct KnownSession {
     pub user: User,
 }
 
-/// A store in the chain. The order is the order in which they are asked.
+/// The store that answered a look-up. The order is the order in which stores are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupSource {
-    /// This process's own cache.
+    /// The cache in this process.
     Memory,
     /// The cache that all nodes share, or the store in which the application keeps its sessions.
     Redis,
@@ -103,7 +103,7 @@ pub enum LookupSource {
     Postgres,
     /// The application's database, SQLite.
     Sqlite,
-    /// What was known before the database went down, where the operator has it count for a while.
+    /// A cached value from before an outage of the database, if the operator lets it count for a while.
     Stale,
 }
 

@@ -1,8 +1,8 @@
-//! Authentication of connections, which HTTP does not know.
+//! Schemes that authenticate a connection, which HTTP itself does not have.
 
 /// Whether a challenge (`WWW-Authenticate`) or the answer to one (`Authorization`) is of a scheme that authenticates the
-/// connection instead of the request: NTLM, and Negotiate (RFC 4559 §6, which forbids proxies to share such a connection). What comes
-/// next on the same connection is done in the name of the same user, whoever sends it.
+/// connection instead of the request: NTLM, and Negotiate (RFC 4559 §6, which forbids proxies to share such a connection). The
+/// server treats all later requests on the connection as requests of the same user.
 pub fn binds_connection(value: &[u8]) -> bool {
     let challenges = value.split(|byte| *byte == b',');
     challenges.map(<[u8]>::trim_ascii).any(|challenge| {

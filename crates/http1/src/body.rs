@@ -1,4 +1,4 @@
-//! Bodies: where they end, and what of a connection's bytes is theirs (RFC 9112 §6, §7).
+//! Bodies: where they end, and which bytes of a connection belong to them (RFC 9112 §6, §7).
 
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -7,71 +7,71 @@ use memchr::memchr;
 use crate::Violation;
 use crate::head::field_line;
 
-/// How the end of a body is known.
+/// How the end of a body is determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// After so many bytes.
+    /// After this many bytes.
     Exactly(u64),
     /// After the last chunk.
     Chunked,
-    /// When the connection ends; only an answer can do that.
+    /// When the connection ends; only for responses.
     UntilClose,
 }
 
 impl Length {
-    /// There is no body.
+    /// No body.
     pub const NONE: Length = Length::Exactly(0);
 }
 
-/// Tells a body's bytes from the framing around them.
+/// Separates a body's bytes from the framing around them.
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
     spelling: Spelling,
-    /// Those that have come, for somebody who wants them.
+    /// The trailers received, if they are to be kept.
     trailers: Option<Box<HeaderMap>>,
 }
 
 /// How chunks may be spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spelling {
-    /// As other clients read what a server sends. nginx (`ngx_http_parse_chunked`), Go (`net/http/internal/chunked.go`) and
-    /// Chromium (`http_chunked_decoder.cc`) take blanks behind a size, and all but Go a line that ends with LF alone. What goes
-    /// on is framed anew, so nobody else reads it.
+    /// As other clients read responses. nginx (`ngx_http_parse_chunked`), Go (`net/http/internal/chunked.go`) and Chromium
+    /// (`http_chunked_decoder.cc`) accept blanks after a size, and all but Go lines that end with LF alone. A forwarded body is
+    /// framed again, so no other parser reads this spelling.
     OfAnswer,
-    /// One spelling alone, because strangers write it.
+    /// Only one spelling, because untrusted clients write requests.
     OfRequest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// This many bytes of the body.
+    /// Bytes of the body; this many are left.
     Bytes { left: u64 },
     /// The line that gives a chunk's size.
     ChunkSize,
-    /// This many bytes of a chunk.
+    /// Bytes of a chunk; this many are left.
     Chunk { left: u64 },
     /// The line end after a chunk.
     ChunkEnd,
-    /// A line of the trailer section; so many bytes of it have been read.
+    /// A line of the trailer section, of which this many bytes have been read.
     Trailer { read: usize },
-    /// Whatever comes.
+    /// Bytes of the body until the connection ends.
     UntilClose,
 }
 
-/// What comes next in the input.
+/// What a decoder finds next in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// So many bytes at its front belong to the body. Those that are taken have to be [noted](Decoder::consumed).
+    /// This many bytes at the front of the input belong to the body. Report those that you take to [`Decoder::consumed`].
     Data(usize),
-    /// Nothing more: the body is over.
+    /// The end of the body.
     End,
-    /// That cannot be told before there is more input.
+    /// More input is needed.
     Unknown,
 }
 
 impl Decoder {
-    /// Starts at the beginning of a request's body.
+    /// A decoder for a request's body.
     pub fn of_request(length: Length) -> Self {
         let state = State::new(length);
         let spelling = Spelling::OfRequest;
@@ -82,7 +82,7 @@ impl Decoder {
         }
     }
 
-    /// Starts at the beginning of an answer's body.
+    /// A decoder for a response's body.
     pub fn of_answer(length: Length) -> Self {
         let state = State::new(length);
         let spelling = Spelling::OfAnswer;
@@ -93,22 +93,22 @@ impl Decoder {
         }
     }
 
-    /// Keeps the trailers for [`take_trailers`](Self::take_trailers), which are dropped otherwise.
+    /// Keeps the trailers for [`take_trailers`](Self::take_trailers); otherwise they are dropped.
     pub fn keep_trailers(&mut self) {
         self.trailers = Some(Box::default());
     }
 
-    /// The trailers that have come since they are [kept](Self::keep_trailers), once.
+    /// Takes the trailers received since [`keep_trailers`](Self::keep_trailers).
     pub fn take_trailers(&mut self) -> Option<HeaderMap> {
         let trailers = self.trailers.take()?;
         (!trailers.is_empty()).then_some(*trailers)
     }
 
-    /// Takes framing from the front of `input`, and says what comes after it. Trailers are framing.
+    /// Takes framing, including trailers, from the front of `input`, and returns what follows it.
     ///
     /// # Errors
     ///
-    /// [`Violation`] when the framing is not as it should be.
+    /// [`Violation`] when the framing is malformed.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Piece, Violation> {
         loop {
             match self.state {
@@ -131,7 +131,7 @@ impl Decoder {
         }
     }
 
-    /// Notes that so many of the bytes that belong to the body have been taken from the front of the input.
+    /// Notes that this many bytes of the body have been taken from the front of the input.
     pub fn consumed(&mut self, bytes: usize) {
         match &mut self.state {
             State::Bytes { left } | State::Chunk { left } => {
@@ -141,7 +141,7 @@ impl Decoder {
         }
     }
 
-    /// Notes that nothing more will come. Says whether that is the end of the body, as it is where nothing else is.
+    /// Notes that the connection has ended. Returns whether the body is complete.
     pub fn close(&mut self) -> bool {
         if self.state == State::UntilClose {
             self.state = State::Bytes { left: 0 };
@@ -149,12 +149,12 @@ impl Decoder {
         self.is_over()
     }
 
-    /// Whether all of the body has been taken.
+    /// Whether the whole body has been taken.
     pub fn is_over(&self) -> bool {
         self.state == State::Bytes { left: 0 }
     }
 
-    /// How many bytes of the body are still to come, where its length is known.
+    /// How many bytes of the body are left, if its length is known.
     pub fn left(&self) -> Option<u64> {
         match self.state {
             State::Bytes { left } => Some(left),
@@ -167,7 +167,7 @@ impl Decoder {
     }
 }
 
-/// Keeps a trailer. The line after the last one is empty.
+/// Keeps a trailer. Ignores the empty line after the last one.
 fn keep(trailers: &mut HeaderMap, line: &[u8]) {
     let Some((name, value)) = field_line(line) else {
         return;
@@ -177,7 +177,7 @@ fn keep(trailers: &mut HeaderMap, line: &[u8]) {
     }
 }
 
-/// What is there of so many bytes.
+/// The piece of a body of which this many bytes are left.
 fn data(left: u64, input: &BytesMut) -> Piece {
     match usize::try_from(left).unwrap_or(usize::MAX).min(input.len()) {
         0 => Piece::Unknown,
@@ -194,7 +194,7 @@ impl State {
         }
     }
 
-    /// What follows a line of framing.
+    /// The state after a line of framing.
     fn after(self, line: &[u8], spelling: Spelling) -> Result<Self, Violation> {
         match self {
             State::ChunkSize => match chunk_size(line, spelling).ok_or(Violation::Chunk)? {
@@ -223,7 +223,7 @@ impl State {
     }
 }
 
-/// The first line of the input without its end, and how long it is with it; `None` when it is not all there yet.
+/// The first line of the input without its line end, and its length with it; `None` when the line is incomplete.
 fn line(input: &BytesMut, spelling: Spelling) -> Result<Option<(&[u8], usize)>, Violation> {
     let Some(end) = memchr(b'\n', input) else {
         if input.len() > LONGEST_TRAILER {
@@ -238,8 +238,8 @@ fn line(input: &BytesMut, spelling: Spelling) -> Result<Option<(&[u8], usize)>, 
     }
 }
 
-/// `1*HEXDIG [ *blank ";" extension ]`; the size fits 64 bits and the extension is short. RFC 9112 §7.1.1 allows the blanks
-/// for the sake of old senders.
+/// The size in `1*HEXDIG [ *blank ";" extension ]`; it must fit into 64 bits, and the extension must be short. RFC 9112 §7.1.1
+/// allows the blanks for the sake of old senders.
 fn chunk_size(line: &[u8], spelling: Spelling) -> Option<u64> {
     let (size, extension) = match memchr(b';', line) {
         Some(semicolon) => (without_blanks(&line[..semicolon]), &line[semicolon + 1..]),
@@ -256,16 +256,16 @@ fn chunk_size(line: &[u8], spelling: Spelling) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
 }
 
-/// The text without blanks at its end.
+/// Removes blanks from the end of a text.
 fn without_blanks(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
     end.map_or(&[], |end| &text[..=end])
 }
 
-/// Nothing uses chunk extensions; a long one is an attempt to make somebody buffer it.
+/// The longest chunk extension, in bytes. Nothing uses them; a long one is an attempt to make the reader buffer it.
 const LONGEST_CHUNK_EXTENSION: usize = 256;
 
-/// In bytes, of all trailer fields together.
+/// The largest trailer section, in bytes.
 const LONGEST_TRAILER: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -1,26 +1,26 @@
-//! Whether shared caches may keep an answer.
+//! Whether shared caches may keep a response.
 
 use crate::options;
 
-/// What the fields of an answer say to shared caches.
+/// What the fields of a response say to shared caches.
 #[derive(Debug, Default)]
 pub(crate) struct Caching {
-    /// That it is theirs to keep, whatever else is said.
+    /// Shared caches may keep it, whatever else the fields say.
     is_shared: bool,
-    /// For how long it is good, which is leave enough to keep it: a request with a cookie has no `Authorization` (RFC 9111 §3, §3.5).
+    /// It has a lifetime, which lets a shared cache keep it: a request with a cookie has no `Authorization` (RFC 9111 §3, §3.5).
     is_fresh: bool,
-    /// That it is for one user, or for nobody, to keep.
+    /// It is private, or must not be stored.
     is_private: bool,
 }
 
 impl Caching {
-    /// Notes a field, and whether it was about caching.
+    /// Notes a field. Returns whether the field is about caching.
     pub(crate) fn note(&mut self, name: &[u8], value: &[u8]) -> bool {
         if name.eq_ignore_ascii_case(b"cache-control") {
             for directive in options(value) {
                 self.is_shared |= lets_shared_caches_keep(directive);
                 self.is_fresh |= is_named(directive, &FRESH);
-                // With names of fields it is about these alone (RFC 9111 §5.2.2.7).
+                // With names of fields, `private` applies only to these (RFC 9111 §5.2.2.7).
                 self.is_private |= is_one_of(directive, &["private", "no-store"]);
             }
         } else if name.eq_ignore_ascii_case(b"expires") {
@@ -38,13 +38,13 @@ impl Caching {
     }
 }
 
-/// Whether a directive of `Cache-Control` lets a shared cache keep what it would not keep otherwise (RFC 9111 §5.2.2.9,
+/// Whether a directive of `Cache-Control` lets a shared cache keep a response that it would not keep otherwise (RFC 9111 §5.2.2.9,
 /// §5.2.2.10).
 pub fn lets_shared_caches_keep(directive: &[u8]) -> bool {
     is_named(directive, &["public", "s-maxage"])
 }
 
-/// Whether this field is for shared caches alone, which heed it in place of `Cache-Control`.
+/// Whether a field is only for shared caches, which obey it instead of `Cache-Control`.
 pub fn is_for_shared_caches_alone(name: &[u8]) -> bool {
     is_one_of(name, &TARGETED)
 }
@@ -60,7 +60,7 @@ fn is_one_of(text: &[u8], words: &[&str]) -> bool {
     words.any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// Directives that give an answer a time, or leave to keep it.
+/// Directives that give a response a lifetime, or allow caches to keep it.
 const FRESH: [&str; 3] = ["immutable", "max-age", "must-revalidate"];
 
 /// Fields of CDNs and proxies: RFC 9213, Varnish and Fastly (Edge Architecture Specification), nginx.

@@ -1,14 +1,14 @@
-//! The client's side of a connection: a state machine without I/O. A request goes out, its answer comes in.
+//! The client's side of a connection: a state machine without I/O. A request goes out, its response comes in.
 //!
 //! ```text
 //! output ◄── begin_request   the head of a request
 //!        ◄── request         its body, piece by piece
-//! input  ──► next_answer     interim answers (1xx), then the answer, or a violation
+//! input  ──► next_answer     interim responses (1xx), then the response, or a violation
 //!        ──► body            its body, piece by piece (trailers are checked and dropped)
 //! ```
 //!
-//! The buffers belong to whoever moves the bytes. What the machine knows is where a message ends, and whether the
-//! connection can carry another request.
+//! The caller owns the buffers. The state machine knows where a message ends, and whether the connection can carry another
+//! request.
 
 use bytes::BytesMut;
 use http::{Method, StatusCode};
@@ -20,20 +20,20 @@ use crate::{
 /// The state of one exchange on a connection to a server.
 #[derive(Debug)]
 pub struct ClientConnection {
-    /// Whether the answer has no body, whatever it says.
+    /// Whether the request is `HEAD`, so that the response has no body whatever its fields say.
     is_head: bool,
     request: Encoder,
     body: Decoder,
-    /// Whether an answer has begun after which the server keeps the connection.
+    /// Whether a response has begun after which the server keeps the connection.
     persistent: bool,
-    /// Whether the answer has no body because of the request or its status.
+    /// Whether the response has no body because of the request or the status.
     bodiless: bool,
-    /// Whether the request will never be whole.
+    /// Whether the request will not be sent completely.
     abandoned: bool,
 }
 
 impl ClientConnection {
-    /// Writes the head of a request, as [`write_request`] does, which may ask the server whether it wants the body
+    /// Writes the head of a request, as [`write_request`] does. With `asks_first` it asks the server whether it wants the body
     /// (RFC 9110 §10.1.1).
     pub fn begin_request(
         out: &mut Vec<u8>,
@@ -54,7 +54,7 @@ impl ClientConnection {
         }
     }
 
-    /// The body of the request.
+    /// The encoder for the body of the request.
     pub fn request(&mut self) -> &mut Encoder {
         &mut self.request
     }
@@ -64,12 +64,12 @@ impl ClientConnection {
         self.abandoned = true;
     }
 
-    /// Takes the next head from the front of `input`; `None` when not all of it is there yet. Interim answers come before
-    /// the answer: those for which [`is_interim`] holds.
+    /// Takes the next head from the front of `input`; `None` when the head is incomplete. Interim responses, which [`is_interim`]
+    /// tells, come before the response.
     ///
     /// # Errors
     ///
-    /// [`Violation`] when it is none, or when it is unclear where its body ends.
+    /// [`Violation`] when the bytes are not the head of a response, or when it is unclear where the body ends.
     pub fn next_answer(&mut self, input: &mut BytesMut) -> Result<Option<ResponseHead>, Violation> {
         let read = read_response(input, self.is_head)?;
         if let Some(answered) = &read
@@ -82,25 +82,25 @@ impl ClientConnection {
         Ok(read)
     }
 
-    /// The body of the answer.
+    /// The decoder for the body of the response.
     pub fn body(&mut self) -> &mut Decoder {
         &mut self.body
     }
 
-    /// Whether the connection can carry another request: both messages are whole, and the server keeps it open.
+    /// Whether the connection can carry another request: both messages are complete, and the server keeps it open.
     pub fn is_reusable(&self) -> bool {
         self.persistent && !self.abandoned && self.request.is_finished() && self.body.is_over()
     }
 
-    /// Whether the end of the answer rests on a rule alone: there is no body to `HEAD`, and none with 204 and 304. A server that
-    /// sends one nevertheless would have it read as the next answer, so the connection has to be quiet before it carries another
-    /// request (RFC 9112 §6.3 has a client discard such bytes, where it sees them).
+    /// Whether only a rule says where the response ends: there is no body to `HEAD`, and none with 204 and 304. If a server sends
+    /// a body nevertheless, it would be read as the next response, so check that no bytes arrive before the connection carries
+    /// another request (RFC 9112 §6.3 tells a client to discard such bytes).
     pub fn has_to_be_quiet(&self) -> bool {
         self.bodiless
     }
 }
 
-/// Whether it is the status of an answer before the answer (RFC 9110 §15.2).
+/// Whether a status is that of an interim response (RFC 9110 §15.2).
 pub fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }

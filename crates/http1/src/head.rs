@@ -1,4 +1,4 @@
-//! What the heads of requests and answers have in common.
+//! What the heads of requests and responses have in common.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use http::{HeaderName, HeaderValue, StatusCode, Version};
 use memchr::memchr_iter;
 use smallvec::SmallVec;
 
-/// Name and value of a field.
+/// The name and value of a field.
 pub type Field<'m> = (&'m [u8], &'m [u8]);
 
-/// Where the lines of a head end: the places of their LF. They are found once, because a search for one byte in a short line
-/// costs more than everything else that is done with it.
+/// The positions of the LF of each line of a head. They are found once for the whole head, because searching each short line
+/// separately costs more than everything else that is done with it.
 pub(crate) type LineEnds = SmallVec<[usize; USUAL_LINES]>;
 
-/// Where all of its lines end.
+/// The positions of all LF in a head.
 pub(crate) fn line_ends(head: &[u8]) -> LineEnds {
     memchr_iter(b'\n', head).collect()
 }
 
-/// Where the lines are that end there, without their ends, up to the empty one.
+/// The ranges of the lines, without their line ends, up to the empty line.
 pub(crate) fn lines<'h>(
     head: &'h [u8],
     ends: &'h [usize],
@@ -36,22 +36,22 @@ pub(crate) fn lines<'h>(
     lines.take_while(|line| !line.is_empty())
 }
 
-/// Name and value of each field in lines as [`write_field`](crate::write_field) writes them.
+/// Reads the name and value of each field in lines as [`write_field`](crate::write_field) writes them.
 pub fn read_fields(lines: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let lines = lines.split(|byte| *byte == b'\n');
     lines.filter_map(|line| field_line(line.strip_suffix(b"\r").unwrap_or(line)))
 }
 
-/// The field of a line of `head`, its value a slice of that.
+/// The field in a line of `head`; its value is a slice of `head`.
 pub(crate) fn read_field(head: &Bytes, line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = field_line(line)?;
     let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).ok()?;
     Some((field_name(name)?, value))
 }
 
-/// Where name and trimmed value of a field line are. Both are made of what RFC 9110 §5 allows: a token, and visible characters,
-/// blanks between them and whatever is beyond ASCII. So a name has no blank before its colon, and no line is folded into the
-/// next.
+/// The positions of the name's end and of the trimmed value in a field line. Both consist of what RFC 9110 §5 allows: a token, and
+/// visible characters, blanks between them and bytes beyond ASCII. So a name has no blank before its colon, and no line is
+/// folded into the next.
 pub(crate) fn field_places(line: &[u8]) -> Option<(usize, Range<usize>)> {
     let colon = line.iter().position(|byte| !TOKEN[usize::from(*byte)])?;
     let value = trimmed(line, colon + 1);
@@ -59,14 +59,14 @@ pub(crate) fn field_places(line: &[u8]) -> Option<(usize, Range<usize>)> {
     is_field.then_some((colon, value))
 }
 
-/// Name and trimmed value of a field line. What they may be made of is for their types to say, or for [`is_field`].
+/// The name and trimmed value of a field line. Their types, or [`is_field`], check the characters.
 pub(crate) fn field_line(line: &[u8]) -> Option<Field<'_>> {
-    // Names are so short that this takes half the time of a search for many bytes at once.
+    // Names are so short that this takes half the time of memchr.
     let colon = line.iter().position(|byte| *byte == b':')?;
     Some((&line[..colon], &line[trimmed(line, colon + 1)]))
 }
 
-/// Where a line is, from there on, without the blanks at both ends.
+/// The range of a line from `start` on, without blanks at both ends.
 fn trimmed(line: &[u8], start: usize) -> Range<usize> {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let (mut start, mut end) = (start, line.len());
@@ -79,17 +79,17 @@ fn trimmed(line: &[u8], start: usize) -> Range<usize> {
     start..end
 }
 
-/// Whether name and value are made of what RFC 9110 §5 allows: a token, and visible characters, blanks between them and
-/// whatever is beyond ASCII. So a name has no blank before its colon, and no line is folded into the next.
+/// Whether name and value consist of what RFC 9110 §5 allows: a token, and visible characters, blanks between them and bytes
+/// beyond ASCII. So a name has no blank before its colon, and no line is folded into the next.
 pub(crate) fn is_field(name: &[u8], value: &[u8]) -> bool {
-    // Without ways out of the loops they are done for many bytes at a time.
+    // The loops have no early exit, so that they vectorize.
     let is_token = name
         .iter()
         .fold(true, |token, byte| token & TOKEN[usize::from(*byte)]);
     !name.is_empty() && is_token && is_text(value)
 }
 
-/// Whether it has visible characters, blanks, and what is beyond ASCII alone.
+/// Whether a text consists of visible characters, blanks, and bytes beyond ASCII.
 pub(crate) fn is_text(text: &[u8]) -> bool {
     text.iter().fold(true, |is_text, byte| {
         is_text & (*byte >= b' ' && *byte != 0x7f || *byte == b'\t')
@@ -113,8 +113,8 @@ static TOKEN: [bool; 256] = {
     is_token
 };
 
-/// The name of a field. Those that `http` does not know are each an allocation of their own; browsers and proxies send many
-/// of them, and always the same.
+/// The name of a field. Names that `http` does not know take an allocation each, so those that browsers and proxies always send
+/// are kept here.
 fn field_name(name: &[u8]) -> Option<HeaderName> {
     if let Some(b's' | b'S' | b'x' | b'X') = name.first()
         && let Some(usual) = usual_name(name)
@@ -150,7 +150,7 @@ static USUAL_NAMES: [HeaderName; 18] = [
     HeaderName::from_static("x-requested-with"),
 ];
 
-/// The options in a value of `Connection`: a list (RFC 9110 §5.6.1), of which an element may be empty.
+/// The elements of a comma-separated list, such as a value of `Connection` (RFC 9110 §5.6.1). Elements may be empty.
 pub fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let elements = value.split(|byte| *byte == b',');
     elements.map(<[u8]>::trim_ascii)
@@ -161,12 +161,12 @@ pub fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub(crate) struct ConnectionOptions {
     close: bool,
     keep_alive: bool,
-    /// Whether there are others, which are names of fields.
+    /// Whether there are other options, which are names of fields.
     pub(crate) nominate: bool,
 }
 
 impl ConnectionOptions {
-    /// Notes what the value of one of them says.
+    /// Notes the options in a value of `Connection`.
     pub(crate) fn note(&mut self, value: &[u8]) {
         for option in options(value) {
             if option.eq_ignore_ascii_case(b"keep-alive") {
@@ -179,27 +179,27 @@ impl ConnectionOptions {
         }
     }
 
-    /// Whether the connection outlives a message of this version.
+    /// Whether the connection stays open after a message of this version.
     pub(crate) fn outlives(&self, version: Version) -> bool {
         !self.close && (version == Version::HTTP_11 || self.keep_alive)
     }
 }
 
-/// Tells the fields that belong to a message's connection from those that travel on (RFC 9110 §7.6.1): those that its
-/// `Connection` nominates, and those that are hop-by-hop by definition, framing included, because whoever sends the
-/// message on frames its body anew. `Expect` is one of them: it is said anew where the client still waits.
+/// The fields that belong to a message's connection and must not be forwarded (RFC 9110 §7.6.1): those that its `Connection`
+/// names, and those that are hop-by-hop by definition. That includes framing, because a forwarded body is framed again, and
+/// `Expect`, which is written again if the client still waits.
 #[derive(Debug)]
 pub struct HopByHop<'m> {
     nominated: SmallVec<[&'m [u8]; USUALLY_NOMINATED]>,
 }
 
 impl<'m> HopByHop<'m> {
-    /// Of the message with these values of `Connection`.
+    /// The hop-by-hop fields of a message with these values of `Connection`.
     pub fn of(connection: impl IntoIterator<Item = &'m [u8]>) -> Self {
         let values = connection.into_iter();
         let nominated = values.flat_map(options).filter(|name| {
-            // Whoever nominates the host would change what the upstream answers, not how the connection is used. And the
-            // usual options are no names of fields that would be there.
+            // A client that names `Host` here would change what the upstream answers, not how the connection is used. The
+            // usual options are not names of fields that could be present.
             let others: [&[u8]; 4] = [b"", b"close", b"host", b"keep-alive"];
             !others.iter().any(|other| other.eq_ignore_ascii_case(name))
         });
@@ -208,21 +208,21 @@ impl<'m> HopByHop<'m> {
         }
     }
 
-    /// Of a message that nominates none.
+    /// The fields that are hop-by-hop in every message.
     pub(crate) fn by_definition() -> Self {
         Self {
             nominated: SmallVec::new(),
         }
     }
 
-    /// Whether a field of this name, in either case, is one of them.
+    /// Whether a field with this name, in any case, must not be forwarded.
     pub fn contains(&self, name: &[u8]) -> bool {
         let mut nominated = self.nominated.iter();
         is_hop_by_hop(name) || nominated.any(|other| other.eq_ignore_ascii_case(name))
     }
 }
 
-/// By definition. Nearly every other name is told by its length and its first letter.
+/// Whether a field is hop-by-hop by definition. The length and the first letter rule out nearly every other name.
 fn is_hop_by_hop(name: &[u8]) -> bool {
     let first = name.first().copied().unwrap_or_default();
     let letters = FIRST_LETTERS.get(name.len()).copied().unwrap_or_default();
@@ -232,7 +232,7 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
             .any(|hop_by_hop| hop_by_hop.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Those fields that are hop-by-hop whatever `Connection` says.
+/// The fields that are hop-by-hop whatever `Connection` says.
 const HOP_BY_HOP: [&str; 12] = [
     "connection",
     "content-length",
@@ -248,7 +248,7 @@ const HOP_BY_HOP: [&str; 12] = [
     "upgrade",
 ];
 
-/// With which [letters](letter) those of each length begin.
+/// The first [letters](letter) of the names in [`HOP_BY_HOP`], by length.
 static FIRST_LETTERS: [u32; 20] = {
     let mut letters = [0; 20];
     let mut index = 0;
@@ -260,18 +260,18 @@ static FIRST_LETTERS: [u32; 20] = {
     letters
 };
 
-/// A bit for a letter in either case. Other bytes have those of some letters too.
+/// A bit for a letter in any case. Other bytes share the bits of letters.
 const fn letter(byte: u8) -> u32 {
     1 << (byte & 31)
 }
 
-/// So many lines are found without asking for memory.
+/// The number of lines for which no memory is allocated.
 const USUAL_LINES: usize = 32;
 
-/// So many fields are nominated without asking for memory.
+/// The number of named fields for which no memory is allocated.
 const USUALLY_NOMINATED: usize = 4;
 
-/// Whether an answer has a body at all: it has none to `HEAD`, and with 1xx, 204 and 304 (RFC 9112 §6.3).
+/// Whether a response can have a body: it has none to `HEAD`, and none with 1xx, 204 and 304 (RFC 9112 §6.3).
 pub fn has_body(to_head: bool, status: StatusCode) -> bool {
     let has_none = to_head
         || status.is_informational()
@@ -279,7 +279,7 @@ pub fn has_body(to_head: bool, status: StatusCode) -> bool {
     !has_none
 }
 
-/// `1*DIGIT` that fits 63 bits: many read a length as a signed number.
+/// The number in `1*DIGIT`, if it fits into 63 bits: many programs read a length as a signed number.
 pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     let all_digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let number = all_digits.then(|| std::str::from_utf8(text).ok()?.parse().ok());

@@ -1,13 +1,13 @@
 //! HTTP/1.1 (RFC 9112) without I/O: messages out of bytes and into bytes, and the state of a connection on either side.
 //!
-//! [`ServerConnection`] is the side that gets requests, [`ClientConnection`] the one that sends them. Whoever moves the bytes
-//! asks them what has come and what that means; nothing else needs to know where a message ends.
+//! [`ServerConnection`] is the side that receives requests, [`ClientConnection`] the side that sends them. The caller moves the
+//! bytes and asks the connection what they mean; only the connection knows where a message ends.
 //!
-//! Request smuggling lives where two parsers disagree about where a message ends. So what strangers write, requests, is
-//! accepted in one spelling of everything, and what goes on is written anew from what was understood. What an upstream
-//! writes is read as other clients read it.
+//! Request smuggling needs two parsers that disagree about where a message ends. So requests, which untrusted clients write,
+//! are accepted in only one spelling, and forwarded messages are serialized again from what was parsed. Responses of an
+//! upstream are read as other clients read them.
 //!
-//! This crate knows `http` types. It has no sockets, no clock and no logger: whoever moves the bytes brings them here.
+//! This crate uses `http` types. It has no sockets, no clock and no logger.
 
 mod authentication;
 mod body;
@@ -33,12 +33,12 @@ pub use target::{RawTarget, encoded_target, read_target};
 pub use violation::Violation;
 pub use write::{Encoder, Persistence, fields, write_field, write_request, write_response};
 
-/// How large the head of a request may be.
+/// The limits for the head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// In bytes, with the request line.
+    /// The largest head, in bytes, including the request line.
     pub bytes: usize,
-    /// Header fields.
+    /// The largest number of header fields.
     pub fields: usize,
 }
 
@@ -51,9 +51,10 @@ impl Default for HeadLimits {
     }
 }
 
-/// In bytes: eight session chunks of 4 KiB and the other headers fit. As large may the head of a response be.
+/// The default limit for the head of a request, and the limit for that of a response, in bytes: eight session chunks of 4 KiB
+/// and the other headers fit.
 pub const LARGEST_HEAD: usize = 64 * 1024;
 
-/// More header fields than a browser and a chain of proxies send together, and than most services answer with: some mail
-/// sites send more than 100.
+/// The default limit for the number of header fields: more than a browser and a chain of proxies send together, and more than
+/// services answer with (some mail sites send over 100).
 pub const MOST_FIELDS: usize = 256;

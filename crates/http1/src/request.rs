@@ -1,4 +1,4 @@
-//! Requests: their heads, accepted in one spelling (RFC 9112 §2.2, §3, §5, §6).
+//! Request heads, accepted in only one spelling (RFC 9112 §2.2, §3, §5, §6).
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
@@ -9,25 +9,25 @@ use crate::head::{ConnectionOptions, LineEnds, decimal, is_field, line_ends, lin
 use crate::target::{self, is_target_byte};
 use crate::{HeadLimits, Length, Violation};
 
-/// Reads the heads of the requests on one connection, as their bytes arrive.
+/// Reads the request heads on one connection, as their bytes arrive.
 #[derive(Debug, Default)]
 pub struct RequestReader {
     limits: HeadLimits,
-    /// So much of the input has been looked through for the end of the head. Nothing is looked at twice, however small the
-    /// pieces are in which it comes.
+    /// How many bytes of the input have been searched for the end of the head. No byte is searched twice, however small the
+    /// pieces in which the input arrives.
     scanned: usize,
-    /// The first line is all there.
+    /// Whether the first line is complete.
     has_line: bool,
-    /// It was found to be one of a request.
+    /// Whether the first line was found to be a request line.
     checked: bool,
-    /// The one empty line that may stand before a request was there.
+    /// Whether the one empty line that may precede a request was skipped.
     skipped: bool,
 }
 
 /// A request's head, and what it says about its connection.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// The head, and where the body ends. In a box, because it goes from hand to hand.
+    /// The head, and where the body ends. In a box, because it is moved often.
     pub request: Box<Request<Length>>,
     /// Whether the client can send another request after this one.
     pub persistent: bool,
@@ -36,7 +36,7 @@ pub struct RequestHead {
 }
 
 impl RequestReader {
-    /// A reader of heads that are no larger than this.
+    /// A reader with these limits.
     pub fn new(limits: HeadLimits) -> Self {
         Self {
             limits,
@@ -44,12 +44,12 @@ impl RequestReader {
         }
     }
 
-    /// Takes the next request's head from the front of `input`; `None` when not all of it is there yet. What is given is
-    /// made of slices of `input`, not of copies.
+    /// Takes the next request's head from the front of `input`; `None` when the head is incomplete. The result consists of slices
+    /// of `input`, not of copies.
     ///
     /// # Errors
     ///
-    /// [`Violation`], as soon as a line shows one: whoever speaks another protocol need not be waited for.
+    /// [`Violation`], as soon as a line shows one, so that a client with another protocol is refused without waiting.
     pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<RequestHead>, Violation> {
         // RFC 9112 §2.2: a server should ignore at least one empty line before a request.
         if !self.skipped && input.starts_with(b"\r\n") {
@@ -78,7 +78,7 @@ impl RequestReader {
         }
     }
 
-    /// Where the empty line ends that ends a head. Every line ends with CR LF; `ends` gets those that were not seen before.
+    /// The end of the empty line that ends a head. Every line must end with CR LF; the ends of new lines are added to `ends`.
     fn find_end(&mut self, input: &[u8], ends: &mut LineEnds) -> Result<Option<usize>, Violation> {
         let from = self.scanned;
         for end in memchr_iter(b'\n', &input[from..]).map(|at| from + at) {
@@ -90,12 +90,12 @@ impl RequestReader {
                 _ => return Err(Violation::RequestLine),
             }
         }
-        // A lone CR may belong to the empty line that is yet to be skipped.
+        // A lone CR may belong to the empty line that is still to be skipped.
         self.scanned = if input == b"\r" { 0 } else { input.len() };
         Ok(None)
     }
 
-    /// Whether what there is of a head can be the beginning of one.
+    /// Checks that an incomplete head can be the beginning of a request.
     fn check_beginning(&mut self, input: &[u8]) -> Result<(), Violation> {
         match input {
             _ if self.checked => {}
@@ -122,7 +122,7 @@ fn parse(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<RequestHead
 }
 
 fn read_head(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<RequestHead, Violation> {
-    // Every line of it is known to end with CR LF.
+    // Every line is known to end with CR LF.
     let mut lines = lines(head, ends);
     let (method, target, version) = request_line(&head[lines.next().unwrap_or_default()])?;
     let mut request = Box::new(Request::new(Length::NONE));
@@ -161,7 +161,7 @@ struct Framing {
 }
 
 impl Framing {
-    /// Notes what a field says about where the body ends (RFC 9112 §6.3). At most one field says so, once.
+    /// Notes what a field says about where the body ends (RFC 9112 §6.3). Only one field may say so, and only once.
     fn note(
         &mut self,
         name: &HeaderName,
@@ -194,8 +194,8 @@ impl Framing {
     }
 }
 
-/// Method, target and version of `method SP request-target SP HTTP/1.x`, exactly; the target has no control byte, no blank and
-/// no fragment.
+/// Method, target and version of `method SP request-target SP HTTP/1.x`, in exactly this form; the target has no control byte, no
+/// blank and no fragment.
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Violation> {
     let (method, rest) = split(line).ok_or(Violation::RequestLine)?;
     let (target, version) = split(rest).ok_or(Violation::RequestLine)?;
@@ -212,12 +212,13 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Violation> {
     }
 }
 
-/// Whether a line ends in there that is not empty.
+/// Whether a line ends in the input.
 fn is_line_in(input: &[u8]) -> bool {
     memchr(b'\n', input).is_some()
 }
 
-/// Whether it is a list of codings (RFC 9112 §7) of which `chunked` is the last, if it is there at all, and not the only one.
+/// Whether a value of `Transfer-Encoding` is a list of codings (RFC 9112 §7) with one other than `chunked`, where `chunked` may
+/// only be the last.
 fn has_unknown_coding(value: &[u8]) -> bool {
     let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
@@ -230,16 +231,16 @@ fn has_unknown_coding(value: &[u8]) -> bool {
         && others.all(|coding| is_field(coding, b"") && !is_chunked(coding))
 }
 
-/// What is before and after the first space.
+/// The parts before and after the first space.
 fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = memchr(b' ', line)?;
     Some((&line[..space], &line[space + 1..]))
 }
 
-/// How a connection begins on which the client speaks HTTP/2 (RFC 9113 §3.4), as far as it looks like a request.
+/// The part of HTTP/2's connection preface that looks like a request (RFC 9113 §3.4).
 pub const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// Room for what a browser sends and what we add, so that a head is one allocation of names and one of their index.
+/// Capacity for the fields of a browser and ours, so that a head takes one allocation for names and one for their index.
 const TYPICAL_FIELDS: usize = 24;
 
 #[cfg(test)]

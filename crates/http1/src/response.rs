@@ -1,4 +1,4 @@
-//! Answers of an upstream: their heads, read as other clients read them.
+//! Response heads of an upstream, read as other clients read them.
 
 use std::ops::Range;
 
@@ -13,31 +13,31 @@ use crate::head::{
 };
 use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation, binds_connection};
 
-/// An answer's head. Its fields stay the bytes that they are, because most go on as they came: a map of them would take a
-/// tenth of the instructions of a request on its way through.
+/// A response's head. Its fields stay bytes, because most are forwarded unchanged: a map of them would take a tenth of the
+/// instructions that forwarding a request takes.
 #[derive(Debug)]
 pub struct ResponseHead {
-    /// What it says in three digits.
+    /// The status code.
     pub status: StatusCode,
     /// Where the body ends.
     pub length: Length,
     /// Whether the connection can carry another request after this one.
     pub persistent: bool,
-    /// Whether it says when it was made.
+    /// Whether it has a `Date` field.
     pub has_date: bool,
-    /// Whether its fields let a shared cache keep it: they call it public, or good for some time and not private.
+    /// Whether its fields let a shared cache keep it: they call it public, or give it a lifetime and do not call it private.
     pub is_for_shared_caches: bool,
-    /// For how many seconds the server keeps the connection while nothing is asked, if it says so (`Keep-Alive: timeout=5`).
+    /// For how many seconds the server keeps an idle connection, if it says so (`Keep-Alive: timeout=5`).
     pub keep_alive: Option<u32>,
-    /// Whether its `Connection` nominates fields.
+    /// Whether its `Connection` field names other fields.
     nominates: bool,
     head: Bytes,
-    /// Where the status line ends in it.
+    /// The end of the status line in `head`.
     status_end: usize,
     fields: Vec<Place>,
 }
 
-/// Where a field is in a head.
+/// The position of a field in a head.
 #[derive(Debug)]
 struct Place {
     name: Range<usize>,
@@ -56,14 +56,14 @@ impl Place {
 }
 
 impl ResponseHead {
-    /// Name and value of each field, in the order in which they came; the name as it was spelt, which may be in either case.
+    /// Name and value of each field, in the order received, with the name in its original spelling and case.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         let of = |place: &Range<usize>| &self.head[place.clone()];
         let fields = self.fields.iter();
         fields.map(move |field| (of(&field.name), of(&field.value)))
     }
 
-    /// What the status line says behind the status, in whatever words and bytes; the usual words where that cannot be said again.
+    /// The reason phrase of the status line, as received; the canonical phrase where the received one cannot be written again.
     pub fn reason(&self) -> &[u8] {
         let line = &self.head[..self.status_end];
         let reason = line.get(STATUS_END + 1..).unwrap_or_default();
@@ -77,7 +77,7 @@ impl ResponseHead {
         }
     }
 
-    /// Which of the fields do not travel on.
+    /// The fields that must not be forwarded.
     pub fn hop_by_hop(&self) -> HopByHop<'_> {
         if self.nominates {
             HopByHop::of(self.values("connection"))
@@ -86,13 +86,13 @@ impl ResponseHead {
         }
     }
 
-    /// Whether it asks for credentials that would be those of the connection, as [`binds_connection`] says.
+    /// Whether it asks for credentials that would authenticate the connection, as [`binds_connection`] says.
     pub fn binds_connection(&self) -> bool {
         let mut challenges = self.values("www-authenticate");
         self.status == StatusCode::UNAUTHORIZED && challenges.any(binds_connection)
     }
 
-    /// The values of the fields of this name.
+    /// The values of the fields with this name.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let fields = self.fields();
         let named = fields.filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
@@ -100,12 +100,12 @@ impl ResponseHead {
     }
 }
 
-/// Takes the head of the answer to a request from the front of `input`, which may be one of `HEAD`; `None` when not all of
-/// it is there yet. Lines may end with LF alone (RFC 9112 §2.2).
+/// Takes the head of a response from the front of `input`; `None` when the head is incomplete. `is_head` says whether the request
+/// was `HEAD`. Lines may end with LF alone (RFC 9112 §2.2).
 ///
 /// # Errors
 ///
-/// [`Violation`] when it is none, or when it is unclear where its body ends.
+/// [`Violation`] when the bytes are not the head of a response, or when it is unclear where the body ends.
 pub fn read_response(
     input: &mut BytesMut,
     is_head: bool,
@@ -115,7 +115,7 @@ pub fn read_response(
         if input.len() >= LARGEST_HEAD {
             return Err(Violation::TooLarge);
         }
-        // Who speaks something else, and waits for us to go on in it, will never send the rest.
+        // A server with another protocol may wait for us to answer, and never send the rest.
         let begins = input
             .iter()
             .zip(b"HTTP/1.")
@@ -147,7 +147,7 @@ pub fn read_response(
         true => framing.length?.unwrap_or(Length::UntilClose),
         false => Length::NONE,
     };
-    // RFC 9112 §6.1: HTTP/1.0 has no codings, so whoever sends one there may mean another end of the body.
+    // RFC 9112 §6.1: HTTP/1.0 has no codings, so a sender that uses one there may mean another end of the body.
     let is_faulty = version == Version::HTTP_10 && framing.has_coding;
     let persistent =
         framing.options.outlives(version) && length != Length::UntilClose && !is_faulty;
@@ -165,7 +165,7 @@ pub fn read_response(
     }))
 }
 
-/// Where the first empty line ends, after at least one that is not; `ends` gets the ends of all lines up to there.
+/// The end of the first empty line after at least one that is not empty; the ends of all lines up to there are added to `ends`.
 fn find_end(input: &[u8], ends: &mut LineEnds) -> Option<usize> {
     memchr_iter(b'\n', input)
         .inspect(|end| ends.push(*end))
@@ -188,7 +188,7 @@ fn parse_status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
     Some((version, status))
 }
 
-/// What the fields of a head say about where a body ends, if there is one, and about the connection.
+/// What the fields of a head say about the end of the body and about the connection.
 #[derive(Debug)]
 struct Framing {
     length: Result<Option<Length>, Violation>,
@@ -233,7 +233,7 @@ impl Framing {
     }
 }
 
-/// What a parameter of `Keep-Alive` says, if it is `timeout`: so many seconds (RFC 2068 §19.7.1.1; Node and Apache send it).
+/// The seconds in a parameter of `Keep-Alive`, if it is `timeout` (RFC 2068 §19.7.1.1; Node and Apache send it).
 fn keep_alive_timeout(parameter: &[u8]) -> Option<u32> {
     let (name, value) = parameter.split_at_checked(b"timeout=".len())?;
     let seconds = name
@@ -242,7 +242,7 @@ fn keep_alive_timeout(parameter: &[u8]) -> Option<u32> {
     seconds.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
-/// The same length twice is one. A coding wins over it.
+/// Adds a `Content-Length`. The same length twice counts once, and a coding takes precedence.
 fn with_length(known: Option<Length>, value: &[u8]) -> Result<Option<Length>, Violation> {
     let length = decimal(value).ok_or(Violation::ContentLength)?;
     match known {
@@ -252,7 +252,7 @@ fn with_length(known: Option<Length>, value: &[u8]) -> Result<Option<Length>, Vi
     }
 }
 
-/// What else it could be than `chunked` we would have to undo before we pass the body on.
+/// Adds a `Transfer-Encoding`, which must be `chunked`: any other coding would have to be decoded before forwarding.
 fn with_coding(known: Option<Length>, value: &[u8]) -> Result<Option<Length>, Violation> {
     let is_chunked = value.eq_ignore_ascii_case(b"chunked");
     if is_chunked && known != Some(Length::Chunked) {
@@ -262,7 +262,7 @@ fn with_coding(known: Option<Length>, value: &[u8]) -> Result<Option<Length>, Vi
     }
 }
 
-/// Where the status line has said its status.
+/// The end of the status code in the status line.
 const STATUS_END: usize = "HTTP/1.1 200".len();
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! The server's side of a connection: a state machine without I/O. Requests come in, answers go out.
+//! The server's side of a connection: a state machine without I/O. Requests come in, responses go out.
 //!
 //! ```text
 //! input  ──► next_request   the head of a request, or a violation
 //!        ──► body           its body, piece by piece (trailers are checked and dropped)
-//! output ◄── write_interim  an answer before the answer (1xx), if the client can read one
-//!        ◄── begin_answer   the head of the answer, framed for this client
+//! output ◄── write_interim  an interim response (1xx), if the client can read one
+//!        ◄── begin_answer   the head of the response, framed for this client
 //!        ◄── answer         its body, piece by piece
 //! ```
 //!
-//! The buffers belong to whoever moves the bytes. What the machine knows is where a message ends, what the client can
-//! read, and whether another request may follow on the connection.
+//! The caller owns the buffers. The state machine knows where a message ends, what the client can read, and whether another
+//! request may follow on the connection.
 
 use bytes::{Buf, BytesMut};
 use http::{Method, Request, StatusCode, Version};
@@ -20,23 +20,23 @@ use crate::{
     write_response,
 };
 
-/// The state of a connection to a client, and of the one exchange that is under way there.
+/// The state of a connection to a client, and of its current exchange.
 #[derive(Debug)]
 pub struct ServerConnection {
     reader: RequestReader,
-    /// Of the current request.
+    /// Whether the current request is `HEAD`.
     is_head: bool,
     version: Version,
     /// Whether another request may follow the current one.
     persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     awaits_continue: bool,
-    /// What is left of the body of the current request.
+    /// The rest of the current request's body.
     body: Decoder,
-    /// Whether somebody else gets that body. When they do not see its end, no other request is read: what follows is sent to
-    /// them, not to us.
+    /// Whether the body is forwarded. If its end is not reached then, no other request may be read: the following bytes belong to
+    /// that body.
     forwards_body: bool,
-    /// The answer's body.
+    /// The body of the response.
     answer: Encoder,
 }
 
@@ -47,7 +47,7 @@ impl Default for ServerConnection {
 }
 
 impl ServerConnection {
-    /// A connection on which nothing has come, and no head may be larger than this.
+    /// A new connection, with limits for the heads of its requests.
     pub fn new(limits: HeadLimits) -> Self {
         Self {
             reader: RequestReader::new(limits),
@@ -61,12 +61,12 @@ impl ServerConnection {
         }
     }
 
-    /// Takes the head of the next request from the front of `input`; `None` when not all of it is there yet. The body of
-    /// the request before has to be over.
+    /// Takes the head of the next request from the front of `input`; `None` when the head is incomplete. The body of the previous
+    /// request must have been read.
     ///
     /// # Errors
     ///
-    /// [`Violation`] when what came is no request. Then nothing that follows can be read.
+    /// [`Violation`] when the bytes are not a request. Nothing after them can be read.
     pub fn next_request(
         &mut self,
         input: &mut BytesMut,
@@ -75,7 +75,7 @@ impl ServerConnection {
         Ok(read.map(|received| self.begin(received)))
     }
 
-    /// Gives up a request of which the head has begun and does not end. Nothing can be read after it.
+    /// Gives up a request whose head is incomplete. Nothing can be read after it.
     pub fn give_up(&mut self) -> Violation {
         self.end();
         Violation::Unfinished
@@ -102,12 +102,12 @@ impl ServerConnection {
         &mut self.body
     }
 
-    /// Takes from the front of `input` what has come of the body of the current request, and says what comes after that: its end,
-    /// or what is not there yet.
+    /// Discards what is in `input` of the current request's body. Returns [`Piece::End`] at the end of the body, and
+    /// [`Piece::Unknown`] when more input is needed.
     ///
     /// # Errors
     ///
-    /// [`Violation`] when it is no body.
+    /// [`Violation`] when the bytes are not a body.
     pub fn skip_body(&mut self, input: &mut BytesMut) -> Result<Piece, Violation> {
         loop {
             match self.body.next(input)? {
@@ -125,13 +125,13 @@ impl ServerConnection {
         self.awaits_continue
     }
 
-    /// Notes that the body of the current request goes on to somebody else: the client sends it, or is told to.
+    /// Notes that the body of the current request is forwarded: the client sends it, or is told to.
     pub fn forward_body(&mut self) {
         self.forwards_body = true;
         self.awaits_continue = false;
     }
 
-    /// Writes an answer before the answer, if the client can read one (RFC 9110 §15.2).
+    /// Writes an interim response, if the client can read one (RFC 9110 §15.2).
     pub fn write_interim<'f>(
         &self,
         out: &mut Vec<u8>,
@@ -149,13 +149,13 @@ impl ServerConnection {
         self.persistent && (!self.forwards_body || self.body.is_over())
     }
 
-    /// Lets the current request be the last one.
+    /// Makes the current request the last one on the connection.
     pub fn end(&mut self) {
         self.persistent = false;
     }
 
-    /// Writes the head of the answer, whose body comes with this length, framed as the client can read it. `fields` say
-    /// nothing about framing and the connection.
+    /// Writes the head of the response, for a body of this length, with framing that the client can read. `fields` must not
+    /// contain fields about framing and the connection.
     pub fn begin_answer<'f>(
         &mut self,
         out: &mut Vec<u8>,
@@ -185,24 +185,24 @@ impl ServerConnection {
         self.answer = Encoder::new(framed);
     }
 
-    /// Whether the current request has a body that nobody reads, which does not come or is too long to be read for nothing.
+    /// Whether the current request has a body that will not be read: the client does not send it, or it is too long to discard.
     fn has_unread_body(&self) -> bool {
         let is_long = self.body.left().is_some_and(|left| left > MOST_DISCARDED);
         self.awaits_continue || is_long && !self.forwards_body
     }
 
-    /// The body of the answer.
+    /// The encoder for the body of the response.
     pub fn answer(&mut self) -> &mut Encoder {
         &mut self.answer
     }
 
-    /// Whether the answer goes to `HEAD`, so that it has no body whatever it says.
+    /// Whether the current request is `HEAD`, so that the response has no body whatever its fields say.
     pub fn is_to_head(&self) -> bool {
         self.is_head
     }
 }
 
-/// In bytes: the rest of a body that is read for nothing, to keep a connection.
+/// The longest rest of a body, in bytes, that is discarded to keep a connection.
 pub const MOST_DISCARDED: u64 = 64 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Request targets that no URI is, and that services nevertheless get.
+//! Request targets that are not URIs, but that clients send and services accept.
 
 use std::borrow::Cow;
 
@@ -7,19 +7,19 @@ use http::Uri;
 use memchr::{memchr, memchr_iter, memchr2};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-/// A request's target byte for byte, where a [`Uri`] cannot hold it: with bytes beyond ASCII, or with one of `` " < > ` ``.
-/// Browsers encode them, but other clients do not, and nginx, Apache and Node take them. It is an extension of a request whose
-/// URI has them percent-encoded, for whoever compares paths.
+/// A request's target byte for byte, where a [`Uri`] cannot represent it: with bytes beyond ASCII, or with one of `` " < > ` ``.
+/// Browsers encode these, but other clients do not, and nginx, Apache and Node accept them. It is an extension of a request whose
+/// URI has them percent-encoded, so that paths can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawTarget(Bytes);
 
 impl RawTarget {
-    /// The bytes.
+    /// The target as it was received.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The path and query, also of an absolute URL; `None` where no path begins.
+    /// The path and query, also of an absolute URL; `None` where there is no path.
     pub fn in_origin_form(&self) -> Option<Self> {
         if self.0.starts_with(b"/") {
             return Some(self.clone());
@@ -30,7 +30,7 @@ impl RawTarget {
         Some(Self(self.0.slice_ref(&rest[path..])))
     }
 
-    /// What is left without so many segments at the beginning of the path.
+    /// The target without this many segments at the beginning of the path.
     pub fn without_segments(&self, segments: usize) -> Cow<'_, [u8]> {
         let end = memchr(b'?', &self.0).unwrap_or(self.0.len());
         match memchr_iter(b'/', &self.0[..end]).nth(segments) {
@@ -40,12 +40,13 @@ impl RawTarget {
     }
 }
 
-/// The target in these bytes as a URI, and as it came if that is something else; `None` when it is no target.
+/// Reads a target as a URI; the second value is the target as received, if it is not the URI's own text. `None` for bytes that
+/// are not a target.
 pub fn read_target(target: &Bytes) -> Option<(Uri, Option<RawTarget>)> {
     read(target, target)
 }
 
-/// The target as a URI, and as it came if that is something else.
+/// Reads `target`, a slice of `head`, as [`read_target`] does.
 pub(crate) fn read(head: &Bytes, target: &[u8]) -> Option<(Uri, Option<RawTarget>)> {
     if target.is_ascii()
         && let Ok(uri) = Uri::from_maybe_shared(head.slice_ref(target))
@@ -53,7 +54,7 @@ pub(crate) fn read(head: &Bytes, target: &[u8]) -> Option<(Uri, Option<RawTarget
         return Some((uri, None));
     }
     match encoded_target(target)? {
-        // There was nothing to encode, so it is wrong in another way.
+        // Nothing had to be encoded, so the target is invalid for another reason.
         Cow::Borrowed(_) => None,
         Cow::Owned(encoded) => {
             let uri = Uri::try_from(encoded).ok()?;
@@ -62,8 +63,8 @@ pub(crate) fn read(head: &Bytes, target: &[u8]) -> Option<(Uri, Option<RawTarget
     }
 }
 
-/// A target with those bytes percent-encoded that a [`Uri`] cannot have; `None` for one that nobody may send: with a control
-/// byte, a blank or a `#`.
+/// Percent-encodes the bytes of a target that a [`Uri`] cannot contain; `None` for a target that is invalid, with a control byte,
+/// a blank or a `#`.
 pub fn encoded_target(target: &[u8]) -> Option<Cow<'_, str>> {
     let is_fine = target.iter().all(is_target_byte);
     is_fine.then(|| percent_encode(target, NOT_IN_URIS).into())
@@ -74,7 +75,7 @@ pub(crate) fn is_target_byte(byte: &u8) -> bool {
     !matches!(byte, 0..=b' ' | b'#' | 0x7f)
 }
 
-/// What [`Uri`] refuses in a path or a query. Bytes beyond ASCII are always encoded.
+/// The characters that [`Uri`] refuses in a path or a query. Bytes beyond ASCII are always encoded.
 const NOT_IN_URIS: &AsciiSet = &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'`');
 
 #[cfg(test)]

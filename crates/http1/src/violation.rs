@@ -1,8 +1,8 @@
-//! Why bytes are no message.
+//! Why bytes are not a message.
 
 use thiserror::Error;
 
-/// What is wrong with a message. Nothing after it on its connection may be believed.
+/// What is wrong with a message. Nothing after it on its connection can be trusted.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Violation {
     /// A chunk's size or end is not where or what it should be.
@@ -38,7 +38,7 @@ pub enum Violation {
     /// Two fields say where the body ends.
     #[error("two fields give the body's length")]
     TwoLengths,
-    /// A head has begun and did not end in time. Whoever moves the bytes says so.
+    /// A head has begun and did not end in time. The caller, which has a clock, reports it.
     #[error("the rest of the head did not come in time")]
     Unfinished,
     /// `Transfer-Encoding` names codings that we do not know, in a way in which it can (RFC 9112 §6.1).

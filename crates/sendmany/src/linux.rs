@@ -13,7 +13,7 @@ use crate::MOST;
 /// It is bound to the thread that made it.
 #[derive(Debug)]
 pub struct SendMany {
-    /// The kernel's `aio_context_t`. Nothing is under way in it between two calls of [`send`](Self::send).
+    /// The kernel's `aio_context_t`. No operation is pending in it between two calls of [`send`](Self::send).
     context: c_ulong,
     orders: Vec<Order>,
     pointers: Vec<*mut Order>,
@@ -21,7 +21,7 @@ pub struct SendMany {
 }
 
 impl SendMany {
-    /// Prepares the kernel's side.
+    /// Creates the kernel's context.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl SendMany {
     }
 
     /// Makes each call of [`submit`](Self::submit) with nothing to do. A filter may forbid one and allow the others, and once
-    /// orders are with the kernel it is too late to find out.
+    /// operations are submitted it is too late to find out.
     fn probe(&self) -> io::Result<()> {
         let nothing: c_long = 0;
         let no_orders = ptr::null_mut::<*mut Order>();
@@ -72,15 +72,15 @@ impl SendMany {
         succeeded("io_getevents", result)
     }
 
-    /// Sends each message on its socket, as much of it as that takes. `took` is told of each, by its number in the order
-    /// given, how many bytes that was.
+    /// Sends each message on its socket, as much of it as the socket accepts. Calls `took` for each message, with its position and
+    /// the number of bytes sent.
     ///
-    /// Sockets should not block; one that does is waited for.
+    /// Sockets should be non-blocking; the call waits for a blocking one.
     ///
     /// # Errors
     ///
-    /// `took` is told those that a write of the message would have given: [`WouldBlock`](io::ErrorKind::WouldBlock) for a
-    /// socket that takes nothing now, also when the message was not tried.
+    /// `took` gets the errors that a write of the message would have returned: [`WouldBlock`](io::ErrorKind::WouldBlock) for a
+    /// socket that accepts nothing now, also when the message was not tried.
     pub fn send<'m>(
         &mut self,
         messages: impl IntoIterator<Item = (BorrowedFd<'m>, &'m [u8])>,
@@ -102,15 +102,14 @@ impl SendMany {
         }
     }
 
-    /// Has so many of these orders carried out, from the first on, and returns when nothing is under way any more. As many
-    /// events are there then.
+    /// Submits this many operations, from the first on, and returns when all are complete, with an event for each.
     fn submit(&mut self, start: usize, end: usize) -> usize {
         self.pointers.clear();
         let orders = self.orders[start..end].iter_mut();
         self.pointers.extend(orders.map(ptr::from_mut));
         let (context, count) = (self.context, self.pointers.len() as c_long);
         let pointers = self.pointers.as_mut_ptr();
-        // SAFETY: `count` pointers to orders of ours, which the kernel reads, and of which it sets the key. Sockets and bytes
+        // SAFETY: `count` pointers to our operations, which the kernel reads, and whose key it sets. Sockets and bytes
         // in them are borrowed for longer than this function runs, and below it waits until the kernel is done with them.
         let begun = unsafe { syscall(libc::SYS_io_submit, context, count, pointers) };
         let begun = usize::try_from(begun).unwrap_or(0);
@@ -125,7 +124,7 @@ impl SendMany {
             match usize::try_from(come) {
                 Ok(come) => done += come,
                 Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-                // The bytes must not be given back while the kernel may read them. It has no other reason to fail here: the
+                // The bytes must not be released while the kernel may read them. It has no other reason to fail here: the
                 // call was allowed when it was tried in `new`, and a filter that a thread gets later does not come from us.
                 Err(_) => std::process::abort(),
             }
@@ -145,17 +144,17 @@ fn succeeded(call: &str, result: c_long) -> io::Result<()> {
 
 impl Drop for SendMany {
     fn drop(&mut self) {
-        // SAFETY: the context is ours, and nothing uses it after this. If that is forbidden, it ends with the process.
+        // SAFETY: the context is ours, and nothing uses it after this. If the call is forbidden, the context ends with the process.
         unsafe { syscall(libc::SYS_io_destroy, self.context) };
     }
 }
 
-/// What the kernel is to do: `struct iocb`.
+/// An operation for the kernel: `struct iocb`.
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Order {
     number: u64,
-    /// The kernel's.
+    /// Set by the kernel.
     key: u32,
     rw_flags: i32,
     opcode: u16,
@@ -184,7 +183,7 @@ impl Order {
 
 const IOCB_CMD_PWRITE: u16 = 1;
 
-/// What became of an order: `struct io_event`.
+/// The result of an operation: `struct io_event`.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 struct Event {

@@ -1,14 +1,14 @@
-//! Where there is no such call.
+//! A stand-in for systems without such a call.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// Sends on many sockets in one system call; not here.
+/// Sends on many sockets in one system call, which this system cannot do.
 #[derive(Debug)]
 pub struct SendMany(std::convert::Infallible);
 
 impl SendMany {
-    /// Says that it cannot be done.
+    /// Fails, because this system has no such call.
     ///
     /// # Errors
     ///
@@ -17,7 +17,7 @@ impl SendMany {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Is never called.
+    /// Never called, because there is no instance.
     pub fn send<'m>(
         &mut self,
         _messages: impl IntoIterator<Item = (BorrowedFd<'m>, &'m [u8])>,

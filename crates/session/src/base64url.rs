@@ -1,7 +1,7 @@
 //! Unpadded base64url (RFC 4648 §5), in its one canonical spelling.
 //!
-//! A session of 480 characters is decoded in three fifths of the instructions that the `base64` crate takes: four tables give four
-//! characters their places among 24 bits, and whether any was foreign is asked once, at the end.
+//! Decoding a session of 480 characters takes three fifths of the instructions that the `base64` crate takes: four tables map
+//! four characters to their 24 bits, and the check for foreign characters happens once, at the end.
 
 use crate::error::{OpenError, Segment};
 
@@ -19,7 +19,7 @@ pub(crate) fn decode(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError
     }
 }
 
-/// As [`decode`], for a segment whose length is fixed.
+/// Decodes canonical base64url, as [`decode`] does, for a segment whose length is fixed.
 pub(crate) fn decode_exactly<const N: usize>(
     text: &[u8],
     segment: Segment,
@@ -31,8 +31,8 @@ pub(crate) fn decode_exactly<const N: usize>(
     }
 }
 
-/// Decodes into `bytes`, which are as many as [`decoded_len`] says. False for what is not canonical: padding, foreign
-/// characters, a lone last one, or spare bits that are not zero.
+/// Decodes into `bytes`, which are as many as [`decoded_len`] says. Returns `false` for text that is not canonical: padding,
+/// foreign characters, a lone last character, or spare bits that are not zero.
 fn decode_into(text: &[u8], bytes: &mut [u8]) -> bool {
     if decoded_len(text.len()) != Some(bytes.len()) {
         return false;
@@ -54,7 +54,7 @@ fn decode_into(text: &[u8], bytes: &mut [u8]) -> bool {
     (seen | bits) & FOREIGN == 0 && spare.iter().all(|byte| *byte == 0)
 }
 
-/// How many bytes so many characters are; `None` when no bytes have so many.
+/// The number of bytes that this many characters decode to; `None` for a length that no encoder produces.
 fn decoded_len(characters: usize) -> Option<usize> {
     let last = match characters % 4 {
         0 => 0,
@@ -64,7 +64,7 @@ fn decoded_len(characters: usize) -> Option<usize> {
     Some(characters / 4 * 3 + last)
 }
 
-/// The bits of up to four characters, the first one's foremost.
+/// The bits of up to four characters, the first character in the highest bits.
 fn bits(group: &[u8]) -> u32 {
     let places = group.iter().zip(&PLACES);
     places.fold(0, |bits, (character, place)| {
@@ -72,10 +72,10 @@ fn bits(group: &[u8]) -> u32 {
     })
 }
 
-/// Stands beside the 24 bits of a group when one of its characters is none of ours.
+/// A flag above the 24 bits of a group: one of its characters is not in the alphabet.
 const FOREIGN: u32 = 1 << 24;
 
-/// The bits of each character at each of the four places of a group.
+/// The bits of each character at each of the four positions in a group.
 static PLACES: [[u32; 256]; 4] = {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut places = [[FOREIGN; 256]; 4];

@@ -1,9 +1,9 @@
 //! Better Auth: a signed token, and beside it a cookie in which the session is cached.
 //!
-//! The token, in the cookie `session_token`, names a session in the application's store; its signature says that the
-//! application made it, and nothing about whether the session still lives. So that not every request has to ask the
-//! store, the session itself can stand in a second cookie, `session_data`, for some minutes: the cookie cache. It comes in
-//! three strategies, all bound to the secret (Better Auth 1.7, `dist/cookies/index.mjs`, `dist/crypto/jwt.mjs`):
+//! The token, in the cookie `session_token`, names a session in the application's store. Its signature proves that the
+//! application made it, and says nothing about whether the session is still valid. To save look-ups, a second cookie,
+//! `session_data`, can hold the session itself for some minutes: the cookie cache. It comes in three strategies, all bound to
+//! the secret (Better Auth 1.7, `dist/cookies/index.mjs`, `dist/crypto/jwt.mjs`):
 //!
 //! | strategy | text | protected by |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | jwt | a JWS (RFC 7515) | HS256 |
 //! | jwe | a JWE (RFC 7516) | A256CBC-HS512 |
 //!
-//! A cache that does not hold is no denial: the store is asked, as the application itself does
+//! A cache that is not valid does not refuse the session: the store is asked, as the application itself does
 //! (`dist/api/routes/session.mjs`).
 
 mod cached;
@@ -31,11 +31,11 @@ use crate::{ClaimDemands, Format, Secret, Session, SessionToken, UnixTime};
 
 /// Everything that opens the cookies of one Better Auth application.
 pub(crate) struct BetterAuthKeys {
-    /// Of the current secret, which alone signs.
+    /// Derived from the current secret, the only one that signs.
     mac: hmac::Key,
-    /// Of every secret, the current one first.
+    /// Derived from every secret, the current one first.
     encryption: Vec<ContentKey>,
-    /// What is believed of the cache; `None` believes nothing.
+    /// What a cookie cache must be to count; `None` ignores every cache.
     cache: Option<CookieCache>,
 }
 
@@ -57,7 +57,7 @@ impl BetterAuthKeys {
     /// Verifies `token.signature`.
     ///
     /// The signature does not cover the cookie's name, so the values of other signed cookies, such as `true` of
-    /// `dont_remember`, verify as well. They are told apart by their form: a token is 32 letters and digits
+    /// `dont_remember`, verify as well. The form tells them apart: a token is 32 letters and digits
     /// (`dist/db/internal-adapter.mjs`).
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl BetterAuthKeys {
         self.jwe(value, &mut [0; MAX_HEADER_LEN]).is_ok()
     }
 
-    /// Whether the cache is believed at all.
+    /// Whether a cookie cache can count at all.
     pub(crate) fn trusts_cache(&self) -> bool {
         self.cache.is_some()
     }
@@ -135,7 +135,7 @@ impl BetterAuthKeys {
     /// Verifies the cached session that stands beside `token`.
     ///
     /// # Errors
-    /// Why the cache does not hold. The store has to be asked then.
+    /// Why the cache does not count. Then the store has to be asked.
     pub(crate) fn open_cache(
         &self,
         value: &[u8],
@@ -173,9 +173,9 @@ impl BetterAuthKeys {
 
     /// The signed text of a compact cache: the members of the session with `expiresAt` behind them.
     ///
-    /// Better Auth parses the JSON and writes it anew to verify it. Without JavaScript's own writer that cannot be done
-    /// faithfully, and need not: what the library writes is always in one order and without white space, so the signed
-    /// text can be cut out of the very bytes. Whatever somebody else put together in another way does not verify.
+    /// To verify the cache, Better Auth parses the JSON and serializes it again. Only JavaScript's own serializer reproduces that
+    /// text exactly, but none is needed here: the library always writes the members in one order and without white space, so
+    /// the signed text is cut out of the bytes received. JSON that is laid out in another way does not verify.
     fn compact(&self, value: &[u8]) -> Result<Vec<u8>, OpenError> {
         let malformed = OpenError::MalformedToken {
             segment: Segment::Payload,
@@ -193,7 +193,7 @@ impl BetterAuthKeys {
             .strip_suffix(b",\"signature\":\"")
             .ok_or(malformed.clone())?;
         let session = memchr::memmem::rfind(signed, EXPIRES_AT).ok_or(malformed.clone())?;
-        // Milliseconds. Anything more would be signed text that the library leaves out when it writes the JSON anew.
+        // Milliseconds. Anything else would be signed text that the library drops when it serializes the JSON again.
         if !signed[session + EXPIRES_AT.len()..]
             .iter()
             .all(u8::is_ascii_digit)
@@ -242,7 +242,7 @@ impl BetterAuthKeys {
         Ok((result?, header.repeated))
     }
 
-    /// Any HMAC would do for Better Auth; it only ever writes HS256.
+    /// Verifies a cache of the strategy `jwt`. Better Auth would accept any HMAC, but only ever writes HS256.
     fn jwt(&self, value: &[u8]) -> Result<Vec<u8>, OpenError> {
         let jws = Jws::split(value)?;
         if jws.header != USUAL_HEADER {
@@ -262,10 +262,10 @@ impl BetterAuthKeys {
 /// What stands between the cached session's members and the end of its time, in the compact form.
 const EXPIRES_AT: &[u8] = b"},\"expiresAt\":";
 
-/// Letters and digits of a session token.
+/// The length of a session token, in letters and digits.
 const TOKEN_LEN: usize = 32;
 
-/// Characters of 32 bytes in base64url.
+/// The length of 32 bytes in base64url.
 const SIGNATURE_LEN: usize = 43;
 
 /// `{"session":{` in base64url: how every cache of the strategy `compact` begins.

@@ -4,7 +4,7 @@ mod name;
 
 pub use self::name::{CookieName, CookieNameError};
 
-/// One cookie that is recognised as a session: its name, and what its value is expected to be.
+/// One cookie that is recognized as a session: its name, and what its value is expected to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionCookie {
     name: CookieName,
@@ -28,26 +28,26 @@ pub(crate) enum Kind {
     },
 }
 
-/// Whose encrypted session it is, and so how its keys are derived.
+/// The library that encrypts the session, which decides how keys are derived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Library {
     AuthJs,
     NextAuth,
 }
 
-/// What is particular to a Better Auth cookie.
+/// What is specific to a Better Auth cookie.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BetterAuth {
     /// The name of the cookie that holds the cached session.
     pub(crate) data_name: CookieName,
-    /// What is believed of that cookie; `None` believes nothing, so that every session is looked up.
+    /// What that cookie must be to count; `None` ignores it, so that every session is looked up.
     pub(crate) cache: Option<CookieCache>,
 }
 
-/// What is believed of the cookie in which Better Auth caches a session (`session.cookieCache` in its options).
+/// What the cookie in which Better Auth caches a session must be to count (`session.cookieCache` in its options).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CookieCache {
-    /// The one strategy that is accepted; `None` tells them apart by their shape. All three are bound to the secret.
+    /// The only strategy to accept; `None` accepts all three, told apart by their shape. All are bound to the secret.
     pub strategy: Option<CacheStrategy>,
     /// The version that the cached session must have. Better Auth writes `1` unless the application says otherwise.
     pub version: Box<str>,
@@ -76,7 +76,7 @@ pub enum CacheStrategy {
 
 impl SessionCookie {
     /// A cookie that Auth.js v5 writes. The salt is the cookie's name, prefix included
-    /// (`@auth/core` `src/lib/actions/session.ts`), so a token works under the name it was minted for only.
+    /// (`@auth/core` `src/lib/actions/session.ts`), so a token works only under the name that it was minted for.
     #[must_use]
     pub fn authjs(name: CookieName) -> Self {
         let salt = name.0.clone();
@@ -94,7 +94,7 @@ impl SessionCookie {
     }
 
     /// A cookie of Auth.js v5 or NextAuth v4 whose value the application signs instead of encrypting it, with an `encode()`
-    /// of its own: a JWT (RFC 7519) by HS256, HS384 or HS512, of which the key is the secret itself.
+    /// of its own: a JWT (RFC 7519) by HS256, HS384 or HS512, with the secret itself as the key.
     #[must_use]
     pub fn authjs_signed(name: CookieName) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl SessionCookie {
     }
 
     /// The cookie `session_token` of Better Auth under its full name. The name of `session_data`, the cookie cache
-    /// beside it, follows: it differs in the last part only. The cache is believed as [`CookieCache::default`] says.
+    /// beside it, follows: it differs only in the last part. [`CookieCache::default`] says which caches count.
     #[must_use]
     pub fn better_auth(name: CookieName) -> Self {
         let data_name = better_auth_data_name(&name);
@@ -130,8 +130,8 @@ impl SessionCookie {
         Self { name, kind }
     }
 
-    /// The same cookie with another salt, for applications that pass their own to `encode()`. Changes nothing where
-    /// no salt is used. [`KeyRing::new`](crate::KeyRing::new) refuses a salt that is too long.
+    /// Sets the salt, for applications that pass their own to `encode()`. Has no effect on a cookie that uses no salt.
+    /// [`KeyRing::new`](crate::KeyRing::new) refuses a salt that is too long.
     #[must_use]
     pub fn with_salt(mut self, own: &str) -> Self {
         if let Kind::Encrypted { salt, .. } = &mut self.kind {
@@ -140,8 +140,8 @@ impl SessionCookie {
         self
     }
 
-    /// The same cookie, whose value may also be what [`SessionCookie::authjs_database`] expects: both strategies of
-    /// Auth.js use the same name, and their values cannot be mistaken for one another. Changes nothing for Better Auth.
+    /// Also accepts a value that [`SessionCookie::authjs_database`] expects: both strategies of Auth.js use the same cookie
+    /// name, and their values cannot be mistaken for one another. Has no effect on a Better Auth cookie.
     #[must_use]
     pub fn or_opaque(mut self) -> Self {
         if let Kind::Encrypted { or_opaque, .. } = &mut self.kind {
@@ -150,8 +150,7 @@ impl SessionCookie {
         self
     }
 
-    /// The same Better Auth cookie, believing this of the cookie cache; `None` believes nothing and leaves every session
-    /// to a look-up. Changes nothing for other cookies.
+    /// Sets which cookie caches of Better Auth count; with `None` every session is looked up. Has no effect on other cookies.
     #[must_use]
     pub fn with_cache(mut self, own: Option<CookieCache>) -> Self {
         if let Kind::BetterAuth(better_auth) = &mut self.kind {
@@ -160,8 +159,8 @@ impl SessionCookie {
         self
     }
 
-    /// The same Better Auth cookie with its cache in a cookie of this name, for applications that name it themselves
-    /// (`advanced.cookies.session_data.name`). Changes nothing for other cookies.
+    /// Sets the name of Better Auth's cache cookie, for applications that name it themselves
+    /// (`advanced.cookies.session_data.name`). Has no effect on other cookies.
     #[must_use]
     pub fn with_data_name(mut self, own: CookieName) -> Self {
         if let Kind::BetterAuth(better_auth) = &mut self.kind {
@@ -186,20 +185,20 @@ impl SessionCookie {
     /// `better-auth` unless the application says otherwise.
     ///
     /// # Errors
-    /// When the prefix is no part of a cookie name.
+    /// [`CookieNameError`] when the prefix does not give a cookie name.
     pub fn better_auth_defaults(prefix: &str) -> Result<[Self; 2], CookieNameError> {
         let plain: CookieName = format!("{prefix}.{SESSION_TOKEN}").parse()?;
         let secure = format!("{SECURE}{plain}").parse()?;
         Ok([secure, plain].map(Self::better_auth))
     }
 
-    /// The cookie's name, without any chunk suffix. For Better Auth it is that of `session_token`.
+    /// The cookie's name, without a chunk suffix. For Better Auth it is the name of the `session_token` cookie.
     #[must_use]
     pub fn name(&self) -> &CookieName {
         &self.name
     }
 
-    /// The name of the cookie that Better Auth caches the session in, without any chunk suffix; `None` for the others.
+    /// The name of the cookie in which Better Auth caches the session, without a chunk suffix; `None` for other libraries.
     #[must_use]
     pub fn data_name(&self) -> Option<&CookieName> {
         match &self.kind {
@@ -231,7 +230,7 @@ impl SessionCookie {
         }
     }
 
-    /// Whether a session can come out of this cookie that has to be looked up in the application's store.
+    /// Whether this cookie can hold a session that has to be looked up in the application's store.
     #[must_use]
     pub const fn may_need_lookup(&self) -> bool {
         match self.kind {
@@ -242,7 +241,7 @@ impl SessionCookie {
     }
 }
 
-/// `session_data` in place of `session_token`. An application that gave `session_token` a name of its own
+/// The name of the cache cookie: `session_data` in place of `session_token`. An application that renames `session_token`
 /// (`advanced.cookies.session_token.name`) keeps the default name of `session_data`, with the same prefix
 /// (Better Auth `dist/cookies/index.mjs`).
 fn better_auth_data_name(name: &CookieName) -> CookieName {

@@ -1,21 +1,21 @@
 //! The `Cookie` header: finding the session in it, and taking it out.
 //!
-//! A value that does not fit one cookie is spread over chunks, `name.0`, `name.1` and so on (`@auth/core`
-//! `src/lib/utils/cookie.ts`, Better Auth `dist/cookies/session-store.mjs`). The frameworks take every cookie whose name merely begins with the session cookie's name
-//! and join what they find, in any state. Here a chunk is the name, a dot and decimal digits, and a session is the plain
-//! cookie or all chunks from 0 on.
+//! A value that does not fit into one cookie is split into chunks, `name.0`, `name.1` and so on (`@auth/core`
+//! `src/lib/utils/cookie.ts`, Better Auth `dist/cookies/session-store.mjs`). The frameworks join every cookie whose name merely
+//! begins with the session cookie's name, even with chunks missing. Here a chunk is the name, a dot and decimal digits, and a
+//! session is the plain cookie or all chunks from 0 on.
 
 use std::borrow::Cow;
 
 use crate::{CookieName, KeyRing};
 
-/// The `Cookie` header value without anything by which somebody could enter: the session cookies of the ring, plain or in
-/// chunks; for Better Auth also those of other accounts of the same browser (`session_token_multi-…`) and of an admin who
+/// Removes every session from a `Cookie` header value. That is: the session cookies of the ring, plain or in chunks; for
+/// Better Auth also the sessions of other accounts in the same browser (`session_token_multi-…`) and of an admin who
 /// impersonates somebody (`admin_session`), with any prefix; and every other cookie whose value opens or verifies as a
 /// session, because no signature of Better Auth covers the cookie's name.
 ///
-/// The other cookies stay as they are, byte for byte, separators between them included. `None` when nothing is left,
-/// so that the header can be left out.
+/// The other cookies stay byte for byte as they are, including the separators between them. Returns `None` when nothing is
+/// left, so that the header can be left out.
 #[must_use]
 pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
     let mut rest = Vec::new();
@@ -45,14 +45,14 @@ pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
     (!empty).then_some(rest)
 }
 
-/// Whether [`without_session`] would take anything out.
+/// Whether a `Cookie` header value holds a session that [`without_session`] would remove.
 #[must_use]
 pub fn contains_session(keys: &KeyRing, header: &[u8]) -> bool {
     pairs(header).any(|pair| is_session(keys, pair))
 }
 
-/// Whether the `Cookie` header value has what counts before a Bearer value: one of the ring's cookies that is not empty.
-/// Allocates nothing.
+/// Whether a `Cookie` header value holds one of the ring's cookies that is not empty, and so takes precedence over a Bearer
+/// value. Allocates nothing.
 #[must_use]
 pub fn comes_before_bearer(keys: &KeyRing, header: &[u8]) -> bool {
     let is_own = |own: &[u8]| {
@@ -64,13 +64,13 @@ pub fn comes_before_bearer(keys: &KeyRing, header: &[u8]) -> bool {
         .any(|(own, value)| !value.is_empty() && is_own(own))
 }
 
-/// The most bytes of a session, all chunks together. Eight full chunks are 31 KiB.
+/// The largest session, in bytes, all chunks together. Eight full chunks are 31 KiB.
 pub(crate) const MAX_TOKEN_LEN: usize = 64 * 1024;
 
-/// The most chunks of a session.
+/// The largest number of chunks in a session.
 pub(crate) const MAX_CHUNKS: usize = 100;
 
-/// The pairs of a `Cookie` header value, white space and all.
+/// The pairs of a `Cookie` header value, with the white space around them.
 pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(header);
     core::iter::from_fn(move || {
@@ -85,16 +85,16 @@ pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What a cookie's name says it is to a session cookie.
+/// How a cookie's name relates to the name of a session cookie.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// A chunk of it.
+    /// The cookie is this chunk of the session cookie.
     Chunk(usize),
     /// A chunk whose number is [`MAX_CHUNKS`] or more.
     ChunkBeyondLimit,
     /// A chunk whose number has a leading zero, which no framework writes but all would read.
     MisnumberedChunk,
-    /// The cookie itself.
+    /// The cookie is the session cookie itself.
     Whole,
 }
 
@@ -135,14 +135,14 @@ pub(crate) fn name_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
 /// What a framework's cookie parser makes of double quotes around a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quotes {
-    /// They are part of it: Auth.js v5.
+    /// The quotes are part of the value: Auth.js v5.
     Kept,
-    /// They are taken off: the `cookie` package of NextAuth v4, and `better-call` of Better Auth.
+    /// The quotes are removed: the `cookie` package of NextAuth v4, and `better-call` of Better Auth.
     Removed,
 }
 
-/// The value as the framework's cookie parser would hand it over. All undo percent-encoding; a broken escape stays as it
-/// is, and then is no base64.
+/// The value as the framework's cookie parser returns it. All of them undo percent-encoding and leave a broken escape as it
+/// is, which then is not base64.
 pub(crate) fn decode(value: &[u8], quotes: Quotes) -> Cow<'_, [u8]> {
     let value = match (quotes, value) {
         (Quotes::Removed, [b'"', quoted @ .., b'"']) => quoted,
@@ -151,13 +151,13 @@ pub(crate) fn decode(value: &[u8], quotes: Quotes) -> Cow<'_, [u8]> {
     percent_decode(value)
 }
 
-/// `value` without percent-encoding, or as it is when an escape is broken: `decodeURIComponent` does all or nothing, and
-/// the frameworks then keep the text. Looking for the first `%` with memchr takes a tenth of the time, and there is none
-/// in what the frameworks write.
+/// Undoes percent-encoding; returns `value` as it is when an escape is broken: `decodeURIComponent` decodes all or nothing, and
+/// the frameworks then keep the text. The frameworks write no `%`, and looking for one with memchr takes a tenth of the time
+/// of decoding.
 pub(crate) fn percent_decode(value: &[u8]) -> Cow<'_, [u8]> {
     match memchr::memchr(b'%', value) {
         Some(_) if !has_broken_escape(value) => {
-            // The iterator promises too little to be collected in one allocation.
+            // The iterator's size hint is too low for `collect` to allocate only once.
             let mut decoded = Vec::with_capacity(value.len());
             decoded.extend(percent_encoding::percent_decode(value));
             Cow::Owned(decoded)
@@ -173,7 +173,7 @@ pub(crate) fn has_broken_escape(text: &[u8]) -> bool {
     })
 }
 
-/// Without space and tab at the ends: the only white space a `Cookie` header may have.
+/// Removes space and tab from both ends: the only white space that a `Cookie` header may have.
 fn trim(text: &[u8]) -> &[u8] {
     let mut text = trim_start(text);
     while let [rest @ .., b' ' | b'\t'] = text {

@@ -2,17 +2,17 @@
 
 use crate::{CookieName, UnixTime};
 
-/// Why what the request carried is no session.
+/// Why what the request carried is not a session.
 ///
-/// The variants are for the operator's log and never contain a byte of the token. Whoever answers the request should
-/// not let them differ outside: a stranger learns nothing from being told which check failed.
+/// The variants are for the operator's log and never contain a byte of the token. Do not answer requests differently for
+/// different variants: which check failed is of use only to an attacker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// The request has several `Authorization` fields, and two readers could pick different ones.
     #[error("the request has more than one Authorization header")]
     AmbiguousAuthorization,
-    /// The session cookie occurs twice with different values, or both plain and in chunks. Frameworks pick one by
-    /// order, others by another order; a subdomain can add a cookie of its own ("cookie tossing").
+    /// The session cookie occurs twice with different values, or both plain and in chunks. Frameworks disagree about which
+    /// one counts, and a subdomain can add a cookie of its own ("cookie tossing").
     #[error("cookie {name} has more than one value")]
     AmbiguousCookie {
         /// The cookie's name, without a chunk suffix.
@@ -24,7 +24,7 @@ pub enum OpenError {
         /// When, according to `exp`.
         at: UnixTime,
     },
-    /// `exp` lies beyond the year 9999: nobody meant a session to last that long.
+    /// `exp` lies beyond the year 9999, which is a mistake.
     #[error(
         "claim exp lies beyond the year 9999; it counts seconds, and perhaps these are milliseconds"
     )]
@@ -50,7 +50,7 @@ pub enum OpenError {
         /// The cookie's name, without the chunk suffix.
         name: CookieName,
     },
-    /// The cookie has the place of a token that the application's store knows, and its value cannot be one. Better
+    /// The cookie should hold a token that the application's store knows, and its value cannot be one. Better
     /// Auth's is 32 letters and digits, a dot, and a signature of 44 characters of base64; Auth.js's is 1 to 512 visible
     /// characters.
     #[error("the session token is malformed")]
@@ -61,20 +61,20 @@ pub enum OpenError {
         /// The name of the claim.
         claim: &'static str,
     },
-    /// The decrypted text is no strict JSON object: no UTF-8, a syntax error, a duplicate member, too deep.
+    /// The decrypted text is not a strict JSON object: invalid UTF-8, a syntax error, a duplicate member, or too deeply nested.
     #[error("the claims are not a strict JSON object")]
     MalformedClaims,
-    /// The token's header is longer than 1 KiB or no strict JSON object.
+    /// The token's header is longer than 1 KiB, or not a strict JSON object.
     #[error("the token's header is not a strict JSON object of at most 1 KiB")]
     MalformedHeader,
-    /// The value is no compact JWE: wrong number of segments, a segment of the wrong length, text that is not
-    /// canonical base64url.
+    /// The value is not a compact token: it has the wrong number of segments, a segment of the wrong length, or text that is
+    /// not canonical base64url.
     #[error("the token's {segment} is malformed")]
     MalformedToken {
         /// The first part found wrong.
         segment: Segment,
     },
-    /// A chunk of the session cookie is missing while a later one is there.
+    /// A chunk of the session cookie is missing although a later one is there.
     #[error("cookie {name} lacks chunk {index}")]
     MissingChunk {
         /// The cookie's name, without the chunk suffix.
@@ -82,14 +82,14 @@ pub enum OpenError {
         /// The number of the first chunk missing.
         index: usize,
     },
-    /// There is no `exp`. The frameworks' decoders accept such a token for ever; this one does not.
+    /// There is no `exp`. The frameworks' decoders accept such a token forever; this crate does not.
     #[error("claim exp is missing")]
     MissingExpiry,
     /// There is no `iat`, and [`ClaimDemands::max_age`](crate::ClaimDemands::max_age) needs one.
     #[error("claim iat is missing, and a maximum age is demanded")]
     MissingIssueTime,
-    /// There is no `sub`, or what [`ClaimDemands::subject_claim`](crate::ClaimDemands::subject_claim) names in its place,
-    /// or it is empty: the session names nobody.
+    /// The claim `sub`, or the one that [`ClaimDemands::subject_claim`](crate::ClaimDemands::subject_claim) names instead, is
+    /// missing or empty: the session names nobody.
     #[error("the claim that names the user is missing or empty")]
     MissingSubject,
     /// Better Auth's cached session is there, but not the session token that it belongs to.
@@ -101,16 +101,16 @@ pub enum OpenError {
     /// `nbf` lies more than the tolerance in the future.
     #[error("the session is not valid before {}", from.secs())]
     NotYetValid {
-        /// From when it is, according to `nbf`.
+        /// From when on it is valid, according to `nbf`.
         from: UnixTime,
     },
     /// The session cookie or Bearer value is longer than 64 KiB, or has more than 100 chunks.
     #[error("the token is larger than 64 KiB or 100 chunks")]
     Oversize,
-    /// The authentication tag does not fit: another key, or a token that was changed on the way.
+    /// The authentication tag does not match: the token was sealed with another key, or changed.
     #[error("the authentication tag does not fit")]
     RejectedTag,
-    /// The signature does not fit: another secret, or a value that was changed on the way.
+    /// The signature does not match: the value was signed with another secret, or changed.
     #[error("the signature does not fit")]
     RejectedSignature,
     /// `iat` lies further back than [`ClaimDemands::max_age`](crate::ClaimDemands::max_age) allows.
@@ -119,15 +119,14 @@ pub enum OpenError {
         /// When it was issued, according to `iat`.
         issued_at: UnixTime,
     },
-    /// The header names a key (`kid`) that is none of the ring's or the issuer's, or names none where several could be
-    /// meant.
+    /// The header names a key (`kid`) that neither the ring nor the issuer has, or names none where several could be meant.
     #[error("the token names no key that is known")]
     UnknownKey,
-    /// `alg` or `enc` is none that the format uses, or none that the token's key can serve.
+    /// The format does not use this `alg` or `enc`, or the token's key cannot serve it.
     #[error("the token names an algorithm that neither its format nor its key allows")]
     UnsupportedAlgorithm,
-    /// The header has a member that changes how the token is to be read: `zip` (compression, a way to make a small
-    /// token expensive), `crit`, `b64`, or a `typ` that says it is for something else. No framework writes these.
+    /// The header has a member that changes how the token is to be read: `zip` (compression, with which a small token can be
+    /// expensive), `crit`, `b64`, or a `typ` for another purpose. No framework writes these.
     #[error("the token's header has the unsupported member {member}")]
     UnsupportedHeader {
         /// The member's name.
@@ -143,12 +142,12 @@ pub enum OpenError {
     /// `iss` is not [`ClaimDemands::issuer`](crate::ClaimDemands::issuer).
     #[error("claim iss is not the demanded issuer")]
     WrongIssuer,
-    /// The cached session belongs to another session token than the one beside it.
+    /// The cached session belongs to another session token than the token beside it.
     #[error("the cached session belongs to another session token")]
     WrongToken,
 }
 
-/// What a claim has to be that says a time. Applications that write their tokens themselves often have another form.
+/// The form that a claim with a time must have. Applications that write their tokens themselves often use another.
 fn expected(claim: &str) -> &'static str {
     match claim {
         "exp" | "iat" | "nbf" => {
@@ -207,7 +206,7 @@ impl OpenError {
 /// Better Auth's compact cache, which is a payload alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// The whole: not the number of segments that the format has.
+    /// The whole token: the number of segments is wrong.
     Structure,
     /// The protected header.
     Header,
@@ -219,7 +218,7 @@ pub enum Segment {
     Ciphertext,
     /// The authentication tag.
     Tag,
-    /// What is signed.
+    /// The payload, which is signed.
     Payload,
     /// The signature.
     Signature,

@@ -1,8 +1,8 @@
-//! What a session turned out to be.
+//! The format of a session.
 
 use core::fmt;
 
-/// The format that a session had: which library wrote it, and how it was protected.
+/// The format of a session: which library wrote it, and how it is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Auth.js v5 (`@auth/core` 0.18.1 or later, `next-auth` 5): A256CBC-HS512, or A256GCM from its early releases.
@@ -18,7 +18,7 @@ pub enum Format {
     BetterAuthJwe,
     /// Better Auth's cookie cache, strategy `jwt`.
     BetterAuthJwt,
-    /// Better Auth's signed token, its session looked up.
+    /// Better Auth's signed token, whose session was looked up.
     BetterAuthToken,
     /// A signed token (JWT) of an issuer whose keys were configured.
     Jwt,

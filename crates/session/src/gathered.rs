@@ -1,8 +1,8 @@
-//! Everything that a request says about one session cookie, and the values that this makes.
+//! Everything that a request says about one session cookie, and the values put together from it.
 //!
-//! A browser keeps one cookie of a name for the host and another for each domain above it, and sends them all without
-//! saying which is which (RFC 6265 section 5.4). An application that has moved its cookie to the domain leaves the old one
-//! behind. So there can be several values, and each could be the session.
+//! A browser can keep a cookie of the same name for the host and for each parent domain, and sends them all without saying
+//! which is which (RFC 6265 section 5.4). An application that moves its cookie to the parent domain leaves the old one behind.
+//! So there can be several values, and each could be the session.
 
 use std::borrow::Cow;
 
@@ -10,31 +10,31 @@ use crate::CookieName;
 use crate::cookies::{MAX_CHUNKS, MAX_TOKEN_LEN, Part, Quotes, decode, recognise};
 use crate::error::OpenError;
 
-/// The most values of one cookie that are looked at: a host and three domains above it.
+/// The largest number of values of one cookie that count: from a host and three parent domains.
 pub(crate) const MAX_VALUES: usize = 4;
 
-/// Everything the request's `Cookie` headers say about one session cookie. What is empty is left of a cookie that is being
-/// deleted, and says nothing.
+/// Everything the request's `Cookie` headers say about one session cookie. An empty value is left over from a cookie that is
+/// being deleted, and is ignored.
 #[derive(Default)]
 pub(crate) struct Gathered<'a> {
     plain: Option<&'a [u8]>,
-    /// Each by its number, as it first came.
+    /// The first chunk of each number, by that number.
     chunks: Vec<Option<&'a [u8]>>,
-    /// What came again: rarely anything, and there are many of these per request.
+    /// Repeated values. In a box, because they are rare, and a request makes many `Gathered`.
     again: Option<Box<Again<'a>>>,
     flaw: Option<Flaw>,
 }
 
-/// What came again of a cookie.
+/// The repeated values of a cookie.
 #[derive(Default)]
 struct Again<'a> {
     /// Other values of the plain cookie.
     plains: Vec<&'a [u8]>,
-    /// Chunks, with their number.
+    /// Repeated chunks, with their numbers.
     chunks: Vec<(usize, &'a [u8])>,
 }
 
-/// What makes a cookie unusable, noted while gathering: it counts only if this cookie is the one that matters.
+/// What makes a cookie unusable. Noted while gathering; it matters only if this cookie is the one that counts.
 #[derive(Clone, Copy)]
 enum Flaw {
     Ambiguous,
@@ -42,10 +42,10 @@ enum Flaw {
     TooManyChunks,
 }
 
-/// One value, or why it cannot be one.
+/// A value that could be the session, or why it cannot be one.
 pub(crate) type Value<'a> = Result<Cow<'a, [u8]>, OpenError>;
 
-/// The values of a cookie: at most [`MAX_VALUES`], nearly always one, for which no memory is asked.
+/// The values of a cookie: at most [`MAX_VALUES`]. There is nearly always one, which is not allocated.
 #[derive(Clone, Default)]
 pub(crate) struct Values<'a> {
     pub(crate) first: Option<Value<'a>>,
@@ -101,7 +101,7 @@ impl<'a> Gathered<'a> {
             return;
         };
         let again = self.again.get_or_insert_default();
-        // The same value twice is what a host-only cookie beside one with a Domain may look like.
+        // A host-only cookie beside one with a Domain may have the same value.
         if plain == value || again.plains.contains(&value) {
             return;
         }
@@ -132,10 +132,9 @@ impl<'a> Gathered<'a> {
         self.flaw = self.flaw.or(Some(flaw));
     }
 
-    /// The values that could each be the session, put together from chunks if need be. A value that cannot be put together
-    /// is an [`OpenError::MissingChunk`] or [`OpenError::Oversize`]; a request that says too much about the cookie, or
-    /// what no framework writes, makes one [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`] or
-    /// [`OpenError::Oversize`] of all of it.
+    /// The values that could each be the session, joined from chunks where necessary. A value that cannot be joined is an
+    /// [`OpenError::MissingChunk`] or [`OpenError::Oversize`]. When the request has too many values, or chunks that no framework
+    /// writes, the only value is an [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`] or [`OpenError::Oversize`].
     pub(crate) fn values(&self, name: &CookieName, quotes: Quotes) -> Values<'a> {
         let ambiguous = || OpenError::AmbiguousCookie { name: name.clone() };
         match self.flaw {
@@ -178,15 +177,15 @@ impl<'a> Gathered<'a> {
         values
     }
 
-    /// The sets of chunks that could belong together, one more than [`MAX_VALUES`] at most. `None` when the chunks are not
-    /// those of several whole sets of two or more, because then they could be put together at will.
+    /// The sets of chunks that could belong together, at most one more than [`MAX_VALUES`]. `None` when the chunks do not form
+    /// several complete sets of two or more chunks, because then many combinations would be possible.
     ///
-    /// A browser sends the cookies of one domain in the order of their making, so the first of every number are one set, the
-    /// second another. A set that is shorter than the others ends where there are fewer of a number than of the one
-    /// before. Whether the right ones were put together, the token's seal tells.
+    /// A browser sends the cookies of one domain in the order in which they were created, so the first chunks of all numbers
+    /// form one set, the second chunks another. A set that is shorter than the others ends at the number from which on there
+    /// are fewer chunks. The token's seal shows whether the right chunks were joined.
     fn chunk_sets(&self, repeated: &[(usize, &'a [u8])]) -> Option<Vec<Vec<Option<&'a [u8]>>>> {
         let mut repeated = repeated.to_vec();
-        // Stable: those of one number stay in their order.
+        // The sort is stable: chunks of the same number stay in order.
         repeated.sort_by_key(|(index, _)| *index);
         let mut counts: Vec<usize> = self.chunks.iter().map(|chunk| chunk.iter().len()).collect();
         for (index, _) in &repeated {
@@ -201,7 +200,7 @@ impl<'a> Gathered<'a> {
         let ends = |len: &usize| counts.get(*len).is_none_or(|next| *next < counts[len - 1]);
         let lengths = (1..=counts.len()).filter(ends);
         let sets = lengths.flat_map(|len| (0..turns).map(move |turn| (len, turn)));
-        // Where those of each number begin among the repeated ones.
+        // Where the chunks of each number begin in `repeated`.
         let starts: Vec<usize> = counts
             .iter()
             .scan(0, |start, count| {

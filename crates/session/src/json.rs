@@ -1,9 +1,9 @@
 //! Strict JSON objects, read in one pass without building a tree.
 //!
-//! JSON parsers disagree about what lies at its edges: JavaScript keeps the last of two members of one name, others the
-//! first; some take a byte order mark, half a surrogate pair, or a number too large for a float. Where readers can
-//! disagree an attacker can show each a different session, so all of that is refused, at every depth. serde_json refuses
-//! most of it by itself, and nesting beyond 128; the duplicate members are found here.
+//! JSON parsers disagree about edge cases: JavaScript keeps the last of two members with the same name, others the first; some
+//! accept a byte order mark, half a surrogate pair, or a number too large for a float. Where readers disagree, an attacker can
+//! show each a different session, so all of that is refused, at every depth. serde_json itself refuses most of it, and nesting
+//! beyond 128; this module finds duplicate members.
 
 mod kept;
 
@@ -14,11 +14,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 pub(crate) use self::kept::Kept;
 
-/// Reads `text` as one strict JSON object, and returns the values of the `wanted` members in the order of `wanted`. Of a
-/// name that is wanted twice the first place gets the value.
+/// Reads `text` as one strict JSON object, and returns the values of the `wanted` members in the order of `wanted`. If a name
+/// is wanted twice, only its first place gets the value.
 ///
 /// # Errors
-/// When `text` is anything else than one object, or not strict.
+/// When `text` is not one object, or not strict.
 pub(crate) fn members<'de, const N: usize>(
     text: &'de str,
     wanted: [&str; N],
@@ -26,11 +26,10 @@ pub(crate) fn members<'de, const N: usize>(
     walk(text, wanted, Depth::Outermost, usize::MAX)
 }
 
-/// As [`members`], but a wanted name with a dot is a path: `outer.inner` is the member `inner` of the object that is the
-/// member `outer`.
+/// Reads members, as [`members`] does, by path: `outer.inner` is the member `inner` of the object that is the member `outer`.
 ///
 /// # Errors
-/// As [`members`], and when a member that such a path leads into is no object.
+/// The errors of [`members`], and when the outer member of a path is not an object.
 pub(crate) fn members_by_path<'de, const N: usize>(
     text: &'de str,
     wanted: [&str; N],
@@ -38,8 +37,8 @@ pub(crate) fn members_by_path<'de, const N: usize>(
     walk(text, wanted, Depth::Paths, usize::MAX)
 }
 
-/// As [`members`], for a text that anybody may have written: more than [`FEW`] members, outer and inner ones together, are refused, because
-/// looking for duplicates among hundreds would make a hostile header dearer than a whole session.
+/// Reads members, as [`members`] does, of a text from an untrusted source: more than [`FEW`] members, at all depths together, are
+/// refused, because looking for duplicates among hundreds would make a hostile header more expensive than a whole session.
 pub(crate) fn few_members<'de, const N: usize>(
     text: &'de str,
     wanted: [&str; N],
@@ -55,7 +54,7 @@ const FEW: usize = 16;
 enum Depth {
     /// In the outermost object. A dot in a wanted name is a part of the name.
     Outermost,
-    /// There, or in an object that is a member of it, by a path.
+    /// In the outermost object, or by a path in an object that is a member of it.
     Paths,
 }
 
@@ -81,7 +80,7 @@ fn walk<'de, const N: usize>(
     Ok(found)
 }
 
-/// The names of the members read so far, of all objects that are still open, the innermost object's last.
+/// The names of the members read so far, of all objects that are still open. The innermost object's names come last.
 struct Names<'de> {
     open: Vec<Cow<'de, str>>,
     most: usize,
@@ -96,7 +95,7 @@ impl<'de> Names<'de> {
         Ok(())
     }
 
-    /// Refuses two members of one name in the object whose names start at `start`, and forgets them.
+    /// Refuses two members with the same name in the object whose names start at `start`, and forgets its names.
     fn close_object<E: Error>(&mut self, start: usize) -> Result<(), E> {
         let own = self.open.get_mut(start..).unwrap_or_default();
         // Sorting keeps an object of thousands of members cheap.
@@ -109,11 +108,11 @@ impl<'de> Names<'de> {
     }
 }
 
-/// Visits an object of which members are wanted: the outermost, or one named in the path of a wanted member.
+/// Visits an object that has wanted members: the outermost, or one named in the path of a wanted member.
 struct Members<'n, 'de> {
     wanted: &'n [&'n str],
     depth: Depth,
-    /// The name of this object in the outermost one; empty for that one itself.
+    /// The name of this object in the outermost object; empty for the outermost object itself.
     path: &'n str,
     found: &'n mut [Option<Kept<'de>>],
     names: &'n mut Names<'de>,
@@ -124,11 +123,11 @@ impl Members<'_, '_> {
     fn place(&self, name: &str) -> Option<usize> {
         if self.path.is_empty() {
             let place = self.wanted.iter().position(|wanted| *wanted == name)?;
-            // Among paths, a name with a dot is none.
+            // When reading by path, a member whose own name has a dot is not wanted.
             let is_path = self.depth == Depth::Paths && name.as_bytes().contains(&b'.');
             return (!is_path).then_some(place);
         }
-        // The length tells nearly all of them apart.
+        // The length rules out nearly all of them.
         let (path, len) = (self.path, self.path.len() + 1 + name.len());
         self.wanted.iter().position(|wanted| {
             wanted.len() == len
@@ -138,7 +137,7 @@ impl Members<'_, '_> {
         })
     }
 
-    /// Whether members of the member called `name` are wanted.
+    /// Whether a wanted path leads into the member called `name`.
     fn leads_on(&self, name: &str) -> bool {
         self.depth == Depth::Paths
             && self.path.is_empty()
@@ -292,7 +291,7 @@ impl<'de> Visitor<'de> for Keep<'_, 'de> {
     }
 }
 
-/// Visits a value that nobody asked for: it only has to be strict.
+/// Visits a value that is not wanted, and only has to be strict.
 struct Skip<'n, 'de> {
     names: &'n mut Names<'de>,
 }

@@ -1,8 +1,8 @@
-//! The outside of a token: five segments, and the header that says how the middle is encrypted.
+//! The structure of an encrypted token: five segments, and the header that says how it is encrypted.
 //!
 //! A session is a JWE in compact form (RFC 7516 section 7.1), `header..iv.ciphertext.tag`, each segment unpadded
-//! base64url. Under `alg=dir` the key is agreed beforehand, so the second segment, the encrypted key, is empty. All that
-//! stands here is still unverified: it decides which key is tried, and nothing else.
+//! base64url. Under `alg=dir` both sides know the key, so the second segment, the encrypted key, is empty. Everything here is
+//! still unverified: it decides only which key is tried.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,9 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use crate::error::{OpenError, Segment};
 use crate::json::{self, Kept};
 
-/// A token cut into its segments, as text. Nothing is decoded or believed yet.
+/// A token split into its segments, as text. Nothing is decoded or verified yet.
 pub(crate) struct Jwe<'t> {
-    /// The header's text, which is also what the tag authenticates as associated data: never a re-encoding of it.
+    /// The header's text, which the tag authenticates as associated data: never a re-encoding.
     pub(crate) header: &'t [u8],
     pub(crate) iv: &'t [u8],
     pub(crate) ciphertext: &'t [u8],
@@ -21,10 +21,10 @@ pub(crate) struct Jwe<'t> {
 }
 
 impl<'t> Jwe<'t> {
-    /// Cuts `token` at its dots.
+    /// Splits `token` at its dots.
     ///
     /// # Errors
-    /// [`OpenError::MalformedToken`] when there are not five segments, or one is empty that must not be, or reversed.
+    /// [`OpenError::MalformedToken`] when there are not five segments, the second is not empty, or another one is.
     pub(crate) fn split(token: &'t [u8]) -> Result<Self, OpenError> {
         let malformed = |segment| Err(OpenError::MalformedToken { segment });
         let mut dots = memchr::memchr_iter(b'.', token);
@@ -88,18 +88,18 @@ impl Enc {
     }
 }
 
-/// What an unverified header says about the token, `alg` being `dir`.
+/// What an unverified header says about the token; its `alg` is `dir`.
 pub(crate) struct Header<'h> {
     pub(crate) enc: Enc,
     pub(crate) unverified_kid: UnverifiedKid<'h>,
     pub(crate) repeated: RepeatedClaims<'h>,
 }
 
-/// The header's `kid` member: which key the token claims to be encrypted with.
+/// The header's `kid` member: the key that the token claims to be sealed with.
 pub(crate) enum UnverifiedKid<'h> {
-    /// There is none.
+    /// The header has no `kid`.
     Absent,
-    /// It is no string, so it names no key; being there it still rules out every other key.
+    /// `kid` is not a string, so it names no key, but it still rules out all keys.
     NotText,
     /// It names a key.
     Text(Cow<'h, str>),
@@ -122,7 +122,7 @@ impl<'h> UnverifiedKid<'h> {
     }
 }
 
-/// Claims that the header repeats (RFC 7519 section 5.3). They must equal the real ones, once those are known.
+/// Claims that the header repeats (RFC 7519 section 5.3). They must equal the real claims, once those are known.
 #[derive(Default)]
 pub(crate) struct RepeatedClaims<'h> {
     pub(crate) aud: Option<Kept<'h>>,
@@ -161,8 +161,8 @@ impl<'h> Header<'h> {
         if zip.is_some() {
             return Err(OpenError::UnsupportedHeader { member: "zip" });
         }
-        // Exactly these. NextAuth v4 would take any algorithm its library knows, among them password-based ones that
-        // run ten thousand rounds for whoever asks.
+        // Only these. NextAuth v4 accepts any algorithm that its library knows, even password-based ones that make the
+        // server compute ten thousand rounds for an unauthenticated token.
         if !alg.is_some_and(|alg| alg.is_text("dir")) {
             return Err(OpenError::UnsupportedAlgorithm);
         }
@@ -178,7 +178,7 @@ impl<'h> Header<'h> {
     }
 }
 
-/// The largest header accepted, in bytes once decoded. The frameworks write 130 at most.
+/// The largest header to accept, in bytes, decoded. The frameworks write at most 130 bytes.
 pub(crate) const MAX_HEADER_LEN: usize = 1024;
 
 #[cfg(test)]

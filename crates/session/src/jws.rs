@@ -1,7 +1,7 @@
-//! The outside of a signed token: three segments, and the header that says how it is signed.
+//! The structure of a signed token: three segments, and the header that says how it is signed.
 //!
-//! A JWS in compact form (RFC 7515 section 7.1) is `header.payload.signature`, each unpadded base64url. All that stands
-//! here is still unverified: it decides which key is tried, and nothing else.
+//! A JWS in compact form (RFC 7515 section 7.1) is `header.payload.signature`, each unpadded base64url. Everything here is
+//! still unverified: it decides only which key is tried.
 
 use std::borrow::Cow;
 
@@ -11,17 +11,17 @@ use crate::error::{OpenError, Segment};
 use crate::json::{self, Kept};
 use crate::jwe::{MAX_HEADER_LEN, UnverifiedKid};
 
-/// A token cut into its segments, as text. Nothing is decoded or believed yet.
+/// A token split into its segments, as text. Nothing is decoded or verified yet.
 pub(crate) struct Jws<'t> {
     pub(crate) header: &'t [u8],
     pub(crate) payload: &'t [u8],
     pub(crate) signature: &'t [u8],
-    /// Header and payload with the dot between them: what the signature covers, never a re-encoding of it.
+    /// Header and payload with the dot between them: the bytes that the signature covers, never a re-encoding.
     pub(crate) signed: &'t [u8],
 }
 
 impl<'t> Jws<'t> {
-    /// Cuts `token` at its dots.
+    /// Splits `token` at its dots.
     ///
     /// # Errors
     /// [`OpenError::MalformedToken`] when there are not three segments, or one is empty.

@@ -1,10 +1,10 @@
-//! Signed tokens of a configured issuer: JWTs (RFC 7519) that machines and APIs show as `Authorization: Bearer`.
+//! Signed tokens of a configured issuer: JWTs (RFC 7519) that machines and APIs send as `Authorization: Bearer`.
 //!
-//! What goes wrong with JWTs elsewhere is the choice of the key and the algorithm (RFC 8725 section 2): a token that
-//! says `none`, or one that a stranger signed by HMAC with the issuer's *public* key. Here a token chooses neither.
-//! [`JwtKeys`] holds keys that each come with the few algorithms that a key of their type can serve; the header only says
-//! which of these pairs is meant, and a pair that does not exist is no key. Keys that a header brings along or points to
-//! (`jwk`, `x5c`, `jku`, `x5u`) are never looked at.
+//! JWT libraries have failed where the token chooses the key and the algorithm (RFC 8725 section 2): a token that says
+//! `none`, or one that an attacker signed by HMAC with the issuer's *public* key. Here a token chooses neither. [`JwtKeys`]
+//! holds keys, each with the few algorithms that a key of its type can serve. The header only selects one of these pairs, and
+//! a pair that does not exist is an unknown key. Keys that a header contains or points to (`jwk`, `x5c`, `jku`, `x5u`) are
+//! never read.
 
 mod keys;
 
@@ -21,7 +21,7 @@ use crate::{ClaimDemands, Format, Session, UnixTime};
 pub(crate) use self::keys::Key;
 pub use self::keys::{JwtKeys, JwtKeysError};
 
-/// A signed token that a request shows. [Opening](Self::open) it verifies it; before that nothing about it is known.
+/// A signed token in a request. [`open`](Self::open) verifies it; before that nothing in it can be trusted.
 ///
 /// ```
 /// use session::{Format, Jwt, JwtDemands, JwtKeys, Secret, UnixTime};
@@ -52,7 +52,7 @@ pub struct Jwt<'a> {
 
 impl<'a> Jwt<'a> {
     /// Finds the token in a request's `Authorization` header values: scheme `Bearer`, in any case (RFC 9110 section
-    /// 11.1), and three segments. `Ok(None)` says that there is no such token, perhaps one of another kind.
+    /// 11.1), and three segments. `Ok(None)` means that there is no such token, perhaps one of another kind.
     ///
     /// # Errors
     /// [`OpenError::AmbiguousAuthorization`] or [`OpenError::Oversize`].
@@ -79,8 +79,8 @@ impl<'a> Jwt<'a> {
         Ok(Some(Self { text }))
     }
 
-    /// The name of the key that the token claims to be signed with, if it names one. Anybody can write any: it says which key to
-    /// look for, and nothing else.
+    /// The name of the key that the token claims to be signed with, if it names one. Anybody can write any name: use it only to
+    /// find the key.
     #[must_use]
     pub fn unverified_kid(&self) -> Option<String> {
         let jws = Jws::split(self.text).ok()?;
@@ -135,13 +135,13 @@ impl fmt::Debug for Jwt<'_> {
     }
 }
 
-/// What a token must say besides what every session must: who issued it, and that it was issued for us. An issuer signs
-/// tokens for many audiences with the same keys, so neither can be left out (RFC 8725 sections 3.8 and 3.9).
+/// The issuer and the audience that a token must name. An issuer signs tokens for many audiences with the same keys, so
+/// neither can be left out (RFC 8725 sections 3.8 and 3.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtDemands(ClaimDemands);
 
 impl JwtDemands {
-    /// `issuer` is the exact value that `iss` must have; `audience` is what `aud` must be or, being an array, contain.
+    /// Demands `issuer`, the exact value of `iss`, and `audience`, which `aud` must be or, if it is an array, contain.
     #[must_use]
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self(ClaimDemands {
@@ -153,7 +153,7 @@ impl JwtDemands {
         })
     }
 
-    /// The same, for tokens in which another claim than `sub` says who: see [`ClaimDemands::subject_claim`].
+    /// Reads the user's id from this claim instead of `sub`: see [`ClaimDemands::subject_claim`].
     #[must_use]
     pub fn with_subject_claim(mut self, claim: Option<String>) -> Self {
         self.0.subject_claim = claim;
@@ -161,8 +161,8 @@ impl JwtDemands {
     }
 }
 
-/// Refuses what is signed for another purpose (RFC 8725 section 3.11): a token says nothing, `JWT`, or `at+jwt`, the
-/// type of access tokens (RFC 9068 section 2.1), in any case and perhaps as a whole media type.
+/// Refuses a token that was signed for another purpose (RFC 8725 section 3.11): `typ` must be absent, `JWT`, or `at+jwt`, the
+/// type of access tokens (RFC 9068 section 2.1), in any case, with or without `application/`.
 pub(crate) fn check_type(typ: Option<&Kept<'_>>) -> Result<(), OpenError> {
     let is_known = |typ: &str| {
         let typ = typ.to_ascii_lowercase();

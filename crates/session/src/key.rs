@@ -1,4 +1,4 @@
-//! Keys: derived from a secret once, then used to open tokens.
+//! Encryption keys: derived from a secret once, then used to open tokens.
 //!
 //! The frameworks derive the key with HKDF-SHA-256 (RFC 5869) from the secret's bytes. They differ in salt and `info`, and
 //! in the hash with which a header names the key (`kid`, a thumbprint as in RFC 7638):
@@ -26,7 +26,7 @@ use crate::cookie::Library;
 use crate::error::{OpenError, Segment};
 use crate::jwe::{Enc, Jwe};
 
-/// How a key comes from a secret.
+/// How a key is derived from a secret.
 #[derive(Clone, Copy)]
 pub(crate) enum Derivation<'a> {
     BetterAuth,
@@ -63,7 +63,7 @@ impl Derivation<'_> {
         }
     }
 
-    /// The hash of the key's thumbprint. Auth.js takes the one that has as many bits as the key.
+    /// The hash of the key's thumbprint. Auth.js uses the hash that has as many bits as the key.
     fn kid_hash(self) -> &'static digest::Algorithm {
         match self {
             Self::Encrypted {
@@ -157,7 +157,7 @@ pub(crate) enum Iv {
     Gcm([u8; 12]),
 }
 
-/// A key ready for use, with all that can be computed before a request comes.
+/// A key ready for use, with everything that can be computed before a request arrives.
 pub(crate) struct ContentKey {
     pub(crate) enc: Enc,
     /// The thumbprint by which a header names this key.
@@ -170,8 +170,8 @@ pub(crate) struct ContentKey {
 enum Cipher {
     A256CbcHs512 {
         mac: Box<hmac::Key>,
-        /// With the usual header in it. It fills the first of the five blocks that SHA-512 goes through for a session of 480
-        /// characters.
+        /// The HMAC context with the usual header already in it. That is the first of the five blocks that SHA-512 processes
+        /// for a session of 480 characters.
         with_usual_header: Box<hmac::Context>,
         aes: Box<PaddedBlockDecryptingKey>,
     },
@@ -224,7 +224,7 @@ impl ContentKey {
                         segment: Segment::Ciphertext,
                     });
                 }
-                // The tag comes first: looking at the padding of an unverified text would be an oracle.
+                // Verify the tag first: checking the padding of an unverified text would be a padding oracle.
                 let mut mac = if jwe.header == self.usual_header.as_bytes() {
                     hmac::Context::clone(with_usual_header)
                 } else {
@@ -271,14 +271,14 @@ impl hkdf::KeyType for OutputLen {
     }
 }
 
-/// The HMAC-SHA-512 of RFC 7518 section 5.2.2.1, as far as the header goes. The token carries the first half of the whole.
+/// Starts the HMAC-SHA-512 of RFC 7518 section 5.2.2.1 with the header. The token carries the first half of the result.
 fn with_header(mac: &hmac::Key, header: &[u8]) -> hmac::Context {
     let mut mac = hmac::Context::with_key(mac);
     mac.update(header);
     mac
 }
 
-/// What comes after the [header](with_header).
+/// Adds to the HMAC what follows the [header](with_header).
 fn finish_message(mac: &mut hmac::Context, header: &[u8], iv: &[u8; 16], ciphertext: &[u8]) {
     let header_bits = 8 * header.len() as u64;
     mac.update(iv);
@@ -291,7 +291,7 @@ fn gcm_key(bytes: &[u8]) -> LessSafeKey {
     LessSafeKey::new(key)
 }
 
-/// The most keys that are tried on a token that names none: a hostile one must not cost many times what an honest one
+/// The largest number of keys to try on a token that names none: a hostile token must not cost many times what an honest one
 /// does. The defaults of Auth.js and NextAuth need three: two for Auth.js v5, whose salt is the cookie's name, and one for
 /// NextAuth v4.
 pub(crate) const MAX_GUESSES: usize = 4;

@@ -12,26 +12,26 @@ use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES, max_salt_len};
 use crate::signed::SigningKeys;
 use crate::{CookieName, Format, Secret, SessionCookie};
 
-/// The recognised session cookies, in order of preference, and the keys that open them.
+/// The recognized session cookies, in order of preference, and the keys that open them.
 ///
-/// Every key is derived here, once. Which secret opens what follows the frameworks:
+/// Every key is derived here, once. Which secret opens a session is decided as the frameworks decide it:
 ///
-/// - **Auth.js v5** takes a list of secrets, the current one first. A token that names its key (`kid`) is opened with
-///   that key and no other; one that names none, with the current secret's (`@auth/core` `src/jwt.ts`).
-/// - **Better Auth** signs with the current secret alone, its session token above all. Only the encrypted cache may be of
-///   an older secret: the one that it names, or any where it names none (`dist/crypto/jwt.mjs`).
-/// - **NextAuth v4** knows one secret, so only the current one opens its tokens. Its tokens name no key: accepting
+/// - **Auth.js v5** takes a list of secrets, the current one first. A token that names its key (`kid`) is opened only with
+///   that key; a token that names none, with the key of the current secret (`@auth/core` `src/jwt.ts`).
+/// - **Better Auth** signs with the current secret only, which covers the session token. Only the encrypted cache may use an
+///   older secret: the one that it names, or any if it names none (`dist/crypto/jwt.mjs`).
+/// - **NextAuth v4** has one secret, so only the current one opens its tokens. Its tokens name no key: accepting
 ///   older secrets would mean trying each, for sessions that the application itself no longer accepts.
-/// - A **signed session cookie** is verified with any of the secrets, the current one first: the application has written
-///   its own `decode()`, and a secret that stands in the list is one that it still means.
-/// - A **database session** has no key at all.
+/// - A **signed session cookie** is verified with any of the secrets, the current one first: the application has its own
+///   `decode()`, and every secret in the list counts.
+/// - A **database session** has no key.
 pub struct KeyRing {
     cookies: Vec<CookieKeys>,
     identity: RingIdentity,
 }
 
 impl KeyRing {
-    /// The largest number of cookies a ring can recognise.
+    /// The largest number of cookies a ring can recognize.
     pub const MAX_COOKIES: usize = 8;
     /// The largest number of secrets a ring can hold.
     pub const MAX_SECRETS: usize = 16;
@@ -46,11 +46,10 @@ impl KeyRing {
         Self::of_groups(&[(secrets, cookies)])
     }
 
-    /// As [`KeyRing::new`], for cookies of several applications: each group has secrets of its own. Groups without
-    /// cookies are passed over.
+    /// Makes a ring for cookies of several applications: each group has its own secrets. Groups without cookies are ignored.
     ///
     /// # Errors
-    /// As [`KeyRing::new`].
+    /// The errors of [`KeyRing::new`].
     pub fn of_groups(groups: &[(&[Secret], Vec<SessionCookie>)]) -> Result<Self, KeyRingError> {
         let cookies: Vec<&SessionCookie> = groups.iter().flat_map(|(_, cookies)| cookies).collect();
         check_cookies(&cookies)?;
@@ -73,7 +72,7 @@ impl KeyRing {
         })
     }
 
-    /// A ring that recognises no cookie and opens nothing, where only signed tokens of an issuer count.
+    /// A ring that recognizes no cookie and opens nothing, for where only signed tokens of an issuer count.
     #[must_use]
     pub fn without_cookies() -> Self {
         Self {
@@ -82,7 +81,7 @@ impl KeyRing {
         }
     }
 
-    /// The recognised cookies, in order of preference.
+    /// The recognized cookies, in order of preference.
     pub fn cookies(&self) -> impl Iterator<Item = &SessionCookie> {
         self.cookies.iter().map(|keys| &keys.cookie)
     }
@@ -95,9 +94,9 @@ impl KeyRing {
         self.cookies.get(index)
     }
 
-    /// The keys that could have sealed a token of which the cookie is unknown, because it came as a Bearer value.
+    /// The keys that could have sealed a token that came as a Bearer value, so that its cookie is unknown.
     ///
-    /// A key that the header names is the only one of Auth.js. Otherwise there is one key per way of deriving one, of
+    /// If the header names a key of Auth.js, only that key counts. Otherwise there is one key per way of deriving one, of
     /// which the first [`MAX_GUESSES`] count: a hostile token must not cost many times what an honest one does.
     ///
     /// # Errors
@@ -132,7 +131,7 @@ impl KeyRing {
         }
     }
 
-    /// The keys of the first Better Auth cookie. A ring has those of one application, so all have the same.
+    /// The keys of the first Better Auth cookie. A ring has keys of only one application of this kind, so all cookies share them.
     pub(crate) fn better_auth(&self) -> Option<&BetterAuthKeys> {
         self.cookies.iter().find_map(|cookie| match &cookie.keys {
             Keys::BetterAuth(keys) => Some(&**keys),
@@ -140,7 +139,8 @@ impl KeyRing {
         })
     }
 
-    /// The keys of the first cookie of signed sessions. A ring has those of one application, so all have the same.
+    /// The keys of the first cookie of signed sessions. A ring has keys of only one application of this kind, so all cookies
+    /// share them.
     pub(crate) fn signing(&self) -> Option<&SigningKeys> {
         self.cookies.iter().find_map(|cookie| match &cookie.keys {
             Keys::Signing(keys) => Some(keys),
@@ -226,9 +226,9 @@ pub enum KeyRingError {
     /// Two cookies have one name, or one is named like a chunk of the other.
     #[error("session cookies {first} and {second} cannot be told apart")]
     OverlappingCookies {
-        /// The one whose name, or chunk, the other is.
+        /// The cookie whose name or chunk the other cookie has.
         first: CookieName,
-        /// The other one.
+        /// The other cookie.
         second: CookieName,
     },
     /// The salt makes HKDF's `info` longer than the 1024 bytes that the frameworks allow.
@@ -284,7 +284,7 @@ impl CookieKeys {
 /// The keys of a cookie that holds an encrypted session.
 pub(crate) struct EncryptionKeys {
     library: Library,
-    /// Of the current secret first; two per secret for Auth.js.
+    /// The keys of the current secret come first; Auth.js has two per secret.
     keys: Vec<ContentKey>,
 }
 
@@ -320,8 +320,8 @@ impl EncryptionKeys {
         }
     }
 
-    /// The key whose framework writes exactly this header, if there is one. Such a header needs no reading: it says
-    /// `dir`, the key's algorithm and perhaps its thumbprint, and nothing else.
+    /// The key whose framework writes exactly this header, if there is one. Such a header need not be parsed: it holds `dir`,
+    /// the key's algorithm and perhaps its thumbprint, and nothing else.
     pub(crate) fn key_with_usual_header(&self, header: &[u8]) -> Option<&ContentKey> {
         self.keys
             .iter()
@@ -351,7 +351,7 @@ impl EncryptionKeys {
     }
 }
 
-/// Tells rings apart, so that what was found with one is not opened with another.
+/// Identifies a ring, so that a session found with one ring is not opened with another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RingIdentity([u8; 8]);
 
@@ -359,7 +359,7 @@ impl RingIdentity {
     fn of(cookies: &[CookieKeys]) -> Self {
         let mut hash = digest::Context::new(&digest::SHA256);
         for CookieKeys { cookie, keys } in cookies {
-            // No name or thumbprint contains a line break, so no two rings give one text.
+            // No name or thumbprint contains a line break, so different rings give different texts.
             hash.update(cookie.name().as_str().as_bytes());
             let keys = match keys {
                 Keys::BetterAuth(keys) => keys.encryption_keys(),

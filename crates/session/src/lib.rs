@@ -12,20 +12,20 @@
 //! | `better-auth-signed-token` | `better-auth.session_token` | such a token, signed | HMAC-SHA-256, and the look-up |
 //! | `better-auth-compact`, `-jwt`, `-jwe` | `better-auth.session_data`, beside the token | the session, cached for minutes | HMAC-SHA-256, HS256, A256CBC-HS512 |
 //!
-//! With `https` every name has `__Secure-` before it. The keys come from the application's secret, so whoever knows the
-//! secret can open what is sealed with it, and whoever does not can neither read nor change it. What differs:
+//! Over `https` every name begins with `__Secure-`. The keys are derived from the application's secret: anyone who knows the
+//! secret can open these sessions, and nobody else can read or change them. The frameworks differ in this:
 //!
 //! | | Auth.js v5 | NextAuth v4 | Better Auth |
 //! |---|---|---|---|
 //! | key depends on | secret and cookie name | secret | secret |
 //! | names its key (`kid`) | yes, since 0.24 | no | yes, in `-jwe` |
-//! | several secrets | yes, newest first | no | in `-jwe`; all else is of the current one |
+//! | several secrets | yes, newest first | no | in `-jwe`; the other formats use the current one |
 //! | clocks may differ by | 15 seconds | 15 seconds | nothing |
 //! | chunk of a long cookie | 3936 characters | 3933 characters | 3977 characters or fewer |
 //!
 //! # Opening
 //!
-//! A [`KeyRing`] is made once, from secrets and the cookies to recognise. For each request
+//! A [`KeyRing`] is made once, from secrets and the cookies to recognize. For each request
 //! [`SealedSession::find`] looks for the session, and [`SealedSession::open`] verifies it. There is no other way to a
 //! [`Session`], and no way to read claims that were not verified.
 //!
@@ -57,7 +57,7 @@
 //!
 //! ## NextAuth v4
 //!
-//! The same in another cookie; a Bearer value is read when there is no session cookie:
+//! NextAuth v4 uses another cookie. A Bearer value is read when the request has no session cookie:
 //!
 //! ```
 //! use session::{ClaimDemands, Format, KeyRing, Opened, SealedSession, Secret, SessionCookie, UnixTime, seal};
@@ -82,8 +82,8 @@
 //!
 //! ## Better Auth
 //!
-//! The signed token says which session it is; the cache beside it, in one of three strategies, is the session itself for
-//! some minutes. When it is absent or stale, the application's store has to be asked, with the token:
+//! The signed token names a session. The cookie cache beside it, in one of three strategies, holds the session itself for
+//! some minutes. When the cache is absent or stale, look the session up in the application's store by its token:
 //!
 //! ```
 //! use session::{
@@ -111,13 +111,13 @@
 //! let sealed = SealedSession::find(&keys, [cookies.as_bytes()], [])?.ok_or("no session")?;
 //! let demands = ClaimDemands::default();
 //!
-//! // While the cache holds, nobody has to be asked.
+//! // While the cache is valid, no look-up is needed.
 //! let Opened::Session(session) = sealed.open(&keys, &demands, UnixTime::from_secs(1_899_999_100))? else {
-//!     return Err("the cache holds".into());
+//!     return Err("the cache is valid".into());
 //! };
 //! assert_eq!((session.subject(), session.format()), ("user-1", Format::BetterAuthCompact));
 //!
-//! // Later the store is. What it says is found by the token's own text, and cached under its id, if at all.
+//! // Later the session has to be looked up by the token's text. If you cache what the store says, use the token's id.
 //! let later = UnixTime::from_secs(1_899_999_400);
 //! let Opened::Lookup { token, cache } = sealed.open(&keys, &demands, later)? else {
 //!     return Err("the cache has ended".into());
@@ -139,7 +139,7 @@
 //!
 //! ## Sessions in a database
 //!
-//! The database strategy of Auth.js and NextAuth writes a token and nothing else. There is no key, and nothing to verify
+//! With the database strategy of Auth.js and NextAuth the cookie is a bare token. There is no key, and nothing to verify
 //! before the look-up:
 //!
 //! ```
@@ -162,12 +162,12 @@
 //!
 //! ## Signed tokens of other issuers
 //!
-//! Machines and APIs show a JWT that an identity provider signed. Nothing in it says which keys may have done that, so
-//! they are given: a shared secret, the issuer's published keys (a JWKS), or both. [`Jwt`] has an example.
+//! Machines and APIs send a JWT that an identity provider signed. You configure the keys that may have signed it: a shared
+//! secret, the issuer's published keys (a JWKS), or both. [`Jwt`] has an example.
 //!
 //! # Stricter than the frameworks
 //!
-//! Their decoders accept tokens that no release of theirs ever wrote. Accepting those here would help nobody but an
+//! The frameworks' decoders accept tokens that none of their releases ever wrote. Accepting those here would help only an
 //! attacker, so they are refused: tokens without `exp` or `sub`, compressed ones, other algorithms, base64 in several
 //! spellings, JSON that parsers disagree about, chunks with gaps or from two sessions, another signed cookie of Better
 //! Auth in place of the session's, and anything beyond 64 KiB.

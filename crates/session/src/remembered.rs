@@ -1,4 +1,4 @@
-//! Better Auth's cookie `dont_remember`: whether the cookie cache beside a token will ever be written anew.
+//! Better Auth's cookie `dont_remember`: whether the application will ever renew the cookie cache beside a token.
 
 use crate::cookies::{self, Quotes};
 use crate::{KeyRing, better_auth::BetterAuthKeys};
@@ -10,8 +10,8 @@ use crate::{KeyRing, better_auth::BetterAuthKeys};
 /// `impersonateUser`). Where it is set, `get-session` answers from its store without writing the cookie cache anew
 /// (`dist/api/routes/session.mjs`): once the first cache has ended, only the store knows the session.
 ///
-/// The name depends on the application's prefix and can be its own, so its end and the signature decide. `false` also
-/// where the ring believes no cookie cache, because then nothing has ended.
+/// The cookie's name depends on the application's prefix and can be changed, so the end of the name and the signature decide.
+/// Returns `false` where the ring ignores cookie caches.
 #[must_use]
 pub fn cache_is_not_renewed<'a>(
     keys: &KeyRing,
@@ -34,10 +34,10 @@ pub fn cache_is_not_renewed<'a>(
         .any(is_dont_remember)
 }
 
-/// What the cookie's name ends in.
+/// The end of the cookie's name.
 const NAME: &[u8] = b"dont_remember";
 
-/// What is signed in it.
+/// The signed value.
 const MARK: &[u8] = b"true";
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! What must not travel on where the session is not to: everything by which somebody could enter.
+//! What must not be forwarded to a service that is not to get the session: everything that could be used as one.
 //!
-//! More than the session cookie is the session. Better Auth signs a value and not the cookie's name, so that a token that
-//! was signed for another cookie is a session token as soon as somebody sends it under that name (1.7.25):
+//! That is more than the session cookie. Better Auth signs a cookie's value and not its name, so a token that was signed for
+//! another cookie becomes a session token when somebody sends it under that name (1.7.25):
 //!
 //! - `session_token_multi-<token>` of every account that is signed in in the browser (`plugins/multi-session`),
 //! - `admin_session`, whose value is the token of an admin who impersonates somebody, a colon and a flag
 //!   (`plugins/admin/routes.mjs`).
 //!
-//! What the application signs besides stays: `dont_remember`, `two_factor`, `trust_device`, `state` and `oauth_state` are
-//! no sessions, nor does `account_data` make one.
+//! Other signed cookies stay: `dont_remember`, `two_factor`, `trust_device`, `state`, `oauth_state` and `account_data` are not
+//! sessions.
 
 use crate::KeyRing;
 use crate::better_auth::BetterAuthKeys;
@@ -18,13 +18,13 @@ use crate::jwe::{Header, Jwe, MAX_HEADER_LEN};
 use crate::signed::SigningKeys;
 
 impl KeyRing {
-    /// Whether a cookie of this name is a session of the ring, or part of one.
+    /// Whether a cookie of this name holds a session of the ring, or part of one.
     pub(crate) fn names_session(&self, own: &[u8]) -> bool {
         let own = without_prefix(own);
         self.cookies().any(|cookie| is_of_family(cookie, own))
     }
 
-    /// Whether a value opens or verifies as a session, or as part of one, whatever it is called and however old it is.
+    /// Whether a value opens or verifies as a session, or as part of one, under any cookie name and at any age.
     pub(crate) fn seals(&self, value: &[u8]) -> bool {
         if value.len() > MAX_TOKEN_LEN {
             return false;
@@ -44,8 +44,8 @@ impl KeyRing {
         }
     }
 
-    /// Whether the value of an `Authorization` header is a session of the ring, as the frameworks read it: the scheme in
-    /// any case, with any white space behind it (Better Auth `dist/plugins/bearer/index.mjs`).
+    /// Whether the value of an `Authorization` header holds a session of the ring, read as the frameworks read it: the scheme
+    /// in any case, followed by any white space (Better Auth `dist/plugins/bearer/index.mjs`).
     #[must_use]
     pub fn is_session_bearer(&self, authorization: &[u8]) -> bool {
         let Some((scheme, token)) = authorization.trim_ascii().split_at_checked(BEARER.len())
@@ -78,13 +78,13 @@ fn is_of_family(cookie: &SessionCookie, own: &[u8]) -> bool {
     })
 }
 
-/// Whether the name is that of a session token with more behind it, for one of several accounts.
+/// Whether the name is the name of the session token with a suffix: one of several accounts in the browser.
 fn is_multi_session(own: &[u8], name: &[u8]) -> bool {
     own.strip_prefix(name)
         .is_some_and(|rest| rest.starts_with(b"_multi-"))
 }
 
-/// Whether the two names differ in the last part alone, and that is one in which Better Auth keeps sessions.
+/// Whether the two names differ only in the last part, and Better Auth keeps sessions under both parts.
 fn is_sibling(own: &[u8], name: &[u8]) -> bool {
     let prefix = KEEPERS.iter().find_map(|part| name.strip_suffix(*part));
     prefix
@@ -92,7 +92,7 @@ fn is_sibling(own: &[u8], name: &[u8]) -> bool {
         .is_some_and(|part| KEEPERS.iter().any(|keeper| part.starts_with(keeper)))
 }
 
-/// A cookie's name without what browsers read into its beginning (RFC 6265bis section 4.1.3).
+/// A cookie's name without a prefix to which browsers give a meaning (RFC 6265bis section 4.1.3).
 fn without_prefix(name: &[u8]) -> &[u8] {
     let prefixes = [&b"__Secure-"[..], b"__Host-"];
     prefixes

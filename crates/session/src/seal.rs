@@ -1,8 +1,8 @@
-//! Writing sessions as the frameworks write them: for tests, demos and development tools.
+//! Writes sessions as the frameworks write them: for tests, demos and development tools.
 //!
-//! Whoever seals sessions signs users in, which is the application's business; a gate only opens them. Nothing here
-//! reads a clock or makes random bytes: initialization vectors are arguments, and must never repeat under one key.
-//! `iat`, `exp` and `jti`, which the frameworks' `encode()` adds, are for the caller to put among the claims.
+//! Sealing a session signs a user in, which is the application's job; a gate only opens sessions. Nothing here reads a
+//! clock or makes random bytes: initialization vectors are arguments, and must never repeat under the same key. You have to
+//! add `iat`, `exp` and `jti` to the claims yourself, which the frameworks' `encode()` adds.
 
 use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -19,11 +19,11 @@ pub const AUTHJS_CHUNK_LEN: usize = 3936;
 /// The length of a chunk that NextAuth v4 writes: 4096 characters less 163 (`next-auth` 4 `src/core/lib/cookie.ts`).
 pub const NEXTAUTH_CHUNK_LEN: usize = 3933;
 
-/// The length of a chunk of the plain default cookie of Better Auth; it depends on name and attributes
+/// The length of a chunk of Better Auth's default cookie over plain http; it depends on the cookie's name and attributes
 /// (`dist/cookies/session-store.mjs`).
 pub const BETTER_AUTH_CHUNK_LEN: usize = 3977;
 
-/// A session as Auth.js v5 writes it today: A256CBC-HS512, its key named in the header, good under `cookie` only.
+/// A session as Auth.js v5 writes it today: A256CBC-HS512, with the key's name in the header. It opens only under `cookie`.
 #[must_use]
 pub fn authjs(
     secret: &Secret,
@@ -35,7 +35,7 @@ pub fn authjs(
     key.seal(&key.usual_header(), Iv::Cbc(iv), json(claims).as_bytes())
 }
 
-/// A session as `@auth/core` 0.18.1 to 0.22.0 wrote it, and every later release still reads it: A256GCM, no key named.
+/// A session as `@auth/core` 0.18.1 to 0.22.0 wrote it, which later releases still read: A256GCM, without a key's name.
 #[must_use]
 pub fn authjs_gcm(
     secret: &Secret,
@@ -47,7 +47,7 @@ pub fn authjs_gcm(
     key.seal(&key.usual_header(), Iv::Gcm(iv), json(claims).as_bytes())
 }
 
-/// A session as NextAuth v4 writes it: A256GCM, good under any cookie name.
+/// A session as NextAuth v4 writes it: A256GCM. It opens under any cookie name of NextAuth.
 #[must_use]
 pub fn nextauth(secret: &Secret, claims: &Map<String, Value>, iv: [u8; 12]) -> String {
     let key = encryption_key(secret, Library::NextAuth, "", Enc::A256Gcm);
@@ -108,8 +108,8 @@ pub fn better_auth_jwe(secret: &Secret, cached: &Map<String, Value>, iv: [u8; 16
     key.seal(&key.usual_header(), Iv::Cbc(iv), json(cached).as_bytes())
 }
 
-/// The cookies, as name and value, that a token travels in: one of the plain name if it has at most `limit` bytes
-/// (at least 1), otherwise `name.0`, `name.1` and so on of `limit` bytes each, the last one shorter.
+/// The cookies, as name and value, that carry a token: one under the plain name if the token has at most `limit` bytes
+/// (at least 1), otherwise chunks `name.0`, `name.1` and so on of `limit` bytes each, the last one shorter.
 #[must_use]
 pub fn chunks(name: &CookieName, token: &str, limit: usize) -> Vec<(String, String)> {
     if token.len() <= limit {

@@ -1,4 +1,4 @@
-//! What the request carried as its session: found, not yet believed.
+//! What the request carried as its session: found, not yet verified.
 
 mod candidates;
 
@@ -15,18 +15,18 @@ use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims};
 use crate::keyring::{EncryptionKeys, Keys, RingIdentity};
 use crate::{ClaimDemands, CookieName, KeyRing, Session, SessionCookie, SessionToken, UnixTime};
 
-/// What a request carried as its session. [Opening](Self::open) it verifies it; before that nothing about it is known.
+/// What a request carried as its session. [`open`](Self::open) verifies it; before that nothing in it can be trusted.
 #[must_use]
 pub struct SealedSession<'a> {
     content: Content<'a>,
     ring: RingIdentity,
 }
 
-/// The pieces of the request that make up the session. A cookie is named by its position in the ring.
+/// The parts of the request that make up the session. `index` is the position of the cookie in the ring.
 enum Content<'a> {
-    /// In `Authorization: Bearer`.
+    /// The value of `Authorization: Bearer`.
     Bearer { value: Cow<'a, [u8]> },
-    /// A Better Auth token, and what stands beside it as the cookie cache.
+    /// A Better Auth token, and the cookie cache beside it.
     BetterAuth {
         index: usize,
         token: Cow<'a, [u8]>,
@@ -34,7 +34,7 @@ enum Content<'a> {
     },
     /// An encrypted session.
     Encrypted { index: usize, value: Cow<'a, [u8]> },
-    /// A token that says nothing by itself.
+    /// A token that only the application's database understands.
     Opaque { index: usize, value: Cow<'a, [u8]> },
     /// A signed session.
     Signed { index: usize, value: Cow<'a, [u8]> },
@@ -44,11 +44,11 @@ enum Content<'a> {
 #[derive(Debug)]
 #[must_use]
 pub enum Opened {
-    /// A token that only the application's store can tell about: ask it, and give the answer to [`SessionToken::open`].
+    /// A token that only the application's store knows: look it up, and pass the result to [`SessionToken::open`].
     Lookup {
         /// The token.
         token: SessionToken,
-        /// Why the session that was cached beside the token does not count, if there was one.
+        /// Why the session cached beside the token does not count, if there was one.
         cache: Option<OpenError>,
     },
     /// The whole session.
@@ -58,14 +58,14 @@ pub enum Opened {
 impl<'a> SealedSession<'a> {
     /// Finds the one session in a request's `Cookie` and `Authorization` header values, each in the order received.
     ///
-    /// The first of [`Candidates::find`], if no other one is of the same cookie: to choose among those takes opening
-    /// them all. What was chosen here is final: if it does not open, nothing else is tried.
+    /// It is the first of [`Candidates::find`], unless another candidate comes from the same cookie: to choose among those,
+    /// all of them have to be opened. The choice is final: if it does not open, nothing else is tried.
     ///
-    /// `Ok(None)` says that the request carries no session.
+    /// `Ok(None)` means that the request carries no session.
     ///
     /// # Errors
-    /// As [`Candidates::find`], with what is wrong with the first cookie; [`OpenError::AmbiguousCookie`] when it has
-    /// several values. Where it is only the cookie cache that has several, none of them counts.
+    /// The errors of [`Candidates::find`], and what is wrong with the first cookie; [`OpenError::AmbiguousCookie`] when that
+    /// cookie has several values. When only its cookie cache has several values, none of them counts.
     pub fn find(
         keys: &KeyRing,
         cookie_headers: impl IntoIterator<Item = &'a [u8]>,
@@ -92,7 +92,7 @@ impl<'a> SealedSession<'a> {
         Ok(Some(first))
     }
 
-    /// Whether both were found in the same cookie.
+    /// Whether both sessions were found in the same cookie.
     #[must_use]
     pub fn shares_cookie_with(&self, other: &Self) -> bool {
         self.index() == other.index()
@@ -108,26 +108,26 @@ impl<'a> SealedSession<'a> {
         }
     }
 
-    /// The cookie that it was found in, one of `keys`; `None` for a Bearer value.
+    /// The cookie of `keys` in which it was found; `None` for a Bearer value.
     #[must_use]
     pub fn cookie<'k>(&self, keys: &'k KeyRing) -> Option<&'k SessionCookie> {
         keys.cookies().nth(self.index()?)
     }
 
     /// Decrypts and verifies the session, then checks its claims against the rules of the format and against `demands`,
-    /// at the time `now`. A token that has to be looked up in the application's store is verified as far as it can be.
+    /// at the time `now`. A token that has to be looked up in the application's store is verified as far as possible.
     ///
-    /// Of `demands` only the maximum age applies to Better Auth, whose sessions have neither issuer nor audience.
+    /// For Better Auth only the maximum age of `demands` applies: its sessions have neither issuer nor audience.
     ///
-    /// `keys` must be the ring that [`find`](Self::find) was given, or one made of the same secrets and cookies.
+    /// `keys` must be the ring that was passed to [`find`](Self::find), or one made of the same secrets and cookies.
     ///
     /// # Errors
     /// For a token that is malformed, of another key, or changed: [`OpenError::MalformedHeader`],
     /// [`OpenError::MalformedSessionToken`], [`OpenError::MalformedToken`], [`OpenError::RejectedSignature`],
     /// [`OpenError::RejectedTag`], [`OpenError::UnknownKey`] (also for another ring),
     /// [`OpenError::UnsupportedAlgorithm`], [`OpenError::UnsupportedHeader`]. For a genuine token whose claims do not
-    /// hold: any of the other variants that [`find`](Self::find) does not return. A flaw of Better Auth's cookie cache
-    /// is no error, but comes with [`Opened::Lookup`].
+    /// hold: any of the other variants that [`find`](Self::find) does not return. What is wrong with Better Auth's cookie cache
+    /// is not an error, but part of [`Opened::Lookup`].
     pub fn open(
         &self,
         keys: &KeyRing,
@@ -203,7 +203,7 @@ fn open_better_auth(
     let token = keys.open_token(token)?;
     let mut flaw = None;
     if keys.trusts_cache() {
-        // Of several, the one that belongs to this token.
+        // Of several caches, the one that belongs to this token counts.
         for cache in caches.iter() {
             let opened = match cache {
                 Ok(cache) => keys.open_cache(cache, &token, demands, now),
@@ -228,7 +228,7 @@ fn open_encrypted(
 ) -> Result<Session, OpenError> {
     let jwe = Jwe::split(token)?;
     // Nearly every token has, byte for byte, the header that its framework writes with one of our keys. Such a header
-    // needs no JSON parser, which saves a fifth of the whole cost.
+    // needs no JSON parser, which saves a fifth of the total cost.
     if let Some(key) = keys.key_with_usual_header(jwe.header) {
         let repeated = RepeatedClaims::default();
         return Session::admit(
@@ -246,9 +246,9 @@ fn open_encrypted(
     Session::admit(claims, token, keys.format(), &header.repeated, demands, now)
 }
 
-/// A Bearer value is whichever of the ring's formats it has the shape of: Better Auth's signed token has one dot
+/// Opens a Bearer value. Its shape decides which of the ring's formats it is: Better Auth's signed token has one dot
 /// (`dist/plugins/bearer/index.mjs`; a bare token, which the plugin signs itself, proves nothing and is refused), an
-/// encrypted session has four, a signed one two.
+/// encrypted session has four dots, a signed session two.
 fn open_bearer(
     value: &[u8],
     keys: &KeyRing,
@@ -282,9 +282,9 @@ fn open_bearer(
 
 /// The token in an `Authorization` value; `None` for another scheme.
 ///
-/// `getToken()` splits at single spaces, wants `Bearer` first, undoes the percent-encoding of the second word and ignores the
-/// rest (`@auth/core` `src/jwt.ts`, `next-auth` 4 `src/jwt/index.ts`). So does this, but for the case of the scheme, which it
-/// wants as it is spelled here and RFC 9110 §11.1 does not.
+/// `getToken()` splits at single spaces, demands `Bearer` first, undoes the percent-encoding of the second word and ignores the
+/// rest (`@auth/core` `src/jwt.ts`, `next-auth` 4 `src/jwt/index.ts`). So does this function, except that the scheme may be in
+/// any case (RFC 9110 §11.1).
 pub(crate) fn bearer(value: &[u8]) -> Result<Option<Cow<'_, [u8]>>, OpenError> {
     let Some((scheme, words)) = value.split_at_checked(BEARER.len()) else {
         return Ok(None);
@@ -302,5 +302,5 @@ pub(crate) fn bearer(value: &[u8]) -> Result<Option<Cow<'_, [u8]>>, OpenError> {
     Ok(Some(cookies::percent_decode(word)))
 }
 
-/// The scheme of a Bearer value, and the blank behind it.
+/// The scheme of a Bearer value, and the space after it.
 const BEARER: &[u8] = b"Bearer ";

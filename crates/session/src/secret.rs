@@ -47,9 +47,9 @@ impl Secret {
             .collect()
     }
 
-    /// Why this secret should not guard anything, if there is such a reason.
+    /// Why this secret should not be used, if there is such a reason.
     ///
-    /// `None` is no promise of strength: a long secret can still be a guessable one.
+    /// `None` does not mean that the secret is strong: a long secret can still be guessable.
     #[must_use]
     pub fn weakness(&self) -> Option<Weakness> {
         if self.is_empty() {
@@ -67,7 +67,7 @@ impl Secret {
         None
     }
 
-    /// The bytes themselves. The name is a warning: whatever leaves this call is no longer redacted.
+    /// The bytes themselves. The name is a warning: the returned bytes are no longer redacted.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.bytes
@@ -102,13 +102,13 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Why a [`Secret`] should not guard anything.
+/// Why a [`Secret`] should not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
     /// There is no secret.
     #[error("the secret is empty")]
     Empty,
-    /// The secret is printed in a tutorial, an example file or a framework's source: anyone can mint sessions with it.
+    /// The secret appears in a tutorial, an example file or a framework's source: anyone can mint sessions with it.
     #[error("the secret is a publicly known placeholder")]
     Placeholder,
     /// Fewer than 32 bytes: less than the strength of the keys derived from it.
@@ -119,7 +119,7 @@ pub enum Weakness {
     },
 }
 
-/// So many bytes, in words.
+/// A number of bytes, in words.
 pub(crate) fn counted(bytes: usize) -> String {
     match bytes {
         1 => "1 byte".to_owned(),

@@ -22,28 +22,27 @@ use crate::subject::{is_subject, numbered_subject};
 use crate::text_claim::TextClaim;
 use crate::{Format, UnixTime};
 
-/// What the operator demands of the claims beyond the format's own rules. The default demands nothing.
+/// What you demand of the claims beyond the format's own rules. The default demands nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimDemands {
     /// The exact value that `iss` must have.
     pub issuer: Option<String>,
-    /// The value that `aud` must be, or, being an array of strings, contain (RFC 7519 section 4.1.3).
+    /// The value that `aud` must be, or contain if it is an array of strings (RFC 7519 section 4.1.3).
     pub audience: Option<String>,
-    /// How long ago `iat` may be, give or take the 15 seconds of tolerance. Demands that there is an `iat`.
+    /// The largest age of `iat`, with 15 seconds of tolerance. A session without `iat` is refused.
     pub max_age: Option<Duration>,
-    /// The name of the claim that says who the user is, in place of `sub`: a member of the outermost object, by its exact
-    /// name, dots included. A claim that is read for something else (`exp`, `iss`, `email_verified` and their like) names
-    /// nobody, but `email`, `name` and `jti` may. Sessions of which the format names the user elsewhere (Better Auth, and
-    /// everything that is looked up) do not ask for it.
+    /// The name of the claim that holds the user's id, in place of `sub`: a member of the outermost object, by its exact
+    /// name, dots included. It may be `email`, `name` or `jti`, but not another claim that has a meaning of its own (`exp`, `iss`,
+    /// `email_verified`). Has no effect on formats that name the user elsewhere (Better Auth, and sessions that are looked up).
     pub subject_claim: Option<String>,
-    /// The name of the claim that says when the user signed in, in seconds since 1970, where the application keeps that when it
-    /// renews a session: see [`Session::signed_in_at`].
+    /// The name of the claim that holds the time of sign-in, in seconds since 1970, for applications that keep it when they
+    /// renew a session: see [`Session::signed_in_at`].
     pub sign_in_claim: Option<String>,
 }
 
 impl ClaimDemands {
-    /// When a session without `exp` ends, in seconds. Only signed session cookies may lack it, because an application's own
-    /// `encode()` may leave it out, and only where a maximum age ends the session in its place.
+    /// When a session without `exp` ends, in seconds. Only signed session cookies may lack `exp`, because an application's own
+    /// `encode()` may leave it out, and only where a maximum age ends the session instead.
     fn end_without_expiry(&self, format: Format, iat: Option<f64>) -> Result<f64, OpenError> {
         match self.max_age {
             Some(max_age) if format == Format::AuthJsSigned => iat
@@ -53,6 +52,8 @@ impl ClaimDemands {
         }
     }
 
+    /// Checks the maximum age, if one is demanded.
+    ///
     /// # Errors
     /// [`OpenError::MissingIssueTime`] or [`OpenError::TooOld`].
     pub(crate) fn check_age(
@@ -71,15 +72,15 @@ impl ClaimDemands {
     }
 }
 
-/// A verified session: somebody with the key wrote it and nobody changed it, or the application's store knows it; and
-/// it is valid at the time it was opened.
+/// A verified session: it was written with the key and not changed since, or the application's store knows it; and it was
+/// valid at the time it was opened.
 ///
 /// There are three ways to get one: [`SealedSession::open`](crate::SealedSession::open) for sessions that are in the
 /// request, [`SessionToken::open`](crate::SessionToken::open) for those that the application's store holds, and
 /// [`Jwt::open`](crate::Jwt::open) for the signed token of a configured issuer.
 #[must_use]
 pub struct Session {
-    /// The claims as JSON. Those below are ranges of it where possible.
+    /// The claims as JSON. The texts below are ranges of it where possible.
     pub(crate) claims: ClaimsText,
     pub(crate) format: Format,
     pub(crate) subject: TextClaim,
@@ -94,9 +95,9 @@ pub struct Session {
 /// The claims as a JSON object.
 #[derive(Debug)]
 pub(crate) enum ClaimsText {
-    /// What was decrypted or signed, in this request alone.
+    /// The text that was decrypted or signed, for this request.
     Own(String),
-    /// What a cache shares between requests.
+    /// A text that a cache shares between requests.
     Shared(Arc<str>),
 }
 
@@ -116,7 +117,7 @@ impl Session {
     /// and `nbf` against the clock in whole seconds with a tolerance of 15. It requires no claim. A gate must: without
     /// `exp` a session would never end, and without `sub` it would name nobody.
     ///
-    /// A token without `jti` is called by the hash of `token`, its text.
+    /// The id of a token without `jti` is the hash of `token`, its text.
     pub(crate) fn admit(
         plaintext: Vec<u8>,
         token: &[u8],
@@ -191,7 +192,7 @@ impl Session {
 
         let who = match own_subject {
             None | Some("sub") => numbered_subject(sub, "sub"),
-            // These are wanted for another reason too, and were found there.
+            // These members are wanted for another reason too, and are found there.
             Some("email") => numbered_subject(email.clone(), "email"),
             Some("jti") => numbered_subject(jti.clone(), "jti"),
             Some("name") => numbered_subject(name.clone(), "name"),
@@ -236,16 +237,16 @@ impl Session {
         self.format
     }
 
-    /// The session's own id, the same in every request with the same credential, and never the credential itself: claim
-    /// `jti` if it is 1 to 1024 bytes of text without control characters; for a session with a token in the
-    /// application's store the SHA-256 of that token, for any other the SHA-256 of all of it, in base64url. Auth.js and
+    /// The session's own id: the same for every request with the same credential, and never the credential itself. It is the
+    /// claim `jti` if that is 1 to 1024 bytes of text without control characters; for a session with a token in the
+    /// application's store the SHA-256 of that token; otherwise the SHA-256 of the whole credential, in base64url. Auth.js and
     /// NextAuth write a new `jti` each time they renew a session; Better Auth and stored sessions keep their token.
     #[must_use]
     pub fn id(&self) -> &str {
         self.id.text(self.claims.as_str())
     }
 
-    /// When the session was written: claim `iat`, or `session.createdAt` of Better Auth. `None` when nobody says.
+    /// When the session was written: claim `iat`, or `session.createdAt` of Better Auth. `None` when it is not known.
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.issued_at
@@ -253,8 +254,8 @@ impl Session {
 
     /// When the user signed in, as far as the session says: the earlier of claim `iat` and the one that
     /// [`ClaimDemands::sign_in_claim`] names, because Auth.js and NextAuth write `iat` anew each time that they renew a session
-    /// (`@auth/core` `src/jwt.ts`). Where such a session lacks that claim, or has something else than a number there, nobody
-    /// says. Better Auth, stored sessions and signed tokens keep their own time, so that the claim is not read.
+    /// (`@auth/core` `src/jwt.ts`). `None` when such a session lacks that claim, or the claim is not a number. Better Auth, stored
+    /// sessions and signed tokens keep their time of issue, so the claim is not read.
     #[must_use]
     pub fn signed_in_at(&self, demands: &ClaimDemands) -> Option<UnixTime> {
         let is_renewed = match self.format {
@@ -274,20 +275,21 @@ impl Session {
         Some(self.issued_at?.min(UnixTime::from_numeric_date(signed_in)))
     }
 
-    /// Whether the session was written after the other one, or ends later where neither says when it was written.
+    /// Whether the session was written after `other`; where neither says when it was written, whether it ends later.
     #[must_use]
     pub fn is_later_than(&self, other: &Self) -> bool {
         (self.issued_at, self.expires_at) > (other.issued_at, other.expires_at)
     }
 
     /// When the session ends: claim `exp` without the 15 seconds of tolerance, or `session.expiresAt` of Better Auth.
-    /// A cookie cache ends earlier; the session then goes on with a look-up.
+    /// A cookie cache ends earlier; then the session has to be looked up.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
 
-    /// Claim `email`, or `user.email` of Better Auth, if it is a string. It is what the application wrote: any text, control characters not excluded.
+    /// The user's e-mail address: claim `email`, or `user.email` of Better Auth, if it is a string. It is what the application
+    /// wrote, and may contain any characters, even control characters.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
         self.email
@@ -295,7 +297,8 @@ impl Session {
             .map(|email| email.text(self.claims.as_str()))
     }
 
-    /// Claim `name`, or `user.name` of Better Auth, if it is a string. It is what the application wrote: any text, control characters not excluded.
+    /// The user's name: claim `name`, or `user.name` of Better Auth, if it is a string. It is what the application wrote, and
+    /// may contain any characters, even control characters.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name
@@ -303,8 +306,8 @@ impl Session {
             .map(|name| name.text(self.claims.as_str()))
     }
 
-    /// Whether the user's e-mail address was verified, if the session says so or the contrary; `None` when it says nothing.
-    /// Read from `email_verified` or `emailVerified`; see [`says_verified`](crate::says_verified) for what counts.
+    /// Whether the user's e-mail address was verified; `None` when the session does not say. Read from `email_verified` or
+    /// `emailVerified`; see [`says_verified`](crate::says_verified) for what counts.
     #[must_use]
     pub fn email_verified(&self) -> Option<bool> {
         self.standing.email_verified
@@ -316,8 +319,8 @@ impl Session {
         self.standing.is_anonymous
     }
 
-    /// The id of the user who acts in this one's name: `impersonatedBy` of Better Auth. It is what the application wrote:
-    /// any text, control characters not excluded.
+    /// The id of the user who impersonates this one: `impersonatedBy` of Better Auth. It is what the application wrote, and may
+    /// contain any characters, even control characters.
     #[must_use]
     pub fn impersonated_by(&self) -> Option<&str> {
         self.standing.standing(self.claims.as_str()).impersonated_by
@@ -331,7 +334,7 @@ impl Session {
         self.claims.as_str()
     }
 
-    /// All claims. Parsed at each call: a decision that needs none should not pay for them.
+    /// All claims, parsed. Each call parses them again, so that a caller that needs none does not pay for them.
     #[must_use]
     pub fn claims(&self) -> Map<String, Value> {
         serde_json::from_str(self.claims_json())
@@ -340,7 +343,7 @@ impl Session {
 }
 
 impl fmt::Debug for Session {
-    /// Who and how long; not the other claims, which are the user's own business.
+    /// Shows the subject and the expiry, and no other claims: those are private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("subject", &self.subject())
@@ -350,7 +353,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// SHA-256 in base64url: a name for a token from which nobody gets back to it.
+/// SHA-256 in base64url: an id for a token, from which the token cannot be recovered.
 pub(crate) fn hash(token: &[u8]) -> Arc<str> {
     let mut text = [0; 43];
     BASE64_URL_SAFE_NO_PAD
@@ -359,7 +362,7 @@ pub(crate) fn hash(token: &[u8]) -> Arc<str> {
     str::from_utf8(&text).expect("base64 is ASCII").into()
 }
 
-/// The same.
+/// [`TOLERANCE`] as a duration.
 const TOLERANCE_SPAN: Duration = Duration::from_secs(15);
 
 #[cfg(test)]

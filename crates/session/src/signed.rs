@@ -1,11 +1,11 @@
 //! Session cookies that an application signs instead of encrypting them.
 //!
-//! Auth.js and NextAuth let an application replace `encode()` and `decode()` (`jwt` in their options). Those who want other
-//! services to read the session often sign it there, with `jsonwebtoken` or `jose`, by HMAC with the bytes of the same
-//! secret. The cookie then holds a JWS (RFC 7515) of which the claims are those of the encrypted form.
+//! Auth.js and NextAuth let an application replace `encode()` and `decode()` (`jwt` in their options). Applications whose
+//! session is to be read by other services often sign it there, with `jsonwebtoken` or `jose`, by HMAC with the bytes of the
+//! same secret. The cookie then holds a JWS (RFC 7515) with the same claims as the encrypted form.
 //!
-//! The algorithm is HS256, HS384 or HS512; the header says which, and nothing else that it says is believed. So a token
-//! that says `none`, or that somebody signed with another kind of key, has no key here.
+//! The algorithm is HS256, HS384 or HS512. The header selects one of these, and is not trusted further. So a token that says
+//! `none`, or that is signed with another kind of key, has no key here.
 
 use aws_lc_rs::digest;
 
@@ -18,9 +18,9 @@ use crate::{ClaimDemands, Format, Secret, Session, UnixTime};
 
 /// Everything that verifies the signed sessions of one application.
 pub(crate) struct SigningKeys {
-    /// Of the current secret first.
+    /// The keys, of the current secret first.
     keys: Vec<Key>,
-    /// Tells the secrets from others.
+    /// Identifies the secrets.
     fingerprint: [u8; 32],
 }
 
@@ -42,11 +42,11 @@ impl SigningKeys {
         &self.fingerprint
     }
 
-    /// Verifies the token and its claims. A secret has no name, so every one is tried, the current one first: a `kid` in
-    /// the header is the application's own business.
+    /// Verifies the token and its claims. A secret has no name, so each is tried, the current one first; a `kid` in the
+    /// header is ignored.
     ///
     /// # Errors
-    /// As [`Jwt::open`](crate::Jwt::open), but for what it says about keys: a token of another secret is
+    /// The errors of [`Jwt::open`](crate::Jwt::open), except that a token of another secret is
     /// [`OpenError::RejectedSignature`].
     pub(crate) fn open(
         &self,
@@ -59,8 +59,7 @@ impl SigningKeys {
         Session::admit(claims, token, Format::AuthJsSigned, &repeated, demands, now)
     }
 
-    /// Whether the application has signed this, whatever its claims say: under the name of the session's cookie it could be
-    /// one.
+    /// Whether the application has signed this token, whatever its claims say: sent as the session cookie, it could open.
     pub(crate) fn signs(&self, token: &[u8]) -> bool {
         self.verify(token).is_ok()
     }

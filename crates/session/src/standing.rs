@@ -1,5 +1,5 @@
-//! What a session says about its user besides who it is: whether the e-mail address was verified, whether the user is a
-//! guest, and whether somebody else acts in the user's name.
+//! What a session says about its user beyond the user's id: whether the e-mail address was verified, whether the user is a
+//! guest, and whether somebody impersonates the user.
 //!
 //! | | e-mail address | guest | acting |
 //! |---|---|---|---|
@@ -15,18 +15,18 @@ use std::borrow::Cow;
 use crate::json::Kept;
 use crate::text_claim::TextClaim;
 
-/// What a store says about a session's user besides who it is. The default says nothing.
+/// What a store says about a session's user beyond the user's id. The default says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing<'a> {
-    /// Whether the user's e-mail address was verified; `None` when nobody says.
+    /// Whether the user's e-mail address was verified; `None` when it is not known.
     pub email_verified: Option<bool>,
     /// Whether the user is a guest, who has never signed up.
     pub is_anonymous: bool,
-    /// The id of the user who acts in this one's name.
+    /// The id of the user who impersonates this one.
     pub impersonated_by: Option<&'a str>,
 }
 
-/// A [`Standing`] that is a part of a session.
+/// A [`Standing`] that a session owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OwnStanding {
     pub(crate) email_verified: Option<bool>,
@@ -34,7 +34,7 @@ pub(crate) struct OwnStanding {
     pub(crate) impersonated_by: Option<TextClaim>,
 }
 
-/// The members that a [`Standing`] is read from, as far as they are there.
+/// The members from which a [`Standing`] is read, as far as they exist.
 pub(crate) struct StandingClaims<'c> {
     pub(crate) email_verified: [Option<Kept<'c>>; 2],
     pub(crate) is_anonymous: [Option<Kept<'c>>; 2],
@@ -42,7 +42,7 @@ pub(crate) struct StandingClaims<'c> {
 }
 
 impl OwnStanding {
-    /// Reads the members of `claims`. Of two members that disagree the one counts that says less for the user.
+    /// Reads the members of `claims`. When two members disagree, the one that grants the user less counts.
     pub(crate) fn of(claims: &str, members: StandingClaims<'_>) -> Self {
         let [one, other] = members.email_verified.map(|claim| verified(&claim?));
         let email_verified = match (one, other) {
@@ -58,7 +58,7 @@ impl OwnStanding {
         }
     }
 
-    /// What a store says.
+    /// Takes over what a store says.
     pub(crate) fn stored(standing: Standing<'_>) -> Self {
         Self {
             email_verified: standing.email_verified,
@@ -76,12 +76,11 @@ impl OwnStanding {
     }
 }
 
-/// Whether a text says that an address was verified: `true`, `t` or `1`, in any case, or a time, at which it was: a date
-/// that begins with `YYYY-MM-DD`, or a whole number. Any other text says that it was not, so that an unknown word, such as
-/// `pending`, does not verify an address.
+/// Whether a text, as databases print booleans and times, says that an address was verified. It does if it is `true`, `t` or
+/// `1`, in any case, or a time: a date that begins with `YYYY-MM-DD`, or a whole number. Any other text says that the address
+/// was not verified, so that an unknown word, such as `pending`, does not verify an address.
 ///
-/// Databases print booleans and times so. That nothing is there, `NULL`, is for the caller to interpret: adapters of
-/// Auth.js write it for every user of an OAuth provider.
+/// The caller has to interpret `NULL`: adapters of Auth.js write it for every user of an OAuth provider.
 #[must_use]
 pub fn says_verified(text: &str) -> bool {
     let text = text.trim_ascii();
@@ -104,8 +103,8 @@ pub fn says_verified(text: &str) -> bool {
     is_date || (is_number && !is_zero)
 }
 
-/// Whether a text says that a user is a guest, as databases print booleans. Only an empty text, `0`, `f` and `false` say no,
-/// so that an unknown word does not make a guest a user.
+/// Whether a text, as databases print booleans, says that a user is a guest. Only an empty text, `0`, `f` and `false` say no,
+/// so that an unknown word does not turn a guest into a user.
 #[must_use]
 pub fn says_guest(text: &str) -> bool {
     let no = ["", "0", "f", "false"];
@@ -113,7 +112,7 @@ pub fn says_guest(text: &str) -> bool {
         .any(|no| text.trim_ascii().eq_ignore_ascii_case(no))
 }
 
-/// What a claim says about the address; nothing when it is `null`.
+/// What a claim says about the address; `None` when it is `null`.
 fn verified(claim: &Kept<'_>) -> Option<bool> {
     match claim {
         Kept::Null => None,

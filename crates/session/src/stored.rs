@@ -13,10 +13,10 @@ use crate::subject::is_subject;
 use crate::text_claim::TextClaim;
 use crate::{ClaimDemands, Format, UnixTime};
 
-/// The token of a session that only the application's store can tell about.
+/// The token of a session that only the application's store knows.
 ///
-/// Better Auth signs it, Auth.js does not; either way it proves nothing yet. Whoever holds it is the user, so it belongs
-/// into the question to the store and nowhere else: caches, logs and messages use its [`id`](Self::id).
+/// Better Auth signs it, Auth.js does not; either way it proves nothing before the look-up. Anyone who has it can act as the
+/// user, so pass it to the store and nowhere else: caches, logs and messages use its [`id`](Self::id).
 #[derive(Clone)]
 pub struct SessionToken {
     text: Zeroizing<Box<str>>,
@@ -25,12 +25,12 @@ pub struct SessionToken {
 }
 
 impl SessionToken {
-    /// The token that the value of an Auth.js cookie is under the database strategy. By default that is a UUID or 64
+    /// The token in the value of an Auth.js cookie under the database strategy. By default that is a UUID or 64
     /// hexadecimal digits (`@auth/core` `src/lib/init.ts`, `next-auth` 4 `src/core/init.ts`), but applications may make
     /// their own.
     ///
     /// # Errors
-    /// [`OpenError::MalformedSessionToken`] for what no store would be asked about.
+    /// [`OpenError::MalformedSessionToken`] for a value that cannot be a token.
     pub(crate) fn opaque(value: &[u8]) -> Result<Self, OpenError> {
         str::from_utf8(value)
             .ok()
@@ -54,13 +54,13 @@ impl SessionToken {
         &self.text
     }
 
-    /// What the session is called everywhere else: the SHA-256 of the token in base64url, 43 characters.
+    /// The session's id, for use everywhere else: the SHA-256 of the token in base64url, 43 characters.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The [`id`](Self::id) of the session whose token this is, if it is one.
+    /// The [`id`](Self::id) of the session with this token.
     #[must_use]
     pub fn id_of(token: &str) -> Arc<str> {
         hash(token.as_bytes())
@@ -76,11 +76,11 @@ impl SessionToken {
         self.format
     }
 
-    /// Makes a session of what the store said about this token, if it is still valid at the time `now`. Of `demands`
-    /// only the maximum age applies: a stored session has neither issuer nor audience.
+    /// Makes a session of what the store said about this token, if it is still valid at the time `now`. Only the maximum age of
+    /// `demands` applies: a stored session has neither issuer nor audience.
     ///
     /// # Errors
-    /// [`OpenError::Expired`], also in the very millisecond after the end, without the tolerance of other formats, as the
+    /// [`OpenError::Expired`] from the first millisecond after the end, without the tolerance of other formats, as the
     /// applications themselves decide (`@auth/core` `src/lib/actions/session.ts`, Better Auth
     /// `dist/api/routes/session.mjs`). [`OpenError::MissingIssueTime`] or [`OpenError::TooOld`] for a demanded age.
     pub fn open(
@@ -130,7 +130,7 @@ impl fmt::Debug for SessionToken {
 
 /// What a store said about a session. Cheap to clone: its texts are shared.
 ///
-/// A store is asked by token, so this is only about *that* session; [`SessionToken::open`] makes it one.
+/// A store is asked by token, so this is about one session only; [`SessionToken::open`] makes a [`Session`] of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSession {
     /// A JSON object with the claims `sub`, `email`, `email_verified`, `name`, `iat` and `exp`, as far as they are known.
@@ -141,11 +141,11 @@ pub struct StoredSession {
     standing: OwnStanding,
     issued_at: Option<UnixTime>,
     expires_at: UnixTime,
-    /// Claims beside those; `None` where there are none, so that a clone costs nothing.
+    /// Additional claims; `None` where there are none, so that a clone costs nothing.
     more: Option<Arc<Map<String, Value>>>,
 }
 
-/// The columns of a [`StoredSession`].
+/// The columns from which a [`StoredSession`] is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredColumns<'a> {
     /// The user's id as text.
@@ -154,9 +154,9 @@ pub struct StoredColumns<'a> {
     pub email: Option<&'a str>,
     /// The user's name.
     pub name: Option<&'a str>,
-    /// What the store says about the user besides.
+    /// What else the store says about the user.
     pub standing: Standing<'a>,
-    /// When the session began, where the store knows it.
+    /// When the session began, if the store knows it.
     pub issued_at: Option<UnixTime>,
     /// The last millisecond in which the session is valid.
     pub expires_at: UnixTime,
@@ -211,8 +211,8 @@ impl StoredSession {
         })
     }
 
-    /// The session with these claims beside its own, such as the objects `session` and `user` that Better Auth writes into
-    /// its cookie cache. They take the place of none that it has.
+    /// Adds claims, such as the objects `session` and `user` that Better Auth writes into its cookie cache. They replace none of
+    /// the session's own claims.
     #[must_use]
     pub fn with_more_claims(self, more: Map<String, Value>) -> Self {
         if more.is_empty() {
@@ -235,7 +235,7 @@ impl StoredSession {
         self.more.as_deref()
     }
 
-    /// The columns that this was made of.
+    /// The columns from which this was made.
     #[must_use]
     pub fn columns(&self) -> StoredColumns<'_> {
         StoredColumns {
@@ -250,7 +250,7 @@ impl StoredSession {
 }
 
 impl fmt::Debug for StoredSession {
-    /// Who and how long; not the other claims, which are the user's own business.
+    /// Shows the subject and the expiry, and no other claims: those are private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredSession")
             .field("subject", &self.columns().subject)
@@ -259,5 +259,5 @@ impl fmt::Debug for StoredSession {
     }
 }
 
-/// In bytes: twice what the widest column of the adapters holds.
+/// The longest token, in bytes: twice what the widest column of the adapters holds.
 const MAX_TOKEN_LEN: usize = 512;

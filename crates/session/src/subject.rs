@@ -1,11 +1,11 @@
-//! What can say who somebody is.
+//! The user's id: which claims can be one.
 
 use std::borrow::Cow;
 
 use crate::error::OpenError;
 use crate::json::Kept;
 
-/// The claim that says who, fit to be written into a header or a log line.
+/// The user's id from a claim, safe to write into a header or a log line.
 pub(crate) fn subject<'c>(
     claim: Option<Kept<'c>>,
     name: &'static str,
@@ -18,9 +18,9 @@ pub(crate) fn subject<'c>(
     }
 }
 
-/// As [`subject`], but a number counts as its decimal text: an integer that JavaScript holds exactly, up to 2^53 in either
-/// direction, and written as one. Anything else (`7.0`, `7e0`, `-0`, more digits) has readers that see another number, or
-/// another text.
+/// The user's id from a claim that may be a number, which counts as its decimal text: an integer that JavaScript represents
+/// exactly, up to 2^53 in either direction, and that is written as an integer. Other numbers (`7.0`, `7e0`, `-0`, more digits)
+/// are read as another number, or another text, by some readers.
 pub(crate) fn numbered_subject<'c>(
     claim: Option<Kept<'c>>,
     name: &'static str,
@@ -31,9 +31,9 @@ pub(crate) fn numbered_subject<'c>(
     }
 }
 
-/// Whether a text can say who somebody is, or which session it is.
+/// Whether a text can be the id of a user or of a session.
 pub(crate) fn is_subject(text: &str) -> bool {
-    // Nearly every id is visible ASCII. Without a way out of the loop it is done for many bytes at a time.
+    // Nearly every id is visible ASCII. The loop has no early exit, so that it vectorizes.
     let visible = text
         .bytes()
         .fold(true, |visible, byte| visible & byte.is_ascii_graphic());
@@ -41,7 +41,7 @@ pub(crate) fn is_subject(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_SUBJECT_LEN && without_control
 }
 
-/// 2^53: up to here a float holds every integer.
+/// 2^53: up to here a float represents every integer exactly.
 const LARGEST_EXACT: u64 = 1 << 53;
 
 /// Far more than any database uses for an id, and little enough for a header field.

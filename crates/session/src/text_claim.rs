@@ -1,19 +1,19 @@
-//! A text that a session says, where it stands.
+//! A text among the claims of a session.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A string claim, without a copy if JSON wrote it without escapes.
+/// A string claim, not copied if JSON wrote it without escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TextClaim {
     /// A text of its own.
     Own(Arc<str>),
-    /// The range of the claims' text.
+    /// A range of the claims' text.
     Within { start: usize, end: usize },
 }
 
 impl TextClaim {
-    /// `text`, if it is borrowed, is a part of `claims`.
+    /// Takes a text, which must be a part of `claims` if it is borrowed.
     pub(crate) fn of(claims: &str, text: Cow<'_, str>) -> Self {
         match text {
             Cow::Borrowed(text) => {

@@ -11,7 +11,7 @@ pub struct UnixTime {
 }
 
 impl UnixTime {
-    /// The last second of the year 9999: nobody means a session to end later.
+    /// The last second of the year 9999: a later expiry is a mistake.
     pub const LAST_EXPIRY: Self = Self::from_secs(253_402_300_799);
 
     /// The point `secs` seconds after the epoch; saturates when the milliseconds do not fit.
@@ -55,7 +55,8 @@ impl UnixTime {
         Duration::from_millis(self.millis.saturating_sub(earlier.millis))
     }
 
-    /// A date as `JSON.stringify` writes it, `YYYY-MM-DDThh:mm:ss[.f…]Z`; `None` for any other text. What lies before 1970 becomes 1970.
+    /// Reads a date as `JSON.stringify` writes it, `YYYY-MM-DDThh:mm:ss[.f…]Z`; `None` for any other text. A date before 1970
+    /// becomes 1970.
     #[must_use]
     pub fn from_iso(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
@@ -71,7 +72,7 @@ impl UnixTime {
             }
             _ => false,
         };
-        // jiff takes second 60 for 59, as RFC 3339 permits; no date of ECMAScript has one.
+        // jiff reads second 60 as 59, as RFC 3339 permits; dates of ECMAScript have no second 60.
         let is_leap_second = date.ends_with(b":60");
         if !(date.iter().zip(PATTERN).all(fits) && fraction) || is_leap_second {
             return None;
@@ -82,7 +83,7 @@ impl UnixTime {
     }
 
     /// A JSON `NumericDate` (RFC 7519 section 2: seconds, a fraction is allowed), rounded down to milliseconds.
-    /// What lies before the epoch becomes the epoch.
+    /// A date before the epoch becomes the epoch.
     pub(crate) fn from_numeric_date(secs: f64) -> Self {
         // A float-to-integer cast saturates: below zero and NaN give 0, too large gives u64::MAX.
         let millis = (secs * 1000.0) as u64;

@@ -1,14 +1,14 @@
-//! Gives memory back that nobody uses any more.
+//! Returns freed memory to the system.
 //!
-//! mimalloc keeps what was freed for the next who asks, and gives it back to the system when somebody asks a while later. A
-//! process that has nothing to do after a rush asks for nothing, and would keep all of it: 140 MB after 10,000 connections.
+//! mimalloc keeps freed memory for later allocations, and returns it to the system only during a later allocation. A process that
+//! is idle after a peak allocates nothing, and would keep all of it: 140 MB after 10,000 connections.
 //!
-//! This crate has unsafe code, because the bindings of mimalloc are plain functions of C.
+//! This crate has unsafe code, because the bindings of mimalloc are C functions.
 
-/// Gives back to the system what this thread has freed some time ago. Takes some microseconds where there is nothing.
+/// Returns to the system the memory that this thread freed some time ago. Takes some microseconds if there is none.
 pub fn give_back() {
-    // SAFETY: it takes no pointer, and any thread may call it at any time, also one whose memory is another allocator's (mimalloc's
-    // documentation of `mi_collect`). False: it does not take what is about to be used again.
+    // SAFETY: it takes no pointer, and any thread may call it at any time, even one that uses another allocator (mimalloc's
+    // documentation of `mi_collect`). `false` keeps memory that is about to be reused.
     unsafe { libmimalloc_sys::mi_collect(false) }
 }
 

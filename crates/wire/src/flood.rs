@@ -1,24 +1,24 @@
-//! How many frames a client sends that carry nothing for anybody.
+//! Detects floods of HTTP/2 frames that carry nothing.
 //!
-//! PING and SETTINGS have to be answered, each RST_STREAM, PRIORITY and WINDOW_UPDATE to be looked at, and a DATA frame may be
-//! empty: a client that sends nothing else costs a core and gets nothing for it (CVE-2019-9511 to CVE-2019-9518, "Data Dribble"
-//! to "Empty Frames Flood"; RFC 9113 §10.5). `h2` bounds the memory that they take, not how many they are. So they are counted
-//! here, against what a client needs them for: streams, and the bytes that go either way.
+//! PING and SETTINGS must be answered, RST_STREAM, PRIORITY and WINDOW_UPDATE must be processed, and a DATA frame may be empty: a
+//! client that sends only these can occupy a core (CVE-2019-9511 to CVE-2019-9518, "Data Dribble" to "Empty Frames Flood"; RFC
+//! 9113 §10.5). `h2` bounds the memory that they take, but not their number. So they are counted here, and compared with what a
+//! client needs them for: streams, and bytes in either direction.
 //!
-//! For how long that counts is for whoever has a clock to say.
+//! The caller, which has a clock, decides when a new counting window begins.
 
-/// Tells frames apart in the bytes of one direction (RFC 9113 §4.1).
+/// Finds the frame heads in the bytes of one direction (RFC 9113 §4.1).
 #[derive(Debug)]
 pub struct FrameHeads {
-    /// The head of the next frame, as far as it is here.
+    /// The head of the next frame, as far as it has arrived.
     head: [u8; HEAD],
     here: usize,
-    /// So many bytes stand before it: of the preface, or of the payload of the frame before.
+    /// How many bytes precede it: the rest of the preface, or of the previous frame's payload.
     left: usize,
 }
 
 impl FrameHeads {
-    /// Of a direction that begins with so many bytes that are no frame.
+    /// For a direction that begins with this many bytes before the first frame.
     pub fn after(preface: usize) -> Self {
         Self {
             head: [0; HEAD],
@@ -27,7 +27,7 @@ impl FrameHeads {
         }
     }
 
-    /// Takes what is there of the current payload.
+    /// Takes the part of the current payload that has arrived.
     pub fn payload<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
         let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
         self.left -= payload.len();
@@ -35,7 +35,7 @@ impl FrameHeads {
         payload
     }
 
-    /// Takes the head of the next frame, behind the payload. `None` when it is not whole yet.
+    /// Takes the head of the next frame, after the current payload. `None` when it is incomplete.
     pub fn next(&mut self, bytes: &mut &[u8]) -> Option<[u8; HEAD]> {
         self.payload(bytes);
         let (head, rest) = bytes.split_at((HEAD - self.here).min(bytes.len()));
@@ -51,26 +51,26 @@ impl FrameHeads {
         Some(self.head)
     }
 
-    /// Whether nothing of a payload is missing.
+    /// Whether the current payload is complete.
     pub fn are_between_frames(&self) -> bool {
         self.left == 0
     }
 }
 
-/// Follows what a client sends, frame by frame.
+/// Counts the frames of a client that carry nothing.
 #[derive(Debug)]
 pub struct FrameCounter {
     heads: FrameHeads,
-    /// So many frames came in the current window that carry nothing.
+    /// How many frames of the current window carry nothing.
     empty: u64,
-    /// So many may.
+    /// How many such frames are allowed.
     allowed: u64,
-    /// Bytes of bodies that have not been counted, because they are too few.
+    /// Bytes of bodies that are too few to allow another frame.
     uncounted: u64,
 }
 
 impl Default for FrameCounter {
-    /// Of a connection on which nothing has come.
+    /// For a new connection.
     fn default() -> Self {
         Self {
             heads: FrameHeads::after(PREFACE),
@@ -82,7 +82,7 @@ impl Default for FrameCounter {
 }
 
 impl FrameCounter {
-    /// Takes the bytes that come next. Says whether there are too many frames among them that carry nothing.
+    /// Takes the next bytes. Returns whether too many frames carry nothing.
     pub fn are_too_many(&mut self, mut bytes: &[u8]) -> bool {
         while let Some(head) = self.heads.next(&mut bytes) {
             self.count(head);
@@ -90,7 +90,7 @@ impl FrameCounter {
         self.empty > self.allowed
     }
 
-    /// Notes bytes that have gone to the client, which has to make room for more.
+    /// Notes bytes that were sent to the client, which it acknowledges with WINDOW_UPDATE frames.
     pub fn sent(&mut self, bytes: usize) {
         self.earn(bytes as u64);
     }
@@ -111,13 +111,13 @@ impl FrameCounter {
         self.uncounted %= FOR_BYTES;
     }
 
-    /// Begins to count anew, where the frames have got to.
+    /// Begins a new window at the current position.
     pub fn begin_anew(&mut self) {
         (self.empty, self.allowed) = (0, ALWAYS);
     }
 }
 
-/// In bytes: the head of a frame.
+/// The size of a frame's head, in bytes.
 pub const HEAD: usize = 9;
 const PREFACE: usize = 24;
 
@@ -125,13 +125,13 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const END_STREAM: u8 = 1;
 
-/// So many frames that carry nothing are always allowed.
+/// How many frames that carry nothing are always allowed.
 const ALWAYS: u64 = 1000;
 
-/// So many more for each request: its priority, room for the answer, that it is taken back.
+/// How many more are allowed per request: for its priority, room for the response, or a reset.
 const FOR_STREAM: u64 = 20;
 
-/// One more for so many bytes of bodies: clients make room for an answer by 16 KiB and more at a time.
+/// One more is allowed per this many bytes of bodies: clients make room for a response by 16 KiB or more at a time.
 const FOR_BYTES: u64 = 1024;
 
 #[cfg(test)]

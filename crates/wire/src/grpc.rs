@@ -1,10 +1,10 @@
-//! What gRPC says of a call in the head of its request ("PROTOCOL-HTTP2.md" of grpc/grpc).
+//! The timeout of a gRPC call, in the head of its request ("PROTOCOL-HTTP2.md" of grpc/grpc).
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-/// How long the client waits for all of a call, if it says so: up to eight digits and a unit.
+/// How long the client waits for the whole call, if it says so: up to eight digits and a unit.
 pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -1,13 +1,13 @@
-//! What peers say besides HTTP/1.1, read without I/O: bytes in, meaning out.
+//! Protocols besides HTTP/1.1, without I/O.
 //!
-//! - [`proxy_protocol`]: what proxies say in front of a connection.
-//! - [`stream_head`]: the head of a stream of HTTP/2, as a request.
-//! - [`flood`]: how many frames of HTTP/2 carry nothing.
-//! - [`grpc`]: what a call says in its head.
-//! - [`websocket`]: where the frames of a WebSocket end.
+//! - [`proxy_protocol`]: the header that a proxy sends at the beginning of a connection.
+//! - [`stream_head`]: the head of an HTTP/2 stream, as a request.
+//! - [`flood`]: counts HTTP/2 frames that carry nothing.
+//! - [`grpc`]: the timeout in the head of a call.
+//! - [`websocket`]: the frames of a WebSocket.
 //!
-//! It is a crate so that fuzz targets reach it, and so that nothing in it can read a socket, the clock or random bytes: they are
-//! arguments.
+//! It is a crate of its own so that fuzz targets can use it, and so that it cannot read a socket, the clock or random bytes: these
+//! are arguments.
 
 pub mod flood;
 pub mod grpc;

@@ -1,4 +1,4 @@
-//! The PROXY protocol, versions 1 and 2: in front of everything else a proxy says for whom a connection is.
+//! The PROXY protocol, versions 1 and 2: a proxy names the client at the beginning of a connection.
 //!
 //! The specification is HAProxy's, <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>; § is one of its sections.
 
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The version in which somebody is told.
+/// The version of a PROXY header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyVersion {
     /// A line of text.
@@ -16,7 +16,7 @@ pub enum ProxyVersion {
     V2,
 }
 
-/// Why a connection does not begin as it should.
+/// Why a connection does not begin with a valid PROXY header.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ProxyHeaderError {
     /// It begins with something else.
@@ -27,21 +27,21 @@ pub enum ProxyHeaderError {
     Unreadable,
 }
 
-/// What has been read of a header.
+/// How much of a header has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// Its beginning: so many bytes more belong to it, at least.
+    /// The beginning: at least this many more bytes belong to it.
     Begun(usize),
-    /// All of it. The client's address; `None` where the proxy names nobody, because the connection is its own, or because it
-    /// does not know.
+    /// The whole header, with the client's address; `None` if the proxy names no client, because the connection is its own, or
+    /// because it does not know.
     Whole(Option<IpAddr>),
 }
 
-/// Reads the beginning of a connection, as far as it is there, as a header of either version. Whoever reads as many bytes more as
-/// [`ProxyHeader::Begun`] says, and no others, has read nothing behind the header once it is whole.
+/// Reads the beginning of a connection, as far as it has arrived, as a header of either version. If you read only as many more bytes
+/// as [`ProxyHeader::Begun`] says, you do not read past the header.
 ///
 /// # Errors
-/// [`ProxyHeaderError`] says what is wrong. Nothing can be read behind it.
+/// [`ProxyHeaderError`] when there is no valid header. Nothing can be read after it.
 pub fn read(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     let Some((first, rest)) = bytes.split_first_chunk() else {
         return Ok(ProxyHeader::Begun(SIGNATURE.len() - bytes.len()));
@@ -67,7 +67,7 @@ pub fn read(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     }
 }
 
-/// Version 1 (§2.1), without its end.
+/// Reads a header of version 1 (§2.1), without its line end.
 fn client_in_line(line: Option<&str>) -> Result<ProxyHeader, ProxyHeaderError> {
     let line = line.ok_or(ProxyHeaderError::Unreadable)?;
     let words: Vec<_> = line.split(' ').collect();
@@ -94,7 +94,7 @@ fn pair<A: FromStr + Into<IpAddr>>(client: &str, reached: &str) -> Option<IpAddr
     Some(client.into())
 }
 
-/// Version 2 (§2.2), what follows the signature. What stands behind the addresses is not looked at.
+/// Reads a header of version 2 (§2.2), after the signature. Ignores what follows the addresses.
 fn client_in_block(
     version_and_command: u8,
     family: u8,
@@ -111,15 +111,15 @@ fn client_in_block(
             Some((client, rest)) if rest.len() >= 20 => Some(IpAddr::from(*client)),
             Some(_) | None => return Err(ProxyHeaderError::Unreadable),
         },
-        // Neither of the two, such as a socket of the file system.
+        // Neither IPv4 nor IPv6, such as a Unix socket.
         (0x21, 0x00 | 0x31) => None,
         (_, _) => return Err(ProxyHeaderError::Unreadable),
     };
     Ok(ProxyHeader::Whole(client))
 }
 
-/// The header that tells a server for whom a connection is: a client's address, and where it has reached us, if that is known.
-/// `None` for a connection of our own.
+/// Writes the header that tells a server for which client a connection is: the client's address, and the address at which it
+/// reached us, if known. `None` for a connection of our own.
 pub fn header(version: ProxyVersion, caller: Option<(IpAddr, Option<SocketAddr>)>) -> Vec<u8> {
     let ends = caller.map(|(client, reached)| Ends::of(client, reached));
     match (version, ends) {
@@ -144,7 +144,7 @@ impl Ends {
         match (client.to_canonical(), reached) {
             (IpAddr::V4(client), Some(IpAddr::V4(reached))) => Self::V4(client, reached, port),
             (IpAddr::V6(client), Some(IpAddr::V6(reached))) => Self::V6(client, reached, port),
-            // It came by a proxy that we talk to in the other family, or by a socket without addresses.
+            // The client came through a proxy that we talk to in the other family, or through a socket without addresses.
             (IpAddr::V4(client), _) => Self::V4(client, Ipv4Addr::UNSPECIFIED, port),
             (IpAddr::V6(client), _) => Self::V6(client, Ipv6Addr::UNSPECIFIED, port),
         }
@@ -185,10 +185,10 @@ impl Ends {
     }
 }
 
-/// How version 2 begins.
+/// The beginning of a header of version 2.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
-/// In bytes, its end included (§2.1).
+/// The longest header of version 1, in bytes, with its line end (§2.1).
 const LONGEST_LINE: usize = 107;
 
 #[cfg(test)]

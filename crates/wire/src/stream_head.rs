@@ -1,4 +1,4 @@
-//! What a stream asks for, as a request that the proxy decides on.
+//! The head of an HTTP/2 stream, as a request in the form of HTTP/1.1.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,12 +9,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http1::{HeadLimits, Length, Violation, read_target};
 
-/// Brings the head of a stream into the form in which a request comes over HTTP/1.1: its host in `Host`, its target in origin
-/// form, its cookies in one field. A WebSocket (RFC 8441) becomes the upgrade that it is there: `websocket_key` is random, and
-/// there for an extended CONNECT of this protocol.
+/// Converts the head of a stream into the form of a request over HTTP/1.1: its host in `Host`, its target in origin form, its
+/// cookies in one field. A WebSocket (RFC 8441) becomes an upgrade: `websocket_key` is random, and given for an extended CONNECT of
+/// this protocol.
 ///
 /// # Errors
-/// [`Violation`] when it is too large, its length is no number, or a value stands in white space. All else that is wrong with a head, `h2` has refused.
+/// [`Violation`] when it is too large, its length is not a number, or a value begins or ends with white space. `h2` refuses all other
+/// malformed heads.
 pub fn read(
     head: Request<()>,
     has_ended: bool,
@@ -50,7 +51,7 @@ pub fn read(
     Ok(request)
 }
 
-/// Whether no value begins or ends with white space, which some services would take for a part of it (RFC 9113 §8.2.1).
+/// Whether no value begins or ends with white space, which some services would read as part of it (RFC 9113 §8.2.1).
 pub fn are_bare(fields: &HeaderMap) -> bool {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     fields.values().all(|value| {
@@ -59,7 +60,7 @@ pub fn are_bare(fields: &HeaderMap) -> bool {
     })
 }
 
-/// Sees that a head has no more bytes than it may, counted as RFC 9113 §6.5.2 counts them, by what differs between requests.
+/// Checks the size of a head, counted as in RFC 9113 §6.5.2, but only the parts that differ between requests.
 fn within(head: &Request<()>, limits: HeadLimits) -> Result<(), Violation> {
     let target = head
         .uri()
@@ -76,7 +77,7 @@ fn within(head: &Request<()>, limits: HeadLimits) -> Result<(), Violation> {
     Ok(())
 }
 
-/// How long the body is. Where the head says it, `h2` sees to it that so many bytes come.
+/// The length of the body. If the head gives it, `h2` checks that this many bytes arrive.
 fn length(headers: &HeaderMap, has_ended: bool) -> Result<Length, Violation> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
@@ -93,8 +94,8 @@ fn length(headers: &HeaderMap, has_ended: bool) -> Result<Length, Violation> {
     }
 }
 
-/// Writes `:authority` into `Host`. Another one beside it stays, so that there are two: a service that reads only one of them would
-/// be asked for another host than we have decided on. The default port of the scheme makes no other host (RFC 9113 §8.3.1, RFC
+/// Writes `:authority` into `Host`. A different `Host` beside it is kept, so that there are two and the request is refused: a service
+/// might read the one that we did not decide on. The default port of the scheme does not make a different host (RFC 9113 §8.3.1, RFC
 /// 3986 §6.2.3).
 fn name_host<B>(request: &mut Request<B>) {
     let port: &[u8] = match request.uri().scheme_str() {
@@ -126,7 +127,7 @@ fn name_host<B>(request: &mut Request<B>) {
     }
 }
 
-/// Makes one field of the crumbs into which a client may break its cookies (RFC 9113 §8.2.3).
+/// Joins the cookie fields into which a client may split its cookies (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let mut crumbs = headers.get_all(COOKIE).iter();
     let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
@@ -142,8 +143,8 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes a request of HTTP/1.1 for a WebSocket of an extended CONNECT (RFC 8441 §5). The key is ours: a stream has none, and whether
-/// the service has understood it is for us to see.
+/// Makes an upgrade to a WebSocket of an extended CONNECT (RFC 8441 §5). The key is ours, because a stream has none; we also check
+/// the service's answer to it.
 fn become_upgrade(request: &mut Request<Length>, key: u128) {
     *request.method_mut() = Method::GET;
     *request.body_mut() = Length::NONE;
@@ -155,7 +156,7 @@ fn become_upgrade(request: &mut Request<Length>, key: u128) {
     headers.insert(SEC_WEBSOCKET_KEY, key);
 }
 
-/// In bytes, for which each field counts beside its name and its value (RFC 9113 §6.5.2).
+/// The overhead of a field, in bytes, which counts in addition to its name and value (RFC 9113 §6.5.2).
 const FOR_FIELD: usize = 32;
 
 #[cfg(test)]

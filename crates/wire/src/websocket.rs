@@ -1,12 +1,12 @@
-//! Whether a WebSocket was closed by those who talk on it, or only its connection.
+//! WebSocket frames: whether a peer closed the WebSocket, or only the connection ended.
 
-/// Follows the frames of one direction (RFC 6455 §5.2), and notes when one says Close.
+/// Follows the frames of one direction (RFC 6455 §5.2), and notes a Close frame.
 #[derive(Debug, Default)]
 pub struct FrameScanner {
-    /// The beginning of the next frame, as far as it is here.
+    /// The beginning of the next frame, as far as it has arrived.
     head: [u8; LONGEST_HEAD],
     here: usize,
-    /// So many bytes of the current frame are still to come.
+    /// How many bytes of the current frame are still missing.
     left: u64,
     closes: bool,
 }
@@ -17,12 +17,12 @@ impl FrameScanner {
         self.closes
     }
 
-    /// Whether the last frame that has begun is whole, so that another one may follow.
+    /// Whether the last frame is complete, so that another one may follow.
     pub fn are_whole(&self) -> bool {
         self.left == 0 && self.here == 0
     }
 
-    /// Takes the bytes that come next.
+    /// Takes the next bytes.
     pub fn see(&mut self, mut bytes: &[u8]) {
         while let Some((first, rest)) = bytes.split_first() {
             if self.left > 0 {
@@ -45,7 +45,7 @@ impl FrameScanner {
     }
 }
 
-/// The opcode of a frame, and the length of what follows its head; `None` when that is not all here.
+/// The opcode of a frame, and the length of its payload; `None` when the head is incomplete.
 fn head(bytes: &[u8]) -> Option<(u8, u64)> {
     let [first, second, more @ ..] = bytes else {
         return None;
@@ -59,7 +59,7 @@ fn head(bytes: &[u8]) -> Option<(u8, u64)> {
     (more.len() == extended + mask).then_some((first & 0x0f, length))
 }
 
-/// A Close frame of a server, which masks nothing (RFC 6455 §5.5.1).
+/// A Close frame as a server sends it, without a mask (RFC 6455 §5.5.1).
 pub fn closing(code: u16, reason: &str) -> Vec<u8> {
     debug_assert!(reason.len() <= 123, "a control frame has 125 bytes");
     let length = u8::try_from(2 + reason.len()).unwrap_or(2);
@@ -71,10 +71,10 @@ pub fn closing(code: u16, reason: &str) -> Vec<u8> {
 
 const CLOSE: u8 = 8;
 
-/// The bit of a message's last frame. Control frames have no other.
+/// The bit of a message's last frame. Control frames always have it.
 const FINAL: u8 = 0x80;
 
-/// In bytes: two, a length of eight, a mask of four.
+/// The longest head of a frame, in bytes: two, a length of eight, a mask of four.
 const LONGEST_HEAD: usize = 14;
 
 #[cfg(test)]

@@ -255,7 +255,7 @@ fn fits(kind: char, status: u16) -> bool {
     }
 }
 
-/// The identity is the session's where there is one, and nobody's where there is none.
+/// Checks that the identity is the session's, or absent without a session.
 fn judge_identity(probe: &Probe<'_>, record: &Record) -> Judgement {
     let path = record.target.split('?').next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Request lines that are none, or that name a target in another form.
+//! Malformed request lines, and request lines that name the target in another form.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Finding, Judgement, Rejection, broken, each, weak};

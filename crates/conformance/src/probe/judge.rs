@@ -9,7 +9,7 @@ use crate::recorder::Record;
 use crate::request::Request;
 
 impl Probe<'_> {
-    /// It must be refused, and nothing may arrive.
+    /// Checks that a request is refused, and nothing arrives.
     pub(crate) fn refused(&self, request: impl Into<String>, how: Rejection) -> Judgement {
         let mut sending = self.sending(request);
         sending.expects_close = how == Rejection::Closing;
@@ -51,14 +51,14 @@ impl Probe<'_> {
         Ok(exchange.to_string())
     }
 
-    /// It must be refused with the end of the connection, or arrive as one canonical request with this body.
+    /// Checks that a request is refused and the connection closed, or arrives as one canonical request with this body.
     pub(crate) fn refused_or_canonical(&self, request: impl Into<String>, body: &str) -> Judgement {
         let mut sending = self.sending(request);
         sending.expects_close = true;
         self.judge_refused_or_canonical(&sending, body, Rejection::Closing)
     }
 
-    /// The same, without the end of the connection.
+    /// Checks that a request is refused, or arrives as one canonical request with this body.
     pub(crate) fn refused_or_forwarded(&self, request: impl Into<String>, body: &str) -> Judgement {
         self.judge_refused_or_canonical(&self.sending(request), body, Rejection::Open)
     }
@@ -78,7 +78,7 @@ impl Probe<'_> {
         }
     }
 
-    /// It must be refused, or arrive as exactly one canonical request without a forged identity.
+    /// Checks that a request was refused, or arrived as exactly one canonical request without a forged identity.
     pub(crate) fn canonical(&self, exchange: &Exchange, body: Option<&str>) -> Judgement {
         let records = self.records();
         self.smuggled(&records)?;
@@ -105,7 +105,7 @@ impl Probe<'_> {
         Ok(format!("one canonical request arrived; {exchange}"))
     }
 
-    /// It must arrive, as one canonical request.
+    /// Checks that a request arrived as one canonical request.
     pub(crate) fn forwarded(&self, exchange: &Exchange, body: Option<&str>) -> Judgement {
         match self.arrived().is_empty() {
             true => broken(format!("nothing arrived: {exchange}")),
@@ -113,7 +113,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Without a session it must be denied, and nothing may arrive.
+    /// Checks that a request without a session is denied, and nothing arrives.
     pub(crate) fn denied(&self, request: impl Into<String>) -> Judgement {
         let exchange = self.send(request);
         self.judge_denied(&exchange)
@@ -136,7 +136,7 @@ impl Probe<'_> {
         }
     }
 
-    /// It must be denied, or enter as the right user.
+    /// Checks that a request is denied, or enters as the right user.
     pub(crate) fn denied_or_identified(&self, request: Request) -> Judgement {
         let exchange = self.send(request);
         match self.arrived().is_empty() {
@@ -148,7 +148,7 @@ impl Probe<'_> {
         }
     }
 
-    /// What arrived carries the right identity, exactly once.
+    /// Checks that what arrived carries the right identity, exactly once.
     pub(crate) fn identified(&self) -> Judgement {
         let arrived = self.arrived();
         if arrived.is_empty() {
@@ -177,7 +177,7 @@ impl Probe<'_> {
         told.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// What arrived names nobody.
+    /// Checks that what arrived names no user.
     pub(crate) fn anonymous(&self) -> Judgement {
         let owned: Vec<_> = self
             .target
@@ -197,7 +197,7 @@ impl Probe<'_> {
         Ok("no identity arrived".to_owned())
     }
 
-    /// These header lines, sent to a public path and, with a session, to the protected one, forge nothing.
+    /// Checks that these header lines forge nothing, on a public path and, with a session, on the protected path.
     pub(crate) fn stripped<S: AsRef<str>>(&self, lines: &[S]) -> Judgement {
         let exchange = self.send(self.public().lines(lines));
         self.canonical(&exchange, None)?;
@@ -213,7 +213,7 @@ impl Probe<'_> {
         Ok(exchange.to_string())
     }
 
-    /// None of these headers arrived with the value that the client chose.
+    /// Checks that none of these headers arrived with the value that the client chose.
     pub(crate) fn not_chosen(&self, names: &[&str]) -> Judgement {
         let wanted: Vec<_> = names.iter().map(|name| folded(name)).collect();
         let forged = self.forged();
@@ -228,7 +228,7 @@ impl Probe<'_> {
         Ok("none arrived as the client wrote it".to_owned())
     }
 
-    /// None of these headers arrived.
+    /// Checks that none of these headers arrived.
     pub(crate) fn absent(&self, names: &[&str]) -> Judgement {
         for record in self.arrived() {
             let present = names.iter().find(|name| !record.all(name).is_empty());
@@ -239,7 +239,7 @@ impl Probe<'_> {
         Ok("removed".to_owned())
     }
 
-    /// Without a session nothing may arrive that some upstream could read as the protected path.
+    /// Checks that nothing arrives without a session that an upstream could read as the protected path.
     pub(crate) fn path(&self, path: &str) -> Judgement {
         let exchange = self.send(self.get(self.marked(path)));
         for record in self.arrived() {
@@ -254,7 +254,7 @@ impl Probe<'_> {
         self.canonical(&exchange, None)
     }
 
-    /// Nothing that was hidden in something else arrived as a request.
+    /// Checks that no hidden request arrived.
     pub(crate) fn smuggled(&self, records: &[Record]) -> Judgement {
         let mark = format!("smug-{}", self.token);
         for record in records {
@@ -271,7 +271,7 @@ impl Probe<'_> {
         Ok("nothing hidden arrived".to_owned())
     }
 
-    /// No forged identity arrived, in any spelling, or in a line that a laxer upstream would read.
+    /// Checks that no forged identity arrived, in any spelling, or in a line that a laxer upstream would read.
     fn unforged(&self, records: &[Record]) -> Judgement {
         let owned: Vec<_> = self
             .target
@@ -306,7 +306,7 @@ fn acted_on(records: &[Record]) -> impl Iterator<Item = &Record> {
         .filter(|record| record.complete || record.garbage)
 }
 
-/// Malformed framing must not be streamed to the upstream, even if the exchange dies later.
+/// Checks that malformed framing was not forwarded to the upstream, even if the exchange failed later.
 fn passed_on(records: &[Record]) -> Judgement {
     let malformed = |record: &&Record| !record.complete && !record.anomalies.is_empty();
     match records.iter().find(malformed) {

@@ -39,7 +39,7 @@ pub(super) fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the body, and answers. Says whether the connection can be used again.
+/// Reads the body, and answers. Returns whether the connection can be used again.
 fn exchange(wire: &mut Wire<'_>, record: &Record, at: usize, shared: &Shared) -> io::Result<bool> {
     if record.garbage {
         wire.stream.write_all(
@@ -78,13 +78,13 @@ fn exchange(wire: &mut Wire<'_>, record: &Record, at: usize, shared: &Shared) ->
     Ok(true)
 }
 
-/// Bytes that have arrived and were not read yet, and those to come.
+/// The unread bytes of a connection.
 struct Wire<'a> {
     stream: &'a TcpStream,
     buffer: Vec<u8>,
 }
 
-/// A body, and everything about it that is not canonical.
+/// A body, and everything in its framing that is not canonical.
 #[derive(Default)]
 struct Body {
     raw: Vec<u8>,
@@ -100,16 +100,16 @@ enum Framing {
 }
 
 impl Wire<'_> {
-    /// Waits for more. Says whether there was any.
+    /// Waits for more bytes. Returns whether any arrived.
     fn fill(&mut self) -> io::Result<bool> {
         let mut piece = [0; 1 << 14];
-        // A reset is an end like any other.
+        // A reset ends the connection too.
         let length = self.stream.read(&mut piece).unwrap_or(0);
         self.buffer.extend_from_slice(&piece[..length]);
         Ok(length > 0)
     }
 
-    /// A head with the empty line at its end; `None` when the connection ends before.
+    /// A head with the empty line at its end; `None` if the connection ends before.
     fn head(&mut self) -> io::Result<Option<String>> {
         loop {
             let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n");
@@ -127,13 +127,13 @@ impl Wire<'_> {
         std::mem::replace(&mut self.buffer, rest)
     }
 
-    /// So many bytes, or as many as there are.
+    /// This many bytes, or fewer if the connection ends.
     fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < length && self.fill()? {}
         Ok(self.take(length))
     }
 
-    /// A line with its end, or as much of it as there is.
+    /// A line with its end, or less if the connection ends.
     fn line(&mut self) -> io::Result<Vec<u8>> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -175,7 +175,7 @@ impl Wire<'_> {
         Ok(body)
     }
 
-    /// The next chunk's size; `None` when it is none, or the connection ends before.
+    /// The next chunk's size; `None` if it is malformed, or the connection ends.
     fn chunk_size(&mut self, body: &mut Body) -> io::Result<Option<usize>> {
         let line = self.line()?;
         body.raw.extend_from_slice(&line);
@@ -225,7 +225,7 @@ impl Body {
     }
 }
 
-/// The head of a request, and everything in it that is not canonical.
+/// Parses the head of a request, and notes everything in it that is not canonical.
 fn parsed(head: &str) -> Record {
     let mut record = Record {
         head: head.to_owned(),
@@ -346,7 +346,7 @@ fn is_length(text: &str) -> bool {
     (1..=18).contains(&text.len()) && text.chars().all(|char| char.is_ascii_digit())
 }
 
-/// Longer than any case waits.
+/// The idle timeout, longer than any case waits.
 const IDLE: Duration = Duration::from_secs(90);
 
 const LONGEST_HEAD: usize = 4 << 20;

@@ -1,49 +1,49 @@
-//! What the upstream answers: mostly 200, and malformed answers where a case asks for them.
+//! The upstream's responses: mostly 200, and malformed ones where a case asks for them.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
 
 use super::Record;
 
-/// How the upstream answers.
+/// A kind of response of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// Content-Length beside Transfer-Encoding.
     BothFramings,
-    /// A body where none may be, after 204.
+    /// A body after 204, which has none.
     BodyAfter204,
-    /// A body where none may be, after HEAD.
+    /// A body after HEAD, which has none.
     BodyAfterHead,
     /// A header that continues on the next line.
     Folded,
     /// Fields of the connection.
     HopByHop,
-    /// No HTTP.
+    /// Bytes that are not HTTP.
     NoHttp,
     /// A NUL in a header.
     Nul,
     /// 200.
     Ordinary,
-    /// Fewer bytes than announced, then the end of the connection.
+    /// Fewer bytes than announced, then the connection is closed.
     Short,
-    /// 101 to a request that wants it.
+    /// 101 to a request that asks for it.
     Switching,
     /// Two different Content-Length.
     TwoLengths,
-    /// 101 to a request that did not ask for it.
+    /// 101 to a request that does not ask for it.
     UnaskedSwitching,
-    /// A second answer that nobody asked for.
+    /// A second, unsolicited response.
     Unsolicited,
 }
 
 impl Reply {
-    /// Answers. Says whether the connection can be used again.
+    /// Sends the response. Returns whether the connection can be used again.
     pub(super) fn send(self, mut to: &TcpStream, record: &Record) -> io::Result<bool> {
         to.write_all(self.text(record).as_bytes())?;
         Ok(!matches!(self, Self::Short | Self::NoHttp))
     }
 
-    /// Whether what follows is no HTTP any more.
+    /// Whether the connection no longer speaks HTTP afterwards.
     pub(super) fn switches(self, record: &Record) -> bool {
         match self {
             Self::Switching => !record.all("upgrade").is_empty(),
@@ -103,7 +103,7 @@ impl Reply {
     }
 }
 
-/// The body of every ordinary answer.
+/// The body of every ordinary response.
 pub(crate) const BODY: &str = "upstream-ok\n";
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Recorder: 1\r\n";

@@ -1,26 +1,26 @@
-//! What became of each part of a condition, for people who ask. The verdicts are those of the decision itself.
+//! The verdict of each part of a condition, for `explain`. The verdicts are those of the decision itself.
 
 use serde_json::Value;
 
 use super::{ClaimPath, ColumnRef, Condition, Evidence, Test, TestKind, Verdict, words};
 
-/// A condition, and what became of it.
+/// A condition, and its verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// The condition in words.
     pub words: String,
-    /// Whether it holds; `None` where nobody was there to judge.
+    /// Whether it holds; `None` without a user.
     pub verdict: Option<Verdict>,
-    /// What it looked at, as it may be shown.
+    /// The value that it looked at, if it may be shown.
     pub seen: Option<String>,
-    /// Whether it looks at the user's row, and there is none, because users were not looked up.
+    /// Whether it looks at the user's row, and users are not looked up.
     pub lacks_row: bool,
-    /// The conditions that it is made of.
+    /// The conditions of which it consists.
     pub parts: Vec<Demand>,
 }
 
 impl Condition {
-    /// The condition in words, with its parts. With evidence, each has its verdict.
+    /// The condition in words, with its parts. With evidence, each part has its verdict.
     pub(crate) fn explain(&self, evidence: Option<&Evidence<'_>>) -> Demand {
         let parts: &[Self] = match self {
             Self::All(all) => all,
@@ -48,7 +48,7 @@ impl Condition {
         looks_at_row && evidence.user.columns().is_empty()
     }
 
-    /// What it looks at.
+    /// The value that it looks at.
     fn seen(&self, evidence: &Evidence<'_>) -> Option<String> {
         Some(match self {
             Self::All(_) | Self::Any(_) | Self::Not(_) => return None,
@@ -95,7 +95,7 @@ impl Evidence<'_> {
 }
 
 impl Demand {
-    /// The smallest conditions for which it does not hold, in words.
+    /// The smallest conditions that do not hold, in words.
     pub fn lacking(&self) -> Vec<&str> {
         match self.verdict {
             None | Some(Verdict::Met) => Vec::new(),
@@ -110,7 +110,7 @@ impl Demand {
     }
 }
 
-/// A value for people. Where only its presence counts, only that is said; and nothing that its name calls a secret.
+/// A value for display. Where only its presence counts, or its name suggests a secret, only the presence is shown.
 fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
     let Some(value) = value.filter(|value| !value.is_null()) else {
         return "is not there".to_owned();
@@ -135,7 +135,7 @@ fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
             Value::String(_) => "is a text".to_owned(),
         };
     }
-    // JSON escapes those of ASCII; a terminal obeys others too.
+    // JSON escapes control characters of ASCII; terminals obey others too.
     let text = value.to_string().replace(char::is_control, "\u{fffd}");
     match text.char_indices().nth(LONGEST_SEEN) {
         Some((end, _)) => format!("is {}…", &text[..end]),
@@ -143,8 +143,8 @@ fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
     }
 }
 
-/// What names of claims and columns hold whose values nobody should see.
+/// Words in the names of claims and columns whose values must not be shown.
 const SECRET_NAMES: [&str; 4] = ["hash", "password", "secret", "token"];
 
-/// In characters: how much of a value is shown.
+/// How many characters of a value are shown.
 const LONGEST_SEEN: usize = 120;

@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::{Condition, Evidence, Test, TestKind, Verdict};
 
 impl Condition {
-    /// Says which value is of a kind that cannot be compared, and which kind that is. The value itself is not said: it is
-    /// about a person.
+    /// The name and type of the value that cannot be compared. Without the value itself, which is personal data.
     pub(crate) fn incomparable(&self, evidence: &Evidence<'_>) -> String {
         match self {
             Self::All(parts) | Self::Any(parts) => {

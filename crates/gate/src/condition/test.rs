@@ -1,42 +1,42 @@
-//! What a value must be: a test, and what it makes of a JSON value.
+//! Tests of a value: what it must be, and whether a JSON value is that.
 
 use serde_json::Value;
 use session::UnixTime;
 
 use super::Verdict;
 
-/// What a value must be.
+/// A test of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Test {
-    /// The question.
+    /// What is tested.
     pub kind: TestKind,
-    /// What divides a text into a list, for [`TestKind::Contains`].
+    /// The separator that splits a text into a list, for [`TestKind::Contains`].
     pub separator: Option<Box<str>>,
 }
 
-/// A question to a value.
+/// What a test demands of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TestKind {
-    /// It is a list that has one of these.
+    /// It is a list that contains one of these.
     Contains(Vec<Scalar>),
-    /// It is absent, null, an empty text, an empty list or an empty object; or with `false`, it is none of these.
+    /// With `true`, it is absent, null, an empty text, an empty list or an empty object; with `false`, it is not.
     Empty(bool),
-    /// It is this.
+    /// It equals this.
     Equals(Scalar),
-    /// It is a point in time that has not come.
+    /// It is a point in time in the future.
     Future,
     /// It is one of these.
     OneOf(Vec<Scalar>),
-    /// It is a point in time that is over.
+    /// It is a point in time in the past.
     Past,
-    /// It is there and not null; or with `false`, it is not.
+    /// With `true`, it is present and not null; with `false`, it is not.
     Present(bool),
 }
 
 /// A value to compare with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
-    /// `true` or `false`. Databases without truth values keep 1 and 0.
+    /// `true` or `false`. Databases without booleans store 1 and 0.
     Bool(bool),
     /// A number. Whole numbers beyond 2⁵³ cannot be compared: they are ids, and several would be one.
     Number(f64),
@@ -50,7 +50,7 @@ impl Test {
         match (&self.kind, value) {
             (TestKind::Present(wanted), value) => Verdict::of(value.is_some() == *wanted),
             (TestKind::Empty(wanted), value) => Verdict::of(is_empty(value) == *wanted),
-            // What is not there is not that, whatever that is.
+            // An absent value equals nothing.
             (_, None) => Verdict::Unmet,
             (TestKind::Contains(wanted), Some(value)) => self.contains(wanted, value),
             (TestKind::Equals(wanted), Some(value)) => wanted.verdict(value),
@@ -87,7 +87,7 @@ impl Test {
                 match parts.any(is_wanted) {
                     true => Verdict::Met,
                     false if wanted.iter().all(is_text) => Verdict::Unmet,
-                    // A part of a text is no number, though it may look like one.
+                    // A part of a text is not a number, even if it looks like one.
                     false => Verdict::Incomparable,
                 }
             }
@@ -143,13 +143,13 @@ fn is_empty(value: Option<&Value>) -> bool {
     }
 }
 
-/// A point in time: seconds since 1970 as JSON Web Tokens have them (RFC 7519 section 2), milliseconds as JavaScript has
-/// them, or the text that `JSON.stringify` makes of a `Date`.
+/// Reads a point in time: seconds since 1970 as in JSON Web Tokens (RFC 7519 section 2), milliseconds as in JavaScript, or the
+/// text that `JSON.stringify` makes of a `Date`.
 fn time(value: &Value) -> Option<UnixTime> {
     match value {
         Value::Number(number) => {
             let number = number.as_f64()?;
-            // Seconds of that size come in the year 5138, milliseconds of that size were in 1973.
+            // In seconds this is the year 5138, in milliseconds 1973.
             let millis = match number < 1e11 {
                 true => number * 1000.0,
                 false => number,
@@ -161,5 +161,5 @@ fn time(value: &Value) -> Option<UnixTime> {
     }
 }
 
-/// Of larger whole numbers several are one floating-point number: 2⁵³ and 2⁵³ + 1.
+/// The largest number up to which integers are exact: 2⁵³ and 2⁵³ + 1 are the same floating-point number.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0 - 1.0;

@@ -68,7 +68,7 @@ fn any_of(values: &[Scalar]) -> String {
 }
 
 impl fmt::Display for Scalar {
-    /// A text of one word stands alone, every other in quotes.
+    /// A text of one word stands alone; other texts are in quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(value) => write!(f, "{value}"),
@@ -84,7 +84,7 @@ impl fmt::Display for Scalar {
     }
 }
 
-/// A span of time in its largest whole units: `12 h`, `1 d 6 h`.
+/// A duration in its largest whole units: `12 h`, `1 d 6 h`.
 pub(super) fn span(span: Duration) -> String {
     let mut left = span.as_secs();
     let mut text = String::new();

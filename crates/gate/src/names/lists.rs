@@ -1,13 +1,13 @@
 //! The names of headers that mean something to a gate, in normal form.
 //!
-//! The lists are long because services read so many names. A header from which a service takes the place, the prefix, the
-//! method, the scheme or the host of a request, or a file mapping, makes the request another one than the gate has
-//! judged. The source is named beside each group. Where a namespace is wholly about routing, its beginning or its ending
-//! is listed, so that another product's spelling of the same thing is caught too.
+//! The lists are long because services read many names. A header from which a service takes the path, the prefix, the
+//! method, the scheme or the host of a request, or a file mapping, turns the request into another one than the gate has
+//! decided about. Each group names its source. Where all names with a beginning or an ending are about routing, that beginning
+//! or ending is listed, so that other products' names are caught too.
 
 use super::Meaning;
 
-/// The lists below, whether they hold beginnings of names, and what the names mean.
+/// The lists below, whether they hold beginnings of names, and the meaning of the names.
 pub(super) const LISTS: &[(&[&str], bool, Meaning)] = &[
     (IDENTITY, false, Meaning::Identity),
     (IDENTITY_FAMILIES, true, Meaning::Identity),
@@ -19,8 +19,8 @@ pub(super) const LISTS: &[(&[&str], bool, Meaning)] = &[
     (ROUTING_FAMILIES, true, Meaning::Routing),
 ];
 
-/// What says where a message ends, how long its connection lasts, and by which id it is known. In their proper spelling these never
-/// go on as they came.
+/// Fields that only the gate writes: where a message ends, how long its connection lasts, and the request's id. In their proper
+/// spelling they are never forwarded as received.
 pub(super) const REWRITTEN: &[&str] = &[
     "content-length",
     "http2-settings",
@@ -32,7 +32,7 @@ pub(super) const REWRITTEN: &[&str] = &[
     "x-request-id",
 ];
 
-/// Identity headers of ours and of the proxies that people come from.
+/// Identity headers, ours and those of other proxies.
 const IDENTITY: &[&str] = &[
     "remote-email",
     "remote-groups",
@@ -63,7 +63,7 @@ const IDENTITY: &[&str] = &[
     "x-user-roles",
 ];
 
-/// Families of identity headers that are open-ended.
+/// Beginnings of identity headers.
 const IDENTITY_FAMILIES: &[&str] = &[
     "cf-access-",
     "x-amzn-oidc-",
@@ -78,7 +78,7 @@ const IDENTITY_FAMILIES: &[&str] = &[
     "x-webauth-",
 ];
 
-/// Where an application is mounted, and which page of it is meant.
+/// Headers that say where an application is mounted, and which page of it is asked for.
 const PLACE: &[&str] = &[
     // What WSGI, ASGI and Rack applications read as their prefix or place, each with a few lines of middleware of its own; the
     // well-known ones (`X-Script-Name`, `X-Forwarded-Prefix`) are families.
@@ -125,7 +125,7 @@ const PLACE: &[&str] = &[
     "script-url",
 ];
 
-/// Over what the client came.
+/// Headers that say over which protocol the client came.
 const SCHEME: &[&str] = &[
     // mod_wsgi (`WSGITrustedProxyHeaders`: `X-HTTPS`, `X-Scheme`), Flask's ReverseProxied (`X-Scheme`), ISA Server and
     // phpMyAdmin (`Front-End-Https`), Cloudflare (`CF-Visitor`), PHP applications (`From-Https`).
@@ -149,7 +149,7 @@ const SCHEME: &[&str] = &[
     "x-use-ssl",
 ];
 
-/// Which host and port the client asked.
+/// Headers that say which host and port the client asked for.
 const HOST: &[&str] = &[
     // Azure App Service: the host that was asked for.
     "disguised-host",
@@ -171,7 +171,7 @@ const HOST: &[&str] = &[
     "x-vhost",
 ];
 
-/// Which method is meant.
+/// Headers that replace the method.
 const METHOD: &[&str] = &[
     // Rails, Symfony, Laravel, Express and ASP.NET read `X-HTTP-Method-Override`, `X-HTTP-Method` and
     // `X-Method-Override`: a family and an ending. These are their short forms.
@@ -179,7 +179,7 @@ const METHOD: &[&str] = &[
     "x-request-method",
 ];
 
-/// Who the client is: addresses and certificates.
+/// Headers that describe the client: addresses and certificates.
 const CLIENT: &[&str] = &[
     // Cloudflare, Alibaba Cloud; most others end in `-client-ip`, `-connecting-ip` or `-real-ip`.
     "cdn-src-ip",
@@ -237,7 +237,7 @@ const ROUTING_FAMILIES: &[&str] = &[
     "uwsgi-",
     // Flask's ReverseProxied, mod_wsgi and Calibre-Web (`X-Script-Name`).
     "x-script-",
-    // Everybody's; also Werkzeug's ProxyFix, Traefik (`-Prefix`), Kong (`-Path`), mod_wsgi (`-Script-Name`), Spring.
+    // Used by most proxies; also Werkzeug's ProxyFix, Traefik (`-Prefix`), Kong (`-Path`), mod_wsgi (`-Script-Name`), Spring.
     "x-forwarded",
     // IIS, Zend, Symfony, nginx ingresses: `X-Original-URL`, `X-Orig-Host`, `X-Rewrite-URL`.
     "x-orig-",
@@ -291,13 +291,13 @@ const ROUTING_FAMILIES: &[&str] = &[
     "x-client-cert",
     "x-ssl-",
     "x-tls-",
-    // Proxies' own words for themselves and the client.
+    // What proxies say about themselves and the client.
     "x-client-ip",
     "x-proxy-",
     "x-real-",
 ];
 
-/// Endings of headers that describe the original request, whatever stands before them: a vendor's name, `x-`, nothing.
+/// Endings of headers that describe the original request, after a vendor's name, `x-`, or nothing.
 pub(super) const ROUTING_ENDINGS: &[&str] = &[
     // The client: `CF-Connecting-IP`, `DO-Connecting-IP`, `Ali-CDN-Real-IP`, `Incap-Client-IP`, `X-Cluster-Client-IP`.
     "client-ip",
@@ -306,7 +306,7 @@ pub(super) const ROUTING_ENDINGS: &[&str] = &[
     "remote-addr",
     "remote-ip",
     "user-ip",
-    // The original request, in whose name whoever says it.
+    // The original request, under any vendor's name.
     "forwarded-for",
     "forwarded-host",
     "forwarded-port",
@@ -324,7 +324,7 @@ pub(super) const ROUTING_ENDINGS: &[&str] = &[
     "rewrite-url",
     "url-override",
     "url-scheme",
-    // The prefix below which an application is mounted, and the place in it.
+    // The prefix under which an application is mounted, and the path below it.
     "base-path",
     "base-uri",
     "base-url",

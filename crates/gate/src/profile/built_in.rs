@@ -1,4 +1,4 @@
-//! The profiles that are built in.
+//! The built-in header profiles.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 
 use super::{Encoding, HeaderProfile, HeaderSource, IdentityHeader};
 
-/// A profile that is built in.
+/// A built-in header profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdentityHeaders {
     /// `Remote-*`, as Authelia writes them.
@@ -18,23 +18,23 @@ pub enum IdentityHeaders {
     Gitea,
     /// `X-WEBAUTH-*` as Grafana reads them.
     Grafana,
-    /// `X-Forwarded-User` and its kind, as the plugin reverse-proxy-auth of Jenkins reads them.
+    /// `X-Forwarded-User` and the like, as the plugin reverse-proxy-auth of Jenkins reads them.
     Jenkins,
-    /// `X-Auth-Request-*`, as oauth2-proxy writes them in answers.
+    /// `X-Auth-Request-*`, as oauth2-proxy writes them in responses.
     OAuth2ProxyAnswers,
-    /// `X-Forwarded-User` and its kind, as oauth2-proxy writes them to its upstream.
+    /// `X-Forwarded-User` and the like, as oauth2-proxy writes them to its upstream.
     OAuth2Proxy,
     /// `X-User-*`, ours.
     #[default]
     Ours,
-    /// `Remote-User` and `X-Remote-User`, which most applications with a login by the web server read.
+    /// `Remote-User` and `X-Remote-User`, which most applications read that let the web server sign users in.
     RemoteUser,
     /// `X-Vouch-*`.
     Vouch,
 }
 
 impl IdentityHeaders {
-    /// Each of them that a route can name, by its name in a configuration.
+    /// The profiles that a route can name, by their names in a configuration.
     pub const WORDS: [(&'static str, Self); 9] = [
         ("default", Self::Ours),
         ("grafana", Self::Grafana),
@@ -85,7 +85,7 @@ impl IdentityHeaders {
         }
     }
 
-    /// What divides groups, and the headers. Those that a session of ours says nothing about are written too, empty.
+    /// The separator between groups, and the headers. Headers whose value no session holds are included, and written empty.
     fn headers(self) -> (&'static str, &'static [(HeaderName, Says)]) {
         match self {
             Self::Authelia => (",", &AUTHELIA),
@@ -102,11 +102,11 @@ impl IdentityHeaders {
     }
 }
 
-/// What a header of these says.
+/// The source of a built-in header's value.
 #[derive(Clone, Copy)]
 enum Says {
     Email,
-    /// That there is a user: `true`.
+    /// `true` if there is a user.
     Entered,
     Groups,
     Name,
@@ -114,7 +114,7 @@ enum Says {
     Unknown,
 }
 
-/// In the order of the type.
+/// The profiles, in the order of the type's variants.
 static PROFILES: LazyLock<[HeaderProfile; 10]> = LazyLock::new(|| {
     [
         IdentityHeaders::Authelia,
@@ -144,7 +144,7 @@ static AUTHELIA: [(HeaderName, Says); 4] = [
     (HeaderName::from_static("remote-groups"), Says::Groups),
 ];
 
-/// Those that authentik documents for its outposts, the ones about the outpost itself (`-meta-`) included.
+/// The headers that authentik documents for its outposts, including those about the outpost itself (`-meta-`).
 static AUTHENTIK: [(HeaderName, Says); 12] = [
     (
         HeaderName::from_static("x-authentik-username"),
@@ -181,15 +181,14 @@ static AUTHENTIK: [(HeaderName, Says); 12] = [
     ),
 ];
 
-/// The names that Gitea's documentation has for its reverse proxy authentication.
+/// The headers that Gitea documents for its reverse proxy authentication.
 static GITEA: [(HeaderName, Says); 3] = [
     (HeaderName::from_static("x-webauth-user"), Says::Subject),
     (HeaderName::from_static("x-webauth-email"), Says::Email),
     (HeaderName::from_static("x-webauth-fullname"), Says::Name),
 ];
 
-/// The names that Grafana's documentation has for `auth.proxy`. A role is given by a profile of its own, or Grafana's default
-/// counts.
+/// The headers that Grafana documents for `auth.proxy`. To set a role, configure a profile; otherwise Grafana's default applies.
 static GRAFANA: [(HeaderName, Says); 5] = [
     (HeaderName::from_static("x-webauth-user"), Says::Subject),
     (HeaderName::from_static("x-webauth-email"), Says::Email),
@@ -198,7 +197,7 @@ static GRAFANA: [(HeaderName, Says); 5] = [
     (HeaderName::from_static("x-webauth-role"), Says::Unknown),
 ];
 
-/// The defaults of the plugin reverse-proxy-auth.
+/// The default headers of the plugin reverse-proxy-auth.
 static JENKINS: [(HeaderName, Says); 4] = [
     (HeaderName::from_static("x-forwarded-user"), Says::Subject),
     (HeaderName::from_static("x-forwarded-groups"), Says::Groups),
@@ -209,7 +208,7 @@ static JENKINS: [(HeaderName, Says); 4] = [
     ),
 ];
 
-/// Those that oauth2-proxy documents for its answers (`--set-xauthrequest`, `--pass-access-token`,
+/// The headers that oauth2-proxy documents for its responses (`--set-xauthrequest`, `--pass-access-token`,
 /// `--set-authorization-header`).
 static OAUTH2_PROXY_ANSWERS: [(HeaderName, Says); 6] = [
     (
@@ -217,7 +216,7 @@ static OAUTH2_PROXY_ANSWERS: [(HeaderName, Says); 6] = [
         Says::Subject,
     ),
     (HeaderName::from_static("x-auth-request-email"), Says::Email),
-    // Upstreams take it for a login name, and the name in a session is what its user chose to be called.
+    // Upstreams read it as a login name, but the name in a session is a display name that the user chose.
     (
         HeaderName::from_static("x-auth-request-preferred-username"),
         Says::Unknown,
@@ -230,12 +229,12 @@ static OAUTH2_PROXY_ANSWERS: [(HeaderName, Says); 6] = [
         HeaderName::from_static("x-auth-request-access-token"),
         Says::Unknown,
     ),
-    // An ID token of the provider, which the service would believe. The session holds none, and what the client sent is
-    // none either.
+    // An ID token of the provider, which the service would trust. The session holds none, and the client's own value must not
+    // pass for one.
     (AUTHORIZATION, Says::Unknown),
 ];
 
-/// Those that oauth2-proxy documents for its upstream (`--pass-user-headers`).
+/// The headers that oauth2-proxy documents for its upstream (`--pass-user-headers`).
 static OAUTH2_PROXY: [(HeaderName, Says); 5] = [
     (HeaderName::from_static("x-forwarded-user"), Says::Subject),
     (HeaderName::from_static("x-forwarded-email"), Says::Email),
@@ -255,9 +254,8 @@ static REMOTE_USER: [(HeaderName, Says); 2] = [
     (HeaderName::from_static("x-remote-user"), Says::Subject),
 ];
 
-/// vouch signs people in by their e-mail address, and says that. A user whose address does not count gets an empty one. The
-/// names are those of its `config.yml_example`; its
-/// operators can choose the claims that have a header of their own (`X-Vouch-IdP-Claims-…`).
+/// The headers in vouch's `config.yml_example`. vouch identifies people by their e-mail address; a user whose address does not count
+/// gets an empty one. Its operators can choose claims that get their own headers (`X-Vouch-IdP-Claims-…`).
 static VOUCH: [(HeaderName, Says); 6] = [
     (HeaderName::from_static("x-vouch-user"), Says::Email),
     (HeaderName::from_static("x-vouch-success"), Says::Entered),

@@ -7,23 +7,23 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use super::Unwritable;
 use crate::hygiene::field_value;
 
-/// How text becomes the value of a header, which holds visible characters of Latin-1 only (RFC 9110 section 5.5).
+/// How text is encoded in the value of a header, which holds only visible characters of Latin-1 (RFC 9110 section 5.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// All of it in Base64 of its UTF-8 (RFC 4648 section 4).
+    /// Base64 of the UTF-8 (RFC 4648 section 4).
     Base64,
-    /// As it is, a byte a character. A user with any other character cannot enter.
+    /// Unchanged, one byte per character. A user with a character outside Latin-1 cannot enter.
     Latin1,
-    /// As it is where that is visible ASCII without `%`, otherwise percent-encoded whole as UTF-8.
+    /// Unchanged if it is visible ASCII without `%`, otherwise percent-encoded as UTF-8.
     #[default]
     Percent,
-    /// As it is where that is visible ASCII, every other byte of its UTF-8 and `=` as `=C3`: what Grafana reads with
+    /// Visible ASCII unchanged, every other byte of the UTF-8 and `=` in the form `=C3`, as Grafana reads it with
     /// `headers_encoded = true` (RFC 2045 section 6.7, without line breaks).
     QuotedPrintable,
 }
 
 impl Encoding {
-    /// The name of each in a configuration.
+    /// The name of each encoding in a configuration.
     pub const WORDS: [(&'static str, Self); 4] = [
         ("percent", Self::Percent),
         ("quoted-printable", Self::QuotedPrintable),
@@ -38,8 +38,8 @@ impl Encoding {
         }
     }
 
-    /// The entries with the separator between them. Each is encoded on its own, so that who divides the value first and
-    /// decodes then reads the same as who does it the other way round; Base64 is of the whole.
+    /// Encodes a list. Each entry is encoded separately, so that a reader may split and decode in any order; Base64 encodes the
+    /// whole list.
     pub(super) fn encode_list(
         self,
         entries: &[Cow<'_, str>],
@@ -72,7 +72,7 @@ impl Encoding {
     }
 }
 
-/// Whether the text goes into a field value as it is, and stands for itself in every encoding but Base64.
+/// Whether a text is unchanged in every encoding but Base64.
 fn is_plain(text: &str) -> bool {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'=');
     text.bytes().all(is_plain)

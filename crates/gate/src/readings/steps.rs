@@ -1,4 +1,4 @@
-//! What one server or file system may make of a path: a step each, of which any may follow any.
+//! The steps by which a server or a file system may change a path, in any order.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use percent_encoding::percent_decode;
 use super::{has_dot_segment, has_empty_segment, is_dot_segment};
 use crate::is_ignorable;
 
-/// A step that changes the text; `None` when it does not.
+/// A step; `None` when it does not change the text.
 pub(super) type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
 pub(super) const STEPS: [Step; 13] = [
@@ -26,8 +26,8 @@ pub(super) const STEPS: [Step; 13] = [
     trim_names,
 ];
 
-/// Cuts what parsers of URLs take for a host: the beginning of `//host/path` (RFC 3986 section 4.2). However many slashes
-/// there are, WHATWG URL looks for the host behind all of them ("special authority ignore slashes state").
+/// Cuts what URL parsers read as a host: the beginning of `//host/path` (RFC 3986 section 4.2). However many slashes
+/// there are, WHATWG URL looks for the host after all of them ("special authority ignore slashes state").
 fn cut_authority(text: &[u8]) -> Option<Vec<u8>> {
     let mut authority = text.strip_prefix(b"//")?;
     while let [b'/', rest @ ..] = authority {
@@ -37,8 +37,8 @@ fn cut_authority(text: &[u8]) -> Option<Vec<u8>> {
     Some(end.map_or(&b"/"[..], |end| &authority[end..]).to_vec())
 }
 
-/// Undoes the escapes of dots alone: WHATWG URL and RFC 3986 (section 6.2.2.2) remove `%2e%2e` as a dot segment, and leave
-/// `%2f` in other segments as it is.
+/// Decodes only the escapes of dots: WHATWG URL and RFC 3986 (section 6.2.2.2) remove `%2e%2e` as a dot segment, and leave
+/// `%2f` in other segments unchanged.
 fn decode_dots(text: &[u8]) -> Option<Vec<u8>> {
     let is_dot = |triple: &[u8]| matches!(triple, b"%2e" | b"%2E");
     if !text.windows(3).any(is_dot) {
@@ -54,7 +54,7 @@ fn decode_dots(text: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// Undoes percent escapes, those of IIS among them (`%u002f`). A broken one stays as it is.
+/// Decodes percent escapes, including those of IIS (`%u002f`). A broken escape stays unchanged.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     if !text.contains(&b'%') {
         return None;
@@ -94,7 +94,7 @@ fn read_backslashes(text: &[u8]) -> Option<Vec<u8>> {
         .then(|| text.iter().map(slash).collect())
 }
 
-/// Takes overlong UTF-8, and characters that look like delimiters, for what they stand for.
+/// Reads overlong UTF-8, and characters that look like delimiters, as the characters that they stand for.
 pub(super) fn read_characters(text: &[u8]) -> Option<Vec<u8>> {
     if text.is_ascii() {
         return None;
@@ -113,8 +113,8 @@ pub(super) fn read_characters(text: &[u8]) -> Option<Vec<u8>> {
     (read != text).then_some(read)
 }
 
-/// `C0 AE` and longer forms of ASCII, which UTF-8 forbids (RFC 3629 section 3) and lenient decoders read. They ask little
-/// of the bytes that follow.
+/// Replaces `C0 AE` and longer forms of ASCII, which UTF-8 forbids (RFC 3629 section 3) and lenient decoders read. Such decoders
+/// hardly check the bytes that follow.
 fn shorten_overlong(text: &[u8]) -> Cow<'_, [u8]> {
     if !text
         .iter()
@@ -137,8 +137,8 @@ fn shorten_overlong(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(short)
 }
 
-/// What compatibility normalisation (NFKC), or the best fit of an old character set, makes of a character, where that has a
-/// delimiter of paths in it; and a blank for what programs trim as one (`White_Space` of Unicode).
+/// What compatibility normalization (NFKC), or the best fit of an old character set, makes of a character, if that contains a
+/// delimiter of paths; and a blank for characters that programs trim (`White_Space` of Unicode).
 pub(crate) fn look_alike(character: char) -> Option<&'static str> {
     Some(match character {
         '\u{85}'
@@ -178,7 +178,7 @@ fn fold_slashes(text: &[u8]) -> Option<Vec<u8>> {
     Some(folded)
 }
 
-/// RFC 3986 section 5.2.4.
+/// Removes dot segments (RFC 3986 section 5.2.4).
 fn remove_dot_segments(text: &[u8]) -> Option<Vec<u8>> {
     if !has_dot_segment(text) {
         return None;
@@ -231,13 +231,13 @@ fn cut_parameters(text: &[u8]) -> Option<Vec<u8>> {
     Some(cut)
 }
 
-/// Cuts everything behind the first parameter.
+/// Cuts everything from the first parameter on.
 fn cut_at_parameter(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().position(|byte| *byte == b';')?;
     Some(text[..end].to_vec())
 }
 
-/// Cuts what would be a query or a fragment, or lies behind the end of a C string.
+/// Cuts what would be a query or a fragment, or follows the end of a C string.
 fn cut_at_end_of_path(text: &[u8]) -> Option<Vec<u8>> {
     let end = text
         .iter()
@@ -261,7 +261,7 @@ fn cut_streams(text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Leaves out characters that have no shape, as file systems of macOS do, and browsers in hosts.
+/// Drops ignorable characters, as file systems of macOS do, and browsers in hosts.
 pub(super) fn drop_ignorable(text: &[u8]) -> Option<Vec<u8>> {
     if text.is_ascii() {
         return None;
@@ -275,8 +275,8 @@ pub(super) fn drop_ignorable(text: &[u8]) -> Option<Vec<u8>> {
     (kept != text).then_some(kept)
 }
 
-/// Drops blanks at both ends of names, as those do that trim what they divide (Spring before 4.3, CVE-2016-5007). What is left
-/// may climb, or be nothing.
+/// Drops blanks at both ends of names, as programs do that trim what they split (Spring before 4.3, CVE-2016-5007). The rest may
+/// climb, or be empty.
 fn trim_blanks(text: &[u8]) -> Option<Vec<u8>> {
     changed(text, |segment| {
         let is_kept = |byte: &u8| *byte != b' ';
@@ -291,7 +291,7 @@ fn trim_blanks(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Drops dots and blanks at the end of names, as Windows does (Microsoft, "Naming Files, Paths, and Namespaces"), and blanks at
-/// their beginning. A name of nothing else is none, but a dot segment is one to all.
+/// their beginning. A name of nothing else becomes empty, but a dot segment stays.
 fn trim_names(text: &[u8]) -> Option<Vec<u8>> {
     changed(text, |segment| {
         let blanks = segment.iter().take_while(|byte| **byte == b' ').count();
@@ -309,7 +309,7 @@ fn trim_names(text: &[u8]) -> Option<Vec<u8>> {
 /// The text with every segment cut to a part of itself; `None` when all are whole.
 fn changed<'t>(text: &'t [u8], part: impl Fn(&'t [u8]) -> &'t [u8]) -> Option<Vec<u8>> {
     let mut segments = text.split(|byte| *byte == b'/');
-    // Most readings have none to cut, and are not copied.
+    // Most readings have nothing to cut, and are not copied.
     if segments.all(|segment| part(segment).len() == segment.len()) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Revocations, ready to be looked up, of which a few can be changed without a copy of all.
+//! A list of revocations for fast look-up, of which a few can be changed without copying all.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -8,26 +8,26 @@ use session::UnixTime;
 
 use super::{Revocation, Revoked, RevokedBy};
 
-/// Revocations, ready to be looked up. A clone shares what neither of the two changes afterwards.
+/// A list of revocations for fast look-up. Clones share the parts that are not changed afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct RevocationList {
     all: Option<Cut>,
     users: Shared<Cut>,
-    /// Until when each is revoked.
+    /// Until when each session is revoked, by id.
     sessions: Shared<UnixTime>,
 }
 
-/// Everything that was issued before a time, until another one.
+/// A revocation of everything issued before a time, and until when it has an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cut {
     before: UnixTime,
     until: UnixTime,
 }
 
-/// Values by id, in parts that clones share until one of them changes the part.
+/// Values by id, in parts. Clones share a part until one of them changes it.
 #[derive(Clone, Debug)]
 struct Shared<V> {
-    /// [`PARTS`] of them, or none while there is nothing.
+    /// [`PARTS`] parts, or none while the list is empty.
     parts: Box<[Arc<Part<V>>]>,
     count: usize,
     hasher: std::hash::RandomState,
@@ -41,7 +41,7 @@ impl RevocationList {
         self.all.is_none() && self.users.count == 0 && self.sessions.count == 0
     }
 
-    /// From now on this revokes `what`, and nothing else does.
+    /// Sets the only revocation of `what`, or removes it.
     pub(super) fn set(&mut self, what: &Revoked, revocation: Option<&Revocation>) {
         let cut = revocation.map(Cut::of);
         match what {
@@ -70,7 +70,7 @@ impl RevocationList {
 }
 
 impl FromIterator<Revocation> for RevocationList {
-    /// Of several revocations of the same, the latest time counts, and the longest duration.
+    /// Makes a list. Of several revocations of the same thing, the latest time counts, and the longest duration.
     fn from_iter<I: IntoIterator<Item = Revocation>>(revocations: I) -> Self {
         let mut list = Self::default();
         for revocation in revocations {
@@ -101,7 +101,7 @@ impl Cut {
         }
     }
 
-    /// What both of them cut off.
+    /// The revocation that covers both.
     fn and(self, other: Self) -> Self {
         Self {
             before: self.before.max(other.before),
@@ -109,9 +109,9 @@ impl Cut {
         }
     }
 
-    /// The time before which everything is cut off, if this was.
+    /// The time before which everything is revoked, if a session issued at `issued_at` is affected.
     fn applies(self, issued_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
-        // Nobody knows that a session without a time was issued late enough.
+        // A session without a time of issue may have been issued before.
         let is_early = issued_at.is_none_or(|issued_at| issued_at < self.before);
         (is_early && now < self.until).then_some(self.before)
     }
@@ -135,7 +135,7 @@ impl<V: Clone> Shared<V> {
         self.parts[self.part_of(id)].get(id)
     }
 
-    /// Copies the part in which it is, if somebody else has it too.
+    /// Sets or removes a value. Copies its part if a clone shares it.
     fn set(&mut self, id: &str, value: Option<V>) {
         if self.parts.is_empty() {
             self.parts = (0..PARTS).map(|_| Arc::default()).collect();
@@ -156,7 +156,7 @@ impl<V: Clone> Shared<V> {
     }
 }
 
-/// A change copies so many references, and the part in which it is: of 100,000 revocations about 400.
+/// The number of parts. A change copies this many references, and one part: about 400 of 100,000 revocations.
 const PARTS: usize = 256;
 
 #[cfg(test)]

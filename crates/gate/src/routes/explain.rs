@@ -1,7 +1,7 @@
-//! Which routes a request could have and why not another one, and how its path is read: for people who ask.
+//! Which routes a request could have, why not another one, and how its path is read: for `explain`.
 //!
-//! Nothing here decides. Whether a pattern matches, and which of several comes first, is asked of the same trees that decide,
-//! with other patterns in them.
+//! Nothing here decides. Whether a pattern matches, and which of several takes precedence, is asked of the same trees that
+//! decide, with other patterns in them.
 
 use thiserror::Error;
 
@@ -10,19 +10,19 @@ use super::{HostPattern, Methods, PathPattern};
 use super::{Hosts, Matched, Route, Routes, budget};
 use crate::{Access, Facts, is_ignorable, readings};
 
-/// The requests that a route is for.
+/// The requests that a route matches.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    /// None at all means every host.
+    /// The hosts; an empty list means every host.
     pub hosts: Vec<HostPattern>,
-    /// Any of these paths.
+    /// The paths.
     pub paths: Vec<PathPattern>,
-    /// Any of these methods.
+    /// The methods.
     pub methods: Methods,
 }
 
 impl Pattern {
-    /// The route, and beside it the requests that it is for.
+    /// Splits a route from the requests that it matches.
     pub(super) fn beside_route(matched: Matched) -> (Route, Self) {
         let Matched {
             hosts,
@@ -52,16 +52,16 @@ pub struct RouteRow<'r> {
     pub route: &'r Route,
 }
 
-/// A route that does not match a request, but nearly does.
+/// A route that nearly matches a request.
 #[derive(Clone, Copy, Debug)]
 pub struct NearMiss<'r> {
-    /// The route, with the host and the path that are nearly those of the request.
+    /// The route, with the host and the path that nearly match.
     pub row: RouteRow<'r>,
-    /// What is not.
+    /// What does not match.
     pub differs: Differs,
 }
 
-/// The one thing in which a request differs from those that a route is for.
+/// The one thing in which a request differs from those that a route matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Differs {
     /// The path, in the case of letters.
@@ -77,24 +77,23 @@ pub enum Differs {
 /// How a path is read.
 #[derive(Clone, Debug)]
 pub struct PathReading<'r> {
-    /// The segments as they are compared with those of routes: escapes undone, in lower case where case does not count. The
-    /// last is empty for a path with a slash at its end. What cannot be shown stays an escape.
+    /// The segments as they are compared with those of routes: escapes decoded, and in lower case where case does not count. The
+    /// last is empty for a path with a final slash. Characters that cannot be displayed stay escaped.
     pub segments: Vec<String>,
     /// Why no route can govern it, if none can.
     pub ambiguity: Option<Ambiguity>,
-    /// What else an upstream could read in it, with the route that each reading has. Empty when there is no more than one
-    /// reading, or too many.
+    /// The other readings, with their routes. Empty when there is only one reading, or when there are too many.
     pub others: Vec<OtherReading<'r>>,
 }
 
-/// What an upstream could read in a path.
+/// Another path that an upstream could read in a path.
 #[derive(Clone, Debug)]
 pub struct OtherReading<'r> {
-    /// The path that it would read. What cannot be shown is an escape.
+    /// The path that it would read. Characters that cannot be displayed are escaped.
     pub path: String,
     /// The route of that path; `None` where none matches.
     pub route: Option<&'r Route>,
-    /// The same for an upstream that makes no difference between small letters and capitals.
+    /// The route of that path for an upstream that ignores case; `None` where none matches.
     pub folded: Option<&'r Route>,
 }
 
@@ -104,19 +103,19 @@ pub enum Ambiguity {
     /// It climbs out of a public folder with a parameter.
     #[error("`/..;` climbs out of a public folder where an upstream cuts parameters first")]
     Climbs,
-    /// It holds an encoded control character.
+    /// It contains an encoded control character.
     #[error("it holds an encoded control character, which no path needs")]
     Control,
-    /// It holds a fragment.
+    /// It contains a fragment.
     #[error("it holds a `#`, which no client sends")]
     Fragment,
-    /// The method differs from that of another route in the case of its letters alone.
+    /// The method differs from that of another route only in case.
     #[error("its method would have another route in capitals, and some upstreams read it so")]
     OtherMethod,
     /// One of its readings is the path of another route.
     #[error("an upstream could read a path in it that another route governs")]
     OtherRoute,
-    /// The route cuts a prefix off, and not every reading has the same segments.
+    /// The route cuts a prefix off, and readings differ in their segments.
     #[error("the route cuts a prefix off, and an upstream could divide the path in another way")]
     Prefix,
     /// It has more readings than any honest path.
@@ -125,7 +124,7 @@ pub enum Ambiguity {
 }
 
 impl Ambiguity {
-    /// What is wrong with the request, for those who do not ask how it is read.
+    /// A short description of what is wrong, for the log.
     pub fn in_short(self) -> &'static str {
         match self {
             Self::Control => "the path holds an encoded control character",
@@ -139,7 +138,7 @@ impl Ambiguity {
 }
 
 impl Routes {
-    /// Every host and path of every route, the most special first.
+    /// Every host and path of every route, the most specific first.
     pub fn rows(&self) -> Vec<RouteRow<'_>> {
         let mut rows: Vec<_> = self.all_rows().collect();
         rows.sort_by_cached_key(|row| {
@@ -153,7 +152,7 @@ impl Routes {
         rows
     }
 
-    /// The routes that match this request, the one that governs it first. None matches a request of which nobody says the path.
+    /// The routes that match this request, the one that governs it first. Empty when the path is not known.
     pub fn candidates(&self, facts: &Facts<'_>) -> Vec<RouteRow<'_>> {
         let Some(probe) = self.probe(facts) else {
             return Vec::new();
@@ -169,8 +168,7 @@ impl Routes {
         ordered
     }
 
-    /// The routes that would match if one thing about the request were different: first those of another method, last those of
-    /// another host.
+    /// The routes that would match if one thing about the request were different, ordered from another method to another host.
     pub fn near_misses(&self, facts: &Facts<'_>) -> Vec<NearMiss<'_>> {
         let Some(probe) = self.probe(facts) else {
             return Vec::new();
@@ -277,7 +275,7 @@ impl Routes {
     }
 }
 
-/// A request that few routes are asked about.
+/// A request that is matched against a few routes.
 #[derive(Clone, Copy)]
 struct Probe<'f> {
     host: &'f str,
@@ -287,12 +285,12 @@ struct Probe<'f> {
 }
 
 impl Probe<'_> {
-    /// Whether a route that is alone matches.
+    /// Whether a single route matches.
     fn matches(&self, host: &HostPattern, path: &PathPattern, methods: &Methods) -> bool {
         self.find([(host, path, methods)]).is_some()
     }
 
-    /// The place of the route that governs the request, of these alone.
+    /// The position of the route among these that governs the request.
     fn first_of(&self, rows: &[RouteRow<'_>]) -> Option<usize> {
         self.find(rows.iter().map(|row| (row.host, row.path, row.methods)))
     }
@@ -315,7 +313,7 @@ impl Probe<'_> {
     }
 }
 
-/// A route of which only the place counts.
+/// A route of which only the id matters.
 fn nameless(id: usize) -> Route {
     Route {
         id,
@@ -329,7 +327,7 @@ fn nameless(id: usize) -> Route {
     }
 }
 
-/// Bytes of a path for people: what is not visible, not UTF-8 or among `escaped` is percent-encoded.
+/// The bytes of a path for display: characters that are invisible, not UTF-8 or in `escaped` are percent-encoded.
 fn shown(bytes: &[u8], escaped: &str) -> String {
     let mut shown = String::with_capacity(bytes.len());
     let escape = |text: &mut String, bytes: &[u8]| {
@@ -340,7 +338,7 @@ fn shown(bytes: &[u8], escaped: &str) -> String {
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             let is_blank = character.is_whitespace() && character != ' ';
-            // Those that are ignored would hide a difference, or turn the text round on a terminal.
+            // Ignorable characters would hide a difference, or reverse the text on a terminal.
             let is_visible = !character.is_control() && !is_blank && !is_ignorable(character);
             match is_visible && !escaped.contains(character) {
                 true => shown.push(character),

@@ -1,4 +1,4 @@
-//! Which texts count as the same segment of a path.
+//! Which texts count as the same path segment.
 
 use std::borrow::Cow;
 
@@ -6,20 +6,20 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::is_ignorable;
 
-/// Which differences between letters do not count.
+/// Which differences between letters are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Folding {
-    /// All of them count.
+    /// None are ignored.
     Exact,
-    /// The case of ASCII letters does not.
+    /// The case of ASCII letters is ignored.
     Ascii,
-    /// Nothing counts that some upstream does not count: case in all of Unicode, compatibility characters (`ａ`, `ﬁ`), the
-    /// composition of accents, and characters that are ignored.
+    /// Everything is ignored that some upstream ignores: case in all of Unicode, compatibility characters (`ａ`, `ﬁ`), the
+    /// composition of accents, and ignorable characters.
     Unicode,
 }
 
 impl Folding {
-    /// The form that all texts have in common that count as the same.
+    /// The common form of all texts that count as the same.
     pub(super) fn fold(self, segment: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
         let is_upper = |byte: &u8| byte.is_ascii_uppercase();
         match self {
@@ -34,7 +34,7 @@ impl Folding {
 }
 
 /// Roughly `NFKC_Casefold` (Unicode, chapter 3.13, and UAX #31), and `i` for both letters of Turkish that have a dot where `I` has
-/// none. Who compares so, as seen: `re.IGNORECASE` of Python 3.11 takes `ı`, `İ`, `ſ` and `K` (Kelvin) for ASCII letters,
+/// none. Programs that compare like this: `re.IGNORECASE` of Python 3.11 takes `ı`, `İ`, `ſ` and `K` (Kelvin) for ASCII letters,
 /// `equalsIgnoreCase` of Java 17 the first three, `/iu` of JavaScript `ſ` and `K`; file systems of macOS compose accents and
 /// leave ignorable characters out.
 fn fold_unicode(text: &[u8]) -> Vec<u8> {

@@ -13,7 +13,7 @@ pub enum HostPattern {
     Any,
     /// This host, in lower case, without a port.
     Exact(Box<str>),
-    /// Every host that is this one with one label before it: `*.example.com` has `a.example.com`, and neither
+    /// Every host that is this name with one more label: `*.example.com` matches `a.example.com`, and neither
     /// `example.com` nor `a.b.example.com`.
     OneLabelBelow(Box<str>),
 }
@@ -21,7 +21,7 @@ pub enum HostPattern {
 /// Why a host was not accepted.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum InvalidHost {
-    /// It is something else than a name or an address.
+    /// It is neither a name nor an address.
     #[error(
         "give a host name such as `app.example.com`, or `*.example.com` for every name one label below"
     )]
@@ -32,10 +32,10 @@ pub enum InvalidHost {
     /// It has a port.
     #[error("give the host without a port: rules hold for every port")]
     Port,
-    /// It is a star alone.
+    /// It is only a star.
     #[error("leave `host` out for any host; `*.example.com` is every name one label below")]
     AnyHost,
-    /// It has a star somewhere else than as the whole first label.
+    /// It has a star that is not the whole first label.
     #[error("a star stands for one whole label, the first: `*.example.com`")]
     Star,
 }
@@ -44,7 +44,7 @@ impl HostPattern {
     /// Reads `app.example.com` or `*.example.com`. Case and a final dot do not count.
     ///
     /// # Errors
-    /// [`InvalidHost`] says what is wrong.
+    /// [`InvalidHost`] when the text is not a host pattern.
     pub fn new(text: &str) -> Result<Self, InvalidHost> {
         if text.contains('/') {
             return Err(InvalidHost::Url);
@@ -80,7 +80,7 @@ impl HostPattern {
     }
 }
 
-/// An address of IPv6 in brackets, which has many forms, in the one that is compared (RFC 5952).
+/// An IPv6 address in brackets, in the canonical form that is compared (RFC 5952).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bracketed(Ipv6Addr);
 
@@ -90,14 +90,14 @@ impl fmt::Display for Bracketed {
     }
 }
 
-/// The address that a host is, if it is one of IPv6.
+/// The IPv6 address in a host, if it is one.
 pub(super) fn address(host: &str) -> Option<Bracketed> {
     let address = host.strip_prefix('[')?.strip_suffix(']')?;
     address.parse().ok().map(Bracketed)
 }
 
-/// In bytes, without a final dot: no name that the DNS knows is longer (RFC 1035 section 2.3.4), and no label of one longer
-/// than 63. Fronts refuse requests for other names, so that a route for one would never match.
+/// The longest host name, in bytes, without a final dot (RFC 1035 section 2.3.4); a label has at most 63. Listeners refuse requests
+/// for longer names, so a route for one would never match.
 pub(super) const LONGEST_HOST: usize = 253;
 
 impl fmt::Display for HostPattern {

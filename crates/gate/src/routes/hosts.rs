@@ -68,7 +68,7 @@ impl Hosts {
         trees.entry(name.into()).or_insert_with(new)
     }
 
-    /// The most special route that matches: of this host, of all hosts one label below the rest of its name, of any.
+    /// The most specific route that matches: first of this host, then of its parent domain with `*.`, then of any host.
     pub(super) fn find(&self, host: &str, path: &[u8], method: &Method) -> Option<usize> {
         let by_host = || {
             let mut buffer = [0; LONGEST_HOST];
@@ -87,10 +87,10 @@ impl Hosts {
     }
 }
 
-/// The host as patterns have it: lower case, without a port and a final dot. `None` for what no pattern can have.
+/// The host in the form of patterns: lower case, without a port and a final dot. `None` for a host that no pattern can have.
 pub(super) fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -> Option<&'b str> {
     if host.starts_with('[') {
-        // The colons of an address are none before a port.
+        // The colons in an IPv6 address do not begin a port.
         let address = address(&host[..=host.find(']')?])?;
         let mut rest = &mut buffer[..];
         write!(rest, "{address}").ok()?;
@@ -108,7 +108,7 @@ pub(super) fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -
     str::from_utf8(lower).ok()
 }
 
-/// All hosts one label below this name; as the name of one host, a host that no route can name otherwise.
+/// The form `*.name` for all hosts one label below this name. Used as a host, it is one that no route can name exactly.
 pub(super) fn below(name: &str) -> String {
     format!("*.{name}")
 }

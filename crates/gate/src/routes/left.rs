@@ -1,4 +1,4 @@
-//! Requests that are nearly those of a strict route, and that a route has which demands less: for people who write routes.
+//! Requests that a strict route nearly matches, but that a less strict route gets: a check for people who write routes.
 
 use std::collections::HashSet;
 
@@ -8,38 +8,37 @@ use super::HostPattern;
 use super::{Route, RouteRow, Routes};
 use crate::{Access, Condition};
 
-/// Requests beside those of a route that another route has, which demands less.
+/// Requests close to those of a strict route that another, less strict route gets.
 #[derive(Clone, Debug)]
 pub struct Left<'r> {
     /// The strict route, with the host and the path in question.
     pub row: RouteRow<'r>,
-    /// The route that has the requests.
+    /// The route that gets the requests.
     pub to: &'r Route,
     /// Which requests these are.
     pub what: LeftRequests,
 }
 
-/// Requests that a route does not match, and somebody may think that it does.
+/// Requests that a route does not match, although one may think that it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeftRequests {
-    /// Those below a path that is matched alone.
+    /// Requests below a path, when the route matches only the path itself.
     Below,
-    /// That of a folder without the slash at the end, which many services answer as they do with it.
+    /// The folder without the final slash, which many services treat as the folder.
     Folder,
-    /// Those of the same path with these methods, and with others too where it says so.
+    /// Requests for the same path with other methods.
     Methods {
-        /// Usual methods.
+        /// The usual methods among them.
         named: Vec<Method>,
-        /// Whether methods go there as well that nobody has named.
+        /// Whether unknown methods are among them.
         and_others: bool,
     },
 }
 
 impl Routes {
-    /// What routes leave to others that demand less, once for each route, where that is hardly meant: other methods than
-    /// those of a route that is for reading too, or for some of the methods that write; what lies below a path that is
-    /// matched alone, unless a route is for that folder; and a folder's path without the slash at its end, unless
-    /// a route is for that path.
+    /// Finds requests that routes leave to less strict routes, probably by mistake, once for each route: other methods, if the
+    /// route includes reading, or some of the methods that write; paths below a path that is matched exactly, unless a route is
+    /// for that folder; and a folder's path without the final slash, unless a route is for that path.
     pub fn left_to_weaker(&self) -> Vec<Left<'_>> {
         let rows = self.rows();
         let folders = rows.iter().filter(|row| row.path.is_folder);
@@ -78,7 +77,7 @@ impl Routes {
             .iter()
             .filter(|method| row.methods.has(method))
             .count();
-        // Who refuses a few methods that write, or has a rule for one of them, means these alone.
+        // A route that denies a few methods that write, or is for one of them, is meant for only these.
         let is_partial = writing > 1 && row.route.access != Access::Deny;
         if !reads && !is_partial {
             return None;
@@ -142,7 +141,7 @@ impl Routes {
         })
     }
 
-    /// The route of this path on the row's host, if it demands less than the row's.
+    /// The route of this path on the row's host, if it demands less than the row's route.
     fn weaker(&self, row: &RouteRow<'_>, path: &str, method: &Method) -> Option<&Route> {
         let host = match row.host {
             HostPattern::Any => String::new(),
@@ -165,7 +164,7 @@ fn sample(row: &RouteRow<'_>) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// How much is demanded, roughly.
+/// Roughly how much access demands.
 fn strictness(access: &Access) -> u8 {
     match access {
         Access::Public => 0,

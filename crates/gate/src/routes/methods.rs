@@ -12,8 +12,8 @@ impl Methods {
     /// Every method.
     pub const ANY: Self = Self(Vec::new());
 
-    /// These methods. `GET` brings `HEAD`, which asks for nothing that `GET` does not give (RFC 9110 section 9.3.2). None
-    /// at all means every method.
+    /// These methods. `GET` includes `HEAD`, which returns nothing that `GET` does not (RFC 9110 section 9.3.2). An empty list
+    /// means every method.
     pub fn new(methods: impl IntoIterator<Item = Method>) -> Self {
         let mut methods: Vec<_> = methods.into_iter().collect();
         if methods.contains(&Method::GET) {
@@ -24,17 +24,17 @@ impl Methods {
         Self(methods)
     }
 
-    /// Whether a request with this method is matched.
+    /// Whether a request with this method matches.
     pub fn has(&self, method: &Method) -> bool {
         self.is_any() || self.0.contains(method)
     }
 
-    /// Whether every method is.
+    /// Whether every method matches.
     pub fn is_any(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How special they are: fewer come first, with `HEAD` beside `GET` counted, and every method last.
+    /// A key that sorts the most specific methods first: fewer before more, counting `HEAD` with `GET`, and every method last.
     pub(super) fn rank(&self) -> usize {
         match self.0.len() {
             0 => usize::MAX,
@@ -42,7 +42,7 @@ impl Methods {
         }
     }
 
-    /// Whether there is a method that both have.
+    /// Whether both match a common method.
     pub(super) fn overlap(&self, other: &Self) -> bool {
         self.is_any() || other.is_any() || self.0.iter().any(|method| other.has(method))
     }

@@ -18,22 +18,22 @@ pub struct PathPattern {
     pub(super) is_folder: bool,
 }
 
-/// What a segment of a path must be.
+/// What a segment of a path must match.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Segment {
-    /// Anything but nothing.
+    /// Any segment that is not empty.
     Any,
-    /// These bytes, escapes undone.
+    /// These bytes, with escapes decoded.
     Literal(Box<[u8]>),
 }
 
 /// Why a path was not accepted.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum InvalidPath {
-    /// It holds something that two parsers read differently.
+    /// It contains something that two parsers read differently.
     #[error(r"it must not hold `//`, `\`, `;`, `#`, `.` or `..` segments or encoded delimiters")]
     Ambiguous,
-    /// It holds a percent sign that begins no escape.
+    /// It contains a percent sign that does not begin an escape.
     #[error(
         "`%` must stand before two hexadecimal digits, as in `%20`; write `%25` for a percent sign"
     )]
@@ -41,28 +41,28 @@ pub enum InvalidPath {
     /// It does not begin with a slash.
     #[error("it must begin with `/`")]
     NotAbsolute,
-    /// It holds white space or a character outside ASCII.
+    /// It contains white space or a character outside ASCII.
     #[error("it must be visible ASCII; percent-encode anything else")]
     NotAscii,
-    /// A brace stands somewhere else than around a whole segment.
+    /// A brace is not around a whole segment.
     #[error(
         "`{{name}}` stands for one whole segment, and `{{$}}` at the end for the folder itself; write `%7B` for a brace"
     )]
     Placeholder,
-    /// It holds a query.
+    /// It contains a query.
     #[error("it must not hold a query: rules look at the path alone")]
     Query,
-    /// It holds a star.
+    /// It contains a star.
     #[error("it must not hold `*`: a trailing slash already means everything below")]
     Wildcard,
 }
 
 impl PathPattern {
-    /// Reads `/healthz` (that path alone), `/assets/` (the folder and everything below) or `/users/{id}` (any one segment
-    /// for the name in braces). `/users/{$}` is the folder itself and nothing below it.
+    /// Reads a pattern: `/healthz` (only that path), `/assets/` (the folder and everything below) or `/users/{id}` (any one
+    /// segment for the name in braces). `/users/{$}` is the folder itself and nothing below it.
     ///
     /// # Errors
-    /// [`InvalidPath`] says what is wrong.
+    /// [`InvalidPath`] when the text is not a pattern.
     pub fn new(text: &str) -> Result<Self, InvalidPath> {
         check(text)?;
         let whole_folder = text.strip_suffix("{$}").filter(|rest| rest.ends_with('/'));
@@ -80,17 +80,17 @@ impl PathPattern {
         Ok(Self::of(text, segments, whole_folder.is_none()))
     }
 
-    /// Reads a path in which braces are letters like others: an entry of `PUBLIC_PATHS`.
+    /// Reads a path in which braces have no special meaning: an entry of `PUBLIC_PATHS`.
     ///
     /// # Errors
-    /// As [`PathPattern::new`].
+    /// The errors of [`PathPattern::new`].
     pub fn literal(text: &str) -> Result<Self, InvalidPath> {
         check(text)?;
         let segments = text.split('/').skip(1).map(literal).collect();
         Ok(Self::of(text, segments, true))
     }
 
-    /// A final slash is an empty last segment: of a folder it is not kept.
+    /// Makes a pattern of its segments. A final slash is an empty last segment, which is not kept for a folder.
     fn of(text: &str, mut segments: Vec<Segment>, may_be_folder: bool) -> Self {
         let is_folder = may_be_folder && text.ends_with('/');
         if is_folder {
@@ -108,20 +108,20 @@ impl PathPattern {
         &self.text
     }
 
-    /// Whether everything that it matches is in the folder of the other one, or is that folder.
+    /// Whether everything that it matches is in the folder of `folder`, or is that folder.
     pub fn begins_with(&self, folder: &Self) -> bool {
         self.segments.starts_with(&folder.segments)
     }
 
-    /// How special it is, lowest first: a path before a folder, a longer folder before a shorter one, a named segment before
-    /// any. Orders patterns that match the same path as the tree does; it is for lists, and decides nothing.
+    /// A key that sorts the most specific pattern first: a path before a folder, a longer folder before a shorter one, a named
+    /// segment before any. It orders patterns that match the same path as the tree does, and is only for display.
     pub(super) fn rank(&self) -> (bool, Reverse<usize>, Vec<bool>) {
         let is_any = |segment: &Segment| *segment == Segment::Any;
         let wild = self.segments.iter().map(is_any).collect();
         (self.is_folder, Reverse(self.segments.len()), wild)
     }
 
-    /// How many segments it has; a final slash begins no other one.
+    /// The number of segments; a final slash does not begin another one.
     pub fn depth(&self) -> usize {
         self.segments.len()
     }
@@ -172,8 +172,8 @@ fn has_whole_escapes(path: &str) -> bool {
     })
 }
 
-/// Whether an upstream could take this entry for another path, by removing dot segments, folding slashes, cutting path
-/// parameters, or decoding once more than we did.
+/// Whether an upstream could read this pattern as another path: by removing dot segments, merging slashes, cutting path
+/// parameters, or decoding once more.
 fn is_ambiguous(path: &str) -> bool {
     if path.bytes().any(|byte| matches!(byte, b'\\' | b';' | b'#')) || path.contains("//") {
         return true;
@@ -184,8 +184,8 @@ fn is_ambiguous(path: &str) -> bool {
     path.contains('%') && has_ambiguous_escape(path)
 }
 
-/// An escape that hides a delimiter, is not UTF-8, or decodes to a character that normalisation (NFKC)
-/// turns into a delimiter.
+/// Whether an escape hides a delimiter, is not UTF-8, or decodes to a character that normalization (NFKC) turns into a
+/// delimiter.
 fn has_ambiguous_escape(path: &str) -> bool {
     let hidden = path.split('%').skip(1).any(|rest| {
         rest.get(..2)
@@ -195,7 +195,7 @@ fn has_ambiguous_escape(path: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     hidden
         || str::from_utf8(&decoded).map_or(true, |text| {
-            // A blank between slashes is a name like others.
+            // A blank between slashes is an ordinary name.
             let mut characters = text.chars().filter_map(readings::look_alike);
             characters.any(|delimiter| delimiter != " ")
         })

@@ -11,22 +11,22 @@ use super::Methods;
 use super::folding::Folding;
 use super::path_pattern::{PathPattern, Segment};
 
-/// Which route of a host matches a path.
+/// The routes of a host, by path.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
     folding: Folding,
 }
 
-/// A place in the tree: the segments that lead there.
+/// A node of the tree, reached by the segments before it.
 #[derive(Clone, Debug, Default)]
 struct Node {
     literals: Literals,
-    /// Where any segment leads.
+    /// The node that any segment leads to.
     any: Option<usize>,
-    /// The routes of the path that ends here; those with fewer methods first.
+    /// The routes of the path that ends here; routes with fewer methods come first.
     here: Vec<Entry>,
-    /// The routes of the folder that is here, and of everything below.
+    /// The routes of the folder here, and of everything below.
     below: Vec<Entry>,
 }
 
@@ -34,11 +34,11 @@ struct Node {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) methods: Methods,
-    /// Which of the routes it is.
+    /// The id of its route.
     pub(super) route: usize,
 }
 
-/// Where each literal segment leads. The keys are the operator's, so the hash needs no secret.
+/// The node that each literal segment leads to. The operator chooses the keys, so the hash needs no secret.
 type Literals = HashMap<Box<[u8]>, usize, FixedState>;
 
 impl Tree {
@@ -53,7 +53,7 @@ impl Tree {
         self.folding
     }
 
-    /// Adds a pattern. Gives the entry that matches the same requests equally, if there is one of another route.
+    /// Adds a pattern. Returns the other route that matches the same requests with the same precedence, if there is one.
     pub(super) fn add(&mut self, pattern: &PathPattern, entry: Entry) -> Option<usize> {
         let mut at = 0;
         for segment in &pattern.segments {
@@ -87,7 +87,7 @@ impl Tree {
         equal
     }
 
-    /// A segment as patterns have it: escapes undone, without the differences that do not count.
+    /// A segment in the form of patterns: escapes decoded, and folded.
     pub(super) fn canonical<'s>(&self, segment: &'s [u8]) -> Cow<'s, [u8]> {
         let decoded = match segment.contains(&b'%') {
             true => percent_decode(segment).into(),
@@ -96,10 +96,10 @@ impl Tree {
         self.folding.fold(decoded)
     }
 
-    /// The route of the most special pattern that matches: a path before a folder, a longer folder before a shorter one, and
+    /// The route of the most specific pattern that matches: a path before a folder, a longer folder before a shorter one, and
     /// of patterns of the same length the one that names the first segment in which they differ.
     ///
-    /// `path` begins with a slash. Its escapes are undone segment by segment, so `%2f` divides nothing here.
+    /// `path` begins with a slash. Its escapes are decoded segment by segment, so `%2f` does not divide segments.
     pub(super) fn find(&self, path: &[u8], method: &Method) -> Option<usize> {
         let mut search = Search {
             tree: self,
@@ -115,13 +115,12 @@ impl Tree {
 struct Search<'t> {
     tree: &'t Tree,
     method: &'t Method,
-    /// The best folder so far: how deep it is, and its route.
+    /// The best folder so far: its depth and its route.
     folder: Option<(usize, usize)>,
 }
 
 impl Search<'_> {
-    /// The route of the path that ends below this node after `rest`; folders are noted on the way. `None` for `rest` is the
-    /// end of the path.
+    /// The route of the path that is `rest` below this node; notes folders on the way. `None` for `rest` is the end of the path.
     fn descend(&mut self, at: usize, rest: Option<&[u8]>, depth: usize) -> Option<usize> {
         let node = &self.tree.nodes[at];
         let Some(rest) = rest else {

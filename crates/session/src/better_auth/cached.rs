@@ -117,7 +117,7 @@ impl CachedSession<'_> {
             CacheStrategy::Jwe | CacheStrategy::Jwt => {
                 let exp = time(exp.as_ref(), "exp")?.ok_or(OpenError::MissingExpiry)?;
                 let at = expiry(exp)?;
-                // The layer of the JWE has a tolerance, but then the library compares again, without one.
+                // Decryption has a tolerance, but then the library compares again, without one.
                 let (expired, tolerance) = match self.strategy {
                     CacheStrategy::Jwe => (exp * 1000.0 < now.millis() as f64, TOLERANCE),
                     CacheStrategy::Compact | CacheStrategy::Jwt => (exp <= now.secs() as f64, 0.0),
@@ -180,7 +180,7 @@ impl CachedSession<'_> {
     }
 }
 
-/// `session.userId`, which the library reads as text whatever it is, must be `user.id`.
+/// Whether `session.userId` is `user.id`. The library turns the former into text, whatever its type.
 fn same_user(session_user: Option<&Kept<'_>>, user_id: &str) -> bool {
     match session_user {
         Some(Kept::Text(id)) => *id == user_id,

@@ -57,7 +57,7 @@ pub enum CookieNameError {
     /// There is no character.
     #[error("a cookie name cannot be empty")]
     Empty,
-    /// A byte is no token character (RFC 9110 section 5.6.2), for example a space, `=` or `;`.
+    /// A byte is not a token character (RFC 9110 section 5.6.2), for example a space, `=` or `;`.
     #[error("byte {at} of the cookie name is not allowed in a cookie name")]
     NotAToken {
         /// The position of the byte, counted from 0.

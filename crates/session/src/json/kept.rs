@@ -2,22 +2,22 @@
 
 use std::borrow::Cow;
 
-/// What is kept of a value. Of objects and of arrays that hold more than texts only that they were there.
+/// What is kept of a value. Of an object, or an array that holds more than texts, only the fact that it was there.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kept<'de> {
     /// `true` or `false`.
     Bool(bool),
-    /// A number that is written as an integer, without a fraction or an exponent, and fits in 64 bits. `-0` is none.
+    /// A number that is written as an integer, without a fraction or an exponent, and fits in 64 bits. Not `-0`.
     Integer(i64),
     /// `null`.
     Null,
     /// Any other finite number.
     Number(f64),
-    /// Anything else: an object, an array not only of texts.
+    /// Anything else: an object, or an array of more than texts.
     Other,
     /// A string, borrowed unless it was written with escapes.
     Text(Cow<'de, str>),
-    /// An array of strings, perhaps empty.
+    /// An array of strings; may be empty.
     Texts(Vec<Cow<'de, str>>),
 }
 
@@ -35,7 +35,7 @@ impl<'de> Kept<'de> {
         }
     }
 
-    /// The number, if it is one. An integer beyond 2^53 is rounded, where no time in a claim has ever been.
+    /// The number, if it is one. An integer beyond 2^53 is rounded; no time in a claim is that large.
     pub(crate) fn as_number(&self) -> Option<f64> {
         match self {
             Self::Integer(number) => Some(*number as f64),

@@ -15,7 +15,7 @@ use crate::jwe::UnverifiedKid;
 use crate::jws::JwsHeader;
 use crate::secret::counted;
 
-/// The keys of one issuer. Immutable: when the issuer changes its keys, they make another set.
+/// The keys of one issuer. Immutable: when the issuer changes its keys, make another set.
 ///
 /// | key | algorithms |
 /// |---|---|
@@ -25,21 +25,21 @@ use crate::secret::counted;
 /// | EC, P-384 | ES384 |
 /// | OKP, Ed25519 | EdDSA, also called Ed25519 (RFC 8037, RFC 9864) |
 ///
-/// A published key that names its `alg` serves that one alone. A published key is ignored if it is of another type, is
-/// not for verifying signatures (`use`, `key_ops`), lacks a member, or is symmetric: what is published is no secret.
+/// A published key that names its `alg` serves only that algorithm. A published key is ignored if it is of another type, is
+/// not for verifying signatures (`use`, `key_ops`), lacks a member, or is symmetric, because a published key is not secret.
 pub struct JwtKeys {
     secret: Option<Key>,
     published: Vec<PublishedKey>,
 }
 
 impl JwtKeys {
-    /// The most bytes that a JWKS may have: 256 KiB.
+    /// The largest JWKS, in bytes: 256 KiB.
     pub const MAX_JWKS_LEN: usize = 256 * 1024;
 
-    /// The most keys that a JWKS may have, those that are ignored included.
+    /// The largest number of keys in a JWKS, counting those that are ignored.
     pub const MAX_KEYS: usize = 64;
 
-    /// Takes a secret that is shared with the issuer and the text of a JWKS (RFC 7517 section 5) that it published.
+    /// Takes a secret that is shared with the issuer, and the text of the JWKS (RFC 7517 section 5) that the issuer published.
     /// Without either the set opens nothing.
     ///
     /// # Errors
@@ -51,17 +51,17 @@ impl JwtKeys {
         })
     }
 
-    /// How many published keys are used.
+    /// The number of published keys that are used.
     #[must_use]
     pub fn published(&self) -> usize {
         self.published.len()
     }
 
-    /// The one pair of key and algorithm that an unverified header can mean.
+    /// The one pair of key and algorithm that an unverified header selects.
     pub(super) fn key_for(&self, header: &JwsHeader<'_>) -> Result<(&Key, Algorithm), OpenError> {
         let is_named = |(name, _): &Named| *name == header.alg;
         if HMAC.iter().any(is_named) {
-            // The secret has no name, so the token's `kid` cannot contradict it: some issuers write one nevertheless.
+            // The secret has no name, so a `kid` in the token cannot contradict it; some issuers write one.
             let secret = self
                 .secret
                 .as_ref()
@@ -108,7 +108,7 @@ pub enum JwtKeysError {
     /// Two keys of the JWKS that would be used have the same `kid`.
     #[error("two keys of the JWKS have the same kid")]
     DuplicateKid,
-    /// The JWKS is no strict JSON object with an array `keys`.
+    /// The JWKS is not a strict JSON object with an array `keys`.
     #[error("the JWKS is not a strict JSON object with an array `keys`")]
     Malformed,
     /// The JWKS is longer than [`JwtKeys::MAX_JWKS_LEN`].
@@ -125,23 +125,23 @@ pub enum JwtKeysError {
     TooManyKeys,
 }
 
-/// A key with the algorithms that it can serve, which its type decides.
+/// A key, and the algorithms that a key of its type can serve.
 pub(crate) struct Key {
     material: DecodingKey,
     algorithms: &'static [Named],
 }
 
-/// A published key, and what the issuer calls it.
+/// A published key, and its name at the issuer.
 struct PublishedKey {
     kid: Option<String>,
     key: Key,
 }
 
-/// An algorithm and how headers call it.
+/// An algorithm, and its name in headers.
 type Named = (&'static str, Algorithm);
 
 impl Key {
-    /// The secret serves each hash that is no longer than itself: HMAC is as strong as the shorter of both.
+    /// A shared secret. It serves each hash that is not longer than itself: HMAC is as strong as the shorter of the two.
     fn shared(secret: &Secret) -> Result<Self, JwtKeysError> {
         let bytes = secret.len();
         let algorithms = match bytes {
@@ -157,8 +157,8 @@ impl Key {
         })
     }
 
-    /// The secret of an application, which signs its own sessions with any of the three, however long it is: so do
-    /// `jsonwebtoken` and `jose` for every secret, and the application has chosen.
+    /// The secret of an application, which may sign its own sessions with any of the three algorithms, whatever the secret's
+    /// length: `jsonwebtoken` and `jose` allow that, and the choice is the application's.
     pub(crate) fn of_app(secret: &Secret) -> Self {
         Self {
             material: DecodingKey::from_secret(secret.expose()),
@@ -179,7 +179,7 @@ impl Key {
         signed: &[u8],
         signature: &Vec<u8>,
     ) -> Result<(), OpenError> {
-        // This backend and no other, whatever the features of the library are in the whole build.
+        // Always this backend, whatever features of the library other crates in the build enable.
         let new_verifier = aws_lc::DEFAULT_PROVIDER.verifier_factory;
         new_verifier(&algorithm, &self.material)
             .map_err(|_| OpenError::UnsupportedAlgorithm)?
@@ -217,7 +217,7 @@ fn published_keys(jwks: &str) -> Result<Vec<PublishedKey>, JwtKeysError> {
     if jwks.keys.len() > JwtKeys::MAX_KEYS {
         return Err(JwtKeysError::TooManyKeys);
     }
-    // What is not understood is ignored, as RFC 7517 section 5 asks.
+    // RFC 7517 section 5: ignore keys that are not understood.
     let jwks = jwks
         .keys
         .into_iter()
@@ -232,7 +232,7 @@ fn published_keys(jwks: &str) -> Result<Vec<PublishedKey>, JwtKeysError> {
 }
 
 impl Jwk {
-    /// The key, if it is one that we can verify signatures with.
+    /// The key, if it can verify signatures here.
     fn into_key(self) -> Option<PublishedKey> {
         let for_signatures = self
             .public_key_use
@@ -296,7 +296,7 @@ fn bytes(text: &String) -> Option<Vec<u8>> {
 /// What can be verified at a cost that every request may have; fewer bits are not secure (RFC 7518 section 3.3).
 const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// In the order of the secret's length that they need.
+/// HMAC algorithms, in the order of the secret's length that they need.
 const HMAC: &[Named] = &[
     ("HS256", Algorithm::HS256),
     ("HS384", Algorithm::HS384),

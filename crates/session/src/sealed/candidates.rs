@@ -1,4 +1,4 @@
-//! Everything in a request that could be its session.
+//! The values in a request that could each be its session.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -11,28 +11,28 @@ use crate::gathered::Gathered;
 use crate::keyring::RingIdentity;
 use crate::{KeyRing, SessionCookie};
 
-/// Everything that a request carried and that could be its session: nearly always one thing. Nothing is known about any
-/// of it before it is [opened](SealedSession::open).
+/// The values in a request that could each be its session: nearly always one. None of them can be trusted before it is
+/// [opened](SealedSession::open).
 #[must_use]
 pub struct Candidates<'a> {
     pub(super) first: Option<Candidate<'a>>,
     pub(super) others: Vec<Candidate<'a>>,
 }
 
-/// What could be the session, or why it cannot be one.
+/// A value that could be the session, or why it cannot be one.
 pub type Candidate<'a> = Result<SealedSession<'a>, OpenError>;
 
 impl<'a> Candidates<'a> {
-    /// Finds what could be the session in a request's `Cookie` and `Authorization` header values, each in the order
+    /// Finds the values that could be the session in a request's `Cookie` and `Authorization` header values, each in the order
     /// received.
     ///
-    /// The candidates are in the ring's order of cookies, and those of one cookie in the order received: at most four of
-    /// each and eight in all. A Bearer value is one only when there is no session cookie, as in the frameworks'
-    /// `getToken()`. An empty cookie is none, and neither is another authentication scheme.
+    /// Candidates come in the ring's order of cookies, and several of one cookie in the order received: at most four per cookie
+    /// and eight in all. A Bearer value is a candidate only when there is no session cookie, as in the frameworks'
+    /// `getToken()`. Empty cookies and other authentication schemes are ignored.
     ///
     /// # Errors
     /// [`OpenError::AmbiguousAuthorization`], [`OpenError::MalformedBearer`] or [`OpenError::Oversize`] for a Bearer
-    /// value; [`OpenError::MissingToken`] for a cookie cache alone. What is wrong with a cookie is its candidate:
+    /// value; [`OpenError::MissingToken`] for a cookie cache without its token. What is wrong with a cookie is a candidate:
     /// [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`], [`OpenError::MissingChunk`] or
     /// [`OpenError::Oversize`].
     pub fn find(
@@ -84,18 +84,18 @@ impl<'a> Candidates<'a> {
         self.first.is_none()
     }
 
-    /// The candidates, in the order of preference.
+    /// The candidates, in order of preference.
     pub fn iter(&self) -> impl Iterator<Item = &Candidate<'a>> {
         self.first.iter().chain(&self.others)
     }
 
-    /// The only candidate, if there is one alone.
+    /// The candidate, if there is exactly one.
     #[must_use]
     pub fn only(&self) -> Option<&Candidate<'a>> {
         self.first.as_ref().filter(|_| self.others.is_empty())
     }
 
-    /// Whether they were found in cookies.
+    /// Whether the candidates were found in cookies.
     #[must_use]
     pub fn are_in_cookies(&self) -> bool {
         match &self.first {
@@ -180,7 +180,7 @@ impl<'a> FoundCookie<'a> {
                 token: value,
                 caches: self.data.values(&better_auth.data_name, quotes),
             },
-            // An encrypted session has dots, and what names a stored one has none.
+            // An encrypted session contains dots; the token of a stored session does not.
             Kind::Encrypted {
                 or_opaque: true, ..
             } if !value.contains(&b'.') => Content::Opaque { index, value },
@@ -203,5 +203,5 @@ fn bearer_of<'a>(
     bearer(value)
 }
 
-/// The most candidates of a request, all cookies together: each may cost a look-up.
+/// The largest number of candidates in a request, all cookies together: each may cost a look-up.
 const MAX_CANDIDATES: usize = 8;

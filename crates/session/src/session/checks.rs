@@ -5,7 +5,7 @@ use crate::error::OpenError;
 use crate::json::Kept;
 use crate::jwe::RepeatedClaims;
 
-/// Refuses a header that repeats `aud`, `iss` or `sub` in other words than the claims, which come in that order.
+/// Refuses a header that repeats `aud`, `iss` or `sub` with another value than the claims, which come in that order.
 pub(crate) fn check_repeated(
     repeated: &RepeatedClaims<'_>,
     [aud, iss, sub]: [&Option<Kept<'_>>; 3],
@@ -22,17 +22,17 @@ pub(crate) fn check_repeated(
     Ok(())
 }
 
-/// Whether a claim that the header may repeat is repeated truly (RFC 7519 section 5.3).
+/// Whether a claim has the same value in the header, if it is repeated there (RFC 7519 section 5.3).
 fn agree(in_header: Option<&Kept<'_>>, claim: Option<&Kept<'_>>) -> bool {
     match in_header {
         None => true,
-        // Not looked into, so not known to be equal.
+        // The contents are not kept, so they cannot be compared.
         Some(Kept::Other) => false,
         Some(_) => in_header == claim,
     }
 }
 
-/// A claim that is a time in seconds, where there is one.
+/// The value of a claim that is a time in seconds, if it is there.
 pub(crate) fn time(claim: Option<&Kept<'_>>, name: &'static str) -> Result<Option<f64>, OpenError> {
     let Some(claim) = claim else {
         return Ok(None);
@@ -42,7 +42,7 @@ pub(crate) fn time(claim: Option<&Kept<'_>>, name: &'static str) -> Result<Optio
         .ok_or(OpenError::MalformedClaim { claim: name })
 }
 
-/// `exp` as a point in time, within the range that anybody means.
+/// `exp` as a point in time, not later than the year 9999.
 pub(crate) fn expiry(exp: f64) -> Result<UnixTime, OpenError> {
     if exp > LAST_EXPIRY {
         return Err(OpenError::ExpiryOutOfRange);
@@ -50,7 +50,7 @@ pub(crate) fn expiry(exp: f64) -> Result<UnixTime, OpenError> {
     Ok(UnixTime::from_numeric_date(exp))
 }
 
-/// Refuses a token that says to be valid only later than `latest`, in seconds.
+/// Refuses a token that becomes valid after `latest`, in seconds.
 pub(crate) fn check_not_before(nbf: Option<f64>, latest: f64) -> Result<(), OpenError> {
     match nbf {
         Some(nbf) if nbf > latest => Err(OpenError::NotYetValid {
@@ -60,7 +60,7 @@ pub(crate) fn check_not_before(nbf: Option<f64>, latest: f64) -> Result<(), Open
     }
 }
 
-/// `iat` as a point in time that has come, give or take the tolerance.
+/// `iat` as a point in time that is not in the future, with the tolerance.
 pub(crate) fn issued_at(iat: Option<f64>, now: UnixTime) -> Result<Option<UnixTime>, OpenError> {
     let Some(iat) = iat else { return Ok(None) };
     let at = UnixTime::from_numeric_date(iat);
@@ -79,7 +79,7 @@ pub(super) fn names_audience(aud: Option<&Kept<'_>>, audience: &str) -> bool {
     }
 }
 
-/// How many seconds the clocks of application and gate may differ (`clockTolerance` in both frameworks' `jwt.ts`).
+/// How many seconds the clocks of the application and the gate may differ (`clockTolerance` in both frameworks' `jwt.ts`).
 pub(crate) const TOLERANCE: f64 = 15.0;
 
 /// [`UnixTime::LAST_EXPIRY`] in seconds.

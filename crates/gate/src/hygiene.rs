@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use http::header::{CONNECTION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http1::{Field, HopByHop, write_field};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use http1::{Field, HopByHop, encoded_component, write_field};
 use session::KeyRing;
 use session::cookies::{comes_before_bearer, without_session};
 use smallvec::SmallVec;
@@ -329,18 +328,11 @@ pub(crate) fn field_value(text: &str) -> Cow<'_, str> {
     if plain {
         Cow::Borrowed(text)
     } else {
-        utf8_percent_encode(text, NOT_UNRESERVED).into()
+        encoded_component(text)
     }
 }
 
-/// Everything but the unreserved characters of RFC 3986 §2.3.
-const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// So many proxies before us are listed without asking for memory.
+/// The number of proxies before us for which no memory is allocated.
 const USUAL_HOPS: usize = 4;
 
 #[cfg(test)]

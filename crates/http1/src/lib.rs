@@ -29,7 +29,7 @@ pub use head::{Field, HopByHop, has_body, options, read_fields};
 pub use request::{HTTP2_PREFACE, RequestHead, RequestReader};
 pub use response::{ResponseHead, read_response};
 pub use server::{MOST_DISCARDED, ServerConnection};
-pub use target::{RawTarget, encoded_target, read_target};
+pub use target::{RawTarget, encoded_component, encoded_target, read_target};
 pub use violation::Violation;
 pub use write::{Encoder, Persistence, fields, write_field, write_request, write_response};
 

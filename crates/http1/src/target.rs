@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::Uri;
 use memchr::{memchr, memchr_iter, memchr2};
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 
 /// A request's target byte for byte, where a [`Uri`] cannot represent it: with bytes beyond ASCII, or with one of `` " < > ` ``.
 /// Browsers encode these, but other clients do not, and nginx, Apache and Node accept them. It is an extension of a request whose
@@ -70,13 +70,25 @@ pub fn encoded_target(target: &[u8]) -> Option<Cow<'_, str>> {
     is_fine.then(|| percent_encode(target, NOT_IN_URIS).into())
 }
 
-/// Whether a byte may stand in a target.
+/// Percent-encodes everything but the unreserved characters of RFC 3986 §2.3, for a component of a URL such as the value of a
+/// query parameter.
+pub fn encoded_component(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, NOT_UNRESERVED).into()
+}
+
+/// Whether a target may contain a byte.
 pub(crate) fn is_target_byte(byte: &u8) -> bool {
     !matches!(byte, 0..=b' ' | b'#' | 0x7f)
 }
 
 /// The characters that [`Uri`] refuses in a path or a query. Bytes beyond ASCII are always encoded.
 const NOT_IN_URIS: &AsciiSet = &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'`');
+
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[cfg(test)]
 mod tests {

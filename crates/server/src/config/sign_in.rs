@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use gate::Routes;
 use http::Uri;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 use super::ascii_host;
 use super::origin::{AskedHost, Origin};
@@ -43,11 +43,7 @@ impl SignIn {
         let names_an_origin = path_and_query.starts_with("//") || path_and_query.contains('\\');
         let back = if names_an_origin { "/" } else { path_and_query };
         let back = format!("{}{back}", self.origin(host, is_https));
-        format!(
-            "{}{}",
-            self.target,
-            utf8_percent_encode(&back, NOT_UNRESERVED)
-        )
+        format!("{}{}", self.target, http1::encoded_component(&back))
     }
 
     /// Whether a request asks for the sign-in page itself. Sent there, it would only come back, with its own address
@@ -391,13 +387,6 @@ const FEW: usize = 4;
 
 const CALLBACK: &str = "SIGN_IN_CALLBACK_PARAMETER";
 const DEFAULT_CALLBACK: &str = "callbackUrl";
-
-/// Everything but the unreserved characters of RFC 3986 §2.3, as `encodeURIComponent` writes a parameter.
-const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 #[cfg(test)]
 mod tests;

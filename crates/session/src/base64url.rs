@@ -8,14 +8,21 @@ use crate::error::{OpenError, Segment};
 /// Decodes canonical base64url: no padding, no foreign characters, spare bits zero. A laxer decoder would give one
 /// session many spellings.
 pub(crate) fn decode(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError> {
-    let malformed = OpenError::MalformedToken { segment };
-    let Some(length) = decoded_len(text.len()) else {
-        return Err(malformed);
-    };
-    let mut bytes = vec![0; length];
-    match decode_into(text, &mut bytes) {
-        true => Ok(bytes),
-        false => Err(malformed),
+    decoded(text).ok_or(OpenError::MalformedToken { segment })
+}
+
+/// Decodes canonical base64url, as [`decode`] does, outside of a token.
+pub(crate) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; decoded_len(text.len())?];
+    decode_into(text, &mut bytes).then_some(bytes)
+}
+
+/// Decodes canonical base64url of UTF-8 text into a buffer; `None` when it is something else, or does not fit.
+pub(crate) fn decoded_text<'b>(text: &[u8], buffer: &'b mut [u8]) -> Option<&'b str> {
+    let bytes = buffer.get_mut(..decoded_len(text.len())?)?;
+    match decode_into(text, bytes) {
+        true => str::from_utf8(bytes).ok(),
+        false => None,
     }
 }
 
@@ -96,11 +103,6 @@ mod tests {
     use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
     use super::*;
-
-    fn decoded(text: &[u8]) -> Option<Vec<u8>> {
-        let mut bytes = vec![0xff; decoded_len(text.len())?];
-        decode_into(text, &mut bytes).then_some(bytes)
-    }
 
     #[test]
     fn it_agrees_with_the_crate_on_everything_of_one_byte_changed() {

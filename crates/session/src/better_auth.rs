@@ -72,12 +72,8 @@ impl BetterAuthKeys {
             .filter(|token| token.len() == TOKEN_LEN)
             .filter(|token| token.bytes().all(|byte| byte.is_ascii_alphanumeric()))
             .ok_or(OpenError::MalformedSessionToken)?;
-        let mut bytes = [0; 32];
-        match BASE64_STANDARD.decode_slice(signature, &mut bytes) {
-            Ok(32) => {}
-            Ok(_) | Err(_) => return Err(OpenError::MalformedSessionToken),
-        }
-        hmac::verify(&self.mac, token.as_bytes(), &bytes)
+        let signature = decoded_signature(signature).ok_or(OpenError::MalformedSessionToken)?;
+        hmac::verify(&self.mac, token.as_bytes(), &signature)
             .map_err(|_| OpenError::RejectedSignature)?;
         Ok(SessionToken::new(token, Format::BetterAuthToken))
     }
@@ -87,11 +83,7 @@ impl BetterAuthKeys {
         let signature = value
             .strip_prefix(text)
             .and_then(|rest| rest.strip_prefix(b"."));
-        let mut bytes = [0; 32];
-        signature.is_some_and(|signature| {
-            matches!(BASE64_STANDARD.decode_slice(signature, &mut bytes), Ok(32))
-                && hmac::verify(&self.mac, text, &bytes).is_ok()
-        })
+        signature.is_some_and(|signature| self.signs(text, signature))
     }
 
     /// Whether `value` is a session token and its signature, for whichever cookie: the token alone, or as the admin plugin
@@ -104,11 +96,15 @@ impl BetterAuthKeys {
         let Some((token, rest)) = signed.split_at_checked(TOKEN_LEN) else {
             return false;
         };
-        let mut bytes = [0; 32];
         token.iter().all(u8::is_ascii_alphanumeric)
             && matches!(rest, [] | [b':', ..])
-            && BASE64_STANDARD.decode_slice(signature, &mut bytes) == Ok(32)
-            && hmac::verify(&self.mac, signed, &bytes).is_ok()
+            && self.signs(signed, signature)
+    }
+
+    /// Whether this is the application's signature of `text`, in base64.
+    fn signs(&self, text: &[u8], signature: &[u8]) -> bool {
+        decoded_signature(signature)
+            .is_some_and(|signature| hmac::verify(&self.mac, text, &signature).is_ok())
     }
 
     /// Whether `value` is a cached session of the strategy `compact`.
@@ -259,7 +255,14 @@ impl BetterAuthKeys {
     }
 }
 
-/// What stands between the cached session's members and the end of its time, in the compact form.
+/// The bytes of a signature in standard base64, with padding.
+fn decoded_signature(text: &[u8]) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let decoded = BASE64_STANDARD.decode_slice(text, &mut bytes);
+    matches!(decoded, Ok(32)).then_some(bytes)
+}
+
+/// The text between the members of the cached session and its expiry, in the compact form.
 const EXPIRES_AT: &[u8] = b"},\"expiresAt\":";
 
 /// The length of a session token, in letters and digits.
@@ -301,7 +304,6 @@ mod tests {
 
     #[test]
     fn the_header_that_is_usual_says_what_it_should() {
-        use base64::prelude::BASE64_URL_SAFE_NO_PAD;
         assert_eq!(
             BASE64_URL_SAFE_NO_PAD
                 .encode(r#"{"alg":"HS256"}"#)

@@ -6,8 +6,7 @@
 
 use std::borrow::Cow;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-
+use crate::base64url::decoded_text;
 use crate::error::{OpenError, Segment};
 use crate::json::{self, Kept};
 
@@ -139,16 +138,7 @@ impl<'h> Header<'h> {
         segment: &[u8],
         buffer: &'h mut [u8; MAX_HEADER_LEN],
     ) -> Result<Self, OpenError> {
-        if segment.len() > base64::encoded_len(MAX_HEADER_LEN, false).unwrap_or(0) {
-            return Err(OpenError::MalformedHeader);
-        }
-        let len = BASE64_URL_SAFE_NO_PAD
-            .decode_slice(segment, buffer)
-            .map_err(|_| OpenError::MalformedHeader)?;
-        let text = buffer
-            .get(..len)
-            .and_then(|bytes| str::from_utf8(bytes).ok());
-        let text = text.ok_or(OpenError::MalformedHeader)?;
+        let text = decoded_text(segment, buffer).ok_or(OpenError::MalformedHeader)?;
         let [alg, aud, crit, enc, iss, kid, sub, zip] = json::few_members(
             text,
             ["alg", "aud", "crit", "enc", "iss", "kid", "sub", "zip"],
@@ -183,6 +173,8 @@ pub(crate) const MAX_HEADER_LEN: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+
     use super::*;
 
     fn read(json: &str) -> Result<Enc, OpenError> {

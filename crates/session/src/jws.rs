@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-
+use crate::base64url::decoded_text;
 use crate::error::{OpenError, Segment};
 use crate::json::{self, Kept};
 use crate::jwe::{MAX_HEADER_LEN, UnverifiedKid};
@@ -66,13 +65,7 @@ impl<'h> JwsHeader<'h> {
         segment: &[u8],
         buffer: &'h mut [u8; MAX_HEADER_LEN],
     ) -> Result<Self, OpenError> {
-        let len = BASE64_URL_SAFE_NO_PAD
-            .decode_slice(segment, buffer)
-            .map_err(|_| OpenError::MalformedHeader)?;
-        let text = buffer
-            .get(..len)
-            .and_then(|bytes| str::from_utf8(bytes).ok())
-            .ok_or(OpenError::MalformedHeader)?;
+        let text = decoded_text(segment, buffer).ok_or(OpenError::MalformedHeader)?;
         let [alg, b64, crit, kid, typ, zip] =
             json::few_members(text, ["alg", "b64", "crit", "kid", "typ", "zip"])
                 .map_err(|_| OpenError::MalformedHeader)?;

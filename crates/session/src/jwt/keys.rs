@@ -2,13 +2,13 @@
 
 use core::fmt;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::crypto::aws_lc;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Secret;
+use crate::base64url::decoded;
 use crate::error::OpenError;
 use crate::json;
 use crate::jwe::UnverifiedKid;
@@ -266,8 +266,11 @@ impl Jwk {
     }
 
     fn rsa(&self) -> Option<DecodingKey> {
-        let (n, e) = (bytes(self.n.as_ref()?)?, bytes(self.e.as_ref()?)?);
-        // Some issuers write leading zeros, which RFC 7518 section 6.3.1.1 forbids: they are no part of the size.
+        let (n, e) = (
+            decoded(self.n.as_ref()?.as_bytes())?,
+            decoded(self.e.as_ref()?.as_bytes())?,
+        );
+        // Some issuers write leading zeros, which RFC 7518 section 6.3.1.1 forbids; they do not count toward the size.
         let zeros = n.iter().take_while(|byte| **byte == 0).count();
         let n = &n[zeros..];
         let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
@@ -277,23 +280,22 @@ impl Jwk {
     }
 
     fn ec(&self, coordinate_len: usize) -> Option<DecodingKey> {
-        let (x, y) = (bytes(self.x.as_ref()?)?, bytes(self.y.as_ref()?)?);
+        let (x, y) = (
+            decoded(self.x.as_ref()?.as_bytes())?,
+            decoded(self.y.as_ref()?.as_bytes())?,
+        );
         // The uncompressed form of SEC 1 section 2.3.3. Whether the point is on the curve is checked with each use.
         let fits = [&x, &y].iter().all(|bytes| bytes.len() == coordinate_len);
         fits.then(|| DecodingKey::from_ec_der(&[&[4], x.as_slice(), y.as_slice()].concat()))
     }
 
     fn ed25519(&self) -> Option<DecodingKey> {
-        let x = bytes(self.x.as_ref()?)?;
+        let x = decoded(self.x.as_ref()?.as_bytes())?;
         (x.len() == 32).then(|| DecodingKey::from_ed_der(&x))
     }
 }
 
-fn bytes(text: &String) -> Option<Vec<u8>> {
-    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
-}
-
-/// What can be verified at a cost that every request may have; fewer bits are not secure (RFC 7518 section 3.3).
+/// Larger keys cost too much per request; smaller keys are not secure (RFC 7518 section 3.3).
 const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// HMAC algorithms, in the order of the secret's length that they need.

@@ -1,8 +1,11 @@
 //! The vectors of the session crate: what the real libraries wrote, and changed copies of it.
 
-use serde::Deserialize;
+#[path = "../../crates/session/tests/common/vector.rs"]
+mod vector;
+
 use session::CacheStrategy;
 
+use self::vector::{Expect, Vector};
 use crate::{App, Kind, Request, agree};
 
 /// Asks both opinions about every vector.
@@ -10,9 +13,7 @@ use crate::{App, Kind, Request, agree};
 /// # Panics
 /// When they disagree, or one of them refuses a valid session.
 pub fn check() {
-    let vectors = include_str!("../../crates/session/tests/data/sessions.json");
-    let vectors: Vec<Vector> = serde_json::from_str(vectors).expect("vectors");
-    for vector in vectors {
+    for vector in vector::all() {
         let app = vector.app();
         let request = Request {
             cookie: vector.cookie_header.into_bytes(),
@@ -24,23 +25,8 @@ pub fn check() {
             "better-auth-signed-token" => opinion.token.is_some() || opinion.session.is_some(),
             _ => opinion.session.is_some(),
         };
-        assert_eq!(opened, vector.expect == "valid", "{}", vector.name);
+        assert_eq!(opened, vector.expect == Expect::Valid, "{}", vector.name);
     }
-}
-
-#[derive(Deserialize)]
-struct Vector {
-    name: String,
-    format: String,
-    secrets: Vec<String>,
-    salt: Option<String>,
-    cookie_name: String,
-    cookie_header: String,
-    authorization: Option<String>,
-    now: u64,
-    expect: String,
-    cache_version: Option<String>,
-    token_cookie_name: Option<String>,
 }
 
 impl Vector {

@@ -30,7 +30,7 @@ fn a_request_without_session_cookie_carries_none() {
 }
 
 #[test]
-fn every_default_cookie_is_recognised() {
+fn every_default_cookie_is_recognized() {
     for cookie in [SECURE, PLAIN, V4_SECURE, V4_PLAIN] {
         let header = format!("theme=dark; {cookie}={}", token(cookie, "u"));
         assert_eq!(subject(&[&header], &[]), found("u"), "{cookie}");

@@ -1,17 +1,20 @@
 //! Walks `data/sessions.json`: sessions that the real libraries wrote, and changed copies of them, each with the
 //! verdict a gate must reach.
 
-use serde::Deserialize;
+#[path = "common/vector.rs"]
+mod vector;
+
 use serde_json::{Map, Value};
 use session::{
     CacheStrategy, ClaimDemands, CookieCache, CookieName, Format, KeyRing, OpenError, Opened,
     SealedSession, Secret, SessionCookie, UnixTime,
 };
 
+use vector::{Expect, Vector, VectorFormat};
+
 #[test]
 fn every_vector_comes_out_as_it_says() {
-    let vectors: Vec<Vector> = serde_json::from_str(include_str!("data/sessions.json"))
-        .expect("the file is as described below");
+    let vectors = vector::all();
     let mut run = Counts::default();
     let mut failures = Vec::new();
     for vector in &vectors {
@@ -50,8 +53,7 @@ fn every_vector_comes_out_as_it_says() {
 /// Whatever a gate may make of a vector, opening it is right only if the library that it is for opens it as well.
 #[test]
 fn whatever_opens_opens_for_the_real_library_too() {
-    let vectors: Vec<Vector> = serde_json::from_str(include_str!("data/sessions.json"))
-        .expect("the file is as described below");
+    let vectors = vector::all();
     let mut looser = Vec::new();
     for vector in &vectors {
         for cookie in vector.cookies() {
@@ -92,79 +94,6 @@ struct Counts {
     better_auth_jwt: usize,
     better_auth_signed_token: usize,
     nextauth_v4: usize,
-}
-
-/// One entry of the file. Fields that only describe the vector are read too, so that no field goes unnoticed.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "some fields are for the reader of the file")]
-struct Vector {
-    name: String,
-    format: VectorFormat,
-    /// The current one first.
-    secrets: Vec<String>,
-    /// `None` where the format derives no key by salt.
-    salt: Option<String>,
-    cookie_name: String,
-    /// The exact value of the `Cookie` header.
-    cookie_header: String,
-    /// The exact value of the `Authorization` header.
-    authorization: Option<String>,
-    /// Seconds since the epoch.
-    now: u64,
-    expect: Expect,
-    /// Why, in the words of whoever made the vector; several checks may fire first.
-    reason: Option<String>,
-    /// Whether every correct gate agrees (`must`) or a reasonable one may differ (`policy`). This one never does.
-    strictness: Strictness,
-    /// The exact claims of a valid session.
-    claims: Option<Map<String, Value>>,
-    reference: String,
-    reference_behaviour: String,
-    gate_vs_reference: String,
-    note: Option<String>,
-    /// What the release that wrote a token of an older format says of it.
-    reference_issuer_version: Option<String>,
-    // Of Better Auth's cookie cache only, whose own name is `cookie_name`.
-    /// The version that the application gives its caches, if not `1`.
-    cache_version: Option<String>,
-    cookie_prefix: Option<String>,
-    reference_middleware: Option<String>,
-    secure: Option<bool>,
-    /// The name of the cookie that holds the session token.
-    token_cookie_name: Option<String>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-enum VectorFormat {
-    #[serde(rename = "authjs-v5")]
-    AuthjsV5,
-    #[serde(rename = "authjs-v5-a256gcm")]
-    AuthjsV5A256gcm,
-    #[serde(rename = "better-auth-compact")]
-    BetterAuthCompact,
-    #[serde(rename = "better-auth-jwe")]
-    BetterAuthJwe,
-    #[serde(rename = "better-auth-jwt")]
-    BetterAuthJwt,
-    #[serde(rename = "better-auth-signed-token")]
-    BetterAuthSignedToken,
-    #[serde(rename = "nextauth-v4")]
-    NextauthV4,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Expect {
-    Invalid,
-    Valid,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Strictness {
-    Must,
-    Policy,
 }
 
 /// What came out of a request.

@@ -1,14 +1,17 @@
 //! Every session that the real libraries wrote, and every changed copy of one, gets from `open` the verdict that a gate
 //! must reach.
 
+#[path = "../../../session/tests/common/vector.rs"]
+mod vector;
+
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use self::vector::{Expect, Vector};
 use super::{Outcome, Tool};
 
 #[test]
@@ -25,22 +28,6 @@ fn without_a_strategy_only_other_strategies_come_out_otherwise() {
     let expected = ["compact", "jwe", "jwt"]
         .map(|strategy| format!("public/better-auth-{strategy}/other-strategy"));
     assert_eq!(names, expected);
-}
-
-#[derive(Deserialize)]
-struct Vector {
-    name: String,
-    format: String,
-    secrets: Vec<String>,
-    salt: Option<String>,
-    cookie_name: String,
-    token_cookie_name: Option<String>,
-    cache_version: Option<String>,
-    cookie_header: String,
-    authorization: Option<String>,
-    now: u64,
-    expect: String,
-    claims: Option<Map<String, Value>>,
 }
 
 impl Vector {
@@ -78,7 +65,8 @@ impl Vector {
     fn check(&self, outcome: &Outcome) -> Result<(), String> {
         let json = outcome.json();
         let text = |name: &str| json.get(name).and_then(Value::as_str);
-        let is_token = self.format == "better-auth-signed-token";
+        let format = self.format.as_str();
+        let is_token = format == "better-auth-signed-token";
         let needs_lookup = json.get("lookup_required").is_some();
         let opened = json["opened"] == true;
         if outcome.code != Some(i32::from(!opened)) {
@@ -103,16 +91,16 @@ impl Vector {
         }
         // The vectors of a cache ask whether it holds; those of the token, whether there is one to look up.
         let accepted = opened && (is_token == needs_lookup);
-        match (self.expect.as_str(), accepted) {
-            ("valid", true) => {
-                let format = self.format.trim_end_matches("-a256gcm");
+        match (self.expect, accepted) {
+            (Expect::Valid, true) => {
+                let format = format.trim_end_matches("-a256gcm");
                 let claims = json["claims"].as_object();
                 if text("format") != Some(format) || claims != self.claims.as_ref() {
                     return Err(format!("other claims: {json}"));
                 }
                 Ok(())
             }
-            ("invalid", false) => Ok(()),
+            (Expect::Invalid, false) => Ok(()),
             _ => Err(json.to_string()),
         }
     }
@@ -120,8 +108,7 @@ impl Vector {
 
 /// Runs every vector, as many at a time as there are cores.
 fn wrong_verdicts(tool: impl Fn(&Vector) -> Tool + Sync) -> Vec<(String, String)> {
-    let vectors = include_str!("../../../session/tests/data/sessions.json");
-    let vectors: Vec<Vector> = serde_json::from_str(vectors).expect("vectors");
+    let vectors = vector::all();
     assert_eq!(vectors.len(), 546);
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {

@@ -4,7 +4,7 @@ use crate::latin::values;
 
 /// A response to one request.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: String,
@@ -12,7 +12,7 @@ pub(crate) struct Answer {
     pub(crate) complete: bool,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         values(&self.fields, name)
     }
@@ -22,8 +22,8 @@ impl Answer {
     }
 }
 
-/// The final answers in what has been received so far. `methods` are those of the requests, in order.
-pub(crate) fn answers(data: &str, methods: &[&str], ended: bool) -> Vec<Answer> {
+/// The final responses in what has been received so far. `methods` are the requests' methods, in order.
+pub(crate) fn answers(data: &str, methods: &[&str], ended: bool) -> Vec<Response> {
     let (mut found, mut rest) = (Vec::new(), data);
     while let Some((head, after)) = rest.split_once("\r\n\r\n") {
         let Some((status, fields)) = head_of(head) else {
@@ -35,7 +35,7 @@ pub(crate) fn answers(data: &str, methods: &[&str], ended: bool) -> Vec<Answer> 
         }
         let method = methods.get(found.len()).copied().unwrap_or("GET");
         let (body, complete, after) = body(status, method, &fields, after, ended);
-        found.push(Answer {
+        found.push(Response {
             status,
             fields,
             body,

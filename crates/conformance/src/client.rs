@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::answer::{Answer, answers};
+use crate::answer::{Response, answers};
 use crate::clock::now;
 use crate::latin;
 
@@ -31,8 +31,8 @@ pub(crate) struct Sending<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exchange {
     pub(crate) data: String,
-    pub(crate) answers: Vec<Answer>,
-    /// Whether the other side has ended the connection.
+    pub(crate) answers: Vec<Response>,
+    /// Whether the peer closed the connection.
     pub(crate) closed: bool,
     pub(crate) timed_out: bool,
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::answer::Answer;
+use crate::answer::Response;
 use crate::client::{Exchange, read};
 use crate::clock::now;
 use crate::latin;
@@ -109,7 +109,7 @@ impl Frame {
         if self.kind == HEADERS && ours {
             let skipped =
                 usize::from(self.flags & PADDED != 0) + 5 * usize::from(self.flags & PRIORITY != 0);
-            exchange.answers.push(Answer {
+            exchange.answers.push(Response {
                 status: status(self.payload.get(skipped..).unwrap_or_default()),
                 fields: Vec::new(),
                 body: String::new(),

@@ -1,6 +1,6 @@
 //! Answers of the upstream that are malformed.
 
-use crate::answer::Answer;
+use crate::answer::Response;
 use crate::case::{Case, Class};
 use crate::client::Exchange;
 use crate::judgement::{Judgement, broken, weak};
@@ -137,7 +137,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 9112 6.3, RFC 9110 9.3.2"),
 ];
 
-fn malformed(answer: &Answer) -> Judgement {
+fn malformed(answer: &Response) -> Judgement {
     match answer.status {
         500.. => Ok(String::new()),
         status => broken(format!(
@@ -151,7 +151,7 @@ fn relayed(
     probe: &Probe<'_>,
     reply: Reply,
     method: &str,
-    check: fn(&Answer, &Exchange) -> Judgement,
+    check: fn(&Response, &Exchange) -> Judgement,
 ) -> Judgement {
     probe.reply(reply);
     let mut sending = probe.sending(probe.public().method(method));
@@ -193,7 +193,7 @@ fn relayed(
     }
 }
 
-fn judge_body(answer: &Answer, exchange: &Exchange) -> Judgement {
+fn judge_body(answer: &Response, exchange: &Exchange) -> Judgement {
     if answer.complete && answer.body != BODY {
         return broken(format!(
             "an answer is complete with the body {}",

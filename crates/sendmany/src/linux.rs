@@ -15,8 +15,8 @@ use crate::MOST;
 pub struct SendMany {
     /// The kernel's `aio_context_t`. No operation is pending in it between two calls of [`send`](Self::send).
     context: c_ulong,
-    orders: Vec<Order>,
-    pointers: Vec<*mut Order>,
+    operations: Vec<Operation>,
+    pointers: Vec<*mut Operation>,
     events: Vec<Event>,
 }
 
@@ -34,7 +34,7 @@ impl SendMany {
         succeeded("io_setup", result)?;
         let prepared = Self {
             context,
-            orders: Vec::new(),
+            operations: Vec::new(),
             pointers: Vec::new(),
             events: vec![Event::default(); MOST],
         };
@@ -46,9 +46,9 @@ impl SendMany {
     /// operations are submitted it is too late to find out.
     fn probe(&self) -> io::Result<()> {
         let nothing: c_long = 0;
-        let no_orders = ptr::null_mut::<*mut Order>();
-        // SAFETY: of no orders the kernel reads none.
-        let result = unsafe { syscall(libc::SYS_io_submit, self.context, nothing, no_orders) };
+        let no_operations = ptr::null_mut::<*mut Operation>();
+        // SAFETY: with a count of 0 the kernel reads no operations.
+        let result = unsafe { syscall(libc::SYS_io_submit, self.context, nothing, no_operations) };
         succeeded("io_submit", result)?;
         let (no_events, at_once) = (
             ptr::null_mut::<Event>(),
@@ -86,18 +86,22 @@ impl SendMany {
         messages: impl IntoIterator<Item = (BorrowedFd<'m>, &'m [u8])>,
         mut took: impl FnMut(usize, io::Result<usize>),
     ) {
-        self.orders.clear();
-        let orders = messages.into_iter().enumerate();
-        self.orders
-            .extend(orders.map(|(number, (socket, bytes))| Order::write(number, socket, bytes)));
-        for start in (0..self.orders.len()).step_by(MOST) {
-            let end = self.orders.len().min(start + MOST);
+        self.operations.clear();
+        let operations = messages.into_iter().enumerate();
+        self.operations.extend(
+            operations.map(|(number, (socket, bytes))| Operation::write(number, socket, bytes)),
+        );
+        for start in (0..self.operations.len()).step_by(MOST) {
+            let end = self.operations.len().min(start + MOST);
             let done = self.submit(start, end);
             for event in &self.events[..done] {
                 took(event.number as usize, event.taken());
             }
-            for order in &self.orders[start + done..end] {
-                took(order.number as usize, Err(io::ErrorKind::WouldBlock.into()));
+            for operation in &self.operations[start + done..end] {
+                took(
+                    operation.number as usize,
+                    Err(io::ErrorKind::WouldBlock.into()),
+                );
             }
         }
     }
@@ -105,8 +109,8 @@ impl SendMany {
     /// Submits this many operations, from the first on, and returns when all are complete, with an event for each.
     fn submit(&mut self, start: usize, end: usize) -> usize {
         self.pointers.clear();
-        let orders = self.orders[start..end].iter_mut();
-        self.pointers.extend(orders.map(ptr::from_mut));
+        let operations = self.operations[start..end].iter_mut();
+        self.pointers.extend(operations.map(ptr::from_mut));
         let (context, count) = (self.context, self.pointers.len() as c_long);
         let pointers = self.pointers.as_mut_ptr();
         // SAFETY: `count` pointers to our operations, which the kernel reads, and whose key it sets. Sockets and bytes
@@ -152,7 +156,7 @@ impl Drop for SendMany {
 /// An operation for the kernel: `struct iocb`.
 #[derive(Debug, Default)]
 #[repr(C)]
-struct Order {
+struct Operation {
     number: u64,
     /// Set by the kernel.
     key: u32,
@@ -168,7 +172,7 @@ struct Order {
     event_descriptor: u32,
 }
 
-impl Order {
+impl Operation {
     fn write(number: usize, socket: BorrowedFd<'_>, bytes: &[u8]) -> Self {
         Self {
             number: number as u64,
@@ -188,7 +192,7 @@ const IOCB_CMD_PWRITE: u16 = 1;
 #[repr(C)]
 struct Event {
     number: u64,
-    order: u64,
+    operation: u64,
     result: i64,
     second_result: i64,
 }
@@ -297,7 +301,7 @@ mod tests {
 
     #[test]
     fn structures_have_the_sizes_of_the_kernels() {
-        assert_eq!(size_of::<Order>(), 64);
+        assert_eq!(size_of::<Operation>(), 64);
         assert_eq!(size_of::<Event>(), 32);
     }
 

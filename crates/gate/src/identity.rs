@@ -45,7 +45,7 @@ impl EmailHeader {
     }
 
     /// Whether the session has an address that does not count.
-    pub fn withholds(self, session: &Session) -> bool {
+    pub(crate) fn withholds(self, session: &Session) -> bool {
         match self {
             Self::Always => false,
             Self::Verified => session.email_verified() == Some(false) && session.email().is_some(),

@@ -295,7 +295,14 @@ impl Routes {
         }
         let host = facts.host.unwrap_or_default();
         let found = self.hosts.find(host, path.as_bytes(), facts.method);
-        if self.name_methods && has_small_letters(facts.method) {
+        let has_lower_case = || {
+            facts
+                .method
+                .as_str()
+                .bytes()
+                .any(|byte| byte.is_ascii_lowercase())
+        };
+        if self.name_methods && has_lower_case() {
             self.check_capitals(facts, path, host, found)?;
         }
         let route = found.map_or(&self.unknown, |route| &self.routes[route]);
@@ -361,13 +368,6 @@ impl Routes {
             false => Err(Ambiguity::OtherRoute),
         }
     }
-}
-
-fn has_small_letters(method: &Method) -> bool {
-    method
-        .as_str()
-        .bytes()
-        .any(|byte| byte.is_ascii_lowercase())
 }
 
 fn climbs_with_parameter(text: &[u8]) -> bool {

@@ -83,7 +83,7 @@ impl Decoder {
     }
 
     /// A decoder for a response's body.
-    pub fn of_answer(length: Length) -> Self {
+    pub(crate) fn of_answer(length: Length) -> Self {
         let state = State::new(length);
         let spelling = Spelling::OfAnswer;
         Self {

@@ -158,21 +158,8 @@ impl Encoder {
 
     /// Writes the end of the body.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        self.finish_with(out, []);
-    }
-
-    /// Writes the end of the body with these trailers, if its framing allows trailers.
-    pub fn finish_with<'f>(
-        &mut self,
-        out: &mut Vec<u8>,
-        trailers: impl IntoIterator<Item = Field<'f>>,
-    ) {
         if self.is_chunked() {
-            out.extend_from_slice(b"0\r\n");
-            for (name, value) in trailers {
-                write_field(out, name, value);
-            }
-            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(b"0\r\n\r\n");
         }
         self.is_finished = true;
     }

@@ -229,16 +229,6 @@ impl SessionCookie {
             },
         }
     }
-
-    /// Whether this cookie can hold a session that has to be looked up in the application's store.
-    #[must_use]
-    pub const fn may_need_lookup(&self) -> bool {
-        match self.kind {
-            Kind::AuthJsDatabase | Kind::BetterAuth(_) => true,
-            Kind::AuthJsSigned => false,
-            Kind::Encrypted { or_opaque, .. } => or_opaque,
-        }
-    }
 }
 
 /// The name of the cache cookie: `session_data` in place of `session_token`. An application that renames `session_token`

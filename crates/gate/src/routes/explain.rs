@@ -125,7 +125,7 @@ pub enum Ambiguity {
 
 impl Ambiguity {
     /// A short description of what is wrong, for the log.
-    pub fn in_short(self) -> &'static str {
+    pub(crate) fn in_short(self) -> &'static str {
         match self {
             Self::Control => "the path holds an encoded control character",
             Self::Fragment => "the path holds a `#`",

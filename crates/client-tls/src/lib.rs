@@ -197,7 +197,7 @@ fn flaw_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError>
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "the library's own words do for every other flaw"
+    reason = "for every other flaw the library's own message is enough"
 )]
 fn advice_about(flaw: &CertificateError) -> Option<&'static str> {
     if is_own_authority(flaw) {

@@ -267,11 +267,11 @@ impl Request {
         }
         let chunks = seal::chunks(&name, token, limit);
         cookies.extend(chunks.iter().map(|(name, value)| format!("{name}={value}")));
-        let mut recognised = SessionCookie::defaults().to_vec();
-        recognised.extend(SessionCookie::better_auth_defaults("better-auth").unwrap());
+        let mut recognized = SessionCookie::defaults().to_vec();
+        recognized.extend(SessionCookie::better_auth_defaults("better-auth").unwrap());
         let cookie = cookies.join("; ");
         Self {
-            keys: KeyRing::new(&[secret()], recognised).unwrap(),
+            keys: KeyRing::new(&[secret()], recognized).unwrap(),
             length: token.len(),
             cookie,
             authorization: None,

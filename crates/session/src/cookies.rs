@@ -57,7 +57,7 @@ pub fn contains_session(keys: &KeyRing, header: &[u8]) -> bool {
 pub fn comes_before_bearer(keys: &KeyRing, header: &[u8]) -> bool {
     let is_own = |own: &[u8]| {
         keys.cookies()
-            .any(|cookie| recognise(own, cookie.name()).is_some())
+            .any(|cookie| recognize(own, cookie.name()).is_some())
     };
     pairs(header)
         .filter_map(name_and_value)
@@ -98,13 +98,13 @@ pub(crate) enum Part {
     Whole,
 }
 
-/// What a cookie called `own` is to the session cookie `name`; `None` when they have nothing to do with each other.
-pub(crate) fn recognise(own: &[u8], name: &CookieName) -> Option<Part> {
-    recognise_text(own, name.as_str().as_bytes())
+/// How a cookie called `own` relates to the session cookie `name`; `None` when they are unrelated.
+pub(crate) fn recognize(own: &[u8], name: &CookieName) -> Option<Part> {
+    recognize_text(own, name.as_str().as_bytes())
 }
 
-/// As [`recognise`], for a name that lacks its beginning.
-pub(crate) fn recognise_text(own: &[u8], name: &[u8]) -> Option<Part> {
+/// How a cookie relates to a session cookie, by names that lack their prefixes: see [`recognize`].
+pub(crate) fn recognize_text(own: &[u8], name: &[u8]) -> Option<Part> {
     let suffix = own.strip_prefix(name)?;
     match suffix {
         [] => Some(Part::Whole),
@@ -189,4 +189,4 @@ fn trim_start(mut text: &[u8]) -> &[u8] {
     text
 }
 
-const _: () = assert!(MAX_CHUNKS == 100, "recognise() counts two digits");
+const _: () = assert!(MAX_CHUNKS == 100, "recognize() counts two digits");

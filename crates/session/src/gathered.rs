@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::CookieName;
-use crate::cookies::{MAX_CHUNKS, MAX_TOKEN_LEN, Part, Quotes, decode, recognise};
+use crate::cookies::{MAX_CHUNKS, MAX_TOKEN_LEN, Part, Quotes, decode, recognize};
 use crate::error::OpenError;
 
 /// The largest number of values of one cookie that count: from a host and three parent domains.
@@ -85,7 +85,7 @@ impl<'a> Gathered<'a> {
 
     /// Takes the value of the cookie called `own`, if that belongs to the session cookie `name`.
     pub(crate) fn gather(&mut self, name: &CookieName, own: &[u8], value: &'a [u8]) {
-        match recognise(own, name) {
+        match recognize(own, name) {
             None => {}
             Some(_) if value.is_empty() => {}
             Some(Part::Whole) => self.gather_plain(value),

@@ -176,7 +176,7 @@ fn check_cookies(cookies: &[&SessionCookie]) -> Result<(), KeyRingError> {
     for (index, first) in names() {
         let others = names().filter(|(other, _)| *other != index);
         for (_, second) in others {
-            if crate::cookies::recognise(second.as_str().as_bytes(), first).is_some() {
+            if crate::cookies::recognize(second.as_str().as_bytes(), first).is_some() {
                 return Err(KeyRingError::OverlappingCookies {
                     first: first.clone(),
                     second: second.clone(),
@@ -217,8 +217,8 @@ pub enum KeyRingError {
         /// Its position in the list, counted from 0.
         index: usize,
     },
-    /// No cookie is recognised.
-    #[error("no session cookie is recognised")]
+    /// No cookie is recognized.
+    #[error("no session cookie is recognized")]
     NoCookie,
     /// There is no secret.
     #[error("there is no secret")]

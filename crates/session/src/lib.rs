@@ -215,3 +215,8 @@ pub use session::{ClaimDemands, Session};
 pub use standing::{Standing, says_guest, says_verified};
 pub use stored::{SessionToken, StoredColumns, StoredSession};
 pub use time::UnixTime;
+
+/// The code in README.md, which is tested as that of this page is.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

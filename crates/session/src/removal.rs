@@ -13,7 +13,7 @@
 use crate::KeyRing;
 use crate::better_auth::BetterAuthKeys;
 use crate::cookie::SessionCookie;
-use crate::cookies::{MAX_TOKEN_LEN, percent_decode, recognise_text};
+use crate::cookies::{MAX_TOKEN_LEN, percent_decode, recognize_text};
 use crate::jwe::{Header, Jwe, MAX_HEADER_LEN};
 use crate::signed::SigningKeys;
 
@@ -73,7 +73,7 @@ fn is_of_family(cookie: &SessionCookie, own: &[u8]) -> bool {
     let own_names = [Some(cookie.name()), cookie.data_name()];
     own_names.into_iter().flatten().any(|name| {
         let name = without_prefix(name.as_str().as_bytes());
-        recognise_text(own, name).is_some()
+        recognize_text(own, name).is_some()
             || cookie.is_better_auth() && (is_multi_session(own, name) || is_sibling(own, name))
     })
 }

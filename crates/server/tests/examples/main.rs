@@ -1,0 +1,88 @@
+//! What is in `examples`, run as its pages say.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use harness::mint::SECRET;
+use harness::page::put;
+use harness::{Client, Decisions, Gate, Mint, Nginx, Request, repository};
+
+#[test]
+fn mint_signs_users_in_for_the_tests_of_a_service() -> Result<()> {
+    let output = Command::new("python3")
+        .arg("examples/mint/test_service.py")
+        .current_dir(repository())
+        .env("SESSIONGATE", env!("CARGO_BIN_EXE_sessiongate"))
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    ensure!(said.contains("Ran 2 tests"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nginx_lets_in_whom_the_gate_lets_in_and_says_who_it_is() -> Result<()> {
+    let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
+        .env("AUTH_SECRET", SECRET)
+        .env("AUTH_LISTEN", "127.0.0.1:0")
+        .start()
+        .await?;
+    let Some(Decisions::Tcp(decisions)) = &gate.decisions else {
+        anyhow::bail!("the gate listens nowhere for questions");
+    };
+    let service = Nginx::start("location / { return 200 $http_x_user_id; }").await?;
+    let text = fs::read_to_string(repository().join("examples/nginx/nginx.conf"))?;
+    let text = put(&text, "127.0.0.1:9091", &decisions.to_string())?;
+    let text = put(&text, "127.0.0.1:3000", &service.address().to_string())?;
+    put(&text, "listen 8080;", "")?;
+    let nginx = Nginx::from_config(|port| {
+        text.replace("listen 8080;", &format!("listen 127.0.0.1:{port};"))
+    })
+    .await?;
+
+    let ask = async |request: Request| {
+        let mut client = Client::connect(nginx.address()).await?;
+        client.send(&request).await
+    };
+    let request = || Request::get("/").header("X-User-Id", "forged");
+    let entered = ask(request().cookie(Mint::user("42").authjs())).await?;
+    assert_eq!((entered.status, entered.text()), (200, "42".to_owned()));
+    assert_eq!(ask(request()).await?.status, 401);
+    Ok(())
+}
+
+/// Whether containers start is for Docker to show; what the gate is told in the file is checked by the gate.
+#[test]
+fn compose_gives_the_gate_settings_that_it_accepts() -> Result<()> {
+    let file = fs::read_to_string(repository().join("compose.yaml"))?;
+    let gate = between(&file, "\n  gate:\n", "\n  upstream:\n")?;
+    let settings = between(gate, "\n    environment:\n", "\n    secrets:")?;
+    let secret = tempfile::NamedTempFile::new()?;
+    fs::write(secret.path(), SECRET)?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sessiongate"));
+    command.arg("check-config").env_clear();
+    for line in settings.lines() {
+        let (name, value) = line.trim().split_once(": ").context("a setting")?;
+        match name.ends_with("_FILE") {
+            true => command.env(name, secret.path()),
+            false if value.starts_with("${") => command.env(name, ""),
+            false => command.env(name, value.trim_matches('"')),
+        };
+    }
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    Ok(())
+}
+
+/// What stands between the first `start` and the next `end`.
+fn between<'t>(text: &'t str, start: &str, end: &str) -> Result<&'t str> {
+    let (_, rest) = text
+        .split_once(start)
+        .with_context(|| format!("no {start:?}"))?;
+    let (inner, _) = rest
+        .split_once(end)
+        .with_context(|| format!("no {end:?}"))?;
+    Ok(inner)
+}

@@ -50,7 +50,7 @@ pub(crate) struct Onward<'o> {
 
 /// Fields found while the fields of a request are written.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen<'h> {
+pub(crate) struct FoundFields<'h> {
     /// The value of the first `Host`.
     pub(crate) host: Option<&'h [u8]>,
     /// The value of the first `Authorization`.
@@ -93,7 +93,7 @@ impl Hygiene {
         headers: &'h HeaderMap,
         onward: &Onward<'_>,
         arrival: &Arrival,
-    ) -> Seen<'h> {
+    ) -> FoundFields<'h> {
         let forwards_session = onward.forwards_session;
         let connection = headers.get_all(CONNECTION).iter();
         let hop_by_hop = HopByHop::of(connection.map(HeaderValue::as_bytes));
@@ -105,7 +105,7 @@ impl Hygiene {
         };
         let mut chain = SmallVec::<[&HeaderValue; USUAL_HOPS]>::new();
         let (mut has_host, mut has_scheme) = (false, false);
-        let mut seen = Seen::default();
+        let mut seen = FoundFields::default();
         for (name, value) in headers {
             let name = name.as_str();
             match name {
@@ -181,20 +181,20 @@ impl Hygiene {
             return true;
         }
         match self.kind(name) {
-            Kind::Identity => true,
-            Kind::Routing => !trusted_peer || self.proxies.header().disbelieves(name),
-            Kind::RoutingAlias => true,
-            Kind::Other => false,
+            HeaderKind::Identity => true,
+            HeaderKind::Routing => !trusted_peer || self.proxies.header().disbelieves(name),
+            HeaderKind::RoutingAlias => true,
+            HeaderKind::Other => false,
         }
     }
 
-    fn kind(&self, name: &str) -> Kind {
+    fn kind(&self, name: &str) -> HeaderKind {
         // The first and last bytes rule out most names of a request.
         if !names::may_mean_something(name.as_bytes())
             && !self.may_be_bypass(name)
             && !self.owned.may_have(name)
         {
-            return Kind::Other;
+            return HeaderKind::Other;
         }
         // Nearly every name is in normal form as received.
         if names::is_normal(name) {
@@ -219,22 +219,22 @@ impl Hygiene {
         name.len() == self.bypass_header.len() && first == self.bypass_header.bytes().next()
     }
 
-    fn classify(&self, normal: &str, name: &str) -> Kind {
+    fn classify(&self, normal: &str, name: &str) -> HeaderKind {
         if *normal == *self.bypass_header || self.owned.has(normal) {
-            return Kind::Identity;
+            return HeaderKind::Identity;
         }
         match names::meaning(normal) {
-            Meaning::Identity => Kind::Identity,
-            Meaning::Routing if normal == name => Kind::Routing,
-            Meaning::Routing => Kind::RoutingAlias,
-            Meaning::Other => Kind::Other,
+            Meaning::Identity => HeaderKind::Identity,
+            Meaning::Routing if normal == name => HeaderKind::Routing,
+            Meaning::Routing => HeaderKind::RoutingAlias,
+            Meaning::Other => HeaderKind::Other,
         }
     }
 }
 
 /// The meaning of a header name, with its spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum HeaderKind {
     Identity,
     Other,
     Routing,

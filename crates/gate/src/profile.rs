@@ -142,10 +142,10 @@ impl IdentityHeader {
             });
         }
         match portrait.said(&self.source) {
-            Said::List(entries) => self
+            HeaderText::List(entries) => self
                 .encoding
                 .encode_list(&whole(entries, &self.separator), &self.separator),
-            Said::Text(text) => self.encoding.encode(text),
+            HeaderText::Text(text) => self.encoding.encode(text),
         }
     }
 }
@@ -164,23 +164,23 @@ impl<'p> Portrait<'p> {
         }
     }
 
-    fn said(&self, source: &'p HeaderSource) -> Said<'_> {
+    fn said(&self, source: &'p HeaderSource) -> HeaderText<'_> {
         // The only source that needs no user.
         if let HeaderSource::Route = source {
-            return Said::Text(Cow::Borrowed(&*self.route.name));
+            return HeaderText::Text(Cow::Borrowed(&*self.route.name));
         }
         let Some(session) = self.admission.session() else {
-            return Said::Text(Cow::Borrowed(""));
+            return HeaderText::Text(Cow::Borrowed(""));
         };
-        Said::Text(match source {
-            HeaderSource::Claim(path) => return Said::of(path.find(self.claims())),
-            HeaderSource::Column(column) => return Said::of(self.column(column)),
+        HeaderText::Text(match source {
+            HeaderSource::Claim(path) => return HeaderText::of(path.find(self.claims())),
+            HeaderSource::Column(column) => return HeaderText::of(self.column(column)),
             HeaderSource::Constant(_) | HeaderSource::Route | HeaderSource::Unknown => {
                 Cow::Borrowed("")
             }
             HeaderSource::Email => self.admission.email().unwrap_or_default().into(),
             HeaderSource::Entered => "true".into(),
-            HeaderSource::Groups => return Said::List(self.groups()),
+            HeaderSource::Groups => return HeaderText::List(self.groups()),
             HeaderSource::Name => session.name().unwrap_or_default().into(),
             HeaderSource::Subject => session.subject().into(),
         })
@@ -222,12 +222,12 @@ impl<'p> Portrait<'p> {
 }
 
 /// A value to write.
-enum Said<'v> {
+enum HeaderText<'v> {
     List(Vec<Cow<'v, str>>),
     Text(Cow<'v, str>),
 }
 
-impl<'v> Said<'v> {
+impl<'v> HeaderText<'v> {
     fn of(value: Option<&'v Value>) -> Self {
         match value {
             Some(Value::Array(values)) => {

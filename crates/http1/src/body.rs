@@ -26,15 +26,15 @@ impl Length {
 /// Separates a body's bytes from the framing around them.
 #[derive(Debug)]
 pub struct Decoder {
-    state: State,
-    spelling: Spelling,
+    state: DecoderState,
+    spelling: ChunkSpelling,
     /// The trailers received, if they are to be kept.
     trailers: Option<Box<HeaderMap>>,
 }
 
 /// How chunks may be spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spelling {
+enum ChunkSpelling {
     /// As other clients read responses. nginx (`ngx_http_parse_chunked`), Go (`net/http/internal/chunked.go`) and Chromium
     /// (`http_chunked_decoder.cc`) accept blanks after a size, and all but Go lines that end with LF alone. A forwarded body is
     /// framed again, so no other parser reads this spelling.
@@ -44,7 +44,7 @@ enum Spelling {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum DecoderState {
     /// Bytes of the body; this many are left.
     Bytes { left: u64 },
     /// The line that gives a chunk's size.
@@ -73,8 +73,8 @@ pub enum Piece {
 impl Decoder {
     /// A decoder for a request's body.
     pub fn of_request(length: Length) -> Self {
-        let state = State::new(length);
-        let spelling = Spelling::OfRequest;
+        let state = DecoderState::new(length);
+        let spelling = ChunkSpelling::OfRequest;
         Self {
             state,
             spelling,
@@ -84,8 +84,8 @@ impl Decoder {
 
     /// A decoder for a response's body.
     pub(crate) fn of_answer(length: Length) -> Self {
-        let state = State::new(length);
-        let spelling = Spelling::OfAnswer;
+        let state = DecoderState::new(length);
+        let spelling = ChunkSpelling::OfAnswer;
         Self {
             state,
             spelling,
@@ -112,17 +112,21 @@ impl Decoder {
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Piece, Violation> {
         loop {
             match self.state {
-                State::Bytes { left: 0 } => return Ok(Piece::End),
-                State::Chunk { left: 0 } => self.state = State::ChunkEnd,
-                State::Bytes { left } | State::Chunk { left } => return Ok(data(left, input)),
-                State::UntilClose => return Ok(data(u64::MAX, input)),
-                State::ChunkSize | State::ChunkEnd | State::Trailer { .. } => {
+                DecoderState::Bytes { left: 0 } => return Ok(Piece::End),
+                DecoderState::Chunk { left: 0 } => self.state = DecoderState::ChunkEnd,
+                DecoderState::Bytes { left } | DecoderState::Chunk { left } => {
+                    return Ok(data(left, input));
+                }
+                DecoderState::UntilClose => return Ok(data(u64::MAX, input)),
+                DecoderState::ChunkSize | DecoderState::ChunkEnd | DecoderState::Trailer { .. } => {
                     let Some((line, length)) = line(input, self.spelling)? else {
                         return Ok(Piece::Unknown);
                     };
                     let before = self.state;
                     self.state = before.after(line, self.spelling)?;
-                    if let (State::Trailer { .. }, Some(trailers)) = (before, &mut self.trailers) {
+                    if let (DecoderState::Trailer { .. }, Some(trailers)) =
+                        (before, &mut self.trailers)
+                    {
                         keep(trailers, line);
                     }
                     input.advance(length);
@@ -134,35 +138,38 @@ impl Decoder {
     /// Notes that this many bytes of the body have been taken from the front of the input.
     pub fn consumed(&mut self, bytes: usize) {
         match &mut self.state {
-            State::Bytes { left } | State::Chunk { left } => {
+            DecoderState::Bytes { left } | DecoderState::Chunk { left } => {
                 *left = left.saturating_sub(bytes as u64);
             }
-            State::ChunkEnd | State::ChunkSize | State::Trailer { .. } | State::UntilClose => {}
+            DecoderState::ChunkEnd
+            | DecoderState::ChunkSize
+            | DecoderState::Trailer { .. }
+            | DecoderState::UntilClose => {}
         }
     }
 
     /// Notes that the connection has ended. Returns whether the body is complete.
     pub fn close(&mut self) -> bool {
-        if self.state == State::UntilClose {
-            self.state = State::Bytes { left: 0 };
+        if self.state == DecoderState::UntilClose {
+            self.state = DecoderState::Bytes { left: 0 };
         }
         self.is_over()
     }
 
     /// Whether the whole body has been taken.
     pub fn is_over(&self) -> bool {
-        self.state == State::Bytes { left: 0 }
+        self.state == DecoderState::Bytes { left: 0 }
     }
 
     /// How many bytes of the body are left, if its length is known.
     pub fn left(&self) -> Option<u64> {
         match self.state {
-            State::Bytes { left } => Some(left),
-            State::Chunk { .. }
-            | State::ChunkEnd
-            | State::ChunkSize
-            | State::Trailer { .. }
-            | State::UntilClose => None,
+            DecoderState::Bytes { left } => Some(left),
+            DecoderState::Chunk { .. }
+            | DecoderState::ChunkEnd
+            | DecoderState::ChunkSize
+            | DecoderState::Trailer { .. }
+            | DecoderState::UntilClose => None,
         }
     }
 }
@@ -185,25 +192,25 @@ fn data(left: u64, input: &BytesMut) -> Piece {
     }
 }
 
-impl State {
+impl DecoderState {
     fn new(length: Length) -> Self {
         match length {
-            Length::Exactly(left) => State::Bytes { left },
-            Length::Chunked => State::ChunkSize,
-            Length::UntilClose => State::UntilClose,
+            Length::Exactly(left) => DecoderState::Bytes { left },
+            Length::Chunked => DecoderState::ChunkSize,
+            Length::UntilClose => DecoderState::UntilClose,
         }
     }
 
     /// The state after a line of framing.
-    fn after(self, line: &[u8], spelling: Spelling) -> Result<Self, Violation> {
+    fn after(self, line: &[u8], spelling: ChunkSpelling) -> Result<Self, Violation> {
         match self {
-            State::ChunkSize => match chunk_size(line, spelling).ok_or(Violation::Chunk)? {
-                0 => Ok(State::Trailer { read: 0 }),
-                left => Ok(State::Chunk { left }),
+            DecoderState::ChunkSize => match chunk_size(line, spelling).ok_or(Violation::Chunk)? {
+                0 => Ok(DecoderState::Trailer { read: 0 }),
+                left => Ok(DecoderState::Chunk { left }),
             },
-            State::ChunkEnd if line.is_empty() => Ok(State::ChunkSize),
-            State::Trailer { .. } if line.is_empty() => Ok(State::Bytes { left: 0 }),
-            State::Trailer { read } => {
+            DecoderState::ChunkEnd if line.is_empty() => Ok(DecoderState::ChunkSize),
+            DecoderState::Trailer { .. } if line.is_empty() => Ok(DecoderState::Bytes { left: 0 }),
+            DecoderState::Trailer { read } => {
                 let is_field = field_line(line).is_some_and(|(name, value)| {
                     HeaderName::from_bytes(name).is_ok() && HeaderValue::from_bytes(value).is_ok()
                 });
@@ -213,18 +220,19 @@ impl State {
                 } else if read > LONGEST_TRAILER {
                     Err(Violation::TooLarge)
                 } else {
-                    Ok(State::Trailer { read })
+                    Ok(DecoderState::Trailer { read })
                 }
             }
-            State::Bytes { .. } | State::Chunk { .. } | State::ChunkEnd | State::UntilClose => {
-                Err(Violation::Chunk)
-            }
+            DecoderState::Bytes { .. }
+            | DecoderState::Chunk { .. }
+            | DecoderState::ChunkEnd
+            | DecoderState::UntilClose => Err(Violation::Chunk),
         }
     }
 }
 
 /// The first line of the input without its line end, and its length with it; `None` when the line is incomplete.
-fn line(input: &BytesMut, spelling: Spelling) -> Result<Option<(&[u8], usize)>, Violation> {
+fn line(input: &BytesMut, spelling: ChunkSpelling) -> Result<Option<(&[u8], usize)>, Violation> {
     let Some(end) = memchr(b'\n', input) else {
         if input.len() > LONGEST_TRAILER {
             return Err(Violation::TooLarge);
@@ -233,17 +241,17 @@ fn line(input: &BytesMut, spelling: Spelling) -> Result<Option<(&[u8], usize)>, 
     };
     match &input[..end] {
         [line @ .., b'\r'] => Ok(Some((line, end + 1))),
-        line if spelling == Spelling::OfAnswer => Ok(Some((line, end + 1))),
+        line if spelling == ChunkSpelling::OfAnswer => Ok(Some((line, end + 1))),
         _ => Err(Violation::Chunk),
     }
 }
 
 /// The size in `1*HEXDIG [ *blank ";" extension ]`; it must fit into 64 bits, and the extension must be short. RFC 9112 §7.1.1
 /// allows the blanks for the sake of old senders.
-fn chunk_size(line: &[u8], spelling: Spelling) -> Option<u64> {
+fn chunk_size(line: &[u8], spelling: ChunkSpelling) -> Option<u64> {
     let (size, extension) = match memchr(b';', line) {
         Some(semicolon) => (without_blanks(&line[..semicolon]), &line[semicolon + 1..]),
-        None if spelling == Spelling::OfAnswer => (without_blanks(line), &[][..]),
+        None if spelling == ChunkSpelling::OfAnswer => (without_blanks(line), &[][..]),
         None => (line, &[][..]),
     };
     let all_hex = matches!(size.len(), 1..=16) && size.iter().all(u8::is_ascii_hexdigit);

@@ -134,7 +134,7 @@ fn read_head(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Request
     }
     *request.version_mut() = version;
     let mut headers = HeaderMap::with_capacity(TYPICAL_FIELDS);
-    let mut framing = Framing::default();
+    let mut framing = RequestFraming::default();
     for line in lines {
         let (name, value) = read_field(head, &head[line]).ok_or(Violation::FieldLine)?;
         if headers.len() == most_fields {
@@ -154,13 +154,13 @@ fn read_head(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Request
 
 /// What the fields of a head say about the message and its connection.
 #[derive(Debug, Default)]
-struct Framing {
+struct RequestFraming {
     length: Option<Length>,
     options: ConnectionOptions,
     expects: bool,
 }
 
-impl Framing {
+impl RequestFraming {
     /// Notes what a field says about where the body ends (RFC 9112 §6.3). Only one field may say so, and only once.
     fn note(
         &mut self,

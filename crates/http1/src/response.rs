@@ -34,17 +34,17 @@ pub struct ResponseHead {
     head: Bytes,
     /// The end of the status line in `head`.
     status_end: usize,
-    fields: Vec<Place>,
+    fields: Vec<FieldPlace>,
 }
 
 /// The position of a field in a head.
 #[derive(Debug)]
-struct Place {
+struct FieldPlace {
     name: Range<usize>,
     value: Range<usize>,
 }
 
-impl Place {
+impl FieldPlace {
     fn of(head: &[u8], line: Range<usize>) -> Option<Self> {
         let start = line.start;
         let (name_end, value) = field_places(&head[line])?;
@@ -133,10 +133,10 @@ pub fn read_response(
     let status_line = lines.next().unwrap_or_default();
     let status_end = status_line.end;
     let (version, status) = parse_status_line(&head[status_line]).ok_or(Violation::ResponseHead)?;
-    let mut framing = Framing::default();
+    let mut framing = ResponseFraming::default();
     let mut fields = Vec::with_capacity(ends.len());
     for line in lines {
-        let field = Place::of(&head, line).ok_or(Violation::ResponseHead)?;
+        let field = FieldPlace::of(&head, line).ok_or(Violation::ResponseHead)?;
         if fields.len() == MOST_FIELDS {
             return Err(Violation::TooLarge);
         }
@@ -190,7 +190,7 @@ fn parse_status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
 
 /// What the fields of a head say about the end of the body and about the connection.
 #[derive(Debug)]
-struct Framing {
+struct ResponseFraming {
     length: Result<Option<Length>, Violation>,
     has_coding: bool,
     has_date: bool,
@@ -199,7 +199,7 @@ struct Framing {
     options: ConnectionOptions,
 }
 
-impl Default for Framing {
+impl Default for ResponseFraming {
     fn default() -> Self {
         Self {
             length: Ok(None),
@@ -212,7 +212,7 @@ impl Default for Framing {
     }
 }
 
-impl Framing {
+impl ResponseFraming {
     fn note(&mut self, name: &[u8], value: &[u8]) {
         if name.eq_ignore_ascii_case(b"connection") {
             self.options.note(value);

@@ -8,19 +8,19 @@ pub use self::name::{CookieName, CookieNameError};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionCookie {
     name: CookieName,
-    pub(crate) kind: Kind,
+    pub(crate) kind: CookieKind,
 }
 
 /// What the value of a session cookie is expected to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum CookieKind {
     /// The token of a session in the application's store, as the database strategy of Auth.js writes it.
     AuthJsDatabase,
     /// A signed session of an application with an `encode()` of its own.
     AuthJsSigned,
     /// Better Auth's signed token, with the cookie cache beside it.
     BetterAuth(BetterAuth),
-    /// An encrypted session; `or_opaque`: or else what [`Kind::AuthJsDatabase`] is.
+    /// An encrypted session; `or_opaque`: or else what [`CookieKind::AuthJsDatabase`] is.
     Encrypted {
         library: Library,
         salt: Box<str>,
@@ -89,7 +89,7 @@ impl SessionCookie {
     pub fn authjs_database(name: CookieName) -> Self {
         Self {
             name,
-            kind: Kind::AuthJsDatabase,
+            kind: CookieKind::AuthJsDatabase,
         }
     }
 
@@ -99,7 +99,7 @@ impl SessionCookie {
     pub fn authjs_signed(name: CookieName) -> Self {
         Self {
             name,
-            kind: Kind::AuthJsSigned,
+            kind: CookieKind::AuthJsSigned,
         }
     }
 
@@ -111,7 +111,7 @@ impl SessionCookie {
         let cache = Some(CookieCache::default());
         Self {
             name,
-            kind: Kind::BetterAuth(BetterAuth { data_name, cache }),
+            kind: CookieKind::BetterAuth(BetterAuth { data_name, cache }),
         }
     }
 
@@ -122,7 +122,7 @@ impl SessionCookie {
     }
 
     fn encrypted(name: CookieName, library: Library, salt: Box<str>) -> Self {
-        let kind = Kind::Encrypted {
+        let kind = CookieKind::Encrypted {
             library,
             salt,
             or_opaque: false,
@@ -134,7 +134,7 @@ impl SessionCookie {
     /// [`KeyRing::new`](crate::KeyRing::new) refuses a salt that is too long.
     #[must_use]
     pub fn with_salt(mut self, own: &str) -> Self {
-        if let Kind::Encrypted { salt, .. } = &mut self.kind {
+        if let CookieKind::Encrypted { salt, .. } = &mut self.kind {
             *salt = own.into();
         }
         self
@@ -144,7 +144,7 @@ impl SessionCookie {
     /// name, and their values cannot be mistaken for one another. Has no effect on a Better Auth cookie.
     #[must_use]
     pub fn or_opaque(mut self) -> Self {
-        if let Kind::Encrypted { or_opaque, .. } = &mut self.kind {
+        if let CookieKind::Encrypted { or_opaque, .. } = &mut self.kind {
             *or_opaque = true;
         }
         self
@@ -153,7 +153,7 @@ impl SessionCookie {
     /// Sets which cookie caches of Better Auth count; with `None` every session is looked up. Has no effect on other cookies.
     #[must_use]
     pub fn with_cache(mut self, own: Option<CookieCache>) -> Self {
-        if let Kind::BetterAuth(better_auth) = &mut self.kind {
+        if let CookieKind::BetterAuth(better_auth) = &mut self.kind {
             better_auth.cache = own;
         }
         self
@@ -163,7 +163,7 @@ impl SessionCookie {
     /// (`advanced.cookies.session_data.name`). Has no effect on other cookies.
     #[must_use]
     pub fn with_data_name(mut self, own: CookieName) -> Self {
-        if let Kind::BetterAuth(better_auth) = &mut self.kind {
+        if let CookieKind::BetterAuth(better_auth) = &mut self.kind {
             better_auth.data_name = own;
         }
         self
@@ -202,13 +202,15 @@ impl SessionCookie {
     #[must_use]
     pub fn data_name(&self) -> Option<&CookieName> {
         match &self.kind {
-            Kind::BetterAuth(better_auth) => Some(&better_auth.data_name),
-            Kind::AuthJsDatabase | Kind::AuthJsSigned | Kind::Encrypted { .. } => None,
+            CookieKind::BetterAuth(better_auth) => Some(&better_auth.data_name),
+            CookieKind::AuthJsDatabase
+            | CookieKind::AuthJsSigned
+            | CookieKind::Encrypted { .. } => None,
         }
     }
 
     pub(crate) fn is_better_auth(&self) -> bool {
-        matches!(self.kind, Kind::BetterAuth(_))
+        matches!(self.kind, CookieKind::BetterAuth(_))
     }
 
     /// What the value is expected to be, in stable words: `authjs-v5`, `nextauth-v4`, either with ` or authjs-database`
@@ -216,10 +218,10 @@ impl SessionCookie {
     #[must_use]
     pub const fn expects(&self) -> &'static str {
         match &self.kind {
-            Kind::AuthJsDatabase => "authjs-database",
-            Kind::AuthJsSigned => "authjs-signed",
-            Kind::BetterAuth(_) => "better-auth",
-            Kind::Encrypted {
+            CookieKind::AuthJsDatabase => "authjs-database",
+            CookieKind::AuthJsSigned => "authjs-signed",
+            CookieKind::BetterAuth(_) => "better-auth",
+            CookieKind::Encrypted {
                 library, or_opaque, ..
             } => match (library, or_opaque) {
                 (Library::AuthJs, false) => "authjs-v5",

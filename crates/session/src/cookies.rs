@@ -87,7 +87,7 @@ pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// How a cookie's name relates to the name of a session cookie.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum NameRelation {
     /// The cookie is this chunk of the session cookie.
     Chunk(usize),
     /// A chunk whose number is [`MAX_CHUNKS`] or more.
@@ -99,21 +99,23 @@ pub(crate) enum Part {
 }
 
 /// How a cookie called `own` relates to the session cookie `name`; `None` when they are unrelated.
-pub(crate) fn recognize(own: &[u8], name: &CookieName) -> Option<Part> {
+pub(crate) fn recognize(own: &[u8], name: &CookieName) -> Option<NameRelation> {
     recognize_text(own, name.as_str().as_bytes())
 }
 
 /// How a cookie relates to a session cookie, by names that lack their prefixes: see [`recognize`].
-pub(crate) fn recognize_text(own: &[u8], name: &[u8]) -> Option<Part> {
+pub(crate) fn recognize_text(own: &[u8], name: &[u8]) -> Option<NameRelation> {
     let suffix = own.strip_prefix(name)?;
     match suffix {
-        [] => Some(Part::Whole),
+        [] => Some(NameRelation::Whole),
         [b'.', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
             Some(match digits {
-                [one] => Part::Chunk(usize::from(one - b'0')),
-                [b'0', ..] => Part::MisnumberedChunk,
-                [ten, one] => Part::Chunk(usize::from(ten - b'0') * 10 + usize::from(one - b'0')),
-                _ => Part::ChunkBeyondLimit,
+                [one] => NameRelation::Chunk(usize::from(one - b'0')),
+                [b'0', ..] => NameRelation::MisnumberedChunk,
+                [ten, one] => {
+                    NameRelation::Chunk(usize::from(ten - b'0') * 10 + usize::from(one - b'0'))
+                }
+                _ => NameRelation::ChunkBeyondLimit,
             })
         }
         _ => None,

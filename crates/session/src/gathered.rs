@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::CookieName;
-use crate::cookies::{MAX_CHUNKS, MAX_TOKEN_LEN, Part, Quotes, decode, recognize};
+use crate::cookies::{MAX_CHUNKS, MAX_TOKEN_LEN, NameRelation, Quotes, decode, recognize};
 use crate::error::OpenError;
 
 /// The largest number of values of one cookie that count: from a host and three parent domains.
@@ -22,7 +22,7 @@ pub(crate) struct Gathered<'a> {
     chunks: Vec<Option<&'a [u8]>>,
     /// Repeated values. In a box, because they are rare, and a request makes many `Gathered`.
     again: Option<Box<Again<'a>>>,
-    flaw: Option<Flaw>,
+    flaw: Option<CookieFlaw>,
 }
 
 /// The repeated values of a cookie.
@@ -36,23 +36,23 @@ struct Again<'a> {
 
 /// What makes a cookie unusable. Noted while gathering; it matters only if this cookie is the one that counts.
 #[derive(Clone, Copy)]
-enum Flaw {
+enum CookieFlaw {
     Ambiguous,
     MalformedChunk,
     TooManyChunks,
 }
 
 /// A value that could be the session, or why it cannot be one.
-pub(crate) type Value<'a> = Result<Cow<'a, [u8]>, OpenError>;
+pub(crate) type CookieValue<'a> = Result<Cow<'a, [u8]>, OpenError>;
 
 /// The values of a cookie: at most [`MAX_VALUES`]. There is nearly always one, which is not allocated.
 #[derive(Clone, Default)]
-pub(crate) struct Values<'a> {
-    pub(crate) first: Option<Value<'a>>,
-    pub(crate) others: Vec<Value<'a>>,
+pub(crate) struct CookieValues<'a> {
+    pub(crate) first: Option<CookieValue<'a>>,
+    pub(crate) others: Vec<CookieValue<'a>>,
 }
 
-impl<'a> Values<'a> {
+impl<'a> CookieValues<'a> {
     pub(crate) fn flawed(error: OpenError) -> Self {
         Self {
             first: Some(Err(error)),
@@ -60,7 +60,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    fn push(&mut self, value: Value<'a>) {
+    fn push(&mut self, value: CookieValue<'a>) {
         if self.first.is_none() {
             self.first = Some(value);
         } else {
@@ -72,7 +72,7 @@ impl<'a> Values<'a> {
         usize::from(self.first.is_some()) + self.others.len()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Value<'a>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CookieValue<'a>> {
         self.first.iter().chain(&self.others)
     }
 }
@@ -88,10 +88,10 @@ impl<'a> Gathered<'a> {
         match recognize(own, name) {
             None => {}
             Some(_) if value.is_empty() => {}
-            Some(Part::Whole) => self.gather_plain(value),
-            Some(Part::Chunk(index)) => self.gather_chunk(index, value),
-            Some(Part::ChunkBeyondLimit) => self.note(Flaw::TooManyChunks),
-            Some(Part::MisnumberedChunk) => self.note(Flaw::MalformedChunk),
+            Some(NameRelation::Whole) => self.gather_plain(value),
+            Some(NameRelation::Chunk(index)) => self.gather_chunk(index, value),
+            Some(NameRelation::ChunkBeyondLimit) => self.note(CookieFlaw::TooManyChunks),
+            Some(NameRelation::MisnumberedChunk) => self.note(CookieFlaw::MalformedChunk),
         }
     }
 
@@ -108,7 +108,7 @@ impl<'a> Gathered<'a> {
         if again.plains.len() + 1 < MAX_VALUES {
             again.plains.push(value);
         } else {
-            self.note(Flaw::Ambiguous);
+            self.note(CookieFlaw::Ambiguous);
         }
     }
 
@@ -124,32 +124,32 @@ impl<'a> Gathered<'a> {
         if again.chunks.len() < MAX_CHUNKS * MAX_VALUES {
             again.chunks.push((index, value));
         } else {
-            self.note(Flaw::Ambiguous);
+            self.note(CookieFlaw::Ambiguous);
         }
     }
 
-    fn note(&mut self, flaw: Flaw) {
+    fn note(&mut self, flaw: CookieFlaw) {
         self.flaw = self.flaw.or(Some(flaw));
     }
 
     /// The values that could each be the session, joined from chunks where necessary. A value that cannot be joined is an
     /// [`OpenError::MissingChunk`] or [`OpenError::Oversize`]. When the request has too many values, or chunks that no framework
     /// writes, the only value is an [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`] or [`OpenError::Oversize`].
-    pub(crate) fn values(&self, name: &CookieName, quotes: Quotes) -> Values<'a> {
+    pub(crate) fn values(&self, name: &CookieName, quotes: Quotes) -> CookieValues<'a> {
         let ambiguous = || OpenError::AmbiguousCookie { name: name.clone() };
         match self.flaw {
             None => {}
-            Some(Flaw::Ambiguous) => return Values::flawed(ambiguous()),
-            Some(Flaw::MalformedChunk) => {
-                return Values::flawed(OpenError::MalformedChunk { name: name.clone() });
+            Some(CookieFlaw::Ambiguous) => return CookieValues::flawed(ambiguous()),
+            Some(CookieFlaw::MalformedChunk) => {
+                return CookieValues::flawed(OpenError::MalformedChunk { name: name.clone() });
             }
-            Some(Flaw::TooManyChunks) => return Values::flawed(OpenError::Oversize),
+            Some(CookieFlaw::TooManyChunks) => return CookieValues::flawed(OpenError::Oversize),
         }
         if self.plain.is_some() && !self.chunks.is_empty() {
             // The frameworks would join them all.
-            return Values::flawed(ambiguous());
+            return CookieValues::flawed(ambiguous());
         }
-        let mut values = Values::default();
+        let mut values = CookieValues::default();
         let again = self.again.as_deref();
         let other_plains = again.iter().flat_map(|again| &again.plains);
         for plain in self.plain.iter().chain(other_plains) {
@@ -163,7 +163,7 @@ impl<'a> Gathered<'a> {
             None if self.chunks.is_empty() => {}
             None => values.push(join(name, &self.chunks, quotes)),
             Some(again) => match self.chunk_sets(&again.chunks) {
-                None => return Values::flawed(ambiguous()),
+                None => return CookieValues::flawed(ambiguous()),
                 Some(sets) => {
                     for chunks in sets {
                         values.push(join(name, &chunks, quotes));
@@ -172,7 +172,7 @@ impl<'a> Gathered<'a> {
             },
         }
         if values.len() > MAX_VALUES {
-            return Values::flawed(ambiguous());
+            return CookieValues::flawed(ambiguous());
         }
         values
     }
@@ -227,7 +227,7 @@ impl<'a> Gathered<'a> {
     }
 }
 
-fn join<'a>(name: &CookieName, chunks: &[Option<&'a [u8]>], quotes: Quotes) -> Value<'a> {
+fn join<'a>(name: &CookieName, chunks: &[Option<&'a [u8]>], quotes: Quotes) -> CookieValue<'a> {
     let len: usize = chunks.iter().flatten().map(|chunk| chunk.len()).sum();
     if len > MAX_TOKEN_LEN {
         return Err(OpenError::Oversize);

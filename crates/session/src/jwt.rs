@@ -18,7 +18,7 @@ use crate::jwe::{MAX_HEADER_LEN, RepeatedClaims, UnverifiedKid};
 use crate::jws::{Jws, JwsHeader};
 use crate::{ClaimDemands, Format, Session, UnixTime};
 
-pub(crate) use self::keys::Key;
+pub(crate) use self::keys::JwtKey;
 pub use self::keys::{JwtKeys, JwtKeysError};
 
 /// A signed token in a request. [`open`](Self::open) verifies it; before that nothing in it can be trusted.

@@ -5,7 +5,7 @@ use core::fmt;
 use aws_lc_rs::digest;
 
 use crate::better_auth::BetterAuthKeys;
-use crate::cookie::{Kind, Library};
+use crate::cookie::{CookieKind, Library};
 use crate::error::OpenError;
 use crate::jwe::{Enc, Header, UnverifiedKid};
 use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES, max_salt_len};
@@ -55,7 +55,8 @@ impl KeyRing {
         check_cookies(&cookies)?;
         let mut keys = Vec::with_capacity(cookies.len());
         for (secrets, cookies) in groups {
-            let keyless = |cookie: &SessionCookie| matches!(cookie.kind, Kind::AuthJsDatabase);
+            let keyless =
+                |cookie: &SessionCookie| matches!(cookie.kind, CookieKind::AuthJsDatabase);
             if !cookies.iter().all(keyless) {
                 check_secrets(secrets)?;
             }
@@ -108,8 +109,8 @@ impl KeyRing {
         let mut keys: Vec<(Format, &ContentKey)> = Vec::with_capacity(MAX_GUESSES);
         let mut refusal = OpenError::UnsupportedAlgorithm;
         let encrypted = self.cookies.iter().filter_map(|cookie| match &cookie.keys {
-            Keys::Encrypted(keys) => Some(keys),
-            Keys::BetterAuth(_) | Keys::None | Keys::Signing(_) => None,
+            FormatKeys::Encrypted(keys) => Some(keys),
+            FormatKeys::BetterAuth(_) | FormatKeys::None | FormatKeys::Signing(_) => None,
         });
         for cookie in encrypted {
             match cookie.key_for(header) {
@@ -134,8 +135,8 @@ impl KeyRing {
     /// The keys of the first Better Auth cookie. A ring has keys of only one application of this kind, so all cookies share them.
     pub(crate) fn better_auth(&self) -> Option<&BetterAuthKeys> {
         self.cookies.iter().find_map(|cookie| match &cookie.keys {
-            Keys::BetterAuth(keys) => Some(&**keys),
-            Keys::Encrypted(_) | Keys::None | Keys::Signing(_) => None,
+            FormatKeys::BetterAuth(keys) => Some(&**keys),
+            FormatKeys::Encrypted(_) | FormatKeys::None | FormatKeys::Signing(_) => None,
         })
     }
 
@@ -143,8 +144,8 @@ impl KeyRing {
     /// share them.
     pub(crate) fn signing(&self) -> Option<&SigningKeys> {
         self.cookies.iter().find_map(|cookie| match &cookie.keys {
-            Keys::Signing(keys) => Some(keys),
-            Keys::BetterAuth(_) | Keys::Encrypted(_) | Keys::None => None,
+            FormatKeys::Signing(keys) => Some(keys),
+            FormatKeys::BetterAuth(_) | FormatKeys::Encrypted(_) | FormatKeys::None => None,
         })
     }
 }
@@ -159,7 +160,7 @@ fn check_cookies(cookies: &[&SessionCookie]) -> Result<(), KeyRingError> {
         });
     }
     for cookie in cookies {
-        if let Kind::Encrypted { library, salt, .. } = &cookie.kind
+        if let CookieKind::Encrypted { library, salt, .. } = &cookie.kind
             && salt.len() > max_salt_len(*library)
         {
             return Err(KeyRingError::SaltTooLong {
@@ -254,10 +255,10 @@ pub enum KeyRingError {
 /// One cookie and its keys.
 pub(crate) struct CookieKeys {
     pub(crate) cookie: SessionCookie,
-    pub(crate) keys: Keys,
+    pub(crate) keys: FormatKeys,
 }
 
-pub(crate) enum Keys {
+pub(crate) enum FormatKeys {
     BetterAuth(Box<BetterAuthKeys>),
     Encrypted(EncryptionKeys),
     None,
@@ -267,14 +268,14 @@ pub(crate) enum Keys {
 impl CookieKeys {
     fn derive(cookie: SessionCookie, secrets: &[Secret]) -> Self {
         let keys = match &cookie.kind {
-            Kind::AuthJsDatabase => Keys::None,
-            Kind::AuthJsSigned => Keys::Signing(SigningKeys::derive(secrets)),
-            Kind::BetterAuth(better_auth) => {
+            CookieKind::AuthJsDatabase => FormatKeys::None,
+            CookieKind::AuthJsSigned => FormatKeys::Signing(SigningKeys::derive(secrets)),
+            CookieKind::BetterAuth(better_auth) => {
                 let keys = BetterAuthKeys::derive(secrets, better_auth.cache.clone());
-                Keys::BetterAuth(Box::new(keys))
+                FormatKeys::BetterAuth(Box::new(keys))
             }
-            Kind::Encrypted { library, salt, .. } => {
-                Keys::Encrypted(EncryptionKeys::derive(*library, salt, secrets))
+            CookieKind::Encrypted { library, salt, .. } => {
+                FormatKeys::Encrypted(EncryptionKeys::derive(*library, salt, secrets))
             }
         };
         Self { cookie, keys }
@@ -362,10 +363,10 @@ impl RingIdentity {
             // No name or thumbprint contains a line break, so different rings give different texts.
             hash.update(cookie.name().as_str().as_bytes());
             let keys = match keys {
-                Keys::BetterAuth(keys) => keys.encryption_keys(),
-                Keys::Encrypted(keys) => &keys.keys,
-                Keys::None => &[],
-                Keys::Signing(keys) => {
+                FormatKeys::BetterAuth(keys) => keys.encryption_keys(),
+                FormatKeys::Encrypted(keys) => &keys.keys,
+                FormatKeys::None => &[],
+                FormatKeys::Signing(keys) => {
                     hash.update(b"\n\t\t");
                     hash.update(keys.fingerprint());
                     &[]

@@ -10,27 +10,27 @@ pub use self::candidates::{Candidate, Candidates};
 use crate::better_auth::BetterAuthKeys;
 use crate::cookies::{self, MAX_TOKEN_LEN};
 use crate::error::OpenError;
-use crate::gathered::Values;
+use crate::gathered::CookieValues;
 use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims};
-use crate::keyring::{EncryptionKeys, Keys, RingIdentity};
+use crate::keyring::{EncryptionKeys, FormatKeys, RingIdentity};
 use crate::{ClaimDemands, CookieName, KeyRing, Session, SessionCookie, SessionToken, UnixTime};
 
 /// What a request carried as its session. [`open`](Self::open) verifies it; before that nothing in it can be trusted.
 #[must_use]
 pub struct SealedSession<'a> {
-    content: Content<'a>,
+    content: SealedContent<'a>,
     ring: RingIdentity,
 }
 
 /// The parts of the request that make up the session. `index` is the position of the cookie in the ring.
-enum Content<'a> {
+enum SealedContent<'a> {
     /// The value of `Authorization: Bearer`.
     Bearer { value: Cow<'a, [u8]> },
     /// A Better Auth token, and the cookie cache beside it.
     BetterAuth {
         index: usize,
         token: Cow<'a, [u8]>,
-        caches: Values<'a>,
+        caches: CookieValues<'a>,
     },
     /// An encrypted session.
     Encrypted { index: usize, value: Cow<'a, [u8]> },
@@ -83,11 +83,11 @@ impl<'a> SealedSession<'a> {
         if others.any(|other| other.shares_cookie_with(&first)) {
             return Err(ambiguous(cookie.name()));
         }
-        if let Content::BetterAuth { caches, .. } = &mut first.content
+        if let SealedContent::BetterAuth { caches, .. } = &mut first.content
             && !caches.others.is_empty()
             && let Some(data_name) = cookie.data_name()
         {
-            *caches = Values::flawed(ambiguous(data_name));
+            *caches = CookieValues::flawed(ambiguous(data_name));
         }
         Ok(Some(first))
     }
@@ -100,11 +100,11 @@ impl<'a> SealedSession<'a> {
 
     fn index(&self) -> Option<usize> {
         match self.content {
-            Content::Bearer { .. } => None,
-            Content::BetterAuth { index, .. }
-            | Content::Encrypted { index, .. }
-            | Content::Opaque { index, .. }
-            | Content::Signed { index, .. } => Some(index),
+            SealedContent::Bearer { .. } => None,
+            SealedContent::BetterAuth { index, .. }
+            | SealedContent::Encrypted { index, .. }
+            | SealedContent::Opaque { index, .. }
+            | SealedContent::Signed { index, .. } => Some(index),
         }
     }
 
@@ -138,39 +138,40 @@ impl<'a> SealedSession<'a> {
             return Err(OpenError::UnknownKey);
         }
         match &self.content {
-            Content::Bearer { value } => open_bearer(value, keys, demands, now),
-            Content::BetterAuth {
+            SealedContent::Bearer { value } => open_bearer(value, keys, demands, now),
+            SealedContent::BetterAuth {
                 index,
                 token,
                 caches,
             } => match keys.cookie_keys(*index).map(|cookie| &cookie.keys) {
-                Some(Keys::BetterAuth(keys)) => open_better_auth(keys, token, caches, demands, now),
-                Some(Keys::Encrypted(_) | Keys::None | Keys::Signing(_)) | None => {
-                    Err(OpenError::UnknownKey)
+                Some(FormatKeys::BetterAuth(keys)) => {
+                    open_better_auth(keys, token, caches, demands, now)
                 }
+                Some(FormatKeys::Encrypted(_) | FormatKeys::None | FormatKeys::Signing(_))
+                | None => Err(OpenError::UnknownKey),
             },
-            Content::Encrypted { index, value } => {
+            SealedContent::Encrypted { index, value } => {
                 match keys.cookie_keys(*index).map(|cookie| &cookie.keys) {
-                    Some(Keys::Encrypted(keys)) => {
+                    Some(FormatKeys::Encrypted(keys)) => {
                         open_encrypted(keys, value, demands, now).map(Opened::Session)
                     }
-                    Some(Keys::BetterAuth(_) | Keys::None | Keys::Signing(_)) | None => {
-                        Err(OpenError::UnknownKey)
-                    }
+                    Some(FormatKeys::BetterAuth(_) | FormatKeys::None | FormatKeys::Signing(_))
+                    | None => Err(OpenError::UnknownKey),
                 }
             }
-            Content::Opaque { value, .. } => Ok(Opened::Lookup {
+            SealedContent::Opaque { value, .. } => Ok(Opened::Lookup {
                 token: SessionToken::opaque(value)?,
                 cache: None,
             }),
-            Content::Signed { index, value } => {
+            SealedContent::Signed { index, value } => {
                 match keys.cookie_keys(*index).map(|cookie| &cookie.keys) {
-                    Some(Keys::Signing(keys)) => {
+                    Some(FormatKeys::Signing(keys)) => {
                         keys.open(value, demands, now).map(Opened::Session)
                     }
-                    Some(Keys::BetterAuth(_) | Keys::Encrypted(_) | Keys::None) | None => {
-                        Err(OpenError::UnknownKey)
-                    }
+                    Some(
+                        FormatKeys::BetterAuth(_) | FormatKeys::Encrypted(_) | FormatKeys::None,
+                    )
+                    | None => Err(OpenError::UnknownKey),
                 }
             }
         }
@@ -180,11 +181,11 @@ impl<'a> SealedSession<'a> {
 impl fmt::Debug for SealedSession<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (carrier, bytes) = match &self.content {
-            Content::Bearer { value } => ("bearer", value.len()),
-            Content::BetterAuth { token, .. } => ("better-auth", token.len()),
-            Content::Encrypted { value, .. } => ("encrypted", value.len()),
-            Content::Opaque { value, .. } => ("opaque", value.len()),
-            Content::Signed { value, .. } => ("signed", value.len()),
+            SealedContent::Bearer { value } => ("bearer", value.len()),
+            SealedContent::BetterAuth { token, .. } => ("better-auth", token.len()),
+            SealedContent::Encrypted { value, .. } => ("encrypted", value.len()),
+            SealedContent::Opaque { value, .. } => ("opaque", value.len()),
+            SealedContent::Signed { value, .. } => ("signed", value.len()),
         };
         f.debug_struct("SealedSession")
             .field("carrier", &carrier)
@@ -196,7 +197,7 @@ impl fmt::Debug for SealedSession<'_> {
 fn open_better_auth(
     keys: &BetterAuthKeys,
     token: &[u8],
-    caches: &Values<'_>,
+    caches: &CookieValues<'_>,
     demands: &ClaimDemands,
     now: UnixTime,
 ) -> Result<Opened, OpenError> {

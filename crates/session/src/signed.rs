@@ -13,13 +13,13 @@ use crate::base64url::decode;
 use crate::error::{OpenError, Segment};
 use crate::jwe::{MAX_HEADER_LEN, RepeatedClaims};
 use crate::jws::{Jws, JwsHeader};
-use crate::jwt::{Key, check_type};
+use crate::jwt::{JwtKey, check_type};
 use crate::{ClaimDemands, Format, Secret, Session, UnixTime};
 
 /// Everything that verifies the signed sessions of one application.
 pub(crate) struct SigningKeys {
     /// The keys, of the current secret first.
-    keys: Vec<Key>,
+    keys: Vec<JwtKey>,
     /// Identifies the secrets.
     fingerprint: [u8; 32],
 }
@@ -33,7 +33,7 @@ impl SigningKeys {
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(hash.finish().as_ref());
         Self {
-            keys: secrets.iter().map(Key::of_app).collect(),
+            keys: secrets.iter().map(JwtKey::of_app).collect(),
             fingerprint,
         }
     }

@@ -285,7 +285,7 @@ const ROUTING_FAMILIES: &[&str] = &[
     "x-vercel-sc-",
     // WebLogic and old Java proxies.
     "wl-proxy-",
-    // TLS that ended in front, client certificates above all: ingress-nginx, HAProxy, Apache, AWS.
+    // TLS terminated by a proxy, above all client certificates: ingress-nginx, HAProxy, Apache, AWS.
     "ssl-",
     "x-amzn-mtls-",
     "x-client-cert",

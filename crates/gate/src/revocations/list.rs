@@ -12,9 +12,9 @@ use super::{Revocation, Revoked, RevokedBy};
 #[derive(Clone, Debug, Default)]
 pub struct RevocationList {
     all: Option<Cut>,
-    users: Shared<Cut>,
+    users: SharedMap<Cut>,
     /// Until when each session is revoked, by id.
-    sessions: Shared<UnixTime>,
+    sessions: SharedMap<UnixTime>,
 }
 
 /// A revocation of everything issued before a time, and until when it has an effect.
@@ -26,14 +26,14 @@ struct Cut {
 
 /// Values by id, in parts. Clones share a part until one of them changes it.
 #[derive(Clone, Debug)]
-struct Shared<V> {
+struct SharedMap<V> {
     /// [`PARTS`] parts, or none while the list is empty.
-    parts: Box<[Arc<Part<V>>]>,
+    parts: Box<[Arc<MapPart<V>>]>,
     count: usize,
     hasher: std::hash::RandomState,
 }
 
-type Part<V> = HashMap<Box<str>, V>;
+type MapPart<V> = HashMap<Box<str>, V>;
 
 impl RevocationList {
     /// Whether nothing is revoked.
@@ -117,7 +117,7 @@ impl Cut {
     }
 }
 
-impl<V> Default for Shared<V> {
+impl<V> Default for SharedMap<V> {
     fn default() -> Self {
         Self {
             parts: Box::default(),
@@ -127,7 +127,7 @@ impl<V> Default for Shared<V> {
     }
 }
 
-impl<V: Clone> Shared<V> {
+impl<V: Clone> SharedMap<V> {
     fn get(&self, id: &str) -> Option<&V> {
         if self.count == 0 {
             return None;

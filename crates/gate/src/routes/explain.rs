@@ -177,11 +177,11 @@ impl Routes {
             Some(rest) => rest.to_vec(),
             None => [probe.path, b"/"].concat(),
         };
-        let of_other_slash = Probe {
+        let of_other_slash = RouteProbe {
             path: &other_slash,
             ..probe
         };
-        let folding = Probe {
+        let folding = RouteProbe {
             folding: Folding::Unicode,
             ..probe
         };
@@ -265,8 +265,8 @@ impl Routes {
         })
     }
 
-    fn probe<'f>(&self, facts: &Facts<'f>) -> Option<Probe<'f>> {
-        Some(Probe {
+    fn probe<'f>(&self, facts: &Facts<'f>) -> Option<RouteProbe<'f>> {
+        Some(RouteProbe {
             host: facts.host.unwrap_or_default(),
             path: facts.path?.as_bytes(),
             method: facts.method,
@@ -277,14 +277,14 @@ impl Routes {
 
 /// A request that is matched against a few routes.
 #[derive(Clone, Copy)]
-struct Probe<'f> {
+struct RouteProbe<'f> {
     host: &'f str,
     path: &'f [u8],
     method: &'f http::Method,
     folding: Folding,
 }
 
-impl Probe<'_> {
+impl RouteProbe<'_> {
     /// Whether a single route matches.
     fn matches(&self, host: &HostPattern, path: &PathPattern, methods: &Methods) -> bool {
         self.find([(host, path, methods)]).is_some()

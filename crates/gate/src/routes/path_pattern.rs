@@ -13,14 +13,14 @@ use crate::readings;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
     text: Box<str>,
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: Vec<PatternSegment>,
     /// Whether everything below is matched too.
     pub(super) is_folder: bool,
 }
 
 /// What a segment of a path must match.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Segment {
+pub(super) enum PatternSegment {
     /// Any segment that is not empty.
     Any,
     /// These bytes, with escapes decoded.
@@ -72,7 +72,7 @@ impl PathPattern {
                 None if segment.contains(['{', '}']) => return Err(InvalidPath::Placeholder),
                 None => literal(segment),
                 Some(rest) => match rest.strip_suffix('}') {
-                    Some(name) if is_name(name) => Segment::Any,
+                    Some(name) if is_name(name) => PatternSegment::Any,
                     Some(_) | None => return Err(InvalidPath::Placeholder),
                 },
             });
@@ -91,7 +91,7 @@ impl PathPattern {
     }
 
     /// Makes a pattern of its segments. A final slash is an empty last segment, which is not kept for a folder.
-    fn of(text: &str, mut segments: Vec<Segment>, may_be_folder: bool) -> Self {
+    fn of(text: &str, mut segments: Vec<PatternSegment>, may_be_folder: bool) -> Self {
         let is_folder = may_be_folder && text.ends_with('/');
         if is_folder {
             segments.pop();
@@ -116,7 +116,7 @@ impl PathPattern {
     /// A key that sorts the most specific pattern first: a path before a folder, a longer folder before a shorter one, a named
     /// segment before any. It orders patterns that match the same path as the tree does, and is only for display.
     pub(super) fn rank(&self) -> (bool, Reverse<usize>, Vec<bool>) {
-        let is_any = |segment: &Segment| *segment == Segment::Any;
+        let is_any = |segment: &PatternSegment| *segment == PatternSegment::Any;
         let wild = self.segments.iter().map(is_any).collect();
         (self.is_folder, Reverse(self.segments.len()), wild)
     }
@@ -133,8 +133,8 @@ impl fmt::Display for PathPattern {
     }
 }
 
-fn literal(segment: &str) -> Segment {
-    Segment::Literal(percent_decode_str(segment).collect())
+fn literal(segment: &str) -> PatternSegment {
+    PatternSegment::Literal(percent_decode_str(segment).collect())
 }
 
 fn is_name(name: &str) -> bool {

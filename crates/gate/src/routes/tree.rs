@@ -9,7 +9,7 @@ use percent_encoding::percent_decode;
 
 use super::Methods;
 use super::folding::Folding;
-use super::path_pattern::{PathPattern, Segment};
+use super::path_pattern::{PathPattern, PatternSegment};
 
 /// The routes of a host, by path.
 #[derive(Clone, Debug)]
@@ -60,8 +60,8 @@ impl Tree {
             let next = self.nodes.len();
             let node = &mut self.nodes[at];
             at = match segment {
-                Segment::Any => *node.any.get_or_insert(next),
-                Segment::Literal(literal) => {
+                PatternSegment::Any => *node.any.get_or_insert(next),
+                PatternSegment::Literal(literal) => {
                     let literal = self.folding.fold(Cow::Borrowed(literal));
                     *node.literals.entry((*literal).into()).or_insert(next)
                 }

@@ -28,7 +28,7 @@ use crate::secret::counted;
 /// A published key that names its `alg` serves only that algorithm. A published key is ignored if it is of another type, is
 /// not for verifying signatures (`use`, `key_ops`), lacks a member, or is symmetric, because a published key is not secret.
 pub struct JwtKeys {
-    secret: Option<Key>,
+    secret: Option<JwtKey>,
     published: Vec<PublishedKey>,
 }
 
@@ -46,7 +46,7 @@ impl JwtKeys {
     /// [`JwtKeysError::ShortSecret`] for the secret, any other for the JWKS.
     pub fn new(secret: Option<&Secret>, jwks: Option<&str>) -> Result<Self, JwtKeysError> {
         Ok(Self {
-            secret: secret.map(Key::shared).transpose()?,
+            secret: secret.map(JwtKey::shared).transpose()?,
             published: jwks.map_or(Ok(Vec::new()), published_keys)?,
         })
     }
@@ -58,7 +58,10 @@ impl JwtKeys {
     }
 
     /// The one pair of key and algorithm that an unverified header selects.
-    pub(super) fn key_for(&self, header: &JwsHeader<'_>) -> Result<(&Key, Algorithm), OpenError> {
+    pub(super) fn key_for(
+        &self,
+        header: &JwsHeader<'_>,
+    ) -> Result<(&JwtKey, Algorithm), OpenError> {
         let is_named = |(name, _): &Named| *name == header.alg;
         if HMAC.iter().any(is_named) {
             // The secret has no name, so a `kid` in the token cannot contradict it; some issuers write one.
@@ -126,7 +129,7 @@ pub enum JwtKeysError {
 }
 
 /// A key, and the algorithms that a key of its type can serve.
-pub(crate) struct Key {
+pub(crate) struct JwtKey {
     material: DecodingKey,
     algorithms: &'static [Named],
 }
@@ -134,13 +137,13 @@ pub(crate) struct Key {
 /// A published key, and its name at the issuer.
 struct PublishedKey {
     kid: Option<String>,
-    key: Key,
+    key: JwtKey,
 }
 
 /// An algorithm, and its name in headers.
 type Named = (&'static str, Algorithm);
 
-impl Key {
+impl JwtKey {
     /// A shared secret. It serves each hash that is not longer than itself: HMAC is as strong as the shorter of the two.
     fn shared(secret: &Secret) -> Result<Self, JwtKeysError> {
         let bytes = secret.len();
@@ -258,7 +261,7 @@ impl Jwk {
         };
         Some(PublishedKey {
             kid: self.kid,
-            key: Key {
+            key: JwtKey {
                 material,
                 algorithms,
             },

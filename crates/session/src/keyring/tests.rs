@@ -114,7 +114,7 @@ fn printing_a_ring_shows_cookies_and_no_key() {
     let ring = ring(&["correct horse"], &["sid"]).expect("a ring");
     let printed = format!("{ring:?}");
     assert!(printed.contains("sid"), "{printed}");
-    let Keys::Encrypted(keys) = &ring.cookies[0].keys else {
+    let FormatKeys::Encrypted(keys) = &ring.cookies[0].keys else {
         panic!("a cookie of Auth.js")
     };
     for key in &keys.keys {
@@ -133,7 +133,7 @@ fn an_unknown_cookie_means_few_guesses() {
     };
     let unnamed = ring.keys_of_unknown_cookie(&header(UnverifiedKid::Absent));
     assert_eq!(unnamed.map(|keys| keys.len()), Ok(MAX_GUESSES));
-    let Keys::Encrypted(keys) = &ring.cookies[5].keys else {
+    let FormatKeys::Encrypted(keys) = &ring.cookies[5].keys else {
         panic!("a cookie of Auth.js")
     };
     let last = keys.keys[2].kid.to_string();

@@ -3,8 +3,8 @@
 use core::fmt;
 use std::borrow::Cow;
 
-use super::{Content, SealedSession, bearer};
-use crate::cookie::{Kind, Library};
+use super::{SealedContent, SealedSession, bearer};
+use crate::cookie::{CookieKind, Library};
 use crate::cookies::{self, Quotes};
 use crate::error::OpenError;
 use crate::gathered::Gathered;
@@ -67,7 +67,7 @@ impl<'a> Candidates<'a> {
         if candidates.is_empty() {
             candidates.first = bearer_of(authorization)?.map(|value| {
                 Ok(SealedSession {
-                    content: Content::Bearer { value },
+                    content: SealedContent::Bearer { value },
                     ring,
                 })
             });
@@ -141,14 +141,14 @@ impl<'a> FoundCookie<'a> {
         ring: RingIdentity,
     ) {
         let quotes = match &cookie.kind {
-            Kind::AuthJsDatabase
-            | Kind::AuthJsSigned
-            | Kind::Encrypted {
+            CookieKind::AuthJsDatabase
+            | CookieKind::AuthJsSigned
+            | CookieKind::Encrypted {
                 library: Library::AuthJs,
                 ..
             } => Quotes::Kept,
-            Kind::BetterAuth(_)
-            | Kind::Encrypted {
+            CookieKind::BetterAuth(_)
+            | CookieKind::Encrypted {
                 library: Library::NextAuth,
                 ..
             } => Quotes::Removed,
@@ -171,20 +171,20 @@ impl<'a> FoundCookie<'a> {
         cookie: &SessionCookie,
         value: Cow<'a, [u8]>,
         quotes: Quotes,
-    ) -> Content<'a> {
+    ) -> SealedContent<'a> {
         match &cookie.kind {
-            Kind::AuthJsDatabase => Content::Opaque { index, value },
-            Kind::AuthJsSigned => Content::Signed { index, value },
-            Kind::BetterAuth(better_auth) => Content::BetterAuth {
+            CookieKind::AuthJsDatabase => SealedContent::Opaque { index, value },
+            CookieKind::AuthJsSigned => SealedContent::Signed { index, value },
+            CookieKind::BetterAuth(better_auth) => SealedContent::BetterAuth {
                 index,
                 token: value,
                 caches: self.data.values(&better_auth.data_name, quotes),
             },
             // An encrypted session contains dots; the token of a stored session does not.
-            Kind::Encrypted {
+            CookieKind::Encrypted {
                 or_opaque: true, ..
-            } if !value.contains(&b'.') => Content::Opaque { index, value },
-            Kind::Encrypted { .. } => Content::Encrypted { index, value },
+            } if !value.contains(&b'.') => SealedContent::Opaque { index, value },
+            CookieKind::Encrypted { .. } => SealedContent::Encrypted { index, value },
         }
     }
 }

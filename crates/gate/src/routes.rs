@@ -1,5 +1,8 @@
 //! Which route governs a request, and which paths no route can govern, because an upstream could read them as the path of another
 //! route.
+//!
+//! The table and the question of which route governs stay in one file, because each field of the table exists for one step of the
+//! answer.
 
 mod explain;
 mod folding;

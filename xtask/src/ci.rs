@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::{Result, ensure};
 
 use crate::step::{clock, command, output, print_times, step};
-use crate::{docs, fuzz, supply, test};
+use crate::{fuzz, msrv, supply, test};
 
 /// Checks format, lints, documentation and dependencies, runs the tests, builds the site, fuzzes for a moment, and sees that all of
 /// it left the tree as it was. At the end it says where the time went, and what this machine could not check.
@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
             // First what a test waits for.
             build_static()?;
             fuzz::build_for_a_moment()?;
-            supply::check()
+            anyhow::Ok([supply::check()?, msrv::check()?])
         });
         test::run()?;
         computing.join().expect("a check does not panic")
@@ -45,7 +45,7 @@ pub(crate) fn run() -> Result<()> {
         "xtask: all of it took {:.0} s",
         start.elapsed().as_secs_f64()
     );
-    if let Some(unchecked) = unchecked {
+    for unchecked in unchecked.into_iter().flatten() {
         eprintln!("\nxtask: WARNING: {unchecked}");
     }
     Ok(())

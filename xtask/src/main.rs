@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod docs;
 mod fuzz;
+mod msrv;
 mod mutations;
 mod seeds;
 mod supply;

@@ -178,7 +178,7 @@ mod tests {
             ),
             (&[file, ("REVOCATION_INTERVAL", "0")], "use at least 1"),
             (&[file, ("REVOCATION_TTL", "0")], "use at least 1"),
-            (&[file, ("REVOCATION_MAX_STALE", "5")], "it says 5"),
+            (&[file, ("REVOCATION_MAX_STALE", "5")], "it is 5"),
         ] {
             let error = read(pairs).expect_err(said);
             assert!(error.contains(said), "{said}: {error}");

@@ -102,7 +102,7 @@ fn what_is_at_an_address_of_the_gate_itself_is_named() {
     }
     let said = problem(&[("AUTH_LISTEN", "127.0.0.1:9090")]);
     assert!(
-        said.contains("ADMIN_LISTEN: 127.0.0.1:9090 is where AUTH_LISTEN"),
+        said.contains("ADMIN_LISTEN: 127.0.0.1:9090 is already used by AUTH_LISTEN"),
         "{said}"
     );
     assert!(config(&[("LISTEN", "127.0.0.1:0"), ("AUTH_LISTEN", "127.0.0.1:0")]).is_ok());

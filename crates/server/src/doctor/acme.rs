@@ -139,11 +139,7 @@ mod tests {
                 "acme-certificate-late",
                 "it is valid for another 1 day",
             ),
-            (
-                until(999),
-                "acme-certificate-late",
-                "it has ended 1 day ago",
-            ),
+            (until(999), "acme-certificate-late", "it expired 1 day ago"),
         ] {
             let finding = certificate("a.example", &kept, now).unwrap();
             assert_eq!((finding.check.id, &*finding.seen), (id, seen), "{kept:?}");

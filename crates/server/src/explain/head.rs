@@ -260,7 +260,7 @@ mod tests {
         for (text, words) in [
             ("G T", "such as GET"),
             ("", "such as GET"),
-            (&"a".repeat(99), "capitals"),
+            (&"a".repeat(99), "upper case"),
         ] {
             let refused = method(text).unwrap_err();
             assert!(refused.contains(words) && refused.len() < 80, "{refused}");

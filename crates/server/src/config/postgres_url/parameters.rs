@@ -23,7 +23,7 @@ impl PostgresUrl {
             return apply(self, name, value);
         }
         if let Some((_, why)) = HARMLESS.iter().find(|(names, _)| names.contains(&plain)) {
-            return self.harmless(name, why);
+            return self.harmless(plain, why);
         }
         if OF_LIBPQ.contains(&plain) {
             return unsupported(plain);

@@ -104,7 +104,7 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         ("schemas=tenant", "parameter `schemas`: it is not supported"),
         ("schemas=tenant", "did you mean `schema`?"),
         ("sslmod=require", "did you mean `sslmode`?"),
-        ("ssl-rootcert=/x", "did you mean `sslrootcert`?"),
+        ("ssl-rootcert=/x", "did you mean `ssl_root_cert`?"),
         ("pgbouncr=true", "did you mean `pgbouncer`?"),
         ("sslcrl=/x", "would have no effect; remove it"),
         ("schema=a,b", "give the one schema"),

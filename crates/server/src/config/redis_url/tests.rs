@@ -131,7 +131,7 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
             "redis://:hidden@cache?socket_timeot=3",
             "did you mean `sockettimeout`?",
         ),
-        ("rediss://:hidden@cache?tls=false", "asks for TLS"),
+        ("rediss://:hidden@cache?tls=false", "contradicts the scheme"),
         ("redis://:hidden@cache?password=other", "given twice"),
         ("redis://:hidden@cache?ssl_ca_certs=/ca.pem", "rediss://"),
         (

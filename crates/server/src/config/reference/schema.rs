@@ -108,7 +108,7 @@ fn setting(row: &Row, entry: &Entry) -> Value {
     allow_empty(&mut schema);
     match entry.written {
         ExampleValue::Dependent(value) | ExampleValue::Default(value) => {
-            schema["default"] = literal(value)
+            schema["default"] = literal(value);
         }
         ExampleValue::Sample(value) => schema["examples"] = json!([literal(value)]),
     }

@@ -69,7 +69,7 @@ fn cookie_name(reader: &mut Reader<'_>, salt: Option<&str>) -> Option<CookieName
     name.or_else(|| {
         CookieName::try_from(salt?)
             .map_err(|error| {
-                reader.problem("JWT_SALT", format!("it is not a cookie name: {error}"))
+                reader.problem("JWT_SALT", format!("it is not a cookie name: {error}"));
             })
             .ok()
     })

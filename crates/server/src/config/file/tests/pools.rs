@@ -23,7 +23,7 @@ fn numbers_and_words_are_checked() {
         ),
         (
             "retry_budget = 101",
-            "the number of requests in 100 that may be retried",
+            "it must be the number of requests in 100",
         ),
         (
             "health_check = 'healthz'",

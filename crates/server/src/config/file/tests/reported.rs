@@ -105,7 +105,10 @@ fn each_fault_is_reported_once() {
     let own = format!("{ROUTE}headers = 'own'\n");
     let other = own.replace("'/'", "'/b'");
     let elsewhere = own.replace("'/'", "'/c'") + "realm = 'shop'\n";
-    let of_profile: &[&str] = &["`grafna` is no profile", "`a..b`: give the names"];
+    let of_profile: &[&str] = &[
+        "`grafna` is not a built-in profile",
+        "`a..b`: write the path",
+    ];
     let open = "[[route]]\npath = '/'\n";
     for (text, expected) in [
         (

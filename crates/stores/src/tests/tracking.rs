@@ -401,7 +401,7 @@ async fn a_server_that_cannot_say_what_changes_is_told_by_the_reason() {
         let server = with_debug(version).set("rename-command", "HELLO  nobody-says-this");
         let server = server.start().await.unwrap();
         let listening = Listening::soon(&tracked(&server.url()));
-        listening.silent("does not speak RESP3").await;
+        listening.silent("does not support RESP3").await;
         let full = Redis::options().version(version).maxmemory("1");
         let full = full.start().await.unwrap();
         let listening = Listening::soon(&tracked(&full.url()));

@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::{Result, ensure};
 
 use crate::step::{clock, command, output, print_times, step};
-use crate::{fuzz, msrv, supply, test};
+use crate::{docs, fuzz, msrv, supply, test};
 
 /// Checks format, lints, documentation and dependencies, runs the tests, builds the site, fuzzes for a moment, and sees that all of
 /// it left the tree as it was. At the end it says where the time went, and what this machine could not check.

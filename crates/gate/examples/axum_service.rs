@@ -128,7 +128,10 @@ type DemoGate = Gate<Nowhere, Nowhere>;
 
 /// A gate for one service. Everything demands a session but `/healthz`.
 fn gate(secret: &Secret) -> Result<DemoGate, Box<dyn Error>> {
-    let keys = KeyRing::new(&[secret.clone()], SessionCookie::defaults().into())?;
+    let keys = KeyRing::new(
+        std::slice::from_ref(secret),
+        SessionCookie::defaults().into(),
+    )?;
     let keys = Arc::new(keys);
     let realm = Realm {
         name: "default".into(),

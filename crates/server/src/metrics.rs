@@ -278,7 +278,7 @@ impl Observer for Metrics {
                 self.sessions_in_memory.increment(1);
             }
             (FactKind::User, LookupSource::Memory, Outcome::Present) => {
-                self.users_in_memory.increment(1)
+                self.users_in_memory.increment(1);
             }
             _ => self
                 .register(|| checks(asked, source, outcome.as_str()))

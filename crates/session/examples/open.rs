@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match sealed.open(&keys, &ClaimDemands::default(), now)? {
         Opened::Session(session) => println!("{}", session.claims_json()),
         Opened::Lookup { token, .. } => {
-            println!("ask the app's database for session {}", token.id())
+            println!("ask the app's database for session {}", token.id());
         }
     }
     Ok(())

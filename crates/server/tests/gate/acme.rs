@@ -65,7 +65,7 @@ async fn a_certificate_comes_by_tls_alpn_01_and_needs_no_authority_after_that() 
     let (store, root) = (folder.path().join("acme"), pebble.root().await?);
     let command = ordering(&echo, &pebble, tls, &store.display().to_string());
     let gate = command.start().await?;
-    said(&gate, "handshakes are refused until one is there").await?;
+    said(&gate, "handshakes are refused until there is one").await?;
     let refused = status(tls, &root).await;
     ensure!(
         refused.is_err(),

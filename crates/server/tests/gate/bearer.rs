@@ -376,7 +376,7 @@ async fn an_issuer_that_is_down_or_talks_nonsense_leaves_the_keys_alone() -> Res
     );
     assert_eq!(outcome(&gate, &key.token()?).await?, session());
     let warned = |lines: &[String]| {
-        let about_keys = |line: &&String| line.contains("cannot have the issuer's keys");
+        let about_keys = |line: &&String| line.contains("the issuer's keys cannot be fetched");
         lines.iter().filter(about_keys).count()
     };
     assert_eq!(warned(&gate.stderr().all()), 1);

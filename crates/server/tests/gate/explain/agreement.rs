@@ -357,7 +357,7 @@ async fn preflights() -> Result<()> {
         .await?;
     assert_eq!(by["route"]["name"], "api-delete");
     let message = by["answer"]["message"].as_str().context("words")?;
-    assert!(message.contains("the gate itself answers"), "{message}");
+    assert!(message.contains("the gate answers itself"), "{message}");
 
     let passing = Both::start("cors_preflight = \"pass\"\n").await?;
     let fields = [other, put];

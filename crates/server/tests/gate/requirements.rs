@@ -206,11 +206,7 @@ async fn a_claim_that_no_session_can_have_is_an_error() -> Result<()> {
         ),
         (&*better_auth, "role", Some("`user.role`")),
         (&*better_auth, "user", Some("`user.id`")),
-        (
-            &*better_auth,
-            "session.token",
-            Some("the token of a session"),
-        ),
+        (&*better_auth, "session.token", Some("a session's token")),
         (&*better_auth, "user.role", None),
         (in_database, "role", Some("use a column of the user's row")),
         (in_database, "email_verified", None),

@@ -296,7 +296,7 @@ async fn a_realm_has_revocations_of_its_own() -> Result<()> {
     let words = ["revoke", "--user", "ada", "--realm", "none"];
     let done = command.args(words).run().await?;
     assert!(
-        done.stderr.contains("there is: default, shop"),
+        done.stderr.contains("the realms are: default, shop"),
         "{}",
         done.stderr
     );

@@ -175,7 +175,7 @@ Path      read as /x/..%2Fadmin/
           also /x/../admin/: route site
           also /admin/: route admin
 Route     no route matches
-          not site: any host /, any method; it matches the path as it stands
+          not site: any host /, any method; it matches the path as written
 Answer    refused with 400, ambiguous_path: the path can be read in more than one way";
     assert_eq!(text(&refused), expected);
     assert_eq!(refused.code, Some(1));
@@ -189,13 +189,13 @@ fn near_misses_name_the_one_thing_that_differs() {
             "GET",
             "https://app.example.com/admin",
             "admin",
-            "its path differs in the slash at the end",
+            "its path differs in the trailing slash",
         ),
         (
             "GET",
             "https://app.example.com/ADMIN/",
             "admin",
-            "its path differs in the case of letters",
+            "its path differs in upper and lower case",
         ),
         (
             "GET",
@@ -321,7 +321,10 @@ fn what_a_request_says_of_its_page_is_shown_beside_what_is_demanded() {
                        Sec-Fetch-Site or Origin says; ";
         assert!(said.contains(&format!("{message}{seen}")), "{said}");
         assert!(said.contains("unmet        csrf: Sec-Fetch-Site"), "{said}");
-        assert!(said.contains(&format!("be changed ({seen})\n")), "{said}");
+        assert!(
+            said.contains(&format!("for unsafe methods ({seen})\n")),
+            "{said}"
+        );
         assert!(said.contains("not checked  a session\n"), "{said}");
         assert!(
             said.contains("not checked  role containing admin\n"),
@@ -330,7 +333,7 @@ fn what_a_request_says_of_its_page_is_shown_beside_what_is_demanded() {
     }
     let said = post(&["Origin: https://app.example.com"]);
     assert!(
-        said.contains("be changed (Origin is https://app.example.com)\n"),
+        said.contains("for unsafe methods (Origin is https://app.example.com)\n"),
         "{said}"
     );
     assert!(said.contains("enters"), "{said}");

@@ -201,23 +201,27 @@ fn what_has_no_effect_or_two_is_refused() {
         (
             "authjs",
             &["--claim", "sub=\"eve\""],
-            "--claim sub=…: --user says that",
+            "--claim sub=…: use --user to set it",
         ),
         (
             "better-auth-jwt",
             &["--claim", "id=\"eve\""],
-            "--user says that",
+            "use --user to set it",
         ),
-        ("authjs", &["--claim", "exp=1"], "--expires-in says that"),
+        (
+            "authjs",
+            &["--claim", "exp=1"],
+            "use --expires-in to set it",
+        ),
         (
             "nextauth",
             &["--email", "a@b.c", "--claim", "email=1"],
-            "--email says that",
+            "use --email to set it",
         ),
         (
             "better-auth-jwe",
             &["--name", "Ada", "--claim", "name=1"],
-            "--name says that",
+            "use --name to set it",
         ),
         (
             "authjs",

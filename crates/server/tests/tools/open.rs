@@ -556,7 +556,7 @@ fn a_header_without_a_session_is_explained() {
         (
             "authjs.session-token=a",
             &["--cookie-name", "__Secure-authjs.session-token"],
-            "plain http",
+            "plain HTTP",
         ),
     ] {
         let tool = open(header).args(secret).args(words.iter().copied());
@@ -605,7 +605,7 @@ fn a_better_auth_cache_that_is_refused_still_leaves_the_token() {
     assert_eq!(good.json()["claims"]["user"]["id"], "ada");
 
     let cause = refusal(header(SECRET, token, NOW - 120), &[], "expired");
-    has(&cause, &["2 minutes ago", "usual"]);
+    has(&cause, &["2 minutes ago", "normal"]);
     let cause = refusal(
         header(OTHER_SECRET, token, NOW + 60),
         &["--secret", OTHER_SECRET],

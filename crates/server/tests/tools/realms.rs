@@ -78,7 +78,7 @@ fn every_realm_is_asked_and_the_one_that_opens_a_cookie_is_named() {
     let outcome = tool(folder.path(), ["open", "--realm", "nobody"]).run();
     assert_eq!(outcome.code, Some(2));
     let text = said(&outcome);
-    assert!(text.contains("there is default, partners"), "{text}");
+    assert!(text.contains("the realms are default, partners"), "{text}");
 
     let outcome = tool(folder.path(), ["open"]).input("a=b").run();
     assert_eq!(outcome.code, Some(1));
@@ -160,7 +160,10 @@ fn a_realm_without_a_secret_is_named_where_no_other_opens_the_cookie() {
     let outcome = open(of_partners("authjs", "partners.session-token", "60"));
     assert_eq!(outcome.code, Some(1));
     let text = said(&outcome);
-    assert!(text.contains("the realm partners is not asked: "), "{text}");
+    assert!(
+        text.contains("the realm partners was not tried: "),
+        "{text}"
+    );
     let outcome = tool(folder.path(), ["open", "--realm", "partners"]).run();
     assert_eq!(outcome.code, Some(2));
     assert!(

@@ -396,7 +396,7 @@ fn a_cookie_cache_says_for_how_long_it_counts() {
         let mut for_people = open(header.as_str());
         for_people.words.retain(|word| word != "--json");
         let text = for_people.run().stdout;
-        for told in ["counts for another 300 s", "it expires in 7 days"] {
+        for told in ["is valid for another 300 s", "it expires in 7 days"] {
             assert!(text.contains(told), "{told}: {text}");
         }
         let not_remembered = format!("{header}; {mark}");

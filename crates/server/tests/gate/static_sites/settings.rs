@@ -148,7 +148,7 @@ async fn what_is_wrong_with_a_folder_is_shown_where_it_stands() -> Result<()> {
         ),
         (
             "[service.a]\nupstream = \"dir:public\"\nconnect_timeout = 1\n[[route]]\npath = \"/\"\nservice = \"a\"\n",
-            ["nobody connects to", "gate.toml:5:19"],
+            ["there are no connections to it", "gate.toml:5:19"],
         ),
         (
             "upstream = \"dir:public\"\n[[route]]\npath = \"/\"\nrewrite_host = \"a\"\n",

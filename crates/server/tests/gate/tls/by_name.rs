@@ -110,7 +110,7 @@ async fn what_is_wrong_with_certificates_is_said_before_anything_is_served() -> 
                 ("TLS_KEY_FILE", shown(&one.key)),
             ],
             "TLS: `self-signed` makes a certificate",
-            "keep one of them",
+            "keep one of the two",
         ),
         (
             vec![("TLS_MIN_VERSION", "1.1".to_owned())],

@@ -68,7 +68,7 @@ pub struct Request {
 pub struct Opinion {
     /// The token to look up.
     pub token: Option<String>,
-    /// The session that needs no look-up.
+    /// The session that needs no lookup.
     pub session: Option<Identity>,
 }
 

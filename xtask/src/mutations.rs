@@ -115,7 +115,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "memory ignores invalidations",
         file: "memory.rs",
-        before: "at < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes, now)",
+        before: "at < entry.trusted_until && self.changes.may_reuse(entry.ticket, entry.stripes, now)",
         after: "at < entry.trusted_until",
     },
     Mutation {
@@ -145,7 +145,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "an answer is kept although a change was heard since its lookup began",
         file: "chain.rs",
-        before: "        if has_missed || was_invalidated || changes.said(channels, asked.ticket, stripes) {\n            return Kept::Unsure;",
+        before: "        if has_missed || was_invalidated || changes.changed_since(channels, asked.ticket, stripes) {\n            return Kept::Unsure;",
         after: "        if has_missed || was_invalidated {\n            return Kept::Unsure;",
     },
     Mutation {
@@ -157,8 +157,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a request joins a flight that began before a change",
         file: "chain.rs",
-        before: "            !was_invalidated && !changes.said(channels, asked, stripes)",
-        after: "            !was_invalidated || !changes.said(channels, asked, stripes)",
+        before: "            !was_invalidated && !changes.changed_since(channels, asked, stripes)",
+        after: "            !was_invalidated || !changes.changed_since(channels, asked, stripes)",
     },
     Mutation {
         what: "a hit in Redis counts although the database has announced a change since",

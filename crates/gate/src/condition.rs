@@ -212,7 +212,7 @@ impl<'e> Evidence<'e> {
         let held = match self.column(roles) {
             Some(Value::Null) => return Verdict::Unmet,
             Some(Value::Object(roles)) => roles.get(&organization),
-            // Without a look-up of the user there is no row.
+            // Without a lookup of the user there is no row.
             None | Some(_) => return Verdict::Incomparable,
         };
         match held {

@@ -5,7 +5,7 @@
 //! permit into an [`Admitted`] request, the only kind that the upstream client accepts; and a refusal has a
 //! [`RefusalClass`], which is all that the client may learn of it.
 //!
-//! This crate uses `http` types and the `session` crate. It has no sockets, no drivers, no clock and no logger:
+//! This crate uses `http` types and the crates `session` and `http1`. It has no sockets, no drivers, no clock and no logger:
 //! stores come in through the [`UserStore`] and [`SessionStore`] traits, an issuer's keys through [`IssuerKeys`], the time as an
 //! argument.
 

@@ -193,7 +193,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         withheld.then_some(Refusal::UnverifiedAddress)
     }
 
-    /// The user of the session, from the stores. If the look-up of the session included the user, there is no second look-up.
+    /// The user of the session, from the stores. If the lookup of the session included the user, there is no second lookup.
     async fn existing_user(
         &self,
         session: Box<Session>,

@@ -82,10 +82,10 @@ pub enum Refusal {
     /// The request would enter, but the calling proxy does not let this user enter.
     #[error("the calling proxy lets other users enter")]
     Restricted(Box<Admission>),
-    /// The session was revoked, or all sessions of its user or of all users that were issued by then.
+    /// The session was revoked, or all sessions of its user, or of all users, that were issued before a certain time.
     #[error(transparent)]
     Revoked(RevokedSession),
-    /// The session is valid, but the stores cannot say whether its user still exists.
+    /// A store does not answer, so nobody can say whether the session, or its user, still exists, or was revoked.
     #[error(transparent)]
     Store(StoreRefusal),
     /// The path of the request is not known, and routes differ by path.
@@ -268,7 +268,7 @@ impl Refusal {
         self.admission()?.session()
     }
 
-    /// The store that answered the look-up of the session.
+    /// The store that answered the lookup of the session.
     pub fn session_check(&self) -> Option<LookupSource> {
         if let Refusal::UnknownSession(source) = self {
             return Some(*source);
@@ -276,7 +276,7 @@ impl Refusal {
         self.admission()?.found_in()
     }
 
-    /// The store that answered the look-up of the user.
+    /// The store that answered the lookup of the user.
     pub fn user_check(&self) -> Option<LookupSource> {
         if let Refusal::UnknownUser(unknown) = self {
             return Some(unknown.source);

@@ -30,7 +30,7 @@ pub trait UserStore {
 pub trait SessionStore {
     /// Looks a session up by its token. `client` is the address of the client that sent it, if it is
     /// [known](crate::Arrival::known_client): some tokens are unsigned, so anybody can invent one, and a client that keeps doing so
-    /// may be refused the look-up.
+    /// may be refused the lookup.
     ///
     /// The session found may have ended: [`SessionToken::open`] checks that. `Ok` with nothing found and
     /// [`FindError::Store`] mean what they mean for [`UserStore::find`].
@@ -92,7 +92,7 @@ pub struct KnownSession {
     pub user: User,
 }
 
-/// The store that answered a look-up. The order is the order in which stores are asked.
+/// The store that answered a lookup. The order is the order in which stores are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupSource {
     /// The cache in this process.

@@ -3,7 +3,7 @@
 //! ```text
 //! old process                                   new process
 //!   SIGUSR2
-//!   starts the program again ─────────────────▶ reads its configuration
+//!   starts the program again ─────────────────▶ receives them, reads its configuration
 //!   its listening sockets ════ SCM_RIGHTS ════▶ takes those that it is to listen on, and binds the rest
 //!   its keys of TLS tickets ──────────────────▶ opens the tickets of its clients
 //!   accepts                                     waits for its stores

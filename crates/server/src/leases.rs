@@ -1,8 +1,8 @@
 //! Leases: how WebSockets and endless answers, which may last for hours, are ended early.
 //!
 //! Such an exchange has a lease; if the request has a session, the lease ends with it. Each runtime has a register of its
-//! own leases, without locks, in which all leases or those of one holder can be ended. Other exchanges have no lease and no
-//! cost. Each runtime also has a mailbox, by which any thread can end leases ([`end_everywhere`]) or have their requests
+//! own leases, without locks, in which all leases or those of one holder can be ended. Other exchanges have no lease, so
+//! they pay nothing. Each runtime also has a mailbox, by which any thread can end leases ([`end_everywhere`]) or have their requests
 //! decided again ([`doubt_everywhere`]).
 
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! The live configuration: everything that a reload replaces, in one value.
 //!
 //! A reload reads the configuration again, as at start-up, and replaces the live value as a whole or not at all. Requests in
-//! flight keep the value that they began with; what lasts for hours is decided again by the newest one (`inbound/lasting.rs`). Stores, issuers' keys and connections to services stay open, with their
+//! flight keep the value that they began with; long exchanges are decided again by the latest one (`inbound/lasting.rs`). Stores, issuers' keys and connections to services stay open, with their
 //! caches, unless something that they depend on has changed.
 
 mod error;

@@ -1,7 +1,7 @@
 //! Better Auth: a signed token, and beside it a cookie in which the session is cached.
 //!
 //! The token, in the cookie `session_token`, names a session in the application's store. Its signature proves that the
-//! application made it, and says nothing about whether the session is still valid. To save look-ups, a second cookie,
+//! application made it, and says nothing about whether the session is still valid. To save lookups, a second cookie,
 //! `session_data`, can hold the session itself for some minutes: the cookie cache. It comes in three strategies, all bound to
 //! the secret (Better Auth 1.7, `dist/cookies/index.mjs`, `dist/crypto/jwt.mjs`):
 //!

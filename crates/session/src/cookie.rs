@@ -141,7 +141,7 @@ impl SessionCookie {
     }
 
     /// Also accepts a value that [`SessionCookie::authjs_database`] expects: both strategies of Auth.js use the same cookie
-    /// name, and their values cannot be mistaken for one another. Has no effect on a Better Auth cookie.
+    /// name, and their values cannot be mistaken for one another. Has an effect on encrypted cookies only.
     #[must_use]
     pub fn or_opaque(mut self) -> Self {
         if let CookieKind::Encrypted { or_opaque, .. } = &mut self.kind {

@@ -181,8 +181,8 @@ impl<'a> Gathered<'a> {
     /// several complete sets of two or more chunks, because then many combinations would be possible.
     ///
     /// A browser sends the cookies of one domain in the order in which they were created, so the first chunks of all numbers
-    /// form one set, the second chunks another. A set that is shorter than the others ends at the number from which on there
-    /// are fewer chunks. The token's seal shows whether the right chunks were joined.
+    /// form one set, the second chunks another. A shorter set ends where there are fewer chunks of a
+    /// number than of the number before. The token's seal shows whether the right chunks were joined.
     fn chunk_sets(&self, repeated: &[(usize, &'a [u8])]) -> Option<Vec<Vec<Option<&'a [u8]>>>> {
         let mut repeated = repeated.to_vec();
         // The sort is stable: chunks of the same number stay in order.

@@ -8,8 +8,8 @@
 //! | `authjs-v5` | `authjs.session-token` | encrypted claims (a JWE, RFC 7516) | A256CBC-HS512; A256GCM before 0.23 |
 //! | `nextauth-v4` | `next-auth.session-token` | encrypted claims | A256GCM |
 //! | `authjs-signed` | either of the above, where the application overrides `encode()` | signed claims (a JWS, RFC 7515) | HS256, HS384 or HS512 |
-//! | `authjs-database` | either of the above | a token that the application's database knows | nothing: the look-up is the check |
-//! | `better-auth-signed-token` | `better-auth.session_token` | such a token, signed | HMAC-SHA-256, and the look-up |
+//! | `authjs-database` | either of the above | a token that the application's database knows | nothing: the lookup is the check |
+//! | `better-auth-signed-token` | `better-auth.session_token` | such a token, signed | HMAC-SHA-256, and the lookup |
 //! | `better-auth-compact`, `-jwt`, `-jwe` | `better-auth.session_data`, beside the token | the session, cached for minutes | HMAC-SHA-256, HS256, A256CBC-HS512 |
 //!
 //! Over `https` every name begins with `__Secure-`. The keys are derived from the application's secret: anyone who knows the
@@ -47,7 +47,7 @@
 //! let sealed = SealedSession::find(&keys, [cookie.as_bytes()], [])?.ok_or("no session")?;
 //! let now = UnixTime::from_secs(1_899_999_000);
 //! let Opened::Session(session) = sealed.open(&keys, &ClaimDemands::default(), now)? else {
-//!     return Err("an encrypted session needs no look-up".into());
+//!     return Err("an encrypted session needs no lookup".into());
 //! };
 //! assert_eq!(session.subject(), "user-1");
 //! assert_eq!(session.email(), Some("ada@example.com"));
@@ -73,7 +73,7 @@
 //! let sealed = SealedSession::find(&keys, [], [authorization.as_bytes()])?.ok_or("no session")?;
 //! let now = UnixTime::from_secs(1_899_999_000);
 //! let Opened::Session(session) = sealed.open(&keys, &ClaimDemands::default(), now)? else {
-//!     return Err("an encrypted session needs no look-up".into());
+//!     return Err("an encrypted session needs no lookup".into());
 //! };
 //! assert_eq!((session.subject(), session.format()), ("user-1", Format::NextAuth));
 //! # Ok(())
@@ -111,7 +111,7 @@
 //! let sealed = SealedSession::find(&keys, [cookies.as_bytes()], [])?.ok_or("no session")?;
 //! let demands = ClaimDemands::default();
 //!
-//! // While the cache is valid, no look-up is needed.
+//! // While the cache is valid, no lookup is needed.
 //! let Opened::Session(session) = sealed.open(&keys, &demands, UnixTime::from_secs(1_899_999_100))? else {
 //!     return Err("the cache is valid".into());
 //! };
@@ -140,7 +140,7 @@
 //! ## Sessions in a database
 //!
 //! With the database strategy of Auth.js and NextAuth the cookie is a bare token. There is no key, and nothing to verify
-//! before the look-up:
+//! before the lookup:
 //!
 //! ```
 //! use session::{ClaimDemands, Format, KeyRing, Opened, SealedSession, SessionCookie, UnixTime};
@@ -168,7 +168,7 @@
 //! # Stricter than the frameworks
 //!
 //! The frameworks' decoders accept tokens that none of their releases ever wrote. Accepting those here would help only an
-//! attacker, so they are refused: tokens without `exp` or `sub`, compressed ones, other algorithms, base64 in several
+//! attacker, so they are refused: tokens without `sub`, tokens without `exp` (unless a maximum age is demanded of signed ones), compressed ones, other algorithms, base64 in several
 //! spellings, JSON that parsers disagree about, chunks with gaps or from two sessions, another signed cookie of Better
 //! Auth in place of the session's, and anything beyond 64 KiB.
 //!

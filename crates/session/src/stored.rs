@@ -15,7 +15,7 @@ use crate::{ClaimDemands, Format, UnixTime};
 
 /// The token of a session that only the application's store knows.
 ///
-/// Better Auth signs it, Auth.js does not; either way it proves nothing before the look-up. Anyone who has it can act as the
+/// Better Auth signs it, Auth.js does not; either way it proves nothing before the lookup. Anyone who has it can act as the
 /// user, so pass it to the store and nowhere else: caches, logs and messages use its [`id`](Self::id).
 #[derive(Clone)]
 pub struct SessionToken {

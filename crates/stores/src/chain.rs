@@ -125,7 +125,7 @@ impl<T: Truth> Chain<T> {
         let is_current = |others: Progress| {
             let asked = others.asked();
             let was_invalidated = channels.redis && others.was_invalidated(asked);
-            !was_invalidated && !changes.said(channels, asked, stripes)
+            !was_invalidated && !changes.changed_since(channels, asked, stripes)
         };
         match self.flights.join(key, rank, ticket, is_current) {
             Joined::Full => None,
@@ -222,7 +222,7 @@ impl<T: Truth> Chain<T> {
         let has_missed = asked.was_heard && changes.is_deaf(now);
         let channels = self.truth.channels();
         let was_invalidated = channels.redis && flight.progress().was_invalidated(asked.ticket);
-        if has_missed || was_invalidated || changes.said(channels, asked.ticket, stripes) {
+        if has_missed || was_invalidated || changes.changed_since(channels, asked.ticket, stripes) {
             return Kept::Unsure;
         }
         let (asked, left) = match (backing, &self.cache) {

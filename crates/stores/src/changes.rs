@@ -147,7 +147,7 @@ impl Changes {
     }
 
     /// Whether an answer of this ticket may be repeated.
-    pub(super) fn leave(&self, ticket: Ticket, of: Stripes, now: Instant) -> bool {
+    pub(super) fn may_reuse(&self, ticket: Ticket, of: Stripes, now: Instant) -> bool {
         !self.is_deaf(now)
             && ![&self.postgres, &self.redis]
                 .into_iter()
@@ -157,7 +157,7 @@ impl Changes {
 
     /// Whether one of these channels has announced a change of the answer since this ticket. A channel that does not
     /// exist announces nothing.
-    pub(super) fn said(&self, channels: Channels, ticket: Ticket, of: Stripes) -> bool {
+    pub(super) fn changed_since(&self, channels: Channels, ticket: Ticket, of: Stripes) -> bool {
         [Channel::Postgres, Channel::Redis]
             .into_iter()
             .filter(|channel| channels.has(*channel))
@@ -288,7 +288,7 @@ mod tests {
         let start = now;
         let of = changes.stripes("id", Some("7"));
         let (early, late) = (changes.ticket(now + TICK), changes.ticket(now + 3 * TICK));
-        assert!(changes.leave(early, of, start));
+        assert!(changes.may_reuse(early, of, start));
         for (channel, key) in [
             (Channel::Postgres, "id"),
             (Channel::Postgres, "7"),
@@ -298,16 +298,16 @@ mod tests {
             let of = changes.stripes("id", Some("7"));
             let [before, at, after] = [1, 2, 3].map(|ticks| changes.ticket(now + ticks * TICK));
             changes.forget(channel, key, now + 2 * TICK);
-            let leave = [before, at, after].map(|ticket| changes.leave(ticket, of, start));
-            assert_eq!(leave, [false, false, true], "{channel:?} {key}");
-            assert!(changes.said(Channels::only(channel), before, of));
-            assert!(!changes.said(BOTH, after, of));
+            let reusable = [before, at, after].map(|ticket| changes.may_reuse(ticket, of, start));
+            assert_eq!(reusable, [false, false, true], "{channel:?} {key}");
+            assert!(changes.changed_since(Channels::only(channel), before, of));
+            assert!(!changes.changed_since(BOTH, after, of));
         }
         // A late invalidation about an earlier time changes nothing.
         changes.forget(Channel::Redis, "id", now + 2 * TICK);
         changes.forget(Channel::Redis, "id", now + TICK);
-        assert!(!changes.leave(early, of, start));
-        assert!(changes.leave(late, of, start));
+        assert!(!changes.may_reuse(early, of, start));
+        assert!(changes.may_reuse(late, of, start));
     }
 
     #[test]
@@ -317,7 +317,7 @@ mod tests {
         changes.forget(Channel::Redis, "7", now + 2 * TICK);
         let forgotten = (100..1100).filter(|id| {
             let of = changes.stripes(&id.to_string(), None);
-            !changes.leave(ticket, of, now)
+            !changes.may_reuse(ticket, of, now)
         });
         assert!(forgotten.count() < 10);
     }
@@ -329,23 +329,23 @@ mod tests {
         let changes = Changes::new(BOTH, needed, start);
         let of = changes.stripes("7", None);
         let at = |ticks: u32| changes.ticket(start + ticks * TICK);
-        assert!(!changes.leave(at(1), of, start));
+        assert!(!changes.may_reuse(at(1), of, start));
         // The channel of the cache is not enough.
         changes.listen(Channel::Redis, start + TICK);
-        assert!(!changes.leave(at(2), of, start));
+        assert!(!changes.may_reuse(at(2), of, start));
         changes.listen(Channel::Postgres, start + 3 * TICK);
         assert_eq!(
-            [2, 3, 4].map(|ticks| changes.leave(at(ticks), of, start)),
+            [2, 3, 4].map(|ticks| changes.may_reuse(at(ticks), of, start)),
             [false, false, true]
         );
         // Without it the answer still holds.
         changes.deaf(Channel::Redis);
-        assert!(changes.leave(at(4), of, start));
+        assert!(changes.may_reuse(at(4), of, start));
         changes.deaf(Channel::Postgres);
-        assert!(!changes.leave(at(4), of, start));
+        assert!(!changes.may_reuse(at(4), of, start));
         changes.listen(Channel::Postgres, start + 5 * TICK);
         assert_eq!(
-            [4, 6].map(|ticks| changes.leave(at(ticks), of, start)),
+            [4, 6].map(|ticks| changes.may_reuse(at(ticks), of, start)),
             [false, true]
         );
     }
@@ -358,6 +358,6 @@ mod tests {
         changes.forget(Channel::Redis, "7", now + TICK);
         changes.forget_all(Channel::Postgres, now + TICK);
         changes.deaf(Channel::Redis);
-        assert!(changes.leave(ticket, of, now));
+        assert!(changes.may_reuse(ticket, of, now));
     }
 }

@@ -99,7 +99,7 @@ impl<F: Fact> Memory<F> {
         let entry = self.entries.as_ref()?.get(key)?;
         let at = self.changes.nanos(now);
         let is_trusted =
-            at < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes, now);
+            at < entry.trusted_until && self.changes.may_reuse(entry.ticket, entry.stripes, now);
         is_trusted.then_some(Recalled {
             is_due: entry.is_due(at),
             lookup: Lookup {
@@ -130,7 +130,7 @@ impl<F: Fact> Memory<F> {
             entry.trusted_until == FORGOTTEN
                 || self
                     .changes
-                    .said(Channels::ALL, entry.ticket, entry.stripes)
+                    .changed_since(Channels::ALL, entry.ticket, entry.stripes)
         };
         entry.found.filter(|_| !is_late && !was_heard())
     }

@@ -1,6 +1,6 @@
 //! The chain of sessions that the application keeps in its own store, by their tokens.
 //!
-//! A token is a credential: its bearer is the user. So caches, flights and messages know a session only by the id of
+//! A token is a credential: whoever holds it is treated as the user. So caches, flights and messages know a session only by the id of
 //! its token, a hash; the token itself is in the query to the truth and nowhere else.
 
 use std::fmt;

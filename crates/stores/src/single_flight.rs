@@ -232,7 +232,7 @@ impl<F> Drop for Flight<F> {
 }
 
 /// The most flights at once. Flights outlive the requests that started them, so the number of connections does not
-/// bound them; this does. A flight lasts no longer than the timeouts of Redis and the database together, and costs
+/// bound them; this does. A flight asks Redis and the database three times at the most, each within its timeout, and costs
 /// about 2 kB.
 const MAX_FLIGHTS: usize = 16_384;
 

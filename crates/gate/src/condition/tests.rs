@@ -27,7 +27,7 @@ fn session(claims: &Value) -> Session {
     );
     match opened.unwrap() {
         Opened::Session(session) => session,
-        Opened::Lookup { .. } => panic!("a sealed session needs no look-up"),
+        Opened::Lookup { .. } => panic!("a sealed session needs no lookup"),
     }
 }
 

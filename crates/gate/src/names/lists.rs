@@ -19,8 +19,8 @@ pub(super) const LISTS: &[(&[&str], bool, Meaning)] = &[
     (ROUTING_FAMILIES, true, Meaning::Routing),
 ];
 
-/// Fields that only the gate writes: where a message ends, how long its connection lasts, and the request's id. In their proper
-/// spelling they are never forwarded as received.
+/// Fields that concern one connection, and others that the gate writes itself if at all: where a message ends, how long its connection
+/// lasts, and the request's id. In their proper spelling they are never forwarded as received.
 pub(super) const REWRITTEN: &[&str] = &[
     "content-length",
     "http2-settings",

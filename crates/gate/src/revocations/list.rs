@@ -1,4 +1,4 @@
-//! A list of revocations for fast look-up, of which a few can be changed without copying all.
+//! A list of revocations for fast lookup, of which a few can be changed without copying all.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -8,7 +8,7 @@ use session::UnixTime;
 
 use super::{Revocation, Revoked, RevokedBy};
 
-/// A list of revocations for fast look-up. Clones share the parts that are not changed afterwards.
+/// A list of revocations for fast lookup. Clones share the parts that are not changed afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct RevocationList {
     all: Option<Cut>,

@@ -21,7 +21,7 @@ pub(super) struct Root {
     by_kernel: bool,
 }
 
-/// How long a look-up may take.
+/// How long a lookup may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Haste {
     /// As long as it takes, on a blocking thread.

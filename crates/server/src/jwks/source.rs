@@ -258,7 +258,7 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(is_loopback)
 }
 
-/// For one question, from the look-up of the name to the end of the answer.
+/// For one question, from the lookup of the name to the end of the answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(crate) struct Table {
     epoch: Instant,
 }
 
-/// The places of keys whose hashes have the same prefix.
+/// The places of keys whose hashes leave the same remainder, divided by the number of sets.
 type Set = [Entry; WAYS];
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +90,7 @@ impl Table {
     }
 }
 
-/// The place of the key that has recovered most of its limit; no key has all of it back.
+/// The place of the key that has recovered most of its limit. An empty place counts as one that has recovered all of it.
 fn least(set: &Set) -> usize {
     let places = set.iter().enumerate();
     let least = places.min_by_key(|(_, entry)| entry.full_at);

@@ -17,11 +17,11 @@ pub(super) fn describe() {
     );
     metrics::describe_counter!(
         "sessiongate_user_check_total",
-        "User look-ups by the store that answered."
+        "User lookups by the store that answered."
     );
     metrics::describe_counter!(
         "sessiongate_session_check_total",
-        "Session look-ups by the store that answered."
+        "Session lookups by the store that answered."
     );
     metrics::describe_counter!(
         "sessiongate_upstream_responses_total",

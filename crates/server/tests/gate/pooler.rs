@@ -16,7 +16,7 @@ const POOL: usize = 3;
 const CLIENTS: usize = 16;
 /// Each with a gate of its own.
 const ROUNDS: usize = 5;
-/// Of each client in each round, with one look-up per request.
+/// Of each client in each round, with one lookup per request.
 const REQUESTS: usize = 125;
 const _: () = assert!(CLIENTS * ROUNDS * REQUESTS == 10_000);
 

@@ -146,7 +146,7 @@ async fn who_was_known_enters_for_so_long_and_nobody_else() -> Result<()> {
     let stale = stale.iter().filter(|line| line["user_check"] == "stale");
     assert_eq!(gate.metric(metric, labels).await?, stale.count() as f64);
 
-    // The next look-up is a fresh one, and what has changed counts.
+    // The next lookup is a fresh one, and what has changed counts.
     world.postgres.start_again().await?;
     comes_to(&gate, "ada", (200, "postgres")).await?;
     let again = "the database answers again for users";
@@ -553,7 +553,7 @@ async fn sessions_of_the_database_are_stale_like_users() -> Result<()> {
     let metric = "sessiongate_session_check_total";
     assert!(gate.metric(metric, ["source=\"stale\""]).await? >= 1.0);
     world.postgres.start_again().await?;
-    poll("a fresh look-up", async || {
+    poll("a fresh lookup", async || {
         let (status, line) = shown(&gate, &session(1)).await.ok()?;
         (status == 200 && line["session_check"] == "postgres").then_some(())
     })

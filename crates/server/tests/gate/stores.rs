@@ -74,7 +74,7 @@ async fn a_user_is_found_in_the_database_then_in_redis_then_in_memory() -> Resul
         (200, "redis".to_owned()),
         "what one node cached serves another"
     );
-    // Each runtime may have a memory of its own: the second look-up of the same connection is surely from memory.
+    // Each runtime may have a memory of its own: the second lookup of the same connection is surely from memory.
     let mut client = with_memory.connect().await?;
     client.send(&signed_in("/", "ada")).await?;
     let answer = client.send(&signed_in("/", "ada")).await?;

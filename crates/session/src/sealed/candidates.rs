@@ -203,5 +203,5 @@ fn bearer_of<'a>(
     bearer(value)
 }
 
-/// The largest number of candidates in a request, all cookies together: each may cost a look-up.
+/// The largest number of candidates in a request, all cookies together: each may cost a lookup.
 const MAX_CANDIDATES: usize = 8;

@@ -64,10 +64,16 @@ impl Outage {
         let realm = self.realm.as_deref();
         match of {
             FactKind::Session => {
-                tracing::info!(realm, "the database answers again for sessions, and counts");
+                tracing::info!(
+                    realm,
+                    "the database answers again for sessions; stale answers are no longer used"
+                );
             }
             FactKind::User => {
-                tracing::info!(realm, "the database answers again for users, and counts");
+                tracing::info!(
+                    realm,
+                    "the database answers again for users; stale answers are no longer used"
+                );
             }
         }
     }
@@ -86,7 +92,7 @@ impl<T: Truth> Chain<T> {
         let found = hit.lookup.found.as_ref();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
         let ticket = changes.ticket_of(asked.at, hit.age?);
-        (!changes.said(POSTGRES, ticket, stripes)).then_some(ticket)
+        (!changes.changed_since(POSTGRES, ticket, stripes)).then_some(ticket)
     }
 
     /// Returns what counts while the database is down, if the operator wants that: what existed at the last lookup,

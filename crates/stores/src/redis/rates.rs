@@ -30,7 +30,7 @@ pub struct SharedCell {
 pub enum SharedChange {
     /// It counts one more, unless that exceeds the limit.
     Count {
-        /// How many may arrive at once, after the first.
+        /// How many may arrive at once, the first included.
         burst: u32,
     },
     /// It counts one less.

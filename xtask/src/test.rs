@@ -100,8 +100,8 @@ fn threads_are_chosen() -> bool {
 
 /// Tests mostly wait: for servers to start, and for time limits to pass. With a test per core, on two cores, those of the gate need
 /// 240 s of processor time in 486 s, and those of the stores 93 s in 212 s. With four per core, those of the gate take 159 s even
-/// beside compilers that keep all cores busy.
-const THREADS_PER_CORE: usize = 4;
+/// beside compilers that keep all cores busy. Three leave time limits that tests wait for some room on a slow machine.
+const THREADS_PER_CORE: usize = 3;
 
 /// How long each program of tests took, by what Cargo calls it.
 #[derive(Debug, Default)]

@@ -162,6 +162,6 @@ const ADD: &str = "INSERT INTO revocations (realm, kind, id, before, until, made
      ON CONFLICT (realm, kind, id) DO UPDATE SET before = max(before, excluded.before), until = max(until, excluded.until), \
      made = excluded.made, made_by = excluded.made_by, source = excluded.source, reason = excluded.reason";
 
-/// How long to wait for another writer. A busy disk may take seconds for a commit, and whoever revokes a session should not have to
-/// repeat it.
+/// How long to wait for another writer. A busy disk may take seconds for a commit, and a revocation that fails would have to be
+/// repeated.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -145,8 +145,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "an answer is kept although a change was heard since its lookup began",
         file: "chain.rs",
-        before: "        if has_missed || was_invalidated || changes.changed_since(channels, asked.ticket, stripes) {\n            return Kept::Unsure;",
-        after: "        if has_missed || was_invalidated {\n            return Kept::Unsure;",
+        before: "        if has_missed || self.has_changed(flight.progress(), asked.ticket, stripes) {\n            return Kept::Unsure;",
+        after: "        if has_missed {\n            return Kept::Unsure;",
     },
     Mutation {
         what: "an answer is kept although its lease is gone",
@@ -157,8 +157,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a request joins a flight that began before a change",
         file: "chain.rs",
-        before: "            !was_invalidated && !changes.changed_since(channels, asked, stripes)",
-        after: "            !was_invalidated || !changes.changed_since(channels, asked, stripes)",
+        before: "|others: Progress| !self.has_changed(others, others.asked(), stripes);",
+        after: "|_: Progress| true;",
     },
     Mutation {
         what: "a hit in Redis counts although the database has announced a change since",
@@ -205,8 +205,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "claiming the renewal of an entry extends it instead",
         file: "memory.rs",
-        before: "EntryAction::Retain(std::mem::take(&mut entry.early) > 0)",
-        after: "entry.trusted_until += 60_000_000_000;\n            EntryAction::Retain(std::mem::take(&mut entry.early) > 0)",
+        before: "|entry| std::mem::take(&mut entry.early) > 0)",
+        after: "|entry| { entry.trusted_until += 60_000_000_000; std::mem::take(&mut entry.early) > 0 })",
     },
     Mutation {
         what: "a stale answer counts although a change of it was heard",

@@ -24,7 +24,7 @@ pub(super) use self::invalidation::outdated;
 pub(super) use self::stale::Outage;
 pub(super) use self::truth::{Affected, Truth};
 use super::cache::{Cached, Hit, KeyLease, SharedCache, Written};
-use super::changes::{Channels, Ticket};
+use super::changes::{Channels, Stripes, Ticket};
 use super::fact::Fact as _;
 use super::hearing::Channel;
 use super::memory::{LookupStart, Memory, Recalled};
@@ -121,12 +121,7 @@ impl<T: Truth> Chain<T> {
         let ticket = changes.ticket(self.clock.monotonic());
         // Which user an answer names is only known when it arrives.
         let stripes = changes.stripes(key, None);
-        let channels = self.truth.channels();
-        let is_current = |others: Progress| {
-            let asked = others.asked();
-            let was_invalidated = channels.redis && others.was_invalidated(asked);
-            !was_invalidated && !changes.changed_since(channels, asked, stripes)
-        };
+        let is_current = |others: Progress| !self.has_changed(others, others.asked(), stripes);
         match self.flights.join(key, rank, ticket, is_current) {
             Joined::Full => None,
             Joined::Follower(wait) => Some(wait),
@@ -205,6 +200,14 @@ impl<T: Truth> Chain<T> {
         (answer, backing)
     }
 
+    /// Whether the truth has announced a change since this ticket that concerns the answer of a flight with this progress.
+    fn has_changed(&self, flight: Progress, since: Ticket, stripes: Stripes) -> bool {
+        let channels = self.truth.channels();
+        // What Redis says of a key is told to the flight alone.
+        channels.redis && flight.was_invalidated(since)
+            || (self.memory.changes).changed_since(channels, since, stripes)
+    }
+
     /// Keeps an answer to the lookup that began as `asked` says. The lease is redeemed first: where it holds, nobody
     /// else has written under the key, so the invalidation that our own write causes costs only one more lookup.
     async fn keep(
@@ -220,9 +223,7 @@ impl<T: Truth> Chain<T> {
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
         // A process that was suspended in between may not know yet that it has missed something.
         let has_missed = asked.was_heard && changes.is_deaf(now);
-        let channels = self.truth.channels();
-        let was_invalidated = channels.redis && flight.progress().was_invalidated(asked.ticket);
-        if has_missed || was_invalidated || changes.changed_since(channels, asked.ticket, stripes) {
+        if has_missed || self.has_changed(flight.progress(), asked.ticket, stripes) {
             return Kept::Unsure;
         }
         let (asked, left) = match (backing, &self.cache) {

@@ -111,13 +111,7 @@ impl<F: Fact> Memory<F> {
 
     /// Claims the renewal of an entry that is due. Only one of several callers gets `true`, and must renew it.
     pub(super) fn claim(&self, key: &str) -> bool {
-        let Some(entries) = &self.entries else {
-            return false;
-        };
-        let claimed = entries.entry(&Box::from(key), Some(Duration::ZERO), |_, entry| {
-            EntryAction::Retain(std::mem::take(&mut entry.early) > 0)
-        });
-        matches!(claimed, EntryResult::Retained(true))
+        self.edit(key, |entry| std::mem::take(&mut entry.early) > 0) == Some(true)
     }
 
     /// Returns what existed under `key`, for when no store answers: until `beyond` after the time for which it was
@@ -144,16 +138,23 @@ impl<F: Fact> Memory<F> {
 
     /// Stops trusting what is known under `key`. That it existed stays [known](Memory::knew).
     pub(super) fn forget(&self, key: &str) {
-        let Some(entries) = &self.entries else {
-            return;
-        };
-        // Most announced keys are not in memory, and looking does not take the writers' lock.
-        if entries.contains_key(key) {
-            let _ = entries.entry(&Box::from(key), Some(Duration::ZERO), |_, entry| {
-                entry.trusted_until = FORGOTTEN;
-                EntryAction::Retain(())
-            });
+        self.edit(key, |entry| entry.trusted_until = FORGOTTEN);
+    }
+
+    /// Changes the entry under `key` where it is, and returns what `edit` does. `None` if there is no entry.
+    fn edit<T>(&self, key: &str, edit: impl FnOnce(&mut Entry<F>) -> T) -> Option<T> {
+        let entries = self.entries.as_ref()?;
+        // Most keys that are announced are not in memory, and looking does not take the writers' lock.
+        if !entries.contains_key(key) {
+            return None;
         }
+        let edited = entries.entry(&Box::from(key), Some(Duration::ZERO), |_, entry| {
+            EntryAction::Retain(edit(entry))
+        });
+        let EntryResult::Retained(edited) = edited else {
+            return None;
+        };
+        Some(edited)
     }
 
     /// Whether anything is kept under `key`, trusted or not.

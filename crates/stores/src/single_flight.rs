@@ -102,10 +102,7 @@ impl<F> SingleFlight<F> {
         ticket: Ticket,
         is_current: impl FnOnce(Progress) -> bool,
     ) -> Joined<F> {
-        let mut in_flight = self
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = lock(&self.in_flight);
         let others = in_flight.by_key.get(key);
         if let Some(flight) = others.filter(|flight| is_current(*lock(&flight.progress))) {
             return Joined::Follower(Wait(flight.wait.clone()));
@@ -144,17 +141,15 @@ impl<F> SingleFlight<F> {
 
     /// Tells the flight for `key`, if there is one, that its key was invalidated at the time of this ticket.
     pub(super) fn invalidate(&self, key: &str, heard: Ticket) {
-        let in_flight = self.in_flight.lock();
-        let in_flight = in_flight.unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = in_flight.by_key.get(key) {
+        if let Some(flight) = lock(&self.in_flight).by_key.get(key) {
             let invalidated = &mut lock(&flight.progress).invalidated;
             *invalidated = (*invalidated).max(Some(heard));
         }
     }
 }
 
-fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
-    progress.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Progress {
@@ -208,11 +203,7 @@ impl<F> Flight<F> {
     }
 
     fn close(&mut self) {
-        let mut in_flight = self
-            .registry
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = lock(&self.registry.in_flight);
         // Another flight may have the key by now.
         let is_ours = |flight: &InFlight<F>| Arc::ptr_eq(&flight.progress, &self.progress);
         if in_flight.by_key.get(&self.key).is_some_and(is_ours) {

@@ -1,5 +1,6 @@
 //! One step of a task: a command that is shown, run from the root of the repository, and timed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -94,6 +95,31 @@ pub fn command(line: &str) -> Command {
     let mut command = Command::new(words.next().expect("a command has a program"));
     command.args(words);
     command
+}
+
+/// Has `install` fill a folder below the root, unless the folder is there and made with the same `pin`: a text that changes whenever
+/// what is installed should.
+///
+/// # Errors
+/// As `install`, and when the folder cannot be read or written.
+pub fn install_pinned(
+    folder: &str,
+    pin: &str,
+    install: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let folder = root().join(folder);
+    let noted = folder.join("pin.txt");
+    if fs::read_to_string(&noted).is_ok_and(|installed| installed == pin) {
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    install(&folder)?;
+    // Written last: only with it the folder counts as installed.
+    fs::write(noted, pin)?;
+    Ok(())
 }
 
 /// The target that the compiler itself runs on.

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::step::{command, root, step};
+use crate::step::{command, install_pinned, root, step};
 use crate::wheels::python;
 
 /// A folder in which Python has the packages of one application.
@@ -47,13 +47,10 @@ impl Venv {
     /// When a package cannot be fetched, is not what its hash says, or does not exist for this machine.
     pub fn install(&self) -> Result<()> {
         let pin = fs::read_to_string(root().join(self.pin))?;
-        let folder = root().join(self.folder);
-        if fs::read_to_string(folder.join("pin.txt")).is_ok_and(|installed| installed == pin) {
-            return Ok(());
-        }
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
+        install_pinned(self.folder, &pin, |_| self.make())
+    }
+
+    fn make(&self) -> Result<()> {
         let python = python()?;
         // Debian has pip in a package, and what would bring another into the folder in one more.
         step(&mut command(&format!(
@@ -64,9 +61,6 @@ impl Venv {
             "{python} -m pip --python {}/bin/python install --quiet --disable-pip-version-check --no-deps \
              --require-hashes --requirement {}",
             self.folder, self.pin
-        )))?;
-        // Written last: only with it the folder counts as installed.
-        fs::write(folder.join("pin.txt"), pin)?;
-        Ok(())
+        )))
     }
 }

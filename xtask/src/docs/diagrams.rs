@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::packages;
-use crate::step::{command, output, root, step};
+use crate::step::{command, install_pinned, output, root, step};
 
 /// The npm package, and what npm says about the bytes of this version.
 const MERMAID: &str = "mermaid@12.3.0";
@@ -154,11 +154,10 @@ mermaid.render("diagram", TEXT).then(
 fn install() -> Result<()> {
     packages::install("chromium", "chromium")?;
     packages::install("npm", "npm")?;
-    let folder = root().join(FOLDER);
-    if fs::read_to_string(folder.join("pin.txt")).is_ok_and(|installed| installed == INTEGRITY) {
-        return Ok(());
-    }
-    fs::create_dir_all(&folder)?;
+    install_pinned(FOLDER, INTEGRITY, unpack)
+}
+
+fn unpack(folder: &Path) -> Result<()> {
     let packed = output(&mut command(&format!(
         "npm pack {MERMAID} --json --pack-destination {FOLDER}"
     )))?;
@@ -177,8 +176,6 @@ fn install() -> Result<()> {
         "tar --extract --file {FOLDER}/{archive} --directory {FOLDER} package/dist/mermaid.min.js"
     )))?;
     fs::remove_file(folder.join(archive))?;
-    // Written last: only with it the folder counts as installed.
-    fs::write(folder.join("pin.txt"), INTEGRITY)?;
     Ok(())
 }
 

@@ -48,12 +48,11 @@ pub(crate) fn build_for_a_moment() -> Result<()> {
     build(Optimization::ForAMoment)
 }
 
-/// Runs all targets for so many seconds each: as [`run`], with a third of the executions.
+/// Runs all targets, as [`build_for_a_moment`] has built them, for so many seconds each: as [`run`], with a third of the executions.
 ///
 /// # Errors
 /// As [`run`].
 pub(crate) fn run_for_a_moment(seconds: u32) -> Result<()> {
-    build(Optimization::ForAMoment)?;
     run_built(&targets()?, seconds, Optimization::ForAMoment)
 }
 

@@ -1,4 +1,4 @@
-//! A fuzzer's bytes read as a request with genuine sessions in it, so that it reaches what lies behind the signatures.
+//! Reads a fuzzer's bytes as a request with genuine sessions in it, so that it reaches the code behind the signature checks.
 
 use std::sync::OnceLock;
 
@@ -8,9 +8,9 @@ use sha2::{Sha256, Sha512};
 use crate::keys::{self, Key};
 use crate::{App, Kind, Opinion, Request, agree};
 
-/// The time of every case: the beginning of 2030, which is before that of any vector.
+/// The time of every case, in seconds since the epoch: the beginning of 2030, which is before the time of any vector.
 pub const NOW: u64 = 1_893_456_000;
-/// The secret of every application here.
+/// The current secret of every application here.
 pub const SECRET: &str = "the secret of the fuzz targets, 32 bytes or more";
 /// The cookie of Auth.js.
 const AUTHJS: &str = "authjs.session-token";
@@ -68,18 +68,18 @@ pub fn known(kind: Kind) -> &'static Known {
         .expect("all kinds are there")
 }
 
-/// Asks both opinions about a request with this `Cookie`, its pieces put together.
+/// Compares both opinions about a request whose `Cookie` is these pieces joined, and returns the session crate's.
 pub fn cookie(kind: Kind, pieces: &[&[u8]]) -> Opinion {
     let cookie = pieces.concat();
     ask(kind, cookie, None)
 }
 
-/// Asks both opinions about a request with this Bearer value.
+/// Compares both opinions about a request with this Bearer value, and returns the session crate's.
 pub fn bearer(kind: Kind, value: &[u8]) -> Opinion {
     ask(kind, Vec::new(), Some([b"Bearer ", value].concat()))
 }
 
-/// The first line, and what follows it.
+/// Splits `data` into its first line and the rest.
 pub fn line(data: &[u8]) -> (&[u8], &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n');
     let end = end.unwrap_or(data.len());
@@ -108,9 +108,9 @@ enum Seal {
     NextAuth,
 }
 
-/// Five lines: how to seal (one letter), the header, the claims, and the values of `Cookie` and `Authorization`. In those
-/// `@` stands for the sealed session, `<` and `>` for its halves, `$` for the signed token of Better Auth. `None` for bytes
-/// that are no such lines.
+/// Reads a case from five lines: how to seal (one letter), the header, the claims, and the values of `Cookie` and
+/// `Authorization`. In those two `@` stands for the sealed session, `<` and `>` for its halves, `$` for the signed token of
+/// Better Auth. `None` when the bytes are not such lines.
 pub fn read(data: &[u8]) -> Option<(&'static Known, Request)> {
     let mut lines = data.split(|byte| *byte == b'\n');
     let seal = match lines.next()? {
@@ -143,7 +143,7 @@ pub fn read(data: &[u8]) -> Option<(&'static Known, Request)> {
     ))
 }
 
-/// A session around any two texts. For want of a header the usual one is taken.
+/// Seals any header and claims as a session. A token with an empty `header` gets the usual one; for `Compact` it is the expiry.
 fn seal_as(seal: Seal, header: &[u8], claims: &[u8]) -> String {
     let with = |key: Key, usual: String| match header {
         b"" => key.seal(usual.as_bytes(), claims),

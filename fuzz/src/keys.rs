@@ -1,5 +1,5 @@
-//! Sealing whatever bytes one likes under a genuine key, as the session formats demand and with other libraries than the
-//! session crate uses. The crate's own `seal` can only write what a framework would.
+//! Seals any bytes with a genuine key, as the session formats demand and with other libraries than the session crate uses. The
+//! crate's own `seal` can only write what a framework would write.
 
 use aes_gcm::aead::Aead;
 use aes_gcm::{Aes256Gcm, KeyInit, aead::Payload};
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256, Sha512};
 pub struct Key(Vec<u8>);
 
 impl Key {
-    /// HKDF-SHA-256.
+    /// Derives a key of `len` bytes with HKDF-SHA-256.
     pub fn derive(secret: &str, salt: &str, info: &str, len: usize) -> Self {
         let mut key = vec![0; len];
         let hkdf = Hkdf::<Sha256>::new(Some(salt.as_bytes()), secret.as_bytes());
@@ -21,30 +21,30 @@ impl Key {
         Self(key)
     }
 
-    /// That of Auth.js v5.
+    /// Derives the key of Auth.js v5.
     pub fn authjs(secret: &str, salt: &str, len: usize) -> Self {
         let info = format!("Auth.js Generated Encryption Key ({salt})");
         Self::derive(secret, salt, &info, len)
     }
 
-    /// That of NextAuth v4, whose session cookies have no salt.
+    /// Derives the key of NextAuth v4, whose session cookies have no salt.
     pub fn nextauth(secret: &str) -> Self {
         Self::derive(secret, "", "NextAuth.js Generated Encryption Key", 32)
     }
 
-    /// That of Better Auth's encrypted cache.
+    /// Derives the key of Better Auth's encrypted cache.
     pub fn better_auth(secret: &str) -> Self {
         let info = "BetterAuth.js Generated Encryption Key";
         Self::derive(secret, "better-auth-session", info, 64)
     }
 
-    /// The thumbprint as `D` makes it.
+    /// The key's thumbprint, with the hash `D`.
     pub fn kid<D: Digest>(&self) -> String {
         let jwk = format!(r#"{{"k":"{}","kty":"oct"}}"#, base64url(&self.0));
         base64url(&D::digest(jwk))
     }
 
-    /// A compact JWE around any text, its tag good. The initialization vector is always the same one.
+    /// Seals any text as a compact JWE with a valid tag. The initialization vector is always the same.
     pub fn seal(&self, header: &[u8], text: &[u8]) -> String {
         let header = base64url(header);
         let (iv, text, tag) = match self.0.len() {
@@ -71,7 +71,7 @@ impl Key {
         format!("{header}..{iv}.{text}.{tag}")
     }
 
-    /// The text of a JWE whose tag is good.
+    /// Opens a JWE; `None` when its tag is not valid.
     pub fn open(&self, header: &str, iv: &[u8], text: &[u8], tag: &[u8]) -> Option<Vec<u8>> {
         if self.0.len() == 32 {
             let msg = [text, tag].concat();
@@ -99,20 +99,20 @@ impl Key {
     }
 }
 
-/// HMAC-SHA-256 under the secret itself.
+/// The HMAC-SHA-256 of `text`, with the secret itself as the key.
 pub fn sign(secret: &str, text: &[u8]) -> Vec<u8> {
     let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
     mac.chain_update(text).finalize().into_bytes().to_vec()
 }
 
-/// A JWS around any text, its signature good.
+/// Signs any header and claims as a JWS.
 pub fn sign_jwt(secret: &str, header: &[u8], claims: &[u8]) -> String {
     let signed = format!("{}.{}", base64url(header), base64url(claims));
     let signature = base64url(&sign(secret, signed.as_bytes()));
     format!("{signed}.{signature}")
 }
 
-/// Better Auth's compact cache around any two texts, its signature good.
+/// Signs any session and expiry as Better Auth's compact cache.
 pub fn sign_compact(secret: &str, session: &[u8], expires_at: &[u8]) -> String {
     let members = session.strip_suffix(b"}").unwrap_or(session);
     let signed = [members, b",\"expiresAt\":", expires_at, b"}"].concat();
@@ -131,13 +131,13 @@ pub fn sign_compact(secret: &str, session: &[u8], expires_at: &[u8]) -> String {
     )
 }
 
-/// Better Auth's signed token.
+/// Signs any text as Better Auth's session token.
 pub fn sign_token(secret: &str, token: &str) -> String {
     let signature = base64(&sign(secret, token.as_bytes()), STANDARD);
     format!("{token}.{signature}=")
 }
 
-/// Unpadded base64url.
+/// Encodes to unpadded base64url.
 pub fn base64url(bytes: &[u8]) -> String {
     base64(bytes, URL_SAFE)
 }
@@ -153,7 +153,7 @@ fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> String {
     sextets.map(|sextet| char::from(alphabet[sextet])).collect()
 }
 
-/// Decodes as JavaScript does: either alphabet, foreign characters passed over, spare bits ignored.
+/// Decodes base64 as JavaScript does: in either alphabet, up to the first `=`, ignoring foreign characters and spare bits.
 pub fn lax_base64(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (mut number, mut bits) = (0_u32, 0);

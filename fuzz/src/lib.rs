@@ -1,5 +1,5 @@
-//! What the fuzz targets share: one application per kind of session, requests to it, and who the session crate takes them
-//! for.
+//! Shared by the fuzz targets: an application for each kind of session, requests to it, and the sessions that the session crate
+//! finds in them.
 
 #![forbid(unsafe_code)]
 
@@ -19,17 +19,17 @@ use session::{
 pub struct App {
     /// Which library it uses.
     pub kind: Kind,
-    /// The current one first.
+    /// The secrets, the current one first.
     pub secrets: Vec<String>,
     /// The cookie that holds the session, or its token.
     pub cookie_name: String,
     /// The cookie that holds Better Auth's cache.
     pub data_name: String,
-    /// What the keys of Auth.js are derived with.
+    /// The salt from which the keys of Auth.js are derived.
     pub salt: String,
-    /// The one form of Better Auth's cache; `None` for any.
+    /// The only strategy of Better Auth's cache; `None` for any.
     pub strategy: Option<CacheStrategy>,
-    /// That of Better Auth's cache.
+    /// The version of Better Auth's cache.
     pub version: String,
 }
 
@@ -53,17 +53,17 @@ impl Kind {
     ];
 }
 
-/// A request, as far as it matters.
+/// The parts of a request that matter here.
 pub struct Request {
     /// The value of `Cookie`.
     pub cookie: Vec<u8>,
     /// The value of `Authorization`.
     pub authorization: Option<Vec<u8>>,
-    /// Seconds since the epoch.
+    /// The time, in seconds since the epoch.
     pub now: u64,
 }
 
-/// What somebody makes of a request.
+/// What one implementation reads in a request.
 #[derive(Debug, PartialEq)]
 pub struct Opinion {
     /// The token to look up.
@@ -72,7 +72,7 @@ pub struct Opinion {
     pub session: Option<Identity>,
 }
 
-/// Who a session is about.
+/// The contents of a session.
 #[derive(Debug, PartialEq)]
 pub struct Identity {
     /// All claims.
@@ -111,7 +111,7 @@ impl App {
     }
 }
 
-/// What the session crate makes of a request.
+/// Finds and opens the session of a request with the session crate.
 pub fn open(ring: &KeyRing, request: &Request) -> Opinion {
     let authorization = request.authorization.as_deref();
     let sealed = SealedSession::find(ring, [request.cookie.as_slice()], authorization);
@@ -143,10 +143,10 @@ pub fn open(ring: &KeyRing, request: &Request) -> Opinion {
     }
 }
 
-/// What the session crate makes of a request.
+/// Opens a request with the session crate, and compares the result with the second opinion. Returns the session crate's result.
 ///
 /// # Panics
-/// When it opens what the second opinion does not, or sees something else in it.
+/// When the session crate opens what the second opinion does not, or reads something else in it.
 pub fn agree(app: &App, ring: &KeyRing, request: &Request) -> Opinion {
     let ours = open(ring, request);
     let theirs = opinion::of(app, request);

@@ -1,4 +1,4 @@
-//! Conversations over HTTP/1.1, read in pieces of any size.
+//! Reads exchanges over HTTP/1.1 in pieces of any size.
 
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
@@ -7,30 +7,30 @@ use http1::{
     ServerConnection, Violation, has_body, is_interim,
 };
 
-/// What one side understood of a message.
+/// A message as one side read it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The first line, as it was understood.
+    /// The first line, as it was read.
     pub line: String,
     /// The fields.
     pub headers: HeaderMap,
-    /// How the end of the body is known.
+    /// How the end of the body is determined.
     pub length: Length,
     /// The body.
     pub body: Vec<u8>,
-    /// Whether its end came.
+    /// Whether the end of the body arrived.
     pub complete: bool,
 }
 
-/// The ways in which bytes may come: at once, cut in two anywhere, and in pieces of so many.
+/// The ways in which bytes may arrive: at once, cut in two anywhere, and in pieces of `size` bytes.
 pub fn ways(bytes: &[u8], size: u8) -> [Vec<&[u8]>; 3] {
     let (first, rest) = bytes.split_at(bytes.len() * usize::from(size) / 256);
     let pieces = bytes.chunks(usize::from(size).max(1));
     [vec![bytes], vec![first, rest], pieces.collect()]
 }
 
-/// The requests in these pieces, and why there are no more. Each is answered, and what comes after one that ends the connection is
-/// not read.
+/// Reads the requests in these pieces, and answers each. Returns them, and the violation that ended the connection, if any.
+/// Nothing is read after a request that ends the connection.
 pub fn requests(pieces: &[&[u8]]) -> (Vec<Message>, Option<Violation>) {
     let (mut server, mut input) = (ServerConnection::default(), BytesMut::new());
     let (mut seen, mut pieces) = (Vec::new(), pieces.iter().copied());
@@ -69,7 +69,7 @@ pub fn requests(pieces: &[&[u8]]) -> (Vec<Message>, Option<Violation>) {
     }
 }
 
-/// The answers in these pieces to a request of this method: interim ones, and the last.
+/// Reads the responses in these pieces to a request with this method: interim responses, and the final one.
 pub fn answers(pieces: &[&[u8]], method: &Method) -> Result<Vec<Message>, Violation> {
     let (mut input, mut pieces) = (BytesMut::new(), pieces.iter().copied());
     let mut out = Vec::new();
@@ -105,7 +105,8 @@ pub fn answers(pieces: &[&[u8]], method: &Method) -> Result<Vec<Message>, Violat
     }
 }
 
-/// An answer says that the connection ends, if nothing can follow; unless that is so because a body breaks off later.
+/// Checks that a response says whether the connection ends. This is not checked if the request's body is incomplete, because that
+/// shows only later.
 fn check_answered(server: &mut ServerConnection, complete: bool) {
     let mut out = Vec::new();
     server.begin_answer(&mut out, StatusCode::OK, b"OK", [], Length::Chunked);
@@ -140,13 +141,13 @@ fn body<'b>(
     }
 }
 
-/// A field that the gate took for one, and other libraries must too.
+/// Converts a field that `http1` accepted, which other libraries must accept too.
 fn header((name, value): Field<'_>) -> (HeaderName, HeaderValue) {
     let name = HeaderName::from_bytes(name).expect("the name of a field");
     (name, HeaderValue::from_bytes(value).expect("its value"))
 }
 
-/// What goes on to the client must be read there, by another parser, as it was read here.
+/// Checks that another parser reads the response that is forwarded to the client as it was read here.
 fn check_passed_on(answered: &ResponseHead, to_head: bool) {
     let hop_by_hop = answered.hop_by_hop();
     let kept = answered
@@ -176,17 +177,17 @@ fn check_passed_on(answered: &ResponseHead, to_head: bool) {
     }
 }
 
-/// What goes on to the upstream must be read there as it was read here: by this reader, and by another one.
+/// Checks that this reader and another parser read the request that is forwarded to the upstream as it was read here.
 fn check_written(request: &Request<Length>) {
     let mut kept = request.headers().clone();
     for framing in ["content-length", "transfer-encoding"] {
         kept.remove(framing);
     }
-    // One more says how long the body is.
+    // The forwarded request has one more field, for the length of the body.
     if request.headers().len() == http1::MOST_FIELDS {
         return;
     }
-    // Whoever writes a request has seen to it that its target is a path.
+    // A caller of `write_request` ensures that the target is a path.
     let target = request.uri().path_and_query();
     let Some(target) = target.filter(|target| target.as_str().starts_with('/')) else {
         return;

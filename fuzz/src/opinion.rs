@@ -1,8 +1,8 @@
-//! A second opinion: what the JavaScript libraries would make of a request, written from the description of the formats
-//! and not from the session crate.
+//! A second opinion: what the JavaScript libraries would read in a request, written from the description of the formats and not
+//! from the session crate.
 //!
-//! It is as lax as the libraries are: the first of two cookies, the last of two members, any spelling of base64. Only one
-//! thing must never happen: that the session crate opens what this does not, or sees somebody else in it.
+//! It is as lax as the libraries are: the first of two cookies, the last of two members, any spelling of base64. Only one thing
+//! must never happen: that the session crate opens what this module does not, or reads another user in it.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use sha2::{Sha256, Sha512};
 use crate::keys::{self, Key, lax_base64};
 use crate::{App, Identity, Kind, Opinion, Request};
 
-/// What the application's own library makes of the request.
+/// Reads the request as the application's own library would.
 pub fn of(app: &App, request: &Request) -> Opinion {
     // The parser of Auth.js v5 leaves quotes where they are.
     let unquote = matches!(app.kind, Kind::BetterAuth | Kind::NextAuth);
@@ -51,7 +51,7 @@ pub fn of(app: &App, request: &Request) -> Opinion {
     }
 }
 
-/// The pairs of a `Cookie` header, undone of quotes and percent-encoding.
+/// The pairs of a `Cookie` header, without quotes and percent-encoding.
 struct Cookies(Vec<(String, String)>);
 
 impl Cookies {
@@ -70,7 +70,7 @@ impl Cookies {
         Self(pairs.collect())
     }
 
-    /// The cookie of this name and its chunks put together, those that are empty passed over.
+    /// The value of the cookie with this name, joined with its chunks. Empty values are ignored.
     fn value(&self, name: &str) -> Option<String> {
         let mut parts: Vec<(i64, &str)> = Vec::new();
         for (own, value) in &self.0 {
@@ -97,12 +97,12 @@ fn bearer(request: &Request) -> Option<String> {
     let header = request.authorization.as_ref()?;
     let header: String = header.iter().copied().map(char::from).collect();
     let mut words = header.split(' ');
-    // The library demands the capital letter; RFC 9110 §11.1 does not, and neither do we.
+    // The library demands the capital letter. RFC 9110 §11.1 does not, and neither does the gate.
     let is_bearer = words.next()?.eq_ignore_ascii_case("Bearer");
     is_bearer.then(|| words.next().map(decode_uri))?
 }
 
-/// `decodeURIComponent`, and the text itself where that fails.
+/// Decodes as `decodeURIComponent` does; returns the text itself when that fails.
 fn decode_uri(text: &str) -> String {
     let decoded = || {
         let mut pieces = text.split('%');
@@ -119,7 +119,7 @@ fn decode_uri(text: &str) -> String {
     decoded().unwrap_or_else(|| text.to_owned())
 }
 
-/// The claims of a compact JWE under `dir`, whose time has come and not passed.
+/// The claims of a compact JWE under `dir`; `None` when it does not open, or is not valid at `now`.
 fn decrypt(
     token: &str,
     key_for: impl FnOnce(&Map<String, Value>) -> Option<Vec<Key>>,
@@ -193,7 +193,7 @@ fn signed_token(app: &App, value: &str) -> Option<String> {
     good.then(|| token.to_owned())
 }
 
-/// Better Auth's cached session, in whichever of its three forms.
+/// Better Auth's cached session, in any of the three strategies.
 fn cached(app: &App, token: &str, data: &str, now: u64) -> Option<Identity> {
     let now_millis = (now * 1000) as f64;
     let strategy = match data.matches('.').count() {
@@ -232,7 +232,8 @@ fn cached(app: &App, token: &str, data: &str, now: u64) -> Option<Identity> {
     })
 }
 
-/// The library writes the parsed session anew and signs that; this signs the session's own bytes, as `RawValue` finds them.
+/// Verifies the strategy `compact`. The library serializes the parsed session again and signs that. This function signs the
+/// session's own bytes, as `RawValue` finds them.
 fn compact(app: &App, data: &str) -> Option<Map<String, Value>> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -267,12 +268,12 @@ fn jwt(app: &App, data: &str) -> Option<Map<String, Value>> {
         .filter(|_| good)
 }
 
-/// What the claims of Auth.js or NextAuth say about who it is. A gate needs `sub` and `exp`, so the opinion does as well.
+/// The session in the claims of Auth.js or NextAuth. A gate demands `sub` and `exp`, so the second opinion does as well.
 fn identity(claims: Map<String, Value>) -> Option<Identity> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let subject = match claims.get("sub")? {
         Value::String(id) => id.clone(),
-        // Which numbers name somebody is the gate's own rule; whom an integer names, nobody's.
+        // Which numbers are accepted as ids is the gate's own rule. The text of an integer is the same for every implementation.
         id => id.as_i64()?.to_string(),
     };
     Some(Identity {
@@ -300,7 +301,7 @@ fn number(claims: &Map<String, Value>, name: &str) -> Option<f64> {
     claims.get(name).and_then(Value::as_f64)
 }
 
-/// Equal as JavaScript sees it: all numbers are floats.
+/// Whether two values are equal as in JavaScript, where all numbers are floats.
 fn same(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a == b,
@@ -308,7 +309,7 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Milliseconds since the epoch of `YYYY-MM-DDThh:mm:ss[.f…]Z`; those before it are 0.
+/// The milliseconds since the epoch of `YYYY-MM-DDThh:mm:ss[.f…]Z`; 0 for a date before the epoch.
 fn date(text: &str) -> Option<u64> {
     let (whole, fraction) = text.strip_suffix('Z')?.split_at_checked(19)?;
     let part = |range: std::ops::Range<usize>| whole.get(range)?.parse::<i64>().ok();

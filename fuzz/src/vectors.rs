@@ -1,4 +1,4 @@
-//! The vectors of the session crate: what the real libraries wrote, and changed copies of it.
+//! Checks the vectors of the session crate: sessions that the real libraries wrote, and changed copies of them.
 
 #[path = "../../crates/session/tests/common/vector.rs"]
 mod vector;
@@ -8,10 +8,10 @@ use session::CacheStrategy;
 use self::vector::{Expect, Vector};
 use crate::{App, Kind, Request, agree};
 
-/// Asks both opinions about every vector.
+/// Compares both opinions about every vector.
 ///
 /// # Panics
-/// When they disagree, or one of them refuses a valid session.
+/// When they disagree, or the session crate's verdict is not the one that the vector expects.
 pub fn check() {
     for vector in vector::all() {
         let app = vector.app();

@@ -1,5 +1,5 @@
-//! TLS with servers of which we are a client: PostgreSQL, Redis, the issuer of signed tokens and others. Also reads the files that
-//! settings name, such as those with certificates and keys ([`named_file`]).
+//! TLS as a client, towards PostgreSQL, Redis, the issuer of signed tokens and other servers. Also reads the files that settings
+//! name, such as those with certificates and keys ([`named_file`]).
 
 pub mod named_file;
 
@@ -29,7 +29,8 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// The public authorities, as Mozilla lists them. They are part of the program, because a container image has no files.
+    /// The public authorities in Mozilla's list. They are compiled into the program, because a container image has no files with
+    /// them.
     pub fn public() -> Self {
         let roots = webpki_roots::TLS_SERVER_ROOTS.to_vec();
         Self {
@@ -38,7 +39,7 @@ impl Authorities {
         }
     }
 
-    /// No authorities.
+    /// An empty set, which trusts nothing until [`add_file`](Self::add_file) adds authorities.
     pub fn none() -> Self {
         Self {
             roots: RootCertStore::empty(),
@@ -49,7 +50,7 @@ impl Authorities {
     /// Adds the certificates of a PEM file.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no certificate that can be trusted.
+    /// When the file cannot be read, holds no certificate, or holds one that cannot be an authority's.
     pub fn add_file(&mut self, path: &Path) -> Result<(), TlsFileError> {
         for certificate in certificates(path)? {
             self.roots
@@ -60,10 +61,10 @@ impl Authorities {
         Ok(())
     }
 
-    /// The certificates of a PEM file alone.
+    /// Trusts only the certificates of a PEM file.
     ///
     /// # Errors
-    /// As [`add_file`](Self::add_file).
+    /// The errors of [`add_file`](Self::add_file).
     pub fn of_file(path: &Path) -> Result<Self, TlsFileError> {
         let mut authorities = Self::none();
         authorities.add_file(path)?;
@@ -71,10 +72,10 @@ impl Authorities {
     }
 }
 
-/// How a server authenticates itself, and how we do.
+/// How the server and the gate authenticate to each other.
 #[derive(Debug)]
 pub struct Terms<'a> {
-    /// What is verified of the server's certificate.
+    /// How far the server's certificate is verified.
     pub verification: Verification,
     /// Files with our certificate and its key, if the server authenticates clients.
     pub identity: Option<(&'a Path, &'a Path)>,
@@ -94,7 +95,7 @@ pub enum Verification {
 /// Makes the TLS configuration of a client.
 ///
 /// # Errors
-/// When there are no authorities, or a file of `identity` cannot be used.
+/// When `verification` needs authorities and has none, or a file of `identity` cannot be used.
 pub fn client_config(terms: Terms<'_>) -> Result<ClientConfig, TlsFileError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match terms.verification {
@@ -135,14 +136,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileErro
     Ok(certificates)
 }
 
-/// The content of a file, which may be a key.
+/// Reads a file into a [`Secret`], because it may hold a key.
 fn content(path: &Path) -> Result<Secret, TlsFileError> {
     let read = named_file::read(path, LONGEST_FILE);
     read.map(Secret::new)
         .map_err(|error| TlsFileError::new(path, error))
 }
 
-/// In bytes: far more than all public authorities take together, some 250,000.
+/// The largest file with certificates or a key, in bytes. All public authorities together take far less, some 250,000.
 pub const LONGEST_FILE: u64 = 4 << 20;
 
 /// Why a file with certificates or a key cannot be used.
@@ -162,7 +163,7 @@ impl TlsFileError {
     }
 }
 
-/// What to do about a refused certificate, where the library's own message does not say it. Looks for the refusal among the
+/// Returns what to do about a refused certificate, if the library's own message does not say it. Looks for the refusal among the
 /// causes of `error`.
 pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     flaw_of(error).and_then(advice_about)
@@ -244,8 +245,8 @@ fn is_own_authority(flaw: &CertificateError) -> bool {
     )
 }
 
-/// Does the ordinary checks, and also trusts a certificate that is its own authority, as `openssl req -x509` makes them, if it was
-/// given as the authority. libpq does the same.
+/// Verifies certificates as usual, and also trusts a certificate that is its own authority, as `openssl req -x509` makes them, if
+/// it was given as an authority. libpq does the same.
 #[derive(Debug)]
 struct Verifier {
     ordinary: Arc<WebPkiServerVerifier>,
@@ -270,7 +271,7 @@ impl Verifier {
         })
     }
 
-    /// Checks that the certificate is for this host, if that is to be checked.
+    /// Checks that the certificate is for this host, if `checks_name` is set.
     fn verify_name(
         &self,
         certificate: &CertificateDer<'_>,
@@ -338,7 +339,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Accepts any certificate whose key the server has, as `sslmode=require` of PostgreSQL does.
+/// Accepts any certificate, if the server proves that it has the key, as `sslmode=require` of PostgreSQL does.
 #[derive(Debug)]
 struct NoVerifier(Arc<CryptoProvider>);
 

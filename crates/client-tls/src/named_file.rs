@@ -9,12 +9,12 @@ use std::time::Duration;
 
 /// Reads a file of at most `most` bytes.
 ///
-/// Named pipes, sockets, folders and devices are refused without waiting, except `/dev/null`, which counts as an empty file. What the
-/// process has inherited is read to its end, under the names `/dev/stdin`, `/dev/fd/N` and `/proc/self/fd/N`, which shells use for
-/// process substitution, `<(…)`.
+/// Named pipes, sockets, folders and devices are refused without waiting, except `/dev/null`, which is read as an empty file. A
+/// pipe or device that the process has inherited is read to its end, under the names `/dev/stdin`, `/dev/fd/N` and
+/// `/proc/self/fd/N`, which shells use for process substitution, `<(…)`.
 ///
 /// # Errors
-/// When it cannot be read, is not a file, or is longer (then [`ErrorKind::FileTooLarge`]).
+/// When the file cannot be read, is of a refused kind, or is longer than `most` (then [`ErrorKind::FileTooLarge`]).
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     // Checked before it is opened, because opening a device can have an effect.
     refuse_other_than_file(path, &fs::metadata(path)?)?;
@@ -178,7 +178,7 @@ mod tests {
             refusal(file.path()),
             "it has more than 1 KiB, the most that is read here"
         );
-        // It is not read at all.
+        // The size alone refuses the file: it is not read.
         file.as_file().set_len(1 << 40).unwrap();
         let error = read(file.path(), 64 << 20).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FileTooLarge);
@@ -201,7 +201,7 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         let number = reader.as_raw_fd();
         writer.write_all(&[b'x'; 2000]).unwrap();
-        // It ends at the limit, though the pipe does not.
+        // Reading ends at the limit, although the pipe is still open.
         let refusal = refusal(format!("/proc/self/fd/{number}"));
         assert!(refusal.contains("1 KiB"), "{refusal}");
     }

@@ -1,4 +1,4 @@
-//! Schemes that authenticate a connection, which HTTP itself does not have.
+//! Schemes that authenticate a connection, a concept that HTTP itself does not have.
 
 /// Whether a challenge (`WWW-Authenticate`) or the answer to one (`Authorization`) is of a scheme that authenticates the
 /// connection instead of the request: NTLM, and Negotiate (RFC 4559 §6, which forbids proxies to share such a connection). The

@@ -28,18 +28,18 @@ impl Length {
 pub struct Decoder {
     state: DecoderState,
     spelling: ChunkSpelling,
-    /// The trailers received, if they are to be kept.
+    /// The trailers received so far; `None` when they are not kept.
     trailers: Option<Box<HeaderMap>>,
 }
 
-/// How chunks may be spelled.
+/// Which spellings of chunks are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkSpelling {
-    /// As other clients read responses. nginx (`ngx_http_parse_chunked`), Go (`net/http/internal/chunked.go`) and Chromium
+    /// What other clients read in responses. nginx (`ngx_http_parse_chunked`), Go (`net/http/internal/chunked.go`) and Chromium
     /// (`http_chunked_decoder.cc`) accept blanks after a size, and all but Go lines that end with LF alone. A forwarded body is
     /// framed again, so no other parser reads this spelling.
     OfAnswer,
-    /// Only one spelling, because untrusted clients write requests.
+    /// Lines that end with CR LF, and blanks only before a `;`, because untrusted clients write requests.
     OfRequest,
 }
 
@@ -184,7 +184,7 @@ fn keep(trailers: &mut HeaderMap, line: &[u8]) {
     }
 }
 
-/// The piece of a body of which this many bytes are left.
+/// The piece at the front of `input`, when `left` bytes of the body are left.
 fn data(left: u64, input: &BytesMut) -> Piece {
     match usize::try_from(left).unwrap_or(usize::MAX).min(input.len()) {
         0 => Piece::Unknown,

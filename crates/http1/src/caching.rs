@@ -7,9 +7,10 @@ use crate::options;
 pub(crate) struct Caching {
     /// Shared caches may keep it, whatever else the fields say.
     is_shared: bool,
-    /// It has a lifetime, which lets a shared cache keep it: a request with a cookie has no `Authorization` (RFC 9111 §3, §3.5).
+    /// It has a lifetime, so a shared cache may keep it (RFC 9111 §3). The protection of RFC 9111 §3.5 applies only to requests
+    /// with `Authorization`, and a request with a session cookie has none.
     is_fresh: bool,
-    /// It is private, or must not be stored.
+    /// It is `private`, or must not be stored (`no-store`).
     is_private: bool,
 }
 

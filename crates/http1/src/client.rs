@@ -24,7 +24,7 @@ pub struct ClientConnection {
     is_head: bool,
     request: Encoder,
     body: Decoder,
-    /// Whether a response has begun after which the server keeps the connection.
+    /// Whether the response has begun, and the server keeps the connection open after it.
     persistent: bool,
     /// Whether the response has no body because of the request or the status.
     bodiless: bool,
@@ -33,8 +33,8 @@ pub struct ClientConnection {
 }
 
 impl ClientConnection {
-    /// Writes the head of a request, as [`write_request`] does. With `asks_first` it asks the server whether it wants the body
-    /// (RFC 9110 §10.1.1).
+    /// Writes the head of a request, as [`write_request`] does. With `asks_first` the request waits for `100 Continue` before the
+    /// body (RFC 9110 §10.1.1).
     pub fn begin_request(
         out: &mut Vec<u8>,
         method: &Method,
@@ -64,8 +64,8 @@ impl ClientConnection {
         self.abandoned = true;
     }
 
-    /// Takes the next head from the front of `input`; `None` when the head is incomplete. Interim responses, which [`is_interim`]
-    /// tells, come before the response.
+    /// Takes the next head from the front of `input`; `None` when the head is incomplete. Interim responses come before the
+    /// response; [`is_interim`] recognizes them.
     ///
     /// # Errors
     ///
@@ -92,8 +92,8 @@ impl ClientConnection {
         self.persistent && !self.abandoned && self.request.is_finished() && self.body.is_over()
     }
 
-    /// Whether only a rule says where the response ends: there is no body to `HEAD`, and none with 204 and 304. If a server sends
-    /// a body nevertheless, it would be read as the next response, so check that no bytes arrive before the connection carries
+    /// Whether the response has no body by definition: a response to `HEAD`, or one with status 204 or 304. If a server sends a
+    /// body nevertheless, it would be read as the next response, so check that no bytes arrive before the connection carries
     /// another request (RFC 9112 §6.3 tells a client to discard such bytes).
     pub fn has_to_be_quiet(&self) -> bool {
         self.bodiless

@@ -113,8 +113,8 @@ static TOKEN: [bool; 256] = {
     is_token
 };
 
-/// The name of a field. Names that `http` does not know take an allocation each, so those that browsers and proxies always send
-/// are kept here.
+/// The name of a field. Names that `http` does not know take an allocation each, so [`USUAL_NAMES`] has those that browsers and
+/// proxies always send.
 fn field_name(name: &[u8]) -> Option<HeaderName> {
     if let Some(b's' | b'S' | b'x' | b'X') = name.first()
         && let Some(usual) = usual_name(name)
@@ -271,7 +271,7 @@ const USUAL_LINES: usize = 32;
 /// The number of named fields for which no memory is allocated.
 const USUALLY_NOMINATED: usize = 4;
 
-/// Whether a response can have a body: it has none to `HEAD`, and none with 1xx, 204 and 304 (RFC 9112 §6.3).
+/// Whether a response can have a body: a response to `HEAD` has none, nor has one with status 1xx, 204 or 304 (RFC 9112 §6.3).
 pub fn has_body(to_head: bool, status: StatusCode) -> bool {
     let has_none = to_head
         || status.is_informational()

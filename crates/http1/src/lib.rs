@@ -1,4 +1,4 @@
-//! HTTP/1.1 (RFC 9112) without I/O: messages out of bytes and into bytes, and the state of a connection on either side.
+//! HTTP/1.1 (RFC 9112) without I/O: reads and writes messages, and keeps the state of a connection on either side.
 //!
 //! [`ServerConnection`] is the side that receives requests, [`ClientConnection`] the side that sends them. The caller moves the
 //! bytes and asks the connection what they mean; only the connection knows where a message ends.
@@ -56,5 +56,5 @@ impl Default for HeadLimits {
 pub const LARGEST_HEAD: usize = 64 * 1024;
 
 /// The default limit for the number of header fields: more than a browser and a chain of proxies send together, and more than
-/// services answer with (some mail sites send over 100).
+/// services send (some mail sites send over 100).
 pub const MOST_FIELDS: usize = 256;

@@ -27,7 +27,7 @@ pub struct RequestReader {
 /// A request's head, and what it says about its connection.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// The head, and where the body ends. In a box, because it is moved often.
+    /// The head, and where the body ends. Boxed, because it is moved often.
     pub request: Box<Request<Length>>,
     /// Whether the client can send another request after this one.
     pub persistent: bool,
@@ -49,7 +49,7 @@ impl RequestReader {
     ///
     /// # Errors
     ///
-    /// [`Violation`], as soon as a line shows one, so that a client with another protocol is refused without waiting.
+    /// [`Violation`], as soon as the bytes show one, so that a client that uses another protocol is refused without waiting.
     pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<RequestHead>, Violation> {
         // RFC 9112 §2.2: a server should ignore at least one empty line before a request.
         if !self.skipped && input.starts_with(b"\r\n") {
@@ -240,7 +240,8 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The part of HTTP/2's connection preface that looks like a request (RFC 9113 §3.4).
 pub const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// Capacity for the fields of a browser and ours, so that a head takes one allocation for names and one for their index.
+/// Capacity for the fields that a browser sends and those that the gate adds, so that a head takes one allocation for names and
+/// one for their index.
 const TYPICAL_FIELDS: usize = 24;
 
 #[cfg(test)]

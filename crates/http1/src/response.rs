@@ -86,7 +86,7 @@ impl ResponseHead {
         }
     }
 
-    /// Whether it asks for credentials that would authenticate the connection, as [`binds_connection`] says.
+    /// Whether the response asks for credentials of a scheme that authenticates the connection (see [`binds_connection`]).
     pub fn binds_connection(&self) -> bool {
         let mut challenges = self.values("www-authenticate");
         self.status == StatusCode::UNAUTHORIZED && challenges.any(binds_connection)
@@ -115,7 +115,7 @@ pub fn read_response(
         if input.len() >= LARGEST_HEAD {
             return Err(Violation::TooLarge);
         }
-        // A server with another protocol may wait for us to answer, and never send the rest.
+        // A server that uses another protocol may wait for our reply, and never send the rest.
         let begins = input
             .iter()
             .zip(b"HTTP/1.")
@@ -165,7 +165,7 @@ pub fn read_response(
     }))
 }
 
-/// The end of the first empty line after at least one that is not empty; the ends of all lines up to there are added to `ends`.
+/// The end of the first empty line that is not the first line. Adds the ends of all lines up to there to `ends`.
 fn find_end(input: &[u8], ends: &mut LineEnds) -> Option<usize> {
     memchr_iter(b'\n', input)
         .inspect(|end| ends.push(*end))
@@ -242,7 +242,7 @@ fn keep_alive_timeout(parameter: &[u8]) -> Option<u32> {
     seconds.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
-/// Adds a `Content-Length`. The same length twice counts once, and a coding takes precedence.
+/// Adds a `Content-Length`. The same length may occur twice, and a coding takes precedence.
 fn with_length(known: Option<Length>, value: &[u8]) -> Result<Option<Length>, Violation> {
     let length = decimal(value).ok_or(Violation::ContentLength)?;
     match known {

@@ -33,8 +33,8 @@ pub struct ServerConnection {
     awaits_continue: bool,
     /// The rest of the current request's body.
     body: Decoder,
-    /// Whether the body is forwarded. If its end is not reached then, no other request may be read: the following bytes belong to
-    /// that body.
+    /// Whether the request's body is forwarded. Until its end is reached, the next bytes belong to that body, so no other request
+    /// may be read.
     forwards_body: bool,
     /// The body of the response.
     answer: Encoder,
@@ -75,7 +75,7 @@ impl ServerConnection {
         Ok(read.map(|received| self.begin(received)))
     }
 
-    /// Gives up a request whose head is incomplete. Nothing can be read after it.
+    /// Gives up a request whose head is incomplete, and returns [`Violation::Unfinished`]. Nothing can be read after it.
     pub fn give_up(&mut self) -> Violation {
         self.end();
         Violation::Unfinished
@@ -102,7 +102,7 @@ impl ServerConnection {
         &mut self.body
     }
 
-    /// Discards what is in `input` of the current request's body. Returns [`Piece::End`] at the end of the body, and
+    /// Discards the part of the current request's body that is in `input`. Returns [`Piece::End`] at the end of the body, and
     /// [`Piece::Unknown`] when more input is needed.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl ServerConnection {
         self.awaits_continue
     }
 
-    /// Notes that the body of the current request is forwarded: the client sends it, or is told to.
+    /// Notes that the body of the current request is forwarded: the client sends it already, or gets `100 Continue`.
     pub fn forward_body(&mut self) {
         self.forwards_body = true;
         self.awaits_continue = false;
@@ -202,7 +202,7 @@ impl ServerConnection {
     }
 }
 
-/// The longest rest of a body, in bytes, that is discarded to keep a connection.
+/// The largest unread rest of a body, in bytes, that is discarded so that the connection can be kept.
 pub const MOST_DISCARDED: u64 = 64 * 1024;
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::Piece;
 
-    /// A connection that has read the request in these bytes, and what is behind its head.
+    /// A connection that has read the request in these bytes, and the bytes that follow its head.
     fn asked(bytes: &str) -> (ServerConnection, BytesMut) {
         let (mut server, mut input) = (ServerConnection::default(), BytesMut::from(bytes));
         assert!(server.next_request(&mut input).unwrap().is_some());
@@ -223,7 +223,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// Takes the body from the input, as far as it is there.
+    /// Discards the part of the body that is in the input.
     fn take_body(server: &mut ServerConnection, input: &mut BytesMut) -> Piece {
         server.skip_body(input).unwrap()
     }

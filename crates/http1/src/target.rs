@@ -8,8 +8,8 @@ use memchr::{memchr, memchr_iter, memchr2};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 
 /// A request's target byte for byte, where a [`Uri`] cannot represent it: with bytes beyond ASCII, or with one of `` " < > ` ``.
-/// Browsers encode these, but other clients do not, and nginx, Apache and Node accept them. It is an extension of a request whose
-/// URI has them percent-encoded, so that paths can be compared.
+/// Browsers encode these, but other clients do not, and nginx, Apache and Node accept them. It is stored in the extensions of the
+/// request. The request's URI has these bytes percent-encoded, so that paths can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawTarget(Bytes);
 
@@ -30,7 +30,7 @@ impl RawTarget {
         Some(Self(self.0.slice_ref(&rest[path..])))
     }
 
-    /// The target without this many segments at the beginning of the path.
+    /// The target without the first `segments` segments of its path.
     pub fn without_segments(&self, segments: usize) -> Cow<'_, [u8]> {
         let end = memchr(b'?', &self.0).unwrap_or(self.0.len());
         match memchr_iter(b'/', &self.0[..end]).nth(segments) {

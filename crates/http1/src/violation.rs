@@ -8,40 +8,40 @@ pub enum Violation {
     /// A chunk's size or end is not where or what it should be.
     #[error("a chunk is malformed")]
     Chunk,
-    /// `Content-Length` is not one number.
+    /// `Content-Length` is not a single decimal number.
     #[error("Content-Length is no number")]
     ContentLength,
-    /// A line that is no field line, or ends otherwise than with CR LF.
+    /// A line is not a field line, or does not end with CR LF.
     #[error("a line is no header field")]
     FieldLine,
-    /// A value of a field begins or ends with white space, in a version of HTTP that has none there (RFC 9113 §8.2.1).
+    /// The value of a field in HTTP/2 begins or ends with white space, which RFC 9113 §8.2.1 forbids.
     #[error("the value of a field begins or ends with white space")]
     FieldValue,
-    /// The client speaks HTTP/2, and knows beforehand that we do (RFC 9113 §3.3): the first part of its preface has been taken.
+    /// The client uses HTTP/2 with prior knowledge (RFC 9113 §3.3). The first part of its preface has been taken from the input.
     #[error("HTTP/2 is spoken, and not here")]
     Http2,
-    /// The first line of a request.
+    /// The first line of a request is malformed.
     #[error("the request line is malformed")]
     RequestLine,
-    /// The head of an answer.
+    /// The head of a response is malformed.
     #[error("the answer's head is malformed")]
     ResponseHead,
-    /// The head or a trailer section is longer than anybody needs.
+    /// A head or a trailer section is larger than its limit, or a head has too many fields.
     #[error("the head is too large")]
     TooLarge,
-    /// The target of a request alone is longer than a head may be.
+    /// The request line alone is longer than a head may be.
     #[error("the request's target is too long")]
     TargetTooLong,
-    /// `Transfer-Encoding` is not `chunked`.
+    /// `Transfer-Encoding` is not `chunked`, or a client uses it in HTTP/1.0.
     #[error("Transfer-Encoding is not chunked")]
     TransferEncoding,
-    /// Two fields say where the body ends.
+    /// Two fields determine the length of the body.
     #[error("two fields give the body's length")]
     TwoLengths,
-    /// A head has begun and did not end in time. The caller, which has a clock, reports it.
+    /// A head has begun and has not ended in time. The caller reports this, because it has the clock.
     #[error("the rest of the head did not come in time")]
     Unfinished,
-    /// `Transfer-Encoding` names codings that we do not know, in a way in which it can (RFC 9112 §6.1).
+    /// `Transfer-Encoding` is a valid list with a coding that is not supported (RFC 9112 §6.1).
     #[error("Transfer-Encoding has a coding other than chunked")]
     UnknownCoding,
 }

@@ -13,7 +13,7 @@ pub enum Persistence {
     Implied,
     /// The connection ends after this response.
     Close,
-    /// The connection stays open, which an HTTP/1.0 client has to be told.
+    /// The connection stays open, which an HTTP/1.0 client does not assume.
     KeepAlive,
 }
 
@@ -42,8 +42,8 @@ pub fn write_request(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a response's head in HTTP/1.1, our own version (RFC 9110 §6.2). `fields` must not contain fields about the connection,
-/// nor about framing, unless `length` is `None`: for `HEAD`, and for 1xx, 204 and 304.
+/// Writes a response's head in HTTP/1.1, our own version (RFC 9110 §6.2). `fields` must not contain fields about the connection.
+/// It may contain fields about framing only if `length` is `None`: for `HEAD`, and for 1xx, 204 and 304.
 pub fn write_response<'f>(
     out: &mut Vec<u8>,
     status: StatusCode,

@@ -42,8 +42,8 @@ impl SendMany {
         Ok(prepared)
     }
 
-    /// Makes each call of [`submit`](Self::submit) with nothing to do. A filter may forbid one and allow the others, and once
-    /// operations are submitted it is too late to find out.
+    /// Tries each system call of [`submit`](Self::submit) without an operation. A filter may forbid one and allow the others, and
+    /// once operations are submitted it is too late to find out.
     fn probe(&self) -> io::Result<()> {
         let nothing: c_long = 0;
         let no_operations = ptr::null_mut::<*mut Operation>();
@@ -106,15 +106,16 @@ impl SendMany {
         }
     }
 
-    /// Submits this many operations, from the first on, and returns when all are complete, with an event for each.
+    /// Submits the operations from `start` to `end`, and waits until those that the kernel accepted are complete. Returns their
+    /// number: that many events are filled.
     fn submit(&mut self, start: usize, end: usize) -> usize {
         self.pointers.clear();
         let operations = self.operations[start..end].iter_mut();
         self.pointers.extend(operations.map(ptr::from_mut));
         let (context, count) = (self.context, self.pointers.len() as c_long);
         let pointers = self.pointers.as_mut_ptr();
-        // SAFETY: `count` pointers to our operations, which the kernel reads, and whose key it sets. Sockets and bytes
-        // in them are borrowed for longer than this function runs, and below it waits until the kernel is done with them.
+        // SAFETY: `count` pointers to our operations, which the kernel reads, and whose key it sets. Sockets and bytes in them
+        // are borrowed for longer than this function runs, and the loop below waits until the kernel is done with them.
         let begun = unsafe { syscall(libc::SYS_io_submit, context, count, pointers) };
         let begun = usize::try_from(begun).unwrap_or(0);
         let mut done = 0;
@@ -137,7 +138,7 @@ impl SendMany {
     }
 }
 
-/// The error of a system call, with its name.
+/// Returns the error of a failed system call, with the name of the call.
 fn succeeded(call: &str, result: c_long) -> io::Result<()> {
     if result >= 0 {
         return Ok(());
@@ -216,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    /// What became of each message.
+    /// Sends the messages, and returns the result for each.
     fn send(messages: &[(BorrowedFd<'_>, &[u8])]) -> Vec<Result<usize, ErrorKind>> {
         let mut results = vec![None; messages.len()];
         let mut kernel = SendMany::new().unwrap();

@@ -1,4 +1,4 @@
-//! A stand-in for systems without such a call.
+//! Stands in for `linux.rs` on other systems, which have no such call.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 pub struct SendMany(std::convert::Infallible);
 
 impl SendMany {
-    /// Fails, because this system has no such call.
+    /// Returns an error, because this system cannot send on many sockets at once.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
-//! What opening a session costs, beside a straightforward program over the same bytes, and beside hostile requests.
+//! Compares the cost of opening a session with that of a straightforward program over the same bytes, and the cost of hostile
+//! requests with that of valid ones.
 //!
-//! Everything is measured in turn, round after round, and compared within the round: what else the machine does then
-//! falls on both sides. Run as `cargo xtask bench open`.
+//! Both sides are measured in turn, round after round, and compared within the round, so that other load on the machine affects
+//! both. Run it with `cargo xtask bench open`.
 
 #![allow(clippy::unwrap_used, reason = "as in tests")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark is about the clock")]
@@ -49,7 +50,7 @@ fn main() {
     report(&mut pairs);
 }
 
-/// Two things measured in turn.
+/// Two functions that are measured in turn.
 struct Pair {
     name: &'static str,
     length: usize,
@@ -75,7 +76,7 @@ fn report(pairs: &mut [Pair]) {
     }
 }
 
-/// The time of one call, of as many as fit into a moment.
+/// The mean time of one call, in nanoseconds, over as many calls as fit into [`MOMENT`].
 fn nanoseconds(call: &dyn Fn()) -> f64 {
     let start = Instant::now();
     let mut calls = 0;
@@ -287,7 +288,7 @@ impl Request {
         request
     }
 
-    /// Finds and opens; whether that gave all there is to get.
+    /// Finds and opens the session. Returns whether it opened, or is a token to look up whose cookie cache was not rejected.
     fn opens(&self) -> bool {
         let cookies = [self.cookie.as_bytes()];
         let authorization = self.authorization.as_ref().map(|text| text.as_bytes());
@@ -305,8 +306,8 @@ impl Request {
     }
 }
 
-/// What one would write who knows where the token is, of which format and under which key, and who checks no claim: the
-/// segments decoded, the MAC, the cipher, `serde_json::Value`, with the libraries that the session crate uses.
+/// The straightforward program. It knows where the token is, its format and its key, and checks no claim: it decodes the
+/// segments, verifies the MAC, decrypts, and parses a `serde_json::Value`, with the libraries that the session crate uses.
 fn straightforward(format: Format, length: usize) -> Box<dyn Fn()> {
     let token = format.token(length);
     let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
@@ -373,7 +374,7 @@ fn straightforward(format: Format, length: usize) -> Box<dyn Fn()> {
     }
 }
 
-/// The header of a JWE, and what the other segments decode to.
+/// The header of a JWE as text, and its other segments decoded.
 fn segments(token: &str) -> (&str, [Vec<u8>; 3]) {
     let segments: Vec<_> = token.split('.').collect();
     let decoded = [segments[2], segments[3], segments[4]];
@@ -383,7 +384,7 @@ fn segments(token: &str) -> (&str, [Vec<u8>; 3]) {
     )
 }
 
-/// Requests that do not open, each beside one of its size that does.
+/// Requests that do not open, each compared with a valid one of the same size.
 fn hostile() -> Vec<Pair> {
     let mut pairs = Vec::new();
     let mut add = |name, hostile: Request, valid: Request| {
@@ -476,7 +477,7 @@ fn hostile() -> Vec<Pair> {
     pairs
 }
 
-/// Requests with four values of one cookie that do not open, each beside four of one that does.
+/// Requests with four values of one cookie that do not open, each compared with opening a valid request four times.
 fn several() -> Vec<Pair> {
     let four = |token: &str, chunks: usize| {
         let requests = (0..4).map(|at| {
@@ -513,12 +514,12 @@ fn several() -> Vec<Pair> {
     ]
 }
 
-/// The same token with another last character.
+/// The token with one character of its last segment changed.
 fn broken(token: &str) -> String {
     broken_at(token, 0)
 }
 
-/// The same token with another character, `at` characters before the last.
+/// The token with one character changed, `at` characters before the one that [`broken`] changes.
 fn broken_at(token: &str, at: usize) -> String {
     let (rest, last) = token.split_at(token.len() - 1 - at);
     // In the middle of the last segment, where no bits are spare.

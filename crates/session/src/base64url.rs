@@ -11,7 +11,7 @@ pub(crate) fn decode(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError
     decoded(text).ok_or(OpenError::MalformedToken { segment })
 }
 
-/// Decodes canonical base64url, as [`decode`] does, outside of a token.
+/// Decodes canonical base64url that is not a segment of a token; `None` when it is malformed.
 pub(crate) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = vec![0; decoded_len(text.len())?];
     decode_into(text, &mut bytes).then_some(bytes)
@@ -26,7 +26,7 @@ pub(crate) fn decoded_text<'b>(text: &[u8], buffer: &'b mut [u8]) -> Option<&'b 
     }
 }
 
-/// Decodes canonical base64url, as [`decode`] does, for a segment whose length is fixed.
+/// Decodes a segment of exactly `N` bytes from canonical base64url.
 pub(crate) fn decode_exactly<const N: usize>(
     text: &[u8],
     segment: Segment,
@@ -38,7 +38,7 @@ pub(crate) fn decode_exactly<const N: usize>(
     }
 }
 
-/// Decodes into `bytes`, which are as many as [`decoded_len`] says. Returns `false` for text that is not canonical: padding,
+/// Decodes into `bytes`. Returns `false` if their number is not [`decoded_len`], and for text that is not canonical: padding,
 /// foreign characters, a lone last character, or spare bits that are not zero.
 fn decode_into(text: &[u8], bytes: &mut [u8]) -> bool {
     if decoded_len(text.len()) != Some(bytes.len()) {
@@ -61,7 +61,7 @@ fn decode_into(text: &[u8], bytes: &mut [u8]) -> bool {
     (seen | bits) & FOREIGN == 0 && spare.iter().all(|byte| *byte == 0)
 }
 
-/// The number of bytes that this many characters decode to; `None` for a length that no encoder produces.
+/// The number of bytes to which this many characters decode; `None` for a length that no encoder produces.
 fn decoded_len(characters: usize) -> Option<usize> {
     let last = match characters % 4 {
         0 => 0,

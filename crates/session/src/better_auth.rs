@@ -11,7 +11,7 @@
 //! | jwt | a JWS (RFC 7515) | HS256 |
 //! | jwe | a JWE (RFC 7516) | A256CBC-HS512 |
 //!
-//! A cache that is not valid does not refuse the session: the store is asked, as the application itself does
+//! A cache that is not valid does not refuse the session: the session is looked up in the store, as the application itself does
 //! (`dist/api/routes/session.mjs`).
 
 mod cached;
@@ -29,13 +29,13 @@ use crate::jws::{Jws, JwsHeader};
 use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES};
 use crate::{ClaimDemands, Format, Secret, Session, SessionToken, UnixTime};
 
-/// Everything that opens the cookies of one Better Auth application.
+/// The keys that open the cookies of one Better Auth application.
 pub(crate) struct BetterAuthKeys {
     /// Derived from the current secret, the only one that signs.
     mac: hmac::Key,
     /// Derived from every secret, the current one first.
     encryption: Vec<ContentKey>,
-    /// What a cookie cache must be to count; `None` ignores every cache.
+    /// The demands on a cookie cache; `None` ignores every cache.
     cache: Option<CookieCache>,
 }
 
@@ -78,7 +78,7 @@ impl BetterAuthKeys {
         Ok(SessionToken::new(token, Format::BetterAuthToken))
     }
 
-    /// Whether `value` is `text` with a signature of the application behind a dot.
+    /// Whether `value` is `text`, a dot, and the application's signature of `text`.
     pub(crate) fn has_signed(&self, text: &[u8], value: &[u8]) -> bool {
         let signature = value
             .strip_prefix(text)
@@ -86,8 +86,8 @@ impl BetterAuthKeys {
         signature.is_some_and(|signature| self.signs(text, signature))
     }
 
-    /// Whether `value` is a session token and its signature, for whichever cookie: the token alone, or as the admin plugin
-    /// signs it, with a colon and a flag behind it (`dist/plugins/admin/routes.mjs`).
+    /// Whether `value` is a signed session token, of any cookie: the token alone, or followed by a colon and a flag, as the admin
+    /// plugin signs it (`dist/plugins/admin/routes.mjs`).
     pub(crate) fn signs_token(&self, value: &[u8]) -> bool {
         let Some(dot) = memchr::memchr(b'.', value) else {
             return false;
@@ -101,7 +101,7 @@ impl BetterAuthKeys {
             && self.signs(signed, signature)
     }
 
-    /// Whether this is the application's signature of `text`, in base64.
+    /// Whether `signature` is the application's signature of `text`, in base64.
     fn signs(&self, text: &[u8], signature: &[u8]) -> bool {
         decoded_signature(signature)
             .is_some_and(|signature| hmac::verify(&self.mac, text, &signature).is_ok())
@@ -123,15 +123,15 @@ impl BetterAuthKeys {
         self.jwe(value, &mut [0; MAX_HEADER_LEN]).is_ok()
     }
 
-    /// Whether a cookie cache can count at all.
+    /// Whether cookie caches are used at all.
     pub(crate) fn trusts_cache(&self) -> bool {
         self.cache.is_some()
     }
 
-    /// Verifies the cached session that stands beside `token`.
+    /// Verifies the cached session that came with `token`.
     ///
     /// # Errors
-    /// Why the cache does not count. Then the store has to be asked.
+    /// Why the cache is rejected. The session then has to be looked up.
     pub(crate) fn open_cache(
         &self,
         value: &[u8],
@@ -167,7 +167,7 @@ impl BetterAuthKeys {
         cached.admit(claims, token, demands, now)
     }
 
-    /// The signed text of a compact cache: the members of the session with `expiresAt` behind them.
+    /// Verifies a compact cache, and returns the signed text: the members of the session, followed by `expiresAt`.
     ///
     /// To verify the cache, Better Auth parses the JSON and serializes it again. Only JavaScript's own serializer reproduces that
     /// text exactly, but none is needed here: the library always writes the members in one order and without white space, so
@@ -199,7 +199,7 @@ impl BetterAuthKeys {
         let (start, end) = (b"{\"session\":".len(), signed.len());
         text.truncate(start + end);
         text.drain(..start);
-        // The brace that closes the session moves behind `expiresAt`.
+        // Move the brace that closes the session to the end, after `expiresAt`.
         text.remove(session);
         text.push(b'}');
         hmac::verify(&self.mac, &text, &signature).map_err(|_| OpenError::RejectedSignature)?;

@@ -1,4 +1,4 @@
-//! Which cookies are sessions: names, and what their values are expected to be.
+//! The cookies that are recognized as sessions: their names, and the kinds of their values.
 
 mod name;
 
@@ -20,7 +20,7 @@ pub(crate) enum CookieKind {
     AuthJsSigned,
     /// Better Auth's signed token, with the cookie cache beside it.
     BetterAuth(BetterAuth),
-    /// An encrypted session; `or_opaque`: or else what [`CookieKind::AuthJsDatabase`] is.
+    /// An encrypted session. With `or_opaque` the value may also be one of [`CookieKind::AuthJsDatabase`].
     Encrypted {
         library: Library,
         salt: Box<str>,
@@ -40,16 +40,16 @@ pub(crate) enum Library {
 pub(crate) struct BetterAuth {
     /// The name of the cookie that holds the cached session.
     pub(crate) data_name: CookieName,
-    /// What that cookie must be to count; `None` ignores it, so that every session is looked up.
+    /// The demands on that cookie; `None` ignores it, so that every session is looked up.
     pub(crate) cache: Option<CookieCache>,
 }
 
-/// What the cookie in which Better Auth caches a session must be to count (`session.cookieCache` in its options).
+/// The demands on Better Auth's cookie cache (`session.cookieCache` in its options). A cache that does not meet them is ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CookieCache {
-    /// The only strategy to accept; `None` accepts all three, told apart by their shape. All are bound to the secret.
+    /// The only strategy to accept; `None` accepts all three, which differ in shape. All are bound to the secret.
     pub strategy: Option<CacheStrategy>,
-    /// The version that the cached session must have. Better Auth writes `1` unless the application says otherwise.
+    /// The version that the cached session must have. Better Auth writes `1` unless the application configures another.
     pub version: Box<str>,
 }
 
@@ -103,8 +103,8 @@ impl SessionCookie {
         }
     }
 
-    /// The cookie `session_token` of Better Auth under its full name. The name of `session_data`, the cookie cache
-    /// beside it, follows: it differs only in the last part. [`CookieCache::default`] says which caches count.
+    /// The cookie `session_token` of Better Auth under its full name. The name of `session_data`, the cookie cache beside it,
+    /// follows: it differs only in the last part. Caches are accepted as [`CookieCache::default`] demands.
     #[must_use]
     pub fn better_auth(name: CookieName) -> Self {
         let data_name = better_auth_data_name(&name);
@@ -150,7 +150,8 @@ impl SessionCookie {
         self
     }
 
-    /// Sets which cookie caches of Better Auth count; with `None` every session is looked up. Has no effect on other cookies.
+    /// Sets which cookie caches of Better Auth are accepted; with `None` every session is looked up. Has no effect on other
+    /// cookies.
     #[must_use]
     pub fn with_cache(mut self, own: Option<CookieCache>) -> Self {
         if let CookieKind::BetterAuth(better_auth) = &mut self.kind {
@@ -181,11 +182,11 @@ impl SessionCookie {
         ]
     }
 
-    /// The two cookies that Better Auth writes by default, in order of preference. `prefix` is its `cookiePrefix`,
-    /// `better-auth` unless the application says otherwise.
+    /// The two cookies that Better Auth writes by default, in order of preference. `prefix` is its `cookiePrefix`, `better-auth`
+    /// unless the application configures another.
     ///
     /// # Errors
-    /// [`CookieNameError`] when the prefix does not give a cookie name.
+    /// [`CookieNameError`] when the prefix does not make a valid cookie name.
     pub fn better_auth_defaults(prefix: &str) -> Result<[Self; 2], CookieNameError> {
         let plain: CookieName = format!("{prefix}.{SESSION_TOKEN}").parse()?;
         let secure = format!("{SECURE}{plain}").parse()?;
@@ -213,8 +214,8 @@ impl SessionCookie {
         matches!(self.kind, CookieKind::BetterAuth(_))
     }
 
-    /// What the value is expected to be, in stable words: `authjs-v5`, `nextauth-v4`, either with ` or authjs-database`
-    /// behind it, `authjs-database`, `authjs-signed`, or `better-auth`.
+    /// The expected kind of value, under a stable name: `authjs-v5`, `nextauth-v4`, either of them followed by
+    /// ` or authjs-database`, `authjs-database`, `authjs-signed`, or `better-auth`.
     #[must_use]
     pub const fn expects(&self) -> &'static str {
         match &self.kind {
@@ -250,7 +251,7 @@ fn known(name: &str) -> CookieName {
     CookieName(name.into())
 }
 
-/// The prefix that browsers accept from secure origins alone (RFC 6265bis section 4.1.3).
+/// The prefix that browsers accept only from secure origins (RFC 6265bis section 4.1.3).
 const SECURE: &str = "__Secure-";
 
 const SESSION_DATA: &str = "session_data";

@@ -9,10 +9,10 @@ use std::borrow::Cow;
 
 use crate::{CookieName, KeyRing};
 
-/// Removes every session from a `Cookie` header value. That is: the session cookies of the ring, plain or in chunks; for
-/// Better Auth also the sessions of other accounts in the same browser (`session_token_multi-…`) and of an admin who
-/// impersonates somebody (`admin_session`), with any prefix; and every other cookie whose value opens or verifies as a
-/// session, because no signature of Better Auth covers the cookie's name.
+/// Removes every session from a `Cookie` header value. That is: the session cookies of the ring, plain or in chunks; for Better
+/// Auth also the sessions of other accounts in the same browser (`session_token_multi-…`) and of an admin who impersonates
+/// another user (`admin_session`), with any prefix; and every other cookie whose value opens or verifies as a session, because no
+/// signature of Better Auth covers the cookie's name.
 ///
 /// The other cookies stay byte for byte as they are, including the separators between them. Returns `None` when nothing is
 /// left, so that the header can be left out.
@@ -25,7 +25,7 @@ pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
             removed_any = true;
             continue;
         }
-        // What follows a removed first pair begins with its separator's space.
+        // The pair after a removed first pair begins with the space of the separator.
         let follows_removed = removed_any && !kept_any;
         let pair = if follows_removed {
             trim_start(pair)
@@ -35,7 +35,7 @@ pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
         if kept_any {
             rest.push(b';');
         } else {
-            // Often there is nothing else.
+            // Reserved only now, because often no other cookie is left.
             rest.reserve(header.len());
         }
         rest.extend_from_slice(pair);
@@ -103,7 +103,7 @@ pub(crate) fn recognize(own: &[u8], name: &CookieName) -> Option<NameRelation> {
     recognize_text(own, name.as_str().as_bytes())
 }
 
-/// How a cookie relates to a session cookie, by names that lack their prefixes: see [`recognize`].
+/// How a cookie called `own` relates to the session cookie `name`, as [`recognize`] says, for names without their prefixes.
 pub(crate) fn recognize_text(own: &[u8], name: &[u8]) -> Option<NameRelation> {
     let suffix = own.strip_prefix(name)?;
     match suffix {
@@ -134,7 +134,7 @@ pub(crate) fn name_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((trim(&pair[..at]), trim(&pair[at + 1..])))
 }
 
-/// What a framework's cookie parser makes of double quotes around a value.
+/// How a framework's cookie parser treats double quotes around a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quotes {
     /// The quotes are part of the value: Auth.js v5.
@@ -143,8 +143,8 @@ pub(crate) enum Quotes {
     Removed,
 }
 
-/// The value as the framework's cookie parser returns it. All of them undo percent-encoding and leave a broken escape as it
-/// is, which then is not base64.
+/// The value as the framework's cookie parser returns it. All of them undo percent-encoding. They leave a value with a broken
+/// escape as it is, which then is not base64.
 pub(crate) fn decode(value: &[u8], quotes: Quotes) -> Cow<'_, [u8]> {
     let value = match (quotes, value) {
         (Quotes::Removed, [b'"', quoted @ .., b'"']) => quoted,

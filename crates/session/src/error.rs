@@ -2,7 +2,7 @@
 
 use crate::{CookieName, UnixTime};
 
-/// Why what the request carried is not a session.
+/// Why the session in a request cannot be opened.
 ///
 /// The variants are for the operator's log and never contain a byte of the token. Do not answer requests differently for
 /// different variants: which check failed is of use only to an attacker.
@@ -11,20 +11,22 @@ pub enum OpenError {
     /// The request has several `Authorization` fields, and two readers could pick different ones.
     #[error("the request has more than one Authorization header")]
     AmbiguousAuthorization,
-    /// The session cookie occurs twice with different values, or both plain and in chunks. Frameworks disagree about which
-    /// one counts, and a subdomain can add a cookie of its own ("cookie tossing").
+    /// The session cookie has several values and the caller needs one, has more than four, is both plain and in chunks, or has
+    /// repeated chunks that do not form complete sets. Frameworks disagree about which value to use, and a subdomain can add a
+    /// cookie of its own ("cookie tossing").
     #[error("cookie {name} has more than one value")]
     AmbiguousCookie {
         /// The cookie's name, without a chunk suffix.
         name: CookieName,
     },
-    /// `exp` lies more than the tolerance in the past.
+    /// The session or its cookie cache has ended: `exp`, Better Auth's `expiresAt` or the end in the application's store lies in
+    /// the past, by more than the tolerance of the format.
     #[error("the session expired at {}", at.secs())]
     Expired {
-        /// When, according to `exp`.
+        /// When it ended.
         at: UnixTime,
     },
-    /// `exp` lies beyond the year 9999, which is a mistake.
+    /// The expiry lies beyond the year 9999, which is a mistake.
     #[error(
         "claim exp lies beyond the year 9999; it counts seconds, and perhaps these are milliseconds"
     )]
@@ -61,7 +63,8 @@ pub enum OpenError {
         /// The name of the claim.
         claim: &'static str,
     },
-    /// The decrypted text is not a strict JSON object: invalid UTF-8, a syntax error, a duplicate member, or too deeply nested.
+    /// The decrypted or signed text is not a strict JSON object: invalid UTF-8, a syntax error, a duplicate member, or too deeply
+    /// nested.
     #[error("the claims are not a strict JSON object")]
     MalformedClaims,
     /// The token's header is longer than 1 KiB, or not a strict JSON object.
@@ -82,14 +85,15 @@ pub enum OpenError {
         /// The number of the first chunk missing.
         index: usize,
     },
-    /// There is no `exp`. The frameworks' decoders accept such a token forever; this crate does not.
+    /// There is no `exp`. The frameworks' decoders accept such a token forever. This crate accepts it only as a signed session
+    /// cookie, and only with a [maximum age](crate::ClaimDemands::max_age).
     #[error("claim exp is missing")]
     MissingExpiry,
     /// There is no `iat`, and [`ClaimDemands::max_age`](crate::ClaimDemands::max_age) needs one.
     #[error("claim iat is missing, and a maximum age is demanded")]
     MissingIssueTime,
     /// The claim `sub`, or the one that [`ClaimDemands::subject_claim`](crate::ClaimDemands::subject_claim) names instead, is
-    /// missing or empty: the session names nobody.
+    /// missing or empty: the session names no user.
     #[error("the claim that names the user is missing or empty")]
     MissingSubject,
     /// Better Auth's cached session is there, but not the session token that it belongs to.
@@ -119,13 +123,13 @@ pub enum OpenError {
         /// When it was issued, according to `iat`.
         issued_at: UnixTime,
     },
-    /// The header names a key (`kid`) that neither the ring nor the issuer has, or names none where several could be meant.
+    /// The header names a key (`kid`) that neither the ring nor the issuer has, or names no key although several are possible.
     #[error("the token names no key that is known")]
     UnknownKey,
-    /// The format does not use this `alg` or `enc`, or the token's key cannot serve it.
+    /// The format does not use this `alg` or `enc`, or the token's key does not support it.
     #[error("the token names an algorithm that neither its format nor its key allows")]
     UnsupportedAlgorithm,
-    /// The header has a member that changes how the token is to be read: `zip` (compression, with which a small token can be
+    /// The header has a member that changes how the token must be read: `zip` (compression, with which a small token can be
     /// expensive), `crit`, `b64`, or a `typ` for another purpose. No framework writes these.
     #[error("the token's header has the unsupported member {member}")]
     UnsupportedHeader {
@@ -135,14 +139,14 @@ pub enum OpenError {
     /// `aud` neither is nor contains [`ClaimDemands::audience`](crate::ClaimDemands::audience).
     #[error("claim aud does not name the demanded audience")]
     WrongAudience,
-    /// The cached session has another version than [`CookieCache::version`](crate::CookieCache::version): the
-    /// application has declared it outdated.
+    /// The version of the cached session is not [`CookieCache::version`](crate::CookieCache::version): the application has
+    /// declared it outdated.
     #[error("the cached session has another version than the application's")]
     WrongCacheVersion,
     /// `iss` is not [`ClaimDemands::issuer`](crate::ClaimDemands::issuer).
     #[error("claim iss is not the demanded issuer")]
     WrongIssuer,
-    /// The cached session belongs to another session token than the token beside it.
+    /// The cached session belongs to another session token than the one in the request.
     #[error("the cached session belongs to another session token")]
     WrongToken,
 }

@@ -1,4 +1,4 @@
-//! Everything that a request says about one session cookie, and the values put together from it.
+//! Collects what a request's `Cookie` headers contain for one session cookie, and joins its chunks to values.
 //!
 //! A browser can keep a cookie of the same name for the host and for each parent domain, and sends them all without saying
 //! which is which (RFC 6265 section 5.4). An application that moves its cookie to the parent domain leaves the old one behind.
@@ -10,17 +10,17 @@ use crate::CookieName;
 use crate::cookies::{MAX_CHUNKS, MAX_TOKEN_LEN, NameRelation, Quotes, decode, recognize};
 use crate::error::OpenError;
 
-/// The largest number of values of one cookie that count: from a host and three parent domains.
+/// The largest number of values of one cookie that are accepted: those of a host and three parent domains.
 pub(crate) const MAX_VALUES: usize = 4;
 
-/// Everything the request's `Cookie` headers say about one session cookie. An empty value is left over from a cookie that is
-/// being deleted, and is ignored.
+/// Everything that the request's `Cookie` headers contain for one session cookie. An empty value is left over from a cookie that
+/// is being deleted, and is ignored.
 #[derive(Default)]
 pub(crate) struct Gathered<'a> {
     plain: Option<&'a [u8]>,
     /// The first chunk of each number, by that number.
     chunks: Vec<Option<&'a [u8]>>,
-    /// Repeated values. In a box, because they are rare, and a request makes many `Gathered`.
+    /// Repeated values. Boxed, because they are rare, and a request makes many `Gathered`.
     again: Option<Box<Again<'a>>>,
     flaw: Option<CookieFlaw>,
 }
@@ -34,7 +34,7 @@ struct Again<'a> {
     chunks: Vec<(usize, &'a [u8])>,
 }
 
-/// What makes a cookie unusable. Noted while gathering; it matters only if this cookie is the one that counts.
+/// What makes a cookie unusable. It is noted while gathering, and matters only if the values of this cookie are used.
 #[derive(Clone, Copy)]
 enum CookieFlaw {
     Ambiguous,
@@ -45,7 +45,7 @@ enum CookieFlaw {
 /// A value that could be the session, or why it cannot be one.
 pub(crate) type CookieValue<'a> = Result<Cow<'a, [u8]>, OpenError>;
 
-/// The values of a cookie: at most [`MAX_VALUES`]. There is nearly always one, which is not allocated.
+/// The values of a cookie: at most [`MAX_VALUES`]. Nearly always there is one, which needs no list.
 #[derive(Clone, Default)]
 pub(crate) struct CookieValues<'a> {
     pub(crate) first: Option<CookieValue<'a>>,
@@ -78,7 +78,7 @@ impl<'a> CookieValues<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    /// Whether the request says nothing about the cookie.
+    /// Whether the request does not contain the cookie.
     pub(crate) fn is_empty(&self) -> bool {
         self.plain.is_none() && self.chunks.is_empty() && self.flaw.is_none()
     }

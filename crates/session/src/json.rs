@@ -37,8 +37,9 @@ pub(crate) fn members_by_path<'de, const N: usize>(
     walk(text, wanted, Depth::Paths, usize::MAX)
 }
 
-/// Reads members, as [`members`] does, of a text from an untrusted source: more than [`FEW`] members, at all depths together, are
-/// refused, because looking for duplicates among hundreds would make a hostile header more expensive than a whole session.
+/// Reads members, as [`members`] does, of a text from an untrusted source. An object that has more than [`FEW`] members, together
+/// with those that the objects around it have so far, is refused, because looking for duplicates among hundreds would make a
+/// hostile header more expensive than a whole session.
 pub(crate) fn few_members<'de, const N: usize>(
     text: &'de str,
     wanted: [&str; N],
@@ -46,7 +47,7 @@ pub(crate) fn few_members<'de, const N: usize>(
     walk(text, wanted, Depth::Outermost, FEW)
 }
 
-/// Headers have two to four members.
+/// The limit of [`few_members`]. Headers have two to four members.
 const FEW: usize = 16;
 
 /// Where wanted members can be.
@@ -127,7 +128,7 @@ impl Members<'_, '_> {
             let is_path = self.depth == Depth::Paths && name.as_bytes().contains(&b'.');
             return (!is_path).then_some(place);
         }
-        // The length rules out nearly all of them.
+        // The length rules out nearly all names.
         let (path, len) = (self.path, self.path.len() + 1 + name.len());
         self.wanted.iter().position(|wanted| {
             wanted.len() == len

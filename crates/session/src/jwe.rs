@@ -23,7 +23,7 @@ impl<'t> Jwe<'t> {
     /// Splits `token` at its dots.
     ///
     /// # Errors
-    /// [`OpenError::MalformedToken`] when there are not five segments, the second is not empty, or another one is.
+    /// [`OpenError::MalformedToken`] when there are not five segments, the second is not empty, or one of the others is empty.
     pub(crate) fn split(token: &'t [u8]) -> Result<Self, OpenError> {
         let malformed = |segment| Err(OpenError::MalformedToken { segment });
         let mut dots = memchr::memchr_iter(b'.', token);
@@ -98,7 +98,7 @@ pub(crate) struct Header<'h> {
 pub(crate) enum UnverifiedKid<'h> {
     /// The header has no `kid`.
     Absent,
-    /// `kid` is not a string, so it names no key, but it still rules out all keys.
+    /// `kid` is not a string, so no key has this name.
     NotText,
     /// It names a key.
     Text(Cow<'h, str>),
@@ -151,8 +151,8 @@ impl<'h> Header<'h> {
         if zip.is_some() {
             return Err(OpenError::UnsupportedHeader { member: "zip" });
         }
-        // Only these. NextAuth v4 accepts any algorithm that its library knows, even password-based ones that make the
-        // server compute ten thousand rounds for an unauthenticated token.
+        // No other algorithms are accepted. NextAuth v4 accepts any algorithm that its library knows, even password-based ones
+        // that make the server compute ten thousand rounds for an unauthenticated token.
         if !alg.is_some_and(|alg| alg.is_text("dir")) {
             return Err(OpenError::UnsupportedAlgorithm);
         }

@@ -51,8 +51,8 @@ pub struct Jwt<'a> {
 }
 
 impl<'a> Jwt<'a> {
-    /// Finds the token in a request's `Authorization` header values: scheme `Bearer`, in any case (RFC 9110 section
-    /// 11.1), and three segments. `Ok(None)` means that there is no such token, perhaps one of another kind.
+    /// Finds the token in a request's `Authorization` header values: scheme `Bearer`, in any case (RFC 9110 section 11.1), and
+    /// three segments. `Ok(None)` means that there is no such token, although there may be one of another kind.
     ///
     /// # Errors
     /// [`OpenError::AmbiguousAuthorization`] or [`OpenError::Oversize`].
@@ -79,8 +79,8 @@ impl<'a> Jwt<'a> {
         Ok(Some(Self { text }))
     }
 
-    /// The name of the key that the token claims to be signed with, if it names one. Anybody can write any name: use it only to
-    /// find the key.
+    /// The name of the key that the token claims to be signed with, if it names one. A client can write any name, so use it only
+    /// to find the key.
     #[must_use]
     pub fn unverified_kid(&self) -> Option<String> {
         let jws = Jws::split(self.text).ok()?;

@@ -253,7 +253,7 @@ impl ContentKey {
     }
 }
 
-/// The longest salt with which HKDF's `info` keeps to the 1024 bytes that the frameworks allow (`@panva/hkdf`).
+/// The longest salt, in bytes, with which HKDF's `info` stays within the 1024 bytes that the frameworks allow (`@panva/hkdf`).
 pub(crate) fn max_salt_len(library: Library) -> usize {
     let one = Derivation::Encrypted {
         library,
@@ -278,7 +278,7 @@ fn with_header(mac: &hmac::Key, header: &[u8]) -> hmac::Context {
     mac
 }
 
-/// Adds to the HMAC what follows the [header](with_header).
+/// Adds the rest of the message, after the [header](with_header), to the HMAC.
 fn finish_message(mac: &mut hmac::Context, header: &[u8], iv: &[u8; 16], ciphertext: &[u8]) {
     let header_bits = 8 * header.len() as u64;
     mac.update(iv);
@@ -292,7 +292,7 @@ fn gcm_key(bytes: &[u8]) -> LessSafeKey {
 }
 
 /// The largest number of keys to try on a token that names none: a hostile token must not cost many times what an honest one
-/// does. The defaults of Auth.js and NextAuth need three: two for Auth.js v5, whose salt is the cookie's name, and one for
+/// costs. The defaults of Auth.js and NextAuth need three: two for Auth.js v5, whose salt is the cookie's name, and one for
 /// NextAuth v4.
 pub(crate) const MAX_GUESSES: usize = 4;
 

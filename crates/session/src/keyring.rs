@@ -1,4 +1,4 @@
-//! The key ring: which cookies are sessions, and every key that opens one.
+//! The key ring: the cookies that are sessions, and every key that opens one.
 
 use core::fmt;
 
@@ -16,14 +16,14 @@ use crate::{CookieName, Format, Secret, SessionCookie};
 ///
 /// Every key is derived here, once. Which secret opens a session is decided as the frameworks decide it:
 ///
-/// - **Auth.js v5** takes a list of secrets, the current one first. A token that names its key (`kid`) is opened only with
-///   that key; a token that names none, with the key of the current secret (`@auth/core` `src/jwt.ts`).
+/// - **Auth.js v5** takes a list of secrets, the current one first. A token that names its key (`kid`) is opened only with that
+///   key; a token that names no key, only with that of the current secret (`@auth/core` `src/jwt.ts`).
 /// - **Better Auth** signs with the current secret only, which covers the session token. Only the encrypted cache may use an
-///   older secret: the one that it names, or any if it names none (`dist/crypto/jwt.mjs`).
+///   older secret: the one that its header names, or any of them if it names no key (`dist/crypto/jwt.mjs`).
 /// - **NextAuth v4** has one secret, so only the current one opens its tokens. Its tokens name no key: accepting
 ///   older secrets would mean trying each, for sessions that the application itself no longer accepts.
 /// - A **signed session cookie** is verified with any of the secrets, the current one first: the application has its own
-///   `decode()`, and every secret in the list counts.
+///   `decode()`, and every secret in the list is accepted.
 /// - A **database session** has no key.
 pub struct KeyRing {
     cookies: Vec<CookieKeys>,
@@ -73,7 +73,7 @@ impl KeyRing {
         })
     }
 
-    /// A ring that recognizes no cookie and opens nothing, for where only signed tokens of an issuer count.
+    /// A ring that recognizes no cookie and opens nothing, for use where only signed tokens of an issuer are accepted.
     #[must_use]
     pub fn without_cookies() -> Self {
         Self {
@@ -95,13 +95,13 @@ impl KeyRing {
         self.cookies.get(index)
     }
 
-    /// The keys that could have sealed a token that came as a Bearer value, so that its cookie is unknown.
+    /// The keys that could have sealed a token from a Bearer value, whose cookie is unknown.
     ///
-    /// If the header names a key of Auth.js, only that key counts. Otherwise there is one key per way of deriving one, of
-    /// which the first [`MAX_GUESSES`] count: a hostile token must not cost many times what an honest one does.
+    /// If the header names a key of Auth.js, no other key of Auth.js is tried. Otherwise there is one key for each way of
+    /// deriving one. At most [`MAX_GUESSES`] keys are tried: a hostile token must not cost many times what an honest one costs.
     ///
     /// # Errors
-    /// [`OpenError::UnsupportedAlgorithm`] or [`OpenError::UnknownKey`] when there is none.
+    /// [`OpenError::UnsupportedAlgorithm`] or [`OpenError::UnknownKey`] when no key is possible.
     pub(crate) fn keys_of_unknown_cookie(
         &self,
         header: &Header<'_>,
@@ -224,7 +224,7 @@ pub enum KeyRingError {
     /// There is no secret.
     #[error("there is no secret")]
     NoSecret,
-    /// Two cookies have one name, or one is named like a chunk of the other.
+    /// Two cookies have the same name, or one is named like a chunk of the other.
     #[error("session cookies {first} and {second} cannot be told apart")]
     OverlappingCookies {
         /// The cookie whose name or chunk the other cookie has.

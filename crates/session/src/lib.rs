@@ -25,9 +25,9 @@
 //!
 //! # Opening
 //!
-//! A [`KeyRing`] is made once, from secrets and the cookies to recognize. For each request
-//! [`SealedSession::find`] looks for the session, and [`SealedSession::open`] verifies it. There is no other way to a
-//! [`Session`], and no way to read claims that were not verified.
+//! A [`KeyRing`] is made once, from secrets and the cookies to recognize. For each request [`SealedSession::find`] looks for the
+//! session, and [`SealedSession::open`] verifies it. A [`Session`] comes only from that method, from [`SessionToken::open`] after
+//! a lookup, or from [`Jwt::open`]. Claims that were not verified cannot be read.
 //!
 //! ## Auth.js v5
 //!
@@ -168,9 +168,9 @@
 //! # Stricter than the frameworks
 //!
 //! The frameworks' decoders accept tokens that none of their releases ever wrote. Accepting those here would help only an
-//! attacker, so they are refused: tokens without `sub`, tokens without `exp` (unless a maximum age is demanded of signed ones), compressed ones, other algorithms, base64 in several
-//! spellings, JSON that parsers disagree about, chunks with gaps or from two sessions, another signed cookie of Better
-//! Auth in place of the session's, and anything beyond 64 KiB.
+//! attacker, so they are refused: tokens without `sub`, tokens without `exp` (unless they are signed, and a maximum age is
+//! demanded), compressed ones, other algorithms, base64 in several spellings, JSON that parsers disagree about, chunks with gaps
+//! or from two sessions, another signed cookie of Better Auth in place of the session's, and anything beyond 64 KiB.
 //!
 //! # Pure
 //!
@@ -216,7 +216,7 @@ pub use standing::{Standing, says_guest, says_verified};
 pub use stored::{SessionToken, StoredColumns, StoredSession};
 pub use time::UnixTime;
 
-/// The code in README.md, which is tested as that of this page is.
+/// The code in README.md, which is tested like the code on this page.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -5,10 +5,10 @@ use crate::{KeyRing, better_auth::BetterAuthKeys};
 
 /// Whether the application will not renew the cookie cache of this browser's session.
 ///
-/// Better Auth sets `dont_remember`, signed, for a session that was started with `rememberMe: false`, and for an
-/// admin who impersonates a user (1.7.25, `dist/cookies/index.mjs` `setSessionCookie`, `dist/plugins/admin/routes.mjs`
-/// `impersonateUser`). Where it is set, `get-session` answers from its store without writing the cookie cache anew
-/// (`dist/api/routes/session.mjs`): once the first cache has ended, only the store knows the session.
+/// Better Auth sets `dont_remember`, signed, for a session that was started with `rememberMe: false`, and for an admin who
+/// impersonates a user (1.7.25, `dist/cookies/index.mjs` `setSessionCookie`, `dist/plugins/admin/routes.mjs` `impersonateUser`).
+/// Where it is set, `get-session` answers from its store without renewing the cookie cache (`dist/api/routes/session.mjs`): once
+/// the first cache has ended, only the store knows the session.
 ///
 /// The cookie's name depends on the application's prefix and can be changed, so the end of the name and the signature decide.
 /// Returns `false` where the ring ignores cookie caches.

@@ -1,10 +1,10 @@
-//! What must not be forwarded to a service that is not to get the session: everything that could be used as one.
+//! Recognizes everything that could be used as a session, so that it is not forwarded to a service that must not get the session.
 //!
 //! That is more than the session cookie. Better Auth signs a cookie's value and not its name, so a token that was signed for
-//! another cookie becomes a session token when somebody sends it under that name (1.7.25):
+//! another cookie becomes a session token when a client sends it under that name (1.7.25):
 //!
 //! - `session_token_multi-<token>` of every account that is signed in in the browser (`plugins/multi-session`),
-//! - `admin_session`, whose value is the token of an admin who impersonates somebody, a colon and a flag
+//! - `admin_session`, whose value is the token of an admin who impersonates another user, a colon and a flag
 //!   (`plugins/admin/routes.mjs`).
 //!
 //! Other signed cookies stay: `dont_remember`, `two_factor`, `trust_device`, `state`, `oauth_state` and `account_data` are not
@@ -92,7 +92,7 @@ fn is_sibling(own: &[u8], name: &[u8]) -> bool {
         .is_some_and(|part| KEEPERS.iter().any(|keeper| part.starts_with(keeper)))
 }
 
-/// A cookie's name without a prefix to which browsers give a meaning (RFC 6265bis section 4.1.3).
+/// A cookie's name without `__Secure-` or `__Host-`, prefixes that have a meaning for browsers (RFC 6265bis section 4.1.3).
 fn without_prefix(name: &[u8]) -> &[u8] {
     let prefixes = [&b"__Secure-"[..], b"__Host-"];
     prefixes

@@ -1,8 +1,8 @@
 //! Writes sessions as the frameworks write them: for tests, demos and development tools.
 //!
-//! Sealing a session signs a user in, which is the application's job; a gate only opens sessions. Nothing here reads a
-//! clock or makes random bytes: initialization vectors are arguments, and must never repeat under the same key. You have to
-//! add `iat`, `exp` and `jti` to the claims yourself, which the frameworks' `encode()` adds.
+//! Sealing a session signs a user in, which is the application's job; a gate only opens sessions. Nothing here reads a clock or
+//! makes random bytes: initialization vectors are arguments, and must never repeat under the same key. The frameworks' `encode()`
+//! adds `iat`, `exp` and `jti` to the claims; here you have to add them yourself.
 
 use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -54,8 +54,8 @@ pub fn nextauth(secret: &Secret, claims: &Map<String, Value>, iv: [u8; 12]) -> S
     key.seal(&key.usual_header(), Iv::Gcm(iv), json(claims).as_bytes())
 }
 
-/// Better Auth's `session_token`: the token, a dot, and the HMAC-SHA-256 of the token, percent-encoded as it travels.
-/// `secret` must be the current one.
+/// Better Auth's `session_token`: the token, a dot, and the HMAC-SHA-256 of the token, percent-encoded as in the cookie. `secret`
+/// must be the current one.
 #[must_use]
 pub fn better_auth_token(secret: &Secret, token: &str) -> String {
     let signature = hmac::sign(&hmac_key(secret), token.as_bytes());
@@ -118,7 +118,7 @@ pub fn chunks(name: &CookieName, token: &str, limit: usize) -> Vec<(String, Stri
     let mut rest = token;
     let mut cookies = Vec::new();
     while !rest.is_empty() {
-        // A token is ASCII; any other text is cut at the next character.
+        // A token is ASCII; any other text is cut at the next character boundary.
         let end = (limit.max(1)..rest.len())
             .find(|at| rest.is_char_boundary(*at))
             .unwrap_or(rest.len());

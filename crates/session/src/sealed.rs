@@ -1,4 +1,4 @@
-//! What the request carried as its session: found, not yet verified.
+//! Sessions that were found in a request and are not verified yet.
 
 mod candidates;
 
@@ -15,7 +15,7 @@ use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims};
 use crate::keyring::{EncryptionKeys, FormatKeys, RingIdentity};
 use crate::{ClaimDemands, CookieName, KeyRing, Session, SessionCookie, SessionToken, UnixTime};
 
-/// What a request carried as its session. [`open`](Self::open) verifies it; before that nothing in it can be trusted.
+/// A session that was found in a request. [`open`](Self::open) verifies it; before that nothing in it can be trusted.
 #[must_use]
 pub struct SealedSession<'a> {
     content: SealedContent<'a>,
@@ -34,13 +34,13 @@ enum SealedContent<'a> {
     },
     /// An encrypted session.
     Encrypted { index: usize, value: Cow<'a, [u8]> },
-    /// A token that only the application's database understands.
+    /// A token that only the application's database knows.
     Opaque { index: usize, value: Cow<'a, [u8]> },
     /// A signed session.
     Signed { index: usize, value: Cow<'a, [u8]> },
 }
 
-/// What a sealed session turned out to be.
+/// The result of opening a [`SealedSession`].
 #[derive(Debug)]
 #[must_use]
 pub enum Opened {
@@ -48,7 +48,7 @@ pub enum Opened {
     Lookup {
         /// The token.
         token: SessionToken,
-        /// Why the session cached beside the token does not count, if there was one.
+        /// Why the cookie cache beside the token was rejected, if one was read.
         cache: Option<OpenError>,
     },
     /// The whole session.
@@ -58,14 +58,14 @@ pub enum Opened {
 impl<'a> SealedSession<'a> {
     /// Finds the one session in a request's `Cookie` and `Authorization` header values, each in the order received.
     ///
-    /// It is the first of [`Candidates::find`], unless another candidate comes from the same cookie: to choose among those,
-    /// all of them have to be opened. The choice is final: if it does not open, nothing else is tried.
+    /// It is the first of [`Candidates::find`], unless another candidate comes from the same cookie: to choose among those, all
+    /// of them have to be opened. The choice is final: if the session does not open, nothing else is tried.
     ///
     /// `Ok(None)` means that the request carries no session.
     ///
     /// # Errors
-    /// The errors of [`Candidates::find`], and what is wrong with the first cookie; [`OpenError::AmbiguousCookie`] when that
-    /// cookie has several values. When only its cookie cache has several values, none of them counts.
+    /// The errors of [`Candidates::find`], and the error of the first candidate; [`OpenError::AmbiguousCookie`] when its cookie
+    /// has several values. When only the cookie cache has several values, none of them is used.
     pub fn find(
         keys: &KeyRing,
         cookie_headers: impl IntoIterator<Item = &'a [u8]>,
@@ -108,7 +108,7 @@ impl<'a> SealedSession<'a> {
         }
     }
 
-    /// The cookie of `keys` in which it was found; `None` for a Bearer value.
+    /// The cookie of `keys` in which the session was found; `None` for a Bearer value.
     #[must_use]
     pub fn cookie<'k>(&self, keys: &'k KeyRing) -> Option<&'k SessionCookie> {
         keys.cookies().nth(self.index()?)
@@ -124,10 +124,10 @@ impl<'a> SealedSession<'a> {
     /// # Errors
     /// For a token that is malformed, of another key, or changed: [`OpenError::MalformedHeader`],
     /// [`OpenError::MalformedSessionToken`], [`OpenError::MalformedToken`], [`OpenError::RejectedSignature`],
-    /// [`OpenError::RejectedTag`], [`OpenError::UnknownKey`] (also for another ring),
-    /// [`OpenError::UnsupportedAlgorithm`], [`OpenError::UnsupportedHeader`]. For a genuine token whose claims do not
-    /// hold: any of the other variants that [`find`](Self::find) does not return. What is wrong with Better Auth's cookie cache
-    /// is not an error, but part of [`Opened::Lookup`].
+    /// [`OpenError::RejectedTag`], [`OpenError::UnknownKey`] (also for another ring), [`OpenError::UnsupportedAlgorithm`],
+    /// [`OpenError::UnsupportedHeader`]. For a genuine token whose claims do not hold: any of the other variants that
+    /// [`find`](Self::find) does not return. A defect of Better Auth's cookie cache is not an error, but part of
+    /// [`Opened::Lookup`].
     pub fn open(
         &self,
         keys: &KeyRing,
@@ -204,7 +204,7 @@ fn open_better_auth(
     let token = keys.open_token(token)?;
     let mut flaw = None;
     if keys.trusts_cache() {
-        // Of several caches, the one that belongs to this token counts.
+        // Of several caches, the one that belongs to this token is used.
         for cache in caches.iter() {
             let opened = match cache {
                 Ok(cache) => keys.open_cache(cache, &token, demands, now),

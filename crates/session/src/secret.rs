@@ -5,7 +5,7 @@ use core::fmt;
 use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
-/// The secret an application signs its users in with (`AUTH_SECRET`, `NEXTAUTH_SECRET`).
+/// The secret with which an application protects its sessions (`AUTH_SECRET`, `NEXTAUTH_SECRET`).
 ///
 /// The bytes are used exactly as given: no trimming and no decoding, because the frameworks do neither.
 /// They are zeroized on drop, and both `Debug` and `Display` show only their number and a [fingerprint](Self::fingerprint).
@@ -29,7 +29,7 @@ impl Secret {
         self.bytes.len()
     }
 
-    /// Whether there is no byte at all. A [`KeyRing`](crate::KeyRing) refuses such a secret.
+    /// Whether the secret has no bytes. A [`KeyRing`](crate::KeyRing) refuses such a secret.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -47,7 +47,7 @@ impl Secret {
             .collect()
     }
 
-    /// Why this secret should not be used, if there is such a reason.
+    /// Returns why this secret should not be used, if there is a reason.
     ///
     /// `None` does not mean that the secret is strong: a long secret can still be guessable.
     #[must_use]
@@ -73,8 +73,8 @@ impl Secret {
         &self.bytes
     }
 
-    /// Compares without regard to case, to a byte-order mark, quotes and white space at the ends, and to the choice of
-    /// `-`, `_`, ` `, `.` or nothing between words.
+    /// Whether the secret is `placeholder`, regardless of case, of a byte-order mark at the start, and of `-`, `_`, `.`, quotes
+    /// and white space anywhere.
     fn reads_like(&self, placeholder: &str) -> bool {
         let text = self.bytes.strip_prefix("\u{feff}".as_bytes());
         let letters = text
@@ -105,7 +105,7 @@ impl fmt::Display for Secret {
 /// Why a [`Secret`] should not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
-    /// There is no secret.
+    /// The secret has no bytes.
     #[error("the secret is empty")]
     Empty,
     /// The secret appears in a tutorial, an example file or a framework's source: anyone can mint sessions with it.
@@ -119,7 +119,7 @@ pub enum Weakness {
     },
 }
 
-/// A number of bytes, in words.
+/// A number of bytes with its unit, as text.
 pub(crate) fn counted(bytes: usize) -> String {
     match bytes {
         1 => "1 byte".to_owned(),
@@ -127,10 +127,11 @@ pub(crate) fn counted(bytes: usize) -> String {
     }
 }
 
-/// `npx auth secret` and `openssl rand -base64 32` both give 32 random bytes or more.
+/// The shortest secret that is not weak, in bytes: `npx auth secret` and `openssl rand -base64 32` both give 32 random bytes or
+/// more.
 const RECOMMENDED_LEN: usize = 32;
 
-/// In lower case and without separators, as [`Secret::reads_like`] compares.
+/// Publicly known secrets, in lower case and without separators, as [`Secret::reads_like`] compares them.
 const PLACEHOLDERS: [&str; 42] = [
     "abc123",
     "authsecret",

@@ -22,7 +22,7 @@ use crate::subject::{is_subject, numbered_subject};
 use crate::text_claim::TextClaim;
 use crate::{Format, UnixTime};
 
-/// What you demand of the claims beyond the format's own rules. The default demands nothing.
+/// Demands on the claims beyond the format's own rules. The default demands nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimDemands {
     /// The exact value that `iss` must have.
@@ -111,11 +111,11 @@ impl ClaimsText {
 }
 
 impl Session {
-    /// Checks the claims of a token whose tag was verified.
+    /// Checks the claims of a token whose tag or signature was verified.
     ///
-    /// The frameworks' decoder (`jose`, `lib/jwt_claims_set.js`) checks the types of `exp`, `nbf` and `iat`, and `exp`
-    /// and `nbf` against the clock in whole seconds with a tolerance of 15. It requires no claim. A gate must: without
-    /// `exp` a session would never end, and without `sub` it would name nobody.
+    /// The frameworks' decoder (`jose`, `lib/jwt_claims_set.js`) checks the types of `exp`, `nbf` and `iat`, and `exp` and `nbf`
+    /// against the clock in whole seconds with a tolerance of 15. It requires no claim. A gate must: without `exp` a session
+    /// would never end, and without `sub` it would name no user.
     ///
     /// The id of a token without `jti` is the hash of `token`, its text.
     pub(crate) fn admit(
@@ -192,7 +192,7 @@ impl Session {
 
         let who = match own_subject {
             None | Some("sub") => numbered_subject(sub, "sub"),
-            // These members are wanted for another reason too, and are found there.
+            // These members are read for another purpose too, so their values are in those variables.
             Some("email") => numbered_subject(email.clone(), "email"),
             Some("jti") => numbered_subject(jti.clone(), "jti"),
             Some("name") => numbered_subject(name.clone(), "name"),
@@ -231,7 +231,7 @@ impl Session {
         self.subject.text(self.claims.as_str())
     }
 
-    /// Which library wrote the session, and how.
+    /// The format: which library wrote the session, and how it is protected.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format
@@ -253,9 +253,9 @@ impl Session {
     }
 
     /// When the user signed in, as far as the session says: the earlier of claim `iat` and the one that
-    /// [`ClaimDemands::sign_in_claim`] names, because Auth.js and NextAuth write `iat` anew each time that they renew a session
-    /// (`@auth/core` `src/jwt.ts`). `None` when such a session lacks that claim, or the claim is not a number. Better Auth, stored
-    /// sessions and signed tokens keep their time of issue, so the claim is not read.
+    /// [`ClaimDemands::sign_in_claim`] names, because Auth.js and NextAuth write a new `iat` each time that they renew a session
+    /// (`@auth/core` `src/jwt.ts`). `None` when such a session lacks one of the two claims, or the named claim is not a number.
+    /// Better Auth, stored sessions and signed tokens keep their time of issue, so the claim is not read.
     #[must_use]
     pub fn signed_in_at(&self, demands: &ClaimDemands) -> Option<UnixTime> {
         let is_renewed = match self.format {
@@ -275,7 +275,8 @@ impl Session {
         Some(self.issued_at?.min(UnixTime::from_numeric_date(signed_in)))
     }
 
-    /// Whether the session was written after `other`; where neither says when it was written, whether it ends later.
+    /// Whether the session was written after `other`. If both were written at the same time, or neither says when, whether it
+    /// ends later. A session that does not say when it was written is the earlier one.
     #[must_use]
     pub fn is_later_than(&self, other: &Self) -> bool {
         (self.issued_at, self.expires_at) > (other.issued_at, other.expires_at)
@@ -307,7 +308,7 @@ impl Session {
     }
 
     /// Whether the user's e-mail address was verified; `None` when the session does not say. Read from `email_verified` or
-    /// `emailVerified`; see [`says_verified`](crate::says_verified) for what counts.
+    /// `emailVerified`; see [`says_verified`](crate::says_verified) for the values that mean yes.
     #[must_use]
     pub fn email_verified(&self) -> Option<bool> {
         self.standing.email_verified
@@ -326,9 +327,9 @@ impl Session {
         self.standing.standing(self.claims.as_str()).impersonated_by
     }
 
-    /// All claims, as the JSON object that was decrypted or signed: strict, and without duplicate members. Better Auth's
-    /// has the members `session` and `user`. For a stored session it has what the store's columns say, under the names of
-    /// the registered claims.
+    /// All claims, as the JSON object that was decrypted or signed: strict, and without duplicate members. Better Auth's has the
+    /// members `session` and `user`. For a stored session it has the values of the store's columns, under the names of the
+    /// registered claims.
     #[must_use]
     pub fn claims_json(&self) -> &str {
         self.claims.as_str()

@@ -1,8 +1,8 @@
 //! Session cookies that an application signs instead of encrypting them.
 //!
-//! Auth.js and NextAuth let an application replace `encode()` and `decode()` (`jwt` in their options). Applications whose
-//! session is to be read by other services often sign it there, with `jsonwebtoken` or `jose`, by HMAC with the bytes of the
-//! same secret. The cookie then holds a JWS (RFC 7515) with the same claims as the encrypted form.
+//! Auth.js and NextAuth let an application replace `encode()` and `decode()` (`jwt` in their options). Applications that let
+//! other services read the session often sign it there, with `jsonwebtoken` or `jose`, by HMAC with the bytes of the same secret.
+//! The cookie then holds a JWS (RFC 7515) with the same claims as the encrypted form.
 //!
 //! The algorithm is HS256, HS384 or HS512. The header selects one of these, and is not trusted further. So a token that says
 //! `none`, or that is signed with another kind of key, has no key here.
@@ -16,7 +16,7 @@ use crate::jws::{Jws, JwsHeader};
 use crate::jwt::{JwtKey, check_type};
 use crate::{ClaimDemands, Format, Secret, Session, UnixTime};
 
-/// Everything that verifies the signed sessions of one application.
+/// The keys that verify the signed sessions of one application.
 pub(crate) struct SigningKeys {
     /// The keys, of the current secret first.
     keys: Vec<JwtKey>,
@@ -46,7 +46,7 @@ impl SigningKeys {
     /// header is ignored.
     ///
     /// # Errors
-    /// The errors of [`Jwt::open`](crate::Jwt::open), except that a token of another secret is
+    /// The errors of [`Jwt::open`](crate::Jwt::open) and of a demanded age, except that a token of another secret is
     /// [`OpenError::RejectedSignature`].
     pub(crate) fn open(
         &self,

@@ -1,5 +1,5 @@
-//! What a session says about its user beyond the user's id: whether the e-mail address was verified, whether the user is a
-//! guest, and whether somebody impersonates the user.
+//! What a session says about its user beyond the user's id: whether the e-mail address was verified, whether the user is a guest,
+//! and whether another user impersonates the user.
 //!
 //! | | e-mail address | guest | acting |
 //! |---|---|---|---|
@@ -7,8 +7,8 @@
 //! | Auth.js, in a database (`@auth/core` `src/adapters.ts`) | `emailVerified`, a time or null | | |
 //! | claims of sealed sessions and signed tokens | `email_verified` (OpenID Connect Core section 5.1) or `emailVerified` | `isAnonymous` or `is_anonymous` | `impersonatedBy` |
 //!
-//! Auth.js itself writes none of the claims, but applications copy them from their users, and so does the `jwt` plugin of
-//! Better Auth. Some issuers write booleans as texts.
+//! Auth.js itself writes none of the claims, but applications copy them from their users, and so does the `jwt` plugin of Better
+//! Auth. Some issuers write booleans as strings.
 
 use std::borrow::Cow;
 
@@ -42,7 +42,7 @@ pub(crate) struct StandingClaims<'c> {
 }
 
 impl OwnStanding {
-    /// Reads the members of `claims`. When two members disagree, the one that grants the user less counts.
+    /// Reads the members of `claims`. When two members disagree, the one that grants the user less is used.
     pub(crate) fn of(claims: &str, members: StandingClaims<'_>) -> Self {
         let [one, other] = members.email_verified.map(|claim| verified(&claim?));
         let email_verified = match (one, other) {
@@ -58,7 +58,7 @@ impl OwnStanding {
         }
     }
 
-    /// Takes over what a store says.
+    /// Copies the standing that a store returned.
     pub(crate) fn stored(standing: Standing<'_>) -> Self {
         Self {
             email_verified: standing.email_verified,
@@ -76,9 +76,9 @@ impl OwnStanding {
     }
 }
 
-/// Whether a text, as databases print booleans and times, says that an address was verified. It does if it is `true`, `t` or
-/// `1`, in any case, or a time: a date that begins with `YYYY-MM-DD`, or a whole number. Any other text says that the address
-/// was not verified, so that an unknown word, such as `pending`, does not verify an address.
+/// Whether a text, as databases print booleans and times, says that an address was verified. It does if it is `true`, `t` or `1`,
+/// in any case, or a time: a date that begins with `YYYY-MM-DD`, or a whole number other than 0. Any other text says that the
+/// address was not verified, so that an unknown word, such as `pending`, does not verify an address.
 ///
 /// The caller has to interpret `NULL`: adapters of Auth.js write it for every user of an OAuth provider.
 #[must_use]
@@ -103,8 +103,8 @@ pub fn says_verified(text: &str) -> bool {
     is_date || (is_number && !is_zero)
 }
 
-/// Whether a text, as databases print booleans, says that a user is a guest. Only an empty text, `0`, `f` and `false` say no,
-/// so that an unknown word does not turn a guest into a user.
+/// Whether a text, as databases print booleans, says that a user is a guest. Only an empty text, `0`, `f` and `false` mean no, so
+/// that an unknown word does not turn a guest into a user.
 #[must_use]
 pub fn says_guest(text: &str) -> bool {
     let no = ["", "0", "f", "false"];
@@ -133,7 +133,7 @@ fn guest(claim: &Kept<'_>) -> bool {
     }
 }
 
-/// An id: a text, or a number where the application's database makes them.
+/// An id: a text, or a number where the application's database generates numeric ids.
 fn id(claim: Kept<'_>) -> Option<Cow<'_, str>> {
     match claim {
         Kept::Integer(id) => Some(id.to_string().into()),

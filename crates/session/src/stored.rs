@@ -48,13 +48,14 @@ impl SessionToken {
         }
     }
 
-    /// The token itself, as the store knows it: 1 to 512 visible ASCII characters. The name is a warning.
+    /// The token itself, as the store knows it: 1 to 512 visible ASCII characters. The name is a warning: the caller must protect
+    /// the token.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// The session's id, for use everywhere else: the SHA-256 of the token in base64url, 43 characters.
+    /// The session's id, for use in place of the token: the SHA-256 of the token in base64url, 43 characters.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -76,7 +77,7 @@ impl SessionToken {
         self.format
     }
 
-    /// Makes a session of what the store said about this token, if it is still valid at the time `now`. Only the maximum age of
+    /// Makes a session from the store's answer about this token, if it is still valid at the time `now`. Only the maximum age of
     /// `demands` applies: a stored session has neither issuer nor audience.
     ///
     /// # Errors
@@ -128,9 +129,9 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-/// What a store said about a session. Cheap to clone: its texts are shared.
+/// A session as the application's store describes it. Cheap to clone: its texts are shared.
 ///
-/// A store is asked by token, so this is about one session only; [`SessionToken::open`] makes a [`Session`] of it.
+/// A store is queried by token, so the answer is about exactly one session; [`SessionToken::open`] makes a [`Session`] from it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSession {
     /// A JSON object with the claims `sub`, `email`, `email_verified`, `name`, `iat` and `exp`, as far as they are known.
@@ -154,7 +155,7 @@ pub struct StoredColumns<'a> {
     pub email: Option<&'a str>,
     /// The user's name.
     pub name: Option<&'a str>,
-    /// What else the store says about the user.
+    /// Whether the user's address is verified, whether the user is a guest, and who impersonates the user.
     pub standing: Standing<'a>,
     /// When the session began, if the store knows it.
     pub issued_at: Option<UnixTime>,
@@ -163,7 +164,7 @@ pub struct StoredColumns<'a> {
 }
 
 impl StoredSession {
-    /// Takes what a store said.
+    /// Checks the columns that a store returned.
     ///
     /// # Errors
     /// [`OpenError::MissingSubject`] or [`OpenError::MalformedClaim`] when the user's id is empty, longer than 1024
@@ -235,7 +236,7 @@ impl StoredSession {
         self.more.as_deref()
     }
 
-    /// The columns from which this was made.
+    /// The columns from which the stored session was made.
     #[must_use]
     pub fn columns(&self) -> StoredColumns<'_> {
         StoredColumns {

@@ -18,7 +18,7 @@ pub(crate) fn subject<'c>(
     }
 }
 
-/// The user's id from a claim that may be a number, which counts as its decimal text: an integer that JavaScript represents
+/// The user's id from a claim that may be a number, which is read as its decimal text: an integer that JavaScript represents
 /// exactly, up to 2^53 in either direction, and that is written as an integer. Other numbers (`7.0`, `7e0`, `-0`, more digits)
 /// are read as another number, or another text, by some readers.
 pub(crate) fn numbered_subject<'c>(
@@ -44,5 +44,5 @@ pub(crate) fn is_subject(text: &str) -> bool {
 /// 2^53: up to here a float represents every integer exactly.
 const LARGEST_EXACT: u64 = 1 << 53;
 
-/// Far more than any database uses for an id, and little enough for a header field.
+/// The longest id, in bytes: far more than any database uses for an id, and little enough for a header field.
 const MAX_SUBJECT_LEN: usize = 1024;

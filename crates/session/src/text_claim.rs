@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// A string claim, not copied if JSON wrote it without escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TextClaim {
-    /// A text of its own.
+    /// A copy of the text.
     Own(Arc<str>),
     /// A range of the claims' text.
     Within { start: usize, end: usize },

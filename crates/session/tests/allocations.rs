@@ -1,6 +1,6 @@
-//! How often opening asks for memory. The numbers are exact, so a change that costs an allocation shows here.
+//! Counts the allocations of opening a session. The numbers are exact, so a change that costs an allocation shows here.
 //!
-//! What the cryptographic library asks of C's allocator is not counted.
+//! What the cryptographic library allocates with C's allocator is not counted.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::{NOW, PLAIN, V4_PLAIN, claims, name, ring, secret};
 use serde_json::{Map, Value, json};
 use session::{ClaimDemands, KeyRing, SealedSession, SessionCookie, UnixTime, seal};
 
-/// Finds and opens the session of a request with this `Cookie`; how many allocations that took.
+/// The number of allocations that finding and opening the session in this `Cookie` takes.
 fn allocations(keys: &KeyRing, cookie: &str) -> u64 {
     let open = || {
         let sealed = SealedSession::find(keys, [cookie.as_bytes()], []).expect("one session");
@@ -18,12 +18,12 @@ fn allocations(keys: &KeyRing, cookie: &str) -> u64 {
             .open(keys, &ClaimDemands::default(), NOW);
         drop(opened.expect("an open session"));
     };
-    // What is made once for the whole process is none of the request's.
+    // The first call makes what is made once per process, which is not counted.
     open();
     measure(open).count_total
 }
 
-/// Name, e-mail address and what `encode()` adds.
+/// The usual claims: name, e-mail address and those that `encode()` adds.
 fn usual_claims() -> Map<String, Value> {
     let mut all = claims("clx3k9v2p0000qwer1234tyui");
     all.insert("name".to_owned(), "Ada Lovelace".into());

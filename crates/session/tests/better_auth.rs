@@ -1,4 +1,4 @@
-//! Better Auth: the signed token, and the cache beside it.
+//! Tests Better Auth's signed token, and the cookie cache beside it.
 
 mod common;
 
@@ -26,7 +26,7 @@ fn ring_with(adjust: fn(SessionCookie) -> SessionCookie) -> KeyRing {
     KeyRing::new(&[secret()], cookies.map(adjust).collect()).expect("a ring")
 }
 
-/// What Better Auth caches, ending in five minutes; the session in an hour.
+/// A cached session, which ends in an hour; its cache ends in five minutes.
 fn cached() -> Map<String, Value> {
     let cached = json!({
         "session": {
@@ -95,7 +95,7 @@ fn session(keys: &KeyRing, header: &str) -> Session {
     }
 }
 
-/// The token to look up, and why the cache does not count.
+/// The token to look up, and why the cache was rejected.
 fn lookup(opened: Result<Option<Opened>, OpenError>) -> (SessionToken, Option<OpenError>) {
     match opened {
         Ok(Some(Opened::Lookup { token, cache })) => (token, cache),
@@ -103,7 +103,7 @@ fn lookup(opened: Result<Option<Opened>, OpenError>) -> (SessionToken, Option<Op
     }
 }
 
-/// Why a cache with these claims does not count.
+/// Why a cache with these claims is rejected, in each strategy.
 fn flaw(cached: &Map<String, Value>) -> Vec<Option<OpenError>> {
     let caches = caches(cached);
     caches
@@ -239,7 +239,8 @@ fn a_cache_ends_when_it_says_and_with_its_session() {
         let opened = open_at(&ring(), &header(&cache), &ClaimDemands::default(), now);
         matches!(opened, Ok(Some(Opened::Session(_))))
     };
-    // To the last millisecond for two of them; `exp` itself is over for the library that reads the third.
+    // Caches of two strategies are valid to the last millisecond. For the library that reads the third, the cache has ended at
+    // `exp` itself.
     for (format, last) in [
         (Format::BetterAuthCompact, end * 1000),
         (Format::BetterAuthJwe, end * 1000),
@@ -343,7 +344,7 @@ fn a_cached_session_says_of_guests_and_of_those_who_act_for_others_that_they_are
     assert_eq!(opened(json!({}), json!({})), (Some(true), false, None));
     let guest = json!({"emailVerified": false, "isAnonymous": true});
     assert_eq!(opened(guest, json!({})), (Some(false), true, None));
-    // The framework takes only `true` for verified.
+    // The framework treats only `true` as verified.
     let unknown = json!({"emailVerified": null, "isAnonymous": null});
     let nobody = json!({"impersonatedBy": null});
     assert_eq!(opened(unknown, nobody), (Some(false), false, None));

@@ -1,4 +1,4 @@
-//! Several things in a request that could be its session.
+//! Tests requests with several values that could be the session.
 
 mod common;
 
@@ -8,7 +8,7 @@ use session::{
     Candidates, ClaimDemands, KeyRing, OpenError, Opened, SealedSession, SessionCookie, seal,
 };
 
-/// What becomes of each candidate: the subject of a session, or why there is none.
+/// Opens each candidate: the subject of its session, or why it does not open.
 fn opened(keys: &KeyRing, cookies: &str) -> Vec<Result<String, OpenError>> {
     let candidates = Candidates::find(keys, [cookies.as_bytes()], []).expect("candidates");
     let open = |sealed: &SealedSession<'_>| {
@@ -26,7 +26,7 @@ fn found(subject: &str) -> Result<String, OpenError> {
     Ok(subject.to_owned())
 }
 
-/// The pairs of a token in `count` chunks.
+/// The cookie pairs of a token that is split into `count` chunks.
 fn chunked(cookie: &str, token: &str, count: usize) -> Vec<String> {
     let chunks = seal::chunks(&name(cookie), token, token.len().div_ceil(count));
     assert_eq!(chunks.len(), count);
@@ -115,7 +115,7 @@ fn more_sets_of_chunks_than_four_are_ambiguous() {
         opened(&ring(), &sets(5)),
         [Err(OpenError::AmbiguousCookie { name: name(PLAIN) })]
     );
-    // However many there are.
+    // Very many chunks are still a single candidate.
     let many: String = (0..5000)
         .map(|n| format!("{PLAIN}.{}={n};", n % 100))
         .collect();
@@ -180,7 +180,7 @@ fn a_token_of_better_auth_finds_its_own_cache_among_several() {
         opened(&keys, &[&*token_a, &token_b, &data_b, &data_a].join("; ")),
         [found("ua"), found("ub")]
     );
-    // Where none is of this token, the store is asked.
+    // When no cache belongs to the token, the session has to be looked up.
     let header = [&*token_a, &data_b].join("; ");
     let sealed = SealedSession::find(&keys, [header.as_bytes()], []).expect("one");
     let opened = sealed

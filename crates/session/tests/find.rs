@@ -1,4 +1,4 @@
-//! Which of the things in a request is its session.
+//! Tests which value in a request is its session.
 
 mod common;
 
@@ -53,7 +53,7 @@ fn the_first_cookie_in_the_order_of_the_ring_is_the_session() {
 fn a_present_but_bad_cookie_is_final() {
     let good = format!("{PLAIN}={}", token(PLAIN, "u"));
     let bearer = format!("Bearer {}", token(PLAIN, "u"));
-    // The other cookie's token: genuine, but minted under another name.
+    // A genuine token of the other cookie, minted under another name.
     let bad = format!("{SECURE}={}", token(PLAIN, "u"));
     assert_eq!(
         subject(&[&bad, &good], &[&bearer]),
@@ -167,7 +167,7 @@ fn chunks_are_counted_from_zero_without_gaps_in_canonical_decimals() {
         (".0", ".99999999999999999999", Err(OpenError::Oversize)),
         (".00", ".01", misnumbered.clone()),
         (".0", ".01", misnumbered.clone()),
-        // No chunks at all, but other cookies.
+        // These are other cookies, not chunks.
         (".0a", ".1a", Ok(None)),
         (".-0", ".-1", Ok(None)),
         (".", ".", Ok(None)),

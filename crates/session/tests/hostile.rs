@@ -1,4 +1,4 @@
-//! Nothing a stranger sends opens, panics, or is dear.
+//! Tests that hostile requests do not open, do not panic, and are not expensive.
 
 mod common;
 
@@ -104,7 +104,7 @@ fn no_mutation_of_a_request_opens_anything_or_panics() {
             if let Ok(Some(sealed)) = sealed
                 && let Ok(opened) = sealed.open(&keys, &ClaimDemands::default(), NOW)
             {
-                // The change fell on something beside the token.
+                // The change did not affect the token.
                 assert_eq!(common::whole(opened).claims(), claims("u"));
             }
             let rest = cookies::without_session(&keys, &cookies).unwrap_or_default();
@@ -127,7 +127,7 @@ fn a_header_full_of_cookies_is_harmless() {
     assert!(open(&keys, &[&format!("{PLAIN}={}", "%2E".repeat(20_000))], &[]).is_err());
 }
 
-/// xorshift64: repeatable, and random enough to choose where to break things.
+/// xorshift64: repeatable, and random enough to choose mutations.
 struct Random(u64);
 
 impl Random {

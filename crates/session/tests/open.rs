@@ -1,4 +1,4 @@
-//! Sealing, opening, rotating.
+//! Tests sealing and opening sessions, and the rotation of secrets.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What is taken out of a request where the session is not to travel on.
+//! Tests what is removed from a request when its session must not be forwarded.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn defaults() -> KeyRing {
     ])
 }
 
-/// What is left of a cookie of this name and value beside another.
+/// Whether a cookie with this name and value is removed. Another cookie beside it must stay.
 fn is_removed(keys: &KeyRing, name: &str, value: &str) -> bool {
     let header = format!("a=1; {name}={value}");
     let removed = contains_session(keys, header.as_bytes());
@@ -142,7 +142,7 @@ fn an_encrypted_session_goes_whatever_its_name() {
     assert!(is_removed(&keys, "__Host-authjs.session-token", "x"));
     let foreign = seal::authjs(&Secret::new("another"), &name(PLAIN), &claims("u"), [1; 16]);
     assert!(!is_removed(&keys, "legacy", &foreign));
-    // A secret that the application uses for something else under another name.
+    // The application encrypts another value with the same secret, under another name.
     let other = seal::authjs(&secret(), &name("authjs.pkce"), &claims("u"), [1; 16]);
     assert!(!is_removed(&keys, "authjs.pkce", &other));
 }
@@ -184,6 +184,6 @@ fn what_the_app_signs_as_a_session_stays_behind_under_any_name() {
     assert!(is_removed(&keys, "renamed", &signed));
     let foreign = seal::authjs_signed(&Secret::new("x".repeat(40)), &claims);
     assert!(!is_removed(&keys, "renamed", &foreign));
-    // Where signed cookies are no sessions, they are the app's own affair.
+    // A ring without signed sessions does not remove signed values.
     assert!(!is_removed(&ring(), "renamed", &signed));
 }

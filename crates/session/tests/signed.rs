@@ -1,4 +1,4 @@
-//! Session cookies that an application signs with an `encode()` of its own, where that is expected.
+//! Tests session cookies that an application signs with an `encode()` of its own, where the ring expects them.
 
 mod common;
 
@@ -11,7 +11,7 @@ use session::{
     ClaimDemands, Format, KeyRing, OpenError, SealedSession, Secret, Session, SessionCookie, seal,
 };
 
-/// Signed sessions in either cookie, of the current secret or the previous one.
+/// A ring of signed sessions in either cookie, with the current secret and the previous one.
 fn ring() -> KeyRing {
     let cookies = [PLAIN, V4_PLAIN].map(|cookie| SessionCookie::authjs_signed(name(cookie)));
     KeyRing::new(&[secret(), old_secret()], cookies.into()).expect("a ring")
@@ -87,7 +87,7 @@ fn a_bearer_value_of_three_segments_is_one_too() {
     assert_eq!(session.expect("a session").format(), Format::AuthJsSigned);
 }
 
-/// A token of these parts, signed by HMAC-SHA-256 whatever the header says.
+/// A token of these parts, signed with HMAC-SHA-256 whatever the header says.
 fn forged(header: &Value, claims: &Map<String, Value>) -> String {
     use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
     let claims = Value::from(claims.clone());

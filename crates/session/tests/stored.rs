@@ -1,4 +1,4 @@
-//! Sessions that only the application's store can tell about.
+//! Tests sessions that only the application's store knows.
 
 mod common;
 

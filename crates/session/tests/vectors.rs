@@ -1,5 +1,5 @@
-//! Walks `data/sessions.json`: sessions that the real libraries wrote, and changed copies of them, each with the
-//! verdict a gate must reach.
+//! Checks the vectors of `data/sessions.json`: sessions that the real libraries wrote, and changed copies of them, each with the
+//! verdict that a gate must reach.
 
 #[path = "common/vector.rs"]
 mod vector;
@@ -50,7 +50,7 @@ fn every_vector_comes_out_as_it_says() {
     assert_eq!(run, all);
 }
 
-/// Whatever a gate may make of a vector, opening it is right only if the library that it is for opens it as well.
+/// Checks that this crate opens no vector that the vector's own library refuses, except those in [`LOOSER`].
 #[test]
 fn whatever_opens_opens_for_the_real_library_too() {
     let vectors = vector::all();
@@ -71,9 +71,9 @@ fn whatever_opens_opens_for_the_real_library_too() {
     assert_eq!(looser, LOOSER);
 }
 
-/// What opens although the library refuses it: the scheme of a Bearer value may be in any case, as RFC 9110 has it; an unrelated
-/// cookie with a similar name does not matter here, nor does a
-/// date that JavaScript would write in another way; and while no strategy is configured, a cache of another one holds.
+/// The vectors that open although the library refuses them. The scheme of a Bearer value may be in any case, as in RFC 9110. An
+/// unrelated cookie with a similar name is ignored. A date may have another form than JavaScript writes. When no strategy is
+/// configured, a cache of any strategy is valid.
 const LOOSER: [&str; 8] = [
     "public/authjs-v5/bearer-lowercase-scheme",
     "public/authjs-v5/prefix-collision",
@@ -96,7 +96,7 @@ struct Counts {
     nextauth_v4: usize,
 }
 
-/// What came out of a request.
+/// The session in a request.
 #[derive(Debug)]
 struct Verdict {
     format: Format,
@@ -127,13 +127,13 @@ impl Vector {
         }
     }
 
-    /// What a gate makes of the request; the outer error is a vector that makes no sense.
+    /// Opens the session in the request. The outer error means that the vector makes no sense.
     fn open(&self) -> Result<Result<Option<Verdict>, OpenError>, String> {
         self.open_as(self.cookie()?)
     }
 
-    /// The cookie that counts, in every way in which an operator could reasonably have configured it: expecting the
-    /// vector's own format, or more than that.
+    /// The session cookie, in every way in which an operator could reasonably have configured it: expecting only the vector's own
+    /// format, or other formats too.
     fn cookies(&self) -> Vec<SessionCookie> {
         let cookie = self.cookie().expect("a vector that makes sense");
         let any_strategy = CookieCache {
@@ -174,7 +174,7 @@ impl Vector {
                 let (format, claims) = (session.format(), session.claims());
                 Ok(Ok(Some(Verdict { format, claims })))
             }
-            // The vectors of a cache ask whether it holds; those of the token, whether there is one to look up.
+            // A vector of a cache expects the cache to be valid or not; one of the token expects a token to look up.
             Ok(Some(Opened::Lookup { token, cache })) => match (self.format, cache) {
                 (VectorFormat::BetterAuthSignedToken, _) => {
                     let claims = Map::from_iter([("token".to_owned(), token.expose().into())]);
@@ -189,7 +189,7 @@ impl Vector {
         }
     }
 
-    /// The one cookie that counts, expecting nothing but the vector's own format.
+    /// The session cookie, expecting only the vector's own format.
     fn cookie(&self) -> Result<SessionCookie, String> {
         let name = |name: &str| {
             name.parse::<CookieName>()
@@ -224,7 +224,7 @@ impl Vector {
         })))
     }
 
-    /// The identity must be what the claims say.
+    /// Checks that the session's identity is that of its claims.
     fn check_identity(&self, session: &session::Session) -> Result<(), String> {
         let claims = session.claims();
         let text = |path: &str| {
@@ -239,7 +239,7 @@ impl Vector {
             false => ("sub", "email", "name"),
             true => ("user/id", "user/email", "user/name"),
         };
-        // A number counts as its decimal text.
+        // A number is read as its decimal text.
         let number = claims.get(subject).and_then(Value::as_i64);
         let id = text(subject).or_else(|| Some(number?.to_string()));
         let expected = (id, text(email), text(name));

@@ -8,7 +8,7 @@
 /// Returns to the system the memory that this thread freed some time ago. Takes some microseconds if there is none.
 pub fn give_back() {
     // SAFETY: it takes no pointer, and any thread may call it at any time, even one that uses another allocator (mimalloc's
-    // documentation of `mi_collect`). `false` keeps memory that is about to be reused.
+    // documentation of `mi_collect`). With `false`, memory that is about to be reused is kept.
     unsafe { libmimalloc_sys::mi_collect(false) }
 }
 

@@ -18,7 +18,7 @@ pub struct FrameHeads {
 }
 
 impl FrameHeads {
-    /// For a direction that begins with this many bytes before the first frame.
+    /// A scanner for a direction in which this many bytes precede the first frame.
     pub fn after(preface: usize) -> Self {
         Self {
             head: [0; HEAD],
@@ -61,16 +61,16 @@ impl FrameHeads {
 #[derive(Debug)]
 pub struct FrameCounter {
     heads: FrameHeads,
-    /// How many frames of the current window carry nothing.
+    /// How many frames of the current counting window carry nothing.
     empty: u64,
     /// How many such frames are allowed.
     allowed: u64,
-    /// Bytes of bodies that are too few to allow another frame.
+    /// Bytes of bodies that do not yet suffice for another allowed frame.
     uncounted: u64,
 }
 
 impl Default for FrameCounter {
-    /// For a new connection.
+    /// A counter for a new connection.
     fn default() -> Self {
         Self {
             heads: FrameHeads::after(PREFACE),
@@ -82,7 +82,7 @@ impl Default for FrameCounter {
 }
 
 impl FrameCounter {
-    /// Takes the next bytes. Returns whether too many frames carry nothing.
+    /// Takes the next bytes. Returns whether too many frames of the current counting window carry nothing.
     pub fn are_too_many(&mut self, mut bytes: &[u8]) -> bool {
         while let Some(head) = self.heads.next(&mut bytes) {
             self.count(head);
@@ -111,7 +111,7 @@ impl FrameCounter {
         self.uncounted %= FOR_BYTES;
     }
 
-    /// Begins a new window at the current position.
+    /// Begins a new counting window at the current position in the stream.
     pub fn begin_anew(&mut self) {
         (self.empty, self.allowed) = (0, ALWAYS);
     }
@@ -125,13 +125,13 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const END_STREAM: u8 = 1;
 
-/// How many frames that carry nothing are always allowed.
+/// How many frames that carry nothing are allowed in every counting window.
 const ALWAYS: u64 = 1000;
 
-/// How many more are allowed per request: for its priority, room for the response, or a reset.
+/// How many more are allowed for each request: for its priority, window updates for the response, or a reset.
 const FOR_STREAM: u64 = 20;
 
-/// One more is allowed per this many bytes of bodies: clients make room for a response by 16 KiB or more at a time.
+/// One more is allowed for this many bytes of bodies: clients send a window update for 16 KiB or more of a response at a time.
 const FOR_BYTES: u64 = 1024;
 
 #[cfg(test)]

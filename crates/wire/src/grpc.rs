@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-/// How long the client waits for the whole call, if it says so: up to eight digits and a unit.
+/// The timeout of the whole call in `grpc-timeout`, up to eight digits and a unit; `None` when it is absent or invalid.
 pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -6,8 +6,8 @@
 //! - [`grpc`]: the timeout in the head of a call.
 //! - [`websocket`]: the frames of a WebSocket.
 //!
-//! It is a crate of its own so that fuzz targets can use it, and so that it cannot read a socket, the clock or random bytes: these
-//! are arguments.
+//! It is a crate of its own so that fuzz targets can use it, and so that it cannot read a socket, the clock or random bytes: the
+//! caller passes them as arguments.
 
 pub mod flood;
 pub mod grpc;

@@ -32,13 +32,13 @@ pub enum ProxyHeaderError {
 pub enum ProxyHeader {
     /// The beginning: at least this many more bytes belong to it.
     Begun(usize),
-    /// The whole header, with the client's address; `None` if the proxy names no client, because the connection is its own, or
-    /// because it does not know.
+    /// The whole header, with the client's address. `None` if the connection is the proxy's own, or if the proxy does not know
+    /// the client or names one without an IP address.
     Whole(Option<IpAddr>),
 }
 
-/// Reads the beginning of a connection, as far as it has arrived, as a header of either version. If you read only as many more bytes
-/// as [`ProxyHeader::Begun`] says, you do not read past the header.
+/// Reads the beginning of a connection, as far as it has arrived, as a header of either version. If you read at most as many more
+/// bytes as [`ProxyHeader::Begun`] says, you do not read past the header.
 ///
 /// # Errors
 /// [`ProxyHeaderError`] when there is no valid header. Nothing can be read after it.
@@ -87,7 +87,7 @@ fn client_in_line(line: Option<&str>) -> Result<ProxyHeader, ProxyHeaderError> {
     Ok(ProxyHeader::Whole(Some(client)))
 }
 
-/// The first of two addresses of one family.
+/// Parses two addresses of one family, and returns the first.
 fn pair<A: FromStr + Into<IpAddr>>(client: &str, reached: &str) -> Option<IpAddr> {
     let client: A = client.parse().ok()?;
     reached.parse::<A>().ok()?;
@@ -101,7 +101,7 @@ fn client_in_block(
     addresses: &[u8],
 ) -> Result<ProxyHeader, ProxyHeaderError> {
     let client = match (version_and_command, family) {
-        // LOCAL: the proxy asks for itself.
+        // LOCAL: the connection is the proxy's own.
         (0x20, _) => None,
         (0x21, 0x11) => match addresses.split_first_chunk::<4>() {
             Some((client, rest)) if rest.len() >= 8 => Some(IpAddr::from(*client)),
@@ -118,14 +118,14 @@ fn client_in_block(
     Ok(ProxyHeader::Whole(client))
 }
 
-/// Writes the header that tells a server for which client a connection is: the client's address, and the address at which it
-/// reached us, if known. `None` for a connection of our own.
+/// Returns the header that tells a server which client a connection is for: the client's address, and the address at which it
+/// reached us, if known. `None` is for a connection of our own.
 pub fn header(version: ProxyVersion, caller: Option<(IpAddr, Option<SocketAddr>)>) -> Vec<u8> {
     let ends = caller.map(|(client, reached)| Ends::of(client, reached));
     match (version, ends) {
         (ProxyVersion::V1, None) => b"PROXY UNKNOWN\r\n".to_vec(),
         (ProxyVersion::V1, Some(ends)) => ends.line().into_bytes(),
-        // A connection of our own is LOCAL, of no protocol (§2.2).
+        // A connection of our own is LOCAL, without a protocol (§2.2).
         (ProxyVersion::V2, None) => [&SIGNATURE[..], &[0x20, 0, 0, 0]].concat(),
         (ProxyVersion::V2, Some(ends)) => ends.block(),
     }
@@ -144,13 +144,13 @@ impl Ends {
         match (client.to_canonical(), reached) {
             (IpAddr::V4(client), Some(IpAddr::V4(reached))) => Self::V4(client, reached, port),
             (IpAddr::V6(client), Some(IpAddr::V6(reached))) => Self::V6(client, reached, port),
-            // The client came through a proxy that we talk to in the other family, or through a socket without addresses.
+            // The client came through a proxy that is connected to us over the other family, or over a socket without addresses.
             (IpAddr::V4(client), _) => Self::V4(client, Ipv4Addr::UNSPECIFIED, port),
             (IpAddr::V6(client), _) => Self::V6(client, Ipv6Addr::UNSPECIFIED, port),
         }
     }
 
-    /// Version 1 (§2.1).
+    /// The header in version 1 (§2.1).
     fn line(&self) -> String {
         match self {
             Self::V4(client, reached, port) => {
@@ -162,7 +162,7 @@ impl Ends {
         }
     }
 
-    /// Version 2 (§2.2).
+    /// The header in version 2 (§2.2).
     fn block(&self) -> Vec<u8> {
         let mut block = SIGNATURE.to_vec();
         let port = match self {
@@ -195,7 +195,8 @@ const LONGEST_LINE: usize = 107;
 mod tests {
     use super::*;
 
-    /// Reads as many bytes at a time as belong to the header; gives what is left then. A header that breaks off is `Begun`.
+    /// Reads a header, as many bytes at a time as `read` needs, and returns it with the bytes that follow. An incomplete header
+    /// is `Begun`.
     fn read_all(bytes: &[u8]) -> (Result<ProxyHeader, ProxyHeaderError>, &[u8]) {
         let mut taken = 0;
         loop {

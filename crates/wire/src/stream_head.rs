@@ -1,4 +1,4 @@
-//! The head of an HTTP/2 stream, as a request in the form of HTTP/1.1.
+//! Converts the head of an HTTP/2 stream to a request in the form of HTTP/1.1.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,13 +9,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http1::{HeadLimits, Length, Violation, read_target};
 
-/// Converts the head of a stream into the form of a request over HTTP/1.1: its host in `Host`, its target in origin form, its
-/// cookies in one field. A WebSocket (RFC 8441) becomes an upgrade: `websocket_key` is random, and given for an extended CONNECT of
-/// this protocol.
+/// Converts the head of a stream to the form of a request over HTTP/1.1: its host in `Host`, its target in origin form, its
+/// cookies in one field. `has_ended` says whether the stream has no body. A WebSocket (RFC 8441) becomes an upgrade:
+/// `websocket_key` is random, and given for an extended CONNECT of this protocol.
 ///
 /// # Errors
-/// [`Violation`] when it is too large, its length is not a number, or a value begins or ends with white space. `h2` refuses all other
-/// malformed heads.
+/// [`Violation`] when the head is too large, its length is not a single number, its scheme is neither `http` nor `https`, its
+/// target is invalid, or a value begins or ends with white space. `h2` refuses all other malformed heads.
 pub fn read(
     head: Request<()>,
     has_ended: bool,
@@ -60,7 +60,7 @@ pub fn are_bare(fields: &HeaderMap) -> bool {
     })
 }
 
-/// Checks the size of a head, counted as in RFC 9113 §6.5.2, but only the parts that differ between requests.
+/// Checks the size of a head, counted as in RFC 9113 §6.5.2, but only its target and fields, which differ between requests.
 fn within(head: &Request<()>, limits: HeadLimits) -> Result<(), Violation> {
     let target = head
         .uri()
@@ -77,7 +77,7 @@ fn within(head: &Request<()>, limits: HeadLimits) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The length of the body. If the head gives it, `h2` checks that this many bytes arrive.
+/// The length of the body. If the head contains it, `h2` checks that this many bytes arrive.
 fn length(headers: &HeaderMap, has_ended: bool) -> Result<Length, Violation> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
@@ -94,9 +94,9 @@ fn length(headers: &HeaderMap, has_ended: bool) -> Result<Length, Violation> {
     }
 }
 
-/// Writes `:authority` into `Host`. A different `Host` beside it is kept, so that there are two and the request is refused: a service
-/// might read the one that we did not decide on. The default port of the scheme does not make a different host (RFC 9113 §8.3.1, RFC
-/// 3986 §6.2.3).
+/// Writes `:authority` into `Host`. A different `Host` is kept beside it, so that there are two and the request is refused: a
+/// service might read the one that the gate did not decide on. The default port of the scheme does not make a different host (RFC
+/// 9113 §8.3.1, RFC 3986 §6.2.3).
 fn name_host<B>(request: &mut Request<B>) {
     let port: &[u8] = match request.uri().scheme_str() {
         Some("https") => b":443",
@@ -143,8 +143,8 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes an upgrade to a WebSocket of an extended CONNECT (RFC 8441 §5). The key is ours, because a stream has none; we also check
-/// the service's answer to it.
+/// Turns an extended CONNECT into an upgrade to a WebSocket (RFC 8441 §5). The key is the gate's own, because a stream has none;
+/// the gate also checks the service's answer to it.
 fn become_upgrade(request: &mut Request<Length>, key: u128) {
     *request.method_mut() = Method::GET;
     *request.body_mut() = Length::NONE;
@@ -156,14 +156,14 @@ fn become_upgrade(request: &mut Request<Length>, key: u128) {
     headers.insert(SEC_WEBSOCKET_KEY, key);
 }
 
-/// The overhead of a field, in bytes, which counts in addition to its name and value (RFC 9113 §6.5.2).
+/// The overhead of a field, in bytes, which is added to the size of its name and value (RFC 9113 §6.5.2).
 const FOR_FIELD: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The hosts that a request has once it is read.
+    /// The values of `Host` after [`name_host`].
     fn hosts(uri: &str, host: &str) -> Vec<String> {
         let mut request = Request::new(());
         *request.uri_mut() = uri.parse().expect("a URL");

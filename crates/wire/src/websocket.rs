@@ -1,4 +1,4 @@
-//! WebSocket frames: whether a peer closed the WebSocket, or only the connection ended.
+//! WebSocket frames: tells whether a peer closed the WebSocket, or only the connection ended.
 
 /// Follows the frames of one direction (RFC 6455 §5.2), and notes a Close frame.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! An upstream's bytes: understood alike in whatever pieces they come.
+//! Fuzzes the reader of responses: it reads the same from an upstream's bytes in whatever pieces they arrive.
 #![no_main]
 
 use http::Method;

@@ -1,4 +1,5 @@
-//! Better Auth's cookie cache as JSON with a signature: any text, and a line and the rest under a good signature.
+//! Fuzzes Better Auth's cookie cache as JSON with a signature: any text, and any expiry (the first line) and session (the rest)
+//! under a valid signature.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Better Auth's cookie cache as a signed token: any text, and a line and the rest under a good signature.
+//! Fuzzes Better Auth's cookie cache as a signed token: any text, and any header (the first line) and claims (the rest) under a
+//! valid signature.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Better Auth's signed token: any text, and any text under a good signature.
+//! Fuzzes Better Auth's signed token: any text, and any text under a valid signature.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes sealed as the claims of an encrypted session.
+//! Fuzzes the claims of an encrypted session: any bytes, sealed with a genuine key.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

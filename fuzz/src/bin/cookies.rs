@@ -1,4 +1,4 @@
-//! Any `Cookie` header: what is taken out is gone, and nothing else is.
+//! Fuzzes the removal of sessions from any `Cookie` header: no session is left, and a header without a session stays as it is.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

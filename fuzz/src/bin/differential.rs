@@ -1,5 +1,5 @@
-//! A request with genuine sessions anywhere in it (see [`case::read`]): whatever opens, the second opinion opens too.
-//! Before anything is made up, both are asked about every session that the real libraries wrote.
+//! Fuzzes a request with genuine sessions anywhere in it (see [`case::read`]): whatever the session crate opens, the second
+//! opinion opens too. First, both are compared on every session that the real libraries wrote.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

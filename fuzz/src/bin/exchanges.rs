@@ -1,5 +1,5 @@
-//! Both state machines of HTTP/1.1 on one connection: what one writes the other reads, in whatever pieces it comes; and when one
-//! would use the connection again, so would the other.
+//! Fuzzes both state machines of HTTP/1.1 on one connection: each reads what the other writes, in whatever pieces it arrives, and
+//! they agree whether the connection can be used again.
 #![no_main]
 
 use bytes::{Buf, BytesMut};
@@ -84,7 +84,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(client.has_to_be_quiet(), !has_body);
 });
 
-/// Writes a body in pieces of so many bytes.
+/// Writes a body in pieces of `size` bytes.
 fn send(encoder: &mut Encoder, out: &mut Vec<u8>, body: &[u8], size: usize) {
     for piece in body.chunks(size.max(1)) {
         encoder.write(out, piece);
@@ -92,7 +92,7 @@ fn send(encoder: &mut Encoder, out: &mut Vec<u8>, body: &[u8], size: usize) {
     encoder.finish(out);
 }
 
-/// Reads a body to its end; `None` when that does not come.
+/// Reads a body to its end; `None` when the end does not arrive.
 fn take(decoder: &mut Decoder, came: &mut Pieces<'_>) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
@@ -109,7 +109,7 @@ fn take(decoder: &mut Decoder, came: &mut Pieces<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// Bytes that come in two pieces: cut anywhere.
+/// Bytes that arrive in two pieces, cut anywhere.
 struct Pieces<'b> {
     input: BytesMut,
     rest: &'b [u8],
@@ -124,7 +124,7 @@ impl<'b> Pieces<'b> {
         }
     }
 
-    /// Lets the second piece come. Says whether there was one.
+    /// Delivers the second piece. Returns whether there was one.
     fn more(&mut self) -> bool {
         let has_come = !self.rest.is_empty();
         self.input.extend_from_slice(self.rest);
@@ -132,7 +132,7 @@ impl<'b> Pieces<'b> {
         has_come
     }
 
-    /// Whether all of them came and were taken.
+    /// Whether all bytes arrived and were taken.
     fn are_over(&self) -> bool {
         self.input.is_empty() && self.rest.is_empty()
     }

@@ -1,5 +1,5 @@
-//! Fields that say something to the gate: from where a request comes, and how long a call of gRPC may take. Each is read as a
-//! second reader has it, and nothing that a client writes hides what a proxy adds.
+//! Fuzzes fields that the gate reads: those with the client's address, and the timeout of a gRPC call. A second reader reads the
+//! same, and nothing that a client writes hides what a proxy adds.
 #![no_main]
 
 use std::net::{IpAddr, SocketAddr};
@@ -30,7 +30,7 @@ fn proxies(header: ForwardedHeader) -> TrustedProxies {
     TrustedProxies::new(networks.to_vec()).writing(header)
 }
 
-/// What two listed proxies add to a field, whatever a client has sent in it.
+/// Checks that the gate reads what two listed proxies add to a field, whatever the client has sent in it.
 fn hides_nothing(header: ForwardedHeader, sent: &[u8]) {
     let (client, proxy) = match header {
         ForwardedHeader::Forwarded => (
@@ -57,7 +57,7 @@ fn hides_nothing(header: ForwardedHeader, sent: &[u8]) {
     }
 }
 
-/// The client by `X-Forwarded-For`, from a listed proxy.
+/// The client that `X-Forwarded-For` names, when a listed proxy sends it.
 fn second_reader(value: &[u8]) -> IpAddr {
     let mut client = PROXY;
     for entry in value.rsplit(|byte| *byte == b',') {
@@ -106,11 +106,11 @@ fn address(entry: &str) -> Option<IpAddr> {
     }
     let port: u16 = port.parse().ok()?;
     let socket: SocketAddr = format!("{address}:{port}").parse().ok()?;
-    // A zone has no meaning elsewhere.
+    // An IPv6 zone has no meaning on another machine.
     (!address.contains('%')).then_some(socket.ip())
 }
 
-/// A time-out of gRPC, up to eight digits and a unit.
+/// The nanoseconds of a gRPC timeout: up to eight digits and a unit.
 fn nanoseconds(value: &[u8]) -> Option<u128> {
     let (unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > 8 {

@@ -1,5 +1,5 @@
-//! The frames of HTTP/2 and of WebSockets that are only watched: seen alike in whatever pieces they come, and as a second
-//! reader sees them who has all bytes at once.
+//! Fuzzes the scanners of HTTP/2 and WebSocket frames: they find the same in whatever pieces the bytes arrive, and the same as a
+//! second reader that has all bytes at once.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +10,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let size = usize::from(*size).max(1);
-    // A flood takes a thousand frames.
+    // A flood takes more than a thousand frames, so the input is repeated.
     http2(&bytes.repeat(16), size);
     websockets(bytes, size);
 });
@@ -24,7 +24,7 @@ fn http2(bytes: &[u8], size: usize) {
         assert_eq!(last, frames.are_too_many(&[]), "nothing has come");
     }
     assert_eq!(last, floods(bytes));
-    // What goes to the client only ever allows more.
+    // Bytes that are sent to the client can only allow more frames.
     frames.sent(bytes.len());
     assert!(last || !frames.are_too_many(&[]));
 }
@@ -93,5 +93,5 @@ fn second_reader(bytes: &[u8]) -> (bool, bool) {
     }
 }
 
-/// In bytes.
+/// The length of HTTP/2's connection preface, in bytes.
 const PREFACE: usize = 24;

@@ -1,4 +1,4 @@
-//! Any text as an encrypted session, in a cookie and as a Bearer value; and a genuine one under any header.
+//! Fuzzes encrypted sessions, in a cookie and as a Bearer value: any text, and genuine claims sealed with any header.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! A signed token of an issuer: any Bearer value, and a line and the rest under a good signature.
+//! Fuzzes signed tokens of an issuer: any Bearer value, and any header (the first line) and claims (the rest) under a valid
+//! signature.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! What a proxy says in front of a connection: read to its last byte and no further, as a second reader has it; and what is
-//! written is read.
+//! Fuzzes the PROXY header: it is read to its last byte and no further, as a second reader reads it, and what is written is read
+//! back.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,7 +14,8 @@ fuzz_target!(|data: &[u8]| {
     round_trip(data);
 });
 
-/// Takes as many bytes as belong to the header. Gives the client and how many they were; `None` when it is wrong or breaks off.
+/// Reads a header, as many bytes at a time as it needs. Returns the client and the header's length; `None` when it is invalid or
+/// incomplete.
 fn read_off(data: &[u8]) -> Option<(Option<IpAddr>, usize)> {
     let mut taken = 0;
     loop {
@@ -23,7 +24,7 @@ fn read_off(data: &[u8]) -> Option<(Option<IpAddr>, usize)> {
                 assert!(more > 0, "nothing would come");
                 taken += more;
                 if taken > data.len() {
-                    // One that breaks off is not whole in any part of it.
+                    // With all bytes at once, an incomplete header is not whole either.
                     let whole = read(data);
                     assert!(!matches!(whole, Ok(ProxyHeader::Whole(_))));
                     return None;
@@ -35,7 +36,7 @@ fn read_off(data: &[u8]) -> Option<(Option<IpAddr>, usize)> {
     }
 }
 
-/// The header at the front of all bytes at once.
+/// Reads the header at the front of `data`, with all bytes at once.
 fn second_reader(data: &[u8]) -> Option<(Option<IpAddr>, usize)> {
     if data.starts_with(b"\r\n\r\n\0\r\nQUIT\n") {
         let length = 16 + usize::from(*data.get(14)?) * 256 + usize::from(*data.get(15)?);
@@ -80,7 +81,7 @@ fn second_reader(data: &[u8]) -> Option<(Option<IpAddr>, usize)> {
     is_of_family.then_some((Some(client), end + 2))
 }
 
-/// Addresses out of these bytes are read as they were written, in front of these bytes.
+/// Checks that a header with addresses from `data`, followed by `data`, is read as it was written.
 fn round_trip(data: &[u8]) {
     let mut bytes = data.iter().copied().chain(std::iter::repeat(0));
     let mut address = || -> IpAddr {

@@ -1,4 +1,5 @@
-//! A client's bytes: understood alike in whatever pieces they come, and written so that others understand the same.
+//! Fuzzes the reader of requests: it reads the same from a client's bytes in whatever pieces they arrive, and what is forwarded
+//! is read the same by others.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +10,8 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let [whole, cut, pieces] = ways(bytes, *size).map(|pieces| requests(&pieces));
-    // A violation can show earlier in pieces, with a line that the whole shows to be another one's fault.
+    // In pieces, the first line is checked before the rest arrives, so the violation can be another one. Only whether there is
+    // one is compared.
     for (seen, violation) in [cut, pieces] {
         assert_eq!(whole.0, seen);
         assert_eq!(whole.1.is_some(), violation.is_some());

@@ -1,4 +1,5 @@
-//! Any path: the route is the one that a slow implementation finds, and that every parser sees in it; or it is refused.
+//! Fuzzes the routes with any path: the path is refused, or its route is the one that a slow implementation finds, also for the
+//! path as each parser normalizes it.
 #![no_main]
 
 use std::net::Ipv4Addr;
@@ -26,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(path) = str::from_utf8(path) else {
         return;
     };
-    // Nothing else gets through a front.
+    // The paths of request targets contain no other bytes.
     let is_of_target = |byte: u8| byte > b' ' && byte != 0x7f && byte != b'?';
     if !path.starts_with('/') || !path.bytes().all(is_of_target) {
         return;

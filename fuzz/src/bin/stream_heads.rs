@@ -1,4 +1,5 @@
-//! The head of a stream of HTTP/2: what becomes of it says what it said, and is read so when it goes on over HTTP/1.1.
+//! Fuzzes the heads of HTTP/2 streams: the converted request says what the head said, and is read the same when it is forwarded
+//! over HTTP/1.1.
 #![no_main]
 
 use bytes::BytesMut;
@@ -23,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         fields: 8 + usize::from(flags >> 4),
         ..HeadLimits::default()
     };
-    // An extended CONNECT, as `h2` gives it out.
+    // An extended CONNECT, as `h2` returns it.
     let is_websocket = is_websocket && *head.method() == Method::CONNECT;
     let key = is_websocket.then_some(u128::from(*flags));
     let before = head.clone();
@@ -43,8 +44,8 @@ fuzz_target!(|data: &[u8]| {
     check_onward(&request);
 });
 
-/// A head as `h2` gives it out, which refuses the fields of a connection (RFC 9113 §8.2.2): lines of method, scheme, authority and
-/// path, and a line for each field.
+/// Makes a head as `h2` returns it, which refuses the fields of a connection (RFC 9113 §8.2.2). The lines are method, scheme,
+/// authority and path, then one for each field.
 fn head(lines: &[u8]) -> Option<Request<()>> {
     let mut lines = lines.split(|byte| *byte == b'\n');
     let mut request = Request::new(());
@@ -73,7 +74,7 @@ fn head(lines: &[u8]) -> Option<Request<()>> {
     Some(request)
 }
 
-/// Whoever reads any one of the hosts reads the one that was asked for, or there are two.
+/// Checks that `:authority` is among the values of `Host`, and that it is the only one unless the client sent another.
 fn check_host(before: &Request<()>, request: &Request<Length>) {
     let hosts: Vec<_> = request.headers().get_all(HOST).iter().collect();
     let said: Vec<_> = before.headers().get_all(HOST).iter().collect();
@@ -92,7 +93,7 @@ fn check_host(before: &Request<()>, request: &Request<Length>) {
     }
 }
 
-/// The cookies are one field, and all else is there as it was.
+/// Checks that the cookies are one field, and that all other fields are unchanged.
 fn check_fields(before: &Request<()>, request: &Request<Length>, limits: HeadLimits) {
     let crumbs: Vec<_> = before.headers().get_all(COOKIE).iter().collect();
     let crumbs: Vec<_> = crumbs.iter().map(|crumb| crumb.as_bytes()).collect();
@@ -112,7 +113,7 @@ fn check_fields(before: &Request<()>, request: &Request<Length>, limits: HeadLim
         headers
     };
     assert_eq!(others(before.headers()), others(request.headers()));
-    // Three more say that it is a WebSocket.
+    // The upgrade to a WebSocket adds three fields.
     assert!(request.headers().len() <= limits.fields + 3);
 }
 
@@ -131,9 +132,9 @@ fn check_length(before: &Request<()>, request: &Request<Length>, has_ended: bool
     }
 }
 
-/// It goes on over HTTP/1.1 as one request, with what stands in it and nothing else.
+/// Checks that the request is forwarded over HTTP/1.1 as one request, with the same content and nothing else.
 fn check_onward(request: &Request<Length>) {
-    // Nobody is connected through: the gate refuses it.
+    // The gate refuses CONNECT, so it is never forwarded.
     if *request.method() == Method::CONNECT {
         return;
     }
@@ -169,7 +170,7 @@ fn check_onward(request: &Request<Length>) {
                 Some(target)
             );
             for (name, value) in &kept {
-                // HTTP/1.1 has blanks around a value that mean nothing.
+                // In HTTP/1.1, blanks around a value are not part of it.
                 let value = value.as_bytes().trim_ascii();
                 let mut values = again.headers().get_all(name).iter();
                 assert!(values.any(|other| other.as_bytes() == value), "{name}");
@@ -177,7 +178,7 @@ fn check_onward(request: &Request<Length>) {
             assert!(again.headers().len() <= kept.len() + 1);
         }
         Ok(None) => panic!("it is whole"),
-        // Such as two hosts: the gate refuses that before.
+        // For example two hosts, which the gate refuses before it forwards.
         Err(violation) => {
             let expects = kept.contains_key(EXPECT);
             assert!(!has_one_host || expects, "{violation}");

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Reads a body out of pieces of this size, and gives it with what is behind it.
+/// Decodes a body that arrives in pieces of `size` bytes. Returns the body, and the bytes that follow it.
 fn decode(length: Length, bytes: &[u8], size: usize) -> Result<(Vec<u8>, Vec<u8>), Violation> {
     decode_with(Decoder::of_request(length), bytes, size)
 }

@@ -1,4 +1,4 @@
-//! The claims of Better Auth's cookie cache, checked once its seal has been verified.
+//! Checks the claims of Better Auth's cookie cache, after its signature or tag was verified.
 
 use crate::cookie::CacheStrategy;
 use crate::error::OpenError;
@@ -117,7 +117,7 @@ impl CachedSession<'_> {
             CacheStrategy::Jwe | CacheStrategy::Jwt => {
                 let exp = time(exp.as_ref(), "exp")?.ok_or(OpenError::MissingExpiry)?;
                 let at = expiry(exp)?;
-                // Decryption has a tolerance, but then the library compares again, without one.
+                // Decryption has a tolerance, but the library then compares again without one.
                 let (expired, tolerance) = match self.strategy {
                     CacheStrategy::Jwe => (exp * 1000.0 < now.millis() as f64, TOLERANCE),
                     CacheStrategy::Compact | CacheStrategy::Jwt => (exp <= now.secs() as f64, 0.0),
@@ -148,7 +148,7 @@ impl CachedSession<'_> {
             .and_then(UnixTime::from_iso);
         demands.check_age(issued_at, now)?;
 
-        // The library itself takes an address for verified only where this is `true`, so `null` is a no.
+        // The library itself treats an address as verified only if this is `true`, so `null` means that it is not verified.
         let no_if_null = |claim| match claim == Kept::Null {
             true => Kept::Bool(false),
             false => claim,
@@ -180,7 +180,7 @@ impl CachedSession<'_> {
     }
 }
 
-/// Whether `session.userId` is `user.id`. The library turns the former into text, whatever its type.
+/// Whether `session.userId` is `user.id`. The library converts the former to text, whatever its type.
 fn same_user(session_user: Option<&Kept<'_>>, user_id: &str) -> bool {
     match session_user {
         Some(Kept::Text(id)) => *id == user_id,

@@ -54,7 +54,7 @@ impl fmt::Display for CookieName {
 /// Why a text cannot be a [`CookieName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CookieNameError {
-    /// There is no character.
+    /// The text is empty.
     #[error("a cookie name cannot be empty")]
     Empty,
     /// A byte is not a token character (RFC 9110 section 5.6.2), for example a space, `=` or `;`.

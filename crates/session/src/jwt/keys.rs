@@ -39,11 +39,11 @@ impl JwtKeys {
     /// The largest number of keys in a JWKS, counting those that are ignored.
     pub const MAX_KEYS: usize = 64;
 
-    /// Takes a secret that is shared with the issuer, and the text of the JWKS (RFC 7517 section 5) that the issuer published.
-    /// Without either the set opens nothing.
+    /// Takes a secret that is shared with the issuer, and the text of the JWKS (RFC 7517 section 5) that the issuer published. A
+    /// set without either opens nothing.
     ///
     /// # Errors
-    /// [`JwtKeysError::ShortSecret`] for the secret, any other for the JWKS.
+    /// [`JwtKeysError::ShortSecret`] for the secret, any other variant for the JWKS.
     pub fn new(secret: Option<&Secret>, jwks: Option<&str>) -> Result<Self, JwtKeysError> {
         Ok(Self {
             secret: secret.map(JwtKey::shared).transpose()?,
@@ -57,7 +57,7 @@ impl JwtKeys {
         self.published.len()
     }
 
-    /// The one pair of key and algorithm that an unverified header selects.
+    /// The pair of key and algorithm that an unverified header selects.
     pub(super) fn key_for(
         &self,
         header: &JwsHeader<'_>,
@@ -169,7 +169,7 @@ impl JwtKey {
         }
     }
 
-    /// This key with the algorithm called `alg`, if it serves that.
+    /// This key with the algorithm called `alg`, if the key serves it.
     pub(crate) fn serving(&self, alg: &str) -> Result<(&Self, Algorithm), OpenError> {
         let named = self.algorithms.iter().find(|(name, _)| *name == alg);
         let (_, algorithm) = named.ok_or(OpenError::UnsupportedAlgorithm)?;

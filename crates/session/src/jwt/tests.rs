@@ -1,4 +1,4 @@
-//! Every algorithm opens, and whatever attackers have tried with JWTs does not.
+//! Tests that every algorithm opens with its key, and that known attacks on JWTs fail.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,7 @@ use crate::Secret;
 const NOW: u64 = 1_900_000_000;
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Key pairs are slow to make: one of each kind for all tests.
+/// One key pair of each kind serves all tests, because key pairs are slow to make.
 static RSA_PAIR: LazyLock<RsaKeyPair> =
     LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
 static P256_PAIR: LazyLock<EcdsaKeyPair> = LazyLock::new(p256_pair);
@@ -146,7 +146,7 @@ fn open(keys: &JwtKeys, token: &str) -> Result<String, OpenError> {
     Ok(session.subject().to_owned())
 }
 
-/// The object with one member set anew; `null` removes it.
+/// The object with one member set to `value`; `null` removes the member.
 fn with(mut object: Value, name: &str, value: Value) -> Value {
     if value.is_null() {
         object.as_object_mut().unwrap().remove(name);
@@ -156,7 +156,7 @@ fn with(mut object: Value, name: &str, value: Value) -> Value {
     object
 }
 
-/// Names of keys, and what they sign. The secret has no name.
+/// The names of the keys, and the algorithms that they serve. The secret has no name.
 const KINDS: [(&str, &[&str]); 5] = [
     ("", &["HS256", "HS384", "HS512"]),
     (
@@ -441,7 +441,7 @@ fn a_kid_names_exactly_one_key() {
         let opened = open(&all_keys(), &token_of("RS256", &header, &claims()));
         assert_eq!(opened, Err(OpenError::UnknownKey), "{kid}");
     }
-    // A key without a name is not meant by a token that names one.
+    // A token that names a key does not select a key without a name.
     let nameless = published(&set_of([with(rsa_jwk(), "kid", Value::Null)]));
     let opened = open(&nameless, &token("RS256", "rsa"));
     assert_eq!(opened, Err(OpenError::UnknownKey));

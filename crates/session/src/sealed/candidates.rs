@@ -31,9 +31,9 @@ impl<'a> Candidates<'a> {
     /// `getToken()`. Empty cookies and other authentication schemes are ignored.
     ///
     /// # Errors
-    /// [`OpenError::AmbiguousAuthorization`], [`OpenError::MalformedBearer`] or [`OpenError::Oversize`] for a Bearer
-    /// value; [`OpenError::MissingToken`] for a cookie cache without its token. What is wrong with a cookie is a candidate:
-    /// [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`], [`OpenError::MissingChunk`] or
+    /// [`OpenError::AmbiguousAuthorization`], [`OpenError::MalformedBearer`] or [`OpenError::Oversize`] for a Bearer value;
+    /// [`OpenError::MissingToken`] for a cookie cache without its token. A defect of a cookie is not returned as an error, but as
+    /// a candidate: [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`], [`OpenError::MissingChunk`] or
     /// [`OpenError::Oversize`].
     pub fn find(
         keys: &KeyRing,
@@ -78,7 +78,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Whether the request carries no session.
+    /// Whether the request has no candidate.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.first.is_none()
@@ -124,7 +124,7 @@ impl fmt::Debug for Candidates<'_> {
     }
 }
 
-/// Everything that a request says about one cookie of the ring.
+/// Everything that a request contains for one cookie of the ring.
 #[derive(Default)]
 struct FoundCookie<'a> {
     own: Gathered<'a>,

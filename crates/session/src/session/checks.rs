@@ -5,7 +5,8 @@ use crate::error::OpenError;
 use crate::json::Kept;
 use crate::jwe::RepeatedClaims;
 
-/// Refuses a header that repeats `aud`, `iss` or `sub` with another value than the claims, which come in that order.
+/// Refuses a header that repeats `aud`, `iss` or `sub` with another value than that of the claims, which are passed in that
+/// order.
 pub(crate) fn check_repeated(
     repeated: &RepeatedClaims<'_>,
     [aud, iss, sub]: [&Option<Kept<'_>>; 3],
@@ -26,13 +27,13 @@ pub(crate) fn check_repeated(
 fn agree(in_header: Option<&Kept<'_>>, claim: Option<&Kept<'_>>) -> bool {
     match in_header {
         None => true,
-        // The contents are not kept, so they cannot be compared.
+        // The contents of such a value are not kept, so they cannot be compared.
         Some(Kept::Other) => false,
         Some(_) => in_header == claim,
     }
 }
 
-/// The value of a claim that is a time in seconds, if it is there.
+/// The number in a claim that is a time, if the claim is there. The format determines its unit.
 pub(crate) fn time(claim: Option<&Kept<'_>>, name: &'static str) -> Result<Option<f64>, OpenError> {
     let Some(claim) = claim else {
         return Ok(None);

@@ -249,7 +249,7 @@ fn an_id_is_text_without_control_characters() {
     }
 }
 
-/// The subject of claims that have no `sub` besides these members, where another claim may be asked for.
+/// The subject of claims with these members and an expiry, read from `subject_claim` if that is given.
 fn subject_of(members: &str, subject_claim: Option<&str>) -> Result<String, OpenError> {
     let demands = ClaimDemands {
         subject_claim: subject_claim.map(str::to_owned),
@@ -302,7 +302,7 @@ fn another_claim_can_say_who() {
             "{claim}"
         );
     }
-    // Those that are read for another reason count as well.
+    // Claims that are also read for another purpose can name the user too.
     let known = r#","sub":"no","email":"ada@example.com","name":"Ada","jti":"j""#;
     for (claim, subject) in [("email", "ada@example.com"), ("name", "Ada"), ("jti", "j")] {
         assert_eq!(
@@ -311,7 +311,7 @@ fn another_claim_can_say_who() {
             "{claim}"
         );
     }
-    // Nothing takes its place.
+    // No other claim replaces the configured one.
     let missing = Err(OpenError::MissingSubject);
     assert_eq!(subject_of(r#","sub":"user-1""#, Some("id")), missing);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What the tests share: one secret, one clock, sealed sessions.
+//! Shared by the tests: secrets, one clock, sealed sessions.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use serde_json::{Map, Value, json};
@@ -22,7 +22,7 @@ pub(crate) fn old_secret() -> Secret {
     Secret::new("the previous secret, 32 bytes or more")
 }
 
-/// The default cookies; the current secret and the previous one.
+/// A ring of the default cookies, with the current secret and the previous one.
 pub(crate) fn ring() -> KeyRing {
     KeyRing::new(&[secret(), old_secret()], SessionCookie::defaults().into()).expect("a ring")
 }
@@ -46,7 +46,7 @@ pub(crate) fn token(cookie: &str, subject: &str) -> String {
     }
 }
 
-/// Finds and opens the session of a request; the subject, if there is one.
+/// The subject of the session in a request, if the request has a session.
 pub(crate) fn subject(
     cookies: &[&str],
     authorization: &[&str],
@@ -70,7 +70,7 @@ pub(crate) fn open(
         .map(|opened| Some(whole(opened)))
 }
 
-/// The session, where none has to be looked up.
+/// The session; panics if it has to be looked up.
 pub(crate) fn whole(opened: Opened) -> Session {
     match opened {
         Opened::Session(session) => session,

@@ -1,5 +1,5 @@
-//! The vectors of `data/sessions.json`. Every reader of the file includes this one: the tests of this crate and of the server, and the
-//! fuzz targets.
+//! The vectors of `data/sessions.json`. Every reader of that file includes this module: the tests of this crate and of the
+//! server, and the fuzz targets.
 #![allow(dead_code, reason = "each reader uses its own part")]
 
 use serde::Deserialize;
@@ -17,9 +17,9 @@ pub(crate) fn all() -> Vec<Vector> {
 pub(crate) struct Vector {
     pub(crate) name: String,
     pub(crate) format: VectorFormat,
-    /// The current one first.
+    /// The secrets, the current one first.
     pub(crate) secrets: Vec<String>,
-    /// `None` where the format derives no key by salt.
+    /// The salt; `None` if the format derives no key with a salt.
     pub(crate) salt: Option<String>,
     pub(crate) cookie_name: String,
     /// The exact value of the `Cookie` header.
@@ -29,9 +29,9 @@ pub(crate) struct Vector {
     /// Seconds since the epoch.
     pub(crate) now: u64,
     pub(crate) expect: Expect,
-    /// Why, in the words of the vector's author; other checks may fail first.
+    /// Why the vector is invalid, in the words of its author; other checks may fail first.
     pub(crate) reason: Option<String>,
-    /// Whether every correct gate agrees (`must`) or a reasonable one may differ (`policy`). This one never does.
+    /// Whether every correct gate agrees (`must`) or a reasonable one may differ (`policy`). This gate never differs.
     pub(crate) strictness: Strictness,
     /// The exact claims of a valid session.
     pub(crate) claims: Option<Map<String, Value>>,
@@ -39,9 +39,9 @@ pub(crate) struct Vector {
     pub(crate) reference_behaviour: String,
     pub(crate) gate_vs_reference: String,
     pub(crate) note: Option<String>,
-    /// What the release that wrote a token of an older format says of it.
+    /// The verdict of the release that wrote tokens of this older format.
     pub(crate) reference_issuer_version: Option<String>,
-    // Of Better Auth's cookie cache only, whose own name is `cookie_name`.
+    // The rest is for Better Auth's cookie cache only; `cookie_name` is the name of the cache's cookie.
     /// The version that the application gives its caches, if not `1`.
     pub(crate) cache_version: Option<String>,
     pub(crate) cookie_prefix: Option<String>,

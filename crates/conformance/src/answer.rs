@@ -22,7 +22,7 @@ impl Response {
     }
 }
 
-/// The final responses in what has been received so far. `methods` are the requests' methods, in order.
+/// Returns the final responses in the data received so far. `methods` are the requests' methods, in order.
 pub(crate) fn answers(data: &str, methods: &[&str], ended: bool) -> Vec<Response> {
     let (mut found, mut rest) = (Vec::new(), data);
     while let Some((head, after)) = rest.split_once("\r\n\r\n") {
@@ -60,7 +60,7 @@ fn head_of(head: &str) -> Option<(u16, Vec<(String, String)>)> {
     Some((status, lines.map(field).collect()))
 }
 
-/// The body, whether it is complete, and what follows it.
+/// Returns the body, whether it is complete, and the data that follows it.
 fn body<'a>(
     status: u16,
     method: &str,

@@ -30,13 +30,13 @@ pub struct Case {
 /// The groups of cases, in the order of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// Two readings of where a request ends.
+    /// Ambiguity about where a request ends.
     Smuggling,
     /// Malformed request lines.
     RequestLine,
-    /// Which host is asked for.
+    /// The requested host.
     Host,
-    /// Two readings of a path.
+    /// Ambiguity about a path.
     Paths,
     /// Headers that a service reads as the gateway's own.
     HeaderAliases,
@@ -69,7 +69,7 @@ pub enum Class {
 pub enum Level {
     /// A gateway that fails it can be bypassed, or made to send a wrong identity to its services.
     Must,
-    /// It makes a gateway safer.
+    /// A gateway that passes it is safer.
     Should,
 }
 
@@ -78,18 +78,18 @@ pub enum Level {
 pub struct Needs {
     /// The address of a forward-auth endpoint.
     pub check: bool,
-    /// A listener that speaks cleartext HTTP/2.
+    /// A listener for cleartext HTTP/2.
     pub http2: bool,
     /// A session cookie.
     pub session: bool,
     /// The time limit for slow clients. Such a case runs in parallel with others.
     pub slow_limit: bool,
-    /// To run last.
+    /// To run after all other cases.
     pub last: bool,
 }
 
 impl Case {
-    /// A case that must hold, with no needs.
+    /// Creates a case that must hold, without needs.
     pub(crate) const fn new(
         class: Class,
         id: &'static str,

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::case::Case;
 
-/// All of them, class by class, and by their ids.
+/// Returns all cases, sorted by class and id.
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = [
         smuggling::CASES,
@@ -50,7 +50,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases
 }
 
-/// Between two things that are sent one after the other on one connection.
+/// The pause between two pieces that are sent one after the other on one connection.
 const PAUSE: Duration = Duration::from_millis(120);
 
 #[cfg(test)]

@@ -19,11 +19,11 @@ pub(crate) struct Sending<'a> {
     /// The methods of the requests, in order.
     pub(crate) methods: Vec<&'a str>,
     pub(crate) timeout: Duration,
-    /// How long to wait for more responses after that.
+    /// How long to wait for more responses when there are enough.
     pub(crate) linger: Duration,
     /// Whether the gateway must close the connection after an error, so that the client waits for that.
     pub(crate) expects_close: bool,
-    /// Whether the client shuts its side down after the last piece.
+    /// Whether the client half-closes the connection after the last piece.
     pub(crate) half_closes: bool,
 }
 
@@ -78,8 +78,8 @@ impl Sending<'_> {
         exchange
     }
 
-    /// Listens until there are enough responses, the peer closes the connection, or it is `until`. Returns whether it stopped too
-    /// early.
+    /// Reads until there are enough responses, the peer closes the connection, or the time is `until`. Returns whether the time
+    /// ran out before there were enough responses.
     fn listen(&self, mut stream: &TcpStream, until: Instant, exchange: &mut Exchange) -> bool {
         loop {
             exchange.answers = answers(&exchange.data, &self.methods, exchange.closed);
@@ -110,7 +110,7 @@ impl Sending<'_> {
     }
 }
 
-/// The bytes that arrive within this time; empty when the connection has ended in any way.
+/// Returns the bytes that arrive within this time; `None` if none arrive, and no bytes when the connection has ended in any way.
 pub(crate) fn read(stream: &mut &TcpStream, wait: Duration) -> Option<Vec<u8>> {
     // Zero would mean no timeout.
     let wait = wait.max(Duration::from_millis(1));
@@ -127,7 +127,7 @@ pub(crate) fn read(stream: &mut &TcpStream, wait: Duration) -> Option<Vec<u8>> {
 }
 
 impl Exchange {
-    /// The status of the first response; 0 if there is none.
+    /// Returns the status of the first response; 0 if there is none.
     pub(crate) fn status(&self) -> u16 {
         self.answers.first().map_or(0, |answer| answer.status)
     }

@@ -12,7 +12,7 @@ use crate::latin;
 /// The fields of a request, including pseudo-headers, in order.
 pub(crate) type Fields = Vec<(String, String)>;
 
-/// Sends one request over a new connection. A stream or connection that is reset counts as closed.
+/// Sends one request over a new connection. A stream or connection that is reset is reported as closed.
 pub(crate) fn send(to: SocketAddr, fields: &Fields, body: &str, timeout: Duration) -> Exchange {
     let mut exchange = Exchange::default();
     let Ok(stream) = TcpStream::connect_timeout(&to, timeout) else {
@@ -50,7 +50,7 @@ pub(crate) fn send(to: SocketAddr, fields: &Fields, body: &str, timeout: Duratio
     exchange
 }
 
-/// Whether a server speaks HTTP/2 without TLS.
+/// Whether a server accepts HTTP/2 without TLS.
 pub(crate) fn is_spoken(at: SocketAddr, timeout: Duration) -> bool {
     let Ok(stream) = TcpStream::connect_timeout(&at, timeout) else {
         return false;
@@ -95,10 +95,10 @@ impl Frame {
         })
     }
 
-    /// Settings must be acknowledged.
+    /// Acknowledges settings, as HTTP/2 requires.
     fn reply(&self, mut stream: &TcpStream) {
         if self.kind == SETTINGS && self.flags & ACK == 0 {
-            // A connection that has ended shows when it is read.
+            // The next read shows whether the connection has ended.
             let _ = stream.write_all(&frame(SETTINGS, ACK, 0, &[]));
         }
     }
@@ -165,7 +165,7 @@ fn integer(number: usize) -> Vec<u8> {
     bytes
 }
 
-/// The status, which is the first field: indexed, or a literal whose name is in the static table (RFC 7541 appendix A).
+/// Returns the status, which is the first field: indexed, or a literal whose name is in the static table (RFC 7541 appendix A).
 fn status(block: &[u8]) -> u16 {
     let is_size_update = |byte: &u8| byte & 0xe0 == 0x20;
     let start = block.iter().take_while(|byte| is_size_update(byte)).count();

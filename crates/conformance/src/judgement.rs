@@ -1,6 +1,6 @@
 //! The results of a case.
 
-/// What was seen if the case holds, otherwise the finding.
+/// What was observed if the case holds, otherwise the finding.
 pub(crate) type Judgement = Result<String, Finding>;
 
 /// Why a case does not hold.
@@ -8,7 +8,7 @@ pub(crate) type Judgement = Result<String, Finding>;
 pub(crate) enum Finding {
     /// The case does not hold.
     Broken(String),
-    /// It is safe, but not as it should be.
+    /// The result is safe, but not as it should be.
     Weak(String),
 }
 
@@ -21,12 +21,12 @@ pub(crate) enum Rejection {
     Open,
 }
 
-/// Reports that a case does not hold.
+/// Returns the finding that a case does not hold.
 pub(crate) fn broken<T>(why: impl Into<String>) -> Result<T, Finding> {
     Err(Finding::Broken(why.into()))
 }
 
-/// Reports that a case is safe, but not as it should be.
+/// Returns the finding that a case is safe, but not as it should be.
 pub(crate) fn weak<T>(why: impl Into<String>) -> Result<T, Finding> {
     Err(Finding::Weak(why.into()))
 }

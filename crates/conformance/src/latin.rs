@@ -2,19 +2,19 @@
 //!
 //! Requests may contain bytes that are not UTF-8, but are easiest to write and search as text.
 
-/// The bytes of a text. Characters outside Latin-1 become question marks.
+/// Returns the bytes of a text. Characters outside Latin-1 become question marks.
 pub(crate) fn bytes(text: &str) -> Vec<u8> {
     text.chars()
         .map(|char| u8::try_from(char).unwrap_or(b'?'))
         .collect()
 }
 
-/// The text of bytes.
+/// Returns the text of bytes.
 pub(crate) fn text(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// An excerpt of a text for a message: control characters escaped, and cut after `longest` characters.
+/// Returns an excerpt of a text for a message: control characters escaped, and cut after `longest` characters.
 pub(crate) fn excerpt(text: &str, longest: usize) -> String {
     let shown: String = text.chars().take(longest).collect();
     let more = if text.chars().nth(longest).is_some() {
@@ -31,7 +31,7 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(allowed)
 }
 
-/// A header name as CGI, WSGI and PHP fold it: lower case, with `-` for everything but letters and digits.
+/// Returns a header name as CGI, WSGI and PHP fold it: lower case, with `-` for everything except letters and digits.
 pub(crate) fn folded(name: &str) -> String {
     let fold = |char: char| match char.is_ascii_alphanumeric() {
         true => char.to_ascii_lowercase(),
@@ -40,7 +40,7 @@ pub(crate) fn folded(name: &str) -> String {
     name.trim().chars().map(fold).collect()
 }
 
-/// The values of every field with this name, in any case.
+/// Returns the values of every field with this name, in any case.
 pub(crate) fn values<'a>(fields: &'a [(String, String)], name: &str) -> Vec<&'a str> {
     let named = fields
         .iter()

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The gateway must forward everything to the recorder, make everything below one path public, and demand a session for
-//! everything else. [`Target`] describes this setup, [`catalogue`] lists the [`Case`]s, and [`run`] returns a [`Report`]. Every case
-//! tests a general rule for gateways; none is specific to a product.
+//! everything else. [`Target`] describes this setup, [`catalogue`] lists the [`Case`]s, and [`run`] returns a [`Report`]. Every
+//! case tests a general rule for gateways; none is specific to a product.
 
 mod answer;
 mod case;

@@ -1,4 +1,4 @@
-//! `sessiongate-conformance`: asks any auth gateway hostile questions, and records what its upstream sees.
+//! `sessiongate-conformance`: sends hostile requests to any auth gateway, and records what its upstream receives.
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -11,77 +11,78 @@ use conformance::{Case, Profile, Report, Target, catalogue, described, list_mark
 use regex_lite::Regex;
 use serde_json::Value;
 
-/// Asks an auth gateway hostile questions, and records what its upstream sees.
+/// Sends hostile requests to an auth gateway, and records what its upstream receives.
 ///
-/// Configure the gateway to forward everything to --upstream, to let everybody see what lies below --public-path, and
-/// to demand a session for everything else. Then run this program, which listens on --upstream itself.
+/// Configure the gateway to forward everything to --upstream, to make everything below --public-path public, and to demand a
+/// session for everything else. Then run this program, which listens on --upstream itself.
 ///
-/// The exit status is 1 when a case fails that must hold, and 2 when nothing could be asked.
+/// The exit status is 1 when a case fails that must hold, and 2 when no case could run.
 #[derive(Debug, Parser)]
 #[command(name = "sessiongate-conformance", version)]
 struct Arguments {
-    /// Where the gateway takes requests
+    /// The address on which the gateway accepts requests
     #[arg(long, value_name = "HOST:PORT", required_unless_present = "list")]
     proxy: Option<String>,
-    /// Where the gateway expects its upstream; a recorder is started there. A port alone is one of 127.0.0.1
+    /// The address at which the gateway expects its upstream; a recorder is started there. A port alone is a port of 127.0.0.1
     #[arg(long, value_name = "HOST:PORT", required_unless_present = "list")]
     upstream: Option<String>,
-    /// What kind of gateway it is: which identity headers it owns, how its endpoint is asked, and which cases apply
+    /// The kind of gateway: its identity headers, how its forward-auth endpoint receives the original request, and which cases
+    /// apply
     #[arg(long, default_value = "sessiongate", value_parser = profile)]
     profile: &'static Profile,
-    /// Below this path nobody needs a session
+    /// The folder that needs no session
     #[arg(long, value_name = "PATH", default_value = "/public/")]
     public_path: String,
-    /// This path needs a session
+    /// A path that needs a session
     #[arg(long, value_name = "PATH", default_value = "/private")]
     protected_path: String,
-    /// The cookie of a session. Without it no case is asked that needs one
+    /// The cookie of a session. Without it, cases that need one do not run
     #[arg(long, value_name = "NAME=VALUE")]
     valid_cookie: Option<String>,
-    /// Who that session is, as the first identity header must say it
+    /// The user of that session, as the first identity header must name it
     #[arg(long, value_name = "USER")]
     expect_user: Option<String>,
     /// The headers that the gateway owns, in place of the profile's; the first one names the user
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     identity_headers: Vec<String>,
-    /// The value of Host. Without it, the proxy's address
+    /// The value of Host; by default, the proxy's address
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// The forward-auth endpoint, http://HOST:PORT/PATH. Without it no case is asked that needs it
+    /// The forward-auth endpoint, http://HOST:PORT/PATH. Without it, cases that need it do not run
     #[arg(long, value_name = "URL")]
     check_url: Option<String>,
     /// A listener for cleartext HTTP/2. Without it, the proxy is tried
     #[arg(long, value_name = "HOST:PORT")]
     http2_proxy: Option<String>,
-    /// After how many seconds slow clients must have been cut off. Without it no case is asked that waits for that
+    /// The seconds after which slow clients must have been disconnected. Without it, cases that wait for that do not run
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=60))]
     slow_limit: Option<u64>,
-    /// After how many seconds without an answer the gateway hangs
+    /// The seconds without an answer after which the gateway is considered to hang
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout: u64,
-    /// Ask only cases whose ids match
+    /// Run only the cases whose ids match
     #[arg(long, value_name = "REGEX")]
     only: Option<Regex>,
-    /// Show the cases, and ask none
+    /// List the cases, and run none
     #[arg(long)]
     list: bool,
-    /// Answer in JSON
+    /// Print JSON
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// Answer in Markdown
+    /// Print Markdown
     #[arg(long)]
     markdown: bool,
     /// Exit with status 1 also when a case is weak
     #[arg(long)]
     strict: bool,
-    /// Ask a gateway that is not on this machine. Only ever ask one that you are allowed to test
+    /// Test a gateway that is not on this machine. Only test gateways that you are allowed to test
     #[arg(long)]
     i_am_allowed_to_test_this_gateway: bool,
 }
 
 fn main() -> ExitCode {
     answer(&Arguments::parse()).unwrap_or_else(|error| {
-        // Nobody is left to tell when this fails.
+        // If this fails, the error cannot be reported.
         let _ = writeln!(io::stderr(), "sessiongate-conformance: {error:#}");
         ExitCode::from(2)
     })
@@ -100,7 +101,7 @@ fn answer(arguments: &Arguments) -> Result<ExitCode> {
     let is_table = !arguments.json && !arguments.markdown;
     let report = run(&arguments.target()?, selects, |row| {
         if is_table {
-            // A reader that has gone away shows when the summary is printed.
+            // If the reader has gone away, printing the summary fails too.
             let _ = writeln!(io::stdout(), "{}", row.line());
         } else if io::stderr().is_terminal() {
             let _ = write!(io::stderr(), ".");
@@ -200,7 +201,7 @@ fn address(text: &str, flag: &str) -> Result<SocketAddr> {
         .with_context(|| format!("{flag}: {text:?} has no address"))
 }
 
-/// Address and path of an endpoint.
+/// Returns the address and the path of an endpoint.
 fn check(url: &str) -> Result<(SocketAddr, String)> {
     let rest = url
         .strip_prefix("http://")

@@ -1,4 +1,4 @@
-//! The tools of a case: the gateway, the recorder, and a token of its own.
+//! What a case works with: the gateway, the recorder, and its own token.
 
 mod judge;
 
@@ -16,7 +16,7 @@ use crate::target::Target;
 pub(crate) struct Probe<'a> {
     pub(crate) target: &'a Target,
     pub(crate) recorder: &'a Recorder,
-    /// A text in everything that this case sends, by which records of the upstream are matched to it.
+    /// A text in everything that this case sends, which identifies the case's records at the upstream.
     pub(crate) token: String,
     /// The number of records before the last exchange.
     before: AtomicUsize,
@@ -33,29 +33,29 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// A forged value for an identity header.
+    /// Returns a forged value for an identity header.
     pub(crate) fn forged(&self) -> String {
         format!("evil-{}", self.token)
     }
 
-    /// The identity header that names the user.
+    /// Returns the identity header that names the user.
     pub(crate) fn identity_name(&self) -> &str {
         let first = self.target.identity_headers.first();
         first.map_or("X-User-Id", String::as_str)
     }
 
-    /// A forged identity header.
+    /// Returns a forged identity header.
     pub(crate) fn forged_line(&self) -> String {
         format!("{}: {}", self.identity_name(), self.forged())
     }
 
-    /// The path with a query by which the upstream's record is matched to this case.
+    /// Returns the path with a query that identifies the upstream's record as this case's.
     pub(crate) fn marked(&self, path: &str) -> String {
         let joint = if path.contains('?') { '&' } else { '?' };
         format!("{path}{joint}c={}", self.token)
     }
 
-    /// The public folder, `/public/`, and the protected path without its first slash, `private`.
+    /// Returns the public folder, `/public/`, and the protected path without its first slash, `private`.
     pub(crate) fn places(&self) -> (String, String) {
         let protected = self.target.protected();
         let protected = protected.strip_prefix('/').unwrap_or(protected);
@@ -90,7 +90,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// A request for the protected path, to be hidden inside of another one.
+    /// Returns a request for the protected path, to be hidden inside another one.
     pub(crate) fn hidden(&self) -> String {
         self.hidden_at(self.target.protected())
     }
@@ -101,7 +101,7 @@ impl<'a> Probe<'a> {
         request.line(self.forged_line()).text()
     }
 
-    /// The name and value of the session cookie, or made-up ones.
+    /// Returns the name and value of the session cookie, or made-up ones.
     pub(crate) fn cookie(&self) -> (&str, &str) {
         let parts = self.target.cookie_parts();
         parts.unwrap_or(("session", "AAAA.AAAA.AAAA.AAAA.AAAA"))
@@ -112,7 +112,7 @@ impl<'a> Probe<'a> {
         self.perform(&self.sending(request))
     }
 
-    /// The exchange of [`Probe::send`], to be adjusted before it is sent.
+    /// Prepares the exchange of [`Probe::send`], which the caller can adjust before it is sent.
     pub(crate) fn sending(&self, request: impl Into<String>) -> Sending<'a> {
         Sending::new(request, self.target.timeout)
     }
@@ -129,12 +129,12 @@ impl<'a> Probe<'a> {
         self.recorder.reply(&self.token, reply);
     }
 
-    /// Ignores everything that arrived so far.
+    /// Ignores everything that has arrived so far.
     pub(crate) fn forget(&self) {
         self.before.store(self.recorder.count(), Ordering::Relaxed);
     }
 
-    /// What the upstream received in the last exchange: records with this case's token, or with no token.
+    /// Returns what the upstream received in the last exchange: records with this case's token, or without any token.
     pub(crate) fn records(&self) -> Vec<Record> {
         let mut records = self.recorder.since(self.before.load(Ordering::Relaxed));
         records.retain(|record| {
@@ -145,14 +145,14 @@ impl<'a> Probe<'a> {
         records
     }
 
-    /// What arrived with this case's token, while other cases run in parallel.
+    /// Returns what arrived with this case's token, for cases that run in parallel with others.
     pub(crate) fn arrived_with_token(&self) -> Vec<Record> {
         let mut records = self.arrived();
         records.retain(|record| record.raw().contains(&self.token));
         records
     }
 
-    /// The records of the last exchange that an upstream would act on.
+    /// Returns the records of the last exchange that an upstream would act on.
     pub(crate) fn arrived(&self) -> Vec<Record> {
         let mut records = self.records();
         records.retain(|record| record.complete || record.garbage);

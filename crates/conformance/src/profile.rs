@@ -1,19 +1,20 @@
 //! Profiles: what is known about a kind of gateway.
 
-/// A kind of gateway: its identity headers, how its forward-auth endpoint is asked, and which cases do not apply to it.
+/// A kind of gateway: its identity headers, how its forward-auth endpoint receives the original request, and which cases do not
+/// apply to it.
 #[derive(Debug)]
 pub struct Profile {
     /// Its name on the command line.
     pub name: &'static str,
-    /// The headers in which it tells services who is calling; the first one names the user.
+    /// Its identity headers; the first one names the user.
     pub identity: &'static [&'static str],
-    /// How its forward-auth endpoint is told about the original request.
+    /// How its forward-auth endpoint receives the original request.
     pub question: Question,
-    /// The first letters of case ids, and why these cases do not apply.
+    /// Prefixes of case ids, and why these cases do not apply.
     not_applicable: &'static [(&'static str, &'static str)],
 }
 
-/// How a forward-auth endpoint is told about the original request.
+/// How a forward-auth endpoint receives the original request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// In `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
@@ -25,17 +26,17 @@ pub enum Question {
 }
 
 impl Profile {
-    /// The profile with this name.
+    /// Returns the profile with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PROFILES.iter().find(|profile| profile.name == name)
     }
 
-    /// The names of all profiles.
+    /// Returns the names of all profiles.
     pub fn names() -> impl Iterator<Item = &'static str> {
         PROFILES.iter().map(|profile| profile.name)
     }
 
-    /// Why the case with this id does not apply to this kind of gateway.
+    /// Returns why the case with this id does not apply to this kind of gateway; `None` if it applies.
     pub(crate) fn exempts(&self, case: &str) -> Option<&'static str> {
         let exempt = self
             .not_applicable
@@ -47,7 +48,7 @@ impl Profile {
 
 const OURS: &[&str] = &["X-User-Id", "X-User-Email", "X-User-Name"];
 
-/// Of proxies that ask sessiongate, as its documentation configures them.
+/// The exemptions of proxies that ask sessiongate for decisions, as its documentation configures them.
 const BEHIND_A_HOST: &[(&str, &str)] = &[
     (
         "HD15",

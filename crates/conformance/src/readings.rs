@@ -1,8 +1,8 @@
-//! Which resources an upstream could take a request target for.
+//! The resources for which an upstream could take a request target.
 
 use std::collections::HashSet;
 
-/// A reading of `target` by which some upstream would serve `resource`, or something below it.
+/// Returns a reading of `target` by which some upstream would serve `resource`, or something below it.
 pub(crate) fn may_be(target: &str, resource: &str) -> Option<String> {
     let resource = resource.to_ascii_lowercase();
     readings(target).into_iter().find(|reading| {
@@ -14,7 +14,7 @@ pub(crate) fn may_be(target: &str, resource: &str) -> Option<String> {
     })
 }
 
-/// Every path that comes of applying what some server does to paths, in any order and any number of times.
+/// Returns every path that results from the changes of some server to a path, in any order and any number of times.
 fn readings(target: &str) -> HashSet<String> {
     let mut seen = HashSet::new();
     let path = without_authority(target);
@@ -36,7 +36,7 @@ fn without_authority(target: &str) -> &str {
     }
 }
 
-/// What servers do to paths.
+/// The changes that servers make to paths.
 const STEPS: &[fn(&str) -> String] = &[
     decoded,
     |path| before(path, '#'),
@@ -59,7 +59,7 @@ fn before(path: &str, end: char) -> String {
     path.split(end).next().unwrap_or_default().to_owned()
 }
 
-/// With percent-encoded bytes decoded, once.
+/// Decodes percent-encoded bytes, once.
 fn decoded(path: &str) -> String {
     let (mut out, mut rest) = (String::new(), path);
     while let Some((plain, encoded)) = rest.split_once('%') {
@@ -93,7 +93,7 @@ fn merged_slashes(path: &str) -> String {
     out
 }
 
-/// With dot segments removed (RFC 3986 5.2.4).
+/// Removes dot segments (RFC 3986 5.2.4).
 fn without_dots(path: &str) -> String {
     let mut out = Vec::new();
     for segment in path.strip_prefix('/').unwrap_or(path).split('/') {
@@ -108,7 +108,7 @@ fn without_dots(path: &str) -> String {
     format!("/{}", out.join("/"))
 }
 
-/// With overlong and full-width spellings of dot and slash in their plain form; these are UTF-8 read as Latin-1.
+/// Replaces overlong and full-width spellings of dot and slash by their plain form; these are UTF-8 read as Latin-1.
 fn narrow(path: &str) -> String {
     let path = path
         .replace("\u{c0}\u{ae}", ".")
@@ -117,7 +117,7 @@ fn narrow(path: &str) -> String {
         .replace("\u{ef}\u{bc}\u{8f}", "/")
 }
 
-/// How many readings are looked at: far more than any case has.
+/// The limit on the readings that are examined: far more than any case has.
 const MOST: usize = 400;
 
 #[cfg(test)]

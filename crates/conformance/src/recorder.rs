@@ -1,7 +1,6 @@
-//! An upstream that records, byte for byte, what the gateway sends to it.
+//! An upstream that records, byte for byte, what the gateway sends.
 //!
-//! It reads only requests with canonical framing. Everything else is noted, because a laxer upstream could read it in another
-//! way.
+//! It notes everything in a request that is not canonical, because a laxer upstream could read it in another way.
 
 mod reading;
 mod replies;
@@ -43,7 +42,7 @@ impl Record {
         values(&self.fields, name)
     }
 
-    /// All of its bytes.
+    /// Returns all of its bytes.
     pub(crate) fn raw(&self) -> String {
         [&self.head, &self.raw_body, &self.tunnel]
             .map(String::as_str)
@@ -85,12 +84,12 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// The number of records.
+    /// Returns the number of records.
     pub(crate) fn count(&self) -> usize {
         locked(&self.0.records).len()
     }
 
-    /// The records after the first `count`.
+    /// Returns the records after the first `count`.
     pub(crate) fn since(&self, count: usize) -> Vec<Record> {
         locked(&self.0.records).split_at(count).1.to_vec()
     }
@@ -125,7 +124,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The tokens in a text, by which requests are matched to their cases: `n`, ten hexadecimal digits, `z`.
+/// Returns the tokens in a text, by which requests are matched to their cases: `n`, ten hexadecimal digits, `z`.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('n').filter_map(|(at, _)| {
         let token = text.get(at..at + 12)?;

@@ -93,7 +93,7 @@ impl Row {
 }
 
 impl Report {
-    /// Whether a case fails that must hold; with `strictly`, also whether a case is weak.
+    /// Whether a case that must hold fails; with `strictly`, also whether a case is weak.
     pub fn fails(&self, strictly: bool) -> bool {
         self.rows.iter().any(|row| match row.outcome {
             Outcome::Fails(_) => true,
@@ -102,7 +102,7 @@ impl Report {
         })
     }
 
-    /// The counts: `140 passed, 0 failed, 2 weak, 3 not applicable, 9 not asked`.
+    /// Returns the counts: `140 passed, 0 failed, 2 weak, 3 not applicable, 9 not asked`.
     pub fn summary(&self) -> String {
         let count = |word: &str| {
             self.rows
@@ -120,7 +120,7 @@ impl Report {
         )
     }
 
-    /// The report as a table in Markdown, with the summary.
+    /// Returns the report as a table in Markdown, with the summary.
     pub fn markdown(&self) -> String {
         let mut text = "| case | class | known as | what is sent | result | why |\n|---|---|---|---|---|---|\n".to_owned();
         for Row { case, outcome, .. } in &self.rows {
@@ -142,7 +142,7 @@ impl Report {
         format!("{text}\n{}\n", self.summary())
     }
 
-    /// The report as a JSON object with `cases` and `summary`.
+    /// Returns the report as a JSON object with `cases` and `summary`.
     pub fn json(&self) -> Value {
         let row = |Row {
                        case,
@@ -160,7 +160,7 @@ impl Report {
     }
 }
 
-/// A case without a result, as JSON.
+/// Returns a case without a result, as JSON.
 pub fn described(case: &Case) -> Value {
     json!({
         "id": case.id,
@@ -173,7 +173,7 @@ pub fn described(case: &Case) -> Value {
     })
 }
 
-/// Cases without results, as a table in Markdown.
+/// Returns cases without results, as a table in Markdown.
 pub fn list_markdown(cases: &[Case]) -> String {
     let mut text = "| case | class | level | what is sent | what must hold | rule | known as |\n|---|---|---|---|---|---|---|\n".to_owned();
     for case in cases {

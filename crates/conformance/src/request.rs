@@ -1,6 +1,6 @@
 //! Requests, well-formed or not.
 
-/// A request that says what it is told to.
+/// A request with exactly the given parts.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     method: String,
@@ -43,7 +43,7 @@ impl Request {
         self
     }
 
-    /// Adds a header line, as it is.
+    /// Adds a header line, unchanged.
     pub(crate) fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
         self
@@ -55,13 +55,13 @@ impl Request {
         self
     }
 
-    /// Adds a body, and no header that says so.
+    /// Sets a body, without a header that announces it.
     pub(crate) fn body(mut self, body: impl Into<String>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// As it is sent.
+    /// Returns the request as it is sent.
     pub(crate) fn text(&self) -> String {
         let host = self.host.iter().map(|host| format!("Host: {host}\r\n"));
         let lines = self.lines.iter().map(|line| format!("{line}\r\n"));
@@ -83,7 +83,7 @@ impl From<Request> for String {
     }
 }
 
-/// A chunked body of these parts.
+/// Returns a chunked body of these parts.
 pub(crate) fn chunks(parts: &[&str]) -> String {
     let chunk = |part: &&str| format!("{:x}\r\n{part}\r\n", part.len());
     let chunks: String = parts.iter().map(chunk).collect();

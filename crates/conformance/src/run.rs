@@ -39,11 +39,11 @@ pub enum SetupError {
          is that its upstream, and the path public?"
     )]
     NotPublic {
-        /// What was asked for.
+        /// The path of the request.
         path: String,
-        /// Where the recorder listens.
+        /// The address on which the recorder listens.
         upstream: SocketAddr,
-        /// What came of it.
+        /// The gateway's answer.
         answer: String,
     },
     /// The session does not open the protected path.
@@ -52,14 +52,14 @@ pub enum SetupError {
          is the session still valid?"
     )]
     NotValid {
-        /// What was asked for.
+        /// The path of the request.
         path: String,
-        /// What came of it.
+        /// The gateway's answer.
         answer: String,
     },
 }
 
-/// All cases, in the order in which they run and are reported.
+/// Returns all cases, in the order in which they are reported.
 pub fn catalogue() -> Vec<Case> {
     cases::all()
 }

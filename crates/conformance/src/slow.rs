@@ -1,4 +1,4 @@
-//! Clients that take their time, on purpose.
+//! Deliberately slow clients.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ use crate::probe::Probe;
 pub(crate) struct Slow {
     first: String,
     drip: String,
-    /// Whether the first thing is a whole request, which may arrive.
+    /// Whether `first` is a whole request, which may arrive.
     is_request: bool,
 }
 
@@ -28,7 +28,7 @@ impl Slow {
         }
     }
 
-    /// Sends these bytes one by one afterwards, over and over again.
+    /// Makes the client send these bytes one by one afterwards, over and over again.
     pub(crate) fn dripping(mut self, drip: &str) -> Self {
         drip.clone_into(&mut self.drip);
         self
@@ -39,7 +39,7 @@ impl Slow {
         self
     }
 
-    /// The gateway must end the connection in time, and nothing may have arrived as complete.
+    /// Checks that the gateway ends the connection in time, and that nothing incomplete arrived as complete.
     pub(crate) fn judge(&self, probe: &Probe<'_>) -> Judgement {
         let limit = probe.target.slow_limit.unwrap_or_default();
         let Ok(ended) = self.wait(probe, limit) else {
@@ -54,7 +54,7 @@ impl Slow {
         }
     }
 
-    /// After which time the gateway has ended the connection.
+    /// Returns how long the gateway took to end the connection; `None` if it is still open at the limit.
     fn wait(&self, probe: &Probe<'_>, limit: Duration) -> std::io::Result<Option<Duration>> {
         let start = now();
         let stream = TcpStream::connect_timeout(&probe.target.proxy, probe.target.timeout)?;
@@ -79,8 +79,8 @@ impl Slow {
     }
 }
 
-/// Between two bytes.
+/// The pause between two bytes.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// How long it listens between looks at the clock.
+/// How long it reads before it checks the clock again.
 const TICK: Duration = Duration::from_millis(100);

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::profile::Profile;
 
-/// The gateway under test. It must be configured to forward everything to `upstream`, make everything below `public_path` public, and
-/// demand a session for everything else.
+/// The gateway under test. It must be configured to forward everything to `upstream`, make everything below `public_path` public,
+/// and demand a session for everything else.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The address where it takes requests.
+    /// The address on which it accepts requests.
     pub proxy: SocketAddr,
-    /// The address where it speaks cleartext HTTP/2. Without it, `proxy` is tried.
+    /// The address on which it accepts cleartext HTTP/2. Without it, `proxy` is tried.
     pub http2: Option<SocketAddr>,
     /// The address of its upstream, where the recorder listens.
     pub upstream: SocketAddr,
@@ -27,20 +27,20 @@ pub struct Target {
     pub user: Option<String>,
     /// The kind of gateway.
     pub profile: &'static Profile,
-    /// The headers in which it tells services who is calling, in place of the profile's; the first one names the user.
+    /// Its identity headers, in place of the profile's; the first one names the user.
     pub identity_headers: Vec<String>,
     /// Its forward-auth endpoint: address, and path with query.
     pub check: Option<(SocketAddr, String)>,
     /// The time after which it must have disconnected a slow client.
     pub slow_limit: Option<Duration>,
-    /// The time after which an exchange counts as hanging.
+    /// The time after which an exchange is considered to hang.
     pub timeout: Duration,
     /// Whether addresses outside of this machine may be used.
     pub may_leave_this_machine: bool,
 }
 
 impl Target {
-    /// A gateway on this machine, with the paths `/public/` and `/private`.
+    /// Describes a gateway on this machine, with the paths `/public/` and `/private`.
     pub fn new(profile: &'static Profile, proxy: SocketAddr, upstream: SocketAddr) -> Self {
         Self {
             proxy,
@@ -65,7 +65,7 @@ impl Target {
         }
     }
 
-    /// An address outside of this machine, which may not be used without consent.
+    /// Returns an address outside of this machine, which may not be used without consent.
     pub(crate) fn outside(&self) -> Option<SocketAddr> {
         let check = self.check.as_ref().map(|(address, _)| *address);
         let all = [Some(self.proxy), Some(self.upstream), self.http2, check];
@@ -74,17 +74,17 @@ impl Target {
             .find(|address| !address.ip().is_loopback() && !self.may_leave_this_machine)
     }
 
-    /// The public path with a slash at its end.
+    /// Returns the public path with a slash at its end.
     pub(crate) fn public_folder(&self) -> String {
         format!("{}/", self.public_path.trim_end_matches('/'))
     }
 
-    /// The protected path without a slash at its end.
+    /// Returns the protected path without a slash at its end.
     pub(crate) fn protected(&self) -> &str {
         self.protected_path.trim_end_matches('/')
     }
 
-    /// The host without its port.
+    /// Returns the host without its port.
     pub(crate) fn bare_host(&self) -> &str {
         let (host, port) = self.host.rsplit_once(':').unwrap_or((&self.host, ""));
         match port.chars().all(|char| char.is_ascii_digit()) {
@@ -93,7 +93,7 @@ impl Target {
         }
     }
 
-    /// The name of the session cookie, and its value.
+    /// Returns the name of the session cookie, and its value.
     pub fn cookie_parts(&self) -> Option<(&str, &str)> {
         self.cookie.as_deref()?.split_once('=')
     }

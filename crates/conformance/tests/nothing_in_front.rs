@@ -1,5 +1,5 @@
-//! Every case finds something: where nothing stands in front of the recorder, all fail but those that demand nothing else
-//! than that a request arrives.
+//! Tests that every case finds something: without a gateway in front of the recorder, all cases fail except those that only
+//! demand that a request or an answer arrives.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -11,7 +11,7 @@ fn without_a_gateway_all_cases_fail_that_demand_one() {
     let mut target = target();
     target.cookie = Some("session=a.b.c.d.e".to_owned());
     target.user = Some("ada".to_owned());
-    // Whatever waits for the end of a connection waits in vain.
+    // Cases that wait for the end of a connection wait in vain.
     target.timeout = Duration::from_millis(200);
     let report = run(&target, |_| true, |_| ()).unwrap();
     assert!(report.fails(false));
@@ -40,7 +40,7 @@ fn a_gateway_that_does_not_forward_is_not_judged() {
     assert!(matches!(refused, SetupError::NotPublic { .. }), "{refused}");
 }
 
-/// The recorder, in place of a gateway.
+/// Describes the recorder itself as the gateway under test.
 fn target() -> Target {
     let recorder = free();
     let profile = Profile::named("sessiongate").expect("it exists");
@@ -52,7 +52,7 @@ fn free() -> SocketAddr {
     listener.local_addr().expect("it is bound")
 }
 
-/// Cases in which legitimate requests arrive as they are, and answers that break off reach the client as such.
+/// Cases in which legitimate requests arrive unchanged, or truncated answers reach the client as such.
 const MERELY_ARRIVE: &[&str] = &[
     "CK14", "FR16", "FR32", "FR33", "HD16", "HO03", "PA15", "PA17", "PA18", "RL14", "RS01", "SL08",
     "SL09",

@@ -1,7 +1,7 @@
-//! What choosing a route costs among a thousand on a hundred hosts, beside choosing it where there is no other.
+//! The cost of choosing a route among 1,000 on 100 hosts, compared with the cost where there is only one route.
 //!
-//! Both are measured in turn, round after round, and compared within the round: what else the machine does then falls on
-//! both sides. Run as `cargo xtask bench routes`.
+//! Both are measured in turn, round after round, and compared within the round, so that other load on the machine affects both
+//! sides. Run as `cargo xtask bench routes`.
 
 #![allow(clippy::unwrap_used, reason = "as in tests")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark is about the clock")]
@@ -57,7 +57,7 @@ fn main() {
 const HOSTS: usize = 100;
 const AREAS: usize = 10;
 
-/// So many routes on each of so many hosts.
+/// Returns `areas` routes on each of `hosts` hosts.
 fn routes(hosts: usize, areas: usize) -> Routes {
     let all = (0..hosts * areas).map(|id| matched(id, id / areas, id % areas));
     Routes::new(all.collect(), false).unwrap()
@@ -103,10 +103,10 @@ fn choose(routes: &Routes, host: &str, path: &str) {
     }
 }
 
-/// So many in a row, so that neither the facts nor the clock count.
+/// The number of calls in a row: so many that neither building the facts nor reading the clock matters.
 const CALLS: u32 = 1000;
 
-/// Prints the medians of both, and of the ratio within each round.
+/// Prints the median times of both sides, and the median of their ratio within each round.
 fn report(name: &str, among: &dyn Fn(), beside: &dyn Fn()) {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
@@ -118,7 +118,7 @@ fn report(name: &str, among: &dyn Fn(), beside: &dyn Fn()) {
     println!("| {name} | {among:.1} | {beside:.1} | {ratio:.2} |");
 }
 
-/// The time of one call, of as many as fit into a moment.
+/// Returns the mean time of one call in nanoseconds, over as many calls as fit into `MOMENT`.
 fn nanoseconds(calls: &dyn Fn()) -> f64 {
     let start = Instant::now();
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! The gate as a library in an axum service: a layer decides about each request, and handlers take who is calling as an argument.
+//! The gate as a library in an axum service: a layer decides about each request, and handlers take the caller as an argument.
 //!
 //! ```sh
 //! AUTH_SECRET='the secret of your app' cargo run -p sessiongate-gate --example axum_service
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The service: a page for people who are signed in, and one for everybody.
+/// Serves two pages: one for users who are signed in, and a public one.
 async fn serve(listener: TcpListener, gate: DemoGate) -> io::Result<()> {
     let app = Router::new()
         .route("/", get(page))
@@ -50,7 +50,7 @@ async fn page(caller: Caller) -> String {
     format!("user {}, {email}\n", caller.id)
 }
 
-/// Who is calling. As an argument of a handler it demands that somebody is.
+/// The signed-in user who sent the request. A handler that takes it as an argument answers 401 without one.
 #[derive(Clone, Debug)]
 struct Caller {
     id: String,
@@ -75,7 +75,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets a request go on to its handler, with its [`Caller`], or answers it.
+/// Passes a request on to its handler, with its [`Caller`], or refuses it.
 async fn decide(
     State(gate): State<Arc<DemoGate>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -112,7 +112,7 @@ async fn decide(
     next.run(Request::from_parts(parts, body)).await
 }
 
-/// What a stranger learns of a refusal.
+/// The status that the client receives for a refusal.
 fn status(class: RefusalClass) -> StatusCode {
     match class {
         RefusalClass::BadRequest => StatusCode::BAD_REQUEST,
@@ -126,7 +126,7 @@ fn status(class: RefusalClass) -> StatusCode {
 
 type DemoGate = Gate<Nowhere, Nowhere>;
 
-/// A gate for one service. Everything demands a session but `/healthz`.
+/// A gate for one service. Everything except `/healthz` demands a session.
 fn gate(secret: &Secret) -> Result<DemoGate, Box<dyn Error>> {
     let keys = KeyRing::new(
         std::slice::from_ref(secret),
@@ -155,7 +155,8 @@ fn gate(secret: &Secret) -> Result<DemoGate, Box<dyn Error>> {
     })
 }
 
-/// The type of a store where there is none. To refuse people who were deleted, write one that asks your database.
+/// The type of the stores, of which this gate has none. To refuse users who were deleted, write a store that queries your
+/// database.
 #[derive(Debug)]
 enum Nowhere {}
 

@@ -54,8 +54,8 @@ impl Bypass {
     }
 }
 
-/// Whether a request was sent from this machine. One that a proxy on this machine forwards has a loopback peer too, but carries
-/// the proxy's headers.
+/// Whether a request was sent from this machine. A request that a proxy on this machine forwards has a loopback peer too, but it
+/// carries the proxy's headers.
 fn is_from_this_machine(facts: &Facts<'_>) -> bool {
     let marks = [
         "forwarded",

@@ -1,8 +1,9 @@
-//! Which session counts when a request carries several.
+//! Which session is used when a request carries several.
 //!
-//! After an application moves its cookie from the host to the parent domain, browsers send two cookies with the same name, and
-//! after a change of framework cookies of both. One of them is valid, and the application uses that one. A gate that refused the
-//! request because of the other would send the user to sign in, and the application would send the user back, forever.
+//! After an application moves its cookie from the host to the parent domain, browsers send two cookies with the same name; after
+//! an application changes its framework, they send the cookies of both. One of them is valid, and the application uses that one.
+//! A gate that refused the request because of the other would send the user to sign in, and the application would send the user
+//! back, forever.
 
 use session::{Candidates, OpenError, SealedSession, UnixTime};
 
@@ -13,9 +14,9 @@ use crate::{Facts, Realm, Refusal, RefusalClass, SessionStore, UserStore};
 type Chosen<'c, 'f> = (Found, &'c SealedSession<'f>);
 
 impl<U: UserStore, S: SessionStore> Realm<U, S> {
-    /// Opens the candidates, and returns the session that counts: the latest one of the first cookie, in the ring's order, that
-    /// has a session that opens. Candidates that do not open are skipped, or an expired cookie would hide a valid one. All that
-    /// open must name the same user, or an attacker who can add a cookie could choose the user ("cookie tossing").
+    /// Opens the candidates, and returns the session to use: the latest one of the first cookie, in the ring's order, that has a
+    /// session that opens. Candidates that do not open are skipped; otherwise an expired cookie would hide a valid one. All that
+    /// open must name the same user; otherwise an attacker who can add a cookie could choose the user ("cookie tossing").
     ///
     /// # Errors
     /// [`OpenError::AmbiguousCookie`] for sessions of different users; the refusal of the first candidate when nothing

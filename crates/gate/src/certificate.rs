@@ -1,4 +1,4 @@
-//! What a client's certificate says of the client.
+//! What a client's certificate says about the client.
 
 /// The names in a client's certificate, which a trusted authority has signed.
 #[derive(Clone, Debug, PartialEq, Eq)]

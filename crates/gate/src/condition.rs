@@ -1,7 +1,7 @@
 //! What a rule demands of a user, a session and a request, as plain data.
 //!
-//! Evaluated on every request from what is already known: the session's claims, the columns of the user's row, the
-//! request. No decision is remembered under a token.
+//! Conditions are evaluated on every request from what is already known: the session's claims, the columns of the user's row, the
+//! request. No decision is cached under a token.
 
 mod explain;
 mod incomparable;
@@ -20,27 +20,27 @@ pub use self::explain::Demand;
 pub use self::test::{Scalar, Test, TestKind};
 use crate::{Facts, User};
 
-/// A condition.
+/// A condition on the user, the session or the request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// Every one of these.
+    /// All of these conditions hold.
     All(Vec<Condition>),
-    /// At least one of these.
+    /// At least one of these conditions holds.
     Any(Vec<Condition>),
     /// The client has shown a certificate with one of these names, spelled as [`ClientCertificate`](crate::ClientCertificate) has
     /// them.
     Certificate(Vec<Box<str>>),
-    /// A claim of the session.
+    /// A claim of the session passes a test.
     Claim(ClaimPath, Test),
-    /// A column of the user's row.
+    /// A column of the user's row passes a test.
     Column(ColumnRef, Test),
-    /// The session was issued at most so long ago.
+    /// The session was issued at most this long ago.
     MaxAge(Duration),
     /// The request has one of these methods. `GET` brings `HEAD`.
     Methods(Vec<Method>),
     /// The client's address is in one of these networks.
     Network(Vec<IpNet>),
-    /// The opposite.
+    /// This condition does not hold.
     Not(Box<Condition>),
     /// The user has one of these roles in the organization that the session is active in, as Better Auth's plugin keeps
     /// them: the column holds an object with the roles of every organization, separated by commas.
@@ -57,7 +57,7 @@ pub enum Condition {
 /// A reference to a column of the user's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnRef {
-    /// Its position among the columns that the realm asks for.
+    /// Its position among the columns that the realm looks up.
     pub index: usize,
     /// Its name, for messages.
     pub name: Box<str>,
@@ -79,7 +79,7 @@ impl ClaimPath {
         &self.0
     }
 
-    /// The value at this path. A claim whose name has dots takes precedence: some issuers have claims such as
+    /// Returns the value at this path. A claim whose name has dots takes precedence: some issuers have claims such as
     /// `https://a.example/role`.
     pub(crate) fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
         if let Some(value) = claims.get(&*self.0) {
@@ -103,7 +103,7 @@ pub enum Verdict {
     Unmet,
 }
 
-/// What a condition looks at. The claims are parsed when the first condition asks for one.
+/// What a condition looks at. The claims are parsed when a condition first needs one.
 pub(crate) struct Evidence<'e> {
     facts: &'e Facts<'e>,
     session: &'e Session,
@@ -138,7 +138,8 @@ impl Condition {
             Self::Certificate(names) => {
                 let arrival = evidence.facts.arrival;
                 match &arrival.certificate {
-                    // The client showed it to the calling proxy, which does not tell: unknown, as for columns below.
+                    // The client showed its certificate to the calling proxy, which does not pass it on: unknown, as for columns
+                    // below.
                     _ if arrival.relayed => Verdict::Incomparable,
                     None => Verdict::Unmet,
                     Some(shown) => Verdict::of(names.iter().any(|name| shown.has(name))),
@@ -194,7 +195,7 @@ impl<'e> Evidence<'e> {
         self.claims.get_or_init(|| self.session.claims())
     }
 
-    /// `None` where no row of the user was looked up.
+    /// Returns the column's value, or `None` if no row of the user was looked up.
     fn column(&self, column: &ColumnRef) -> Option<&Value> {
         self.user.columns().get(column.index)
     }
@@ -235,7 +236,7 @@ impl Verdict {
     }
 }
 
-/// Whether a method is in a list. `GET` includes `HEAD`, as for routes. Case does not count, because some services ignore it.
+/// Whether a method is in a list. `GET` includes `HEAD`, as for routes. Case is ignored, because some services ignore it.
 fn has_method(methods: &[Method], method: &Method) -> bool {
     let is = |name: &str| name.eq_ignore_ascii_case(method.as_str());
     let mut methods = methods.iter().map(Method::as_str);

@@ -1,4 +1,4 @@
-//! The decision: may a request enter, and as whom.
+//! The decision: whether a request may enter, and as whom.
 
 use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
@@ -11,12 +11,12 @@ use crate::{
     Route, Routes, SessionStore, UserStore,
 };
 
-/// Everything that the decision needs, made once from a configuration.
+/// Everything that the decision needs, built once from a configuration.
 #[derive(Debug)]
 pub struct Gate<U, S> {
-    /// Which rule governs a request.
+    /// The routes, one of which governs each request.
     pub routes: Routes,
-    /// The applications whose sessions count. Routes refer to them by position; the first is used where no route matches.
+    /// The realms whose sessions are accepted. Routes refer to them by position; the first is used where no route matches.
     pub realms: Vec<Realm<U, S>>,
     /// The header profiles. Routes refer to them by position; the first is used by routes that name none.
     pub profiles: Vec<HeaderProfile>,
@@ -29,13 +29,13 @@ pub struct Gate<U, S> {
 }
 
 impl<U: UserStore, S: SessionStore> Gate<U, S> {
-    /// Decides whether this request may enter, and as whom: which route governs it, is a session needed, who is it, what does
-    /// the rule demand.
+    /// Decides whether this request may enter, and as whom. Determines in turn which route governs it, whether a session is
+    /// needed, who the user is, and whether the rule's demands are met.
     ///
     /// Never yields when everything that it needs is in memory.
     ///
     /// # Errors
-    /// [`Refused`] says why not, and by which route.
+    /// [`Refused`] says why the request may not enter, and which route governs it.
     pub async fn decide<'g>(
         &'g self,
         facts: &Facts<'_>,
@@ -48,7 +48,7 @@ impl<U: UserStore, S: SessionStore> Gate<U, S> {
     /// Decides about a request whose [route](Routes::of) the caller has already found.
     ///
     /// # Errors
-    /// [`Refused`] says why not.
+    /// [`Refused`] says why the request may not enter.
     pub async fn decide_by<'g>(
         &'g self,
         route: &'g Route,
@@ -60,7 +60,7 @@ impl<U: UserStore, S: SessionStore> Gate<U, S> {
         permit.map_err(|refusal| Refused::by(route, refusal))
     }
 
-    /// On what grounds the request enters by this route.
+    /// Returns the grounds on which the request enters by this route.
     async fn admit(
         &self,
         route: &Route,
@@ -78,7 +78,7 @@ impl<U: UserStore, S: SessionStore> Gate<U, S> {
             }
             Access::Session(_) if self.is_bypassed(facts) => return Ok(Admission::Bypass),
             Access::Session(condition) => condition,
-            // In a box, because there are hardly ever such requests.
+            // Boxed, because such requests are rare.
             Access::Unknown => return Err(Box::pin(self.unmatched(facts, now)).await),
         };
         let admission = self.realms[route.realm].identify(facts, now).await?;
@@ -89,8 +89,8 @@ impl<U: UserStore, S: SessionStore> Gate<U, S> {
         }
     }
 
-    /// Why a request that no route matches is refused. A user with a session of any realm is told; others are asked to sign in,
-    /// as they are everywhere.
+    /// Returns why a request that no route matches is refused. With a session of any realm, the refusal says that there is no
+    /// route; without one, it is that of the first realm, which usually asks the user to sign in, as everywhere else.
     async fn unmatched(&self, facts: &Facts<'_>, now: UnixTime) -> Refusal {
         let mut first = None;
         for realm in &self.realms {
@@ -111,7 +111,7 @@ impl<U: UserStore, S: SessionStore> Gate<U, S> {
     }
 }
 
-/// A real preflight as the Fetch standard (§4.8, CORS-preflight fetch) sends it: a bare `OPTIONS` is not one.
+/// Whether this is a real preflight as the Fetch standard (§4.8, CORS-preflight fetch) sends it: a bare `OPTIONS` is not one.
 fn is_preflight(facts: &Facts<'_>) -> bool {
     facts.method == Method::OPTIONS
         && facts.headers.contains_key(ORIGIN)

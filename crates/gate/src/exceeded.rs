@@ -26,14 +26,14 @@ pub struct Exceeded {
 pub struct RateLimited {
     /// The limit that it exceeds.
     pub exceeded: Exceeded,
-    /// On what grounds the request would have entered, if its user was known by then.
+    /// The grounds on which the request would have entered, if its user was known by then.
     pub admission: Option<Box<Admission>>,
 }
 
-/// Why a session was not looked up.
+/// Why the lookup of a session failed.
 #[derive(Clone, Debug, Error)]
 pub enum FindError {
-    /// The client has asked for too many sessions that do not exist.
+    /// The client has sent too many tokens of sessions that do not exist.
     #[error(transparent)]
     Limited(#[from] Exceeded),
     /// No store that could know the session has answered.

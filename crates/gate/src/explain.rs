@@ -15,7 +15,7 @@ pub struct Demands {
 }
 
 impl<U, S> Gate<U, S> {
-    /// What this route demands, with a verdict for each demand if the user is known.
+    /// Returns what this route demands, with a verdict for each demand if the user is known.
     pub fn demands(
         &self,
         route: &Route,
@@ -51,7 +51,7 @@ impl<U, S> Gate<U, S> {
         }
     }
 
-    /// The conditions, in words and without values, that a known user does not meet.
+    /// Returns the conditions, in words and without values, that a known user does not meet.
     pub fn lacking(&self, refused: &Refused<'_>, facts: &Facts<'_>, now: UnixTime) -> Vec<String> {
         let (Some(route), Some(admission)) = (refused.route, refused.refusal.admission()) else {
             return Vec::new();

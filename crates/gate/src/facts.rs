@@ -1,4 +1,4 @@
-//! What the decision may look at.
+//! The facts about a request that the decision may look at.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// The method of the request that a CORS preflight announces (the Fetch standard, §4.8); `None` for other requests.
+    /// Returns the method of the request that a CORS preflight announces (the Fetch standard, §4.8); `None` for other requests.
     pub fn announced_method(&self) -> Option<Method> {
         let method = self.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         Method::from_bytes(method.as_bytes()).ok()
@@ -54,8 +54,8 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// The client's address; `None` if only the address of a trusted proxy is known, so that one of its clients cannot use up
-    /// limits for all of them.
+    /// Returns the client's address; `None` if only the address of a trusted proxy is known, so that one of its clients cannot
+    /// use up the limits of all of them.
     pub fn known_client(&self) -> Option<IpAddr> {
         let is_proxy = self.trusted_peer && self.client == self.peer;
         (!is_proxy).then_some(self.client)

@@ -1,15 +1,15 @@
-//! What proxies say of a request, hop by hop: `Forwarded` (RFC 7239), or `X-Forwarded-For` and its kind.
+//! What proxies say about a request, hop by hop: `Forwarded` (RFC 7239), or `X-Forwarded-For` and the headers beside it.
 //!
-//! Each proxy appends, so the nearest proxy wrote the end, and the client may have sent the beginning. Therefore everything here
-//! is read from the right: text further left can neither hide nor change text further right, not even with an unclosed
-//! quotation mark.
+//! Each proxy appends, so the nearest proxy wrote the end, and the client may have sent the beginning. Therefore the hops are
+//! read from the right: text further left can neither hide nor change text further right, not even with an unclosed quotation
+//! mark.
 
 use std::net::{IpAddr, SocketAddrV4};
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header in which trusted proxies say where a request comes from. A proxy that writes one of them leaves the other as the
+/// The header in which trusted proxies say where a request comes from. A proxy that writes one of the two leaves the other as the
 /// client sent it, so only one of them can be trusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
@@ -20,7 +20,7 @@ pub enum ForwardedHeader {
     XForwardedFor,
 }
 
-/// What one proxy says of the peer from which it received the request.
+/// What one proxy says about the peer from which it received the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hop<'h> {
     /// The peer's address; `None` when it is unreadable, hidden or unknown.
@@ -46,7 +46,7 @@ impl ForwardedHeader {
         }
     }
 
-    /// What the proxies say, the nearest proxy first.
+    /// Returns what the proxies say, the nearest proxy first.
     pub(crate) fn hops(self, headers: &HeaderMap) -> impl Iterator<Item = Hop<'_>> {
         let values = headers.get_all(self.name()).iter().rev();
         values
@@ -99,7 +99,7 @@ impl<'v> Iterator for Elements<'v> {
     }
 }
 
-/// The last position of a byte outside of quoted strings (RFC 9110 §5.6.4), if the text ends outside of one.
+/// Returns the last position of a byte outside of quoted strings (RFC 9110 §5.6.4), if the text ends outside of one.
 fn last_unquoted(text: &[u8], wanted: u8) -> Option<usize> {
     let mut is_quoted = false;
     let bytes = text.iter().copied().enumerate().rev();
@@ -118,7 +118,7 @@ fn last_unquoted(text: &[u8], wanted: u8) -> Option<usize> {
 }
 
 impl<'h> Hop<'h> {
-    /// What an element of `Forwarded` says; `None` when it is malformed, and ignored as a whole.
+    /// Reads an element of `Forwarded`; `None` when it is malformed, and ignored as a whole.
     fn of_element(element: &'h [u8]) -> Option<Self> {
         let mut found = [None; 3];
         let mut rest = element;
@@ -157,7 +157,7 @@ impl<'h> Hop<'h> {
     }
 }
 
-/// The text of a token, or of a quoted string without escapes: hosts, schemes and addresses need none.
+/// Returns the text of a token, or of a quoted string without escapes: hosts, schemes and addresses need none.
 fn plain(value: &[u8]) -> Option<&str> {
     let inner = match value {
         [b'"', inner @ .., b'"'] => inner,
@@ -169,7 +169,7 @@ fn plain(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(inner).ok().filter(|_| is_text)
 }
 
-/// A usual scheme in lower case, as services compare it (RFC 3986 §3.1 allows any case); another scheme as it is.
+/// Returns a common scheme in lower case, as services compare it (RFC 3986 §3.1 allows any case); another scheme unchanged.
 pub(crate) fn canonical(scheme: &str) -> &str {
     let usual = ["http", "https", "ws", "wss"];
     let mut usual = usual.into_iter();
@@ -178,8 +178,8 @@ pub(crate) fn canonical(scheme: &str) -> &str {
         .unwrap_or(scheme)
 }
 
-/// The address in a node as proxies write it: with or without a port, IPv6 with or without brackets, with or without quotes
-/// (RFC 7239 §6). `None` for `unknown` and for names that hide an address (`_gazonk`).
+/// Reads the address in a node as proxies write it: with or without a port, IPv6 with or without brackets, with or without quotes
+/// (RFC 7239 §6). Returns `None` for `unknown` and for names that hide an address (`_gazonk`).
 fn address(node: &[u8]) -> Option<IpAddr> {
     let node = plain(node)?;
     if let Some(rest) = node.strip_prefix('[') {
@@ -215,7 +215,7 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// The first value of `X-Forwarded-Proto` or `X-Forwarded-Host`: each proxy appends, so it is the first proxy's.
+/// Returns the first value of `X-Forwarded-Proto` or `X-Forwarded-Host`: each proxy appends, so it is the first proxy's.
 pub(crate) fn first<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let value: &HeaderValue = headers.get(name)?;
     let first = value.to_str().ok()?.split(',').next()?.trim();

@@ -26,7 +26,7 @@ pub struct Hygiene {
     bypass_header: String,
     /// The names in all header profiles.
     owned: Owned,
-    /// The keys of every realm: where sessions are not forwarded, none of any realm is.
+    /// The keys of every realm: a route that does not forward the session forwards none of any realm.
     rings: Vec<Arc<KeyRing>>,
     /// The proxies that may say where a request comes from, and the header in which they do.
     proxies: TrustedProxies,
@@ -35,14 +35,14 @@ pub struct Hygiene {
 /// How a request is forwarded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Onward<'o> {
-    /// The keys of the realm whose session lets it enter, if one does: if it has no cookie of that realm, the session was the
-    /// Bearer value.
+    /// The keys of the realm whose session lets the request enter, if there is one. If the request has no cookie of that realm,
+    /// its session was the Bearer value.
     pub(crate) by_session_of: Option<&'o KeyRing>,
     /// Whether the session is forwarded.
     pub(crate) forwards_session: bool,
-    /// Whether `Max-Forwards` applies, which is decremented (RFC 9110 §7.6.2).
+    /// Whether `Max-Forwards` applies, and is decremented (RFC 9110 §7.6.2).
     pub(crate) counts_forwards: bool,
-    /// Whether a prefix of the path is cut off, which we report in a field.
+    /// Whether a prefix of the path is cut off, which `X-Forwarded-Prefix` then reports.
     pub(crate) cuts_prefix: bool,
     /// The value of `Host`, in place of the request's own.
     pub(crate) host: Option<&'o HeaderValue>,
@@ -58,8 +58,8 @@ pub(crate) struct FoundFields<'h> {
 }
 
 impl Hygiene {
-    /// Rules that never forward `bypass_header`, whether or not the bypass is enabled, nor any header of these profiles as the client
-    /// sent it. `rings` are the keys of every realm.
+    /// Creates rules that never forward `bypass_header`, whether or not the bypass is enabled, nor any header of these profiles
+    /// as the client sent it. `rings` are the keys of every realm.
     pub fn new<'p>(
         bypass_header: &HeaderName,
         profiles: impl IntoIterator<Item = &'p HeaderProfile>,
@@ -79,14 +79,14 @@ impl Hygiene {
         Self { proxies, ..self }
     }
 
-    /// Writes the fields of the forwarded request. Removed are: fields of the client's connection; every header that claims an
-    /// identity, from any peer; every header that describes the original request (`X-Forwarded-*` and the like), unless a
-    /// listed proxy sent it in its proper spelling; and the session, unless it is to be forwarded. Then it writes how the request
+    /// Writes the fields of the forwarded request. It removes the fields of the client's connection; every header that claims an
+    /// identity, from any peer; every header that describes the original request (`X-Forwarded-*` and the like), unless a listed
+    /// proxy sent it in its proper spelling; and the session, unless the route forwards it. Then it writes how the request
     /// reached us; what a listed proxy said about that is kept, and the chain of addresses is continued.
     ///
-    /// Where the session is not to be forwarded, no session of any realm is, whether or not this request entered by it.
+    /// If the session is not forwarded, no session of any realm is, whether or not this request entered by it.
     ///
-    /// Returns the fields found on the way, so that they need not be searched again.
+    /// Returns the fields found on the way, so that the caller need not search for them again.
     pub(crate) fn write<'h>(
         &self,
         out: &mut Vec<u8>,
@@ -170,7 +170,8 @@ impl Hygiene {
         seen
     }
 
-    /// The names of the headers that claim an identity, or describe the original request and do not come from a listed proxy.
+    /// Returns the names of the headers that claim an identity, or that describe the original request and do not come from a
+    /// listed proxy.
     pub(crate) fn unwanted(&self, headers: &HeaderMap, trusted_peer: bool) -> Vec<HeaderName> {
         let is_unwanted = |name: &&HeaderName| self.is_unwanted(name.as_str(), trusted_peer);
         headers.keys().filter(is_unwanted).cloned().collect()
@@ -204,7 +205,8 @@ impl Hygiene {
         }
     }
 
-    /// A cookie header without the sessions of any realm. It stays a valid field value, because only whole pairs are removed.
+    /// Returns a cookie header without the sessions of any realm. It stays a valid field value, because only whole pairs are
+    /// removed.
     fn without_sessions(&self, value: &[u8]) -> Option<Vec<u8>> {
         let [first, others @ ..] = &self.rings[..] else {
             return Some(value.to_vec());
@@ -238,7 +240,7 @@ enum HeaderKind {
     Identity,
     Other,
     Routing,
-    /// Only an upstream that folds names would read it as routing.
+    /// A routing header in another spelling, which only an upstream that folds names would read as one.
     RoutingAlias,
 }
 
@@ -248,14 +250,14 @@ fn has_session_cookie(keys: &KeyRing, headers: &HeaderMap) -> bool {
     cookies.any(|value| comes_before_bearer(keys, value.as_bytes()))
 }
 
-/// A name as services may fold it.
+/// Returns the normal form of a name, which is how services may fold it.
 pub(crate) fn normal_form(name: &str) -> String {
     name.bytes()
         .map(|byte| char::from(normal_byte(byte)))
         .collect()
 }
 
-/// The names in header profiles that are not in our lists.
+/// The names in header profiles that are not in the lists of [`names`](crate::names).
 #[derive(Clone, Debug, Default)]
 struct Owned {
     /// In normal form, sorted.
@@ -279,7 +281,7 @@ impl Owned {
         Self { names, lengths }
     }
 
-    /// Whether a name can be among them; the length rules out nearly all others.
+    /// Whether a name can be among them; the length rules out nearly all other names.
     fn may_have(&self, name: &str) -> bool {
         self.lengths & 1 << (name.len() % 64) != 0
     }
@@ -292,7 +294,7 @@ impl Owned {
     }
 }
 
-/// Writes `X-Forwarded-For`: what a listed proxy sent, and the peer's address.
+/// Writes `X-Forwarded-For`: the values that a listed proxy sent, and then the known addresses.
 fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], known: impl IntoIterator<Item = IpAddr>) {
     out.extend_from_slice(b"x-forwarded-for: ");
     for hop in hops {
@@ -308,14 +310,14 @@ fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], known: impl IntoIterato
     out.extend_from_slice(b"\r\n");
 }
 
-/// The fields that ask for a WebSocket, or accept one (RFC 6455 §4): they are hop-by-hop, so they are removed otherwise.
+/// The fields that request or accept a WebSocket (RFC 6455 §4). They are hop-by-hop, so they are removed from all other messages.
 pub fn websocket_fields() -> [Field<'static>; 2] {
     [(b"connection", b"upgrade"), (b"upgrade", b"websocket")]
 }
 
-/// A field value for any text: unchanged if it consists of visible ASCII and spaces, otherwise percent-encoded as UTF-8.
+/// Returns a field value for any text: unchanged if it consists of visible ASCII and spaces, otherwise percent-encoded as UTF-8.
 ///
-/// No two texts have the same value. So a text with a `%` is encoded too, or the user `%C3%A4` would be the user `ä`; and so
+/// No two texts have the same value. So a text with a `%` is encoded too; otherwise the user `%C3%A4` would be the user `ä`. So
 /// is a text with a space at either end, because readers trim the value, and ` root` is not `root`.
 pub(crate) fn field_value(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
@@ -332,7 +334,7 @@ pub(crate) fn field_value(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The number of proxies before us for which no memory is allocated.
+/// The number of `X-Forwarded-For` fields for which no memory is allocated.
 const USUAL_HOPS: usize = 4;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which parts of a session count as identity.
+//! Which parts of a session are trusted as identity.
 
 use session::Session;
 
@@ -7,16 +7,16 @@ use crate::Groups;
 /// Which users of a realm may enter, and what is written about them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityRules {
-    /// Which e-mail addresses count as identity.
+    /// Which e-mail addresses are accepted as identity.
     pub email: EmailHeader,
-    /// Whether guests enter: sessions of users who have never signed up.
+    /// Whether guests enter: users who have never signed up.
     pub allow_anonymous: bool,
-    /// Where their groups are found; `None` when groups are not known.
+    /// Where a user's groups are found; `None` when groups are not known.
     pub groups: Option<Groups>,
 }
 
 impl Default for IdentityRules {
-    /// Addresses count unless the session calls them unverified; guests enter; groups are not known.
+    /// Addresses are accepted unless the session calls them unverified; guests enter; groups are not known.
     fn default() -> Self {
         Self {
             email: EmailHeader::Verified,
@@ -26,25 +26,25 @@ impl Default for IdentityRules {
     }
 }
 
-/// Which e-mail addresses count as identity: `EMAIL_HEADER`. Where sign-up is open, anybody can sign up with anybody's
-/// address, and a service that knows its users by their address would take one for the other.
+/// Which e-mail addresses are accepted as identity: `EMAIL_HEADER`. Where sign-up is open, anybody can sign up with another
+/// person's address, and a service that identifies users by their address would confuse the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmailHeader {
     /// All addresses.
     Always,
-    /// Addresses that the session does not call unverified. An address counts if the session does not say.
+    /// Addresses that the session does not call unverified. An address is accepted if the session does not say.
     #[default]
     Verified,
 }
 
 impl EmailHeader {
-    /// The address that counts as the identity of this session's user. All code that writes or compares an address must take it
+    /// Returns the address that is the identity of this session's user. All code that writes or compares an address must take it
     /// from here.
     pub fn address(self, session: &Session) -> Option<&str> {
         session.email().filter(|_| !self.withholds(session))
     }
 
-    /// Whether the session has an address that does not count.
+    /// Whether the session has an address that is not accepted.
     pub(crate) fn withholds(self, session: &Session) -> bool {
         match self {
             Self::Always => false,
@@ -52,7 +52,7 @@ impl EmailHeader {
         }
     }
 
-    /// Whether an address that does not count is also the user's id, so that the session does not identify the user.
+    /// Whether an address that is not accepted is also the user's id, so that the session does not identify the user.
     pub(crate) fn withholds_subject(self, session: &Session) -> bool {
         self.withholds(session)
             && session

@@ -1,7 +1,7 @@
 //! Characters that are not displayed.
 
-/// Whether a character is not displayed by default (`Default_Ignorable_Code_Point` in `DerivedCoreProperties.txt` of Unicode 16), as
-/// marks of direction are not.
+/// Whether a character is not displayed by default (`Default_Ignorable_Code_Point` in `DerivedCoreProperties.txt` of Unicode 16),
+/// such as a mark of direction.
 pub fn is_ignorable(character: char) -> bool {
     matches!(
         character,

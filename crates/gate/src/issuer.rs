@@ -15,16 +15,17 @@ pub struct Issuer {
     pub keys: Arc<dyn IssuerKeys>,
     /// What its tokens must say.
     pub demands: JwtDemands,
-    /// Whether the subject of a token is looked up among the users, as a session's is; machines are often not users.
+    /// Whether the subject of a token is looked up among the users, as a session's is; the subjects of machines are often not
+    /// users.
     pub check_user: bool,
 }
 
 /// The keys of an issuer, which may replace them at any time.
 pub trait IssuerKeys: fmt::Debug + Send + Sync {
-    /// The keys that are known. Called for every token, so it must not wait.
+    /// Returns the known keys. Called for every token, so it must not wait.
     fn current(&self) -> Arc<JwtKeys>;
 
-    /// Looks for newer keys, because a token names a key that is unknown, `unverified_kid`. May ask the issuer; the
+    /// Looks for keys newer than `tried`, because a token names an unknown key, `unverified_kid`. May ask the issuer; the
     /// implementation must bound how often and how long, because anybody can send such tokens.
     fn newer_than<'a>(
         &'a self,

@@ -1,9 +1,9 @@
-//! The decision: may this request enter, and as whom.
+//! The decision: whether a request may enter, and as whom.
 //!
-//! [`Gate::decide`] answers that question in one straight line. It takes [`Facts`] about a request and the time, and
-//! returns either a [`Permit`], which carries the terms of entry, or a [`Refusal`], which says why not. The caller turns a
-//! permit into an [`Admitted`] request, the only kind that the upstream client accepts; and a refusal has a
-//! [`RefusalClass`], which is all that the client may learn of it.
+//! [`Gate::decide`] makes that decision in one straight line. It takes [`Facts`] about a request and the time, and returns either
+//! a [`Permit`], which carries the terms of entry, or a [`Refusal`], which says why not. The caller turns a permit into an
+//! [`Admitted`] request, the only kind that the upstream client accepts; and a refusal has a [`RefusalClass`], which is all that
+//! the client may learn about it.
 //!
 //! This crate uses `http` types and the crates `session` and `http1`. It has no sockets, no drivers, no clock and no logger:
 //! stores come in through the [`UserStore`] and [`SessionStore`] traits, an issuer's keys through [`IssuerKeys`], the time as an

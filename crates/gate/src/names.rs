@@ -1,4 +1,4 @@
-//! Header names that mean something to a gate: who the user is, and what the original request was.
+//! Header names that mean something to a gate: those that say who the user is, and those that describe the original request.
 //!
 //! Names are compared in **normal form**: lower case, with every byte that is neither a letter nor a digit replaced by `-`.
 //! [`lists`] holds the names; this file searches them.
@@ -12,13 +12,13 @@ use self::lists::{LISTS, REWRITTEN, ROUTING_ENDINGS};
 pub(crate) enum Meaning {
     /// It claims an identity.
     Identity,
-    /// Neither of the others.
+    /// It has no meaning to a gate.
     Other,
     /// It describes the original request.
     Routing,
 }
 
-/// The meaning of a name in normal form.
+/// Returns the meaning of a name in normal form.
 pub(crate) fn meaning(normal: &str) -> Meaning {
     let mut meaning = Meaning::Other;
     for listed in listed_like(normal) {
@@ -75,7 +75,7 @@ pub(crate) fn is_normal(name: &str) -> bool {
     })
 }
 
-/// The normal form of a byte of a name.
+/// Returns the normal form of a byte of a name.
 pub(crate) const fn normal_byte(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() {
         byte.to_ascii_lowercase()
@@ -102,7 +102,7 @@ impl Listed {
     }
 }
 
-/// Everything in the lists that has the same first four bytes as the name.
+/// Returns everything in the lists that has the same first four bytes as the name.
 fn listed_like(name: &str) -> impl Iterator<Item = &'static Listed> {
     let key = name
         .as_bytes()
@@ -132,7 +132,7 @@ fn may_have_ending(name: &[u8]) -> bool {
     }
 }
 
-/// A set of pairs of bytes in normal form. Only the low five bits of a byte count, so a few pairs coincide.
+/// A set of pairs of bytes in normal form. Only the low five bits of a byte are compared, so a few pairs coincide.
 struct Pairs([u32; 32]);
 
 impl Pairs {
@@ -140,7 +140,7 @@ impl Pairs {
         self.0[SLOTS[first as usize] as usize] |= 1 << SLOTS[second as usize];
     }
 
-    /// The two bytes at `at` in everything listed.
+    /// Returns the pairs of bytes at `at` in all listed names.
     const fn at_start(at: usize) -> Self {
         let mut pairs = Self([0; 32]);
         let mut index = 0;
@@ -152,7 +152,7 @@ impl Pairs {
         pairs
     }
 
-    /// The two bytes at `at`, counted from the end, in every ending.
+    /// Returns the pairs of bytes at `at`, counted from the end, in all endings.
     const fn at_end(at: usize) -> Self {
         let mut pairs = Self([0; 32]);
         let mut index = 0;

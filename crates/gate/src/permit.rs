@@ -17,7 +17,7 @@ use crate::{
     LookupSource, Refusal, Refused, Restriction, Route, User, hygiene,
 };
 
-/// Permission to enter, with its terms. Only [`Gate::decide_by`] makes one, and [`Gate::decide`], which calls it.
+/// Permission to enter, with its terms. Only [`Gate::decide_by`], which [`Gate::decide`] calls, makes one.
 #[must_use = "a permit that is not used leaves the request outside"]
 #[derive(Debug)]
 pub struct Permit<'g> {
@@ -30,7 +30,7 @@ pub struct Permit<'g> {
     hygiene: &'g Hygiene,
 }
 
-/// On what grounds a request enters.
+/// The grounds on which a request enters.
 #[derive(Debug)]
 pub enum Admission {
     /// With the development header, without an identity.
@@ -41,11 +41,11 @@ pub enum Admission {
     Public,
     /// With an opened session, as its subject.
     Session {
-        /// The session. In a box, because this value is moved often until the request ends.
+        /// The session. Boxed, because this value is moved often until the request ends.
         session: Box<Session>,
-        /// Its user, with the columns that were asked for.
+        /// Its user, with the columns that were looked up.
         user: User,
-        /// Which e-mail addresses count.
+        /// Which e-mail addresses are accepted as identity.
         email_header: EmailHeader,
         /// The store that knew the session; `None` when the request itself held all of it.
         found_in: Option<LookupSource>,
@@ -55,7 +55,7 @@ pub enum Admission {
 }
 
 impl Admission {
-    /// The session by which the request enters, if it enters by one.
+    /// Returns the session with which the request enters, if there is one.
     pub fn session(&self) -> Option<&Session> {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
@@ -63,7 +63,7 @@ impl Admission {
         }
     }
 
-    /// Takes that session out.
+    /// Takes out the session with which the request enters.
     pub(crate) fn into_session(self) -> Option<Box<Session>> {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
@@ -71,8 +71,8 @@ impl Admission {
         }
     }
 
-    /// The e-mail address by which the user may be known, if there is one that counts. Whatever is decided or written by an
-    /// address takes this one.
+    /// Returns the user's e-mail address, if it is accepted as identity. All code that decides by an address or writes one must
+    /// take it from here.
     pub fn email(&self) -> Option<&str> {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
@@ -84,7 +84,7 @@ impl Admission {
         }
     }
 
-    /// Whether the session has an e-mail address that does not count, because it says itself that nobody has verified it.
+    /// Whether the session has an e-mail address that is not accepted, because the session itself says that it is unverified.
     pub fn withholds_email(&self) -> bool {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => false,
@@ -96,7 +96,7 @@ impl Admission {
         }
     }
 
-    /// The user, as far as a store was asked about it.
+    /// Returns the user of the session, without columns if no store was asked for them.
     pub(crate) fn user(&self) -> Option<&User> {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
@@ -104,7 +104,7 @@ impl Admission {
         }
     }
 
-    /// The store that knew the session.
+    /// Returns the store that knew the session.
     pub(crate) fn found_in(&self) -> Option<LookupSource> {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
@@ -112,7 +112,7 @@ impl Admission {
         }
     }
 
-    /// The store that knew the user.
+    /// Returns the store that knew the user.
     pub(crate) fn checked_by(&self) -> Option<LookupSource> {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
@@ -120,7 +120,7 @@ impl Admission {
         }
     }
 
-    /// The stable code of these grounds in the audit log and the metrics.
+    /// Returns the stable code of these grounds in the audit log and the metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Admission::Bypass => "bypass",
@@ -132,7 +132,7 @@ impl Admission {
 }
 
 impl<'g> Permit<'g> {
-    /// The permit for a request that enters by this route, if all identity headers can be written.
+    /// Returns the permit for a request that enters by this route, if all identity headers can be written.
     pub(crate) fn new<U, S>(
         gate: &'g Gate<U, S>,
         route: &'g Route,
@@ -162,12 +162,13 @@ impl<'g> Permit<'g> {
         self.route
     }
 
-    /// Returns the permit if the calling proxy lets its user enter. A request that enters without a user, on a public path or as a
-    /// preflight, is not restricted (oauth2-proxy does not restrict it either); the bypass counts as a user without an address.
+    /// Returns the permit if the calling proxy lets its user enter. A request that enters without a user, on a public path or as
+    /// a preflight, is not restricted (oauth2-proxy does not restrict it either); the bypass is treated as a user without an
+    /// address.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Restricted`] when the user is not.
+    /// [`Refusal::Restricted`] when the calling proxy does not let the user enter.
     pub fn restricted_to(self, restriction: &Restriction) -> Result<Self, Refused<'g>> {
         let admitted = match &self.admission {
             Admission::Preflight | Admission::Public => true,
@@ -187,8 +188,8 @@ impl<'g> Permit<'g> {
         }
     }
 
-    /// The identity headers for a calling proxy: all that it expects (`names`), and all of the route's profile. Each replaces all
-    /// headers of that name, even if its value is empty.
+    /// Returns the identity headers for a calling proxy: all that it expects (`names`), and all of the route's profile. Each
+    /// replaces all headers of that name, even if its value is empty.
     pub fn identity(&self, names: IdentityHeaders) -> Vec<(HeaderName, HeaderValue)> {
         let portrait = self.portrait();
         let mut fields = names.profile().fields(&portrait);
@@ -202,10 +203,10 @@ impl<'g> Permit<'g> {
         fields
     }
 
-    /// Which of the request's own `headers` a calling proxy must remove: they claim an identity, or describe the request in a
-    /// spelling that only an upstream would understand. Headers that [`identity`](Self::identity) replaces with a value are not
-    /// among them, because proxies remove headers after they write others. Headers that it replaces with an empty value are, for
-    /// proxies that are not configured to copy every name of the family.
+    /// Returns which of the request's own `headers` a calling proxy must remove: they claim an identity, or describe the request
+    /// in a spelling that only an upstream would understand. Headers that [`identity`](Self::identity) replaces with a value are
+    /// not among them, because proxies remove headers after they write others. Headers that it replaces with an empty value are
+    /// among them, for proxies that are not configured to copy every name of the family.
     pub fn forged(&self, names: IdentityHeaders, headers: &HeaderMap) -> Vec<HeaderName> {
         // The calling proxy is listed: headers about the request in their proper spelling are its own.
         let mut forged = self.hygiene.unwanted(headers, true);
@@ -223,7 +224,7 @@ impl<'g> Permit<'g> {
         self.identity.groups.is_some()
     }
 
-    /// The grounds of this permit.
+    /// Returns the grounds of this permit.
     pub fn admission(&self) -> &Admission {
         &self.admission
     }
@@ -314,7 +315,7 @@ pub struct Rewrite<'r> {
     pub via: bool,
 }
 
-/// The target without this many segments at its beginning, and the path that was cut off.
+/// Returns the target without this many segments at its beginning, and the path that was cut off.
 fn without_segments(uri: &Uri, segments: usize) -> (Cow<'_, Uri>, Option<&str>) {
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let path = uri.path();
@@ -327,7 +328,7 @@ fn without_segments(uri: &Uri, segments: usize) -> (Cow<'_, Uri>, Option<&str>) 
     };
     match rest.parse() {
         Ok(uri) => (Cow::Owned(uri), Some(prefix)),
-        // Routes refuse paths for which this fails; here the target must at least not become another one.
+        // Routes refuse paths for which this fails; here the target must at least not change into another one.
         Err(_) => (Cow::Borrowed(uri), None),
     }
 }
@@ -346,7 +347,7 @@ pub struct Admitted<'r, B> {
 }
 
 impl<'r, B> Admitted<'r, B> {
-    /// Makes the request ask for a WebSocket: the fields for that are hop-by-hop and were removed.
+    /// Makes the request ask for a WebSocket. The fields for that are hop-by-hop and were removed.
     #[must_use]
     pub fn asking_for_websocket(mut self) -> Self {
         for (name, value) in hygiene::websocket_fields() {
@@ -364,42 +365,42 @@ impl<'r, B> Admitted<'r, B> {
         self
     }
 
-    /// Its method.
+    /// The request's method.
     pub fn method(&self) -> &'r Method {
         self.method
     }
 
-    /// Its target, percent-encoded where a URI cannot represent it.
+    /// The request's target, percent-encoded where a URI cannot represent it.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// Its target byte for byte: path and query.
+    /// The request's target byte for byte: path and query.
     pub fn target(&self) -> &[u8] {
         let target = || self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         self.raw.as_deref().unwrap_or_else(|| target().as_bytes())
     }
 
-    /// Its body.
+    /// The request's body.
     pub fn body(&self) -> &'r B {
         self.body
     }
 
-    /// Whether it has credentials that authenticate its connection from then on, as [`http1::binds_connection`] says.
+    /// Whether the request has credentials that authenticate its connection from then on, as [`http1::binds_connection`] says.
     pub fn binds_connection(&self) -> bool {
         self.binds_connection
     }
 
-    /// Its fields, a line each, in the form of HTTP/1.1 (RFC 9112 §5): all that the upstream may see.
+    /// The request's fields, a line each, in the form of HTTP/1.1 (RFC 9112 §5): all that the upstream may see.
     pub fn fields(&self) -> &[u8] {
         &self.fields
     }
 }
 
-/// The prefix that was cut off the path, for services that make links (Traefik's `StripPrefix` writes the same header).
+/// The header with the prefix that was cut off the path, for services that make links (Traefik's `StripPrefix` writes it too).
 const X_FORWARDED_PREFIX: &str = "x-forwarded-prefix";
 
-/// The position of the profile of routes that name none. For a calling proxy, the headers that it expects take its place.
+/// The position of the profile of routes that name none. For a calling proxy, the headers that it expects replace this profile.
 const DEFAULT_PROFILE: usize = 0;
 
 /// The size of most requests' fields, in bytes, so that they take one allocation.

@@ -1,4 +1,5 @@
-//! Header profiles: the names under which an identity is written, and how. Ours, and those of other proxies and applications.
+//! Header profiles: the names under which an identity is written, and the form of its values. Some are ours, others those of
+//! other proxies and applications.
 
 mod built_in;
 mod encoding;
@@ -17,13 +18,13 @@ pub use self::encoding::Encoding;
 use crate::condition::{ClaimPath, ColumnRef};
 use crate::{Admission, IdentityRules, Route, User};
 
-/// A header profile: the headers that tell a service who is calling. Nothing else makes identity headers.
+/// A header profile: the headers that tell a service who the user is. Nothing else makes identity headers.
 #[derive(Clone, Debug)]
 pub struct HeaderProfile {
     /// Its name, for messages.
     pub name: Arc<str>,
-    /// Its headers. All are written on every request that uses it, empty where the value is not known. Without a user only the
-    /// name of the route has a value.
+    /// Its headers. All are written on every request that uses it, with an empty value where the value is not known. Without a
+    /// user only the name of the route has a value.
     pub headers: Vec<IdentityHeader>,
 }
 
@@ -49,7 +50,7 @@ pub enum HeaderSource {
     Column(ColumnRef),
     /// A constant text, which may be a secret shared with the service.
     Constant(Secret),
-    /// The e-mail address, if it counts.
+    /// The e-mail address, if it is accepted as identity.
     Email,
     /// `true` if there is a user.
     Entered,
@@ -83,7 +84,7 @@ pub enum GroupsSource {
     Column(ColumnRef),
 }
 
-/// The user whose headers are written. Claims are parsed when the first header needs one.
+/// The user whose headers are written. The claims are parsed when a header first needs one.
 pub(crate) struct Portrait<'p> {
     admission: &'p Admission,
     identity: &'p IdentityRules,
@@ -96,7 +97,7 @@ pub(crate) struct Portrait<'p> {
 pub(crate) struct Unwritable;
 
 impl HeaderProfile {
-    /// Whether some header may be unable to represent its value.
+    /// Whether some header's encoding cannot represent every value.
     pub(crate) fn can_refuse(&self) -> bool {
         self.headers
             .iter()
@@ -109,19 +110,19 @@ impl HeaderProfile {
         headers.try_for_each(|header| header.value(portrait).map(drop))
     }
 
-    /// Every header, with its value or an empty one.
+    /// Returns every header, with its value or an empty one.
     pub(crate) fn values<'p>(
         &'p self,
         portrait: &'p Portrait<'p>,
     ) -> impl Iterator<Item = (&'p HeaderName, Cow<'p, [u8]>)> {
         self.headers.iter().map(|header| {
-            // A user with a value that cannot be written has been refused.
+            // A user with a value that cannot be written was refused before.
             let value = header.value(portrait).unwrap_or_default();
             (&header.name, value)
         })
     }
 
-    /// The [`values`](Self::values) as header values.
+    /// Returns the [`values`](Self::values) as header values.
     pub(crate) fn fields(&self, portrait: &Portrait<'_>) -> Vec<(HeaderName, HeaderValue)> {
         let field = |(name, value): (&HeaderName, Cow<'_, [u8]>)| {
             let value = HeaderValue::from_bytes(&value);
@@ -186,7 +187,7 @@ impl<'p> Portrait<'p> {
         })
     }
 
-    /// The groups of the user; empty when they are not known.
+    /// Returns the groups of the user; empty when they are not known.
     pub(crate) fn groups(&self) -> Vec<Cow<'_, str>> {
         let Some(groups) = &self.identity.groups else {
             return Vec::new();
@@ -221,7 +222,7 @@ impl<'p> Portrait<'p> {
     }
 }
 
-/// A value to write.
+/// The value of a header, before it is encoded.
 enum HeaderText<'v> {
     List(Vec<Cow<'v, str>>),
     Text(Cow<'v, str>),
@@ -247,8 +248,9 @@ fn scalar_text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The entries that a reader of the list finds unchanged. An entry with the separator would be read as several, and one with
-/// blanks at an end as another, so both are left out: they must not make the user a member of another group.
+/// Returns the entries that a reader of the list reads back unchanged. An entry that contains the separator would be read as
+/// several entries, and one with blanks at an end as another, so both are left out: they must not make the user a member of
+/// another group.
 fn whole<'e>(mut entries: Vec<Cow<'e, str>>, separator: &str) -> Vec<Cow<'e, str>> {
     // A reader that splits at `, ` may split at `,` too.
     let mark = match separator.trim() {

@@ -15,17 +15,17 @@ pub struct TrustedProxies {
     header: ForwardedHeader,
 }
 
-/// The host and scheme of a request at its client, as trusted proxies say.
+/// The host and scheme that the client used for a request, as trusted proxies report them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ForwardedOrigin<'h> {
-    /// The host that the client asked for, with its port if it has one.
+    /// The host that the client requested, with its port if it has one.
     pub host: Option<&'h str>,
     /// `http` or `https`, or another text that the proxy wrote.
     pub scheme: Option<&'h str>,
 }
 
 impl TrustedProxies {
-    /// The proxies in these networks, which write `X-Forwarded-For`.
+    /// Trusts the proxies in these networks, which write `X-Forwarded-For`.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self {
             networks,
@@ -52,9 +52,9 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&peer))
     }
 
-    /// The client's address: the peer's, unless the peer is a listed proxy. Then it is the last address in the header that
-    /// no listed proxy wrote for another listed proxy. An entry that is not an address ends the search, because nothing before
-    /// it can be trusted.
+    /// Returns the client's address: the peer's, unless the peer is a listed proxy. Then it is the last address in the header
+    /// that no listed proxy wrote for another listed proxy. An entry that is not an address ends the search, because nothing
+    /// before it can be trusted.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         match self.trusts(peer) {
@@ -63,10 +63,10 @@ impl TrustedProxies {
         }
     }
 
-    /// The host and scheme of the request at its client. Empty when the peer is not a listed proxy.
+    /// Returns the host and scheme that the client used. Both are empty when the peer is not a listed proxy.
     ///
-    /// With `Forwarded` the element counts that also names the client; the older headers do not tell proxies apart, so the first
-    /// value of each counts.
+    /// With `Forwarded`, they are taken from the element that also names the client. The older headers do not tell proxies apart,
+    /// so the first value of each is taken.
     pub fn origin<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> ForwardedOrigin<'h> {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -84,7 +84,7 @@ impl TrustedProxies {
         }
     }
 
-    /// The client's address behind a listed peer, and the element of the proxy that named it.
+    /// Returns the client's address behind a listed peer, and the element of the proxy that named it.
     fn walk<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> (IpAddr, Hop<'h>) {
         let (mut client, mut told) = (peer, Hop::default());
         for hop in self.header.hops(headers) {
@@ -105,7 +105,7 @@ impl TrustedProxies {
         &self.networks
     }
 
-    /// The header in which they say where a request comes from.
+    /// The header in which the proxies say where a request comes from.
     pub fn header(&self) -> ForwardedHeader {
         self.header
     }
@@ -185,7 +185,7 @@ mod tests {
         for line in lines {
             headers.append("forwarded", HeaderValue::from_static(line));
         }
-        // What a client sends in the header that the proxies do not write.
+        // A client's fields in the header that the proxies do not write.
         for (name, value) in [
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-proto", "https"),
@@ -230,7 +230,7 @@ mod tests {
                 "2001:db8::1",
                 origin(Some("a.example"), https),
             ),
-            // A proxy that hides its client still says how it was asked.
+            // A proxy that hides its client still says how the request reached it.
             (
                 "10.0.0.1",
                 &["for=6.6.6.6;proto=https, for=unknown;proto=http"],

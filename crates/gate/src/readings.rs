@@ -1,4 +1,4 @@
-//! The other paths that an upstream could read in a path.
+//! The readings of a path: the other paths for which an upstream could take it.
 //!
 //! Between the gate and the code that answers, servers decode, clean and cut a path, each in its own order: they decode percent
 //! escapes once, or again at the next server; remove dot segments (RFC 3986 section 5.2.4); merge slashes; read backslashes as
@@ -29,8 +29,8 @@ pub(crate) fn is_plain(path: &str) -> bool {
     !has_special && (!has_odd || has_plain_names(path))
 }
 
-/// Whether a byte by itself gives a path other readings: a delimiter of one of the steps, or not ASCII. (A dot, a blank and a slash
-/// do so only at the ends of segments, an escape depending on its character.)
+/// Whether a byte by itself gives a path other readings: a delimiter of one of the steps, or not ASCII. (A dot, a blank and a
+/// slash do so only at the ends of segments; whether an escape does depends on its character.)
 const fn is_read_otherwise(byte: u8) -> bool {
     matches!(byte, b'\\' | b';' | b'#' | b'?' | b'$') | !byte.is_ascii()
 }
@@ -75,7 +75,7 @@ pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
         && !path.split('/').any(is_trimmed)
 }
 
-/// Whether no segment is empty, climbs or can be cut, even after dots and blanks are dropped.
+/// Whether no segment is empty, climbs to its parent or can be cut, even after dots and blanks are dropped.
 pub(crate) fn has_plain_segments(path: &[u8]) -> bool {
     let is_cut = |byte: &u8| matches!(byte, b'\\' | b';' | b'#' | b'?');
     let is_nothing = |segment: &[u8]| {
@@ -100,8 +100,8 @@ fn is_dot_segment(segment: &[u8]) -> bool {
     matches!(segment, b"." | b"..")
 }
 
-/// The path with all escapes decoded and every character read as the delimiter that it could be. A name that is between two
-/// slashes in any reading is also here, if it has no `%`.
+/// Returns the path with all escapes decoded and every character read as the delimiter that it could be. A name that is between
+/// two slashes in any reading is also between two here, unless it has a `%`.
 pub(crate) fn plainest(path: &str) -> Vec<u8> {
     let mut text = path.as_bytes().to_vec();
     for _ in 0..MAX_DECODES {
@@ -112,7 +112,7 @@ pub(crate) fn plainest(path: &str) -> Vec<u8> {
     drop_ignorable(&text).unwrap_or(text)
 }
 
-/// Every reading of the path, including the path itself; `None` when there are too many, which no honest path has.
+/// Returns every reading of the path, including the path itself; `None` when there are too many, which no honest path has.
 ///
 /// `budget` limits the bytes of all readings together.
 pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
@@ -140,7 +140,7 @@ pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
     Some(readings.into_iter().map(|(text, _)| text).collect())
 }
 
-/// How many servers in a row decode escapes: the one that routes, and the one that answers.
+/// The number of servers in a row that decode escapes: the one that routes, and the one that answers.
 const MAX_DECODES: usize = 2;
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub struct Realm<U, S> {
     pub name: Arc<str>,
     /// The keys of all session cookies that are recognized.
     pub keys: Arc<KeyRing>,
-    /// What the operator demands of claims.
+    /// The operator's demands on claims.
     pub demands: ClaimDemands,
     /// Which users may enter, and what is written about them.
     pub identity: IdentityRules,
@@ -43,15 +43,15 @@ pub struct Realm<U, S> {
 /// A boxed future.
 type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 
-/// A session that was opened, and what the store that knew it said, if one was asked.
+/// A session that was opened, and what its store said about it, if a store was asked.
 ///
-/// The session is in a box, because it is moved often until its request ends.
+/// The session is boxed, because it is moved often until its request ends.
 pub(crate) type Found = (Box<Session>, Option<(LookupSource, User)>);
 
 impl<U: UserStore, S: SessionStore> Realm<U, S> {
     /// Identifies the user of a request: opens its session, checks that it is not revoked, and that its user exists and is active.
     ///
-    /// Never yields when everything that it needs is in memory. An issuer's keys always are, unless a token names a new one.
+    /// Never yields when everything that it needs is in memory. The keys of an issuer always are, unless a token names a new key.
     ///
     /// # Errors
     /// The [`Refusal`] says why there is no user.
@@ -60,7 +60,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         let credential = self.credential(facts)?.ok_or(Refusal::NoSession)?;
         let (session, found) = match credential {
             Credential::Jwt(jwt, issuer) => {
-                // In a box, because it may wait for keys: other requests should not pay for its size.
+                // Boxed, because it may wait for keys: other requests should not pay for its size.
                 let opening: BoxFuture<'_, _> = Box::pin(issuer.open(&jwt, now));
                 let session = Box::new(opening.await?);
                 if !issuer.check_user {
@@ -75,7 +75,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
             Credential::Session(candidates) => match candidates.only() {
                 Some(Ok(sealed)) => self.open(facts, sealed, now).await?,
                 Some(Err(error)) => return Err(error.clone().into()),
-                // In a box, because there are hardly ever several.
+                // Boxed, because several candidates are rare.
                 None => Box::pin(self.open_latest(facts, &candidates, now)).await?,
             },
         };
@@ -83,7 +83,8 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         self.in_force(admission, facts, now)
     }
 
-    /// The admission, unless its session was revoked or its user is not active. Checked last, after everything that may take time.
+    /// Returns the admission, unless its session was revoked or its user is not active. Checked last, after everything that may
+    /// take time.
     fn in_force(
         &self,
         admission: Admission,
@@ -114,8 +115,8 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         }
     }
 
-    /// The credential in the request, not yet verified. A session cookie takes precedence; a Bearer value of three segments
-    /// belongs to the issuer, if there is one.
+    /// Returns the credential in the request, not yet verified. A session cookie takes precedence; a Bearer value of three
+    /// segments belongs to the issuer, if there is one.
     fn credential<'f>(&self, facts: &Facts<'f>) -> Result<Option<Credential<'f, '_>>, Refusal> {
         let values = |name| {
             facts
@@ -150,7 +151,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         Ok((Box::new(session), Some(known)))
     }
 
-    /// Looks a session up that only the application's store knows.
+    /// Looks up a session that only the application's store knows.
     async fn look_up(
         &self,
         facts: &Facts<'_>,
@@ -175,7 +176,8 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         Ok((session, (lookup.source, known.user)))
     }
 
-    /// The refusal of a token when no session store is configured. `cache` says what is wrong with the session cached beside it.
+    /// Returns the refusal of a token when no session store is configured. `cache` says what is wrong with the session cached
+    /// beside it.
     fn no_session_store(&self, facts: &Facts<'_>, cache: Option<OpenError>) -> Refusal {
         let cookies = facts.headers.get_all(COOKIE).iter();
         // The application removes an expired cache, so the cache may be absent.
@@ -184,7 +186,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         Refusal::NoSessionStore { cache, not_renewed }
     }
 
-    /// The refusal of a session whose kind of user may not enter at all.
+    /// Returns the refusal of a session whose kind of user may not enter at all.
     fn inadmissible(&self, session: &Session) -> Option<fn(Box<Session>) -> Refusal> {
         if session.is_anonymous() && !self.identity.allow_anonymous {
             return Some(Refusal::Guest);
@@ -193,7 +195,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         withheld.then_some(Refusal::UnverifiedAddress)
     }
 
-    /// The user of the session, from the stores. If the lookup of the session included the user, there is no second lookup.
+    /// Looks up the user of the session in the stores. If the lookup of the session included the user, there is no second lookup.
     async fn existing_user(
         &self,
         session: Box<Session>,
@@ -242,7 +244,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         }
     }
 
-    /// The refusal for a verdict about the condition that all users of the realm must meet.
+    /// Returns the refusal for a verdict about the condition that all users of the realm must meet.
     fn inactive(
         &self,
         admission: Admission,
@@ -258,7 +260,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
 }
 
 impl Admission {
-    /// Whether the user meets a condition. Without a user it is unmet.
+    /// Whether the user meets a condition. Without a user, only an empty condition is met.
     pub(crate) fn verdict(
         &self,
         condition: &Condition,
@@ -274,7 +276,7 @@ impl Admission {
         }
     }
 
-    /// The refusal for a value that cannot be compared with what a condition demands.
+    /// Returns the refusal for a value that cannot be compared with what a condition demands.
     #[cold]
     pub(crate) fn incomparable(
         self,
@@ -297,8 +299,8 @@ impl Admission {
 
 /// The credential in a request.
 enum Credential<'f, 'g> {
-    /// A signed token, and the issuer that is said to have signed it.
+    /// A signed token, and the issuer that should have signed it.
     Jwt(Jwt<'f>, &'g Issuer),
-    /// The values that could be a session of the application: nearly always one.
+    /// The values that could be a session of the application, nearly always one.
     Session(Candidates<'f>),
 }

@@ -7,12 +7,12 @@ use crate::{
     Admission, Ambiguity, LookupSource, RateLimited, RevokedBy, Route, SaidOrigin, StoreError,
 };
 
-/// A request that may not enter, and the route that says so.
+/// A request that may not enter, and the route that governs it.
 #[derive(Debug)]
 pub struct Refused<'g> {
     /// `None` when no single route governs the request.
     pub route: Option<&'g Route>,
-    /// Why not.
+    /// Why the request may not enter.
     pub refusal: Refusal,
 }
 
@@ -38,7 +38,7 @@ impl From<Refusal> for Refused<'_> {
 /// Why a request may not enter. For the log and the metrics; the client learns only its [`RefusalClass`].
 #[derive(Debug, Error)]
 pub enum Refusal {
-    /// The path could be read as another path, which another route governs; or no honest client sends it.
+    /// The path or the method could be read as another one, which another route governs; or no honest client sends the path.
     #[error("{}", .0.in_short())]
     AmbiguousPath(Ambiguity),
     /// The route is closed to everybody.
@@ -65,13 +65,13 @@ pub enum Refusal {
     /// The request carries the token of a session that has to be looked up, and no session store is configured.
     #[error("the session must be looked up, and no session store is configured")]
     NoSessionStore {
-        /// Why the session cached beside the token does not count, if there was one.
+        /// Why the session cached beside the token cannot be used, if there was one.
         cache: Option<OpenError>,
         /// Whether the application will not renew the cache: it does not for a session without "remember me", nor for an admin
         /// who impersonates a user.
         not_renewed: bool,
     },
-    /// The request may change something, and comes from a page of another origin, or does not say from where.
+    /// The request may change something, and it comes from a page of another origin or does not say from where.
     #[error(
         "a request that may change something must come from a page of this host, as Sec-Fetch-Site or Origin says; {0}"
     )]
@@ -85,7 +85,7 @@ pub enum Refusal {
     /// The session was revoked, or all sessions of its user, or of all users, that were issued before a certain time.
     #[error(transparent)]
     Revoked(RevokedSession),
-    /// A store does not answer, so nobody can say whether the session, or its user, still exists, or was revoked.
+    /// A store does not answer, so it is unknown whether the session or its user still exists, or was revoked.
     #[error(transparent)]
     Store(StoreRefusal),
     /// The path of the request is not known, and routes differ by path.
@@ -114,7 +114,7 @@ pub enum Refusal {
 /// A session with a value that cannot be compared with what a rule demands.
 #[derive(Debug)]
 pub struct Incomparable {
-    /// On what grounds the request would have entered.
+    /// The grounds on which the request would have entered.
     pub admission: Box<Admission>,
     /// The name of the value and its type, without the value itself.
     pub what: Box<str>,
@@ -124,17 +124,17 @@ pub struct Incomparable {
 #[derive(Debug, Error)]
 #[error("{by}")]
 pub struct RevokedSession {
-    /// On what grounds the request would have entered.
+    /// The grounds on which the request would have entered.
     pub admission: Box<Admission>,
     /// What revoked it.
     pub by: RevokedBy,
 }
 
-/// A session that could not be looked up, or whose user could not be checked.
+/// A session that could not be looked up, or whose user or revocation could not be checked.
 #[derive(Debug, Error)]
 #[error("{error}")]
 pub struct StoreRefusal {
-    /// The session, opened and verified, if it is the user who could not be checked.
+    /// The session, opened and verified, unless the session itself could not be looked up.
     pub session: Option<Box<Session>>,
     /// Why the authoritative store did not answer.
     pub error: StoreError,
@@ -149,12 +149,12 @@ pub struct UnknownUser {
     pub source: LookupSource,
 }
 
-/// The class of a refusal, which is all that the client learns of it.
+/// The class of a refusal, which is all that the client learns about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalClass {
-    /// The request is ambiguous: 400, and the connection is closed, unless a calling proxy has asked.
+    /// The request is ambiguous: 400, and the connection is closed, unless a calling proxy asked.
     BadRequest,
-    /// The user is known, but not allowed: 403.
+    /// The user or the request is not allowed, and signing in would not help: 403.
     Forbid,
     /// The user is known, but no route matches: 404.
     NotFound,
@@ -167,7 +167,7 @@ pub enum RefusalClass {
 }
 
 impl Refusal {
-    /// The stable code of this refusal in the audit log and the metrics.
+    /// Returns the stable code of this refusal in the audit log and the metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Refusal::AmbiguousPath(_) => "ambiguous_path",
@@ -200,7 +200,7 @@ impl Refusal {
         }
     }
 
-    /// The class of this refusal. The client cannot tell apart what is wrong with a session.
+    /// Returns the class of this refusal. The client does not learn what is wrong with a session.
     pub fn class(&self) -> RefusalClass {
         match self {
             Refusal::AmbiguousPath(_) => RefusalClass::BadRequest,
@@ -227,7 +227,7 @@ impl Refusal {
         }
     }
 
-    /// On what grounds the request would have entered, where it was refused after its user was known.
+    /// Returns the grounds on which the request would have entered, if it was refused after its user was known.
     pub fn admission(&self) -> Option<&Admission> {
         match self {
             Refusal::Inactive(admission)
@@ -254,7 +254,7 @@ impl Refusal {
         }
     }
 
-    /// The session, when it was opened before the refusal.
+    /// Returns the session, if it was opened before the refusal.
     pub fn session(&self) -> Option<&Session> {
         if let Refusal::Guest(session) | Refusal::UnverifiedAddress(session) = self {
             return Some(session);
@@ -268,7 +268,7 @@ impl Refusal {
         self.admission()?.session()
     }
 
-    /// The store that answered the lookup of the session.
+    /// Returns the store that answered the lookup of the session.
     pub fn session_check(&self) -> Option<LookupSource> {
         if let Refusal::UnknownSession(source) = self {
             return Some(*source);
@@ -276,7 +276,7 @@ impl Refusal {
         self.admission()?.found_in()
     }
 
-    /// The store that answered the lookup of the user.
+    /// Returns the store that answered the lookup of the user.
     pub fn user_check(&self) -> Option<LookupSource> {
         if let Refusal::UnknownUser(unknown) = self {
             return Some(unknown.source);

@@ -2,9 +2,9 @@
 
 /// Which users a calling proxy lets enter, by their e-mail addresses and groups. The default lets every user enter.
 ///
-/// The rules are those of oauth2-proxy for the parameters `allowed_emails`, `allowed_email_domains` and `allowed_groups` of its endpoint
-/// `/oauth2/auth` (7.14, `oauthproxy.go`, `authOnlyAuthorize`): lists that are given more than once are one list, an empty
-/// list demands nothing, a user must satisfy all lists, and texts are compared byte for byte.
+/// The rules are those of oauth2-proxy for the parameters `allowed_emails`, `allowed_email_domains` and `allowed_groups` of its
+/// endpoint `/oauth2/auth` (7.14, `oauthproxy.go`, `authOnlyAuthorize`): lists that are given more than once are one list, an
+/// empty list demands nothing, a user must satisfy all lists, and texts are compared byte for byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restriction {
     emails: Vec<String>,
@@ -42,8 +42,8 @@ impl Restriction {
         self.emails.is_empty() && self.email_domains.is_empty() && self.groups.is_empty()
     }
 
-    /// Whether a user with this address and these groups satisfies it. A user without an address satisfies only a restriction
-    /// without addresses and domains.
+    /// Whether a user with this address and these groups satisfies the restriction. A user without an address satisfies only a
+    /// restriction without addresses and domains.
     pub(crate) fn admits(&self, email: Option<&str>, groups: impl FnOnce() -> Vec<String>) -> bool {
         let is_in_one = || groups().iter().any(|group| self.groups.contains(group));
         self.admits_address(email) && (self.groups.is_empty() || is_in_one())
@@ -77,7 +77,7 @@ fn entries(list: &str) -> impl Iterator<Item = String> {
 
 /// Whether an entry of the list is this domain, or one above it with a leading dot or star.
 ///
-/// oauth2-proxy takes a port in an entry, and compares it with the port of an address, which has none: `:*` is any.
+/// oauth2-proxy allows a port in an entry, and compares it with the port of an address, which has none: `:*` allows any port.
 fn covers(entry: &str, domain: &str) -> bool {
     let entry = entry.strip_suffix(":*").unwrap_or(entry);
     let above = entry

@@ -1,8 +1,8 @@
 //! Revocations: of one session, or of all sessions of a user or of all users that were issued before a time.
 //!
 //! A session in a JSON Web Token is valid until it expires, whatever happens to its user. A revocation ends it earlier. The list
-//! of revocations is in memory. The server replaces it ([`Revocations::replace`]) or applies changes ([`Revocations::amend`]), and
-//! says until when it counts ([`Revocations::counts_until`]); a decision never waits for it.
+//! of revocations is in memory. The server replaces it ([`Revocations::replace`]) or applies changes ([`Revocations::amend`]),
+//! and sets until when it is valid ([`Revocations::counts_until`]); a decision never waits for it.
 
 mod list;
 
@@ -60,11 +60,11 @@ pub enum RevocationVerdict {
     InForce,
     /// It is revoked.
     Revoked(RevokedBy),
-    /// Not known, because the list could not be read for this reason.
+    /// It is unknown, because the list could not be read for this reason.
     Unknown(StoreError),
 }
 
-/// Which kind of revocation has ended a session.
+/// Which kind of revocation ended a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokedBy {
     /// A revocation of all sessions issued before this time.
@@ -104,7 +104,7 @@ impl Default for Revocations {
 }
 
 impl Revocations {
-    /// A list that could not be read yet, for this reason.
+    /// Creates a list that could not be read yet, for this reason.
     pub fn unknown(reason: StoreError) -> Self {
         Self {
             is_consulted: AtomicBool::new(true),
@@ -117,8 +117,8 @@ impl Revocations {
     /// Whether this session is revoked at the time `now`. `demands` are the realm's; they say when the user
     /// [signed in](Session::signed_in_at).
     ///
-    /// Times of issue are compared as they are: a framework that writes whole seconds rounds down, so a session of the same
-    /// second as the revocation counts as issued before it.
+    /// Times of issue are compared as they are: a framework that writes whole seconds rounds down, so a session issued in the
+    /// same second as the revocation is treated as issued before it.
     pub fn verdict(
         &self,
         session: &Session,
@@ -169,8 +169,9 @@ impl Revocations {
         self.is_consulted.store(is_consulted, Ordering::Release);
     }
 
-    /// Sets, or with `None` removes, the revocation of each of these. All decisions that begin afterwards obey. Takes much less time
-    /// than [`Revocations::replace`] if the list is long. Does nothing while there is no list. Must not be called concurrently.
+    /// Sets, or with `None` removes, the revocation of each of these. All decisions that begin afterwards obey the changes. Takes
+    /// much less time than [`Revocations::replace`] if the list is long. Does nothing while there is no list. Must not be called
+    /// concurrently.
     pub fn amend<'c>(
         &self,
         changes: impl IntoIterator<Item = (&'c Revoked, Option<&'c Revocation>)>,
@@ -185,7 +186,7 @@ impl Revocations {
         }
     }
 
-    /// Lets the list count until `end`, by the clock that decisions are given. Afterwards it is too old, and verdicts are unknown for
+    /// Makes the list valid until `end`, by the clock that decisions use. Afterwards it is too old, and verdicts are unknown for
     /// this reason (the first reason is kept).
     pub fn counts_until(&self, end: UnixTime, reason: &StoreError) {
         self.too_old.get_or_init(|| reason.clone());
@@ -287,7 +288,7 @@ mod tests {
     #[test]
     fn a_session_of_the_same_second_is_revoked_where_its_time_has_whole_seconds() {
         let list = [user(millis(300))];
-        // Issued half a second later, and written as the second.
+        // Issued half a second later, and written in whole seconds.
         let rounded = Some(NOW);
         assert!(revokes(&list, ("ada", "s", rounded), millis(600)).is_some());
         assert!(revokes(&list, ("ada", "s", Some(millis(299))), millis(600)).is_some());

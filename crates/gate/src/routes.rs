@@ -1,8 +1,7 @@
 //! Which route governs a request, and which paths no route can govern, because an upstream could read them as the path of another
 //! route.
 //!
-//! The table and the question of which route governs stay in one file, because each field of the table exists for one step of the
-//! answer.
+//! The table and the search in it stay in one file, because each field of the table exists for one step of the search.
 
 mod explain;
 mod folding;
@@ -39,7 +38,7 @@ pub struct Route {
     pub name: Arc<str>,
     /// Who may enter.
     pub access: Access,
-    /// The realm whose sessions count, by its position in [`Gate::realms`](crate::Gate::realms).
+    /// The realm whose sessions are accepted, by its position in [`Gate::realms`](crate::Gate::realms).
     pub realm: usize,
     /// The header profile, by its position in [`Gate::profiles`](crate::Gate::profiles).
     pub profile: usize,
@@ -47,12 +46,12 @@ pub struct Route {
     pub forwards_session: bool,
     /// Whether methods that change something must come from a page of the same origin.
     pub same_origin: bool,
-    /// How many segments of the path are cut off before the request goes on.
+    /// How many segments are cut off the beginning of the path before the request is forwarded.
     pub strip_segments: usize,
 }
 
 impl Route {
-    /// The name of the route of requests that no route matches.
+    /// The name of the route for requests that no route matches.
     pub const OF_NONE: &str = "none";
 }
 
@@ -106,12 +105,12 @@ pub struct Routes {
     routes: Vec<Route>,
     /// The requests that each route matches, for `explain`.
     patterns: Arc<[Pattern]>,
-    /// The route of requests that no route matches.
+    /// The route for requests that no route matches.
     unknown: Route,
     hosts: Hosts,
-    /// The routes as seen by an upstream that does not tell similar letters apart.
+    /// The routes as seen by an upstream that does not distinguish similar letters.
     folded: Hosts,
-    /// The route of requests whose path is not known, if one route can govern them.
+    /// The route for requests whose path is not known, if one route can govern them.
     without_path: Option<usize>,
     /// Whether one route matches every request.
     is_single: bool,
@@ -120,7 +119,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Makes a table of all routes. With `folds_case` the case of letters in paths does not count.
+    /// Makes a table of all routes. With `folds_case`, the case of letters in paths is ignored.
     ///
     /// # Errors
     /// All pairs of routes that match the same requests with the same precedence.
@@ -177,7 +176,7 @@ impl Routes {
         })
     }
 
-    /// The routes of one service: these paths are public, and everything else needs a session of the first realm.
+    /// Makes the routes of one service: these paths are public, and everything else needs a session of the first realm.
     pub fn of_one_service(public: Vec<PathPattern>, forwards_session: bool) -> Self {
         let route = |id, name: &str, access| Route {
             id,
@@ -207,12 +206,13 @@ impl Routes {
         Self::new(routes, false).expect("one of them has every path that the other has not")
     }
 
-    /// Every route, by its id.
+    /// Returns every route, by its id.
     pub fn all(&self) -> &[Route] {
         &self.routes
     }
 
-    /// Every host that this route names, in the form `*.example.com` for one label below. None means every host.
+    /// Returns every host that this route names, in the form `*.example.com` for one label below; nothing if it matches every
+    /// host.
     pub fn hosts_of(&self, route: usize) -> impl Iterator<Item = String> {
         let names = self.patterns[route].hosts.iter();
         names.filter_map(|host| match host {
@@ -222,7 +222,7 @@ impl Routes {
         })
     }
 
-    /// Whether this path needs no session on some host that a route names, or on hosts that no route names.
+    /// Whether this path needs no session on some host that a route names, or on the hosts that no route names.
     pub fn are_open_at(&self, path: &str) -> bool {
         let names = self.hosts.one_label_below.keys();
         let names = names.map(|name| below(name));
@@ -242,7 +242,7 @@ impl Routes {
         self.hosts.exact.contains_key(name) || above.is_some_and(is_below)
     }
 
-    /// Whether this path needs no session on this host; without one, on hosts that no route names.
+    /// Whether this path needs no session on this host; with `None`, on the hosts that no route names.
     pub fn are_open_on(&self, host: Option<&str>, path: &str) -> bool {
         let arrival = Arrival {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -264,8 +264,8 @@ impl Routes {
             .is_ok_and(|route| route.access == Access::Public)
     }
 
-    /// The route of the request that a CORS preflight announces (the Fetch standard, §4.8); `None` for other requests, and if
-    /// no route can govern the announced one.
+    /// Returns the route of the request that a CORS preflight announces (the Fetch standard, §4.8); `None` for other requests,
+    /// and if no route can govern the announced one.
     pub fn of_announced(&self, facts: &Facts<'_>) -> Option<&Route> {
         let method = facts.announced_method()?;
         let announced = Facts {
@@ -275,7 +275,7 @@ impl Routes {
         self.of(&announced).ok()
     }
 
-    /// The route that governs this request.
+    /// Returns the route that governs this request.
     ///
     /// # Errors
     /// [`Refusal::AmbiguousPath`] for a path with an encoded control character, and for one that an upstream could read as
@@ -291,7 +291,7 @@ impl Routes {
         self.of_path(facts, path).map_err(Refusal::AmbiguousPath)
     }
 
-    /// The route that governs this request for this path, or why none can.
+    /// Returns the route that governs this request with this path, or why none can.
     fn of_path(&self, facts: &Facts<'_>, path: &str) -> Result<&Route, Ambiguity> {
         if has_encoded_control(path) {
             return Err(Ambiguity::Control);
@@ -397,7 +397,7 @@ fn has_plain_segments(path: &str) -> bool {
     slashes(&plainest) == slashes(path.as_bytes()) && readings::has_plain_segments(&plainest)
 }
 
-/// The limit for all readings of a path together, in bytes. Honest paths have a handful of readings; paths with more are
+/// Returns the limit for all readings of a path together, in bytes. Honest paths have a handful of readings; paths with more are
 /// refused, so that no request is expensive.
 fn budget(path: &str) -> usize {
     (16 * path.len()).clamp(768, 8 * 1024)

@@ -1,4 +1,4 @@
-//! Cross-site requests (CSRF): for services that do not check the origin of a request themselves.
+//! Protection against cross-site requests (CSRF), for services that do not check the origin of a request themselves.
 
 use std::fmt;
 
@@ -49,7 +49,7 @@ impl fmt::Display for SaidOrigin {
     }
 }
 
-/// A value for a message.
+/// Returns a value shortened for a message.
 fn shown(value: &HeaderValue) -> Box<str> {
     match value.to_str() {
         Ok("") => "empty".into(),

@@ -24,7 +24,7 @@ pub trait UserStore {
     fn find(&self, subject: &str) -> impl Future<Output = Result<Lookup<User>, StoreError>>;
 }
 
-/// Where the sessions are looked up that the application keeps in a store.
+/// Where sessions are looked up that the application keeps in a store.
 ///
 /// The future must be ready at its first poll when the answer is in memory, as for [`UserStore`].
 pub trait SessionStore {
@@ -53,15 +53,15 @@ pub struct Lookup<T> {
     pub source: LookupSource,
 }
 
-/// A user in a store, with the values of the columns that were asked for. Cheap to clone: the values are shared.
+/// A user in a store, with the values of the columns that were looked up. Cheap to clone: the values are shared.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct User {
-    /// `None` where no columns are asked for, so that such a user costs nothing to make or to clone.
+    /// `None` where no columns are looked up, so that such a user costs nothing to make or to clone.
     columns: Option<Arc<[Value]>>,
 }
 
 impl User {
-    /// A user with these values, in the order in which the columns were asked for.
+    /// Makes a user with these values, in the order in which the columns were asked for.
     #[must_use]
     pub fn with_columns(columns: Vec<Value>) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl User {
         }
     }
 
-    /// The values of the columns, in the order in which they were asked for. Empty if none were.
+    /// Returns the values of the columns, in the order in which they were asked for. Empty if none were.
     #[must_use]
     pub fn columns(&self) -> &[Value] {
         self.columns.as_deref().unwrap_or_default()
@@ -103,7 +103,7 @@ pub enum LookupSource {
     Postgres,
     /// The application's database, SQLite.
     Sqlite,
-    /// A cached value from before an outage of the database, if the operator lets it count for a while.
+    /// A cached value from before an outage of the database, if the operator allows its use for a while.
     Stale,
 }
 

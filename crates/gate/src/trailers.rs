@@ -1,7 +1,7 @@
 //! Trailers of a request: the fields that a client sends after its body (RFC 9110 §6.5).
 //!
-//! The decision does not see them, and some services merge them into the fields of the head. So no trailer is forwarded that
-//! would be removed from the head, or that we write there.
+//! The decision does not see them, and some services merge them into the fields of the head. So a trailer is not forwarded if it
+//! would be removed from the head, or if we write that field there.
 
 use http::HeaderMap;
 
@@ -9,8 +9,8 @@ use crate::Hygiene;
 use crate::hygiene::normal_form;
 
 impl Hygiene {
-    /// The trailers that may be forwarded, from any peer: none that claims an identity, describes the original request, or belongs
-    /// into a head (RFC 9110 §6.5.1), in any spelling that a service may fold into one of these.
+    /// Returns the trailers that may be forwarded, from any peer: all except those that claim an identity, describe the original
+    /// request, or belong in a head (RFC 9110 §6.5.1), in any spelling that a service may fold into one of these.
     pub fn trailers(&self, said: &HeaderMap) -> HeaderMap {
         let may_go_on = |name: &str| {
             let normal = normal_form(name);
@@ -26,7 +26,7 @@ impl Hygiene {
     }
 }
 
-/// Fields that belong into a head, in normal form: framing, the connection, the host, credentials, fields that the decision looks
+/// Fields that belong in a head, in normal form: framing, the connection, the host, credentials, fields that the decision looks
 /// at, and fields that a gate writes.
 const OF_HEADS: [&str; 24] = [
     "accept-encoding",

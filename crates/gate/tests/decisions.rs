@@ -1,4 +1,4 @@
-//! The decision, as a table: what a request carries, and what becomes of it.
+//! The decision, as a table: what a request carries, and the outcome.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ use session::{
     Standing, StoredColumns, StoredSession, UnixTime, seal,
 };
 
-/// What is said to a client that has made up too many tokens.
+/// The limit that a client with too many made-up tokens exceeds.
 const LIMIT: Exceeded = Exceeded {
     policy: "bad-session",
     quota: 10,
@@ -33,7 +33,7 @@ const LIMIT: Exceeded = Exceeded {
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const NOW: u64 = 1_900_000_000;
 
-/// Knows `ada`, does not know `bob`, and has lost its store for anyone else.
+/// A store that has `ada`, does not have `bob`, and does not answer for any other user.
 struct FakeUsers;
 
 impl UserStore for FakeUsers {
@@ -55,7 +55,8 @@ impl UserStore for FakeUsers {
     }
 }
 
-/// Knows one live session of `ada` and one of `bob`, does not know any other token, and has lost its store for one.
+/// A store that has live sessions of `ada` and `bob` and one that ended, does not answer for one token, limits another, and knows
+/// no other token.
 struct FakeSessions {
     vouches: bool,
 }
@@ -208,7 +209,7 @@ fn decide_from(
     Ok(format!("{} {identity}", admission.reason()))
 }
 
-/// Decides, and asserts that nothing had to be waited for.
+/// Decides, and asserts that the decision is ready at once.
 fn at_once<'g>(gate: &'g TestGate, facts: &Facts<'_>) -> Result<Permit<'g>, String> {
     let decision = pin!(gate.decide(facts, UnixTime::from_secs(NOW)));
     let Poll::Ready(decision) = decision.poll(&mut Context::from_waker(Waker::noop())) else {
@@ -475,7 +476,7 @@ fn a_host_hears_every_identity_header_and_what_was_forged() {
         "x-vouch-user: ada@example.com, x-vouch-success: true, x-vouch-idp-accesstoken: , \
          x-vouch-idp-idtoken: , x-vouch-idp-claims-groups: , x-vouch-idp-claims-given-name: "
     );
-    // What is written empty may be removed as well, by hosts that take no such header.
+    // Headers that are written empty may be removed as well, for calling proxies that do not copy them.
     assert_eq!(
         attested("/public/", &good, IdentityHeaders::Ours).1,
         "x-user-id, x_user_id, remote-user, x_forwarded_for"
@@ -512,7 +513,7 @@ fn everything_wrong_with_a_session_has_one_face() {
     assert_eq!(Refusal::NoSession.class(), RefusalClass::SignIn);
 }
 
-/// A gate that takes the tokens of database sessions.
+/// Returns a gate that accepts the tokens of database sessions.
 fn opaque_gate(vouches: bool) -> TestGate {
     gate_of(opaque_realm(vouches))
 }
@@ -593,7 +594,7 @@ fn a_lost_session_store_is_an_outage_and_none_is_no_permit() {
     );
 }
 
-/// An issuer who signs with the secret, and says this to whoever asks for newer keys.
+/// An issuer that signs with the secret, and whose `newer` answers the search for newer keys.
 #[derive(Debug)]
 struct FakeIssuer {
     keys: Arc<JwtKeys>,
@@ -614,7 +615,7 @@ impl IssuerKeys for FakeIssuer {
     }
 }
 
-/// A gate that takes an issuer's tokens too.
+/// Returns a gate that accepts an issuer's tokens too.
 fn gate_with_issuer(check_user: bool, newer: fn(&FakeIssuer) -> Newer) -> TestGate {
     let keys = JwtKeys::new(Some(&Secret::new(SECRET)), None).unwrap();
     gate_of(Realm {
@@ -630,7 +631,7 @@ fn gate_with_issuer(check_user: bool, newer: fn(&FakeIssuer) -> Newer) -> TestGa
     })
 }
 
-/// The `Authorization` value with a token of the issuer.
+/// Returns the `Authorization` value with a token of the issuer.
 fn bearer(subject: &str) -> String {
     let claims = json!({ "iss": "issuer", "aud": "api", "sub": subject, "exp": NOW + 60 });
     let key = EncodingKey::from_secret(SECRET.as_bytes());
@@ -655,7 +656,7 @@ fn a_token_of_the_issuer_enters_and_its_subject_is_checked_if_configured() {
     }
 }
 
-/// This was revoked a moment ago.
+/// Returns revocations with one that was made a moment ago.
 fn revoked(what: Revoked) -> Arc<Revocations> {
     let revocations = Revocations::default();
     let revocation = Revocation {
@@ -847,13 +848,13 @@ fn of_several_sessions_the_one_that_counts_is_found_whatever_the_others_are() {
             [&*opaque("session-that-ended"), &opaque("session-of-ada")].join("; "),
             Ok("session ada"),
         ),
-        // An outage says nothing about a session, so nothing can be said about the request.
+        // An outage says nothing about a session, so the request cannot be decided.
         (
             &with_store,
             [&*opaque("session-in-the-dark"), &opaque("session-of-ada")].join("; "),
             Err("store_unavailable Unavailable"),
         ),
-        // But a cookie that comes later is not asked about.
+        // But a cookie that comes later in the ring's order is not looked up.
         (
             &with_store,
             [&*opaque("session-in-the-dark"), &good].join("; "),
@@ -874,7 +875,7 @@ fn of_several_sessions_the_one_that_counts_is_found_whatever_the_others_are() {
             [&*opaque("a"), &ended].join("; "),
             Err("expired SignIn"),
         ),
-        // The user is checked of the session that was chosen.
+        // Only the user of the chosen session is checked.
         (
             &without,
             [&*gone, &ended].join("; "),

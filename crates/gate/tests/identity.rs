@@ -22,7 +22,7 @@ use session::{
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const NOW: u64 = 1_900_000_000;
 
-/// Nobody asks these.
+/// Stores that are never asked.
 struct Unasked;
 
 impl UserStore for Unasked {
@@ -95,7 +95,7 @@ fn arrival() -> Arrival {
     }
 }
 
-/// A request with a session of user `u` that says this besides.
+/// Returns the headers of a request with a session of user `u` that has these claims too.
 fn headers(claims: Value) -> HeaderMap {
     let mut all = Map::from_iter([
         ("sub".to_owned(), json!("u")),
@@ -127,7 +127,7 @@ fn decide<'g>(
     }
 }
 
-/// The address in each family's headers, and the one that the service gets.
+/// Returns the address in each family's headers, the one that the service gets, and the one of the admission.
 fn written(gate: &Gate<Unasked, Unasked>, claims: Value) -> Vec<String> {
     let headers = headers(claims);
     let permit = decide(gate, &headers).unwrap();

@@ -15,8 +15,8 @@ use crate::server::Server;
 pub struct Apache(Server);
 
 impl Apache {
-    /// Starts one with the configuration that `prepare` gives for its folder, after it has put there what the server needs.
-    /// Modules are loaded already, and the listener is there.
+    /// Starts Apache with the configuration that `prepare` returns for its folder, after `prepare` has put there what the server
+    /// needs. That configuration is appended to one that loads modules and sets the listener.
     ///
     /// # Errors
     /// When Apache is missing or refuses the configuration.
@@ -24,7 +24,7 @@ impl Apache {
         let server = Server::start("apache2", |folder, port| {
             let text = prelude(folder, port)? + &prepare(folder)?;
             std::fs::write(folder.join("httpd.conf"), text)?;
-            // It refuses to serve as root.
+            // Apache refuses to serve as root.
             let account = match is_root() {
                 true => Account::named("www-data").or_else(|| Account::named("nobody")),
                 false => None,
@@ -44,7 +44,7 @@ impl Apache {
         Ok(Self(server))
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.0.address()
     }
@@ -61,7 +61,7 @@ impl Apache {
     }
 }
 
-/// What every configuration begins with: one small process, and nothing outside of the folder.
+/// Returns the beginning of every configuration: few and small processes, and nothing outside of the folder.
 fn prelude(folder: &Path, port: u16) -> Result<String> {
     let modules = Path::new("/usr/lib/apache2/modules");
     let mut text = format!(
@@ -85,7 +85,7 @@ MaxRequestWorkers 64
     Ok(text)
 }
 
-/// Gives the folder, and all that is in it, to an account.
+/// Gives the folder, and everything in it, to an account.
 fn give(folder: &Path, account: &Account) -> Result<()> {
     let Account { uid, gid } = account;
     let status = Command::new("chown")
@@ -97,7 +97,7 @@ fn give(folder: &Path, account: &Account) -> Result<()> {
     Ok(())
 }
 
-/// What pages and tests ask for; the one that serves connections stands first.
+/// The modules that pages and tests need; the one that serves connections comes first.
 const MODULES: [&str; 9] = [
     "mpm_event",
     "alias",

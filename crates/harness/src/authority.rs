@@ -10,9 +10,9 @@ use crate::process::run;
 /// An authority with its files in a folder.
 #[derive(Clone, Debug)]
 pub struct Authority {
-    /// Where it puts what it signs.
+    /// The folder in which it puts what it signs.
     pub folder: PathBuf,
-    /// Its own certificate: what the other side must trust.
+    /// Its own certificate, which the other side must trust.
     pub certificate: PathBuf,
     /// Its own private key.
     pub key: PathBuf,
@@ -28,7 +28,7 @@ pub struct KeyPair {
 }
 
 impl Authority {
-    /// Makes one in `folder` with the `openssl` program.
+    /// Makes an authority in `folder` with the `openssl` program.
     ///
     /// # Errors
     /// When `openssl` is missing or fails.
@@ -46,7 +46,7 @@ impl Authority {
     }
 
     /// Signs a certificate for a server with these names, such as `DNS:a.example,IP:127.0.0.1`, in the files `file`.pem and
-    /// `file`.key. Makes new ones in their place if they are there.
+    /// `file`.key. Replaces these files if they exist.
     ///
     /// # Errors
     /// When `openssl` fails.
@@ -54,7 +54,7 @@ impl Authority {
         self.sign(file, "/CN=server", names, "serverAuth").await
     }
 
-    /// A certificate for a server that is also a client of its peers, as in a Redis Cluster.
+    /// Signs a certificate for a server that is also a client of its peers, as in a Redis Cluster.
     ///
     /// # Errors
     /// When `openssl` fails.
@@ -95,7 +95,7 @@ fn request(key: &Path, certificate: &Path, subject: &str) -> Command {
     command
         .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
         .args(["-pkeyopt", "ec_paramgen_curve:P-256"])
-        // The default of the system would add extensions that these certificates are not to have.
+        // The system's default would add extensions that these certificates must not have.
         .args(["-config", "/dev/null", "-subj", subject])
         .arg("-keyout")
         .arg(key)

@@ -8,7 +8,7 @@ use crate::process::{Process, leashed};
 use crate::repository;
 use crate::server::Server;
 
-/// Which Caddy. Since 2.6 its `forward_auth` has changed what becomes of headers.
+/// The version of Caddy. Since 2.6 its `forward_auth` has changed how it treats headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaddyVersion {
     /// Debian's: 2.6.2 in Debian 12 and 13.
@@ -25,7 +25,7 @@ impl CaddyVersion {
         }
     }
 
-    /// What brings it, for the message that it is missing.
+    /// Returns the package that provides it, for the message that it is missing.
     fn package(self) -> &'static str {
         match self {
             Self::Debian => "caddy",
@@ -34,7 +34,7 @@ impl CaddyVersion {
     }
 }
 
-/// Starts Debian's Caddy with one site on a free loopback port, by the whole configuration that `text` gives for a port.
+/// Starts Debian's Caddy with one site on a free loopback port. `text` returns the whole configuration for a port.
 ///
 /// # Errors
 /// When Caddy is missing or refuses the configuration.
@@ -42,14 +42,13 @@ pub async fn caddy(text: impl Fn(u16) -> String) -> Result<Server> {
     caddy_of(CaddyVersion::Debian, text).await
 }
 
-/// Starts the Caddy of this version with one site on a free loopback port, by the whole configuration that `text` gives for
-/// a port.
+/// Starts Caddy of this version with one site on a free loopback port. `text` returns the whole configuration for a port.
 ///
 /// # Errors
 /// When Caddy is missing or refuses the configuration.
 pub async fn caddy_of(version: CaddyVersion, text: impl Fn(u16) -> String) -> Result<Server> {
     Server::start("Caddy", |folder, port| {
-        // Else its control socket would be the same port for every one.
+        // Otherwise every Caddy would use the same port for its control socket.
         let text = text(port);
         let whole = match text.strip_prefix("{\n") {
             Some(options) => format!("{{\n\tadmin off\n{options}"),

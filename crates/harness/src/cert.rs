@@ -1,4 +1,4 @@
-//! A certificate authority and a server certificate for 127.0.0.1, made when they are needed.
+//! A certificate authority and a server certificate for 127.0.0.1, made on demand.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::process::run;
 /// PEM files: an authority, and a server key and certificate that it signed for `127.0.0.1` and `localhost`.
 #[derive(Clone, Debug)]
 pub struct Certificates {
-    /// The certificate of the authority: what a client must trust.
+    /// The certificate of the authority, which a client must trust.
     pub authority: PathBuf,
     /// The server's certificate.
     pub certificate: PathBuf,
@@ -18,7 +18,7 @@ pub struct Certificates {
     pub key: PathBuf,
 }
 
-/// What a server's certificate is.
+/// The kind of a server's certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CertificateKind {
     /// A certificate for `127.0.0.1` and `localhost` that an authority has signed.
@@ -48,7 +48,7 @@ impl Certificates {
         }
     }
 
-    /// The command that `docs/operating.md` names.
+    /// Makes a self-signed certificate with the command that `docs/operating.md` names.
     async fn own_authority(folder: &Path, names: &str) -> Result<Self> {
         let made = Self::of_one_file(folder);
         let mut command = Command::new("openssl");
@@ -64,7 +64,7 @@ impl Certificates {
         Ok(made)
     }
 
-    /// `openssl req -x509` takes no end in the past; `openssl ca` does.
+    /// Makes an expired certificate. `openssl req -x509` accepts no end in the past; `openssl ca` does.
     async fn own_authority_until_2020(folder: &Path) -> Result<Self> {
         let made = Self::of_one_file(folder);
         let (config, request) = (folder.join("ca.cnf"), folder.join("request.pem"));
@@ -112,7 +112,7 @@ impl Certificates {
         }
     }
 
-    /// Makes them in `folder` with the `openssl` program.
+    /// Makes an authority and a server certificate in `folder` with the `openssl` program.
     ///
     /// # Errors
     /// When `openssl` is missing or fails.

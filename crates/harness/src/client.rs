@@ -10,16 +10,16 @@ use tokio::time::timeout;
 use crate::PATIENCE;
 use crate::wire::{Framing, Headers, Wire};
 
-/// One connection. It stays open between requests; every wait ends after [`PATIENCE`].
+/// One connection. It stays open between requests; every wait fails after [`PATIENCE`].
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
     address: SocketAddr,
-    /// What an answer may begin with.
+    /// The versions of HTTP with which an answer may begin.
     versions: &'static [&'static str],
 }
 
-/// A request as it will be written: nothing is added but `Host`, unless the test gave one, and the framing of a body.
+/// A request as it will be written: nothing is added except `Host`, unless the test gave one, and the framing of a body.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -40,7 +40,7 @@ pub struct Response {
 }
 
 impl Client {
-    /// Connects.
+    /// Connects to `address`.
     ///
     /// # Errors
     /// When nothing listens there.
@@ -56,7 +56,7 @@ impl Client {
         })
     }
 
-    /// Takes answers in HTTP/1.0 too, for services that are asked without a gate before them.
+    /// Accepts answers in HTTP/1.0 too, for requests that go directly to a service.
     #[must_use]
     pub fn or_http_1_0(mut self) -> Self {
         self.versions = &["HTTP/1.1 ", "HTTP/1.0 "];
@@ -72,10 +72,10 @@ impl Client {
         self.response_to(&request.method).await
     }
 
-    /// `GET target` without further fields.
+    /// Sends `GET target` without further fields, and reads the answer.
     ///
     /// # Errors
-    /// As [`Client::send`].
+    /// When the connection breaks or the answer is not strict HTTP/1.1.
     pub async fn get(&mut self, target: &str) -> Result<Response> {
         self.send(&Request::get(target)).await
     }
@@ -88,7 +88,7 @@ impl Client {
         timeout(PATIENCE, self.wire.send(bytes)).await?
     }
 
-    /// Reads the answer to a request that is not HEAD. 1xx answers are given like any other.
+    /// Reads the answer to a request that is not HEAD. 1xx answers are returned like any other.
     ///
     /// # Errors
     /// When the connection breaks or the answer is not strict HTTP/1.1.
@@ -118,7 +118,7 @@ impl Client {
         })
     }
 
-    /// The data of the next chunk of an answer whose head was read; `None` after the last.
+    /// Reads the data of the next chunk of an answer whose head was read; `None` after the last.
     ///
     /// # Errors
     /// When the connection breaks or the chunk is malformed.
@@ -128,7 +128,7 @@ impl Client {
             .context("no chunk came")?
     }
 
-    /// Exactly `length` bytes, for what follows a 101.
+    /// Reads exactly `length` bytes, for what follows a 101.
     ///
     /// # Errors
     /// When the connection ends before.
@@ -143,7 +143,7 @@ impl Client {
     /// # Errors
     /// When it sends something, or does not close.
     pub async fn closed(&mut self) -> Result<()> {
-        // An error is a reset, which is as closed as a connection gets.
+        // An error is a reset, which closes the connection too.
         if let Ok(bytes) = timeout(PATIENCE, self.wire.some())
             .await
             .context("the connection is still open")?
@@ -157,7 +157,7 @@ impl Client {
         Ok(())
     }
 
-    /// Says that nothing more will be sent.
+    /// Half-closes the connection: nothing more will be sent.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -200,7 +200,7 @@ impl Client {
 }
 
 impl Request {
-    /// A request with this method and target.
+    /// Makes a request with this method and target.
     pub fn new(method: &str, target: &str) -> Self {
         Self {
             method: method.to_owned(),
@@ -210,12 +210,12 @@ impl Request {
         }
     }
 
-    /// A GET request.
+    /// Makes a GET request.
     pub fn get(target: &str) -> Self {
         Self::new("GET", target)
     }
 
-    /// A POST request with a body of known length.
+    /// Makes a POST request with a body of known length.
     pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             body: Some(body.into()),
@@ -223,14 +223,14 @@ impl Request {
         }
     }
 
-    /// Gives it a body of known length.
+    /// Sets a body of known length.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// Gives it another target.
+    /// Sets another target.
     #[must_use]
     pub fn to_target(mut self, target: &str) -> Self {
         target.clone_into(&mut self.target);
@@ -250,7 +250,7 @@ impl Request {
         self.header("Cookie", cookie)
     }
 
-    /// Makes it look like a browser that opens a page.
+    /// Makes it look like the request of a browser that opens a page.
     #[must_use]
     pub fn navigating(self) -> Self {
         self.header("Sec-Fetch-Mode", "navigate")
@@ -266,7 +266,7 @@ impl Request {
             .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
     }
 
-    /// What goes over the wire to a server at `address`.
+    /// Returns the bytes to send to a server at `address`.
     pub fn bytes(&self, address: SocketAddr) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self
@@ -289,7 +289,7 @@ impl Request {
 }
 
 impl Response {
-    /// The value of the only field called `name`.
+    /// Returns the value of the only field called `name`.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)
     }
@@ -302,7 +302,7 @@ impl Response {
     /// The body as JSON.
     ///
     /// # Errors
-    /// When it is not.
+    /// When the body is not JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {:?}", self.text()))
     }

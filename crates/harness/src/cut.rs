@@ -1,4 +1,4 @@
-//! A wire that can be cut: a TCP proxy in front of a server.
+//! A TCP proxy in front of a server, whose connections can be cut, stalled and delayed.
 
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::port::free_port;
 
-/// Forwards a loopback port to `target` until told otherwise. Dropping it cuts the wire for good.
+/// Forwards a loopback port to `target` until a test cuts or stalls it. Dropping it ends its connections and frees the port.
 #[derive(Debug)]
 pub struct CutProxy {
     address: SocketAddr,
@@ -23,14 +23,14 @@ pub struct CutProxy {
     _tasks: JoinSet<()>,
 }
 
-/// What happens to bytes on their way.
+/// What happens to bytes that are forwarded.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weather {
     stalled: bool,
     delay: Duration,
 }
 
-/// Whether to take connections from now on.
+/// A command to accept connections from now on, or to refuse them.
 #[derive(Debug)]
 struct Order {
     open: bool,
@@ -38,7 +38,7 @@ struct Order {
 }
 
 impl CutProxy {
-    /// Starts one in front of `target` (`127.0.0.1:port`).
+    /// Starts a proxy in front of `target` (`127.0.0.1:port`).
     ///
     /// # Errors
     /// When no port can be bound.
@@ -46,7 +46,7 @@ impl CutProxy {
         Self::start_on(Ipv4Addr::LOCALHOST.into(), target).await
     }
 
-    /// Starts one on this address of the machine: `::1` makes a server that listens on 127.0.0.1 reachable by IPv6.
+    /// Starts a proxy on this address of the machine: `::1` makes a server that listens on 127.0.0.1 reachable by IPv6.
     ///
     /// # Errors
     /// When no port can be bound.
@@ -76,17 +76,17 @@ impl CutProxy {
         })
     }
 
-    /// `127.0.0.1:port`, or `[::1]:port`, to be used in place of the target's address.
+    /// Returns `127.0.0.1:port`, or `[::1]:port`, for use in place of the target's address.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// The port, to be used in place of the target's.
+    /// The port, for use in place of the target's.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// Drops every connection and refuses new ones. When this returns, it has happened.
+    /// Drops every connection and refuses new ones. Returns when that has happened.
     ///
     /// # Errors
     /// Never in practice: the forwarding task lives as long as this value.
@@ -94,26 +94,26 @@ impl CutProxy {
         self.order(false).await
     }
 
-    /// Keeps connections, and accepts new ones, but lets no byte pass.
+    /// Keeps connections, and accepts new ones, but forwards no bytes.
     pub fn stall(&self) {
         self.weather.send_modify(|weather| weather.stalled = true);
     }
 
-    /// Lets every byte pass only after `delay`.
+    /// Forwards all bytes only after `delay`.
     pub fn delay(&self, delay: Duration) {
         self.weather.send_modify(|weather| weather.delay = delay);
     }
 
-    /// Leads connections that are opened from now on to `target` (`127.0.0.1:port`), and leaves the others as they are.
+    /// Forwards connections that are opened from now on to `target` (`127.0.0.1:port`), and leaves the others as they are.
     ///
     /// # Errors
-    /// When that is no address.
+    /// When `target` is not an address.
     pub fn lead_to(&self, target: &str) -> Result<()> {
         self.target.send_replace(target.parse()?);
         Ok(())
     }
 
-    /// Undoes what was done to the connections.
+    /// Undoes [`cut`](Self::cut), [`stall`](Self::stall) and [`delay`](Self::delay). Connections that were dropped stay so.
     ///
     /// # Errors
     /// When the system refuses to listen again.
@@ -135,11 +135,11 @@ impl CutProxy {
     }
 }
 
-/// The port of the wire, which is never let go.
+/// The port of the proxy, which stays bound while the proxy lives.
 ///
-/// A listener that is merely closed can live on for a moment in a child that another test is just starting,
-/// and would still take connections: until the child has become another program, it has a copy of each of our
-/// descriptors. `shutdown` ends the listening for all copies.
+/// A listener that is only closed can live on for a moment in a child process that another test is starting, and would still
+/// accept connections: until the child executes another program, it has a copy of each of our descriptors. `shutdown` ends the
+/// listening for all copies.
 #[derive(Debug)]
 enum Port {
     Open(TcpListener),
@@ -186,7 +186,7 @@ async fn forward(
                 if !order.open {
                     connections.shutdown().await;
                 }
-                // The one who ordered may have given up waiting.
+                // The caller may have stopped waiting.
                 let _ = order.done.send(());
             }
             accepted = port.accept() => {
@@ -204,7 +204,7 @@ async fn connect(client: TcpStream, target: SocketAddr, weather: watch::Receiver
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    // Either side may close its half first; the other half goes on.
+    // Either side may close its half first; the other half continues.
     tokio::join!(
         pipe(from_client, to_server, weather.clone()),
         pipe(from_server, to_client, weather)

@@ -1,4 +1,4 @@
-//! An upstream in this process that records what reached it.
+//! An upstream in this process that records the requests that reach it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::PATIENCE;
 use crate::wire::{Framing, Head, Headers, Wire, latin1};
 
-/// An upstream that answers every request with a JSON account of it, and keeps one for the test.
+/// An upstream that answers every request with a description of it in JSON, and records the request for the test.
 ///
 /// | path | what it does |
 /// |---|---|
@@ -22,7 +22,7 @@ use crate::wire::{Framing, Head, Headers, Wire, latin1};
 /// | `/slow?ms=200` | answers after a while |
 /// | `/hold` | answers after [`Echo::release`] |
 /// | `/stream?chunks=3` | sends the first chunk at once, each other after [`Echo::release`] |
-/// | `/ws` | answers 101 and sends back whatever it is sent |
+/// | `/ws` | answers 101 and sends back all bytes that it receives |
 /// | `/big?bytes=1000` | answers with that many bytes |
 /// | `/close` | closes without an answer |
 /// | any other | answers 200 |
@@ -35,10 +35,10 @@ pub struct Echo {
     _tasks: JoinSet<()>,
 }
 
-/// One request as the upstream saw it.
+/// A request as the upstream received it.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Which connection it came by, counted from 0.
+    /// The connection on which it came, counted from 0.
     pub connection: usize,
     /// The method, as spelled.
     pub method: String,
@@ -50,7 +50,7 @@ pub struct Seen {
     pub body: Vec<u8>,
     /// Whether the body has arrived to its declared end.
     pub complete: bool,
-    /// What is wrong with it, when the upstream could not read it.
+    /// What is wrong with it, if the upstream could not read it.
     pub broken: Option<String>,
 }
 
@@ -61,7 +61,7 @@ struct Shared {
 }
 
 impl Echo {
-    /// Starts one on a free loopback port.
+    /// Starts an upstream on a free loopback port.
     ///
     /// # Errors
     /// When no socket can be opened.
@@ -81,22 +81,22 @@ impl Echo {
         })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://127.0.0.1:port`.
+    /// Returns `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Every request so far.
+    /// Returns every request so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen.borrow().clone()
     }
 
-    /// The one request so far.
+    /// Returns the only request so far.
     ///
     /// # Panics
     /// When there was none, or more than one.
@@ -110,10 +110,10 @@ impl Echo {
         seen.remove(0)
     }
 
-    /// Waits for a request that is as wanted, and gives it in its present state.
+    /// Waits for a request for which `wanted` returns true, and returns it in its present state.
     ///
     /// # Errors
-    /// When [`PATIENCE`] runs out.
+    /// When no such request comes within [`PATIENCE`].
     pub async fn wait_for(&self, mut wanted: impl FnMut(&Seen) -> bool) -> Result<Seen> {
         let mut receiver = self.shared.seen.subscribe();
         let arrived = async {
@@ -157,13 +157,13 @@ impl Seen {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Owned here: when this task is aborted, so are they.
+    // The connections belong to this task: when it is aborted, they are too.
     let mut connections = JoinSet::new();
     for connection in 0.. {
         let Ok((stream, _)) = listener.accept().await else {
             return;
         };
-        // Heads and bodies are sent one after the other, and the second would wait for the peer's delayed acknowledgement.
+        // Heads and bodies are sent one after the other; without this, the body would wait for the peer's delayed acknowledgment.
         let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
@@ -208,7 +208,7 @@ impl Seen {
     }
 }
 
-/// Answers the requests of one connection; `latest` is the place of the one being read.
+/// Answers the requests of one connection; `latest` is the index of the one that is being read.
 async fn serve(
     stream: TcpStream,
     connection: usize,
@@ -315,7 +315,7 @@ async fn stream(wire: &mut Wire, request: &Seen, shared: &Shared) -> Result<bool
     Ok(true)
 }
 
-/// The accept value is that of RFC 6455's sample key: the client of the tests sends no other.
+/// Answers a WebSocket handshake. The accept value fits RFC 6455's sample key: the tests' client sends no other key.
 async fn websocket(wire: &mut Wire) -> Result<bool> {
     wire.send(
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -6,7 +6,7 @@ use crate::process::{Process, leashed};
 use crate::repository;
 use crate::server::Server;
 
-/// Starts an Envoy with one listener on a free loopback port, by the whole configuration that `text` gives for a port.
+/// Starts Envoy with one listener on a free loopback port. `text` returns the whole configuration for a port.
 ///
 /// # Errors
 /// When Envoy is missing or refuses the configuration.
@@ -19,12 +19,12 @@ pub async fn envoy(text: impl Fn(u16) -> String) -> Result<Server> {
             .arg("-c")
             .arg(folder.join("envoy.yaml"))
             .args(["--log-level", "warning", "--concurrency", "1"])
-            // Several of them share nothing.
+            // Lets several Envoys run side by side without sharing anything.
             .arg("--use-dynamic-base-id");
         Process::spawn(&mut command, INSTALL)
     })
     .await
 }
 
-/// Stands where the name of a package would.
+/// The text for error messages in place of a package's name.
 const INSTALL: &str = "(Debian has none; `cargo xtask test` fetches it)";

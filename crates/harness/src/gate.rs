@@ -54,7 +54,7 @@ pub struct Finished {
 }
 
 impl Gate {
-    /// A command for the binary at `binary` (`env!("CARGO_BIN_EXE_sessiongate")` in the server's own tests), with
+    /// Returns a command for the binary at `binary` (`env!("CARGO_BIN_EXE_sessiongate")` in the server's own tests), with
     /// `LISTEN` and `ADMIN_LISTEN` on free loopback ports.
     pub fn command(binary: impl Into<PathBuf>) -> GateCommand {
         GateCommand {
@@ -69,18 +69,18 @@ impl Gate {
         .env("ADMIN_LISTEN", "127.0.0.1:0")
     }
 
-    /// A new connection to the proxy.
+    /// Opens a new connection to the proxy.
     ///
     /// # Errors
-    /// When it does not accept one.
+    /// When the proxy does not accept it.
     pub async fn connect(&self) -> Result<Client> {
         Client::connect(self.proxy).await
     }
 
-    /// The port of its decisions listener.
+    /// Returns the TCP address of its decisions listener.
     ///
     /// # Errors
-    /// When it was not told to listen on one.
+    /// When it has no such listener, or a Unix socket instead.
     pub fn decisions_port(&self) -> Result<SocketAddr> {
         match &self.decisions {
             Some(DecisionListener::Tcp(address)) => Ok(*address),
@@ -88,10 +88,10 @@ impl Gate {
         }
     }
 
-    /// Where the listener is that the log calls `name`, beside those that every gate has: `redirect`.
+    /// Waits for the address of another listener than those that every gate has; the log calls it `name`, such as `redirect`.
     ///
     /// # Errors
-    /// When it does not say so.
+    /// When the gate does not log it.
     pub async fn listener(&self, name: &str) -> Result<SocketAddr> {
         let said = self
             .process
@@ -100,7 +100,7 @@ impl Gate {
         Ok(said.await?.parse()?)
     }
 
-    /// Sends one request to the proxy over a connection of its own.
+    /// Sends one request to the proxy over a new connection.
     ///
     /// # Errors
     /// When the connection breaks or the answer is not strict HTTP/1.1.
@@ -116,11 +116,11 @@ impl Gate {
         Client::connect(self.admin).await?.get(target).await
     }
 
-    /// The value of the first sample in `/metrics` whose line starts with `name` and holds every one of `labels`
+    /// Returns the value of the first sample in `/metrics` whose line starts with `name` and holds every one of `labels`
     /// (`reason="expired"`); 0 when there is none.
     ///
     /// # Errors
-    /// When the listener does not answer, or the value is no number.
+    /// When the listener does not answer, or the value is not a number.
     pub async fn metric<const N: usize>(&self, name: &str, labels: [&str; N]) -> Result<f64> {
         let text = self.admin("/metrics").await?.text();
         let sample = text.lines().find(|line| {
@@ -134,7 +134,7 @@ impl Gate {
         }
     }
 
-    /// The audit lines so far: every line of standard output that is a JSON object.
+    /// Returns the audit lines so far: every line of standard output that is a JSON object.
     pub fn audit_lines(&self) -> Vec<Value> {
         self.process
             .stdout
@@ -144,10 +144,10 @@ impl Gate {
             .collect()
     }
 
-    /// Waits for an audit line that is as wanted.
+    /// Waits for an audit line for which `wanted` returns true.
     ///
     /// # Errors
-    /// When none comes; the message holds those that came.
+    /// When none comes; the message holds the lines that came.
     pub async fn wait_for_audit(&self, mut wanted: impl FnMut(&Value) -> bool) -> Result<Value> {
         self.process
             .stdout
@@ -165,23 +165,23 @@ impl Gate {
         self.process.stderr.clone()
     }
 
-    /// The number of its process.
+    /// The id of its process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Sends it the signal called `name`: `TERM`, `INT`, `HUP`.
+    /// Sends it the signal called `name`, such as `TERM`, `INT` or `HUP`.
     ///
     /// # Errors
-    /// When it has already ended.
+    /// When the gate has already ended.
     pub fn signal(&self, name: &str) -> Result<()> {
         self.process.signal(name)
     }
 
-    /// Sends the signal called `name` to a process that has taken its place.
+    /// Sends the signal called `name` to a process that has taken over from the gate.
     ///
     /// # Errors
-    /// When that has already ended.
+    /// When that process has already ended.
     pub async fn signal_successor(&self, process: u64, name: &str) -> Result<()> {
         let mut kill = Command::new("kill");
         kill.args(["-s", name, &process.to_string()]);
@@ -196,7 +196,7 @@ impl Gate {
     /// Waits until it has ended by itself.
     ///
     /// # Errors
-    /// When it has not after [`PATIENCE`].
+    /// When it is still running after [`PATIENCE`].
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         self.process
             .wait()
@@ -229,35 +229,35 @@ impl GateCommand {
         self
     }
 
-    /// Sets the words of the command line, in place of `serve`: `demo`.
+    /// Sets the words of the command line, such as `demo`, in place of `serve`.
     #[must_use]
     pub fn args<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
         self.words = words.into_iter().map(str::to_owned).collect();
         self
     }
 
-    /// Lets permissions of files stop it, where the tests run as root, whom they otherwise do not.
+    /// Makes file permissions apply to it, even where the tests run as root.
     #[must_use]
     pub fn unprivileged(mut self) -> Self {
         self.is_unprivileged = true;
         self
     }
 
-    /// Starts the program at another place.
+    /// Starts the program at another path.
     #[must_use]
     pub fn at(mut self, binary: impl Into<PathBuf>) -> Self {
         self.binary = binary.into();
         self
     }
 
-    /// Lets other processes take its place, which end with it when it is dropped.
+    /// Lets other processes take over from it; they end with it when it is dropped.
     #[must_use]
     pub fn with_successors(mut self) -> Self {
         self.has_successors = true;
         self
     }
 
-    /// Passes it a socket that others keep, as systemd does, and under this name.
+    /// Passes it a socket that the caller keeps, as systemd does, under this name.
     #[must_use]
     pub fn passing(self, socket: &Arc<TcpListener>, name: &str) -> Self {
         Self {
@@ -266,11 +266,11 @@ impl GateCommand {
         }
     }
 
-    /// Starts it and waits until every listener that these settings call for has said where it is: the proxy's,
-    /// unless `AUTH_LISTEN` is set and `UPSTREAM` is not; that of decisions with `AUTH_LISTEN`; and the admin's.
+    /// Starts it and waits until every listener that these settings call for has logged its address: the proxy's, unless
+    /// `AUTH_LISTEN` is set and `UPSTREAM` is not; that of decisions with `AUTH_LISTEN`; and the admin's.
     ///
     /// # Errors
-    /// When it ends before, or says nothing of the kind within [`PATIENCE`]; the message holds what it said.
+    /// When it ends before, or does not log an address within [`PATIENCE`]; the message holds what it printed.
     pub async fn start(self) -> Result<Gate> {
         let process = self.spawn()?;
         let listener = async |name: &str| {
@@ -348,7 +348,7 @@ impl GateCommand {
     }
 }
 
-/// The socket comes as the standard input; a process knows its number, and keeps it when it becomes another program.
+/// The socket arrives as the standard input. The shell knows its own process id, which stays the same when it executes the gate.
 const AS_SYSTEMD: &str = r#"export LISTEN_PID=$$; exec "$0" "$@" 3<&0 0</dev/null"#;
 
 fn audit_line(line: &str) -> Option<Value> {

@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::process::{Process, leashed};
 use crate::server::Server;
 
-/// Starts an HAProxy with one frontend on a free loopback port, by the whole configuration that `text` gives for a port
-/// and a Lua script that lies beside it as `sessiongate.lua`.
+/// Starts HAProxy with one frontend on a free loopback port. `text` returns the whole configuration for a port, and `script` is a
+/// Lua script that lies beside it as `sessiongate.lua`.
 ///
 /// # Errors
 /// When HAProxy is missing or refuses the configuration.
@@ -15,7 +15,7 @@ pub async fn haproxy(text: impl Fn(u16) -> String, script: &str) -> Result<Serve
         std::fs::write(folder.join("haproxy.cfg"), text(port))?;
         std::fs::write(folder.join("sessiongate.lua"), script)?;
         let mut command = leashed("haproxy", "haproxy", None)?;
-        // In the foreground, and one process.
+        // In the foreground, as one process.
         command
             .args(["-db", "-C"])
             .arg(folder)

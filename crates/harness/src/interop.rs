@@ -1,4 +1,4 @@
-//! The incumbents: the real Auth.js, NextAuth and Better Auth from npm, as `tests/interop` pins them.
+//! The frameworks that issue sessions: the real Auth.js, NextAuth and Better Auth from npm, in the versions of `tests/interop`.
 
 mod better_auth;
 mod browser;
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::process::{Process, leashed};
 
-/// Has the frameworks' own `encode` make one token for each order: see `tests/interop/mint.mjs` for its members.
+/// Makes one token for each order with the frameworks' own `encode`; `tests/interop/mint.mjs` lists the members of an order.
 ///
 /// # Errors
 /// When Node.js or its modules are missing, or an order is refused.
@@ -51,17 +51,17 @@ pub async fn mint(orders: &[Value]) -> Result<Vec<String>> {
         .collect())
 }
 
-/// A real Auth.js app on Express with a Credentials provider: any user name, the password
+/// A real Auth.js app on Express with a Credentials provider, which accepts any user name with the password
 /// [`AuthApp::PASSWORD`]. Stopped on drop.
 #[derive(Debug)]
 pub struct AuthApp {
     _process: Process,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
 }
 
 impl AuthApp {
-    /// The password that lets every user in.
+    /// The password of every user.
     pub const PASSWORD: &'static str = "open sesame";
 
     /// Starts it on a free port, with this `AUTH_SECRET`.
@@ -72,7 +72,7 @@ impl AuthApp {
         Self::start_with([("AUTH_SECRET", secret)]).await
     }
 
-    /// Like [`AuthApp::start`], for an app that signs its sessions with `alg` instead of encrypting them.
+    /// Starts an app as [`AuthApp::start`] does, but one that signs its sessions with `alg` instead of encrypting them.
     ///
     /// # Errors
     /// When Node.js or its modules are missing.
@@ -80,7 +80,7 @@ impl AuthApp {
         Self::start_with([("AUTH_SECRET", secret), ("SIGN_WITH", alg)]).await
     }
 
-    /// Like [`AuthApp::start`], for an app that puts a claim `role` into its sessions.
+    /// Starts an app as [`AuthApp::start`] does, but one that puts a claim `role` into its sessions.
     ///
     /// # Errors
     /// When Node.js or its modules are missing.
@@ -88,7 +88,7 @@ impl AuthApp {
         Self::start_with([("AUTH_SECRET", secret), ("ROLES", "true")]).await
     }
 
-    /// Like [`AuthApp::start`], for an app that believes what a proxy in front of it says of TLS.
+    /// Starts an app as [`AuthApp::start`] does, but one that trusts what a proxy in front of it says about TLS.
     ///
     /// # Errors
     /// When Node.js or its modules are missing.
@@ -96,7 +96,7 @@ impl AuthApp {
         Self::start_with([("AUTH_SECRET", secret), ("TRUST_PROXY", "true")]).await
     }
 
-    /// Signs the user of this name in, in a new browser.
+    /// Signs in the user with this name, in a new browser.
     ///
     /// # Errors
     /// When the app refuses.
@@ -138,7 +138,7 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// Reads the user from the JSON that the app calls `user`.
+    /// Reads the user from the JSON that the app calls `user`, and keeps `browser`.
     fn from_json(user: &Value, browser: Browser) -> Result<Self> {
         let text = |name: &str| {
             let text = user[name].as_str().map(str::to_owned);
@@ -153,7 +153,7 @@ impl SignedIn {
     }
 }
 
-/// Starts a script of `tests/interop` on a free port, with an environment that holds nothing else.
+/// Starts a script of `tests/interop` on a free port, with only these variables and `PORT` in its environment.
 async fn start<'a>(
     name: &str,
     environment: impl IntoIterator<Item = (&'a str, &'a str)>,

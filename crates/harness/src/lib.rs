@@ -1,26 +1,25 @@
 //! Development only: real services on free loopback ports, and the gate in front of them.
 //!
-//! Every value here owns what it started: dropping it ends the process and removes its folder, so that
-//! tests run side by side and leave nothing behind. A test that dies takes its services with it, because
-//! they are started with a parent-death signal.
+//! Every value here owns what it started: dropping it ends the process and removes its folder, so that tests run side by side and
+//! leave nothing behind. If a test dies, its services die too, because they are started with a parent-death signal.
 //!
 //! | part | what it is |
 //! |---|---|
 //! | [`Redis`], [`Postgres`], [`PgBouncer`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
 //! | [`RedisCluster`], [`Sentinels`] | several of these servers together |
 //! | [`Apache`] | Apache httpd with the modules for CGI and WebDAV |
-//! | [`envoy()`], [`caddy()`] | Envoy, which Debian has not, and a newer Caddy |
+//! | [`envoy()`], [`caddy()`] | Envoy, which Debian does not have, and a newer Caddy |
 //! | [`Pebble`] | the ACME server that Let's Encrypt tests clients with |
-//! | [`Wsgi`] | a WSGI application that a header can mount elsewhere |
+//! | [`Wsgi`] | a WSGI application whose mount point a header can change |
 //! | [`program()`], [`PhpFpm`] | any other server, by the command that starts it; PHP behind nginx |
-//! | [`page`] | the configurations in the documentation, as tests run them |
-//! | [`Echo`] | an upstream in this process that records what reached it and answers with it |
-//! | [`CutProxy`] | a wire that can be cut, stalled and slowed |
+//! | [`page`] | the configurations in the documentation, which tests run |
+//! | [`Echo`] | an upstream in this process that records each request and answers with it |
+//! | [`CutProxy`] | a TCP proxy whose connections can be cut, stalled and delayed |
 //! | [`Gate`] | the `sessiongate` binary under test |
 //! | [`Client`] | a strict HTTP/1.1 client that can also send raw bytes |
 //! | [`Certificates`], [`Authority`] | certificates for servers and clients |
 //! | [`Mint`] | genuine session cookies |
-//! | [`interop`] | the frameworks that the cookies come from, real ones from npm |
+//! | [`interop`] | the real frameworks from npm that issue the cookies |
 
 mod apache;
 mod authority;
@@ -80,14 +79,13 @@ pub use wsgi::Wsgi;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long any wait in the harness lasts before it counts as a failure. Far above what a healthy machine
-/// needs: it bounds a hang, it measures nothing.
+/// The timeout of every wait in the harness. It is far above what a healthy machine needs: it bounds a hang and measures nothing.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The root of the repository whose tests are running.
 ///
-/// Cargo says where at run time. What it said at compile time may be another checkout, because checkouts that share a
-/// target folder share the compiled harness too.
+/// Cargo gives the folder at run time. The one that it gave at compile time may be of another checkout, because checkouts that
+/// share a target folder share the compiled harness too.
 ///
 /// # Panics
 /// When a test binary is run by itself, outside of a crate's folder.

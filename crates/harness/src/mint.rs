@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value};
 use session::{CookieName, Secret, seal};
 
-/// A secret that start-up accepts: long enough, and nobody's default.
+/// A secret that start-up accepts: long enough, and not a known default.
 pub const SECRET: &str = "harness-secret-7f3kQ9xW2mVb8Rz1LtYc5NdJ0p";
 
 /// The cookie that Auth.js v5 uses over plain HTTP.
@@ -15,7 +15,7 @@ pub const AUTHJS: &str = "authjs.session-token";
 /// The cookie that NextAuth v4 uses over plain HTTP.
 pub const NEXTAUTH: &str = "next-auth.session-token";
 
-/// A session about to be sealed: under [`SECRET`], good for an hour, unless told otherwise.
+/// A session to be sealed: under [`SECRET`], and valid for an hour, unless changed.
 #[derive(Clone, Debug)]
 pub struct Mint {
     secret: String,
@@ -24,7 +24,7 @@ pub struct Mint {
 }
 
 impl Mint {
-    /// A session of the user with this id.
+    /// Makes a session of the user with this id.
     pub fn user(id: &str) -> Self {
         Self {
             secret: SECRET.to_owned(),
@@ -51,13 +51,13 @@ impl Mint {
         self
     }
 
-    /// Lets it expire in this many seconds; a negative number is in the past.
+    /// Sets its expiry to this many seconds from now; a negative number is in the past.
     #[must_use]
     pub fn expiring_in(self, seconds: i64) -> Self {
         self.claim("exp", now() + seconds)
     }
 
-    /// Says that it was issued this many seconds ago.
+    /// Sets its time of issue to this many seconds ago.
     #[must_use]
     pub fn issued_ago(self, seconds: i64) -> Self {
         self.claim("iat", now() - seconds)
@@ -70,40 +70,40 @@ impl Mint {
         self
     }
 
-    /// Seals it for, and sends it in, a cookie of another name.
+    /// Seals it for a cookie of another name, and sends it in that cookie.
     #[must_use]
     pub fn named(mut self, cookie: &str) -> Self {
         self.cookie = Some(cookie.to_owned());
         self
     }
 
-    /// The token as Auth.js v5 makes it.
+    /// Returns the token as Auth.js v5 makes it.
     pub fn authjs_token(&self) -> String {
         seal::authjs(&self.key(), &self.name(AUTHJS), &self.claims, iv())
     }
 
-    /// The cookie, `name=value`, as Auth.js v5 sets it; long ones in chunks, as `a=…; b=…`.
+    /// Returns the cookie, `name=value`, as Auth.js v5 sets it; long ones in chunks, as `a=…; b=…`.
     pub fn authjs(&self) -> String {
         self.carried(AUTHJS, &self.authjs_token(), seal::AUTHJS_CHUNK_LEN)
     }
 
-    /// Like [`Mint::authjs`], but in chunks of `length`.
+    /// Returns the cookie as [`Mint::authjs`] does, but in chunks of `length` bytes.
     pub fn authjs_chunked(&self, length: usize) -> String {
         self.carried(AUTHJS, &self.authjs_token(), length)
     }
 
-    /// The cookie as earlier releases of `@auth/core` set it: A256GCM, no key named.
+    /// Returns the cookie as earlier releases of `@auth/core` set it: A256GCM, without the id of a key.
     pub fn authjs_gcm(&self) -> String {
         let token = seal::authjs_gcm(&self.key(), &self.name(AUTHJS), &self.claims, iv());
         self.carried(AUTHJS, &token, seal::AUTHJS_CHUNK_LEN)
     }
 
-    /// The token as NextAuth v4 makes it.
+    /// Returns the token as NextAuth v4 makes it.
     pub fn nextauth_token(&self) -> String {
         seal::nextauth(&self.key(), &self.claims, iv())
     }
 
-    /// The cookie, `name=value`, as NextAuth v4 sets it; long ones in chunks.
+    /// Returns the cookie, `name=value`, as NextAuth v4 sets it; long ones in chunks.
     pub fn nextauth(&self) -> String {
         self.carried(NEXTAUTH, &self.nextauth_token(), seal::NEXTAUTH_CHUNK_LEN)
     }
@@ -130,7 +130,7 @@ impl Mint {
     }
 }
 
-/// The time, in seconds since 1970.
+/// Returns the current time, in seconds since 1970.
 pub fn now() -> i64 {
     i64::try_from(since_epoch().as_secs()).expect("before the year 292277026596")
 }
@@ -145,7 +145,7 @@ fn since_epoch() -> std::time::Duration {
         .expect("after 1970")
 }
 
-/// An initialization vector that does not come back: tests need it to be unique, not to be secret.
+/// Returns an initialization vector that does not repeat: tests need it to be unique, not to be secret.
 fn iv<const N: usize>() -> [u8; N] {
     let mut iv = [0; N];
     iv[..4].copy_from_slice(&std::process::id().to_be_bytes());
@@ -153,7 +153,7 @@ fn iv<const N: usize>() -> [u8; N] {
     iv
 }
 
-/// Different on every call, and in every process that starts at another nanosecond.
+/// Returns a number that differs on every call, and between processes that start at different nanoseconds.
 fn unique() -> u64 {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff;

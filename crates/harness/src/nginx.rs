@@ -12,7 +12,7 @@ use crate::server::Server;
 pub struct Nginx(Server);
 
 impl Nginx {
-    /// Starts one whose `server` block holds `fragment`: `location / { return 200 "$http_x_user_id"; }`.
+    /// Starts nginx with `fragment` in its `server` block, such as `location / { return 200 "$http_x_user_id"; }`.
     ///
     /// # Errors
     /// When nginx is missing or refuses the configuration.
@@ -32,8 +32,8 @@ http {{
         .await
     }
 
-    /// Starts one with the whole configuration that `text` gives for a port. Only what names files outside of its
-    /// folder, or makes it a daemon, is overruled.
+    /// Starts nginx with the whole configuration that `text` returns for a port. Only settings that name files outside of its
+    /// folder, or make it a daemon, are overridden.
     ///
     /// # Errors
     /// When nginx is missing or refuses the configuration.
@@ -60,12 +60,12 @@ http {{
         Ok(Self(server))
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.0.address()
     }
 
-    /// `http://127.0.0.1:port`.
+    /// Returns `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
     }
@@ -81,10 +81,10 @@ http {{
     }
 }
 
-/// Nothing to hand privileges to, nothing left behind by a KILL.
+/// One process: there is no worker to hand privileges to, and a KILL leaves no child behind.
 const ONE_PROCESS: &str = "daemon off; master_process off; pid nginx.pid; error_log stderr notice;";
 
-/// What Debian's nginx keeps in folders of the system.
+/// Places in its own folder for what Debian's nginx keeps in folders of the system.
 const IN_FOLDER: &str = "    access_log off;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;

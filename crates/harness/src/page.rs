@@ -1,9 +1,9 @@
-//! Pages of the documentation: the configurations in them are the very text that the tests run.
+//! Configurations from pages of the documentation: tests run exactly the text that is there.
 
 use anyhow::{Context, Result, ensure};
 
-/// The `number`th block in this language, counted from 0, on a page that is named from the root of the repository:
-/// `docs/fronts/nginx.md`.
+/// Returns the `number`th block in this language, counted from 0, on a page that is named by its path from the root of the
+/// repository: `docs/fronts/nginx.md`.
 ///
 /// # Errors
 /// When there is no such page, or no such block on it.
@@ -17,10 +17,10 @@ pub fn block(page: &str, language: &str, number: usize) -> Result<String> {
     Ok(format!("{block}\n"))
 }
 
-/// The text with a literal replaced wherever it stands, which must be somewhere.
+/// Returns the text with a literal replaced wherever it occurs, which must be at least once.
 ///
 /// # Errors
-/// When it is nowhere: the page has changed and the test has not.
+/// When it does not occur: the page has changed and the test has not.
 pub fn put(text: &str, literal: &str, value: &str) -> Result<String> {
     ensure!(
         text.contains(literal),

@@ -1,4 +1,4 @@
-//! A real ACME server: Pebble, which Let's Encrypt tests its clients with, and a DNS server that calls every name this machine.
+//! A real ACME server: Pebble, with which Let's Encrypt tests clients, and a DNS server that resolves every name to this machine.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::port::free_port;
 use crate::process::{Process, leashed, run};
 use crate::server::Server;
 
-/// An ACME server on a free loopback port. It forgets everything when it is dropped, which stops it.
+/// An ACME server on a free loopback port. Dropping it stops it, and it keeps nothing.
 #[derive(Debug)]
 pub struct Pebble {
     pebble: Option<Server>,
@@ -24,7 +24,7 @@ pub struct Pebble {
 }
 
 impl Pebble {
-    /// Starts one that validates all hostnames at these ports of this machine: HTTP-01, and TLS-ALPN-01.
+    /// Starts a server that validates all hostnames at these ports of this machine: HTTP-01, and TLS-ALPN-01.
     ///
     /// # Errors
     /// When Pebble or `openssl` is missing or does not come up.
@@ -34,7 +34,7 @@ impl Pebble {
         let names = "DNS:localhost,IP:127.0.0.1";
         let certificate = authority.server("pebble", names).await?;
         let dns = free_port();
-        // Newer ones answer over HTTPS too, at a port of their own that several could not share.
+        // Newer versions answer over HTTPS too, on another port, which several of them could not share.
         let help = Command::new("pebble-challtestsrv").arg("-help").output();
         let has_doh = help.is_ok_and(|help| String::from_utf8_lossy(&help.stderr).contains("-doh"));
         let names = Server::start("pebble-challtestsrv", |_, port| {
@@ -69,7 +69,7 @@ impl Pebble {
                 .arg("-config")
                 .arg(&file)
                 .args(["-dnsserver", &format!("127.0.0.1:{dns}")])
-                // It waits for up to 15 s before it looks, to show clients that do not.
+                // Pebble waits for up to 15 s before it validates, to reveal clients that do not wait.
                 .env("PEBBLE_VA_NOSLEEP", "1");
             Process::spawn(&mut command, "pebble")
         })
@@ -84,12 +84,12 @@ impl Pebble {
         })
     }
 
-    /// Its directory.
+    /// Returns the URL of its directory.
     pub fn directory_url(&self) -> String {
         format!("https://localhost:{}/dir", self.port)
     }
 
-    /// The certificate that a client of its own must trust.
+    /// Returns the path of the certificate that its ACME clients must trust.
     pub fn authority(&self) -> String {
         self.authority.certificate.display().to_string()
     }
@@ -100,15 +100,15 @@ impl Pebble {
         pebble.map_or_else(String::new, Server::transcript)
     }
 
-    /// Ends it; its port refuses connections from now on.
+    /// Ends it; from then on its port refuses connections.
     pub fn stop(&mut self) {
         self.pebble = None;
     }
 
-    /// The root certificate of what it issues. It changes with each start.
+    /// Downloads the root certificate of the certificates that it issues. It changes with each start.
     ///
     /// # Errors
-    /// When it does not say so.
+    /// When Pebble does not answer.
     pub async fn root(&self) -> Result<PathBuf> {
         let file = self.folder.path().join("root.pem");
         let mut curl = Command::new("curl");

@@ -10,7 +10,7 @@ use crate::port::free_port;
 use crate::postgres::Postgres;
 use crate::process::{Account, Process, is_root, leashed};
 
-/// A PgBouncer on a free loopback port. It asks for the password of [`Postgres::USER`]. Stopped on drop.
+/// A PgBouncer on a free loopback port. Clients need the password of [`Postgres::USER`]. Stopped on drop.
 #[derive(Debug)]
 pub struct PgBouncer {
     // Before the folder: fields drop in order.
@@ -20,8 +20,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one that gives each transaction to any of `pool_size` connections to `postgres`
-    /// (`pool_mode=transaction`).
+    /// Starts a PgBouncer that gives each transaction to any of `pool_size` connections to `postgres` (`pool_mode=transaction`).
     ///
     /// # Errors
     /// When PgBouncer is missing or does not come up.
@@ -29,7 +28,7 @@ impl PgBouncer {
         Self::start_in_mode(postgres, "transaction", pool_size).await
     }
 
-    /// Starts one with another `pool_mode`: `session`, `statement`.
+    /// Starts a PgBouncer with another `pool_mode`: `session`, `statement`.
     ///
     /// # Errors
     /// When PgBouncer is missing or does not come up.
@@ -43,7 +42,7 @@ impl PgBouncer {
         bail!("pgbouncer found no free port in {ATTEMPTS} attempts")
     }
 
-    /// `127.0.0.1:port`.
+    /// Returns `127.0.0.1:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -100,5 +99,5 @@ impl PgBouncer {
     }
 }
 
-/// Another process may take a free port before the server does.
+/// How often a start is tried: another process may take a free port before the server does.
 const ATTEMPTS: usize = 5;

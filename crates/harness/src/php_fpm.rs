@@ -1,4 +1,4 @@
-//! PHP as it runs behind nginx.
+//! PHP-FPM, with which PHP runs behind nginx.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::server::Server;
 pub struct PhpFpm(Server);
 
 impl PhpFpm {
-    /// Starts one whose pool has these settings beside the usual ones: `php_value[auto_prepend_file] = /tmp/a.php`.
+    /// Starts PHP-FPM with these settings in its pool beside the usual ones: `php_value[auto_prepend_file] = /tmp/a.php`.
     ///
     /// # Errors
     /// When PHP is missing or refuses the settings.
@@ -21,7 +21,7 @@ impl PhpFpm {
         let server = Server::start("php-fpm", |folder, port| {
             let file = folder.join("php-fpm.conf");
             std::fs::write(&file, configuration(port, settings))?;
-            // Its workers stay when it is killed, but it ends them when it is asked to end. So it is asked when the test
+            // Its workers survive when it is killed, but it ends them when it receives TERM. So it receives TERM when the test
             // dies.
             let mut command = leashed("setpriv", "util-linux", None)?;
             command
@@ -38,7 +38,7 @@ impl PhpFpm {
         Ok(Self(server))
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.0.address()
     }
@@ -50,7 +50,7 @@ impl PhpFpm {
 }
 
 fn configuration(port: u16, settings: &str) -> String {
-    // Only root is asked whom to run as, and a test keeps its files to itself.
+    // PHP-FPM needs to know the account only when it runs as root, and the files of a test belong to the account of the test.
     let user = match is_root() {
         true => "user = root\ngroup = root",
         false => "",
@@ -69,7 +69,7 @@ catch_workers_output = yes
     )
 }
 
-/// Debian's, which is called after the version: `/usr/sbin/php-fpm8.2`.
+/// Returns the path of Debian's program, whose name contains the version: `/usr/sbin/php-fpm8.2`.
 fn executable() -> Result<std::path::PathBuf> {
     let programs = std::fs::read_dir("/usr/sbin")?.flatten();
     let mut found =

@@ -3,11 +3,11 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A loopback port that was free a moment ago and that this process has not handed out before.
+/// Returns a loopback port that was free a moment ago and that this process has not handed out before.
 ///
-/// The port lies below the range from which Linux takes the local ports of outgoing connections (32768 and
-/// up), so that no connection moves in while a server is stopped and started again. Another process may still
-/// be quicker: whoever binds it retries with the next one.
+/// The port lies below the range from which Linux takes the local ports of outgoing connections (32768 and up), so that no
+/// connection takes it while a server is stopped and started again. Another process may still take it first: the caller then
+/// retries with the next one.
 ///
 /// # Panics
 /// When none of the 16,000 ports is free.

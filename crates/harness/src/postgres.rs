@@ -33,14 +33,14 @@ pub struct PostgresOptions {
 }
 
 impl Postgres {
-    /// The database that [`Postgres::execute`] works in.
+    /// The database in which [`Postgres::execute`] runs statements.
     pub const DATABASE: &'static str = "app";
-    /// The role that owns it.
+    /// The role that owns the database.
     pub const USER: &'static str = "gate";
     /// The password of that role.
     pub const PASSWORD: &'static str = "postgres-password-of-the-harness";
 
-    /// Starts one without TLS.
+    /// Starts PostgreSQL without TLS.
     ///
     /// # Errors
     /// When PostgreSQL is missing or does not come up.
@@ -48,27 +48,27 @@ impl Postgres {
         Self::options().start().await
     }
 
-    /// Options to start one with.
+    /// Returns options with which to start a server.
     pub fn options() -> PostgresOptions {
         PostgresOptions::default()
     }
 
-    /// The port it listens on, on 127.0.0.1.
+    /// The port on 127.0.0.1 on which it listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// `127.0.0.1:port`.
+    /// Returns `127.0.0.1:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// `postgres://…` for `database`.
+    /// Returns the URL `postgres://…` of `database`.
     pub fn url(&self, database: &str) -> String {
         self.url_through(&self.address(), database)
     }
 
-    /// Like [`Postgres::url`], but by way of a proxy at `address`.
+    /// Returns the URL of `database` through a proxy at `address`.
     pub fn url_through(&self, address: &str, database: &str) -> String {
         format!(
             "postgres://{}:{}@{address}/{database}",
@@ -89,7 +89,7 @@ impl Postgres {
             .authority
     }
 
-    /// Runs SQL in [`Postgres::DATABASE`] and gives what it selects, unaligned and without headings.
+    /// Runs SQL in [`Postgres::DATABASE`] and returns what it selects, unaligned and without headings.
     ///
     /// # Errors
     /// When `psql` is missing, the server does not answer, or a statement fails.
@@ -97,13 +97,13 @@ impl Postgres {
         self.execute_in(Self::DATABASE, sql).await
     }
 
-    /// Ends the server at once, connections included; its port refuses until [`Postgres::start_again`].
+    /// Ends the server at once, with its connections; its port refuses connections until [`Postgres::start_again`].
     ///
     /// # Errors
     /// When the server does not end.
     pub async fn stop(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
-            // QUIT is PostgreSQL's immediate shutdown; a KILL would leave its children to find out for themselves.
+            // QUIT is PostgreSQL's immediate shutdown; after a KILL its children would run until they notice.
             process.signal("QUIT")?;
             process.wait().await?;
         }
@@ -152,10 +152,10 @@ impl Postgres {
         Ok(())
     }
 
-    /// Starts a standby of this one, which takes no writes until it is told `SELECT pg_promote()`.
+    /// Starts a standby of this server, which accepts no writes until `SELECT pg_promote()`.
     ///
     /// # Errors
-    /// When the copy cannot be made, or does not come up.
+    /// When the copy cannot be made, or the standby does not come up.
     pub async fn standby(&self) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         if let Some(Account { uid, gid }) = self.account {
@@ -252,8 +252,8 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
-            // An orderly end takes its children along and its files with it; the drop of `process` waits at most
-            // for a KILL.
+            // An orderly shutdown also ends its children and removes its files; the drop of `process` then waits at most for a
+            // KILL.
             let _ = process.signal("QUIT");
             for _ in 0..200 {
                 if !process.running() {
@@ -266,7 +266,7 @@ impl Drop for Postgres {
 }
 
 impl PostgresOptions {
-    /// Accepts TLS, with a certificate that an authority of its own has signed.
+    /// Accepts TLS, with a certificate signed by an authority of its own.
     #[must_use]
     pub fn tls(self) -> Self {
         self.tls_with(CertificateKind::Signed)
@@ -323,7 +323,7 @@ impl PostgresOptions {
     }
 }
 
-/// The folder of the newest PostgreSQL that Debian's packages have installed.
+/// Returns the folder of the newest PostgreSQL that Debian's packages have installed.
 fn programs() -> Result<PathBuf> {
     let newest = std::fs::read_dir("/usr/lib/postgresql")
         .ok()
@@ -338,5 +338,5 @@ fn programs() -> Result<PathBuf> {
         .context("no PostgreSQL server found; install it with: sudo apt-get install -y postgresql")
 }
 
-/// Another process may take a free port before the server does.
+/// How often a start is tried: another process may take a free port before the server does.
 const ATTEMPTS: usize = 5;

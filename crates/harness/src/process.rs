@@ -27,7 +27,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command`. `package` is what to install when the program is missing.
+    /// Starts `command`. `package` is the package to install when the program is missing.
     ///
     /// # Errors
     /// When the program cannot be started; the message names the package.
@@ -35,10 +35,10 @@ impl Process {
         Self::spawn_reading(command.stdin(Stdio::null()), package)
     }
 
-    /// Starts `command` with the standard input that it has been given.
+    /// Starts `command` with the standard input that it already has.
     ///
     /// # Errors
-    /// As [`spawn`](Self::spawn).
+    /// When the program cannot be started; the message names the package.
     pub(crate) fn spawn_reading(command: &mut Command, package: &str) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
@@ -57,17 +57,17 @@ impl Process {
         })
     }
 
-    /// Starts `command` for a server that has worker processes, which would outlive it when it is killed: here they do not.
+    /// Starts `command` for a server with worker processes, which would otherwise outlive the server when it is killed.
     ///
     /// # Errors
-    /// As [`spawn`](Self::spawn).
+    /// When the program cannot be started; the message names the package.
     pub(crate) fn spawn_with_workers(command: &mut Command, package: &str) -> Result<Self> {
         let mut process = Self::spawn(command.process_group(0), package)?;
         process.leads = true;
         Ok(process)
     }
 
-    /// Lets everything end with it that it starts, where the command leads a group of processes.
+    /// Makes everything that it starts end with it. The command must lead a process group.
     pub(crate) fn leading(mut self) -> Self {
         self.leads = true;
         self
@@ -96,12 +96,12 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// The number of the process.
+    /// The id of the process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What the program printed, for an error message.
+    /// Returns what the program has printed, for an error message.
     pub(crate) fn transcript(&self) -> String {
         let mut lines = self.stdout.all();
         lines.extend(self.stderr.all());
@@ -111,7 +111,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // All fail only when the program has already ended, which is what they are for.
+        // These calls fail only when the program has already ended, which is their purpose.
         if self.leads {
             let group = format!("-{}", self.child.id());
             let mut kill = Command::new("kill");
@@ -132,7 +132,7 @@ pub struct Lines {
     reading: Arc<(Mutex<Reading>, Condvar)>,
 }
 
-/// What the reader of an output does when it has read a line.
+/// What the reader of an output does after it has read a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Reading {
     #[default]
@@ -175,17 +175,17 @@ impl Lines {
         }
     }
 
-    /// Reads nothing more after the next line, until [`resume`](Self::resume): the program's output fills up.
+    /// Stops reading after the next line, until [`resume`](Self::resume), so that the program's output fills up.
     pub fn stall(&self) {
         self.tell(Reading::Stalls);
     }
 
-    /// Reads on.
+    /// Reads on after [`stall`](Self::stall).
     pub fn resume(&self) {
         self.tell(Reading::GoesOn);
     }
 
-    /// Closes the output after the next line: whatever the program writes after that is an error.
+    /// Closes the output after the next line, so that later writes of the program fail.
     pub fn close(&self) {
         self.tell(Reading::Stops);
     }
@@ -196,12 +196,12 @@ impl Lines {
         changed.notify_all();
     }
 
-    /// All lines so far.
+    /// Returns all lines so far.
     pub fn all(&self) -> Vec<String> {
         self.transcript.borrow().lines.clone()
     }
 
-    /// Waits for the first line, printed already or not, for which `wanted` gives a value.
+    /// Waits for the first line, printed already or not, for which `wanted` returns a value.
     ///
     /// # Errors
     /// When the output ends, or [`PATIENCE`] runs out, without such a line; the message holds the lines seen.
@@ -259,15 +259,15 @@ impl Lines {
     }
 }
 
-/// Waits for as long as the reader stalls. False when it is to stop.
+/// Waits while the reader is stalled. Returns false when it must stop.
 fn goes_on((reading, changed): &(Mutex<Reading>, Condvar)) -> bool {
     let reading = reading.lock().expect("nobody panics with it");
     let told = changed.wait_while(reading, |reading| *reading == Reading::Stalls);
     *told.expect("nobody panics with it") == Reading::GoesOn
 }
 
-/// A command for `program` (a name, or a path) that the kernel kills when the thread that starts it ends, however that
-/// happens. With `user`, which needs root, it runs as that user.
+/// Returns a command for `program` (a name, or a path), which the kernel kills when the thread that started it ends for any
+/// reason. With `user`, which needs root, it runs as that user.
 ///
 /// # Errors
 /// When the program is not installed; the message names `package`.
@@ -308,7 +308,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The account called `name`, from `/etc/passwd`.
+    /// Finds the account called `name` in `/etc/passwd`.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
         accounts.lines().find_map(|line| {
@@ -327,7 +327,7 @@ pub fn is_root() -> bool {
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t")))
 }
 
-/// Runs a command to its end on a thread of its own and gives its standard output.
+/// Runs a command to its end on a separate thread and returns its standard output.
 ///
 /// # Errors
 /// When it cannot be started (the message names `package`) or fails (the message holds what it printed).
@@ -351,15 +351,15 @@ pub async fn run(mut command: Command, package: &str) -> Result<String> {
     .await?
 }
 
-/// Asks `attempt` every 20 ms until it gives a value: for what a foreign program offers no event for.
+/// Calls `attempt` every 20 ms until it returns a value, for conditions that another program does not announce by an event.
 ///
 /// # Errors
-/// When [`PATIENCE`] runs out; the message holds `what` was awaited.
+/// When [`PATIENCE`] runs out; the message says `what` was awaited.
 pub async fn poll<T>(what: &str, attempt: impl AsyncFnMut() -> Option<T>) -> Result<T> {
     poll_for(PATIENCE, what, attempt).await
 }
 
-/// As [`poll`], with other patience.
+/// Calls `attempt` as [`poll`] does, with another timeout.
 pub(crate) async fn poll_for<T>(
     patience: Duration,
     what: &str,

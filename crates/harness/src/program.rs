@@ -9,9 +9,9 @@ use crate::process::{Process, leashed};
 use crate::repository;
 use crate::server::Server;
 
-/// Starts a server in a folder of its own, by the command line that `launch` gives for this folder and a free port, after
-/// it has written the files that the server needs. Words are split at spaces; the program is a name or a path. The
-/// environment holds nothing but `PATH`, `HOME` and words of the form `NAME=value` before the program.
+/// Starts a server in a new folder, by the command line that `launch` returns for this folder and a free port, after `launch` has
+/// written the files that the server needs. Words are split at spaces; the program is a name or a path. The environment holds
+/// nothing but `PATH`, `HOME`, `PYTHONDONTWRITEBYTECODE` and words of the form `NAME=value` before the program.
 ///
 /// # Errors
 /// When the program is missing (the message names `package`), or ends instead of listening.
@@ -36,7 +36,7 @@ pub async fn program(
             .env_clear()
             .env("HOME", folder)
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            // What Python compiles of a test's module would lie beside it, in the tree.
+            // Otherwise Python would write the compiled module of a test beside it, into the repository.
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(variables);
         Process::spawn_with_workers(&mut command, package)
@@ -44,7 +44,7 @@ pub async fn program(
     .await
 }
 
-/// A program among the packages from PyPI that `cargo xtask test` installs in `target/tools/NAME`.
+/// Returns the path of a program from the PyPI packages that `cargo xtask test` installs in `target/tools/NAME`.
 ///
 /// # Errors
 /// When it is not there.
@@ -62,6 +62,6 @@ pub fn venv(name: &str, program: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Some applications make a database when they start for the first time, and are busy for seconds on a machine that does
-/// nothing else.
+/// The timeout for a server to listen. Some applications make a database when they start for the first time, which takes seconds
+/// even on an idle machine.
 const PATIENCE_WITH_APPLICATIONS: Duration = Duration::from_secs(120);

@@ -23,7 +23,7 @@ pub struct Redis {
     folder: TempDir,
 }
 
-/// Which server a [`Redis`] is.
+/// The program that a [`Redis`] runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RedisVersion {
     /// Redis, as Debian packages it.
@@ -43,7 +43,7 @@ pub struct RedisOptions {
     tls: Option<Tls>,
 }
 
-/// Which certificate a server has.
+/// The certificate of a server.
 #[derive(Clone, Debug)]
 enum Tls {
     Given(Certificates),
@@ -51,7 +51,7 @@ enum Tls {
 }
 
 impl Redis {
-    /// Starts one without a password, a memory limit or TLS.
+    /// Starts Redis without a password, a memory limit or TLS.
     ///
     /// # Errors
     /// When `redis-server` is missing or does not come up.
@@ -59,12 +59,12 @@ impl Redis {
         Self::options().start().await
     }
 
-    /// Options to start one with.
+    /// Returns options with which to start a server.
     pub fn options() -> RedisOptions {
         RedisOptions::default()
     }
 
-    /// `127.0.0.1:port`, without TLS.
+    /// Returns `127.0.0.1:port`, without TLS.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -74,26 +74,26 @@ impl Redis {
         self.port
     }
 
-    /// `redis://…` for a user of the server's list (`ACL SETUSER`).
+    /// Returns the URL `redis://…` for a user of the server's access control list (`ACL SETUSER`).
     pub fn url_of(&self, user: &str, password: &str) -> String {
         format!("redis://{user}:{password}@127.0.0.1:{}", self.port)
     }
 
-    /// `redis://…`, with the password when there is one.
+    /// Returns the URL `redis://…`, with the password if there is one.
     pub fn url(&self) -> String {
         format!("redis://{}127.0.0.1:{}", self.credentials(), self.port)
     }
 
-    /// `rediss://…`, for one started with TLS.
+    /// Returns the URL `rediss://…` of the port with TLS.
     ///
     /// # Panics
-    /// When it was started without.
+    /// When it was started without TLS.
     pub fn tls_url(&self) -> String {
         let port = self.tls_port().expect("started with TLS");
         format!("rediss://{}localhost:{port}", self.credentials())
     }
 
-    /// The port with TLS, for one started with it.
+    /// The port with TLS, if it was started with it.
     pub fn tls_port(&self) -> Option<u16> {
         self.tls.as_ref().map(|(port, _)| *port)
     }
@@ -111,7 +111,7 @@ impl Redis {
             .clone()
     }
 
-    /// Runs `redis-cli` with the given words and gives its answer without the final line break.
+    /// Runs `redis-cli` with the given words and returns its answer without the final line break.
     ///
     /// # Errors
     /// When `redis-cli` is missing or the server does not answer.
@@ -119,7 +119,7 @@ impl Redis {
         self.say(&words).await
     }
 
-    /// As [`cli`](Self::cli), for words of which nobody knows how many they are.
+    /// Runs `redis-cli` as [`cli`](Self::cli) does, for a number of words that is not known at compile time.
     ///
     /// # Errors
     /// When `redis-cli` is missing or the server does not answer.
@@ -141,18 +141,18 @@ impl Redis {
         Ok(())
     }
 
-    /// Lets the server stand still, with its connections open, until [`Redis::go_on`].
+    /// Suspends the server, with its connections open, until [`Redis::go_on`].
     ///
     /// # Errors
-    /// When it does not run.
+    /// When the server was stopped.
     pub fn stand_still(&self) -> Result<()> {
         self.signal("STOP")
     }
 
-    /// Lets the server go on after [`Redis::stand_still`].
+    /// Resumes the server after [`Redis::stand_still`].
     ///
     /// # Errors
-    /// When it does not run.
+    /// When the server was stopped.
     pub fn go_on(&self) -> Result<()> {
         self.signal("CONT")
     }
@@ -232,7 +232,7 @@ impl RedisVersion {
 }
 
 impl RedisOptions {
-    /// Starts this server.
+    /// Sets the program to start.
     #[must_use]
     pub fn version(mut self, version: RedisVersion) -> Self {
         self.version = version;
@@ -248,21 +248,21 @@ impl RedisOptions {
         self
     }
 
-    /// Asks clients for this password.
+    /// Requires this password from clients.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self
     }
 
-    /// Refuses writes above this much memory (`1`, `100mb`): the server is full.
+    /// Refuses writes above this much memory (`1`, `100mb`), as a full server does.
     #[must_use]
     pub fn maxmemory(mut self, limit: &str) -> Self {
         self.maxmemory = Some(limit.to_owned());
         self
     }
 
-    /// Opens a second port with TLS, with a certificate that an authority of its own has signed.
+    /// Opens a second port with TLS, with a certificate signed by an authority of its own.
     #[must_use]
     pub fn tls(self) -> Self {
         self.tls_with(CertificateKind::Signed)
@@ -275,7 +275,7 @@ impl RedisOptions {
         self
     }
 
-    /// Opens a second port with TLS, with this certificate, which others may have too.
+    /// Opens a second port with TLS, with this certificate, which other servers may use too.
     #[must_use]
     pub fn tls_of(mut self, certificates: &Certificates) -> Self {
         self.tls = Some(Tls::Given(certificates.clone()));
@@ -322,7 +322,7 @@ impl RedisOptions {
     }
 }
 
-/// Runs `redis-cli` against this port and gives its answer without the final line break.
+/// Runs `redis-cli` against this port and returns its answer without the final line break.
 pub(crate) async fn redis_cli(port: u16, password: Option<&str>, words: &[&str]) -> Result<String> {
     let mut command = Command::new("redis-cli");
     command
@@ -334,5 +334,5 @@ pub(crate) async fn redis_cli(port: u16, password: Option<&str>, words: &[&str])
     Ok(run(command, "redis-tools").await?.trim_end().to_owned())
 }
 
-/// Another process may take a free port before the server does.
+/// How often a start is tried: another process may take a free port before the server does.
 const ATTEMPTS: usize = 5;

@@ -6,39 +6,39 @@ use crate::poll;
 use crate::port::free_port;
 use crate::redis::{Redis, RedisOptions, RedisVersion};
 
-/// Three primaries on free loopback ports, each with a third of the slots, and perhaps a replica of each. Stopped on drop.
+/// Three primaries on free loopback ports, each with a third of the slots, and optionally with replicas. Stopped on drop.
 #[derive(Debug)]
 pub struct RedisCluster {
-    /// First the primaries, then a replica of each in their order, as they began, then those that [`RedisCluster::add`] adds.
+    /// First the primaries, then their replicas in the same order, as they began, then those that [`RedisCluster::add`] adds.
     pub nodes: Vec<Redis>,
     options: RedisOptions,
 }
 
 impl RedisCluster {
-    /// How many primaries there are.
+    /// The number of primaries.
     pub const PRIMARIES: usize = 3;
 
-    /// Starts one without replicas.
+    /// Starts a cluster without replicas.
     ///
     /// # Errors
-    /// When the server is missing, or they do not come together.
+    /// When the server is missing, or the servers do not form a cluster.
     pub async fn start(version: RedisVersion) -> Result<Self> {
         Self::of(Redis::options().version(version), 0).await
     }
 
-    /// Starts one whose primaries have a replica each.
+    /// Starts a cluster whose primaries have one replica each.
     ///
     /// # Errors
-    /// When the server is missing, or they do not come together.
+    /// When the server is missing, or the servers do not form a cluster.
     pub async fn with_replicas(version: RedisVersion) -> Result<Self> {
         Self::of(Redis::options().version(version), 1).await
     }
 
-    /// Starts one of such servers, with so many replicas of each primary. Where they speak TLS, they do so among each other too,
-    /// and announce the ports of it to those who ask over TLS.
+    /// Starts a cluster of servers with these options, with `replicas` replicas of each primary. With TLS, the servers also use
+    /// it among each other, and announce their TLS ports to clients that connect over TLS.
     ///
     /// # Errors
-    /// When the server is missing, or they do not come together.
+    /// When the server is missing, or the servers do not form a cluster.
     pub async fn of(options: RedisOptions, replicas: usize) -> Result<Self> {
         let options = options
             .set("cluster-enabled", "yes")
@@ -77,15 +77,15 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// The slots that a primary begins with: the first one and the last one.
+    /// Returns the slots that a primary begins with: the first one and the last one.
     pub fn slots(primary: usize) -> (u16, u16) {
         [(0, 5460), (5461, 10922), (10923, 16383)][primary]
     }
 
-    /// Starts one more, which holds no slots, and waits until all know it: its index.
+    /// Starts one more server, which holds no slots, and waits until all servers know it. Returns its index.
     ///
     /// # Errors
-    /// When it does not come up, or the others do not hear of it.
+    /// When it does not come up, or the others do not learn of it.
     pub async fn add(&mut self) -> Result<usize> {
         let node = self.spawn().await?;
         self.nodes.push(node);
@@ -95,19 +95,19 @@ impl RedisCluster {
         Ok(index)
     }
 
-    /// `redis+cluster://…` of the primaries.
+    /// Returns the URL `redis+cluster://…` of the primaries.
     pub fn url(&self) -> String {
         self.url_of("")
     }
 
-    /// The URL of the cluster with user information, such as `user:password@`.
+    /// Returns the URL of the cluster with user information, such as `user:password@`.
     pub fn url_of(&self, user: &str) -> String {
         let primaries = self.nodes.iter().take(Self::PRIMARIES);
         let hosts: Vec<_> = primaries.map(Redis::address).collect();
         format!("redis+cluster://{user}{}", hosts.join(","))
     }
 
-    /// `rediss+cluster://…` of the primaries, each at this host.
+    /// Returns the URL `rediss+cluster://…` of the primaries, each at this host.
     ///
     /// # Panics
     /// When they were started without TLS.
@@ -118,10 +118,10 @@ impl RedisCluster {
         format!("rediss+cluster://{}", hosts.join(","))
     }
 
-    /// Asks whichever server holds the keys of a command.
+    /// Runs a command on the server that holds its keys.
     ///
     /// # Errors
-    /// When none answers.
+    /// When no server answers.
     pub async fn say(&self, words: &[&str]) -> Result<String> {
         let mut error = None;
         for node in &self.nodes {
@@ -134,19 +134,19 @@ impl RedisCluster {
         Err(error.context("there are no servers")?)
     }
 
-    /// Which server holds `key`, as most of them know.
+    /// Returns the index of the server that holds `key`, according to the first server that answers.
     ///
     /// # Errors
-    /// When none does.
+    /// When no server holds it, or none answers.
     pub async fn holder(&self, key: &str) -> Result<usize> {
         let slot = self.say(&["CLUSTER", "KEYSLOT", key]).await?;
         self.holder_of(slot.parse()?).await
     }
 
-    /// Which server holds this slot, as the first that answers knows.
+    /// Returns the index of the server that holds this slot, according to the first server that answers.
     ///
     /// # Errors
-    /// When none does.
+    /// When no server holds it, or none answers.
     pub async fn holder_of(&self, slot: u16) -> Result<usize> {
         for node in &self.nodes {
             let Ok(known) = node.cli(["CLUSTER", "NODES"]).await else {
@@ -195,7 +195,7 @@ impl RedisCluster {
         self.end_to_move(slot, to).await
     }
 
-    /// Tells both servers that the slot is on its way.
+    /// Tells both servers that the slot is being moved.
     ///
     /// # Errors
     /// When one refuses.
@@ -211,7 +211,7 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// Tells all that the slot has moved: first the one that has it.
+    /// Tells all servers that the slot has moved, the new holder first.
     ///
     /// # Errors
     /// When one refuses.
@@ -229,17 +229,17 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// Has the replica at this index take over from its primary, and waits until all know it.
+    /// Makes the replica at this index take over from its primary, and waits until all servers know it.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not take over.
     pub async fn fail_over_to(&self, replica: usize) -> Result<()> {
         let answer = self.nodes[replica].cli(["CLUSTER", "FAILOVER"]).await?;
         ensure!(answer == "OK", "{answer}");
         self.took_over(replica).await
     }
 
-    /// Waits until this one is a primary with slots, and all that answer know it.
+    /// Waits until this server is a primary with slots, and all servers that answer know it.
     ///
     /// # Errors
     /// When it does not become one.
@@ -247,7 +247,7 @@ impl RedisCluster {
         self.took_over_without(replica, None).await
     }
 
-    /// As [`RedisCluster::took_over`], while one of them stands still.
+    /// Waits as [`RedisCluster::took_over`] does, while the server `still` is suspended.
     ///
     /// # Errors
     /// When it does not become one.
@@ -276,10 +276,10 @@ impl RedisCluster {
         .await
     }
 
-    /// Waits until all of them find the cluster complete.
+    /// Waits until every server reports the cluster as complete.
     ///
     /// # Errors
-    /// When they do not.
+    /// When a server does not.
     pub async fn is_ready(&self) -> Result<()> {
         for node in &self.nodes {
             poll("the cluster to be complete", async || {
@@ -291,7 +291,7 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// What the others call this one.
+    /// Returns the id by which the other servers know this one.
     ///
     /// # Errors
     /// When it does not answer.
@@ -305,7 +305,7 @@ impl RedisCluster {
         options.start().await
     }
 
-    /// Has the servers from this index on meet the first one, and waits until all know all.
+    /// Makes the servers from this index on meet the first one, and waits until every server knows all others.
     async fn meet(&self, from: usize) -> Result<()> {
         let first = &self.nodes[0];
         for other in &self.nodes[from..] {
@@ -341,7 +341,7 @@ impl RedisCluster {
     }
 }
 
-/// The port at which the other servers reach this one.
+/// Returns the port on which the other servers reach this one.
 fn port_among_servers(node: &Redis) -> String {
     node.tls_port().unwrap_or(node.port()).to_string()
 }

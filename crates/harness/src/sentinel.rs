@@ -10,7 +10,7 @@ use crate::port::free_port;
 use crate::process::{Process, leashed};
 use crate::redis::{Redis, redis_cli};
 
-/// Three sentinels on free loopback ports, of which two decide. They look after a Redis that they call `main`. Stopped on drop.
+/// Three sentinels on free loopback ports, with a quorum of two. They monitor a Redis that they call `main`. Stopped on drop.
 #[derive(Debug)]
 pub struct Sentinels {
     // Before the folder: fields drop in order.
@@ -20,10 +20,10 @@ pub struct Sentinels {
 }
 
 impl Sentinels {
-    /// What they call their Redis.
+    /// The name under which they monitor their Redis.
     pub const NAME: &'static str = "main";
 
-    /// Starts three that look after `primary`, and waits until they know each other, and `replicas` replicas.
+    /// Starts three sentinels of `primary`, and waits until they know each other and `replicas` replicas.
     ///
     /// # Errors
     /// When `redis-server` is missing, or they do not come up.
@@ -76,32 +76,32 @@ impl Sentinels {
         Ok(sentinels)
     }
 
-    /// The port of each.
+    /// Returns the port of each.
     pub fn ports(&self) -> &[u16] {
         &self.ports
     }
 
-    /// `redis+sentinel://…`.
+    /// Returns the URL `redis+sentinel://…`.
     pub fn url(&self) -> String {
         let hosts = self.ports.iter().map(|port| format!("127.0.0.1:{port}"));
         let hosts: Vec<_> = hosts.collect();
         format!("redis+sentinel://{}/{}", hosts.join(","), Self::NAME)
     }
 
-    /// Has them make a replica the primary, and waits until all of them know it: its port.
+    /// Makes them promote a replica to primary, and waits until all of them know it. Returns its port.
     ///
     /// # Errors
-    /// When they do not.
+    /// When they do not promote one.
     pub async fn fail_over(&self) -> Result<u16> {
         let former = self.primary(0).await?;
         self.cli(0, &["SENTINEL", "FAILOVER", Self::NAME]).await?;
         self.follow(former).await
     }
 
-    /// Waits until all of them know another primary than the one at the port `former`: its port.
+    /// Waits until all of them know another primary than the one at the port `former`. Returns its port.
     ///
     /// # Errors
-    /// When they do not.
+    /// When one of them does not learn of another primary.
     pub async fn follow(&self, former: u16) -> Result<u16> {
         let mut new = former;
         for index in 0..3 {

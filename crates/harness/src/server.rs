@@ -1,4 +1,4 @@
-//! What the foreign servers that stand in front of a service have in common: a port, a folder, a configuration.
+//! The common part of the servers of other projects: a port, a folder, a configuration.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -21,11 +21,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one with what `launch` does for a folder of its own and a free port, and tries another port when that one
-    /// was taken in the meantime.
+    /// Starts a server by calling `launch` with a new folder and a free port, and tries another port if that one was taken in the
+    /// meantime.
     ///
     /// # Errors
-    /// When it ends instead of listening; the message holds what it said.
+    /// When it ends instead of listening; the message holds what it printed.
     pub(crate) async fn start(
         name: &str,
         launch: impl Fn(&Path, u16) -> Result<Process>,
@@ -33,10 +33,10 @@ impl Server {
         Self::start_within(PATIENCE, name, launch).await
     }
 
-    /// As [`start`](Self::start), for a server that may take so long until it listens.
+    /// Starts a server as [`start`](Self::start) does, for one that may take `patience` until it listens.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// When it ends instead of listening; the message holds what it printed.
     pub(crate) async fn start_within(
         patience: Duration,
         name: &str,
@@ -58,7 +58,7 @@ impl Server {
         bail!("{name} found no free port in {ATTEMPTS} attempts")
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
@@ -68,12 +68,12 @@ impl Server {
         self.process.transcript()
     }
 
-    /// Its folder, which is where it runs.
+    /// Its folder, in which it runs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Waits until it listens: not all of these servers say so.
+    /// Waits until it listens. Not all of these servers announce that.
     async fn up(&mut self, patience: Duration) -> Result<()> {
         let (id, port) = (self.process.id(), self.port);
         let running = poll_for(patience, "the server to listen", async || {
@@ -85,7 +85,7 @@ impl Server {
         .await
         .with_context(|| self.process.transcript())?;
         if !running {
-            // Everything it had to say, before it is quoted.
+            // Waits for its last output, which the message quotes.
             self.process.wait().await?;
             bail!("it ended: {}", self.process.transcript());
         }
@@ -93,7 +93,7 @@ impl Server {
     }
 }
 
-/// Whether this process itself listens on the port: a connection to it might reach another one.
+/// Whether this process itself listens on the port: a connection to it might reach another process.
 fn listens(process: u32, port: u16) -> bool {
     let Ok(descriptors) = std::fs::read_dir(format!("/proc/{process}/fd")) else {
         return false;
@@ -123,5 +123,5 @@ fn listens(process: u32, port: u16) -> bool {
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
-/// Another process may take a free port before the server does.
+/// How often a start is tried: another process may take a free port before the server does.
 const ATTEMPTS: usize = 5;

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 
 use crate::process::{Account, run};
 
-/// Where the cluster is kept, below `target/`, for all processes that run tests.
+/// The folder below `target/` that holds the cluster for all processes that run tests.
 pub(crate) struct Template(PathBuf);
 
 impl Template {
-    /// The one that these programs have made for this account. The name holds whatever the cluster depends on.
+    /// Returns the template for these programs and this account. Its name contains everything that the cluster depends on.
     pub(crate) fn of(programs: &Path, account: Option<&Account>) -> Self {
         let programs = programs.display().to_string();
         let programs = programs.replace(|char: char| !char.is_ascii_alphanumeric(), "-");
@@ -21,10 +21,10 @@ impl Template {
         Self(folder.join(format!("postgres{programs}-{account}")))
     }
 
-    /// Copies it, or says false where there is none yet.
+    /// Copies it, and returns whether there was one to copy.
     ///
     /// # Errors
-    /// When it is there and cannot be copied.
+    /// When it exists and cannot be copied.
     pub(crate) async fn copy_to(&self, data: &Path) -> Result<bool> {
         let is_there = self.0.exists();
         if is_there {

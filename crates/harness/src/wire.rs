@@ -1,13 +1,12 @@
 //! HTTP/1.1 as bytes: one strict reader for both ends.
 //!
-//! It accepts only canonical messages and calls everything else an error, so that a test sees what a lax parser
-//! would hide.
+//! It accepts only canonical messages and treats everything else as an error, so that a test sees what a lax parser would hide.
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A connection with what has been read from it but not used yet.
+/// A connection with the bytes that were read from it but not used yet.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: TcpStream,
@@ -42,9 +41,9 @@ impl Wire {
         }
     }
 
-    /// The head of the next message; `None` when the peer closed instead of starting one.
+    /// Reads the head of the next message; `None` when the peer closed the connection instead of starting one.
     pub(crate) async fn head(&mut self) -> Result<Option<Head>> {
-        // A reset between two messages is one way to hang up.
+        // A reset between two messages closes the connection too.
         if self.unread.is_empty() && !self.more().await.or_else(reset_is_end)? {
             return Ok(None);
         }
@@ -66,7 +65,7 @@ impl Wire {
         }
     }
 
-    /// One line without its CRLF.
+    /// Reads one line, without its CRLF.
     pub(crate) async fn line(&mut self) -> Result<String> {
         let end = loop {
             match self.unread.iter().position(|&byte| byte == b'\n') {
@@ -90,7 +89,7 @@ impl Wire {
         Ok(latin1(line))
     }
 
-    /// Exactly `length` bytes.
+    /// Reads exactly `length` bytes.
     pub(crate) async fn exactly(&mut self, length: usize) -> Result<Vec<u8>> {
         while self.unread.len() < length {
             ensure!(
@@ -102,7 +101,7 @@ impl Wire {
         Ok(self.unread.drain(..length).collect())
     }
 
-    /// The data of the next chunk; `None` for the last one, whose trailer fields are read and checked.
+    /// Reads the data of the next chunk; `None` for the last one, whose trailer fields are read and checked.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let size = self.line().await?;
         ensure!(
@@ -122,12 +121,12 @@ impl Wire {
         Ok(Some(data))
     }
 
-    /// Whatever arrives next; empty at the end of the connection.
+    /// Reads whatever arrives next; empty at the end of the connection.
     pub(crate) async fn some(&mut self) -> Result<Vec<u8>> {
         self.at_most(usize::MAX).await
     }
 
-    /// Whatever arrives next, but not more than `length` bytes; empty at the end of the connection.
+    /// Reads whatever arrives next, but not more than `length` bytes; empty at the end of the connection.
     pub(crate) async fn at_most(&mut self, length: usize) -> Result<Vec<u8>> {
         if self.unread.is_empty() {
             self.more().await?;
@@ -139,7 +138,7 @@ impl Wire {
         Ok(self.stream.write_all(bytes).await?)
     }
 
-    /// Says that nothing more will be sent.
+    /// Half-closes the connection: nothing more will be sent.
     pub(crate) async fn finish(&mut self) -> Result<()> {
         Ok(self.stream.shutdown().await?)
     }
@@ -152,17 +151,17 @@ impl Wire {
 }
 
 impl Headers {
-    /// The value of the only field called `name`, in any spelling of case; `None` when there is none.
+    /// Returns the value of the only field called `name`, in any spelling of case; `None` when there is none.
     ///
     /// # Panics
-    /// When there are several: a test that asks for the value means the one and only.
+    /// When there are several: a test that reads the value expects only one.
     pub fn get(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
         assert!(all.len() < 2, "{name} came {} times: {all:?}", all.len());
         all.first().copied()
     }
 
-    /// The values of all fields called `name`, in any spelling of case.
+    /// Returns the values of all fields called `name`, in any spelling of case.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.iter()
             .filter(|(key, _)| key.eq_ignore_ascii_case(name))
@@ -170,14 +169,14 @@ impl Headers {
             .collect()
     }
 
-    /// All fields in order.
+    /// Returns all fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// How the message says that its body ends.
+    /// Returns how the body of the message ends, according to its fields.
     pub(crate) fn framing(&self) -> Result<Framing> {
         let (lengths, codings) = (self.all("content-length"), self.all("transfer-encoding"));
         match (lengths.as_slice(), codings.as_slice()) {
@@ -195,7 +194,7 @@ impl Headers {
     }
 }
 
-/// One char per byte, so that nothing is lost.
+/// Decodes bytes as Latin-1, one character per byte, so that nothing is lost.
 pub(crate) fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
 }

@@ -1,4 +1,4 @@
-//! A small WSGI application, mounted by a header as many are.
+//! A small WSGI application, whose mount point a header sets, as in many applications.
 
 use std::net::SocketAddr;
 
@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 
 use crate::process::{Process, leashed};
 
-/// A WSGI application on Python's own server, which answers with the page that it takes a request for. It is wrapped in
-/// the middleware that Flask's documentation made common (`ReverseProxied`): `X-Script-Name` is cut from the path, and
+/// A WSGI application on Python's own server, which answers with the scheme and the path that it reads in a request. It is
+/// wrapped in the middleware that Flask's documentation made common (`ReverseProxied`): `X-Script-Name` is cut from the path, and
 /// `X-Scheme` is the scheme. Stopped on drop.
 #[derive(Debug)]
 pub struct Wsgi {
     _process: Process,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
 }
 

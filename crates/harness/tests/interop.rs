@@ -1,4 +1,4 @@
-//! The real apps sign users in and out, in every way in which the gate is tested against them.
+//! Tests that the real apps sign users in and out, in every way in which the gate is tested against them.
 
 use anyhow::Result;
 use harness::interop::{BetterAuth, DatabaseApp, SignedIn};
@@ -83,7 +83,7 @@ async fn better_auth_names_its_cookies_as_told() -> Result<()> {
 async fn better_auth_keeps_sessions_in_redis() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     let (url, redis_url) = (postgres.url(Postgres::DATABASE), redis.url());
-    // First without: then there is no table of sessions yet.
+    // `false` comes first, because then there is no table of sessions yet.
     for in_database in ["false", "true"] {
         let app = BetterAuth::start([
             ("BETTER_AUTH_SECRET", BetterAuth::SECRET),
@@ -111,7 +111,7 @@ async fn better_auth_keeps_sessions_in_redis() -> Result<()> {
         app.revoke_sessions(&mut user).await?;
         let marker = format!("better-auth:revoked-sessions-before-{}", user.id);
         assert_eq!(redis.cli(["EXISTS", &marker]).await?, "1");
-        // A write that was on its way when the sessions were revoked does not bring one back.
+        // A write that was in flight when the sessions were revoked does not bring one back.
         redis.cli(["SET", &key, &session]).await?;
         assert_eq!(app.session(&cookies).await?, Value::Null);
         redis.cli(["DEL", &marker]).await?;
@@ -145,7 +145,7 @@ async fn better_auth_opens_only_sealed_caches_under_an_earlier_secret() -> Resul
 
         let secrets = format!("2:{new},1:{old}");
         let app = BetterAuth::start([("BETTER_AUTH_SECRETS", &*secrets), database, cache]).await?;
-        // The signature of the token is the current secret's business alone, so everybody is signed out.
+        // Only the current secret verifies the signature of the token, so every user is signed out.
         assert_eq!(app.session(&cookies).await?, Value::Null, "{strategy}");
 
         // Without a row, only the cache vouches for the session.

@@ -1,4 +1,4 @@
-//! The services of the harness come up, do what tests ask of them, and leave nothing behind.
+//! Tests that the services of the harness come up, do what tests need, and leave nothing behind.
 
 use anyhow::Result;
 use harness::{
@@ -199,7 +199,7 @@ async fn a_cut_wire_drops_refuses_and_heals() -> Result<()> {
     let echo = Echo::start().await?;
     let wire = CutProxy::start(&echo.address().to_string()).await?;
     let address = wire.address().parse()?;
-    // Children that start meanwhile hold the wire's descriptors for a moment.
+    // Child processes that start meanwhile hold the proxy's descriptors for a moment.
     let children = tokio::task::spawn_blocking(|| {
         for _ in 0..100 {
             std::process::Command::new("true").status()?;

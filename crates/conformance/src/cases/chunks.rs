@@ -1,4 +1,4 @@
-//! Request smuggling: chunks that two parsers read in two ways.
+//! Request smuggling: chunks that two parsers read differently.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Judgement, Rejection, broken, each};

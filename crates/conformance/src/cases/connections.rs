@@ -1,4 +1,4 @@
-//! What one request leaves behind for the next one on its connection.
+//! State that one request leaves for the next on its connection.
 
 use std::time::Duration;
 
@@ -170,7 +170,7 @@ pub(super) const CASES: &[Case] = &[
         "everything that arrived in the whole run",
         "no forged identity, no hidden request; the gateway still serves",
         |probe| {
-            // Other spellings have cases of their own.
+            // Other spellings have separate cases.
             let owned = &probe.target.identity_headers;
             let is_owned = |name: &str| owned.iter().any(|owned| owned.eq_ignore_ascii_case(name));
             let records = probe.recorder.since(0);
@@ -200,7 +200,7 @@ pub(super) const CASES: &[Case] = &[
     .last(),
 ];
 
-/// A request of this kind: `s` with a session, `p` public, `n` protected without a session.
+/// Returns a request of this kind: `s` with a session, `p` public, `n` protected without a session.
 fn of_kind(probe: &Probe<'_>, kind: char, number: usize) -> Request {
     let folder = match kind {
         'p' => probe.target.public_folder(),
@@ -213,7 +213,7 @@ fn of_kind(probe: &Probe<'_>, kind: char, number: usize) -> Request {
     }
 }
 
-/// Requests of these kinds on one connection.
+/// Sends requests of these kinds on one connection, and judges the answers.
 fn sequence(probe: &Probe<'_>, kinds: &str, pause: Duration) -> Judgement {
     let requests = kinds.chars().enumerate();
     let requests: Vec<_> = requests
@@ -247,7 +247,7 @@ fn sequence(probe: &Probe<'_>, kinds: &str, pause: Duration) -> Judgement {
     }
 }
 
-/// Whether a request of this kind is answered like this.
+/// Whether this status is right for a request of this kind.
 fn fits(kind: char, status: u16) -> bool {
     match kind {
         'n' => matches!(status, 300..=399 | 401 | 403),
@@ -255,7 +255,7 @@ fn fits(kind: char, status: u16) -> bool {
     }
 }
 
-/// Checks that the identity is the session's, or absent without a session.
+/// Checks that the identity is that of the session, or absent without a session.
 fn judge_identity(probe: &Probe<'_>, record: &Record) -> Judgement {
     let path = record.target.split('?').next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -271,7 +271,8 @@ fn judge_identity(probe: &Probe<'_>, record: &Record) -> Judgement {
     }
 }
 
-/// Sends a request that is denied, whose body is no request.
+/// Sends a request that must be denied, and checks that its body is not read as a request. `later` is a body to send after a
+/// pause.
 fn unread(probe: &Probe<'_>, head: String, later: Option<&String>) -> Judgement {
     let mut sending = probe.sending(head);
     sending
@@ -286,7 +287,7 @@ fn unread(probe: &Probe<'_>, head: String, later: Option<&String>) -> Judgement 
     probe.judge_denied(&exchange)
 }
 
-/// One of several clients at once, and what was wrong with its answers.
+/// Runs one of several concurrent clients, and returns its wrong answers.
 fn busy(probe: &Probe<'_>, client: usize) -> Vec<String> {
     let kinds = (0..12).map(|number| (number, ['s', 'p', 'n'][(number + client) % 3]));
     let wrong = kinds.filter_map(|(number, kind)| {

@@ -1,4 +1,4 @@
-//! The endpoint that other proxies ask.
+//! The forward-auth endpoint, to which calling proxies send decision requests.
 
 use std::thread;
 use std::time::Duration;
@@ -212,7 +212,7 @@ pub(super) const CASES: &[Case] = &[
     .should(),
 ];
 
-/// The question about the protected path.
+/// Returns a decision request about the protected path.
 fn protected(probe: &Probe<'_>) -> Request {
     question(probe, "GET", Some(&probe.marked(probe.target.protected())))
 }
@@ -221,7 +221,7 @@ fn question(probe: &Probe<'_>, method: &str, path: Option<&str>) -> Request {
     of(probe, method, &probe.target.host, path)
 }
 
-/// The question that this kind of proxy would ask.
+/// Returns the decision request that this kind of calling proxy would send.
 fn of(probe: &Probe<'_>, method: &str, host: &str, path: Option<&str>) -> Request {
     let own = &probe.target.host;
     let check = probe.target.check.as_ref();
@@ -262,7 +262,7 @@ fn ask(probe: &Probe<'_>, question: Request) -> Exchange {
         .as_ref()
         .map_or(probe.target.proxy, |(address, _)| *address);
     let exchange = probe.sending(question).send(address);
-    // What should not arrive needs as long as anything.
+    // A request that must not reach the upstream would take a moment to arrive there.
     thread::sleep(Duration::from_millis(5));
     exchange
 }

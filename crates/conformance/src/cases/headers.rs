@@ -1,4 +1,4 @@
-//! Headers that a service takes for those of the gateway.
+//! Headers that a service reads as those of the gateway.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Judgement, each};
@@ -156,7 +156,7 @@ pub(super) const CASES: &[Case] = &[
     .should(),
 ];
 
-/// What services behind other gateways take for an identity.
+/// Headers that services behind other gateways read as an identity.
 const FOREIGN: &[&str] = &[
     "Remote-User",
     "X-Remote-User",

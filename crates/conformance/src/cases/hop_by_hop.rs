@@ -1,4 +1,4 @@
-//! Fields of one connection, and how they can be made to take others along.
+//! Fields of one connection, and attacks that make them remove other fields.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Judgement, each};

@@ -1,4 +1,4 @@
-//! Which host is asked for.
+//! The requested host.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Judgement, Rejection, broken, each};
@@ -153,7 +153,7 @@ pub(super) fn leads_astray(location: &str) -> bool {
         return false;
     };
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    // Within a query it is only the way back, which the sign-in page judges.
+    // In a query it is only the address to return to, which the sign-in page checks.
     let before = location.split("//").next().unwrap_or_default();
     let leads = before.is_empty() || before == "http:" || before == "https:";
     leads && (authority.contains("evil.example") || authority.contains('@'))

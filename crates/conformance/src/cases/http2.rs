@@ -1,4 +1,4 @@
-//! HTTP/2 that becomes HTTP/1.1 on its way to the upstream.
+//! HTTP/2 that is converted to HTTP/1.1 on its way to the upstream.
 
 use std::thread;
 use std::time::Duration;

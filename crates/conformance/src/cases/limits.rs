@@ -1,4 +1,4 @@
-//! Sizes, and clients that take their time.
+//! Size limits, and slow clients.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Request smuggling: header lines that two parsers read in two ways.
+//! Request smuggling: header lines that two parsers read differently.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Judgement, each};

@@ -1,4 +1,4 @@
-//! Methods.
+//! Special, unknown and malformed methods.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Judgement, broken, each, weak};

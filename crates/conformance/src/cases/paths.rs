@@ -15,7 +15,7 @@ const fn case(
     Case::new(Class::Paths, id, title, expects, run)
 }
 
-/// A case of paths that are asked for without a session.
+/// Creates a case of paths that are requested without a session.
 const fn paths(id: &'static str, title: &'static str, run: fn(&Probe<'_>) -> Judgement) -> Case {
     case(id, title, "4xx, or forwarded as what the policy saw", run)
 }

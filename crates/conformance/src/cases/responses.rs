@@ -146,7 +146,8 @@ fn malformed(answer: &Response) -> Judgement {
     }
 }
 
-/// Two requests on one connection that are answered in this way, then one of another client, answered properly.
+/// Sends two requests on one connection, which the upstream answers with `reply`, and then one of another client, which it
+/// answers properly. Checks all answers.
 fn relayed(
     probe: &Probe<'_>,
     reply: Reply,

@@ -1,4 +1,4 @@
-//! Headers that say what the request was before it came here.
+//! Headers that describe the original request.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Judgement, broken, each, weak};
@@ -133,7 +133,7 @@ pub(super) const CASES: &[Case] = &[
     .should(),
 ];
 
-/// Where frameworks and proxies look for the path of the original request.
+/// Headers in which frameworks and proxies look for the path of the original request.
 const PATHS: &[&str] = &[
     "X-Forwarded-Uri",
     "X-Original-URL",
@@ -144,7 +144,7 @@ const PATHS: &[&str] = &[
     "X-Envoy-Original-Path",
 ];
 
-/// None of these headers arrives as the client wrote it.
+/// Checks that none of these headers arrives as the client wrote it.
 fn unchosen(probe: &Probe<'_>, names: &[&str]) -> Judgement {
     let lines = names
         .iter()

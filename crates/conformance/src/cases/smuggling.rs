@@ -1,4 +1,4 @@
-//! Request smuggling: two readings of where a request ends.
+//! Request smuggling: ambiguity about where a request ends.
 
 use crate::case::{Case, Class};
 use crate::judgement::{Judgement, Rejection, broken, each, weak};
@@ -256,7 +256,7 @@ pub(super) const CASES: &[Case] = &[
                 .version("HTTP/1.0")
                 .lines([CHUNKED, "Connection: keep-alive"]);
             let request = request.body(chunks(&["hello"]) + &probe.hidden());
-            // No body at all is as safe, once nothing else is read.
+            // No body at all is safe too, as long as nothing after it is read as a request.
             once(probe, request, &["hello", ""])
         },
     )
@@ -322,13 +322,13 @@ fn refused_length(probe: &Probe<'_>, length: &str, body: &str) -> Judgement {
     probe.refused(request.body(body), Rejection::Closing)
 }
 
-/// A chunked body under this line.
+/// Sends a chunked body under this header line, which must be refused or arrive as one canonical request.
 fn coded(probe: &Probe<'_>, line: &str) -> Judgement {
     let request = probe.post().line(line).body(chunks(&["hello"]));
     probe.refused_or_canonical(request, "hello")
 }
 
-/// It is refused, or arrives once with one of these bodies, and either way the connection ends.
+/// Checks that a request is refused, or arrives once with one of these bodies, and that the connection ends either way.
 fn once(probe: &Probe<'_>, request: impl Into<String>, bodies: &[&str]) -> Judgement {
     let mut sending = probe.sending(request);
     sending.enough = 2;

@@ -119,7 +119,7 @@ pub(super) const CASES: &[Case] = &[
                     if !record.all("upgrade").is_empty() || nominated.contains("upgrade") {
                         return broken("the upgrade arrived");
                     }
-                    // Harmless without Upgrade, and yet named by Connection.
+                    // It is harmless without Upgrade, but Connection names it.
                     if !record.all("http2-settings").is_empty() {
                         return weak("HTTP2-Settings arrived");
                     }

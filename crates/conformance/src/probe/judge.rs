@@ -169,7 +169,7 @@ impl Probe<'_> {
         Ok("the identity arrived once".to_owned())
     }
 
-    /// The values of all headers that a service may read as the one that names the user.
+    /// Returns the values of all headers that a service may read as the one that names the user.
     pub(crate) fn identity_of<'r>(&self, record: &'r Record) -> Vec<&'r str> {
         let wanted = folded(self.identity_name());
         let fields = record.fields.iter();

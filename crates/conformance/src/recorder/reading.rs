@@ -109,7 +109,7 @@ impl Wire<'_> {
         Ok(length > 0)
     }
 
-    /// A head with the empty line at its end; `None` if the connection ends before.
+    /// Reads a head with the empty line at its end; `None` if the connection ends before.
     fn head(&mut self) -> io::Result<Option<String>> {
         loop {
             let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n");
@@ -127,13 +127,13 @@ impl Wire<'_> {
         std::mem::replace(&mut self.buffer, rest)
     }
 
-    /// This many bytes, or fewer if the connection ends.
+    /// Reads this many bytes, or fewer if the connection ends.
     fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < length && self.fill()? {}
         Ok(self.take(length))
     }
 
-    /// A line with its end, or less if the connection ends.
+    /// Reads a line with its end, or less if the connection ends.
     fn line(&mut self) -> io::Result<Vec<u8>> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -175,7 +175,7 @@ impl Wire<'_> {
         Ok(body)
     }
 
-    /// The next chunk's size; `None` if it is malformed, or the connection ends.
+    /// Reads the next chunk's size; `None` if it is malformed, or the connection ends.
     fn chunk_size(&mut self, body: &mut Body) -> io::Result<Option<usize>> {
         let line = self.line()?;
         body.raw.extend_from_slice(&line);

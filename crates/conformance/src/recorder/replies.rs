@@ -1,4 +1,4 @@
-//! The upstream's responses: mostly 200, and malformed ones where a case asks for them.
+//! The upstream's responses: mostly 200, and malformed ones where a case sets them.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -43,7 +43,7 @@ impl Reply {
         Ok(!matches!(self, Self::Short | Self::NoHttp))
     }
 
-    /// Whether the connection no longer speaks HTTP afterwards.
+    /// Whether the connection changes to another protocol afterwards.
     pub(super) fn switches(self, record: &Record) -> bool {
         match self {
             Self::Switching => !record.all("upgrade").is_empty(),

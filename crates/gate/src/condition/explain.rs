@@ -11,16 +11,16 @@ pub struct Demand {
     pub words: String,
     /// Whether it holds; `None` without a user.
     pub verdict: Option<Verdict>,
-    /// The value that it looked at, if it may be shown.
+    /// What it looked at, in words, and without secrets; `None` for a combination of conditions, and without a user.
     pub seen: Option<String>,
     /// Whether it looks at the user's row, and users are not looked up.
     pub lacks_row: bool,
-    /// The conditions of which it consists.
+    /// The conditions that it combines.
     pub parts: Vec<Demand>,
 }
 
 impl Condition {
-    /// The condition in words, with its parts. With evidence, each part has its verdict.
+    /// Returns the condition in words, with its parts. With evidence, each part has its verdict.
     pub(crate) fn explain(&self, evidence: Option<&Evidence<'_>>) -> Demand {
         let parts: &[Self] = match self {
             Self::All(all) => all,
@@ -48,7 +48,7 @@ impl Condition {
         looks_at_row && evidence.user.columns().is_empty()
     }
 
-    /// The value that it looks at.
+    /// Returns what it looks at, in words.
     fn seen(&self, evidence: &Evidence<'_>) -> Option<String> {
         Some(match self {
             Self::All(_) | Self::Any(_) | Self::Not(_) => return None,
@@ -95,7 +95,7 @@ impl Evidence<'_> {
 }
 
 impl Demand {
-    /// The smallest conditions that do not hold, in words.
+    /// Returns the smallest conditions that do not hold, in words.
     pub fn lacking(&self) -> Vec<&str> {
         match self.verdict {
             None | Some(Verdict::Met) => Vec::new(),
@@ -110,7 +110,7 @@ impl Demand {
     }
 }
 
-/// A value for display. Where only its presence counts, or its name suggests a secret, only the presence is shown.
+/// Returns a value for display. If the test is only about its presence, or its name suggests a secret, only its type is shown.
 fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
     let Some(value) = value.filter(|value| !value.is_null()) else {
         return "is not there".to_owned();
@@ -135,7 +135,7 @@ fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
             Value::String(_) => "is a text".to_owned(),
         };
     }
-    // JSON escapes control characters of ASCII; terminals obey others too.
+    // JSON escapes the control characters of ASCII; terminals interpret others too.
     let text = value.to_string().replace(char::is_control, "\u{fffd}");
     match text.char_indices().nth(LONGEST_SEEN) {
         Some((end, _)) => format!("is {}…", &text[..end]),

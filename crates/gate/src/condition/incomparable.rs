@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Condition, Evidence, Test, TestKind, Verdict};
 
 impl Condition {
-    /// The name and type of the value that cannot be compared. Without the value itself, which is personal data.
+    /// Returns the name and type of the value that cannot be compared, without the value itself, which is personal data.
     pub(crate) fn incomparable(&self, evidence: &Evidence<'_>) -> String {
         match self {
             Self::All(parts) | Self::Any(parts) => {

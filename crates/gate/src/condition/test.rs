@@ -1,14 +1,14 @@
-//! Tests of a value: what it must be, and whether a JSON value is that.
+//! Tests of a value: what it must be, and whether a JSON value meets that.
 
 use serde_json::Value;
 use session::UnixTime;
 
 use super::Verdict;
 
-/// A test of a value.
+/// A test of a claim or a column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Test {
-    /// What is tested.
+    /// What the test demands.
     pub kind: TestKind,
     /// The separator that splits a text into a list, for [`TestKind::Contains`].
     pub separator: Option<Box<str>>,
@@ -17,7 +17,7 @@ pub struct Test {
 /// What a test demands of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TestKind {
-    /// It is a list that contains one of these.
+    /// It is a list that contains one of these, or a text that [`Test::separator`] splits into such a list.
     Contains(Vec<Scalar>),
     /// With `true`, it is absent, null, an empty text, an empty list or an empty object; with `false`, it is not.
     Empty(bool),

@@ -173,7 +173,7 @@ fn every_kind_of_value_meets_every_kind_of_test() {
         (claim("none", Past), Unmet),
         (claim("none", Future), Unmet),
         (column(0, Equals(text("team"))), Met),
-        // A database without truth values.
+        // A database without booleans stores 1 and 0.
         (column(1, Equals(Scalar::Bool(true))), Met),
         (column(1, Equals(Scalar::Bool(false))), Unmet),
         (column(2, Empty(true)), Met),
@@ -206,7 +206,7 @@ fn conditions_are_combined_without_guessing() {
         (Condition::Any(vec![odd(), no()]), Verdict::Incomparable),
         (not(yes()), Verdict::Unmet),
         (not(no()), Verdict::Met),
-        // What cannot be compared is not "not that" either.
+        // A value that cannot be compared does not meet the negation either.
         (not(odd()), Verdict::Incomparable),
     ] {
         assert_eq!(verdict(&condition), wanted, "{condition:?}");
@@ -288,7 +288,7 @@ fn every_condition_has_words_and_says_what_it_saw() {
             "banned false",
             "column banned is 1",
         ),
-        // Nobody should see what such a name says that it is.
+        // The name suggests a secret, so the value must not be shown.
         (
             column(0, "reset_token", TestKind::Equals(text("team"))),
             "reset_token team",

@@ -1,4 +1,4 @@
-//! Conditions in words, as they stand behind "a session with".
+//! Conditions in words, phrased to follow "a session with".
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -68,7 +68,7 @@ fn any_of(values: &[Scalar]) -> String {
 }
 
 impl fmt::Display for Scalar {
-    /// A text of one word stands alone; other texts are in quotes.
+    /// Writes a text of one word as it is; other texts are in quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(value) => write!(f, "{value}"),

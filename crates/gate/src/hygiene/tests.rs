@@ -22,7 +22,7 @@ fn stripped(names_sent: &[&str], trusted: bool) -> Vec<String> {
     kept.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// What goes on of such a request, without its session.
+/// Returns the fields that are forwarded of a request with these fields, without its session.
 fn written(pairs: &[(&str, &str)], arrival: &Arrival) -> Vec<String> {
     let secrets = [Secret::new("s".repeat(32))];
     let keys = KeyRing::new(&secrets, SessionCookie::defaults().into()).unwrap();
@@ -160,7 +160,7 @@ fn what_belongs_to_the_connection_stays_behind() {
         ("te", "trailers"),
         ("transfer-encoding", "chunked"),
         ("content-length", "5"),
-        // A service that folds names would take these for the real ones.
+        // A service that folds names would read these as the real fields.
         ("content_length", "0"),
         ("transfer.encoding", "chunked"),
         ("keep", "v"),
@@ -218,7 +218,7 @@ fn of_the_credentials_only_the_session_stays_behind() {
             &[("authorization", "Bearer s"), ("cookie", "a=1")],
             &["cookie: a=1"],
         ),
-        // It was not: this is for the upstream.
+        // The session was a cookie, so this value is for the upstream.
         (
             &[("authorization", "Basic b"), ("cookie", session)],
             &["authorization: Basic b"],

@@ -1,9 +1,9 @@
 //! The names of headers that mean something to a gate, in normal form.
 //!
-//! The lists are long because services read many names. A header from which a service takes the path, the prefix, the
-//! method, the scheme or the host of a request, or a file mapping, turns the request into another one than the gate has
-//! decided about. Each group names its source. Where all names with a beginning or an ending are about routing, that beginning
-//! or ending is listed, so that other products' names are caught too.
+//! The lists are long because services read many names. A header from which a service takes the path, the prefix, the method, the
+//! scheme or the host of a request, or a file mapping, turns the request into a different one from the one that the gate decided
+//! about. Each group names its source. Where all names with a beginning or an ending are about routing, that beginning or ending
+//! is listed, so that other products' names are caught too.
 
 use super::Meaning;
 
@@ -19,8 +19,8 @@ pub(super) const LISTS: &[(&[&str], bool, Meaning)] = &[
     (ROUTING_FAMILIES, true, Meaning::Routing),
 ];
 
-/// Fields that concern one connection, and others that the gate writes itself if at all: where a message ends, how long its connection
-/// lasts, and the request's id. In their proper spelling they are never forwarded as received.
+/// Fields that concern one connection, and others that only the gate writes: where a message ends, how long its connection lasts,
+/// and the request's id. In their proper spelling they are never forwarded as received.
 pub(super) const REWRITTEN: &[&str] = &[
     "content-length",
     "http2-settings",
@@ -78,10 +78,10 @@ const IDENTITY_FAMILIES: &[&str] = &[
     "x-webauth-",
 ];
 
-/// Headers that say where an application is mounted, and which page of it is asked for.
+/// Headers that say where an application is mounted, and which of its pages is requested.
 const PLACE: &[&str] = &[
-    // What WSGI, ASGI and Rack applications read as their prefix or place, each with a few lines of middleware of its own; the
-    // well-known ones (`X-Script-Name`, `X-Forwarded-Prefix`) are families.
+    // What WSGI, ASGI and Rack applications read as their prefix or place, each with a few lines of its own middleware; the
+    // well-known names (`X-Script-Name`, `X-Forwarded-Prefix`) are families.
     "x-app-path",
     "x-app-root",
     "x-application-path",
@@ -125,7 +125,7 @@ const PLACE: &[&str] = &[
     "script-url",
 ];
 
-/// Headers that say over which protocol the client came.
+/// Headers that say which protocol the client used.
 const SCHEME: &[&str] = &[
     // mod_wsgi (`WSGITrustedProxyHeaders`: `X-HTTPS`, `X-Scheme`), Flask's ReverseProxied (`X-Scheme`), ISA Server and
     // phpMyAdmin (`Front-End-Https`), Cloudflare (`CF-Visitor`), PHP applications (`From-Https`).
@@ -149,9 +149,9 @@ const SCHEME: &[&str] = &[
     "x-use-ssl",
 ];
 
-/// Headers that say which host and port the client asked for.
+/// Headers that say which host and port the client requested.
 const HOST: &[&str] = &[
-    // Azure App Service: the host that was asked for.
+    // Azure App Service: the requested host.
     "disguised-host",
     "was-default-hostname",
     // mod_wsgi (`X-Host`), IBM and Zend servers, and the names in which cache poisoning is tried first
@@ -200,7 +200,7 @@ const CLIENT: &[&str] = &[
 
 /// Beginnings of headers that describe the original request.
 const ROUTING_FAMILIES: &[&str] = &[
-    // RFC 7239, and what is named like it.
+    // RFC 7239, and similar names.
     "forwarded",
     // The private headers of WebSphere's plug-in (`$WSSC` the scheme, `$WSRA` the address, `$WSRU` the user, `$WSCC` the
     // certificate, `$WSSN` and `$WSSP` the host).
@@ -221,7 +221,7 @@ const ROUTING_FAMILIES: &[&str] = &[
     "-wssn",
     "-wssp",
     "-wsst",
-    // What IIS tells ASP.NET Core (`MS-ASPNETCORE-TOKEN`, `-CLIENTCERT`, `-WINAUTHTOKEN`).
+    // What IIS sends to ASP.NET Core (`MS-ASPNETCORE-TOKEN`, `-CLIENTCERT`, `-WINAUTHTOKEN`).
     "ms-aspnetcore-",
     // Linkerd's control headers (`l5d-dst-override`).
     "l5d-",
@@ -230,7 +230,7 @@ const ROUTING_FAMILIES: &[&str] = &[
     "x-rstudio-",
     // Jetty's ForwardedRequestCustomizer (`X-Proxied-Https`).
     "x-proxied-",
-    // CGI's variables as gunicorn (since 22), FastCGI, SCGI and uWSGI gateways know them.
+    // CGI's variables as gunicorn (since 22), FastCGI, SCGI and uWSGI gateways use them.
     "path-info",
     "request-ur",
     "script-name",

@@ -62,7 +62,7 @@ fn only_other_spellings_of_what_is_rewritten_are_aliases() {
     }
 }
 
-/// What browsers send with every page: none of it may cost a second look.
+/// The headers that browsers send with every page: the first look must rule out each of them.
 #[test]
 fn the_usual_headers_are_told_at_the_first_look() {
     for name in [

@@ -34,7 +34,7 @@ pub enum IdentityHeaders {
 }
 
 impl IdentityHeaders {
-    /// The profiles that a route can name, by their names in a configuration.
+    /// The profiles that a route can name, with their names in a configuration.
     pub const WORDS: [(&'static str, Self); 9] = [
         ("default", Self::Ours),
         ("grafana", Self::Grafana),
@@ -47,7 +47,7 @@ impl IdentityHeaders {
         ("remote-user", Self::RemoteUser),
     ];
 
-    /// The profile.
+    /// Returns the profile.
     pub fn profile(self) -> &'static HeaderProfile {
         &PROFILES[self as usize]
     }
@@ -85,7 +85,8 @@ impl IdentityHeaders {
         }
     }
 
-    /// The separator between groups, and the headers. Headers whose value no session holds are included, and written empty.
+    /// Returns the separator between groups, and the headers. Headers whose value no session holds are included, and written
+    /// empty.
     fn headers(self) -> (&'static str, &'static [(HeaderName, Says)]) {
         match self {
             Self::Authelia => (",", &AUTHELIA),
@@ -114,7 +115,7 @@ enum Says {
     Unknown,
 }
 
-/// The profiles, in the order of the type's variants.
+/// The profiles, in the order of the variants of [`IdentityHeaders`].
 static PROFILES: LazyLock<[HeaderProfile; 10]> = LazyLock::new(|| {
     [
         IdentityHeaders::Authelia,
@@ -229,8 +230,8 @@ static OAUTH2_PROXY_ANSWERS: [(HeaderName, Says); 6] = [
         HeaderName::from_static("x-auth-request-access-token"),
         Says::Unknown,
     ),
-    // An ID token of the provider, which the service would trust. The session holds none, and the client's own value must not
-    // pass for one.
+    // An ID token of the provider, which the service would trust. The session holds none, and the service must not take the
+    // client's own value for one.
     (AUTHORIZATION, Says::Unknown),
 ];
 
@@ -254,8 +255,8 @@ static REMOTE_USER: [(HeaderName, Says); 2] = [
     (HeaderName::from_static("x-remote-user"), Says::Subject),
 ];
 
-/// The headers in vouch's `config.yml_example`. vouch identifies people by their e-mail address; a user whose address does not count
-/// gets an empty one. Its operators can choose claims that get their own headers (`X-Vouch-IdP-Claims-…`).
+/// The headers in vouch's `config.yml_example`. vouch identifies users by their e-mail address; a user whose address is not
+/// accepted as identity gets an empty one. Its operators can choose claims that get their own headers (`X-Vouch-IdP-Claims-…`).
 static VOUCH: [(HeaderName, Says); 6] = [
     (HeaderName::from_static("x-vouch-user"), Says::Email),
     (HeaderName::from_static("x-vouch-success"), Says::Entered),

@@ -38,8 +38,8 @@ impl Encoding {
         }
     }
 
-    /// Encodes a list. Each entry is encoded separately, so that a reader may split and decode in any order; Base64 encodes the
-    /// whole list.
+    /// Encodes a list. Each entry is encoded separately, so that a reader may split and decode in any order. Base64 encodes the
+    /// whole list, and so does every encoding if the separator has a character that one of them would change.
     pub(super) fn encode_list(
         self,
         entries: &[Cow<'_, str>],
@@ -72,7 +72,7 @@ impl Encoding {
     }
 }
 
-/// Whether a text is unchanged in every encoding but Base64.
+/// Whether a text is unchanged inside a value in every encoding except Base64.
 fn is_plain(text: &str) -> bool {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'=');
     text.bytes().all(is_plain)
@@ -85,7 +85,7 @@ fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
     }
 }
 
-/// Blanks at the ends are refused too: readers trim them, and ` root` is not `root`.
+/// Encodes a text as Latin-1. Blanks at the ends are refused too: readers trim them, and ` root` is not `root`.
 fn latin_1(text: &str) -> Result<Vec<u8>, Unwritable> {
     let byte = |character: char| match u8::try_from(u32::from(character)) {
         Ok(byte @ (0x20..=0x7e | 0xa0..=0xff)) => Ok(byte),

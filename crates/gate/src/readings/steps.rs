@@ -7,7 +7,7 @@ use percent_encoding::percent_decode;
 use super::{has_dot_segment, has_empty_segment, is_dot_segment};
 use crate::is_ignorable;
 
-/// A step; `None` when it does not change the text.
+/// A step: returns the changed text, or `None` when it does not change the text.
 pub(super) type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
 pub(super) const STEPS: [Step; 13] = [
@@ -137,8 +137,8 @@ fn shorten_overlong(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(short)
 }
 
-/// What compatibility normalization (NFKC), or the best fit of an old character set, makes of a character, if that contains a
-/// delimiter of paths; and a blank for characters that programs trim (`White_Space` of Unicode).
+/// Returns what compatibility normalization (NFKC), or the best fit of an old character set, makes of a character, if that
+/// contains a delimiter of paths; and a blank for characters that programs trim (`White_Space` of Unicode).
 pub(crate) fn look_alike(character: char) -> Option<&'static str> {
     Some(match character {
         '\u{85}'
@@ -275,8 +275,8 @@ pub(super) fn drop_ignorable(text: &[u8]) -> Option<Vec<u8>> {
     (kept != text).then_some(kept)
 }
 
-/// Drops blanks at both ends of names, as programs do that trim what they split (Spring before 4.3, CVE-2016-5007). The rest may
-/// climb, or be empty.
+/// Drops blanks at both ends of names, as programs do that trim what they split (Spring before 4.3, CVE-2016-5007). What is left
+/// of a name may climb to the parent, or be empty.
 fn trim_blanks(text: &[u8]) -> Option<Vec<u8>> {
     changed(text, |segment| {
         let is_kept = |byte: &u8| *byte != b' ';
@@ -291,7 +291,7 @@ fn trim_blanks(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Drops dots and blanks at the end of names, as Windows does (Microsoft, "Naming Files, Paths, and Namespaces"), and blanks at
-/// their beginning. A name of nothing else becomes empty, but a dot segment stays.
+/// their beginning. A name that has nothing else becomes empty, but a dot segment stays.
 fn trim_names(text: &[u8]) -> Option<Vec<u8>> {
     changed(text, |segment| {
         let blanks = segment.iter().take_while(|byte| **byte == b' ').count();
@@ -306,7 +306,7 @@ fn trim_names(text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The text with every segment cut to a part of itself; `None` when all are whole.
+/// Returns the text with every segment cut to a part of itself; `None` when no segment is cut.
 fn changed<'t>(text: &'t [u8], part: impl Fn(&'t [u8]) -> &'t [u8]) -> Option<Vec<u8>> {
     let mut segments = text.split(|byte| *byte == b'/');
     // Most readings have nothing to cut, and are not copied.

@@ -1,4 +1,4 @@
-//! A list of revocations for fast lookup, of which a few can be changed without copying all.
+//! A list of revocations for fast lookup, in which a few can be changed without copying all of them.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -70,7 +70,7 @@ impl RevocationList {
 }
 
 impl FromIterator<Revocation> for RevocationList {
-    /// Makes a list. Of several revocations of the same thing, the latest time counts, and the longest duration.
+    /// Makes a list. If the same thing is revoked more than once, the latest time and the longest duration apply.
     fn from_iter<I: IntoIterator<Item = Revocation>>(revocations: I) -> Self {
         let mut list = Self::default();
         for revocation in revocations {
@@ -101,7 +101,7 @@ impl Cut {
         }
     }
 
-    /// The revocation that covers both.
+    /// Returns the revocation that covers both.
     fn and(self, other: Self) -> Self {
         Self {
             before: self.before.max(other.before),
@@ -109,7 +109,7 @@ impl Cut {
         }
     }
 
-    /// The time before which everything is revoked, if a session issued at `issued_at` is affected.
+    /// Returns the time before which everything is revoked, if a session issued at `issued_at` is affected.
     fn applies(self, issued_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
         // A session without a time of issue may have been issued before.
         let is_early = issued_at.is_none_or(|issued_at| issued_at < self.before);

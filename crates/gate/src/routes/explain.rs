@@ -1,7 +1,7 @@
-//! Which routes a request could have, why not another one, and how its path is read: for `explain`.
+//! Which routes match a request, which nearly match it, and how its path is read: for `explain`.
 //!
-//! Nothing here decides. Whether a pattern matches, and which of several takes precedence, is asked of the same trees that
-//! decide, with other patterns in them.
+//! Nothing here decides. Whether a pattern matches, and which of several takes precedence, is looked up in the same kind of tree
+//! as for a decision, filled with the patterns in question.
 
 use thiserror::Error;
 
@@ -77,8 +77,8 @@ pub enum Differs {
 /// How a path is read.
 #[derive(Clone, Debug)]
 pub struct PathReading<'r> {
-    /// The segments as they are compared with those of routes: escapes decoded, and in lower case where case does not count. The
-    /// last is empty for a path with a final slash. Characters that cannot be displayed stay escaped.
+    /// The segments as they are compared with those of routes: escapes decoded, and in lower case where case is ignored. The last
+    /// is empty for a path with a final slash. Characters that cannot be displayed stay escaped.
     pub segments: Vec<String>,
     /// Why no route can govern it, if none can.
     pub ambiguity: Option<Ambiguity>,
@@ -86,7 +86,7 @@ pub struct PathReading<'r> {
     pub others: Vec<OtherReading<'r>>,
 }
 
-/// Another path that an upstream could read in a path.
+/// Another path for which an upstream could take the requested path.
 #[derive(Clone, Debug)]
 pub struct OtherReading<'r> {
     /// The path that it would read. Characters that cannot be displayed are escaped.
@@ -124,7 +124,7 @@ pub enum Ambiguity {
 }
 
 impl Ambiguity {
-    /// A short description of what is wrong, for the log.
+    /// Returns a short description of what is wrong, for the log.
     pub(crate) fn in_short(self) -> &'static str {
         match self {
             Self::Control => "the path holds an encoded control character",
@@ -138,7 +138,7 @@ impl Ambiguity {
 }
 
 impl Routes {
-    /// Every host and path of every route, the most specific first.
+    /// Returns every host and path of every route, the most specific first.
     pub fn rows(&self) -> Vec<RouteRow<'_>> {
         let mut rows: Vec<_> = self.all_rows().collect();
         rows.sort_by_cached_key(|row| {
@@ -152,7 +152,7 @@ impl Routes {
         rows
     }
 
-    /// The routes that match this request, the one that governs it first. Empty when the path is not known.
+    /// Returns the routes that match this request, the one that governs it first. Empty when the path is not known.
     pub fn candidates(&self, facts: &Facts<'_>) -> Vec<RouteRow<'_>> {
         let Some(probe) = self.probe(facts) else {
             return Vec::new();
@@ -168,7 +168,8 @@ impl Routes {
         ordered
     }
 
-    /// The routes that would match if one thing about the request were different, ordered from another method to another host.
+    /// Returns the routes that would match if one thing about the request were different, ordered from another method to another
+    /// host.
     pub fn near_misses(&self, facts: &Facts<'_>) -> Vec<NearMiss<'_>> {
         let Some(probe) = self.probe(facts) else {
             return Vec::new();
@@ -220,7 +221,7 @@ impl Routes {
         misses
     }
 
-    /// How the path of this request is read.
+    /// Returns how the path of this request is read.
     pub fn reading(&self, facts: &Facts<'_>) -> PathReading<'_> {
         let path = facts.path.unwrap_or_default();
         let segments = path.split('/').skip(1);
@@ -290,7 +291,7 @@ impl RouteProbe<'_> {
         self.find([(host, path, methods)]).is_some()
     }
 
-    /// The position of the route among these that governs the request.
+    /// Returns the position of the route among these that governs the request.
     fn first_of(&self, rows: &[RouteRow<'_>]) -> Option<usize> {
         self.find(rows.iter().map(|row| (row.host, row.path, row.methods)))
     }
@@ -327,7 +328,7 @@ fn nameless(id: usize) -> Route {
     }
 }
 
-/// The bytes of a path for display: characters that are invisible, not UTF-8 or in `escaped` are percent-encoded.
+/// Returns the bytes of a path for display: characters that are invisible, not UTF-8 or in `escaped` are percent-encoded.
 fn shown(bytes: &[u8], escaped: &str) -> String {
     let mut shown = String::with_capacity(bytes.len());
     let escape = |text: &mut String, bytes: &[u8]| {

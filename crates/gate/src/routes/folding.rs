@@ -1,4 +1,4 @@
-//! Which texts count as the same path segment.
+//! Which texts are treated as the same path segment.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::is_ignorable;
 /// Which differences between letters are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Folding {
-    /// None are ignored.
+    /// No difference is ignored.
     Exact,
     /// The case of ASCII letters is ignored.
     Ascii,
@@ -19,7 +19,7 @@ pub(super) enum Folding {
 }
 
 impl Folding {
-    /// The common form of all texts that count as the same.
+    /// Returns the common form of all texts that are treated as the same.
     pub(super) fn fold(self, segment: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
         let is_upper = |byte: &u8| byte.is_ascii_uppercase();
         match self {
@@ -33,17 +33,18 @@ impl Folding {
     }
 }
 
-/// Roughly `NFKC_Casefold` (Unicode, chapter 3.13, and UAX #31), and `i` for both letters of Turkish that have a dot where `I` has
-/// none. Programs that compare like this: `re.IGNORECASE` of Python 3.11 takes `ı`, `İ`, `ſ` and `K` (Kelvin) for ASCII letters,
-/// `equalsIgnoreCase` of Java 17 the first three, `/iu` of JavaScript `ſ` and `K`; file systems of macOS compose accents and
-/// leave ignorable characters out.
+/// Folds roughly like `NFKC_Casefold` (Unicode, chapter 3.13, and UAX #31), and to `i` both letters of Turkish that have a dot
+/// where `I` has none. Programs that compare like this: `re.IGNORECASE` of Python 3.11 takes `ı`, `İ`, `ſ` and `K` (Kelvin) for
+/// ASCII letters, `equalsIgnoreCase` of Java 17 the first three, `/iu` of JavaScript `ſ` and `K`; file systems of macOS compose
+/// accents and drop ignorable characters.
 fn fold_unicode(text: &[u8]) -> Vec<u8> {
     let mut folded = String::with_capacity(text.len());
     let mut bytes = Vec::with_capacity(text.len());
     for chunk in text.utf8_chunks() {
         folded.clear();
         let characters = chunk.valid().nfkc().filter(|it| !is_ignorable(*it));
-        // To capitals, since several small letters have one; and to small letters before, for a capital that is alone (`ẞ`).
+        // First to capitals, since several small letters share one; and to small letters before that, for a capital that has no
+        // pair (`ẞ`).
         let upper = characters
             .flat_map(char::to_lowercase)
             .flat_map(char::to_uppercase);

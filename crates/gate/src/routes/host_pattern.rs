@@ -41,7 +41,7 @@ pub enum InvalidHost {
 }
 
 impl HostPattern {
-    /// Reads `app.example.com` or `*.example.com`. Case and a final dot do not count.
+    /// Reads `app.example.com` or `*.example.com`. Case and a final dot are ignored.
     ///
     /// # Errors
     /// [`InvalidHost`] when the text is not a host pattern.
@@ -90,7 +90,7 @@ impl fmt::Display for Bracketed {
     }
 }
 
-/// The IPv6 address in a host, if it is one.
+/// Returns the IPv6 address in a host, if it is one.
 pub(super) fn address(host: &str) -> Option<Bracketed> {
     let address = host.strip_prefix('[')?.strip_suffix(']')?;
     address.parse().ok().map(Bracketed)

@@ -68,7 +68,7 @@ impl Hosts {
         trees.entry(name.into()).or_insert_with(new)
     }
 
-    /// The most specific route that matches: first of this host, then of its parent domain with `*.`, then of any host.
+    /// Returns the most specific route that matches: first of this host, then of its parent domain with `*.`, then of any host.
     pub(super) fn find(&self, host: &str, path: &[u8], method: &Method) -> Option<usize> {
         let by_host = || {
             let mut buffer = [0; LONGEST_HOST];
@@ -87,7 +87,8 @@ impl Hosts {
     }
 }
 
-/// The host in the form of patterns: lower case, without a port and a final dot. `None` for a host that no pattern can have.
+/// Returns the host in the form of patterns: lower case, without a port and a final dot. `None` for a host that no pattern can
+/// have.
 pub(super) fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -> Option<&'b str> {
     if host.starts_with('[') {
         // The colons in an IPv6 address do not begin a port.
@@ -108,7 +109,7 @@ pub(super) fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -
     str::from_utf8(lower).ok()
 }
 
-/// The form `*.name` for all hosts one label below this name. Used as a host, it is one that no route can name exactly.
+/// Returns the form `*.name` for all hosts one label below this name. Used as a host, it is one that no route can name exactly.
 pub(super) fn below(name: &str) -> String {
     format!("*.{name}")
 }

@@ -1,4 +1,4 @@
-//! Requests that a strict route nearly matches, but that a less strict route gets: a check for people who write routes.
+//! Requests that a strict route nearly matches, but that a less strict route gets: a check for authors of routes.
 
 use std::collections::HashSet;
 
@@ -15,11 +15,11 @@ pub struct Left<'r> {
     pub row: RouteRow<'r>,
     /// The route that gets the requests.
     pub to: &'r Route,
-    /// Which requests these are.
+    /// The requests that the less strict route gets.
     pub what: LeftRequests,
 }
 
-/// Requests that a route does not match, although one may think that it does.
+/// Requests that a route does not match, although its author may think that it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeftRequests {
     /// Requests below a path, when the route matches only the path itself.
@@ -37,8 +37,8 @@ pub enum LeftRequests {
 
 impl Routes {
     /// Finds requests that routes leave to less strict routes, probably by mistake, once for each route: other methods, if the
-    /// route includes reading, or some of the methods that write; paths below a path that is matched exactly, unless a route is
-    /// for that folder; and a folder's path without the final slash, unless a route is for that path.
+    /// route matches `GET` or `HEAD`, or several of the methods that write; paths below a path that is matched exactly, unless a
+    /// route is for that folder; and a folder's path without the final slash, unless a route is for that path.
     pub fn left_to_weaker(&self) -> Vec<Left<'_>> {
         let rows = self.rows();
         let folders = rows.iter().filter(|row| row.path.is_folder);
@@ -77,7 +77,7 @@ impl Routes {
             .iter()
             .filter(|method| row.methods.has(method))
             .count();
-        // A route that denies a few methods that write, or is for one of them, is meant for only these.
+        // A route that denies some methods that write, or matches only one of them, is meant for only these.
         let is_partial = writing > 1 && row.route.access != Access::Deny;
         if !reads && !is_partial {
             return None;
@@ -141,7 +141,7 @@ impl Routes {
         })
     }
 
-    /// The route of this path on the row's host, if it demands less than the row's route.
+    /// Returns the route of this path on the row's host, if it demands less than the row's route.
     fn weaker(&self, row: &RouteRow<'_>, path: &str, method: &Method) -> Option<&Route> {
         let host = match row.host {
             HostPattern::Any => String::new(),
@@ -153,7 +153,7 @@ impl Routes {
     }
 }
 
-/// A path that the row matches.
+/// Returns a path that the row matches.
 fn sample(row: &RouteRow<'_>) -> String {
     let segments = row.path.as_str().split('/');
     let segments = segments.map(|segment| match segment {
@@ -164,7 +164,7 @@ fn sample(row: &RouteRow<'_>) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Roughly how much access demands.
+/// Returns roughly how much access demands; more is stricter.
 fn strictness(access: &Access) -> u8 {
     match access {
         Access::Public => 0,
@@ -186,5 +186,5 @@ const USUAL: [Method; 7] = [
     Method::OPTIONS,
 ];
 
-/// A method that no service has.
+/// A method that no service implements.
 const UNKNOWN_METHOD: &[u8] = b"X-UNKNOWN";

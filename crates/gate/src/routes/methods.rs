@@ -34,7 +34,8 @@ impl Methods {
         self.0.is_empty()
     }
 
-    /// A key that sorts the most specific methods first: fewer before more, counting `HEAD` with `GET`, and every method last.
+    /// Returns a key that sorts the most specific methods first: fewer before more, counting the `HEAD` that `GET` includes, and
+    /// every method last.
     pub(super) fn rank(&self) -> usize {
         match self.0.len() {
             0 => usize::MAX,

@@ -113,8 +113,8 @@ impl PathPattern {
         self.segments.starts_with(&folder.segments)
     }
 
-    /// A key that sorts the most specific pattern first: a path before a folder, a longer folder before a shorter one, a named
-    /// segment before any. It orders patterns that match the same path as the tree does, and is only for display.
+    /// Returns a key that sorts the most specific pattern first: a path before a folder, a longer folder before a shorter one, a
+    /// literal segment before any. It orders patterns that match the same path as the tree does, and is only for display.
     pub(super) fn rank(&self) -> (bool, Reverse<usize>, Vec<bool>) {
         let is_any = |segment: &PatternSegment| *segment == PatternSegment::Any;
         let wild = self.segments.iter().map(is_any).collect();

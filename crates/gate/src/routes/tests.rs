@@ -1,4 +1,4 @@
-//! Which route a path has, and which paths have none.
+//! Which route a path has, and which paths have no route.
 
 use std::net::Ipv4Addr;
 
@@ -30,14 +30,14 @@ fn matched(id: usize, host: &str, path: &str, methods: &[Method]) -> Matched {
     }
 }
 
-/// Routes with these hosts, paths and methods, in this order.
+/// Makes routes with these hosts, paths and methods, in this order.
 fn routes(all: &[(&str, &str, &[Method])]) -> Routes {
     let all = all.iter().enumerate();
     let all = all.map(|(id, (host, path, methods))| matched(id, host, path, methods));
     Routes::new(all.collect(), false).unwrap()
 }
 
-/// The route of a request; `None` when no route matches, an error when the path is ambiguous.
+/// Returns the route of a request; `None` when no route matches, an error when the path is ambiguous.
 fn of(routes: &Routes, method: &Method, host: &str, path: &str) -> Result<Option<usize>, ()> {
     let arrival = Arrival {
         peer: Ipv4Addr::LOCALHOST.into(),
@@ -89,13 +89,13 @@ fn the_most_special_route_wins_whatever_the_order() {
         (Method::PUT, "", "/a/b", "/a/b", "any"),
         (Method::GET, "", "/a/b/", "/a/b/{$}", "any"),
         (Method::GET, "", "/a/b/x", "/a/b/", "any"),
-        // A path before a folder, also where the folder names more of it.
+        // A path takes precedence over a folder, even if the folder has more literal segments.
         (Method::GET, "", "/a/b/c", "/a/{x}/c", "any"),
         (Method::GET, "", "/a/z", "/a/{x}", "any"),
         (Method::GET, "", "/a/z/c", "/a/{x}/c", "any"),
         (Method::GET, "", "/a/z/d", "/a/{x}/", "any"),
         (Method::GET, "", "/a//b", "ambiguous", ""),
-        // The host before the path.
+        // The host takes precedence over the path.
         (
             Method::GET,
             "app.example.com",
@@ -231,7 +231,7 @@ fn two_routes_that_match_equally_are_a_conflict() {
             ("", "/a", &[Method::GET, Method::HEAD, Method::POST]),
             true,
         ),
-        // `GET` brings `HEAD`, so this one has fewer methods.
+        // `GET` includes `HEAD`, so the second route has fewer methods.
         (("", "/a", get), ("", "/a", &[Method::HEAD]), false),
         (("", "/a", get), ("", "/a", post), false),
         (("", "/a", get), ("", "/a", both), false),
@@ -257,7 +257,7 @@ fn letters_fold_where_the_upstream_folds_them() {
     for path in ["/admin/x", "/ADMIN/x", "/%41dmin/x"] {
         assert_eq!(of(&routes, &Method::GET, "", path), Ok(Some(1)), "{path}");
     }
-    // Letters that some upstream takes for those of ASCII.
+    // Characters that some upstream reads as ASCII letters, or drops.
     for path in [
         "/adm%C4%B1n/x",
         "/adm%C4%B0n/x",
@@ -283,11 +283,11 @@ fn escapes_that_change_nothing_are_undone() {
         ("/a%20%62/c", Ok(Some(2))),
         ("/admin%2fx", Err(())),
         ("/x/%2e%2e/admin/", Err(())),
-        // An upstream that folds case would see another route in it.
+        // An upstream that folds case would read it as the path of another route.
         ("/%41DMIN/x", Err(())),
         ("/adm%C4%B1n/x", Err(())),
         ("/ADM\u{130}N/x", Err(())),
-        // Windows drops what is behind the name.
+        // Windows drops dots and blanks at the end of a name.
         ("/admin./x", Err(())),
         ("/admin%20/x", Err(())),
         ("/%20admin/x", Err(())),
@@ -338,7 +338,7 @@ fn policy() -> Routes {
 const PUBLIC: usize = 0;
 const SESSION: usize = 1;
 
-/// The route of the path; `None` when it is refused.
+/// Returns the route of the path; `None` when it is refused.
 fn rule(path: &str) -> Option<usize> {
     of(&policy(), &Method::GET, "", path).ok().flatten()
 }
@@ -433,7 +433,7 @@ fn the_case_of_letters_alone_demands_a_session() {
     }
 }
 
-/// The rule of a text as an obvious implementation has it: segment by segment, escapes undone.
+/// Returns the rule of a path as an obvious implementation finds it: segment by segment, escapes decoded.
 fn plain_rule(text: &[u8], same: fn(&[u8], &[u8]) -> bool) -> usize {
     let segments = |text: &[u8]| -> Vec<Vec<u8>> {
         let segments = text.split(|byte| *byte == b'/');
@@ -458,7 +458,7 @@ fn plain_rule(text: &[u8], same: fn(&[u8], &[u8]) -> bool) -> usize {
     if is_public { PUBLIC } else { SESSION }
 }
 
-/// A slow and obvious enumeration: every reading is looked at, without any look before.
+/// Compares with a slow and obvious enumeration that examines every reading, without quick checks before.
 #[test]
 fn the_quick_looks_change_nothing() {
     let pieces = [

@@ -87,7 +87,7 @@ impl Tree {
         equal
     }
 
-    /// A segment in the form of patterns: escapes decoded, and folded.
+    /// Returns a segment in the form of patterns: escapes decoded, and folded.
     pub(super) fn canonical<'s>(&self, segment: &'s [u8]) -> Cow<'s, [u8]> {
         let decoded = match segment.contains(&b'%') {
             true => percent_decode(segment).into(),
@@ -96,8 +96,8 @@ impl Tree {
         self.folding.fold(decoded)
     }
 
-    /// The route of the most specific pattern that matches: a path before a folder, a longer folder before a shorter one, and
-    /// of patterns of the same length the one that names the first segment in which they differ.
+    /// Returns the route of the most specific pattern that matches: a path before a folder, a longer folder before a shorter one,
+    /// and of patterns of the same length the one that names the first segment in which they differ.
     ///
     /// `path` begins with a slash. Its escapes are decoded segment by segment, so `%2f` does not divide segments.
     pub(super) fn find(&self, path: &[u8], method: &Method) -> Option<usize> {
@@ -120,7 +120,8 @@ struct Search<'t> {
 }
 
 impl Search<'_> {
-    /// The route of the path that is `rest` below this node; notes folders on the way. `None` for `rest` is the end of the path.
+    /// Returns the route of the path that is `rest` below this node, and notes folders on the way. `None` for `rest` is the end
+    /// of the path.
     fn descend(&mut self, at: usize, rest: Option<&[u8]>, depth: usize) -> Option<usize> {
         let node = &self.tree.nodes[at];
         let Some(rest) = rest else {

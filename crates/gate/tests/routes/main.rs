@@ -1,4 +1,4 @@
-//! Which route a request has, beside a slow implementation, and beside what others would make of its path.
+//! Which route a request has, compared with a slow implementation, and with how other programs would read its path.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use self::slow::Rule;
 
-/// The routes of these rules, each with its place as its id.
+/// Returns the routes of these rules; the id of each is its position.
 fn routes(rules: &[Rule]) -> Option<Routes> {
     let matched = rules.iter().enumerate().map(|(id, rule)| Matched {
         hosts: match rule.host.as_str() {
@@ -38,7 +38,7 @@ fn routes(rules: &[Rule]) -> Option<Routes> {
     Routes::new(matched.collect(), false).ok()
 }
 
-/// The place of the route of a request, if any matches.
+/// Returns the position of the route of a request, if any matches.
 fn chosen(
     routes: &Routes,
     host: &str,
@@ -65,7 +65,7 @@ fn chosen(
     Ok((route.access != Access::Unknown).then_some(route.id))
 }
 
-/// Numbers that look random, the same in every run.
+/// A generator of pseudorandom numbers, the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -115,7 +115,7 @@ impl Random {
         }
     }
 
-    /// Rules without a conflict between them.
+    /// Returns rules without a conflict between them.
     fn rules(&mut self) -> Vec<Rule> {
         let mut rules: Vec<Rule> = Vec::new();
         for _ in 0..1 + self.below(14) {
@@ -153,7 +153,7 @@ impl Random {
         all[self.below(all.len())].clone()
     }
 
-    /// A path of names alone.
+    /// Returns a path of ordinary names.
     fn plain_path(&mut self) -> String {
         let mut path = String::from("/");
         for _ in 0..self.below(5) {
@@ -166,7 +166,7 @@ impl Random {
         path
     }
 
-    /// A path with whatever a parser may see something in.
+    /// Returns a path with pieces that parsers may treat specially.
     fn odd_path(&mut self) -> String {
         let mut path = String::from("/");
         for _ in 0..1 + self.below(8) {
@@ -303,7 +303,7 @@ fn a_path_that_a_parser_reads_as_another_route_is_refused() {
         "/x%2fy/%2e%2e/admin/",
         "/x%2fy/.%2E/admin/",
         "/x%252fy/%252e%252e/admin/",
-        // WHATWG URL looks for a host behind all slashes.
+        // WHATWG URL looks for a host after all slashes.
         "///x/admin/",
         "////x/admin/",
         "/\\/x/admin/",

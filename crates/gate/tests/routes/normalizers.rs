@@ -1,11 +1,11 @@
-//! What programs that route make of a path, each written as plainly as its source allows.
+//! How programs that route normalize a path, each written as plainly as its source allows.
 
-/// What a program makes of a path.
+/// A program that normalizes paths.
 pub(crate) struct Normalizer {
     pub(crate) name: &'static str,
-    /// `None` when it refuses the path.
+    /// Returns the normalized path, or `None` when the program refuses the path.
     pub(crate) normalize: fn(&str) -> Option<Vec<u8>>,
-    /// Whether escapes are left in what it makes, and mean the characters that they stand for.
+    /// Whether the normalized path keeps escapes, which then mean the characters that they stand for.
     pub(crate) leaves_escapes: bool,
 }
 
@@ -46,7 +46,7 @@ pub(crate) const ALL: [Normalizer; 6] = [
 fn whatwg(path: &str) -> Option<Vec<u8>> {
     let base = url::Url::parse("http://base.example/").expect("an address");
     let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\');
-    // Relative to a base, the crate (2.5.8) finds no host behind three slashes, where Node.js finds one.
+    // Relative to a base, the crate `url` (2.5.8) finds no host behind three slashes, where Node.js finds one.
     let url = match path
         .as_bytes()
         .iter()
@@ -59,7 +59,7 @@ fn whatwg(path: &str) -> Option<Vec<u8>> {
     Some(url.ok()?.path().as_bytes().to_vec())
 }
 
-/// Section 6.2.2: escapes of unreserved characters are undone, then dot segments are removed (section 5.2.4).
+/// Section 6.2.2: escapes of unreserved characters are decoded, then dot segments are removed (section 5.2.4).
 fn rfc_3986(path: &str) -> Option<Vec<u8>> {
     let path = path.split('#').next()?;
     let mut input = undo(path.as_bytes(), |byte| {
@@ -92,8 +92,8 @@ fn rfc_3986(path: &str) -> Option<Vec<u8>> {
     Some(output)
 }
 
-/// `ngx_http_parse_complex_uri()` of `src/http/ngx_http_parse.c` (nginx 1.28) with `merge_slashes on`: one pass over the
-/// bytes, in which an escape is undone and looked at as what it stands for.
+/// `ngx_http_parse_complex_uri()` of `src/http/ngx_http_parse.c` (nginx 1.28) with `merge_slashes on`: one pass over the bytes,
+/// in which an escape is decoded and treated as the character that it stands for.
 fn nginx(path: &str) -> Option<Vec<u8>> {
     let mut input = path.bytes();
     let mut uri: Vec<u8> = Vec::new();
@@ -103,7 +103,7 @@ fn nginx(path: &str) -> Option<Vec<u8>> {
         if byte == b'%' {
             let digits = [input.next()?, input.next()?];
             byte = digit(digits[0])? << 4 | digit(digits[1])?;
-            // These stand for themselves, and end nothing.
+            // Escaped, these are ordinary text, and do not end the path.
             is_text = matches!(byte, b'%' | b'#' | b'?');
             if byte == 0 {
                 return None;
@@ -124,7 +124,7 @@ fn nginx(path: &str) -> Option<Vec<u8>> {
     Some(uri)
 }
 
-/// What a slash, or the end, makes of a last segment that is `.` or `..`. `None` above the root.
+/// Resolves a last segment that is `.` or `..`, at a slash or at the end. Returns `None` above the root.
 fn leave_segment(uri: &mut Vec<u8>) -> Option<()> {
     if uri.ends_with(b"/.") {
         uri.pop();
@@ -146,7 +146,7 @@ enum Solidus {
 /// `parsePathParameters()`, `URLDecoder` and `normalize()` of `org.apache.catalina.connector.CoyoteAdapter` (Tomcat 11), in
 /// this order.
 fn tomcat(path: &str, solidus: Solidus, allows_backslash: bool) -> Option<Vec<u8>> {
-    // Parameters are found before escapes are undone.
+    // Parameters are found before escapes are decoded.
     let segments = path.split('/');
     let cut = segments.map(|segment| segment.split(';').next().unwrap_or_default());
     let cut = cut.collect::<Vec<_>>().join("/");
@@ -178,7 +178,7 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// Undoes the escapes of these bytes. With a broken one the error holds what became of the text otherwise.
+/// Decodes the escapes of these bytes. If an escape is broken, the error holds the text with the other escapes decoded.
 fn undo(text: &[u8], is_undone: impl Fn(u8) -> bool) -> Result<Vec<u8>, Vec<u8>> {
     let mut undone = Vec::new();
     let mut is_broken = false;

@@ -1,5 +1,5 @@
-//! Which route a request has, as a slow and obvious implementation finds it: it looks at every one, and compares how special
-//! those are that match.
+//! A slow and obvious implementation of the choice of a route: it tries every route, and compares how specific those are that
+//! match.
 
 use std::cmp::Reverse;
 
@@ -16,7 +16,7 @@ pub(crate) struct Rule {
     pub(crate) methods: Vec<Method>,
 }
 
-/// Greater is more special.
+/// How specific a rule is; greater is more specific.
 type Speciality = (usize, bool, usize, Vec<bool>, Reverse<usize>);
 
 impl Rule {
@@ -56,7 +56,7 @@ impl Rule {
         self.methods.is_empty() || names(method) || *method == Method::HEAD && names(&Method::GET)
     }
 
-    /// The segments, of which `None` is any, and whether everything below is matched.
+    /// Returns the segments, of which `None` is any, and whether everything below is matched.
     fn segments(&self) -> (Vec<Option<Vec<u8>>>, bool) {
         let (text, is_folder) = match self.path.strip_suffix("{$}") {
             Some(folder) => (folder, false),
@@ -92,7 +92,7 @@ impl Rule {
         (host, !is_folder, segments.len(), names, Reverse(methods))
     }
 
-    /// Whether there are requests of which nobody could say to which of both they belong.
+    /// Whether some requests match both rules with the same precedence.
     pub(crate) fn conflicts_with(&self, other: &Self) -> bool {
         let of = |rule: &Self, methods: &[Method]| {
             methods.is_empty() || methods.iter().any(|method| rule.has_method(method))
@@ -104,7 +104,7 @@ impl Rule {
     }
 }
 
-/// The place of the route that a request has.
+/// Returns the position of the route that a request has.
 pub(crate) fn choose(
     rules: &[Rule],
     host: &str,

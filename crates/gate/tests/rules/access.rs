@@ -45,14 +45,14 @@ fn every_access_has_its_answer_for_everybody() {
         ("/shop/", Shopper, "session"),
         ("/shop/", ShopperBearer, "session"),
         ("/csrf/", Ada, "session"),
-        // What no route matches.
+        // Requests that no route matches.
         ("/", Nobody, "no_credential SignIn"),
         ("/elsewhere", Nobody, "no_credential SignIn"),
         ("/elsewhere", Ada, "no_route NotFound"),
         ("/elsewhere", Shopper, "no_route NotFound"),
         ("/elsewhere", ShopperBearer, "no_route NotFound"),
         ("/elsewhere", Eve, "user_disabled Forbid"),
-        // A path that could be of two routes.
+        // A path that could belong to two routes.
         ("/public/../session/", Ada, "ambiguous_path BadRequest"),
         ("/public/%2e%2e/deny/", Nobody, "ambiguous_path BadRequest"),
     ] {
@@ -208,7 +208,7 @@ fn what_changes_something_comes_from_a_page_of_this_host() {
             ],
             other,
         ),
-        // What no page can set counts before what some can.
+        // `Sec-Fetch-Site`, which no page can set, takes precedence over `Origin`.
         (
             &[
                 ("sec-fetch-site", "cross-site"),
@@ -279,7 +279,7 @@ fn a_path_that_nobody_says_enters_where_one_route_governs_everything() {
     assert_eq!(decide(with_public), "session");
     let with_deny = vec![route("/", any()), route("/a/", Access::Deny)];
     assert_eq!(decide(with_deny), "unknown_path");
-    // Elsewhere there is no route, and this could be elsewhere.
+    // Outside `/a/` there is no route, and the unknown path could be there.
     assert_eq!(decide(vec![route("/a/", any())]), "unknown_path");
     let on_host = Matched {
         hosts: vec![HostPattern::new("app.example").unwrap()],

@@ -1,4 +1,4 @@
-//! What else becomes of a request on its way to its service.
+//! What else changes in a request on its way to its service.
 
 use gate::Access;
 
@@ -24,7 +24,7 @@ fn no_session_of_any_realm_goes_to_a_service_that_is_not_to_have_it() {
         ("/", [("cookie", &*ada), ("cookie", &*shopper)], None),
         ("/shop/", [("cookie", &*ada), ("cookie", &*shopper)], None),
         ("/public/", [("cookie", &*ada), ("cookie", &*shopper)], None),
-        // A cookie of another realm says nothing about by what the request entered.
+        // A cookie of another realm does not tell by which credential the request entered.
         (
             "/shop/",
             [("cookie", &*ada), ("authorization", &*bearer)],

@@ -1,4 +1,4 @@
-//! What a service is told about who is calling, and by nobody else.
+//! The identity headers that a service receives about the user, and that no client can forge.
 
 use gate::{Access, Encoding, Gate, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders};
 use http::HeaderName;
@@ -10,10 +10,10 @@ use crate::world::{
     route,
 };
 
-/// Where a profile of the test has its place.
+/// The position of the test's own profile.
 const OWN: usize = 1;
 
-/// The route `/`, with this profile.
+/// Returns a gate whose route `/` has this profile.
 fn gate_with(profile: HeaderProfile) -> Gate<Rows, Rows> {
     let mut matched = route("/", Access::ANY_SESSION);
     matched.route.profile = OWN;
@@ -23,7 +23,7 @@ fn gate_with(profile: HeaderProfile) -> Gate<Rows, Rows> {
     gate(vec![matched, open, shop], vec![profile])
 }
 
-/// The fields that are there because of the profile, in order.
+/// Returns the fields that belong to a profile, in order.
 fn written(gate: &Gate<Rows, Rows>, path: &str, who: Who) -> Vec<String> {
     let seen = Asked::get(path, who).ask(gate).unwrap();
     let is_of_profile = |field: &String| {
@@ -195,7 +195,7 @@ fn every_source_is_written_in_every_encoding() {
         let gate = gate_with(own(vec![header("x-own", source, encoding)]));
         let seen = Asked::get("/", Who::Ada).ask(&gate).unwrap();
         assert_eq!(seen.field("x-own"), Some(value), "{said}");
-        // Whoever is somebody else has other values, and whoever is nobody has none.
+        // Routes that do not use the profile write none of its headers.
         for path in ["/public/", "/shop/"] {
             let seen = Asked::get(path, Who::Shopper).ask(&gate).unwrap();
             assert_eq!(seen.field("x-own"), None, "{said}");
@@ -237,7 +237,7 @@ fn what_no_field_can_hold_refuses_its_user_or_is_encoded() {
     );
     assert_eq!(ask(Encoding::Latin1, forged.clone()), refused());
     assert_eq!(ask(Encoding::Latin1, json!(["a", "日本"])), refused());
-    // In a list each entry is judged, and one that would be read as several, or as another, is left out.
+    // Each entry of a list is checked, and one that would be read as several, or as another, is left out.
     for (encoding, value) in [
         (Encoding::Percent, "a%0Db,c%252C"),
         (Encoding::QuotedPrintable, "a=0Db,c%2C"),
@@ -329,7 +329,7 @@ fn no_header_of_any_profile_can_be_forged_on_any_route() {
             };
             let forged = seen.fields.iter().find(|field| field.contains("forged"));
             assert_eq!(forged, None, "{path} {who:?}");
-            // A profile that a route names is written for nobody too, empty.
+            // A profile that a route names is written without a user too, with empty values.
             let written = match (path.as_str(), seen.grounds) {
                 ("/1/", "session") => Some("s3cret"),
                 ("/1/", _) => Some(""),

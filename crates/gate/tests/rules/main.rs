@@ -1,4 +1,4 @@
-//! Rules, as a table: who may enter by which route, and what its service is then told.
+//! Rules, as a table: who may enter by which route, and what its service then receives.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

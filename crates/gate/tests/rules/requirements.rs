@@ -1,4 +1,4 @@
-//! What a rule demands of somebody with a session.
+//! What a rule demands of a user with a session.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ fn every_requirement_has_its_outcome() {
         let gate = gate(vec![route("/", Access::Session(condition))], Vec::new());
         assert_eq!(Asked::get("/", who).outcome(&gate), outcome, "{said}");
     }
-    // A session of which nobody says when it was issued could be old.
+    // A session without a time of issue could be old.
     let mut shop = route("/", Access::Session(age(600)));
     shop.route.realm = 1;
     let gate = gate(vec![shop], Vec::new());

@@ -1,4 +1,4 @@
-//! Who there is, and how a request of theirs is asked about.
+//! The users and realms of these tests, and how a user's request is decided.
 
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -21,16 +21,16 @@ use session::{
 
 pub(crate) const NOW: u64 = 1_900_000_000;
 
-/// Whose sessions there are: of the realm `default`, with a cookie of Auth.js, and of the realm `shop`, whose sessions are in
-/// a store.
+/// The user whose session a request has: of the realm `default`, with a cookie of Auth.js, or of the realm `shop`, whose sessions
+/// are in a store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Who {
     Nobody,
     /// In the realm `default`: an admin of two teams, whose session is ten minutes old.
     Ada,
-    /// The same session as a Bearer value.
+    /// The session of [`Who::Ada`] as a Bearer value.
     AdaBearer,
-    /// In the realm `default`: has a role of a kind that nothing can be compared with.
+    /// In the realm `default`: has a role of a type that cannot be compared.
     Odd,
     /// In the realm `default`, and banned.
     Eve,
@@ -77,7 +77,7 @@ impl Who {
     }
 }
 
-/// A token of the issuer of the realm `shop`.
+/// Returns a token of the issuer of the realm `shop`.
 pub(crate) fn issued(subject: &str, role: Value) -> String {
     let claims =
         json!({"iss": "issuer", "aud": "api", "sub": subject, "role": role, "exp": NOW + 60});
@@ -85,7 +85,7 @@ pub(crate) fn issued(subject: &str, role: Value) -> String {
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 
-/// Signs with the secret, and has no newer keys.
+/// The keys of an issuer that signs with the secret and has no newer keys.
 #[derive(Debug)]
 pub(crate) struct Signer(Arc<JwtKeys>);
 
@@ -115,10 +115,11 @@ pub(crate) fn issuer(check_user: bool) -> Issuer {
 pub(crate) const DEFAULT_COOKIE: &str = "authjs.session-token";
 pub(crate) const SHOP_COOKIE: &str = "shop.session-token";
 
-/// Knows everybody, with columns.
+/// A store that has every user, with columns.
 pub(crate) struct Rows;
 
-/// Of every user: whether they are banned, their team, their roles in organizations, when their trial ends.
+/// Returns a user's columns: whether the user is banned, the teams, the roles in organizations, when the trial ends, and when the
+/// user was deleted.
 pub(crate) fn columns(subject: &str) -> Vec<Value> {
     vec![
         json!(subject == "eve"),
@@ -217,7 +218,7 @@ pub(crate) fn realm(name: &str, cookie: SessionCookie) -> Realm<Rows, Rows> {
     }
 }
 
-/// A route that is as a configuration makes it when nothing else is said.
+/// Returns a route as a configuration without any other key makes it.
 pub(crate) fn route(path: &str, access: Access) -> Matched {
     Matched {
         hosts: Vec::new(),
@@ -259,7 +260,7 @@ pub(crate) fn gate(mut all: Vec<Matched>, own: Vec<HeaderProfile>) -> Gate<Rows,
     }
 }
 
-/// A request, as far as rules look at it.
+/// The parts of a request that rules look at.
 #[derive(Clone)]
 pub(crate) struct Asked<'a> {
     pub(crate) method: Method,
@@ -294,7 +295,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// What the service sees, or why it sees nothing.
+    /// Returns the request as the service sees it, or why it was refused.
     pub(crate) fn ask(&self, gate: &Gate<Rows, Rows>) -> Result<Seen, String> {
         let mut headers = HeaderMap::new();
         headers.insert("host", self.host.parse().unwrap());
@@ -348,7 +349,7 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// On what grounds it enters, or why not.
+    /// Returns the grounds on which the request enters, or why it was refused.
     pub(crate) fn outcome(&self, gate: &Gate<Rows, Rows>) -> String {
         match self.ask(gate) {
             Ok(seen) => seen.grounds.to_owned(),
@@ -365,7 +366,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The value of a field that is there once.
+    /// Returns the value of a field, which must not occur twice.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let values = self
             .fields

@@ -7,9 +7,9 @@ use std::str::FromStr;
 /// The address of the listener for decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecisionListener {
-    /// A port.
+    /// A TCP address.
     Tcp(SocketAddr),
-    /// A socket in the file system.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
@@ -24,8 +24,8 @@ impl FromStr for DecisionListener {
     }
 }
 
-/// The address in a log line that names `listener`, in either log format:
-/// `… listening listener="proxy" address=127.0.0.1:1234` or the same as JSON.
+/// Returns the address in a log line that names `listener`, in either log format: `… listening listener="proxy"
+/// address=127.0.0.1:1234`, or JSON with these fields.
 pub(super) fn bound_address(line: &str, listener: &str) -> Option<String> {
     if !line.contains("listening") {
         return None;
@@ -47,7 +47,7 @@ pub(super) fn bound_address(line: &str, listener: &str) -> Option<String> {
     field("address").map(str::to_owned)
 }
 
-/// The line without quotes and terminal colors.
+/// Returns the line without quotes and terminal colors.
 fn bare_text(line: &str) -> String {
     let mut bare = String::new();
     let mut chars = line.chars();

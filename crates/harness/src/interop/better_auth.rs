@@ -10,20 +10,19 @@ use super::{Browser, SignedIn, script, start};
 use crate::client::Response;
 use crate::process::{Process, run};
 
-/// A real Better Auth server; users sign up with a name. Stopped on drop.
+/// A real Better Auth server, on which users sign up with a name. Stopped on drop.
 #[derive(Debug)]
 pub struct BetterAuth {
     _process: Process,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
 }
 
 impl BetterAuth {
-    /// A secret that start-up accepts: long enough, and nobody's default.
+    /// A secret that start-up accepts: long enough, and not a known default.
     pub const SECRET: &'static str = "better-auth-harness-secret-4Zr8Qm1Xw7Lk2Tf9";
 
-    /// Starts it on a free port. What it reads from its environment is listed in `tests/interop/better-auth.mjs`; a
-    /// secret is not added.
+    /// Starts it on a free port. `tests/interop/better-auth.mjs` lists what it reads from its environment; no secret is added.
     ///
     /// # Errors
     /// When Node.js or its modules are missing, or a store that it was given does not answer.
@@ -37,18 +36,18 @@ impl BetterAuth {
         })
     }
 
-    /// Makes a user called `name`, with the address `name@example.com`, who is signed in from then on.
+    /// Makes a user called `name`, with the address `name@example.com`, and signs the user in.
     ///
     /// # Errors
-    /// When the server refuses: there is such a user.
+    /// When the server refuses, because there is such a user.
     pub async fn sign_up(&self, name: &str) -> Result<SignedIn> {
         self.sign_up_with_notes(name, "").await
     }
 
-    /// Like [`BetterAuth::sign_up`], with `notes` in the user's row, and so in the session.
+    /// Makes a user as [`BetterAuth::sign_up`] does, with `notes` in the user's row, and so in the session.
     ///
     /// # Errors
-    /// When the server refuses: there is such a user.
+    /// When the server refuses, because there is such a user.
     pub async fn sign_up_with_notes(&self, name: &str, notes: &str) -> Result<SignedIn> {
         self.enter(
             "/api/auth/sign-up/email",
@@ -57,7 +56,7 @@ impl BetterAuth {
         .await
     }
 
-    /// Signs the user called `name` in, in a new browser.
+    /// Signs in the user called `name`, in a new browser.
     ///
     /// # Errors
     /// When the server knows no such user.
@@ -69,7 +68,7 @@ impl BetterAuth {
         .await
     }
 
-    /// Like [`BetterAuth::sign_in`], without "remember me".
+    /// Signs in the user called `name`, in a new browser, without "remember me".
     ///
     /// # Errors
     /// When the server knows no such user.
@@ -81,18 +80,18 @@ impl BetterAuth {
         .await
     }
 
-    /// Lets a guest in, as the plugin `anonymous` does.
+    /// Signs in a guest, as the plugin `anonymous` does.
     ///
     /// # Errors
-    /// When the server refuses: it has no such plugin.
+    /// When the server refuses, because it has no such plugin.
     pub async fn guest(&self) -> Result<SignedIn> {
         self.enter("/api/auth/sign-in/anonymous", json!({})).await
     }
 
-    /// Lets `admin` act as `user`, as the plugin `admin` does, in the browser of `admin`; what comes back is `user` there.
+    /// Lets `admin` act as `user`, as the plugin `admin` does, in the browser of `admin`; returns `user` in that browser.
     ///
     /// # Errors
-    /// When the server refuses: `admin` is no admin, or the plugin is missing.
+    /// When the server refuses, because `admin` is not an admin or the plugin is missing.
     pub async fn impersonate(&self, admin: &SignedIn, user: &SignedIn) -> Result<SignedIn> {
         let mut browser = admin.browser.clone();
         let body = json!({ "userId": user.id });
@@ -100,7 +99,7 @@ impl BetterAuth {
         SignedIn::from_json(&answer.json()?["user"], browser)
     }
 
-    /// Signs the user called `name` in, in this browser, in place of any other user.
+    /// Signs in the user called `name` in this browser, in place of any other user.
     ///
     /// # Errors
     /// When the server knows no such user.
@@ -110,7 +109,7 @@ impl BetterAuth {
         Ok(())
     }
 
-    /// Lets the admin who is signed in in this browser act as the user with this id (plugin `admin`).
+    /// Lets the admin who is signed in to this browser act as the user with this id (plugin `admin`).
     ///
     /// # Errors
     /// When the server refuses.
@@ -120,8 +119,8 @@ impl BetterAuth {
         Ok(())
     }
 
-    /// Does what an endpoint of a plugin does, such as `organization/create`, as this user, whose browser keeps what the
-    /// server sets.
+    /// Calls an endpoint of a plugin, such as `organization/create`, as this user, and returns its answer. The user's browser
+    /// keeps the cookies that the server sets.
     ///
     /// # Errors
     /// When the server refuses.
@@ -130,7 +129,7 @@ impl BetterAuth {
         post(&mut user.browser, &endpoint, body).await?.json()
     }
 
-    /// Turns the second factor on for this user, and gives the codes that count as one, once each (plugin `two-factor`).
+    /// Turns on the second factor for this user, and returns the backup codes, each valid once (plugin `two-factor`).
     ///
     /// # Errors
     /// When the server refuses.
@@ -143,10 +142,10 @@ impl BetterAuth {
             .collect())
     }
 
-    /// The browser of the user called `name` after the password, before the second factor.
+    /// Returns the browser of the user called `name` after the password, before the second factor.
     ///
     /// # Errors
-    /// When the server asks for no second factor.
+    /// When the server does not require a second factor.
     pub async fn sign_in_halfway(&self, name: &str) -> Result<Browser> {
         let mut browser = Browser::new(self.address);
         let who = json!({ "email": email(name), "password": PASSWORD });
@@ -163,7 +162,7 @@ impl BetterAuth {
         Ok(browser)
     }
 
-    /// Signs the user out where that user signed in.
+    /// Signs the user out in the browser in which that user signed in.
     ///
     /// # Errors
     /// When the server refuses.
@@ -181,8 +180,8 @@ impl BetterAuth {
         Ok(())
     }
 
-    /// Visits the server once with the user's browser, which keeps what the server sets: the session as the server tells
-    /// it, or `null`.
+    /// Visits the server once with the user's browser, which keeps the cookies that the server sets. Returns the session in the
+    /// server's answer, or `null`.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -190,7 +189,7 @@ impl BetterAuth {
         user.browser.get("/api/auth/get-session").await?.json()
     }
 
-    /// Deletes the user, as users may themselves.
+    /// Deletes the user, as users can do themselves.
     ///
     /// # Errors
     /// When the server refuses.
@@ -200,7 +199,7 @@ impl BetterAuth {
         Ok(())
     }
 
-    /// What the server makes of these cookies: `{"session": …, "user": …}`, or `null`.
+    /// Returns the session that the server finds in these cookies: `{"session": …, "user": …}`, or `null`.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -211,7 +210,7 @@ impl BetterAuth {
             .json()
     }
 
-    /// The value of a `session_token` cookie that holds `token`, signed under `secret` by Better Auth's own code.
+    /// Returns the value of a `session_token` cookie that holds `token`, signed under `secret` by Better Auth's own code.
     ///
     /// # Errors
     /// When Node.js or its modules are missing.

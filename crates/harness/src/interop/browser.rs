@@ -1,4 +1,4 @@
-//! As much of a browser as it takes to sign in somewhere.
+//! A minimal browser: enough to sign in to a site.
 
 use std::net::SocketAddr;
 
@@ -10,8 +10,8 @@ use crate::wire::Headers;
 
 /// One site's cookies, kept from answer to answer and sent with every request.
 ///
-/// A cookie with `Secure` is sent like any other, as a browser does behind a proxy that speaks TLS; and one is kept
-/// until the site expires it, however long that is after its `Max-Age`, as a copy of it would be.
+/// A cookie with `Secure` is sent like any other, as if a proxy in front of the site terminated TLS. A cookie is kept until the
+/// site deletes it (`Max-Age=0`), even after its own `Max-Age` has passed, as a copy of it would be.
 #[derive(Clone, Debug)]
 pub struct Browser {
     site: SocketAddr,
@@ -19,7 +19,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser that will visit `site`, without cookies.
+    /// Makes a browser that will visit `site`, without cookies.
     pub fn new(site: SocketAddr) -> Self {
         Self {
             site,
@@ -27,7 +27,7 @@ impl Browser {
         }
     }
 
-    /// A browser with the cookies of a `Cookie` header.
+    /// Makes a browser with the cookies of a `Cookie` header.
     pub fn with_cookies(site: SocketAddr, header: &str) -> Self {
         let pairs = header.split("; ").filter_map(|pair| pair.split_once('='));
         Self {
@@ -38,7 +38,7 @@ impl Browser {
         }
     }
 
-    /// Its `Cookie` header: `a=1; b=2`, values as the site wrote them.
+    /// Returns its `Cookie` header: `a=1; b=2`, with the values as the site wrote them.
     pub fn cookies(&self) -> String {
         let pairs: Vec<_> = self
             .cookies
@@ -48,7 +48,7 @@ impl Browser {
         pairs.join("; ")
     }
 
-    /// The value of the cookie called `name`.
+    /// Returns the value of the cookie called `name`.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies
             .iter()
@@ -59,12 +59,12 @@ impl Browser {
     /// Opens `target`, which may be the whole address of a redirect to the same site.
     ///
     /// # Errors
-    /// When the site does not answer, or `target` is on another.
+    /// When the site does not answer, or `target` is on another site.
     pub async fn get(&mut self, target: &str) -> Result<Response> {
         self.send(Request::get(self.path(target)?)).await
     }
 
-    /// Posts JSON, as a script of the site does.
+    /// Posts JSON, as a script of the site would.
     ///
     /// # Errors
     /// When the site does not answer.

@@ -9,18 +9,18 @@ use super::{Browser, SignedIn, start};
 use crate::client::Response;
 use crate::process::Process;
 
-/// A real Auth.js app with `@auth/pg-adapter` and `session.strategy: "database"`; users come from an OAuth provider that
-/// believes every name. Stopped on drop.
+/// A real Auth.js app with `@auth/pg-adapter` and `session.strategy: "database"`; users come from an OAuth provider that accepts
+/// every name. Stopped on drop.
 #[derive(Debug)]
 pub struct DatabaseApp {
     _process: Process,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
 }
 
 impl DatabaseApp {
-    /// Starts it on a free port, with this `AUTH_SECRET` and its tables in the database at `url`. `environment` is for
-    /// what else `tests/interop/database-app.mjs` reads.
+    /// Starts it on a free port, with this `AUTH_SECRET` and its tables in the database at `url`. `environment` has what else
+    /// `tests/interop/database-app.mjs` reads.
     ///
     /// # Errors
     /// When Node.js or its modules are missing, or the database does not answer.
@@ -38,11 +38,11 @@ impl DatabaseApp {
         })
     }
 
-    /// Signs the user called `name` in, in a new browser, through the provider and back. The address is
-    /// `name@example.com`; the id is a number.
+    /// Signs in the user called `name`, in a new browser, through the provider and back. The address is `name@example.com`; the
+    /// id is a number.
     ///
     /// # Errors
-    /// When a step goes wrong; the message says which.
+    /// When a step fails; the message names it.
     pub async fn sign_in(&self, name: &str) -> Result<SignedIn> {
         let mut browser = Browser::new(self.address);
         let form = csrf(&mut browser).await?;
@@ -57,7 +57,7 @@ impl DatabaseApp {
         SignedIn::from_json(user, browser)
     }
 
-    /// Signs the user out where that user signed in.
+    /// Signs the user out in the browser in which that user signed in.
     ///
     /// # Errors
     /// When the app refuses.
@@ -68,7 +68,7 @@ impl DatabaseApp {
         Ok(())
     }
 
-    /// What the app makes of these cookies: `{"user": …, "expires": …}`, or `null`.
+    /// Returns the session that the app finds in these cookies: `{"user": …, "expires": …}`, or `null`.
     ///
     /// # Errors
     /// When the app does not answer.

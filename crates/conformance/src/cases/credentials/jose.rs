@@ -1,6 +1,6 @@
-//! Tokens that nobody should open.
+//! Tokens that no gateway should open.
 
-/// The token with a bit, a part or its order changed.
+/// Returns the token with a character, its length, its case, a part or the order changed.
 pub(super) fn changed(token: &str) -> Vec<String> {
     let flipped = |at: usize| {
         let mut bytes = token.as_bytes().to_vec();
@@ -32,7 +32,7 @@ pub(super) fn changed(token: &str) -> Vec<String> {
     all
 }
 
-/// The token behind other headers.
+/// Returns the rest of the token behind other headers, and a JWT without a signature.
 pub(super) fn hostile(token: &str) -> Vec<String> {
     let rest = match token.split_once('.') {
         Some((_, rest)) if rest.matches('.').count() == 3 => rest.to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn hostile(token: &str) -> Vec<String> {
     all
 }
 
-/// The token with parts of other lengths.
+/// Returns the token with parts of other lengths.
 pub(super) fn resized(token: &str) -> Vec<String> {
     let [header, key, iv, text, tag] = token.split('.').collect::<Vec<_>>()[..] else {
         return Vec::new();
@@ -98,7 +98,7 @@ pub(super) fn resized(token: &str) -> Vec<String> {
     ]
 }
 
-/// A JWT whose header says that nobody has signed it.
+/// Returns a JWT whose header says that it is not signed.
 pub(super) fn unsigned() -> String {
     format!(
         "{}.{}.",

@@ -1,4 +1,4 @@
-//! Explanations agree with decisions, and so does the page about paths.
+//! Tests that explanations agree with decisions, and that the page about paths does too.
 
 use std::net::Ipv4Addr;
 
@@ -21,7 +21,7 @@ fn matched(id: usize, host: &str, path: &str, methods: &[Method]) -> Matched {
     }
 }
 
-/// What a question about a request is answered.
+/// Returns what `answer` says about a request.
 fn ask<T>(method: &Method, host: &str, path: &str, answer: impl FnOnce(&Facts<'_>) -> T) -> T {
     let arrival = Arrival {
         peer: Ipv4Addr::LOCALHOST.into(),
@@ -134,7 +134,7 @@ fn every_other_reading_is_shown_with_its_route() {
 
 const PAGE: &str = include_str!("../../../../../docs/paths.md");
 
-/// The rows of the first table below `mark` whose cells begin with code; cells without the marks of code.
+/// Returns the rows of the first table below `mark` whose rows begin with code; a cell that is code comes without its backquotes.
 fn table<'p>(page: &'p str, mark: &str) -> Vec<Vec<&'p str>> {
     let (_, below) = page.split_once(mark).expect("the page has it");
     let rows = below.lines().skip_while(|line| !line.starts_with("| `"));

@@ -1,9 +1,10 @@
 //! A circuit breaker for a server that hangs.
 //!
-//! A server that refuses a connection does so at once. One that hangs costs each lookup its whole timeout, and a gate
-//! that waits with every request is as good as down. So when a timeout passes in which the server has answered no
-//! lookup at all, the breaker opens: lookups fail at once, including those that wait, and only the health probe asks
-//! until there is an answer. A server that is merely slow answers some lookups, and the breaker stays closed.
+//! A server that refuses a connection does so at once. A server that hangs costs each lookup its whole timeout, and a
+//! gate that waits with every request is as good as down. So when a lookup times out and the server has answered no
+//! other lookup in that time, the breaker opens: lookups fail at once, including those that already wait, and only the
+//! health probe queries the server until it answers. A server that is merely slow answers some lookups, and the breaker
+//! stays closed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl Breaker {
         }
     }
 
-    /// Whether the breaker is open, so that only the health probe asks.
+    /// Whether the breaker is open, so that only the health probe queries the server.
     pub(super) fn is_open(&self) -> bool {
         *self.is_open.borrow()
     }
@@ -75,7 +76,7 @@ impl Breaker {
     }
 }
 
-/// How long to wait before the next attempt: longer each time, and different on each node.
+/// The pauses between attempts: longer each time, and different on each node.
 #[derive(Debug)]
 pub(super) struct Backoff {
     jitter: Jitter,
@@ -83,7 +84,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Creates a backoff that begins with the shortest wait.
+    /// Creates a backoff that begins with the shortest pause.
     pub(super) fn new(jitter: Jitter) -> Self {
         Self {
             jitter,
@@ -98,7 +99,7 @@ impl Backoff {
         self.jitter.halve(pause)
     }
 
-    /// Starts again with the shortest wait, after a success.
+    /// Starts again with the shortest pause, after a success.
     pub(super) fn reset(&mut self) {
         self.next = SHORTEST;
     }

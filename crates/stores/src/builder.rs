@@ -1,4 +1,4 @@
-//! The chains of a realm, as its settings say.
+//! Builds the chains of a realm from its settings.
 
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ impl Builder<'_> {
             // The cache in front of the database announces changes as well.
             redis: there.redis,
         };
-        // Where the source of truth announces its changes, the cache need not.
+        // Where the source of truth announces its changes, the channel of the cache is not required.
         let needed = match channels.and(of_truth) {
             Channels::NONE => channels,
             needed => needed,

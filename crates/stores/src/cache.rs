@@ -1,9 +1,9 @@
 //! The second store of a chain: the cache in Redis that all nodes share. It saves the database work, and is never
 //! required.
 //!
-//! What is in Redis is untrusted input. A value counts only when it is a [`record`] about our tables and the very key
-//! that is looked up; anything else is a miss and stays as it is, because values that the gate did not write are never
-//! overwritten. A fact that does not exist is written too, for its own short time.
+//! What is in Redis is untrusted input. A value is used only when it is a [`record`] about our tables and the very key
+//! that is looked up. Anything else is a miss and stays as it is, because values that the gate did not write are never
+//! overwritten. That a fact does not exist is cached too, for a short time of its own.
 //!
 //! After a miss, only the holder of the [lease](KeyLease) on the key may write the answer, and only while it holds the
 //! lease: once the key is deleted, no older answer is written.
@@ -30,7 +30,8 @@ pub(super) struct SharedCache<F> {
     trust: Trust,
     /// How long a lease lasts: longer than a lookup in the truth.
     lease_lasts: Duration,
-    /// How much older an answer can be than it looks, because it was on its way to a Redis that was suspended.
+    /// How much older an answer can be than its time to live suggests, because Redis may have been suspended while the
+    /// answer was on its way there.
     longest_way: Duration,
     clock: Clock,
     jitter: Jitter,
@@ -43,11 +44,11 @@ pub(super) struct SharedCache<F> {
 pub(super) enum Cached<F> {
     /// The cache knows the answer.
     Hit(Hit<F>),
-    /// The cache does not know; with a lease if the caller may write the answer of the truth.
+    /// The cache has no answer. The lease, if there is one, lets the caller write the answer of the truth.
     Miss(Option<KeyLease>),
     /// The cache did not answer.
     Skipped,
-    /// The cache does not know, and accepts no writes.
+    /// The cache has no answer, and accepts no writes.
     Unwritable,
 }
 
@@ -55,22 +56,22 @@ pub(super) enum Cached<F> {
 #[derive(Debug)]
 pub(super) struct Hit<F> {
     pub(super) lookup: Lookup<F>,
-    /// The longest time since the truth was asked. `None` when it is not known, or was not requested.
+    /// The most time that can have passed since the truth was asked. `None` when it is not known, or was not requested.
     pub(super) age: Option<Duration>,
-    /// How long Redis keeps the value. `None` as for the age.
+    /// How much longer Redis keeps the value. `None` when it is not known, or was not requested.
     pub(super) left: Option<Duration>,
 }
 
-/// A lease on a key: the right to write what the truth says about it.
+/// A lease on a key: the right to write the truth's answer under it.
 #[derive(Debug)]
 pub(super) struct KeyLease(String);
 
-/// What became of a write.
+/// The outcome of a write to the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// The lease was gone: the key was deleted since, so the answer may be older than a change.
+    /// The lease was gone: the key was deleted in the meantime, so the answer may be older than a change.
     TakenAway,
-    /// The answer is in Redis for this long; zero when it is not to be cached.
+    /// Redis keeps the answer for this long. Zero when the answer must not be cached.
     Yes(Duration),
 }
 
@@ -114,7 +115,7 @@ impl<F: Recorded> SharedCache<F> {
         }
     }
 
-    /// Looks `key` up; with the age of the answer and how long it is kept, if that matters.
+    /// Looks up `key`. If `age_matters`, a hit also says how old the answer is and how long Redis keeps it.
     pub(super) async fn find(&self, key: &str, age_matters: bool) -> Cached<F> {
         let longest = F::max_len(self.about.columns + self.about.claims);
         let redis_key = self.key(key);
@@ -140,7 +141,7 @@ impl<F: Recorded> SharedCache<F> {
         }
     }
 
-    /// Writes what the truth said about `key` in a lookup that began this long `ago`, unless the lease is gone.
+    /// Writes the truth's answer about `key`, from a lookup that began this long `ago`, unless the lease is gone.
     ///
     /// # Errors
     /// When nothing could be written.
@@ -171,7 +172,7 @@ impl<F: Recorded> SharedCache<F> {
         })
     }
 
-    /// Returns a lease for which there is no answer.
+    /// Gives back a lease without writing an answer.
     ///
     /// # Errors
     /// When nothing could be written.
@@ -229,7 +230,7 @@ impl<F: Recorded> SharedCache<F> {
 }
 
 impl KeyLease {
-    /// Creates a lease unlike any other. `None` where the system has no random bytes.
+    /// Creates a unique lease. `None` when the system provides no random bytes.
     fn new() -> Option<Self> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes).ok()?;

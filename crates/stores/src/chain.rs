@@ -5,7 +5,7 @@
 //! is skipped. A truth that fails is an outage, and never means "no such user".
 //!
 //! No answer that may be older than an announced change is kept, in memory or in Redis: each lookup has a
-//! [ticket](super::changes), and each key of Redis a [lease](super::cache::KeyLease). When an invalidation is heard
+//! [ticket](super::changes), and each key of Redis a [lease](super::cache::KeyLease). When an invalidation is received
 //! during a lookup, the stores are asked again.
 
 mod invalidation;
@@ -49,16 +49,16 @@ pub(super) struct Chain<T: Truth> {
     pub(super) reporter: Reporter,
     pub(super) tasks: Tasks,
     pub(super) clock: Clock,
-    /// What is answered while the database is down.
+    /// Whether stale answers are used while the database is down.
     pub(super) outage: Outage,
     /// Receives keys that the database has announced, to be deleted from the cache.
     pub(super) outdated: Option<Sender<Box<str>>>,
-    /// Is told of changes, for long-lived exchanges that were decided earlier.
+    /// Is notified of changes, for long-lived exchanges that were decided earlier.
     pub(super) listener: Arc<dyn ChangeListener>,
 }
 
 impl<T: Truth> Chain<T> {
-    /// Returns what memory knows under `key`, or else what the stores answer to `query`.
+    /// Returns the answer about `key` from memory, or else from the stores, which are asked with `query`.
     pub(super) async fn find(
         self: &Arc<Self>,
         key: &str,
@@ -66,12 +66,12 @@ impl<T: Truth> Chain<T> {
     ) -> LookupResult<T::Fact> {
         match self.recall(key, &query) {
             Some(lookup) => Ok(lookup),
-            // Boxed, so that callers who need not wait do not reserve the size of the waiting future.
+            // Boxed, so that callers that need not wait do not reserve the size of the waiting future.
             None => Box::pin(self.fetch(key, Rank::Known, query)).await,
         }
     }
 
-    /// Returns what memory knows under `key`, without waiting.
+    /// Returns the answer about `key` from memory, without waiting.
     pub(super) fn recall(
         self: &Arc<Self>,
         key: &str,
@@ -85,17 +85,17 @@ impl<T: Truth> Chain<T> {
         Some(lookup)
     }
 
-    /// Starts the renewal of an entry that is due, unless another request has. Nobody waits for it, and memory keeps
-    /// what it has meanwhile.
+    /// Starts the renewal of an entry that is due, unless another request has. No request waits for it, and memory
+    /// keeps the entry in the meantime.
     #[cold]
     fn refresh(self: &Arc<Self>, key: &str, query: impl FnOnce() -> T::Query) {
         if self.memory.claim(key) {
-            // Without a free flight the entry simply ends; a flight that is under way renews it.
+            // Where no flight is free, the entry expires; a flight that is under way renews it.
             let _ = self.join_flight(key, Rank::Known, query);
         }
     }
 
-    /// Returns what the stores beyond memory answer to `query`, by way of a flight.
+    /// Returns the answer of the stores beyond memory to `query`, by way of a flight.
     pub(super) async fn fetch(
         self: &Arc<Self>,
         key: &str,
@@ -119,7 +119,7 @@ impl<T: Truth> Chain<T> {
     ) -> Option<Wait<T::Fact>> {
         let changes = &self.memory.changes;
         let ticket = changes.ticket(self.clock.monotonic());
-        // Which user an answer names is only known when it arrives.
+        // Which user an answer names is not known before the answer arrives.
         let stripes = changes.stripes(key, None);
         let is_current = |others: Progress| !self.has_changed(others, others.asked(), stripes);
         match self.flights.join(key, rank, ticket, is_current) {
@@ -182,7 +182,7 @@ impl<T: Truth> Chain<T> {
         }
     }
 
-    /// Asks the cache, or else the truth. The second value says what the cache has to do with the answer.
+    /// Asks the cache, or else the truth. The second value says how the cache is involved in the answer.
     async fn ask(
         &self,
         key: &str,
@@ -203,13 +203,13 @@ impl<T: Truth> Chain<T> {
     /// Whether the truth has announced a change since this ticket that concerns the answer of a flight with this progress.
     fn has_changed(&self, flight: Progress, since: Ticket, stripes: Stripes) -> bool {
         let channels = self.truth.channels();
-        // What Redis says of a key is told to the flight alone.
+        // An invalidation of a key in Redis is noted in the flight for that key, and not in a stripe.
         channels.redis && flight.was_invalidated(since)
             || (self.memory.changes).changed_since(channels, since, stripes)
     }
 
-    /// Keeps an answer to the lookup that began as `asked` says. The lease is redeemed first: where it holds, nobody
-    /// else has written under the key, so the invalidation that our own write causes costs only one more lookup.
+    /// Keeps an answer to the lookup that began at `asked`. The lease is redeemed first: where it holds, no other node
+    /// has written under the key, so the invalidation that our own write causes costs only one more lookup.
     async fn keep(
         &self,
         flight: &Flight<T::Fact>,
@@ -218,7 +218,7 @@ impl<T: Truth> Chain<T> {
         backing: Backing<T::Fact>,
     ) -> Kept {
         let (key, changes) = (flight.key(), &self.memory.changes);
-        // Read the clock before checking anything, so that whatever is heard from now on counts.
+        // Read the clock before checking anything, so that every invalidation received from now on is considered.
         let now = self.clock.monotonic();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
         // A process that was suspended in between may not know yet that it has missed something.
@@ -255,7 +255,7 @@ impl<T: Truth> Chain<T> {
         Kept::Yes
     }
 
-    /// Asks the cache. On a miss, says what the cache has to do with the answer of the truth.
+    /// Asks the cache. On a miss, says how the cache is involved in the answer of the truth.
     async fn ask_cache(
         &self,
         cache: &SharedCache<T::Fact>,
@@ -295,7 +295,7 @@ impl<T: Truth> Chain<T> {
     }
 
     /// Whether a hit in Redis is current: the database has announced no change of it since the lookup that filled it,
-    /// and this node has heard the database all the while.
+    /// and this node has listened to the database all that time.
     fn is_current(&self, key: &str, hit: &Hit<T::Fact>, asked: LookupStart) -> bool {
         let changes = &self.memory.changes;
         if !changes.has(Channel::Postgres) {
@@ -313,26 +313,26 @@ impl<T: Truth> Chain<T> {
     }
 }
 
-/// What the cache has to do with an answer of the truth.
+/// How the cache is involved in an answer.
 #[derive(Debug)]
 enum Backing<F> {
-    /// The cache holds this answer, and the truth was not asked for it before this ticket. Whether something has
-    /// changed since is not known, so it counts only while the truth is down.
+    /// The cache holds this answer, for which the truth was asked at this ticket or later. It is not known whether
+    /// anything has changed since, so the answer is used only while the truth is down.
     Doubted(Ticket, Option<F>),
     /// The answer comes from the cache, which keeps it for this long, if known.
     Cache(Option<Duration>),
     /// The answer may be written to the cache, with this lease.
     Lease(KeyLease),
-    /// The answer has nothing to do with the cache.
+    /// The cache is not involved.
     Nothing,
 }
 
 /// Whether an answer was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
-    /// It was not kept, because something may have changed since the lookup began.
+    /// The answer was not kept, because something may have changed since the lookup began.
     Unsure,
-    /// It was kept wherever that is possible.
+    /// The answer was kept wherever that is possible.
     Yes,
 }
 
@@ -347,6 +347,6 @@ const POSTGRES: Channels = Channels {
     redis: false,
 };
 
-/// How often one flight asks the stores when an invalidation is heard each time. The last answer is returned, and not
-/// kept.
+/// How often one flight asks the stores when an invalidation is received each time. The last answer is returned, and
+/// not kept.
 const MOST_ATTEMPTS: u32 = 3;

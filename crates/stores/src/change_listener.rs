@@ -1,13 +1,13 @@
-//! How callers of this crate learn about changes of users and sessions.
+//! Notifies callers of this crate about changes of users and sessions.
 
-/// Is told which users and sessions change, as far as a server says so. It is called while others wait, so it must not
-/// block.
+/// Is notified of changes of users and sessions, as far as a server announces them. It is called while a lock is held,
+/// so it must not block.
 pub trait ChangeListener: Send + Sync + 'static {
-    /// Something has changed, or may have changed.
+    /// Notifies the listener that something has changed, or may have changed.
     fn changed(&self, change: Change<'_>);
 }
 
-/// What may have changed.
+/// The session or user that may have changed, or everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<'c> {
     /// Anything.

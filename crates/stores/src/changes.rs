@@ -1,12 +1,12 @@
-//! What a chain has heard of changes, which decides whether an answer may still be repeated.
+//! The changes that a chain was notified of, which decide whether an answer may still be repeated.
 //!
-//! Every lookup has a [`Ticket`], taken before the stores are asked. An answer may be repeated as long as no relevant
-//! invalidation was heard after its ticket, because such an answer may be older than the change and there is no way to
-//! tell. So nothing needs to be removed from memory when something changes, and a slow answer that arrives after the
-//! change does no harm, whatever writes it where.
+//! Every lookup has a [`Ticket`], taken before the stores are asked. An answer may be repeated until a relevant
+//! invalidation is received at or after its ticket: from then on the answer may be older than the change, and there is
+//! no way to tell. So nothing needs to be removed from memory when something changes, and a slow answer that arrives
+//! after the change does no harm, wherever it is written.
 //!
-//! Keys are hashed into a fixed number of stripes. Two keys of one stripe are invalidated together, which costs a
-//! lookup.
+//! Keys are hashed into a fixed number of stripes. All keys of one stripe are invalidated together, which costs each
+//! of them a lookup.
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::hearing::{Audience, Channel};
 use foldhash::fast::RandomState;
 
-/// What a chain has heard of changes.
+/// The changes that a chain was notified of.
 #[derive(Debug)]
 pub(super) struct Changes {
     /// The origin of all times, which are counted in nanoseconds.
@@ -46,7 +46,7 @@ pub(super) struct Stripes {
 /// When one channel last announced changes.
 #[derive(Debug)]
 struct LastChanges {
-    /// When the channel last announced that anything may have changed, or began to be heard.
+    /// When the channel last announced that anything may have changed, or last began to be heard.
     everything: AtomicU64,
     /// When the channel last announced a change in each stripe.
     stripes: Box<[AtomicU64]>,
@@ -101,8 +101,8 @@ impl Channels {
 }
 
 impl Changes {
-    /// Creates the changes of a chain with these channels. The `needed` ones are silent until they announce that they
-    /// are heard. Times are counted from `start`.
+    /// Creates the changes of a chain with these channels. The `needed` ones are silent until [`Self::listen`] is called
+    /// for them. Times are counted from `start`.
     pub(super) fn new(channels: Channels, needed: Channels, start: Instant) -> Self {
         let heard = |is_there: bool| is_there.then(LastChanges::nothing);
         Self {
@@ -116,7 +116,7 @@ impl Changes {
         }
     }
 
-    /// Adds the proofs of the needed channels: without a current proof, a channel counts as deaf.
+    /// Adds the proofs of the needed channels: a channel without a current proof is treated as deaf.
     pub(super) fn proven_by(self, audiences: &[Arc<Audience>]) -> Self {
         let is_needed = |audience: &&Arc<Audience>| self.needed.has(audience.channel());
         let audiences = audiences.iter().filter(is_needed).cloned().collect();
@@ -134,7 +134,7 @@ impl Changes {
         Ticket(self.nanos(now).saturating_sub(age))
     }
 
-    /// The stripes of an answer about `key` that names the user `subject`, if it names one.
+    /// The stripes of an answer about `key`. `subject` is the user that the answer names, if it names one.
     pub(super) fn stripes(&self, key: &str, subject: Option<&str>) -> Stripes {
         if self.postgres.is_none() && self.redis.is_none() {
             return Stripes { key: 0, subject: 0 };
@@ -146,7 +146,7 @@ impl Changes {
         }
     }
 
-    /// Whether an answer of this ticket may be repeated.
+    /// Whether the answer of a lookup with this ticket may be repeated.
     pub(super) fn may_reuse(&self, ticket: Ticket, of: Stripes, now: Instant) -> bool {
         !self.is_deaf(now)
             && ![&self.postgres, &self.redis]
@@ -181,7 +181,7 @@ impl Changes {
         self.heard(channel).is_some()
     }
 
-    /// Invalidates what is known under `key`, or about the user of this id.
+    /// Invalidates the answers about `key`, or about the user whose id is `key`.
     pub(super) fn forget(&self, channel: Channel, key: &str, now: Instant) {
         if let Some(heard) = self.heard(channel) {
             let stripe = usize::from(self.stripe(key));
@@ -241,8 +241,8 @@ impl LastChanges {
         }
     }
 
-    /// Whether a relevant change was announced at the time of the ticket or later. One at the very same time may have
-    /// come before or after, so it counts.
+    /// Whether a relevant change was announced at the time of the ticket or later. A change at exactly the same time may
+    /// have come before or after, so it is included.
     fn after(&self, ticket: Ticket, of: Stripes) -> bool {
         let is_later = |said: &AtomicU64| {
             let said = said.load(Ordering::Acquire);
@@ -254,8 +254,8 @@ impl LastChanges {
     }
 }
 
-/// The number of stripes: 128 KiB for each channel of each chain. An invalidation costs one in this many other keys a
-/// lookup.
+/// The number of stripes: 128 KiB for each channel of each chain. Each invalidation costs one in this many of the other
+/// keys a lookup.
 const STRIPES: usize = 1 << 14;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Claims of sessions that are looked up.
 //!
-//! A session that Better Auth has cached in a cookie carries all that the app keeps about it, as
+//! A session that Better Auth has cached in a cookie carries everything that the app keeps about it, as
 //! `{"session":{…},"user":{…}}`. A session that is looked up has only the claims that every session has. So that a rule
-//! about a claim holds for both, the members that rules and headers name are read with the session: columns of the two
-//! rows, in the statement that finds them, or members of the JSON in Redis. Nothing else is read, and nothing takes an
-//! extra lookup.
+//! about a claim works for both, the members that rules and headers name are read with the session: columns of the two
+//! rows, in the statement that finds them, or members of the JSON in Redis. Nothing else is read, and no member takes
+//! an extra lookup.
 
 use serde_json::{Map, Value};
 
@@ -44,7 +44,7 @@ impl ClaimOf {
     }
 }
 
-/// Builds claims from values, which are in the order of `asked`.
+/// Builds claims from `values`, which are in the order of `asked`.
 pub(super) fn of_values(asked: &[StoredClaim], values: Vec<Value>) -> Map<String, Value> {
     let mut claims = Map::new();
     for (claim, value) in asked.iter().zip(values) {

@@ -1,7 +1,7 @@
 //! The columns of a user's row that rules test, or that headers are written from.
 //!
-//! They are read in the statement that finds the user, so they cost no extra lookup, and are kept with the user in
-//! every cache. A column that does not exist, or that our role may not read, is an error and never an empty value:
+//! They are read in the statement that finds the user, so they cost no extra lookup, and every cache keeps them with
+//! the user. A column that does not exist, or that our role may not read, is an error and never an empty value:
 //! otherwise a rule about it would let in the users that it is meant to keep out.
 
 mod missing;
@@ -45,13 +45,13 @@ pub struct Memberships {
     pub role: Column,
 }
 
-/// All that is read with a user.
+/// Everything that is read with a user.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UserColumns {
     pub(super) columns: Vec<UserColumn>,
-    /// What is selected after the columns, for the claims of the session that is found with the user.
+    /// The claims of the session that is found with the user. They are selected after the columns.
     pub(super) claims: Vec<StoredClaim>,
-    /// The time zone of times without one. `None` when it is not configured: then UTC.
+    /// The time zone for times without a zone. `None` when it is not configured, which means UTC.
     pub(super) zone: Option<Zone>,
 }
 
@@ -121,8 +121,8 @@ impl UserColumns {
         })
     }
 
-    /// Describes all that is read, to bind records of caches to it: the same on every node that reads the same, and
-    /// empty where nothing is read.
+    /// Describes everything that is read, so that a cached record is bound to it. The description is the same on every
+    /// node that reads the same columns and claims, and empty where nothing is read.
     pub(super) fn realm(&self) -> String {
         let columns = self.columns.iter().map(|asked| match asked {
             UserColumn::OrganizationRoles(memberships) => {
@@ -159,8 +159,8 @@ pub(super) fn weight_of(user: &User) -> usize {
     user.columns().iter().map(weight).sum()
 }
 
-/// The most that caches keep of one user, in bytes as [`weight`] counts them: about a hundred memberships. The bound
-/// keeps one user from taking the place of thousands; a user with more is looked up each time.
+/// The most bytes that caches keep of one user, as [`weight`] counts them: about a hundred memberships. The bound keeps
+/// one user from taking the space of thousands. A user with more is looked up each time.
 pub(super) const MAX_WEIGHT: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -18,10 +18,10 @@ pub(super) trait Opener {
     type Connection: Send;
     type Error;
 
-    /// Opens a connection, without a time limit of its own.
+    /// Opens a connection. It has no time limit of its own; the caller sets one.
     fn open(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
-    /// Closes a connection in the way of its protocol.
+    /// Closes a connection as its protocol requires.
     fn close(connection: Self::Connection) -> impl Future<Output = ()> + Send;
 
     /// The error after [`Connections::close`].
@@ -38,7 +38,7 @@ pub(super) trait Opener {
 pub(super) struct Connections<O: Opener> {
     opener: O,
     slots: Semaphore,
-    /// The slots that strangers may take: a quarter stays free for lookups of known keys.
+    /// The slots that lookups of unknown keys may take: a quarter stays free for lookups of known keys.
     for_strangers: Semaphore,
     /// A stack: the connection used last is on top, so that surplus ones grow old and are closed.
     idle: Mutex<Vec<Idle<O::Connection>>>,
@@ -53,7 +53,7 @@ struct Idle<C> {
 }
 
 /// A connection in use. Dropped without [`Taken::give_back`], it is closed, so that a lookup that is canceled halfway
-/// leaves no answer behind that the next one could take for its own.
+/// leaves no answer behind that the next lookup could take for its own.
 pub(super) struct Taken<'a, O: Opener> {
     pub(super) connection: O::Connection,
     opened: Instant,
@@ -72,7 +72,7 @@ impl<O: Opener> Connections<O> {
         Self {
             opener,
             slots: Semaphore::new(limit),
-            // With a limit of one, strangers may use that connection too.
+            // With a limit of one, lookups of unknown keys may use that connection too.
             for_strangers: Semaphore::new((limit - limit.div_ceil(4)).max(1)),
             idle: Mutex::default(),
             lifetime,
@@ -108,8 +108,8 @@ impl<O: Opener> Connections<O> {
         })
     }
 
-    /// Closes the idle connections, because one has failed and the others lead over the same network to the same
-    /// server.
+    /// Closes the idle connections. For use after one connection has failed: the others lead over the same network to
+    /// the same server.
     pub(super) fn forget_idle(&self) {
         self.idle().clear();
     }
@@ -120,7 +120,7 @@ impl<O: Opener> Connections<O> {
         self.for_strangers.close();
         let idle = std::mem::take(&mut *self.idle());
         for Idle { connection, .. } in idle {
-            // A database that does not receive the goodbye notices the closed connection by itself.
+            // A database that does not receive the closing message notices the closed connection by itself.
             let _ = tokio::time::timeout(FAREWELL, O::close(connection)).await;
         }
     }

@@ -100,7 +100,7 @@ impl Database {
         }
     }
 
-    /// Probes the database forever, so that its health stays current.
+    /// Probes the database until canceled, so that its health stays current.
     pub(super) async fn watch(&self, jitter: Jitter) {
         let mut backoff = Backoff::new(jitter);
         loop {
@@ -124,7 +124,7 @@ impl Database {
         }
     }
 
-    /// Checks that the configured columns of users can be read, if the database answers.
+    /// Checks that the configured columns can be read, if the database answers.
     pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
         match self {
             Self::Postgres(postgres) => postgres.prove_columns().await,

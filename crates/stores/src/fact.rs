@@ -1,4 +1,4 @@
-//! The facts that chains look up: users by their subjects, sessions by the ids of their tokens.
+//! The facts that chains look up: users by subject, sessions by the id of their token.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) trait Fact: Clone + Send + Sync + 'static {
     /// The kind of fact, for metrics.
     const KIND: FactKind;
 
-    /// How long the fact can still hold at `now`; zero once it has ended for good.
+    /// How long after `now` the fact can still hold. Zero once it has ended for good.
     fn time_left(&self, now: UnixTime) -> Duration;
 
     /// The id of the user that the fact names, where that id is not its key.
@@ -21,7 +21,7 @@ pub(super) trait Fact: Clone + Send + Sync + 'static {
     /// Whether the fact is small enough for caches to keep.
     fn fits(&self) -> bool;
 
-    /// About how many bytes the fact takes on the heap.
+    /// Estimates how many bytes the fact takes on the heap.
     fn weight(&self) -> usize;
 }
 
@@ -48,7 +48,7 @@ impl Fact for User {
 impl Fact for KnownSession {
     const KIND: FactKind = FactKind::Session;
 
-    /// The time until the session ends. One that the application has extended is looked up again at that time.
+    /// The time until the session ends. A session that the application has extended is looked up again at that time.
     fn time_left(&self, now: UnixTime) -> Duration {
         self.stored.columns().expires_at.saturating_since(now)
     }
@@ -86,12 +86,12 @@ impl Fact for KnownSession {
     }
 }
 
-/// How long a cache may repeat an answer.
+/// How long caches may repeat an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trust {
-    /// For a fact that exists.
+    /// How long, for a fact that exists.
     pub(super) present: Duration,
-    /// For a fact that does not exist, or has ended.
+    /// How long, for a fact that does not exist or has ended.
     pub(super) absent: Duration,
 }
 
@@ -109,7 +109,7 @@ impl Trust {
     }
 }
 
-/// What a session's claims take as JSON beside the texts, in bytes.
+/// How many bytes a session's claims take as JSON, beside their texts.
 const AS_JSON: usize = 128;
 
 /// The longest address or name that caches keep, in bytes. A longer one is looked up each time.
@@ -152,7 +152,7 @@ mod tests {
             (60_001, TRUST.present),
             (59_999, Duration::from_millis(59_999)),
             (1, Duration::from_millis(1)),
-            // It has ended, which will not change.
+            // The session has ended, which will not change.
             (0, TRUST.absent),
         ] {
             let expires_at = UnixTime::from_millis(NOW.millis() + millis_left);

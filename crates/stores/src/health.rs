@@ -10,15 +10,15 @@ use super::process::Trial;
 /// The health of a store with a server or a file behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreHealth {
-    /// Which store.
+    /// The kind of store.
     pub source: LookupSource,
     /// Whether the store answered when it was last asked.
     pub up: bool,
-    /// What is wrong, in the driver's words. It holds no credential and no user's id.
+    /// The failure or problem, in the driver's words. It holds no credential and no user's id.
     pub detail: Option<String>,
 }
 
-/// The health of one store, updated by every answer and every failure. Only changes are logged.
+/// Tracks the health of one store, updated by every answer and every failure. Only changes are logged.
 #[derive(Debug)]
 pub(super) struct Health {
     source: LookupSource,
@@ -34,7 +34,7 @@ pub(super) struct Health {
 enum State {
     Down {
         detail: String,
-        /// Whether the log already says that a store in use is down. A store on trial is logged in other words.
+        /// Whether the log already says that a store in use is down. A store on trial has other log messages.
         is_said: bool,
     },
     Unknown,

@@ -1,12 +1,12 @@
-//! Channels on which a server says what has changed, and who hears them.
+//! Channels on which a server announces changes, and their subscribers.
 //!
-//! A channel is a connection on which a server announces what changes there: Redis names keys, PostgreSQL sends what
-//! our triggers notify. Three verbs describe it everywhere in this crate. A channel is *heard* while it has proved that
-//! every announcement reaches us; it then *listens*. Otherwise it is *deaf* (or silent), and nothing is answered from
-//! memory, because a change could have been missed. To *hear* is to receive one [`Invalidation`]. The channel's
-//! [`Audience`] passes each invalidation on, and tells every hearer when the channel becomes deaf or listens again. An
-//! invalidation only ever empties memory and never fills it, so an attacker who can send one causes extra lookups and
-//! nothing else.
+//! A channel is a connection on which a server announces what changes there: Redis sends the names of keys, PostgreSQL
+//! the notifications of our triggers. Three verbs describe it everywhere in this crate. A channel is *heard* while it
+//! has proved that every announcement reaches us; it then *listens*. Otherwise it is *deaf* (or silent), and chains that
+//! need the channel answer nothing from memory, because a change could have been missed. To *hear* is to receive one
+//! [`Invalidation`]. The channel's [`Audience`] passes each invalidation on to its *hearers*, the subscribers, and
+//! notifies them when the channel becomes deaf or listens again. An invalidation only ever empties memory and never
+//! fills it, so an attacker who can send one causes extra lookups and nothing else.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 /// The kinds of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Channel {
-    /// `NOTIFY` of PostgreSQL, by triggers on the tables that are looked at.
+    /// `NOTIFY` of PostgreSQL, sent by triggers on the tables that lookups read.
     Postgres,
     /// Pushes of Redis to clients that track keys.
     Redis,
@@ -34,7 +34,7 @@ impl Channel {
     }
 }
 
-/// One announcement of a channel: what must not be repeated from memory any more.
+/// One announcement of a channel: the answers that must no longer be repeated from memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Invalidation {
     /// Anything may have changed.
@@ -43,23 +43,23 @@ pub(super) enum Invalidation {
     RedisKey(Box<[u8]>),
     /// The session whose token has this id (`session::SessionToken::id`).
     Session(Box<str>),
-    /// The user with this id: the row, whether it exists, or the user's sessions.
+    /// The user with this id: the user's row was changed, created or deleted, or the user's sessions were.
     User(Box<str>),
 }
 
 /// Receives what a channel announces. No method may block: each is called with the audience locked.
 pub(super) trait Hears: Send + Sync + 'static {
-    /// The channel has announced this.
+    /// Handles an announcement of the channel.
     fn hear(&self, channel: Channel, invalidation: &Invalidation);
 
-    /// The channel is deaf from now on, until [`Hears::listen`]: changes can be missed.
+    /// Notes that the channel is deaf until the next [`Hears::listen`]: changes can be missed.
     fn deaf(&self, channel: Channel);
 
-    /// The channel is heard from now on. What was learned before must not be trusted.
+    /// Notes that the channel is heard from now on. Earlier answers must not be trusted.
     fn listen(&self, channel: Channel);
 }
 
-/// The hearers of one channel, and whether the channel is heard.
+/// The subscribers of one channel, and whether the channel is heard.
 pub(super) struct Audience {
     channel: Channel,
     state: Mutex<Hearers>,
@@ -67,7 +67,8 @@ pub(super) struct Audience {
     proof: Proof,
 }
 
-/// Until when the last proof that a channel is heard holds. Read with every lookup, on every core, hence atomic.
+/// The time until which the last proof that a channel is heard holds. Every lookup reads it, on every core, so it is
+/// atomic.
 #[derive(Default)]
 struct Proof {
     /// When the first proof began.
@@ -79,9 +80,9 @@ struct Proof {
 /// Whether a channel is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ChannelState {
-    /// It has proved that it hears everything.
+    /// The channel has proved that every announcement reaches us.
     Heard,
-    /// It has not, or not yet, for this reason: a sentence for people.
+    /// The channel has not proved that, or not yet. The text says why, for operators.
     Silent(Arc<str>),
 }
 
@@ -90,7 +91,7 @@ struct Hearers {
 }
 
 impl Audience {
-    /// Creates the audience of a channel that is not heard yet, without hearers.
+    /// Creates the audience, without subscribers, of a channel that is not heard yet.
     pub(super) fn new(channel: Channel) -> Self {
         Self {
             channel,
@@ -102,7 +103,7 @@ impl Audience {
         }
     }
 
-    /// Adds a hearer, and tells it at once whether the channel is heard.
+    /// Adds a subscriber, and notifies it at once whether the channel is heard.
     pub(super) fn join(&self, hearer: &Arc<dyn Hears>) {
         let mut state = self.state();
         state.hearers.push(Arc::downgrade(hearer));
@@ -112,12 +113,12 @@ impl Audience {
         }
     }
 
-    /// The channel that this audience hears.
+    /// The channel that this audience is subscribed to.
     pub(super) fn channel(&self) -> Channel {
         self.channel
     }
 
-    /// Passes an invalidation on to every hearer. The channel calls this in the order in which it hears.
+    /// Passes an invalidation on to every subscriber. The channel calls this in the order of its announcements.
     pub(super) fn announce(&self, invalidation: &Invalidation) {
         self.each(|hearer| hearer.hear(self.channel, invalidation));
     }
@@ -142,13 +143,13 @@ impl Audience {
         }
     }
 
-    /// Notes that the channel has heard everything that was announced before `began`. The proof holds for `lasting`,
-    /// unless another one renews it.
+    /// Notes that the channel has received everything that was announced before `began`. The proof holds for `lasting`
+    /// after `began`, unless another one renews it.
     pub(super) fn prove(&self, began: Instant, lasting: Duration) {
         self.proof.renew(began, lasting);
     }
 
-    /// Whether the last proof still holds. A process that was suspended for a while has heard nothing in the meantime,
+    /// Whether the last proof still holds. A process that was suspended for a while has received nothing in the meantime,
     /// and it may answer requests before the channel's own task notices that.
     pub(super) fn is_proven(&self, now: Instant) -> bool {
         self.proof.holds(now)
@@ -195,7 +196,7 @@ impl Proof {
 }
 
 impl Hearers {
-    /// Calls `tell` for every hearer that still exists.
+    /// Calls `tell` for every subscriber that still exists.
     fn tell(&mut self, tell: impl Fn(&dyn Hears)) {
         self.hearers.retain(|hearer| {
             let hearer = hearer.upgrade();

@@ -10,7 +10,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Checks a name from the configuration. Upper and lower case matter; the name is quoted for the database.
+    /// Parses a table name from the configuration. Upper and lower case matter; the name is quoted for the database.
     ///
     /// # Errors
     /// When the name, or its schema, is not a valid identifier.
@@ -70,7 +70,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// Checks a name from the configuration. Upper and lower case matter; the name is quoted for the database.
+    /// Parses a column name from the configuration. Upper and lower case matter; the name is quoted for the database.
     ///
     /// # Errors
     /// When the name is not a valid identifier.
@@ -81,7 +81,7 @@ impl Column {
         })
     }
 
-    /// The name as the catalog has it, without quotes.
+    /// The name as it is in the database's catalog, without quotes.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -92,25 +92,25 @@ impl Column {
     }
 }
 
-/// Why a name is not a valid identifier.
+/// The reason why a name is not a valid identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum IdentifierError {
-    /// It holds a control character; no database accepts NUL.
+    /// The name holds a control character; no database accepts NUL.
     #[error("holds a control character")]
     ControlCharacter,
-    /// It is empty, or nothing stands before or after the dot.
+    /// The name is empty, or the part before or after the dot is.
     #[error("is empty, or has an empty part")]
     Empty,
-    /// It is quoted, and the quotes would become part of the name.
+    /// The name is quoted, and the quotes would become part of it.
     #[error("is quoted; write it without quotes, they are added when it is used")]
     Quoted,
-    /// It is too long: PostgreSQL would silently truncate it, and find another table.
+    /// The name is too long: PostgreSQL would silently truncate it, and find another table.
     #[error("has a part of {bytes} bytes; PostgreSQL truncates names after {MAX_IDENTIFIER}")]
     TooLong {
         /// The length of the part.
         bytes: usize,
     },
-    /// It has more than one dot: it names a database as well, or a part holds a dot.
+    /// The name has more than one dot: it includes a database, or a part holds a dot.
     #[error("has more than one dot; write `table` or `schema.table`")]
     TooManyParts,
 }

@@ -1,12 +1,12 @@
-//! Which users exist, and which sessions are alive: chains of stores, memory → Redis → the application's own store.
+//! Looks up users and sessions in chains of stores: memory → Redis → the application's own store.
 //!
 //! There is one chain of users and one of sessions. They share the connections to Redis and to the database, and the
 //! health of both. The application's own store, which decides what exists, is called the *truth*.
 //!
 //! How old an answer can be: a deleted user or session is refused after [`RedisSettings::cache_ttl`] plus
 //! [`MemorySettings::ttl`] at the latest; a user who is created after a lookup has missed is let in after twice
-//! [`Settings::absent_ttl`] at the latest. No cache knows a session for longer than it lives. Where a channel announces
-//! changes, a change counts at once, and nothing is answered from memory while the channel is silent.
+//! [`Settings::absent_ttl`] at the latest. No cache keeps a session for longer than it lives. Where a channel announces
+//! changes, a change takes effect at once, and nothing is answered from memory while the channel is silent.
 
 mod breaker;
 mod builder;

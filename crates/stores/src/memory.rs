@@ -12,18 +12,18 @@ use super::fact::{Fact, Trust};
 use super::process::Jitter;
 use super::settings::MemorySettings;
 
-/// What this process has learned lately.
+/// The answers that this process has received lately.
 ///
-/// An answer is trusted from the moment at which the next store was *asked*, so the time that the store took counts
-/// against it; and no longer than until an [invalidation](Changes) of it is heard. Entries that are not trusted any
-/// more are not swept: they make room when others need it.
+/// The time to live of an answer begins when the next store was *asked*, so it includes the time that the store took.
+/// It ends early when an [invalidation](Changes) of the answer is received. Entries that are no longer trusted are not
+/// swept: they are evicted when other entries need the space.
 #[derive(Debug)]
 pub(super) struct Memory<F> {
     /// `None` when the cache is off.
     entries: Option<Cache<Box<str>, Entry<F>, Weights>>,
     trust: Trust,
     jitter: Jitter,
-    /// What was heard of changes.
+    /// The changes that channels have announced.
     pub(super) changes: Changes,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Memory<F> {
 #[derive(Clone, Debug)]
 struct Entry<F> {
     found: Option<F>,
-    /// Until when the entry is trusted, as [`Changes::nanos`]; or [`FORGOTTEN`].
+    /// The time until which the entry is trusted, as [`Changes::nanos`]; or [`FORGOTTEN`].
     trusted_until: u64,
     ticket: Ticket,
     /// How long before its end the entry is due for renewal, in units of [`EARLY`]. Zero when it is never renewed
@@ -40,7 +40,7 @@ struct Entry<F> {
     stripes: Stripes,
 }
 
-/// What memory knows under a key.
+/// An answer from memory.
 #[derive(Debug)]
 pub(super) struct Recalled<F> {
     pub(super) lookup: Lookup<F>,
@@ -55,8 +55,8 @@ pub(super) struct LookupStart {
     pub(super) at: Instant,
     /// The time of day at which the lookup began.
     pub(super) now: UnixTime,
-    /// The time from which no invalidation may have been heard. It can be later than the lookup, for an answer that is
-    /// known to be current.
+    /// The answer may be kept if no invalidation was received from this time on. It can be later than the lookup, for an
+    /// answer that is known to be current.
     pub(super) ticket: Ticket,
     /// Whether the channels were heard when the lookup began.
     pub(super) was_heard: bool,
@@ -70,7 +70,8 @@ struct Weights {
 }
 
 impl<F: Fact> Memory<F> {
-    /// Creates an empty memory. `settings` bound it and say how long a fact that exists is trusted.
+    /// Creates an empty memory. `settings` say how large it may become, and how long a fact that exists is trusted;
+    /// `absent_ttl` is the time for a fact that does not.
     pub(super) fn new(
         settings: MemorySettings,
         absent_ttl: Duration,
@@ -94,7 +95,7 @@ impl<F: Fact> Memory<F> {
         }
     }
 
-    /// Returns what is known under `key` and still trusted at `now`. It neither waits nor allocates.
+    /// Returns the answer under `key`, if it is still trusted at `now`. It neither waits nor allocates.
     pub(super) fn recall(&self, key: &str, now: Instant) -> Option<Recalled<F>> {
         let entry = self.entries.as_ref()?.get(key)?;
         let at = self.changes.nanos(now);
@@ -114,8 +115,8 @@ impl<F: Fact> Memory<F> {
         self.edit(key, |entry| std::mem::take(&mut entry.early) > 0) == Some(true)
     }
 
-    /// Returns what existed under `key`, for when no store answers: until `beyond` after the time for which it was
-    /// trusted, unless an invalidation was heard since. Whether the channels were heard at all does not matter here.
+    /// Returns the fact that existed under `key`, for use when no store answers: until `beyond` after the time for which
+    /// it was trusted, unless an invalidation was received since. Whether the channels are heard does not matter here.
     pub(super) fn stale(&self, key: &str, now: Instant, beyond: Duration) -> Option<F> {
         let entry = self.entries.as_ref()?.get(key)?;
         let beyond = u64::try_from(beyond.as_nanos()).unwrap_or(u64::MAX);
@@ -136,12 +137,12 @@ impl<F: Fact> Memory<F> {
         entry.is_some_and(|entry| entry.found.is_some())
     }
 
-    /// Stops trusting what is known under `key`. That it existed stays [known](Memory::knew).
+    /// Stops trusting the answer under `key`. That the fact existed stays [known](Memory::knew).
     pub(super) fn forget(&self, key: &str) {
         self.edit(key, |entry| entry.trusted_until = FORGOTTEN);
     }
 
-    /// Changes the entry under `key` where it is, and returns what `edit` does. `None` if there is no entry.
+    /// Changes the entry under `key` in place, and returns the result of `edit`. `None` if there is no entry.
     fn edit<T>(&self, key: &str, edit: impl FnOnce(&mut Entry<F>) -> T) -> Option<T> {
         let entries = self.entries.as_ref()?;
         // Most keys that are announced are not in memory, and looking does not take the writers' lock.
@@ -164,7 +165,7 @@ impl<F: Fact> Memory<F> {
         entries.is_some_and(|entries| entries.contains_key(key))
     }
 
-    /// Keeps what a store answered, for no longer than `at_most` from `now`. The entry is not trusted unless it
+    /// Keeps the answer of a store, for no longer than `at_most` from `now`. The entry is not trusted unless it
     /// `is_current`.
     pub(super) fn remember(
         &self,
@@ -187,7 +188,7 @@ impl<F: Fact> Memory<F> {
         if trusted_until > asked.at {
             let subject = found.and_then(Fact::subject);
             let [began, ends] = [asked.at, trusted_until].map(|time| self.changes.nanos(time));
-            // A fact that does not exist is never renewed early: strangers make many of these keys up.
+            // A fact that does not exist is never renewed early: many of these keys are made up by clients.
             let early = found.map_or(0, |_| (ends - began) / 10 / EARLY);
             entries.insert(
                 key.into(),
@@ -204,14 +205,15 @@ impl<F: Fact> Memory<F> {
         }
     }
 
-    /// Removes what is known under `key` if it was looked up before this ticket: a later lookup has an answer.
+    /// Removes the entry under `key` if it was looked up before this ticket: there is an answer of a later lookup.
     pub(super) fn remove_older(&self, key: &str, ticket: Ticket) {
         if let Some(entries) = &self.entries {
             entries.remove_if(key, |entry| entry.ticket < ticket);
         }
     }
 
-    /// Removes what is known under `key`: it has changed since, and must not come back as [stale](Memory::stale).
+    /// Removes the entry under `key`: the fact has changed since, and the entry must not be used as a
+    /// [stale](Memory::stale) answer.
     pub(super) fn remove(&self, key: &str) {
         if let Some(entries) = &self.entries {
             entries.remove(key);
@@ -239,7 +241,7 @@ const FORGOTTEN: u64 = 0;
 /// The unit of [`Entry::early`]: about a millisecond, in nanoseconds.
 const EARLY: u64 = 1 << 20;
 
-/// What an entry takes beside itself and its texts, in bytes: the slot of its key, the allocation, and the cache's own
+/// How many bytes an entry takes beside itself and its texts: the slot of its key, the allocation, and the cache's own
 /// bookkeeping, as measured by a test.
 const OF_EACH: u64 = 64;
 

@@ -23,7 +23,7 @@ use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::sqlite::SqliteOpener;
 use client_tls::named_file;
 
-/// The connections that stores share. A handle: clones share everything.
+/// A handle to the connections that stores share. Clones share everything.
 #[derive(Clone)]
 pub struct Pools {
     process: Process,
@@ -87,8 +87,8 @@ pub(super) fn fingerprint(path: impl AsRef<Path>) -> Option<Vec<u8>> {
 }
 
 impl Pools {
-    /// Creates pools without connections. Everything that waits for a server will run on the runtime of `process`,
-    /// which must outlive them.
+    /// Creates pools without connections. Everything that waits for a server runs on the runtime of `process`, which must
+    /// outlive the pools.
     pub fn new(process: Process) -> Self {
         Self {
             process,
@@ -100,8 +100,8 @@ impl Pools {
         }
     }
 
-    /// Returns a handle to the same pools for stores on trial: what it opens, and does not share, is logged as on trial
-    /// until the trial ends.
+    /// Returns a handle to the same pools for stores on trial: connections that it opens, rather than shares, are logged
+    /// as on trial until the trial ends.
     pub fn on_trial(&self, trial: Trial) -> Self {
         Self {
             process: Process {
@@ -112,7 +112,7 @@ impl Pools {
         }
     }
 
-    /// Whether what these pools open is on trial.
+    /// The trial of the connections that these pools open.
     pub fn trial(&self) -> &Trial {
         &self.process.trial
     }
@@ -140,7 +140,7 @@ impl Pools {
         })
     }
 
-    /// Leases the channel that announces changes in the database of these stores, if there is one.
+    /// Leases the channel that announces changes in the database of `settings`, if there is one.
     pub(super) fn postgres_changes(
         &self,
         settings: &Settings,
@@ -191,7 +191,7 @@ impl Pools {
         })
     }
 
-    /// Leases the channel on which this Redis announces changes, if it is configured to.
+    /// Leases the channel on which Redis announces changes, if `settings` turn it on.
     pub(super) fn tracking(
         &self,
         settings: &RedisSettings,
@@ -208,7 +208,7 @@ impl Pools {
     }
 }
 
-/// A Redis, and the task that keeps it connected.
+/// A Redis server or cluster, and the task that keeps it connected.
 pub(super) struct RedisHandle {
     pub(super) redis: Arc<Redis>,
     stop: CancellationToken,
@@ -240,7 +240,7 @@ impl RedisHandle {
     /// Closes the connections for good.
     pub(super) async fn close(&self) {
         self.stop.cancel();
-        // The task waits for its connections only, so it ends at once.
+        // The task waits for its connections only, so it ends at once when stopped.
         let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
         self.redis.close();
     }
@@ -274,7 +274,7 @@ impl<P, T> Default for Registry<P, T> {
 }
 
 impl<P: PartialEq, T> Registry<P, T> {
-    /// Leases the resource for this target: the one that others have leased, or a new one.
+    /// Leases the resource for this target: the existing one if other stores have leased it, or else a new one.
     fn lease(&self, target: P, make: impl FnOnce(&P) -> T) -> Lease<P, T> {
         let mut shared = self.shared();
         let known = shared.iter_mut().find(|shared| shared.target == target);
@@ -302,7 +302,7 @@ impl<P: PartialEq, T> Registry<P, T> {
 }
 
 impl<P, T> Registry<P, T> {
-    /// Counts one lease of this resource less, and returns whether it was the last one.
+    /// Reduces the number of leases of this resource by one, and returns whether that was the last lease.
     fn take_back(&self, resource: &Arc<T>) -> bool {
         let mut shared = self.shared();
         let is_it = |shared: &Shared<P, T>| Arc::ptr_eq(&shared.resource, resource);

@@ -2,12 +2,12 @@
 //!
 //! A row is looked up by a key, a user's id or a session's token, as `WHERE k."id" = $1::bigint AND k."id"::text = $1`.
 //! The first condition finds the row through the index, which needs the column's own type on the right-hand side; the
-//! second one demands the exact spelling of the key. Otherwise `007` would be a second name of user 7: another cache
-//! entry, another `X-User-Id` for the service behind the gate. The comparison is byte by byte (`COLLATE "C"`), whether
-//! or not the column's own collation ignores case.
+//! second condition requires the exact spelling of the key. Otherwise `007` would be a second name of user 7: another
+//! cache entry, another `X-User-Id` for the service behind the gate. The comparison is byte by byte (`COLLATE "C"`),
+//! whether or not the column's own collation ignores case.
 //!
-//! The types of the columns are read from the catalog, and again whenever they seem to have changed. Domains count as
-//! their base types. Views work; whether they use an index is up to them.
+//! The types of the columns are read from the catalog, and again whenever they seem to have changed. Domains are
+//! treated as their base types. Views work; whether a view uses an index depends on its definition.
 //!
 //! Times are selected as seconds since 1970. For a `timestamptz` that is absolute; a `timestamp` without a zone is read
 //! in [`SessionTables::time_zone`](super::settings::SessionTables::time_zone). The time zone of the server, the
@@ -64,9 +64,9 @@ pub(super) struct Postgres {
     timeout: Duration,
     users: Option<ByKey>,
     sessions: Option<ByKey>,
-    /// The time zone of sessions' times without one; `None` when it is not configured.
+    /// The time zone for times of sessions without a zone. `None` when it is not configured.
     zone: Option<Zone>,
-    /// The time zone of times without one in columns of users; `None` when it is not configured.
+    /// The time zone for times without a zone in columns of users. `None` when it is not configured.
     columns_zone: Option<Zone>,
     health: Health,
     breaker: Breaker,
@@ -160,14 +160,14 @@ impl Postgres {
         })
     }
 
-    /// Checks that the database answers and has the tables, and learns the types of their columns.
+    /// Checks that the database answers and has the tables, and reads the types of their columns.
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
         let _ = self
             .answer_in_any_case(async || {
                 for by in self.users.iter().chain(&self.sessions) {
                     let statement = self.learn(by, Rank::Known).await?;
-                    // A comparison with NULL finds no row, but checks every name and right that the statement needs.
+                    // A comparison with NULL finds no row, but checks every name and privilege that the statement needs.
                     self.ask(&statement, None, Rank::Known).await?;
                 }
                 Ok(())
@@ -175,7 +175,7 @@ impl Postgres {
             .await;
     }
 
-    /// Checks that the configured columns of users can be read, if the database answers.
+    /// Checks that the configured columns can be read, if the database answers.
     pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
         let asking = |by: &&ByKey| !by.columns.asked.is_nothing();
         let proof = async {
@@ -193,7 +193,7 @@ impl Postgres {
         self.health.report()
     }
 
-    /// Whether the breaker is open because the database hangs, so that only [`Postgres::probe`] asks it.
+    /// Whether the breaker is open because the database hangs, so that only [`Postgres::probe`] queries it.
     pub(super) fn hangs(&self) -> bool {
         self.breaker.is_open()
     }
@@ -216,7 +216,8 @@ impl Postgres {
         }
     }
 
-    /// Runs `work` within the timeout; a second time, on a new connection, if the first connection broke.
+    /// Runs `work` within the timeout, whether or not the breaker is open. Runs it a second time, on a new connection,
+    /// if the first connection broke.
     async fn answer_in_any_case<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
     where
         W: Future<Output = Result<T, PostgresError>>,
@@ -249,7 +250,7 @@ impl Postgres {
                     store: LookupSource::Postgres,
                     limit: self.timeout,
                 };
-                // If other lookups were answered, this one only waited for its turn, and the connections are good.
+                // If other lookups were answered, this one only waited for its turn, and the connections work.
                 if !self.breaker.timed_out(attempt) {
                     return Err(error);
                 }
@@ -310,16 +311,16 @@ impl Postgres {
     }
 }
 
-/// Whether the table has changed since its columns were learned: no such column or operator, types that do not match, a
-/// changed result, a type that no longer exists.
+/// Whether the table has changed since the types of its columns were read: no such column or operator, types that do not
+/// match, a changed result, a type that no longer exists.
 fn is_outdated(error: &PostgresError) -> bool {
     error
         .sqlstate()
         .is_some_and(|code| matches!(code, "42703" | "42704" | "42804" | "42883" | "0A000"))
 }
 
-/// Whether the key cannot be converted to the type of the column or the encoding of the database, so no row can have
-/// it.
+/// Whether the key cannot be converted to the type of the column or the encoding of the database, so that no row can
+/// have it.
 fn is_impossible(error: &PostgresError) -> bool {
     error.sqlstate().is_some_and(|code| {
         matches!(

@@ -1,4 +1,4 @@
-//! What the process gives to the stores that it opens.
+//! The runtime, clock and random numbers that the process provides to the stores.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use session::UnixTime;
 use tokio::runtime::Handle;
 
-/// What the process gives to the stores that it opens.
+/// The resources that the process provides to the stores that it opens.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// The runtime of everything that waits for a server.
+    /// The runtime on which everything runs that waits for a server.
     pub runtime: Handle,
     /// The clock.
     pub clock: Clock,
@@ -20,12 +20,12 @@ pub struct Process {
     pub vital: fn(&'static str) -> Box<dyn Send>,
     /// A source of uniformly distributed numbers, for jitter and not for secrets.
     pub random: fn() -> u64,
-    /// Whether what is opened is on trial.
+    /// Whether the stores that are opened are on trial.
     pub trial: Trial,
 }
 
 /// Whether opened stores are on trial: they belong to a configuration that is not in effect, and may never be. Log
-/// lines about them must not read as if a store in use had failed. A handle: clones share everything.
+/// lines about them must not read as if a store in use had failed. This is a handle: clones share its state.
 #[derive(Clone, Debug, Default)]
 pub struct Trial(Arc<AtomicBool>);
 
@@ -40,18 +40,18 @@ impl Trial {
         self.0.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the trial is going on.
+    /// Whether the trial still lasts.
     pub fn is_on(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// What log lines call the configuration while it is on trial.
+    /// The description of the configuration for log lines, while it is on trial.
     pub fn configuration(&self) -> Option<&'static str> {
         self.is_on().then_some("new, not in effect")
     }
 }
 
-/// Shortens times by a random part, so that what was learned at the same time is not looked up again at the same time.
+/// Shortens times by a random part, so that answers from the same time are not all looked up again at the same time.
 #[derive(Clone, Copy)]
 pub(super) struct Jitter(fn() -> u64);
 

@@ -32,7 +32,7 @@ struct PendingCount {
 }
 
 impl SharedRates {
-    /// Counts in this Redis, over shared connections. A Redis that is down delays nothing.
+    /// Starts counting in this Redis, over shared connections. A Redis that is down does not delay this.
     pub fn open(settings: RedisSettings, pools: &Pools) -> Arc<Self> {
         let (pending, inbox) = mpsc::channel(MOST_WAITING);
         let lease = pools.redis(&settings);
@@ -63,7 +63,7 @@ impl SharedRates {
         Arc::new(rates)
     }
 
-    /// Whether it was opened with these settings, and the CA file is unchanged.
+    /// Whether this was opened with these settings, and the CA file is unchanged.
     pub fn is_of(&self, settings: &RedisSettings) -> bool {
         self.settings == *settings && self.ca == settings.ca_file.as_ref().and_then(fingerprint)
     }
@@ -71,13 +71,13 @@ impl SharedRates {
     /// Counts these cells, up to the first that exceeds its limit. `None` when Redis does not answer.
     pub async fn count(&self, cells: SharedCells) -> Option<Result<(), OverShared>> {
         let (answer, answered) = oneshot::channel();
-        // With a full queue, Redis is too slow to wait for.
+        // If the queue is full, Redis is too slow to wait for.
         self.pending.try_send(PendingCount { cells, answer }).ok()?;
         let over = answered.await.ok()?;
         Some(over.map_or(Ok(()), Err))
     }
 
-    /// Takes back something that was counted, without waiting.
+    /// Takes back a count, without waiting.
     pub fn give_back(&self, cell: SharedCell) {
         let (answer, _) = oneshot::channel();
         let cells = vec![cell];
@@ -108,17 +108,17 @@ impl std::fmt::Debug for SharedRates {
     }
 }
 
-/// The task that asks Redis.
+/// The task that counts in Redis.
 struct Counter {
     lease: Lease<RedisTarget, RedisHandle>,
     prefix: String,
     is_refused: Arc<AtomicBool>,
-    /// Whether Redis did not count last time. Logged when it begins and when it ends.
+    /// Whether Redis failed to count last time. The first failure and the first success after it are logged.
     is_failing: bool,
 }
 
 impl Counter {
-    /// Counts all that waits as one batch, while the next one gathers.
+    /// Counts all waiting requests as one batch, while the next batch gathers.
     async fn keep_counting(mut self, mut inbox: mpsc::Receiver<PendingCount>) {
         let mut batch = Vec::with_capacity(MOST_AT_ONCE);
         while inbox.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
@@ -152,7 +152,8 @@ impl Counter {
     }
 }
 
-/// The most requests that are counted in one round trip. Redis does nothing else meanwhile: some hundred microseconds.
+/// The most requests that are counted in one round trip. For that time, a few hundred microseconds, Redis does nothing
+/// else.
 const MOST_AT_ONCE: usize = 128;
 
 /// The most requests that may wait for the next round trip.

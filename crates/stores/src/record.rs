@@ -1,25 +1,26 @@
-//! Records in Redis: `{"v":1,"of":"2c26b46b68ffc68f","user":true}` about a user, and about a session its columns:
+//! Records in Redis. The record of a user is `{"v":1,"of":"2c26b46b68ffc68f","user":true}`; that of a session holds its
+//! columns:
 //!
 //! ```text
 //! {"v":2,"of":"…","session":{"sub":"7","email":"ada@example.com","name":null,"verified":true,"anonymous":false,
 //!  "by":null,"iat_ms":null,"exp_ms":1900000000000}}
 //! ```
 //!
-//! `verified` says whether the e-mail address is verified, `anonymous` whether the user is a guest, `by` who acts in
-//! the user's name. Records of version 1 say none of that and are misses: an unverified address must not become one
-//! about which nothing is known.
+//! `verified` says whether the e-mail address is verified, `anonymous` whether the user is a guest, `by` which user acts
+//! as this one (impersonation). Records of version 1 hold none of these members and are misses: an address that is known
+//! to be unverified must not become one whose verification is unknown.
 //!
-//! `"for":600000` says for how many milliseconds the answer may be repeated from the moment at which its lookup began.
-//! Together with the remaining time to live in Redis, a reader knows how old the record is, whatever the clocks of the
-//! nodes say. Earlier releases wrote no `for`.
+//! `"for":600000` says for how many milliseconds the answer may be repeated, counted from the moment at which its lookup
+//! began. With the remaining time to live in Redis, a reader can compute how old the record is, even if the clocks of
+//! the nodes differ. Earlier releases wrote no `for`.
 //!
 //! Where columns of the user are configured, the record of a user has `"columns":[…]` after `"user":true`, and that of
-//! a session after its own columns; otherwise there is no such member. The same goes for `"claims":{…}`, the configured
-//! claims of a session.
+//! a session after its own columns; otherwise there is no such member. A member `"claims":{…}` is there only where
+//! claims of sessions are configured, and holds them.
 //!
-//! `of` binds the value to the tables, the configured columns and the key. So a record says nothing under another key,
-//! and nothing to another deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: a
-//! program that can write to Redis decides who exists there, and must be trusted with that.
+//! `of` binds the value to the tables, the configured columns and the key. So a record is invalid under another key, and
+//! in another deployment that shares the server, the prefix and the ids 1, 2 and 3. It is not a signature: a program
+//! that can write to Redis decides which users and sessions exist, and must be trusted with that.
 
 use std::time::Duration;
 
@@ -35,10 +36,10 @@ use super::hex;
 
 /// A fact that can be written to Redis.
 pub(super) trait Recorded: Fact {
-    /// The longest record in bytes, with this many columns of the user and claims of the session together.
+    /// The most bytes of a record. `columns` is the number of columns of the user and claims of the session together.
     fn max_len(columns: usize) -> usize;
 
-    /// The fact of which is only known that it exists; `None` where more is configured.
+    /// The fact for a value that says only that it exists. `None` where columns are configured, or for a session.
     fn of_true(about: &About) -> Option<Self>;
 
     /// Whether the fact has all columns and claims that are configured.
@@ -47,7 +48,7 @@ pub(super) trait Recorded: Fact {
     /// Writes the record of a fact, or of its absence, bound by `of`.
     fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8>;
 
-    /// Reads a record; `None` for what this version would not have written.
+    /// Reads a record. `None` for a value that this version would not have written.
     fn read(value: &[u8]) -> Option<Read<Self>>;
 }
 
@@ -58,20 +59,20 @@ pub(super) struct Read<F> {
     found: Option<F>,
 }
 
-/// What a record with the right binding says.
+/// The answer in a record with the right binding.
 #[derive(Debug, PartialEq)]
 pub(super) struct Known<F> {
     pub(super) found: Option<F>,
-    /// How long it could be repeated from the moment at which its lookup began. `None` where an earlier release did not
-    /// say.
+    /// How long the answer could be repeated, counted from the moment at which its lookup began. `None` in records of
+    /// earlier releases.
     pub(super) lasts: Option<Duration>,
 }
 
-/// What the records of one chain are about.
+/// The tables, columns and claims that the records of one chain are about.
 #[derive(Clone, Debug)]
 pub(super) struct About {
-    /// The database, the tables, their columns, and the configured columns of the user: the same on every node that
-    /// reads the same.
+    /// Describes the database, the tables, their columns, and the configured columns of the user. It is the same on
+    /// every node with the same configuration.
     pub(super) realm: String,
     /// How many columns of the user are configured.
     pub(super) columns: usize,
@@ -79,7 +80,7 @@ pub(super) struct About {
     pub(super) claims: usize,
 }
 
-/// Writes the record of what is known under `key`, and may be repeated for as long as it `lasts`.
+/// Writes the record of the answer about `key`, which may be repeated for as long as it `lasts`.
 pub(super) fn write<F: Recorded>(
     found: Option<&F>,
     about: &About,
@@ -90,7 +91,7 @@ pub(super) fn write<F: Recorded>(
     F::write(found, seal(&about.realm, key), lasts)
 }
 
-/// Reads what a value says about `key`. `None` for what this version would not have written about it.
+/// Reads the answer about `key` from a value. `None` for a value that this version would not have written about it.
 pub(super) fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Known<F>> {
     if value.len() > F::max_len(about.columns + about.claims) {
         return None;
@@ -109,7 +110,7 @@ fn max_len_of(columns: usize) -> usize {
     }
 }
 
-/// The columns of a user for a record, which has no such member where none are configured.
+/// The columns of a user for a record. `None`, which leaves the member out, where none are configured.
 fn columns_of(user: &User) -> Option<Vec<Value>> {
     let columns = user.columns();
     (!columns.is_empty()).then(|| columns.to_vec())
@@ -168,7 +169,7 @@ struct UserRecord {
 }
 
 impl Recorded for KnownSession {
-    /// Four texts of a kilobyte, each byte of which may take six in JSON, and the rest.
+    /// Returns enough bytes for four texts of a kilobyte, each byte of which may take six in JSON, and the rest.
     fn max_len(columns: usize) -> usize {
         26 * 1024 + max_len_of(columns)
     }
@@ -283,22 +284,23 @@ fn to_json(record: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(record).expect("numbers, strings and booleans can be written as JSON")
 }
 
-/// Computes the binding of a record: 64 bits of a digest, enough against accidents.
+/// Computes the binding of a record: 64 bits of a digest, enough to prevent accidental matches.
 fn seal(realm: &str, key: &str) -> String {
     let mut digest = digest::Context::new(&digest::SHA256);
     for part in [realm, key] {
-        // With its length, so that the end of one part cannot pass for the beginning of the next.
+        // With its length, so that the end of one part cannot be taken for the beginning of the next.
         digest.update(&(part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());
     }
     hex(&digest.finish().as_ref()[..8])
 }
 
-/// The version of users' records. It changes with the format, so that nodes of two versions treat each other's records
+/// The version of users' records. It changes with their format, so that nodes of two versions treat each other's records
 /// as misses.
 const VERSION: u8 = 1;
 
-/// The version of sessions' records, which changes like that of users' records.
+/// The version of sessions' records. It changes with their format, so that nodes of two versions treat each other's
+/// records as misses.
 const SESSION_VERSION: u8 = 2;
 
 #[cfg(test)]

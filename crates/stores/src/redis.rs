@@ -43,7 +43,7 @@ use super::process::{Jitter, Trial};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RedisTarget {
     pub(super) server: RedisServer,
-    /// How long a lookup waits, connecting included.
+    /// How long a lookup waits, including the time to connect.
     pub(super) timeout: Duration,
     /// PEM certificates to trust in place of the public authorities.
     pub(super) ca_file: Option<PathBuf>,
@@ -53,14 +53,14 @@ pub(super) struct RedisTarget {
     pub(super) probe_key: Box<str>,
 }
 
-/// A Redis and the connections to it.
+/// A Redis server or cluster, and the connections to it.
 pub(super) struct Redis {
     target: RedisTarget,
     topology: Topology,
     writes: Semaphore,
 }
 
-/// The servers of a Redis.
+/// The connections of a Redis: to a cluster, or to a single server.
 enum Topology {
     Cluster(Box<Cluster>),
     Single(Arc<Node>),
@@ -71,7 +71,7 @@ enum Topology {
 pub(super) struct Unwritten;
 
 impl Redis {
-    /// Creates a Redis that is not connected yet; [`Redis::keep_connected`] connects it.
+    /// Creates the connections, none of which is open yet; [`Redis::keep_connected`] opens them.
     pub(super) fn new(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
         let topology = match &target.server.address {
             RedisAddress::Cluster(seeds) => {
@@ -88,8 +88,8 @@ impl Redis {
         }
     }
 
-    /// Reads the value under `key`, within the timeout; of a longer one, `longest` bytes and one more. A missing key,
-    /// and one that holds no string, reads as empty.
+    /// Reads the value under `key`, within the timeout. Of a value longer than `longest` bytes, it reads one byte more
+    /// than that. A missing key, and a key that holds no string, reads as empty.
     ///
     /// # Errors
     /// When Redis does not answer, or refuses to.
@@ -124,7 +124,7 @@ impl Redis {
         }
     }
 
-    /// Opens the connections and keeps them open, forever.
+    /// Opens the connections and keeps them open, until canceled.
     pub(super) async fn keep_connected(&self) {
         match &self.topology {
             Topology::Cluster(cluster) => cluster.keep_connected().await,
@@ -186,7 +186,7 @@ impl Replies {
         let detail = describe(command, &error);
         match code(&error) {
             Some("WRONGTYPE") => return Ok(Vec::new()),
-            // The server answers, so the connection is good.
+            // The server answers, so the connection works.
             Some(_) => self.node.health.failed(&detail),
             None => self.disconnect(&detail),
         }
@@ -217,8 +217,8 @@ impl std::fmt::Debug for Redis {
     }
 }
 
-/// The command that reads a value. It is not GET, so that at most one byte more than allowed is transferred, whatever a
-/// program has written there.
+/// The command that reads a value. It is not GET, so that at most one byte more than allowed is transferred, however long
+/// the value is.
 fn reading(key: &[u8], longest: usize) -> Cmd {
     let mut command = redis::cmd(READ);
     command.arg(key).arg(0).arg(longest);
@@ -232,7 +232,7 @@ fn failed(detail: String) -> StoreError {
     }
 }
 
-/// How many answers are written at once. The others wait, each for `timeout` at most.
+/// The most writes that run at once. Others wait, each for `timeout` at most.
 const MAX_WRITES: usize = 64;
 
 /// The longest time to live, a year in milliseconds: Redis refuses one that would overflow.

@@ -17,7 +17,7 @@ impl Reporter {
         self.observer.answered(self.kind, source, outcome);
     }
 
-    /// Reports that a store knew whether the fact exists.
+    /// Reports that a store has answered whether the fact exists.
     pub(super) fn found<F>(&self, lookup: &Lookup<F>) {
         let outcome = match lookup.found {
             Some(_) => Outcome::Present,

@@ -1,5 +1,5 @@
 //! The store of revocations, which all nodes share and which survives restarts: PostgreSQL, Redis, or a SQLite file of
-//! the gate's own. No request waits for any of this.
+//! the gate's own. No request that the gate decides waits for it.
 
 mod entry;
 mod news;
@@ -30,7 +30,7 @@ use super::settings::{DatabaseSettings, RedisSettings};
 /// The settings of the store of revocations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RevocationSettings {
-    /// Where they are kept.
+    /// Where the revocations are kept.
     pub place: RevocationPlace,
     /// How often the list is read again when no change is announced.
     pub interval: Duration,
@@ -60,26 +60,27 @@ enum Kind {
     Sqlite(InSqlite),
 }
 
-/// What a store held when it was last read, as far as finding what is new requires it.
+/// The contents of a store when it was last read, as far as they are needed to find changes since then.
 #[derive(Debug, Default)]
 pub struct RevocationMark(Members);
 
-/// What has changed since a store was last read.
+/// The changes since a store was last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangedRevocations {
-    /// These were added; earlier entries about the same still count as well ([`RevocationEntry::and`]).
+    /// The entries that were added. Earlier entries about the same session or user remain in effect
+    /// ([`RevocationEntry::and`]).
     Added(Vec<RevocationEntry>),
     /// The current entry for each of these keys, replacing earlier ones.
     Now(Vec<(RevocationKey, Option<RevocationEntry>)>),
 }
 
-/// Why revocations cannot be read or written.
+/// The reason why revocations cannot be read or written.
 #[derive(Debug, Error)]
 pub enum RevocationStoreError {
-    /// It holds an entry that this version does not understand.
+    /// The store holds an entry that this version does not understand.
     #[error("{0}: it holds a revocation that is not understood, {1}")]
     Entry(LookupSource, RevocationEntryError),
-    /// It holds the maximum number of revocations.
+    /// The store holds the maximum number of revocations.
     #[error(
         "{0} holds {MOST} revocations, and accepts no more: one with --all-before covers all that were issued before a time"
     )]
@@ -90,19 +91,19 @@ pub enum RevocationStoreError {
          who may make tables run what `sessiongate revocations install --print` prints"
     )]
     NoTable,
-    /// A statement failed.
+    /// A statement for PostgreSQL failed.
     #[error(transparent)]
     Postgres(#[from] OwnTableError),
-    /// A command failed.
+    /// A command for Redis failed.
     #[error("Redis: {0}")]
     Redis(String),
     /// The store did not answer in time.
     #[error("{0} did not answer in time")]
     Slow(LookupSource),
-    /// A statement failed, or the file cannot be opened.
+    /// A statement for SQLite failed, or the file cannot be opened.
     #[error("SQLite, {0}: {1}")]
     Sqlite(String, String),
-    /// It holds more revocations than may be kept in memory.
+    /// The store holds more revocations than may be kept in memory.
     #[error("{0} holds more than {MOST} revocations, more than are read; remove some")]
     TooMany(LookupSource),
 }
@@ -149,7 +150,7 @@ impl RevocationStore {
         })
     }
 
-    /// Creates the table, if the store needs one and it does not exist.
+    /// Creates the table, if the store needs a table and it does not exist.
     ///
     /// # Errors
     /// When it cannot be created.
@@ -161,20 +162,21 @@ impl RevocationStore {
         }
     }
 
-    /// Reads all revocations in effect at `now`, in the order of [what they are about](RevocationEntry::place).
+    /// Reads all revocations in effect at `now` (PostgreSQL goes by its own clock), in the order of
+    /// [what they are about](RevocationEntry::place).
     ///
     /// # Errors
-    /// When the store does not answer, holds too many, or holds one that is not understood, so that the list would be
-    /// incomplete.
+    /// When the store does not answer, holds too many revocations, or holds one that is not understood, so that the list
+    /// would be incomplete.
     pub async fn load(&self, now: UnixTime) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
         Ok(self.load_marked(now).await?.0)
     }
 
-    /// Reads all revocations, as [`RevocationStore::load`], with a mark from which [what is new](RevocationStore::look)
-    /// can be found later.
+    /// Reads all revocations, as [`RevocationStore::load`] does, and a mark from which [changes](RevocationStore::look) can
+    /// be found later.
     ///
     /// # Errors
-    /// As for [`RevocationStore::load`].
+    /// When the store does not answer, holds too many revocations, or holds one that is not understood.
     pub async fn load_marked(
         &self,
         now: UnixTime,
@@ -190,12 +192,12 @@ impl RevocationStore {
         Ok((entry::merged(entries), RevocationMark(mark)))
     }
 
-    /// Reads the current state of what `news` is about, which is much faster than reading a long list again. `mark`
-    /// belongs to the known list, and is updated. Returns `None` when other changes cannot be ruled out, so that the
-    /// whole list must be read.
+    /// Reads the current state of the revocations that `news` is about, which is much faster than reading a long list
+    /// again. `mark` belongs to the known list, and is updated. Returns `None` when other changes cannot be ruled out, so
+    /// that the whole list must be read.
     ///
     /// # Errors
-    /// When the store does not answer, or holds one that is not understood.
+    /// When the store does not answer, or holds a revocation that is not understood.
     pub async fn look(
         &self,
         news: &RevocationNews,
@@ -225,10 +227,10 @@ impl RevocationStore {
     }
 
     /// Adds a revocation, and deletes expired ones. When this returns, the revocation is as durable as the store; other
-    /// nodes learn of it as the store announces it.
+    /// nodes learn of it when the store announces it, or when they next read the list.
     ///
     /// # Errors
-    /// When the store does not accept it.
+    /// When the store does not answer, or does not accept the revocation.
     pub async fn add(
         &self,
         entry: &RevocationEntry,
@@ -262,7 +264,7 @@ impl RevocationStore {
         }
     }
 
-    /// Returns the connections.
+    /// Returns the leases of the connections, and closes connections that no other stores use.
     pub async fn close(self) {
         match self.0 {
             Kind::Postgres(postgres) => postgres.close().await,
@@ -271,13 +273,14 @@ impl RevocationStore {
         }
     }
 
-    /// The SQL that creates the table in PostgreSQL, with the rights that roles need that do not own it.
+    /// The SQL that creates the table in PostgreSQL, with the privileges that other roles than its owner need.
     pub fn sql() -> String {
         postgres::sql()
     }
 }
 
-/// Handles an announcement that revocations have changed. One of another program may name none.
+/// Handles an announcement that revocations have changed. An announcement by another program may lack a key; then the
+/// whole list is read again.
 pub(super) fn heard_of(payload: &str) {
     match RevocationKey::read(payload) {
         Some(key) => news::changed(key),
@@ -285,5 +288,5 @@ pub(super) fn heard_of(payload: &str) {
     }
 }
 
-/// The most revocations. Each takes some hundred bytes of memory, and all are read each time.
+/// The most revocations. Each takes a few hundred bytes of memory, and all are read each time.
 const MOST: usize = 100_000;

@@ -5,9 +5,9 @@
 //! better-auth:revoked-sessions-before-<userId>   1900000000000
 //! ```
 //!
-//! A session that began before its user's revocation is dead, even if it was written back since, so both keys are read
-//! (`better-auth` `db/internal-adapter.mjs`, `findSession`). Here Redis is the truth: if it does not answer, that is an
-//! outage.
+//! A session that began before its user's sessions were revoked is invalid, even if it was written back since, so both
+//! keys are read (`better-auth` `db/internal-adapter.mjs`, `findSession`). Here Redis is the truth: if it does not
+//! answer, that is an outage.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl SecondaryStorage {
         })
     }
 
-    /// The fact that a key of Redis is about, if it is one of Better Auth's.
+    /// The session or user that a key of Redis is about, if it is one of Better Auth's keys.
     pub(super) fn kept_under(&self, redis_key: &[u8]) -> Option<Affected<'static>> {
         let key = redis_key.strip_prefix(self.prefix.as_bytes())?;
         let key = str::from_utf8(key).ok()?;
@@ -122,7 +122,7 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, MalformedRecord> {
     })
 }
 
-/// Whether `value` revokes a session that began at `created`. An empty value revokes none.
+/// Whether `value` revokes a session that began at `created`. An empty value revokes no session.
 fn revoked(value: &[u8], created: Option<UnixTime>) -> Result<bool, MalformedRecord> {
     if value.is_empty() {
         return Ok(false);
@@ -201,8 +201,8 @@ impl Time {
         }
     }
 
-    /// Reads the end of a session. Better Auth writes a text; a small number is in seconds, and read as milliseconds
-    /// would mean that every session ended long ago.
+    /// Reads the end of a session. Better Auth writes a text. A small number is in seconds; read as milliseconds, it would
+    /// mean that every session ended long ago.
     fn read_end(&self) -> Result<UnixTime, MalformedRecord> {
         match self {
             Self::Millis(millis) if *millis < LEAST_MILLIS => Err(MalformedRecord::ExpiryInSeconds),
@@ -216,7 +216,7 @@ const REVOKED_BEFORE: &str = "revoked-sessions-before-";
 /// The longest value in bytes: a session and its user, with all fields that an application adds.
 const LONGEST_SESSION: usize = 64 * 1024;
 
-/// The smallest number that counts as milliseconds: the year 1973. As seconds it would be the year 5138.
+/// The smallest number that is taken for milliseconds: the year 1973. As seconds it would be the year 5138.
 const LEAST_MILLIS: u64 = 100_000_000_000;
 
 /// The longest number in bytes: enough digits for milliseconds long after the year 9999.

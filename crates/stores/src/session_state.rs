@@ -1,4 +1,4 @@
-//! What a store says about a session, and what can be wrong with a record.
+//! The state of a session in a store, and the flaws that a record can have.
 
 use gate::{KnownSession, Lookup, LookupSource, User};
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use super::Outcome;
 use super::reporter::Reporter;
 use super::standing::StandingRow;
 
-/// The state of a session, as a store has it.
+/// The state of a session in a store.
 #[derive(Debug)]
 pub(super) enum SessionState {
     /// The store holds something that no application writes.
@@ -22,8 +22,8 @@ pub(super) enum SessionState {
     Known(KnownSession),
 }
 
-/// What is wrong with a record of a session or user. A malformed record counts as absent: an application that reads it
-/// would fail, and signing in again makes a better one.
+/// The flaw of a record of a session or user. A malformed record is treated as absent: an application that reads it would
+/// fail, and signing in again creates a valid one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum MalformedRecord {
     #[error("a column of its user holds a value that cannot be read")]
@@ -89,7 +89,7 @@ impl SessionState {
         }
     }
 
-    /// Turns the state into the answer about `token`. What is wrong with a malformed record is logged, under the
+    /// Turns the state into the answer about `token`, and reports it. The flaw of a malformed record is logged with the
     /// token's id.
     pub(super) fn lookup(
         self,

@@ -1,7 +1,7 @@
 //! The chain of sessions that the application keeps in its own store, by their tokens.
 //!
-//! A token is a credential: whoever holds it is treated as the user. So caches, flights and messages know a session only by the id of
-//! its token, a hash; the token itself is in the query to the truth and nowhere else.
+//! A token is a credential: a client that has it is treated as the user. So caches, flights and messages identify a
+//! session only by the id of its token, a hash; the token itself is in the query to the truth and nowhere else.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,10 +22,10 @@ use super::session_state::SessionState;
 use super::settings::SessionTables;
 use super::single_flight::{LookupResult, Rank};
 
-/// Limits how often an address may bring a token that no store knows.
+/// Limits how often an address may send a token that no store knows.
 pub trait UnknownTokens: Send + Sync + 'static {
-    /// Counts a token that an address has brought. The result takes the count back, for a token that turns out to be
-    /// that of a session.
+    /// Counts a token that an address has sent. The returned function takes the count back; it is called when the token
+    /// turns out to belong to a session.
     ///
     /// # Errors
     /// When this token exceeds the limit.
@@ -36,11 +36,11 @@ pub trait UnknownTokens: Send + Sync + 'static {
 pub type Counting<'a> =
     Pin<Box<dyn Future<Output = Result<Box<dyn FnOnce() + 'a>, Exceeded>> + 'a>>;
 
-/// The chain of stores that know sessions. A handle: clones share everything, and every runtime that decides has one.
+/// A handle to the chain of stores that know sessions. Clones share everything; every runtime that decides has one.
 #[derive(Clone)]
 pub struct SessionChain {
     pub(super) chain: Arc<Chain<SessionTruth>>,
-    /// The limit on how often an address may bring a token that no store knows.
+    /// The limit on how often an address may send a token that no store knows.
     unknown: Option<Arc<dyn UnknownTokens>>,
 }
 
@@ -52,16 +52,16 @@ impl SessionChain {
         }
     }
 
-    /// Sets the limit on how often an address may bring a token that no store knows.
+    /// Sets the limit on how often an address may send a token that no store knows.
     pub fn limited(self, unknown: Option<Arc<dyn UnknownTokens>>) -> Self {
         Self { unknown, ..self }
     }
 
-    /// Asks the stores for a session that is not in memory. Anybody can make up a token, so each lookup counts against
-    /// the limit of its address before it begins, and counts no longer once the session turns out to exist.
+    /// Asks the stores for a session that is not in memory. Any client can make up a token, so each lookup counts against
+    /// the limit of its address before it begins, and the count is taken back once the session turns out to exist.
     ///
-    /// A client whose session this process has known does not guess, and is never held up by others from the same
-    /// address that do.
+    /// A token whose session this process has known is not a guess. It is not counted, so other clients at the same
+    /// address that guess tokens never delay its lookup.
     async fn look_up(
         &self,
         token: &SessionToken,
@@ -84,7 +84,7 @@ impl SessionChain {
         Ok(found?)
     }
 
-    /// The rank of a token: known when this process has known its session.
+    /// The rank of a token: [`Rank::Known`] when this process has known its session.
     fn rank(&self, id: &str) -> Rank {
         match self.chain.memory.knew(id) {
             true => Rank::Known,
@@ -102,13 +102,13 @@ impl gate::SessionStore for SessionChain {
         let query = || (token.clone(), Rank::Known);
         match self.chain.recall(token.id(), query) {
             Some(lookup) => Ok(lookup),
-            // Boxed, so that callers who need not wait do not reserve the size of the waiting future.
+            // Boxed, so that callers that need not wait do not reserve the size of the waiting future.
             None => Box::pin(self.look_up(token, client)).await,
         }
     }
 
-    /// Only the database answers for the session and its user at once. What Redis holds of a user is a copy that
-    /// outlives the user.
+    /// Only the database answers for the session and its user at once. The user's data in Redis is a copy that outlives
+    /// the user.
     fn vouches_for_users(&self) -> bool {
         match self.chain.truth {
             SessionTruth::Database(_) => true,
@@ -204,7 +204,7 @@ fn lookup(
     Ok(state?.lookup(source, token, reporter))
 }
 
-/// What records of sessions are about: the same on every node that reads the same columns of the same tables.
+/// Describes what records of sessions are about: the same on every node that reads the same columns of the same tables.
 pub(super) fn about(database: &str, tables: &SessionTables, asked: &UserColumns) -> About {
     About {
         realm: format!("{}{}", realm(database, tables), asked.realm()),

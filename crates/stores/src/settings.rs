@@ -1,4 +1,4 @@
-//! The settings of stores, already checked.
+//! The settings of stores, after they were checked.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,21 @@ use super::redis::RedisServer;
 use super::standing::StandingColumns;
 use super::time::Zone;
 
-/// The settings of a realm's stores: memory, then Redis if there is one, then the truth. What is looked up follows from
-/// the truths: users in [`DatabaseSettings::users`]; sessions in [`RedisSettings::sessions`], in
-/// [`DatabaseSettings::sessions`], or in the one and then the other.
+/// The settings of a realm's stores: memory, then Redis if there is one, then the truth. Users are looked up in
+/// [`DatabaseSettings::users`]; sessions in [`RedisSettings::sessions`], in [`DatabaseSettings::sessions`], or first in
+/// Redis and then in the database. What is not configured is not looked up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The name of the realm, for keys in Redis and for logs. `None` for the default realm.
     pub realm: Option<String>,
     /// The settings of this process's own cache.
     pub memory: MemorySettings,
-    /// How long this process trusts facts whose changes it hears of, in place of [`MemorySettings::ttl`].
+    /// How long this process trusts facts whose changes are announced to it, in place of [`MemorySettings::ttl`].
     pub heard_ttl: Duration,
-    /// How long "no such user", or session, is trusted, in memory and in Redis each. Zero means not at all.
+    /// How long the answer that there is no such user or session is trusted, in memory and in Redis each. Zero means not
+    /// at all.
     pub absent_ttl: Duration,
-    /// How long beyond its time an answer counts while the database is down. Zero means not at all.
+    /// How long beyond its time to live an answer is used while the database is down. Zero means not at all.
     pub stale_if_down: Duration,
     /// The Redis that all nodes share.
     pub redis: Option<RedisSettings>,
@@ -64,7 +65,7 @@ impl Settings {
         self.checks_users() || self.database.as_ref().is_some_and(sessions)
     }
 
-    /// The settings of memory for facts whose changes are heard.
+    /// The settings of memory for facts whose changes are announced.
     pub(super) fn heard(&self) -> MemorySettings {
         MemorySettings {
             ttl: self.heard_ttl,
@@ -72,15 +73,15 @@ impl Settings {
         }
     }
 
-    /// What is read of users that are looked up by their ids.
+    /// The columns that are read of users who are looked up by their ids.
     pub(super) fn asked_of_users(&self) -> UserColumns {
         self.database
             .as_ref()
             .map_or_else(UserColumns::default, DatabaseSettings::asked)
     }
 
-    /// What is read of users that are looked up with their sessions. Where sessions are in Redis, users are always
-    /// looked up by their ids.
+    /// The columns and claims that are read of users who are looked up with their sessions. Where sessions are in Redis,
+    /// users are always looked up by their ids.
     pub(super) fn asked_with_sessions(&self) -> UserColumns {
         let redis = self.redis.as_ref();
         let mut asked = self.asked_of_users();
@@ -147,8 +148,8 @@ impl MemorySettings {
 /// The settings of this process's own cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemorySettings {
-    /// How long a user or a session is trusted to exist without a new lookup. Zero turns the cache off, for absent ones
-    /// too.
+    /// How long a user or a session is trusted to exist without a new lookup. Zero turns the cache off, also for absent
+    /// users and sessions.
     pub ttl: Duration,
     /// The most users that are remembered, and the most sessions. Zero turns the cache off.
     pub entries: usize,
@@ -161,14 +162,14 @@ pub struct MemorySettings {
 pub struct RedisSettings {
     /// The server and its credentials.
     pub server: RedisServer,
-    /// How long a request waits for Redis, connecting included, before the database is asked instead.
+    /// How long a request waits for Redis, including connecting, before the database is asked instead.
     pub timeout: Duration,
-    /// How long a user or a session is trusted to exist. With zero such answers are not written.
+    /// How long a user or a session is trusted to exist. If it is zero, such answers are not written.
     pub cache_ttl: Duration,
-    /// The prefix of every key of the cache; the rest is the user's id, or `session:` and the id of a token. In a named
-    /// realm, `realm:`, the name and another colon stand between.
+    /// The prefix of every key of the cache. The rest is the user's id, or `session:` and the id of a token. In a named
+    /// realm, `realm:`, the name and another colon come between the two.
     pub key_prefix: String,
-    /// The prefix of the keys under which Better Auth keeps its sessions, if it keeps them here.
+    /// The prefix of the keys under which Better Auth keeps its sessions, if it keeps them in this Redis.
     pub sessions: Option<String>,
     /// PEM certificates to trust for `rediss://` in place of the public authorities.
     pub ca_file: Option<PathBuf>,
@@ -184,29 +185,29 @@ pub enum CacheFormat {
     /// A record, bound to the user and the table, with its lifetime.
     #[default]
     Record,
-    /// The word `true`, and nothing for users that do not exist, for gates that only understand that.
+    /// The word `true`, and nothing for users that do not exist. For gates that understand nothing else.
     True,
 }
 
-/// The application's database, and what is looked up there.
+/// The application's database, and the tables in which users and sessions are looked up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatabaseSettings {
     /// The server or file.
     pub url: DatabaseUrl,
-    /// The server on which changes are heard, if they are: the same database, bypassing a pooler.
+    /// The server on which the gate listens for changes, if it does: the same database, bypassing a pooler.
     pub listen: Option<Box<PostgresServer>>,
     /// How long a request waits for the database, including connecting and one retry.
     pub timeout: Duration,
-    /// The most open connections; zero counts as one.
+    /// The most open connections. Zero means one.
     pub max_connections: u32,
-    /// The table in which users are looked up, if they are.
+    /// The table in which users are looked up, if users are looked up.
     pub users: Option<UserTable>,
-    /// The tables in which sessions are looked up, if they are.
+    /// The tables in which sessions are looked up, if sessions are looked up in the database.
     pub sessions: Option<SessionTables>,
-    /// What else is read of a user, in this order ([`gate::User::columns`]).
+    /// The columns that are also read of a user, in this order ([`gate::User::columns`]).
     pub columns: Vec<UserColumn>,
-    /// The time zone of times without one in those columns. `None` when it is not configured: then that of the times of
-    /// sessions.
+    /// The time zone for times without a zone in those columns. `None` when it is not configured: then
+    /// [`SessionTables::time_zone`] applies.
     pub time_zone: Option<Zone>,
 }
 
@@ -224,7 +225,7 @@ pub struct UserTable {
 pub struct SessionTables {
     /// The table of sessions.
     pub table: Table,
-    /// The column with the token, as the browser has it.
+    /// The column with the token, in the form in which the browser has it.
     pub token: Column,
     /// The column with the id of the session's user.
     pub user: Column,
@@ -238,7 +239,7 @@ pub struct SessionTables {
     pub email: Option<Column>,
     /// The column with the user's name, if there is one.
     pub name: Option<Column>,
-    /// The time zone of times without one. `None` when it is not configured: then UTC.
+    /// The time zone for times without a zone. `None` when it is not configured, which means UTC.
     pub time_zone: Option<Zone>,
     /// The columns about the user's standing.
     pub standing: StandingColumns,
@@ -278,7 +279,7 @@ impl SessionTables {
     }
 }
 
-/// Where a database is, and its credentials. Its `Debug` and `Display` show no credentials.
+/// The address of a database, and the credentials for it. Its `Debug` and `Display` show no credentials.
 #[derive(Clone)]
 pub enum DatabaseUrl {
     /// A PostgreSQL server, or a pooler in front of one.
@@ -302,7 +303,7 @@ impl PartialEq for DatabaseUrl {
     }
 }
 
-/// Shows the kind of database and where it is, without credentials.
+/// Shows the kind of database and its address, without credentials.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

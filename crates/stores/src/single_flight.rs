@@ -1,4 +1,4 @@
-//! One lookup per key, however many requests wait for it ("single flight").
+//! At most one lookup per key at a time, however many requests wait for it ("single flight").
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ pub(super) type LookupResult<F> = Result<Lookup<F>, StoreError>;
 ///
 /// A flight belongs to the task that runs it and not to a request that waits, so a client that disconnects does not
 /// cancel the lookup for the others. The result can be as old as the flight, so no request joins a flight that began
-/// before something relevant was heard.
+/// before a relevant invalidation was received.
 #[derive(Debug)]
 pub(super) struct SingleFlight<F> {
     in_flight: Mutex<Flights<F>>,
@@ -24,35 +24,35 @@ pub(super) struct SingleFlight<F> {
 #[derive(Debug)]
 struct Flights<F> {
     by_key: HashMap<Arc<str>, InFlight<F>>,
-    /// How many flights are for [strangers](Rank::Stranger), including superseded ones.
+    /// How many flights are for [unknown keys](Rank::Stranger), including superseded flights.
     for_strangers: usize,
 }
 
-/// Whether anything vouches for the key. Anybody can make up tokens without limit, so strangers get only a share of
-/// everything that is scarce.
+/// Whether a key is known to be genuine. Any client can make up tokens without limit, so unknown keys get only a share of
+/// each limited resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rank {
-    /// The fact existed at the last lookup, or a signature vouches for the key.
+    /// The fact existed at the last lookup, or the key was signed.
     Known,
-    /// Anybody could have made the key up.
+    /// Any client could have made the key up.
     Stranger,
 }
 
-/// A flight, as seen by those who may join it.
+/// A flight, as seen by the requests that may join it.
 #[derive(Debug)]
 struct InFlight<F> {
     wait: watch::Receiver<Option<LookupResult<F>>>,
     progress: Arc<Mutex<Progress>>,
 }
 
-/// When a flight asked, and whether its key was invalidated since.
+/// When a flight asked the stores, and whether its key was invalidated since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     /// When the flight last asked the stores.
     asked: Ticket,
-    /// When something was last heard about its key.
+    /// When an invalidation of its key was last received.
     invalidated: Option<Ticket>,
-    /// Whether another flight for the key has begun since. This one hears of no invalidations any more, so it must not
+    /// Whether another flight for the key has begun since. This flight no longer receives invalidations, so it must not
     /// keep its result.
     is_superseded: bool,
 }
@@ -61,8 +61,8 @@ pub(super) struct Progress {
 #[derive(Debug)]
 pub(super) struct Wait<F>(watch::Receiver<Option<LookupResult<F>>>);
 
-/// The leader's side of a flight, which must find the result. Dropped without [`Flight::finish`], it ends the wait of
-/// all followers without a result.
+/// The leader's side of a flight, which must find the result. If it is dropped without [`Flight::finish`], the wait of
+/// all followers ends without a result.
 #[derive(Debug)]
 pub(super) struct Flight<F> {
     key: Arc<str>,
@@ -78,7 +78,7 @@ pub(super) enum Joined<F> {
     Full,
     /// Another caller leads the flight.
     Follower(Wait<F>),
-    /// The caller leads: it has to run the flight.
+    /// The caller leads, and must run the flight.
     Leader(Flight<F>, Wait<F>),
 }
 
@@ -139,7 +139,7 @@ impl<F> SingleFlight<F> {
         )
     }
 
-    /// Tells the flight for `key`, if there is one, that its key was invalidated at the time of this ticket.
+    /// Notes in the flight for `key`, if there is one, that its key was invalidated at the time of the ticket `heard`.
     pub(super) fn invalidate(&self, key: &str, heard: Ticket) {
         if let Some(flight) = lock(&self.in_flight).by_key.get(key) {
             let invalidated = &mut lock(&flight.progress).invalidated;
@@ -158,15 +158,15 @@ impl Progress {
         self.asked
     }
 
-    /// Whether the key was invalidated at the time of this ticket or later. An invalidation at the very same time may
-    /// have come before or after, so it counts.
+    /// Whether the key was invalidated at the time of this ticket or later. An invalidation at exactly the same time may
+    /// have come before or after, so it is included.
     pub(super) fn was_invalidated(&self, since: Ticket) -> bool {
         self.invalidated >= Some(since)
     }
 }
 
 impl<F: Clone> Wait<F> {
-    /// The result, or `None` when the flight was dropped without one.
+    /// Waits for the result. Returns `None` when the flight was dropped without a result.
     pub(super) async fn result(mut self) -> Option<LookupResult<F>> {
         let answer = self.0.wait_for(Option::is_some).await.ok()?;
         answer.clone()
@@ -178,7 +178,7 @@ impl<F> Flight<F> {
         &self.key
     }
 
-    /// What the flight has done until now, and whether its key was invalidated.
+    /// When the flight last asked the stores, and whether its key was invalidated.
     pub(super) fn progress(&self) -> Progress {
         *lock(&self.progress)
     }
@@ -188,15 +188,16 @@ impl<F> Flight<F> {
         lock(&self.progress).asked = ticket;
     }
 
-    /// Calls `keep` with whether an answer of this ticket may be repeated, as far as invalidations of the key show.
-    /// None arrives meanwhile, so a later invalidation finds the answer in memory, or the answer is not kept.
+    /// Calls `keep` with whether the answer of a lookup with this ticket may be repeated, as far as invalidations of the
+    /// key show. No invalidation of the key is noted during the call, so a later one finds the answer in memory if it is
+    /// kept.
     pub(super) fn keep(&self, ticket: Ticket, keep: impl FnOnce(bool)) {
         let progress = lock(&self.progress);
         keep(!progress.is_superseded && !progress.was_invalidated(ticket));
     }
 
-    /// Gives the result to every waiting request. No request can join any more by then: a caller who has seen the user
-    /// may delete the user and ask again, and must not get the answer from before.
+    /// Gives the result to every waiting request. From then on no request can join the flight: a client that has received
+    /// this answer may delete the user and ask again, and must not get the same answer.
     pub(super) fn finish(mut self, answer: LookupResult<F>) {
         self.close();
         self.answer.send_replace(Some(answer));
@@ -204,7 +205,7 @@ impl<F> Flight<F> {
 
     fn close(&mut self) {
         let mut in_flight = lock(&self.registry.in_flight);
-        // Another flight may have the key by now.
+        // Another flight may have taken over the key by now.
         let is_ours = |flight: &InFlight<F>| Arc::ptr_eq(&flight.progress, &self.progress);
         if in_flight.by_key.get(&self.key).is_some_and(is_ours) {
             in_flight.by_key.remove(&self.key);
@@ -222,12 +223,12 @@ impl<F> Drop for Flight<F> {
     }
 }
 
-/// The most flights at once. Flights outlive the requests that started them, so the number of connections does not
-/// bound them; this does. A flight asks Redis and the database three times at the most, each within its timeout, and costs
+/// The most flights at once. Flights outlive the requests that started them, so the number of connections does not bound
+/// them; this limit does. A flight asks Redis and the database three times at most, each within its timeout, and takes
 /// about 2 kB.
 const MAX_FLIGHTS: usize = 16_384;
 
-/// The most flights for strangers at once.
+/// The most flights for unknown keys at once.
 const MAX_FOR_STRANGERS: usize = MAX_FLIGHTS / 2;
 
 #[cfg(test)]

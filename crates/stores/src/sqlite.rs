@@ -1,11 +1,11 @@
-//! The application's database in SQLite: for one machine, and for the demo.
+//! The application's database in SQLite, for deployments on one machine, and for the demo.
 //!
 //! The database is opened for reading, and never created: a missing file is an error that says so. Statements write a
-//! column as `k."id"` and not as `"id"`, because SQLite reads a name in double quotes that is no column as a string,
+//! column as `k."id"` and not as `"id"`, because SQLite reads a name in double quotes that is not a column as a string,
 //! and then every user would have the id `id`.
 //!
 //! As in PostgreSQL, a key must be spelled exactly as the value that is found: `007` equals 7 in an integer column, but
-//! is not the id of user 7. Times are whatever the application writes; see [`time`](super::time).
+//! is not the id of user 7. Times are read in every form that applications write; see [`time`](super::time).
 
 mod columns;
 mod failure;
@@ -43,7 +43,7 @@ pub(super) struct Sqlite {
     timeout: Duration,
     users: Option<ByUser>,
     sessions: Option<Box<BySession>>,
-    /// The time zone of times without one.
+    /// The time zone for times without a zone.
     zone: Option<Zone>,
     health: Health,
 }
@@ -127,7 +127,7 @@ impl Sqlite {
         }
     }
 
-    /// Checks that the configured columns of users can be read, if the database answers.
+    /// Checks that the configured columns can be read, if the database answers.
     pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
         let of_users = self.users.iter().map(|by| (&by.asked, &by.table, None));
         let with_sessions = self.sessions.iter().map(|by| {
@@ -149,7 +149,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Returns why the column cannot be read, unless the database does not answer any more.
+    /// Returns the reason why the column cannot be read, as an error, unless the database no longer answers.
     async fn reason_for_missing(&self, table: &Table, column: &Column) -> Result<(), ColumnError> {
         match timeout(self.timeout, self.columns_of(table)).await {
             Ok(Ok(there)) => Err(ColumnError::missing(table, column, &there)),
@@ -160,7 +160,7 @@ impl Sqlite {
         }
     }
 
-    /// Lists the columns of the table, as SQLite knew them when the connection last prepared the statement.
+    /// Lists the columns of the table, as SQLite knew them when the connection last prepared this statement.
     async fn columns_of(&self, table: &Table) -> Result<Vec<TableColumn>, sqlx::Error> {
         let statement = format!("SELECT * FROM {}", table.quoted());
         let mut taken = self.connections.take(Rank::Known).await?;
@@ -182,7 +182,7 @@ impl Sqlite {
         }
     }
 
-    /// Finds out which of the optional columns exist.
+    /// Checks which of the optional columns exist, and returns the statement that looks up a session.
     async fn learn(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
         let mut seen = [Presence::Absent; 3];
         for (seen, candidate) in seen.iter_mut().zip(sessions.standing.candidates()) {
@@ -195,7 +195,7 @@ impl Sqlite {
         Ok(sessions.learned(seen))
     }
 
-    /// Whether the table has the column. A table that does not exist has none; the lookup itself reports that.
+    /// Whether the table has the column. It is `false` for a table that does not exist, which the lookup itself reports.
     async fn has(&self, table: &Table, column: &Column) -> Result<bool, StoreError> {
         let (table, name) = (table.quoted(), column.quoted());
         let statement = format!("SELECT k.{name} FROM {table} AS k WHERE ?1 IS NULL LIMIT 0");

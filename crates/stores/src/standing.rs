@@ -1,9 +1,9 @@
 //! The columns that describe the standing of a session's user: whether the e-mail address is verified, whether the user
-//! is a guest, whether another user acts in the user's name.
+//! is a guest, whether another user acts as this user (impersonation).
 //!
-//! Not every application has these columns: two come with plugins of Better Auth. And a role that was granted single
-//! columns by an earlier release cannot read them. So a column that only the built-in schema names is read if it
-//! exists, which is found out together with the type of the key; a column that the operator names is always read.
+//! Not every application has these columns: two come with plugins of Better Auth. And a role that was granted only the
+//! columns that an earlier release needed cannot read them. So a column that only the built-in schema names is read if
+//! it exists, which is checked together with the type of the key; a column that the operator names is always read.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,14 +15,14 @@ use super::identifier::{Column, Table};
 /// The columns about a user's standing that an application may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandingColumns {
-    /// In the user table: whether, or when, the e-mail address was verified.
+    /// The column of the user table that says whether, or when, the e-mail address was verified.
     pub verified: Option<StandingColumn>,
-    /// Whether `NULL` in that column means "not verified". Adapters of Auth.js write `NULL` for every user who signs in
-    /// with an OAuth provider; there it means nothing.
+    /// Whether `NULL` in the column [`verified`](Self::verified) means "not verified". Adapters of Auth.js write `NULL` for
+    /// every user who signs in with an OAuth provider, so there `NULL` says nothing.
     pub null_is_unverified: bool,
-    /// In the user table: whether the user is a guest.
+    /// The column of the user table that says whether the user is a guest.
     pub anonymous: Option<StandingColumn>,
-    /// In the session table: the id of the user who acts in the name of the session's user.
+    /// The column of the session table with the id of the user who acts as the session's user.
     pub impersonated_by: Option<StandingColumn>,
 }
 
@@ -35,7 +35,7 @@ pub struct StandingColumn {
     pub need: Need,
 }
 
-/// When a column is read. If it cannot be read then, no session can be looked up.
+/// When a column is read. If the column cannot be read then, no session can be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Always: the operator has named it.
@@ -46,7 +46,7 @@ pub enum Need {
     IfThere,
 }
 
-/// What the catalog says about a column.
+/// Whether a column exists and can be read, according to the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     Absent,
@@ -54,21 +54,22 @@ pub(super) enum Presence {
     Unreadable,
 }
 
-/// How a database writes the texts of a statement.
+/// How a column and `NULL` are written as texts in the SQL of a database.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialect {
-    /// A column as text.
+    /// Writes a column, cast to text.
     pub(super) text: fn(&str) -> String,
     /// `NULL`, as text.
     pub(super) nothing: &'static str,
 }
 
-/// What a statement selects about a user's standing. It calls the session table `k` and the user table `u`.
+/// The part of a statement that selects a user's standing. The aliases are `k` for the session table and `u` for the user
+/// table.
 #[derive(Debug)]
 pub(super) struct StandingSelection {
     columns: StandingColumns,
     tables: [Table; 3],
-    /// Which columns were found last, so that a change is logged once.
+    /// The presence of the columns when last checked, so that a change is logged once.
     seen: Mutex<Option<[Presence; 3]>>,
 }
 
@@ -158,7 +159,7 @@ impl StandingColumns {
         [&self.verified, &self.anonymous, &self.impersonated_by].map(Option::as_ref)
     }
 
-    /// The name of each column, to bind records of caches to it.
+    /// The name of each column, so that cached records can be bound to it.
     pub(super) fn names(&self) -> [Option<&Column>; 3] {
         self.each().map(|column| Some(&column?.column))
     }
@@ -175,7 +176,7 @@ impl StandingColumn {
     }
 }
 
-/// What a store says about the standing of a session's user.
+/// The standing of a session's user, as read from a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct StandingRow {
     email_verified: Option<bool>,

@@ -1,4 +1,4 @@
-//! The open stores of a realm: how they are opened, reported on and closed.
+//! The open stores of a realm: opens them, reports their health, and closes them.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,11 +27,11 @@ use super::settings::{DatabaseUrl, Settings};
 use super::users::UserChain;
 use client_tls::TlsFileError;
 
-/// The open stores of a realm. A handle: clones share everything.
+/// A handle to the open stores of a realm. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Stores(Arc<Open>);
 
-/// Why the stores cannot be opened. A server that is down does not count: it is asked again until it answers.
+/// The reason why the stores cannot be opened. A server that is down is not a reason: it is retried until it answers.
 #[derive(Debug, Error)]
 pub enum StoreOpenError {
     /// A file with certificates or a key cannot be used.
@@ -41,11 +41,11 @@ pub enum StoreOpenError {
 
 impl Stores {
     /// Opens the stores of one realm, on connections of `pools` that other realms may share. Everything that waits for
-    /// a server runs on the runtime of `pools`. `listener` is told what servers say has changed.
+    /// a server runs on the runtime of `pools`. `listener` is notified of the changes that servers announce.
     ///
     /// # Errors
-    /// When the settings can never work, for example because a certificate cannot be read. Servers that are down are
-    /// asked again until they answer.
+    /// When a file with certificates or a key cannot be used. Servers that are down are not an error: they are retried
+    /// until they answer.
     pub fn open(
         settings: &Settings,
         pools: &Pools,
@@ -123,12 +123,12 @@ impl Stores {
         })))
     }
 
-    /// The chain in which users are looked up, if they are.
+    /// The chain in which users are looked up, if users are looked up.
     pub fn users(&self) -> Option<UserChain> {
         self.0.users.clone()
     }
 
-    /// The chain in which sessions are looked up, if they are.
+    /// The chain in which sessions are looked up, if sessions are looked up.
     pub fn sessions(&self) -> Option<SessionChain> {
         self.0.sessions.clone()
     }
@@ -144,8 +144,8 @@ impl Stores {
         audiences.map(|audience| (audience.channel().as_str(), audience.is_heard()))
     }
 
-    /// Whether [`Stores::open`] would open the same stores for `settings` now: equal settings, and the same contents in
-    /// every file that they name.
+    /// Whether [`Stores::open`] would open the same stores for `settings` now, because the settings are equal, and so are
+    /// the contents of every file that they name.
     pub fn are_of(&self, settings: &Settings) -> bool {
         self.0.settings == *settings && self.0.files == pools::fingerprints(settings)
     }
@@ -155,7 +155,7 @@ impl Stores {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The health of every store with a server or a file behind it, in the order in which they are asked.
+    /// The health of every store beyond memory, in the order in which the stores are asked.
     pub fn health(&self) -> Vec<StoreHealth> {
         let Servers { redis, database } = &self.0.servers;
         let redis = redis.as_ref().map(|redis| redis.health());
@@ -164,9 +164,9 @@ impl Stores {
     }
 
     /// Whether decisions can be made. A store beyond memory must answer; where sessions are in Redis, Redis must; and
-    /// where the database announces changes, the database must, because nothing vouches for its earlier answers while
-    /// it is silent. Of a cluster one server is enough: sending all clients to another node would not help those whose
-    /// keys are on the other servers.
+    /// where the database announces changes, the database must, because its earlier answers cannot be trusted while it is
+    /// silent. In a cluster one server is enough: sending all clients to another node would not help those whose keys are
+    /// on the servers that are down.
     pub fn ready(&self) -> bool {
         let health = self.health();
         let is_up = |source| {
@@ -186,11 +186,11 @@ impl Stores {
             && (!needs_postgres || is_up(LookupSource::Postgres))
     }
 
-    /// Checks that the configured columns of users can be read, if the database answers now. Call it on the runtime of
-    /// the pools.
+    /// Checks that the configured columns can be read, if the database answers now. Call it on the runtime of the pools.
     ///
     /// # Errors
-    /// When the database says that a column or the table of memberships does not exist, or may not be read.
+    /// When the database answers that a column or a table does not exist, or may not be read, or that a column that rules
+    /// use as a time holds no point in time.
     pub async fn prove_columns(&self) -> Result<(), ColumnError> {
         match &self.0.servers.database {
             Some(database) => database.prove_columns().await,
@@ -235,7 +235,7 @@ impl Stores {
     }
 }
 
-/// What all handles of one realm's stores share.
+/// The state that all handles of one realm's stores share.
 struct Open {
     users: Option<UserChain>,
     sessions: Option<SessionChain>,

@@ -1,4 +1,4 @@
-//! What a survey finds out about a database and a Redis: rights, indexes, and how they behave when they are full.
+//! The results of surveys of a database and a Redis: privileges, indexes, and how Redis behaves when its memory is full.
 
 use session::UnixTime;
 
@@ -42,7 +42,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// What a survey found out about a database.
+/// The result of a survey of a database.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseSurvey {
     /// Our role; `None` where there are no roles.
@@ -58,9 +58,9 @@ pub struct DatabaseSurvey {
 pub struct RoleSurvey {
     /// The name of our role.
     pub name: String,
-    /// Whether it is a superuser.
+    /// Whether the role is a superuser.
     pub is_superuser: bool,
-    /// Its rights beyond reading, in the database as a whole.
+    /// The privileges of the role beyond reading, in the server as a whole.
     pub rights: Vec<&'static str>,
 }
 
@@ -75,48 +75,48 @@ pub struct ClockReading {
     pub after: UnixTime,
 }
 
-/// What a survey found out about a column.
+/// The result of a survey of a column.
 #[derive(Clone, Debug)]
 pub struct ColumnSurvey {
     /// The table, quoted.
     pub table: String,
     /// The column, quoted.
     pub column: String,
-    /// Whether it can be read.
+    /// Whether the column can be read.
     pub state: ColumnState,
 }
 
 /// Whether a column can be read.
 #[derive(Clone, Debug)]
 pub enum ColumnState {
-    /// It can be read, and rows are looked up by it.
+    /// The column can be read, and rows are looked up by it.
     Key(LookupSurvey),
     /// The table has no such column.
     NoColumn,
     /// There is no such table.
     NoTable,
-    /// Our role may not read it.
+    /// Our role may not read the column.
     NotReadable,
-    /// The database did not say, for this reason.
+    /// The state is not known, for this reason.
     NotTold(String),
-    /// It can be read; rows are looked up by another column.
+    /// The column can be read. Rows are looked up by another column.
     Readable,
 }
 
-/// How rows are looked up.
+/// How rows are looked up by a column, and the privileges of our role on the table.
 #[derive(Clone, Debug)]
 pub struct LookupSurvey {
-    /// Whether it is a view, whose tables cannot be surveyed.
+    /// Whether the table is a view. The tables behind a view are not surveyed.
     pub is_view: bool,
     /// How many rows the table has.
     pub rows: Rows,
     /// An index that finds a row by this column.
     pub index: Option<String>,
-    /// The plan of the lookup; `None` when the database did not say.
+    /// The plan of the lookup. `None` when it is not known.
     pub plan: Option<Plan>,
-    /// Our rights to the table beyond reading it.
+    /// Our privileges on the table beyond reading it.
     pub rights: Vec<&'static str>,
-    /// Which rows our role sees.
+    /// The rows that our role may see.
     pub visible: Visibility,
     /// The statement that creates an index.
     pub create_index: String,
@@ -127,7 +127,7 @@ pub struct LookupSurvey {
 pub enum Rows {
     /// An estimate by the statistics of the database.
     About(u64),
-    /// Counted up to this bound.
+    /// At least this many: counting stopped at this bound.
     AtLeast(u64),
     /// The exact count.
     Exactly(u64),
@@ -145,16 +145,16 @@ impl Rows {
     }
 }
 
-/// What a database would do to find a row.
+/// How a database would find a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Use an index.
+    /// By an index.
     Index,
-    /// Read the whole table.
+    /// By reading the whole table.
     Scan,
 }
 
-/// Which rows our role may see.
+/// The rows of a table that our role may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
     /// Every row.
@@ -165,25 +165,25 @@ pub enum Visibility {
     Nothing,
 }
 
-/// What the gate uses a Redis for, beside sessions that an application keeps there.
+/// The purposes for which the gate uses a Redis, beside sessions that an application keeps there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedisUses {
-    /// It caches answers of the database.
+    /// Whether the gate caches answers of the database.
     pub caches: bool,
-    /// It counts limits.
+    /// Whether the gate counts rate limits.
     pub counts: bool,
 }
 
-/// What a survey found out about Redis.
+/// The result of a survey of Redis.
 #[derive(Clone, Debug)]
 pub struct RedisSurvey {
-    /// The commands that the gate needs and may not run, in the store's words, each once.
+    /// Descriptions of the refusals of commands that the gate needs, each once.
     pub refused: Vec<String>,
-    /// The code with which it refuses all writes although our user may write, such as `OOM` or `READONLY`.
+    /// The code with which Redis refuses all writes although our user may write, such as `OOM` or `READONLY`.
     pub takes_no_writes: Option<String>,
-    /// What our user may do to keys that are not the gate's: `read`, `write`.
+    /// The kinds of access that our user has to keys that are not the gate's: `read`, `write`.
     pub other_keys: Vec<&'static str>,
-    /// What happens to keys when memory is full; `None` when our user may not ask.
+    /// What happens to keys when memory is full. `None` when our user may not query that.
     pub fullness: Option<Fullness>,
 }
 

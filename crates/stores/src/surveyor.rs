@@ -44,8 +44,8 @@ pub async fn survey_database(
     }
 }
 
-/// Finds out why changes in the database are not heard. Listens there for at most `patience`; `None` when the channel
-/// was heard, or no channel is configured.
+/// Returns the reason why no announcements of changes in the database are received. It waits for at most `patience` for
+/// the channel to work. `None` when the channel works, or no channel is configured.
 pub async fn survey_changes(
     settings: &Settings,
     pools: &Pools,
@@ -68,7 +68,7 @@ pub async fn survey_changes(
     why
 }
 
-/// Surveys a Redis and the rights that its `uses` need.
+/// Surveys a Redis and the permissions that its `uses` need.
 ///
 /// # Errors
 /// When it does not answer in time, or does not let us in. Messages hold no credentials.
@@ -79,7 +79,7 @@ pub async fn survey_redis(
     redis::survey(settings, uses).await
 }
 
-/// The columns by which rows are looked up, and those that every lookup reads, each once.
+/// Lists the columns by which rows are looked up, and those that every lookup reads, each once.
 fn wanted(database: &DatabaseSettings) -> Vec<Wanted<'_>> {
     let mut wanted = Vec::new();
     if let Some(users) = &database.users {

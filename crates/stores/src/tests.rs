@@ -1,4 +1,4 @@
-//! One contract for every store, and what happens when real servers go away.
+//! Tests of the stores against real servers: one contract for every store, and outages.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -41,9 +41,9 @@ mod triggers;
 pub(crate) mod urls;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// A bound of memory that no test reaches.
+/// A limit on the bytes in memory that no test reaches.
 const MANY_BYTES: u64 = 1 << 30;
-/// A timeout that suffices on a busy machine, and is short enough to wait for.
+/// A timeout that is long enough on a busy machine, and short enough for tests to wait for.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// The clock, as the binary reads it.
@@ -63,7 +63,7 @@ mod clock {
     }
 }
 
-/// Creates pools. No task is vital to a test: if one panics, its effect is missing.
+/// Creates pools. No task is vital to a test: if a task panics, the test misses its effect.
 fn pools() -> Pools {
     Pools::new(Process {
         runtime: Handle::current(),
@@ -157,7 +157,7 @@ fn redis(url: &str) -> RedisSettings {
     }
 }
 
-/// One node: its stores.
+/// The stores of one node.
 #[derive(Clone)]
 struct Node(Stores);
 
@@ -201,7 +201,7 @@ fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<RecordedOutcomes>) 
     (Node(stores), heard)
 }
 
-/// A database with user 7 in `users`.
+/// Starts a server with a database that has user 7 in `users`.
 async fn with_users() -> Postgres {
     let postgres = Postgres::start().await.unwrap();
     postgres
@@ -502,7 +502,7 @@ async fn each_store_answers_for_the_next() {
         let left: u128 = cache.cli(["PTTL", &key]).await.unwrap().parse().unwrap();
         assert!((1..=ttl.as_millis()).contains(&left), "{left}");
 
-        // Another node.
+        // Another node finds the answer in Redis.
         let (node, _) = open(chain());
         assert_eq!(
             node.find(subject).await.unwrap(),

@@ -1,6 +1,6 @@
 //! Formatting of texts for logs, messages and keys.
 
-/// Puts a server's message on one line, without control characters, so that a log can hold it.
+/// Formats a server's message as one short line without control characters, so that a log can hold it.
 pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() { ' ' } else { char })

@@ -7,7 +7,7 @@
 //! | `2026-01-31T12:00:00.000Z`, or with an offset | Better Auth, Kysely, Prisma's driver adapters |
 //! | `2026-01-31 12:00:00`, which is UTC | SQLite's own `CURRENT_TIMESTAMP` |
 //!
-//! A time without a zone is read in the configured one: see [`Zone`].
+//! A time without a zone is read in the configured time zone: see [`Zone`].
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 use session::UnixTime;
 
-/// The time zone in which an application writes times without one.
+/// The time zone of the times that an application writes without a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
     name: String,
@@ -42,14 +42,15 @@ impl Zone {
         })
     }
 
-    /// Converts local time: returns the moment at which a clock in this zone shows what `shown` is in UTC. Of two such
-    /// moments, when clocks are set back, the first, so that no session lives too long.
+    /// Converts local time. `shown` is what a clock in this zone shows, read as if it were UTC; the result is the moment at
+    /// which the clock shows it. When clocks are set back there are two such moments; the result is the first, so that no
+    /// session lives too long.
     pub(super) fn absolute(&self, shown: UnixTime) -> UnixTime {
         let local = i64::try_from(shown.millis())
             .ok()
             .and_then(|millis| Timestamp::from_millisecond(millis).ok())
             .map(|timestamp| TimeZone::UTC.to_datetime(timestamp));
-        // A time beyond the calendar is no time at which a session could end.
+        // No session could end at a time beyond the calendar, so such a time stays as it is.
         local
             .and_then(|local| self.timestamp(local))
             .map_or(shown, unix_time)
@@ -103,7 +104,7 @@ pub(super) fn of_number(number: i64) -> UnixTime {
     }
 }
 
-/// Reads a date with a time of day. Without an offset of its own it is read in `zone`, or in UTC. A time before 1970
+/// Reads a date with a time of day. A time without an offset of its own is read in `zone`, or in UTC. A time before 1970
 /// becomes 1970.
 pub(super) fn of_text(text: &str, zone: Option<&Zone>) -> Option<UnixTime> {
     let (date, time) = text.split_at_checked(10)?;
@@ -135,8 +136,8 @@ pub(super) fn of_text(text: &str, zone: Option<&Zone>) -> Option<UnixTime> {
     Some(unix_time(timestamp))
 }
 
-/// The smallest number that counts as milliseconds. As seconds it is the year 5138, as milliseconds March 1973: no
-/// session ends after the one or before the other.
+/// The smallest number that is taken for milliseconds. As seconds it is the year 5138, as milliseconds March 1973: no
+/// session ends after 5138 or before March 1973.
 const FEWEST_MILLIS: u64 = 100_000_000_000;
 
 /// The longest time of day in bytes, including the letter before it: nanoseconds and an offset with seconds.

@@ -1,4 +1,4 @@
-//! The chain of users, by their subjects.
+//! The chain of stores in which users are looked up by the subjects of sessions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::reporter::Reporter;
 use super::single_flight::LookupResult;
 use super::{Outcome, settings::UserTable};
 
-/// The chain of stores that know users. A handle: clones share everything, and every runtime that decides has one.
+/// A handle to the chain of stores that know users. Clones share everything; every runtime that decides has one.
 #[derive(Clone)]
 pub struct UserChain(pub(super) Arc<Chain<UserTruth>>);
 
@@ -63,7 +63,7 @@ impl Truth for UserTruth {
     }
 }
 
-/// What records of users are about: the same on every node that reads the same columns of the same table.
+/// Describes what records of users are about: the same on every node that reads the same columns of the same table.
 pub(super) fn about(database: &str, users: &UserTable, asked: &UserColumns) -> About {
     let (table, id) = (users.table.quoted(), users.id.quoted());
     About {

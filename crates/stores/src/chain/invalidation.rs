@@ -1,4 +1,4 @@
-//! What a chain does when a channel announces that something has changed.
+//! How a chain handles the invalidations that a channel announces.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,14 +43,14 @@ impl<T: Truth> Hears for Chain<T> {
 
     fn listen(&self, channel: Channel) {
         self.memory.changes.listen(channel, self.clock.monotonic());
-        // What was announced in between is not known.
+        // Announcements in between were missed.
         self.listener.changed(Change::Everything);
     }
 }
 
 impl<T: Truth> Chain<T> {
-    /// Handles a key that Redis has announced. Redis names every key that is written or expires, so most of what it
-    /// announces is no change. An invalidation of a key therefore removes that key from memory and no other, where a
+    /// Handles a key that Redis has announced. Redis names every key that is written or expires, so most of its
+    /// announcements are not changes. An invalidation of a key therefore removes only that key from memory, where a
     /// [stripe](super::super::changes) would remove its neighbors too: with a million users, each written once in ten
     /// minutes, they would invalidate one another all the time.
     fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
@@ -81,15 +81,15 @@ impl<T: Truth> Chain<T> {
         }
     }
 
-    /// Has `key` deleted from the cache soon. When too many keys wait for that, the value stays, and its age shows that
-    /// it is outdated.
+    /// Queues `key` for deletion from the cache. When too many keys wait, the value stays, and its age shows that it is
+    /// outdated.
     fn delete_soon(&self, key: &str) {
         if let Some(outdated) = &self.outdated {
             let _ = outdated.try_send(key.into());
         }
     }
 
-    /// Deletes the keys that [`Hears::hear`] queues, forever.
+    /// Deletes the keys that [`Hears::hear`] queues, until canceled.
     pub(in super::super) async fn delete_outdated(
         self: Arc<Self>,
         mut outdated: Receiver<Box<str>>,

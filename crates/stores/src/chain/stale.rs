@@ -1,4 +1,4 @@
-//! What is answered while the database is down (`STALE_IF_DOWN`).
+//! Stale answers while the database is down (`STALE_IF_DOWN`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::super::fact::Fact as _;
 use super::super::memory::LookupStart;
 use super::{Chain, POSTGRES, Truth};
 
-/// Whether stale answers count while the database is down, and whether any have.
+/// Whether stale answers may be used while the database is down, and whether any was.
 #[derive(Debug)]
 pub(in super::super) struct Outage {
-    /// How long beyond its time an answer counts. Zero turns this off.
+    /// How long beyond its time to live an answer may be used. Zero turns this off.
     stale_if_down: Duration,
     realm: Option<String>,
     /// Whether a stale answer was given since the database last answered.
@@ -95,13 +95,14 @@ impl<T: Truth> Chain<T> {
         (!changes.changed_since(POSTGRES, ticket, stripes)).then_some(ticket)
     }
 
-    /// Returns what counts while the database is down, if the operator wants that: what existed at the last lookup,
-    /// unless an invalidation was heard since. It is not kept, so that the database is asked each time.
+    /// Returns the stale answer to use while the database is down, if the operator allows it: the fact as it was at the
+    /// last lookup, unless it did not exist then or an invalidation was received since. The answer is not kept, so that
+    /// the database is asked each time.
     ///
-    /// `in_redis` is what Redis holds, and a ticket from before the truth was asked for it. Another node may have
-    /// written it that still reaches the database, or reached it for longer. It replaces what memory holds where it is
-    /// surely newer, and where it says that the fact does not exist, nobody is let in: memory then forgets its own
-    /// entry, so that it does not come back when Redis has forgotten.
+    /// `in_redis` is the answer in Redis, with a ticket from before the truth was asked for it. A node that still
+    /// reaches the database, or reached it for longer, may have written it. It replaces the entry in memory where it is
+    /// surely newer. Where it says that the fact does not exist, there is no stale answer, and memory removes its own
+    /// entry, so that the entry is not used again once Redis has dropped its answer.
     pub(super) fn stale(
         &self,
         key: &str,

@@ -11,9 +11,9 @@ use super::super::single_flight::LookupResult;
 
 /// The source of truth for one kind of fact: the application's own store.
 pub(in super::super) trait Truth: Send + Sync + 'static {
-    /// The kind of fact that it knows.
+    /// The kind of fact that the truth knows.
     type Fact: Recorded;
-    /// What it is asked with. A query travels in the flight; caches only see its key.
+    /// The query that a lookup sends. It travels in the flight; caches only see its key.
     type Query: Clone + Send + Sync + 'static;
 
     /// Looks a fact up, and reports the outcome of each store that it asked.
@@ -52,7 +52,7 @@ pub(in super::super) trait Truth: Send + Sync + 'static {
             })
     }
 
-    /// What a key of Redis is about, where Redis is the truth.
+    /// The facts that a key of Redis is about, where Redis is the truth.
     fn kept_under(&self, _redis_key: &[u8]) -> Option<Affected<'static>> {
         None
     }

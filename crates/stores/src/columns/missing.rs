@@ -1,10 +1,10 @@
-//! Why columns cannot be read.
+//! The reasons why columns cannot be read.
 
 use thiserror::Error;
 
 use super::super::identifier::{Column, Table};
 
-/// Why a column of a user's row cannot be read. Names are quoted as in SQL.
+/// The reason why a column of a user's row cannot be read. Names are quoted as in SQL.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ColumnError {
     /// The table has no such column.
@@ -49,7 +49,7 @@ pub enum ColumnError {
 }
 
 impl ColumnError {
-    /// Creates the error for a column that `table` lacks, which has the columns `there`.
+    /// Creates the error for a column that `table` lacks. The table has the columns `there`.
     pub(in super::super) fn missing(table: &Table, column: &Column, there: &[TableColumn]) -> Self {
         Self::Missing {
             table: table.quoted().to_owned(),
@@ -81,11 +81,11 @@ fn suggestion(nearest: Option<&String>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
-/// A column that a table has.
+/// A column that exists in a table.
 #[derive(Debug)]
 pub(in super::super) struct TableColumn {
     pub(in super::super) name: String,
-    /// Whether our role may read it.
+    /// Whether our role may read the column.
     pub(in super::super) readable: bool,
 }
 
@@ -112,7 +112,7 @@ pub(in super::super) fn look_for(
     Ok(())
 }
 
-/// The most similar column name, in quotes, if one is similar.
+/// The most similar column name, in quotes, if any is similar enough.
 fn nearest(name: &str, there: &[TableColumn]) -> Option<String> {
     // People confuse `deletedAt` and `deleted_at`.
     let plain = |name: &str| name.to_lowercase().replace('_', "");

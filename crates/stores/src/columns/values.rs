@@ -5,13 +5,13 @@ use session::UnixTime;
 
 use super::super::time::{self, Zone};
 
-/// A point in time as rules see it: milliseconds since 1970. One beyond the largest signed integer becomes that
+/// A point in time as rules see it: milliseconds since 1970. A time beyond the largest signed integer becomes that
 /// integer, so that both integer types of JSON numbers hold it.
 pub(in super::super) fn millis(time: UnixTime) -> Value {
     Value::from(i64::try_from(time.millis()).unwrap_or(i64::MAX))
 }
 
-/// Reads the point in time that a text names. Any other text stays a text, which no rule takes for a time.
+/// Reads a point in time from a text. Any other text stays a text, which no rule takes for a time.
 pub(in super::super) fn time_of_text(text: String, zone: Option<&Zone>) -> Value {
     const DATE: usize = "2030-03-17".len();
     let time = match text.len() {
@@ -41,7 +41,7 @@ pub(in super::super) fn float(value: f64) -> Value {
     )
 }
 
-/// A decimal number, as a database prints it, as JSON. One that would have to be rounded stays a string.
+/// A decimal number, as a database prints it, as JSON. A number that would have to be rounded stays a string.
 pub(in super::super) fn decimal(text: String) -> Value {
     let shortest = match text.split_once('.') {
         Some((whole, fraction)) => {

@@ -1,4 +1,4 @@
-//! How long memory trusts its entries.
+//! Tests of how long memory trusts its entries.
 
 use gate::{KnownSession, User};
 use session::{Standing, StoredColumns, StoredSession};
@@ -36,7 +36,7 @@ fn asked(memory: &Memory<impl Fact>, at: Instant) -> LookupStart {
     }
 }
 
-/// Keeps an answer that came at once to a lookup at this time.
+/// Keeps an answer to a lookup that began at this time and was answered at once.
 fn remember<F: Fact>(memory: &Memory<F>, key: &str, found: Option<&F>, at: Instant) {
     memory.remember(key, found, asked(memory, at), at, Duration::MAX, true);
 }
@@ -146,7 +146,7 @@ fn nothing_is_known_after_something_was_heard_of_it_or_while_nothing_is() {
         .changes
         .forget(Channel::Postgres, "7", start + 3 * SECOND);
     assert!(!known("7"));
-    // A slow answer to an earlier lookup arrives.
+    // A slow answer arrives, to a lookup from before the invalidation.
     remember(start + 2 * SECOND);
     assert!(!known("7"));
     remember(start + 4 * SECOND);
@@ -218,7 +218,7 @@ fn what_is_forgotten_is_known_to_have_been_there_and_is_not_repeated() {
     assert_eq!(state("7"), (false, true, false));
     assert_eq!(state("8"), (true, true, true));
     assert_eq!(state("9"), (false, false, false));
-    // A later lookup's answer is repeated, unless it is not current either.
+    // The answer of a later lookup is repeated, unless that is not current either.
     let asked = asked(&memory, later);
     memory.remember(
         "7",
@@ -274,7 +274,7 @@ fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard()
         let now = later + seconds * SECOND;
         memory.stale(key, now, 20 * SECOND).is_some()
     };
-    // Whether a channel is heard at the moment does not matter.
+    // Whether the channel is currently heard does not matter.
     memory.changes.deaf(Channel::Postgres);
     assert_eq!(
         [0, 29, 30].map(|after| is_stale("7", after)),
@@ -303,7 +303,7 @@ fn the_number_of_bytes_is_bounded() {
     assert!(known > 50 && known * 4096 <= bytes, "{known}");
 }
 
-/// `cargo test --release -p sessiongate-stores --lib a_million -- --ignored --nocapture`
+/// Run it with `cargo test --release -p sessiongate-stores --lib a_million -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures the whole process, so it must be alone in it"]
 fn a_million_entries_take_little_above_their_own_text() {

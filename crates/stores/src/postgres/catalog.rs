@@ -21,7 +21,7 @@ impl Layout {
         Self(columns.into())
     }
 
-    /// Reads the types of these columns. Domains count as their base types; a column that does not exist is left out.
+    /// Reads the types of these columns. A domain is read as its base type; a column that does not exist is left out.
     pub(super) async fn read(
         connection: &Connection,
         table: &Table,
@@ -78,7 +78,7 @@ pub(super) async fn columns(
     rows.iter().map(there).collect()
 }
 
-/// Writes the selection of the columns about a user's standing, after finding out which exist and may be read.
+/// Writes the SQL that selects the columns about a user's standing, after checking which exist and may be read.
 pub(super) async fn standing(
     connection: &Connection,
     statement: &StandingSelection,
@@ -115,7 +115,7 @@ pub(super) enum Visible {
 }
 
 impl Visible {
-    /// Finds out which rows of this table our role may see. The tables behind a view are not examined.
+    /// Reads from the catalog which rows of this table our role may see. The tables behind a view are not examined.
     pub(super) async fn read(
         connection: &Connection,
         table: &Table,

@@ -1,4 +1,4 @@
-//! How the columns of a user's row are selected in PostgreSQL, and how their values are read.
+//! Selects the columns of a user's row in PostgreSQL, and reads their values.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use super::catalog::{self, Layout};
 use super::error::PostgresError;
 use super::server::Connection;
 
-/// What is selected with a user, before the types of the columns are known.
+/// The columns to select with a user, before their types are known.
 #[derive(Debug)]
 pub(super) struct ColumnsByUser {
     pub(super) asked: UserColumns,
     pub(super) users: UserTable,
     /// The session table, where users are found with sessions. The statement calls it `k`.
     pub(super) sessions: Option<Table>,
-    /// What the statement calls the user table.
+    /// The alias of the user table in the statement.
     pub(super) alias: &'static str,
 }
 
-/// How columns are selected and read, once their types are known.
+/// The SQL that selects the columns, and how their values are read, once their types are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ColumnSelection {
-    /// What is selected, with a comma before each value.
+    /// The selected expressions, with a comma before each.
     pub(super) select: String,
     readings: Arc<[Reading]>,
     /// The columns with times without a zone.
@@ -55,7 +55,7 @@ enum Reading {
 }
 
 impl ColumnsByUser {
-    /// Checks that every column exists and may be read, and learns how to read it.
+    /// Checks that every column exists and may be read, and builds the selection from their types.
     pub(super) async fn learn(
         &self,
         connection: &Connection,
@@ -223,7 +223,7 @@ impl ColumnSelection {
             .collect()
     }
 
-    /// Whether the configured time zone matters to a value.
+    /// Whether the configured time zone affects any value.
     pub(super) fn uses_zone(&self) -> bool {
         self.readings.iter().any(|reading| match reading {
             Reading::Epoch { has_zone } => !has_zone,

@@ -9,7 +9,7 @@ use tokio_postgres::error::{DbError, Severity};
 use super::super::columns::ColumnError;
 use super::super::one_line;
 
-/// Why PostgreSQL gave no usable answer.
+/// The reason why PostgreSQL gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum PostgresError {
     /// The pool is closed.
@@ -21,7 +21,7 @@ pub(in super::super) enum PostgresError {
     /// The server, the driver or the network reports an error.
     #[error(transparent)]
     Driver(#[from] Error),
-    /// A file for TLS cannot be used any more.
+    /// A file for TLS can no longer be used.
     #[error(transparent)]
     File(#[from] TlsFileError),
     /// Row-level security hides every row from our role.
@@ -99,5 +99,5 @@ impl PostgresError {
     }
 }
 
-/// The SQLSTATE for a missing right (PostgreSQL's manual, appendix A).
+/// The SQLSTATE for a missing privilege (PostgreSQL's manual, appendix A).
 pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";

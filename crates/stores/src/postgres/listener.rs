@@ -1,12 +1,12 @@
 //! The channel that announces changes in PostgreSQL (`LISTEN`), and how it proves that it is heard.
 //!
 //! One connection listens. It may have to bypass a pooler that other connections go through: with transaction pooling,
-//! `LISTEN` appears to succeed and nothing is received. So a second connection, which takes the same way as lookups,
-//! sends a notification each second that the first must receive while it runs no query. That also proves that both lead
-//! to the same database of the same server, and it detects a dead connection that looks open within two seconds.
+//! `LISTEN` appears to succeed and nothing is received. So about once a second, a second connection, which takes the same
+//! route as lookups, sends a notification that the first must receive while it runs no query. That also proves that both
+//! lead to the same database of the same server, and it detects a dead connection that looks open within two seconds.
 //!
-//! What no trigger announces is found by checking the tables now and then: triggers that were dropped, partitions that
-//! were detached, tables that were swapped.
+//! Changes that no trigger announces are found by checking the tables regularly: triggers that were dropped, partitions
+//! that were detached, tables that were swapped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(in super::super) struct ChangesTarget {
     pub(in super::super) listen: PostgresServer,
     /// The server on which users and sessions are looked up.
     pub(in super::super) truth: PostgresServer,
-    /// How long a query may take, connecting included.
+    /// How long a query may take, including the time to connect.
     pub(in super::super) timeout: Duration,
     /// The triggers that must exist.
     pub(in super::super) triggers: ChangeTriggers,
@@ -49,7 +49,7 @@ pub(in super::super) struct PostgresChannel {
 }
 
 impl PostgresChannel {
-    /// Opens the channel, and reopens it whenever it breaks.
+    /// Starts the task that opens the channel, and reopens it whenever it breaks.
     pub(in super::super) fn open(target: ChangesTarget, process: &Process) -> Self {
         let channel = Self {
             audience: Arc::new(Audience::new(Channel::Postgres)),
@@ -74,7 +74,7 @@ impl PostgresChannel {
         channel
     }
 
-    /// The hearers of the channel.
+    /// The subscribers of the channel.
     pub(in super::super) fn audience(&self) -> &Arc<Audience> {
         &self.audience
     }
@@ -82,7 +82,7 @@ impl PostgresChannel {
     /// Closes the channel for good.
     pub(in super::super) async fn close(&self) {
         self.stop.cancel();
-        // The task waits for its connections only, so it ends at once.
+        // The task waits for its connections only, so it ends at once when stopped.
         let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
         self.audience.deaf("it was closed");
     }
@@ -99,7 +99,7 @@ struct Keeper {
     audience: Arc<Audience>,
     clock: Clock,
     trial: Trial,
-    /// Whether the channel is heard, or why not, as last logged.
+    /// The last logged state of the channel: that it is heard, or why it is not.
     said: Option<Result<(), String>>,
 }
 
@@ -128,7 +128,7 @@ impl Keeper {
         }
     }
 
-    /// Opens the connections and listens until something fails. Returns what did.
+    /// Opens the connections and listens until something fails. Returns the reason of the failure.
     async fn hear_once(&mut self) -> String {
         let limit = self.target.timeout;
         let pair = match timeout(limit, self.open()).await {
@@ -170,7 +170,8 @@ impl Keeper {
         })
     }
 
-    /// Proves each second that notifications are received, and checks the tables now and then. Returns why that ended.
+    /// Proves about once a second that notifications are received, and checks the tables regularly. Returns the reason of
+    /// the failure that ends this.
     async fn watch(&mut self, pair: &Pair) -> String {
         let mut last: Option<TriggerState> = None;
         let mut next_look = Instant::now();
@@ -206,7 +207,8 @@ impl Keeper {
             }
             if !is_settled {
                 is_settled = true;
-                // To the server, a connection that only listens is idle. A pooler's connection never gets here.
+                // To the server, a connection that only listens is idle. The connection of a pooler in transaction mode
+                // has failed the proof, so it never gets here.
                 let _ = timeout(PROOF_WITHIN, pair.listening.run(NEVER_IDLE)).await;
             }
             match last.as_ref().and_then(TriggerState::flaw) {
@@ -246,7 +248,7 @@ impl Keeper {
 }
 
 impl Pair {
-    /// Proves that the listening connection receives what the other sends.
+    /// Proves that the listening connection receives what the notifying connection sends.
     async fn prove(&self, limit: Duration) -> Result<(), String> {
         let deadline = Instant::now() + limit;
         let payload = self.receiver.expect(random_text());
@@ -262,7 +264,7 @@ impl Pair {
             return Err(QUEUE.to_owned());
         }
         if timeout_at(deadline, self.receiver.proved()).await.is_err() {
-            // One of a pooler's connections may be listening now, and would keep listening.
+            // `LISTEN` may have reached one of a pooler's connections, which would keep listening.
             let _ = timeout(PROOF_WITHIN, self.listening.run("UNLISTEN *")).await;
             return Err(UNHEARD.to_owned());
         }
@@ -276,7 +278,7 @@ fn slow(limit: Duration) -> String {
 
 fn random_text() -> String {
     let mut bytes = [0; 16];
-    // Without random bytes, the proof of another gate may count as ours, which proves the same.
+    // Without random bytes, the proof of another gate may be taken for ours, which proves just as much.
     let _ = rand::fill(&mut bytes);
     hex(&bytes)
 }
@@ -288,7 +290,8 @@ fn random_share() -> f64 {
     f64::from(byte[0]) / 255.0
 }
 
-/// Sends a notification, which a standby cannot. The second column is how full the queue of notifications is.
+/// Sends a notification, unless the server is a standby, which cannot. The first column says whether it is one, the
+/// second how full the queue of notifications is.
 const SAY: &str = "\
     SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 1 ELSE 0 END::float8, pg_catalog.pg_notification_queue_usage(), \
     CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_notify($1, $2)::text END";
@@ -311,10 +314,10 @@ const UNHEARD: &str = "notifications sent through DATABASE_URL do not arrive thr
 /// How full the queue of notifications may be. Our triggers stop notifying above nine tenths.
 const FULL: f64 = 0.5;
 
-/// How often the channel proves that it is heard. Together with the time a proof takes: less than two seconds.
+/// The pause between proofs that the channel is heard. With the time that a proof takes, less than two seconds.
 const BEAT: Duration = Duration::from_millis(700);
 
-/// How long a proof is trusted: until the next one, including the longest time that one may take.
+/// How long a proof is trusted: until the next proof, including the longest time that the next one may take.
 const TRUST: Duration = Duration::from_millis(2500);
 
 /// How long a proof may take. The first one may take as long as a query.

@@ -1,4 +1,4 @@
-//! The notifications of PostgreSQL: which ones there are, and how floods of them are limited.
+//! The notifications of PostgreSQL: their kinds, and the limit on floods of them.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,7 +61,7 @@ impl NotificationReceiver {
         }
     }
 
-    /// Expects this proof from now on. Returns the payload that another connection has to send.
+    /// Expects this proof from now on. Returns the payload that the other connection has to send.
     pub(super) fn expect(&self, proof: String) -> String {
         let payload = format!("{PROOF}{proof}");
         *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = Some(proof);
@@ -73,7 +73,7 @@ impl NotificationReceiver {
         self.proved.notified().await;
     }
 
-    /// After invalidations were held back, announces that everything may have changed. Runs forever.
+    /// Announces that everything may have changed, each time invalidations were held back. Runs until canceled.
     pub(super) async fn make_up(&self) -> Infallible {
         loop {
             self.held_back.notified().await;
@@ -88,7 +88,7 @@ impl NotificationReceiver {
     }
 }
 
-/// Reads a payload. An unknown one, of a newer version or another program, may mean anything.
+/// Reads a payload. An unknown payload, of a newer version or another program, invalidates everything.
 fn invalidation(payload: &str) -> Invalidation {
     match payload.split_once(':') {
         Some(("session", id)) => Invalidation::Session(id.into()),
@@ -97,13 +97,14 @@ fn invalidation(payload: &str) -> Invalidation {
     }
 }
 
-/// Limits the notifications of a time window. Any client that may connect can send them, and each costs time and
-/// empties memory.
+/// Limits the notifications in a time window. Any client that may connect to the database can send them, and each costs
+/// time and empties memory.
 #[derive(Debug)]
 struct Flood {
     since: Instant,
     cost: u32,
-    /// An invalidation was held back, so all are until [`NotificationReceiver::make_up`] has made up for it.
+    /// Whether an invalidation was held back. Then all are, until [`NotificationReceiver::make_up`] invalidates
+    /// everything.
     is_held_back: bool,
 }
 
@@ -116,7 +117,7 @@ impl Flood {
         }
     }
 
-    /// Whether the invalidation is passed on; otherwise it has to be made up for.
+    /// Whether the invalidation may be passed on. Otherwise it is held back, and everything is invalidated later.
     fn admits(&mut self, invalidation: &Invalidation, now: Instant) -> bool {
         if self.is_held_back {
             return false;
@@ -139,7 +140,7 @@ const PROOF: &str = "proof:";
 /// The window in which notifications are counted. In a flood, invalidations are delayed by this.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// The cost that one window admits; most notifications cost 1.
+/// The total cost of notifications that one window admits; most notifications cost 1.
 const MOST: u32 = 1000;
 
 /// The cost of a notification that empties the whole memory.

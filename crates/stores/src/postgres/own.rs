@@ -20,13 +20,13 @@ pub(crate) struct OwnTables {
     limit: Duration,
 }
 
-/// Why a statement about one of the gate's own tables failed.
+/// The reason why a statement about one of the gate's own tables failed.
 #[derive(Debug, Error)]
 pub enum OwnTableError {
-    /// The role lacks a right that the statement needs.
+    /// The role lacks a privilege that the statement needs.
     #[error("PostgreSQL: {0}")]
     Forbidden(String),
-    /// The settings name no PostgreSQL.
+    /// The settings name another database than PostgreSQL.
     #[error("the database is not PostgreSQL")]
     NoPostgres,
     /// The database, or the connection to it, failed.
@@ -64,7 +64,7 @@ impl OwnTables {
     /// Runs one statement and returns its rows. It may run twice, because an idle connection may have died.
     ///
     /// # Errors
-    /// When the database does not answer in time, or refuses.
+    /// When the database does not answer in time, cannot be reached, or refuses the statement.
     pub(crate) async fn ask(
         &self,
         statement: &str,

@@ -1,6 +1,6 @@
 //! A small table of the gate's own that all nodes share.
 //!
-//! It holds what ordering certificates (ACME) has to remember. No request waits for it.
+//! It holds the state that ordering certificates (ACME) needs. No request waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::super::pools::Pools;
 use super::super::settings::DatabaseSettings;
 use super::own::{OwnTableError, OwnTables, Parameter, text};
 
-/// The rows of one scope; other scopes do not see them.
+/// The rows of one scope in the shared table. Other scopes do not see them.
 pub struct SharedRows {
     tables: OwnTables,
     scope: String,
@@ -23,7 +23,7 @@ pub struct SharedRows {
     is_prepared: AtomicBool,
 }
 
-/// A row, without its value.
+/// A row of the shared table, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedRow {
     pub kind: String,
@@ -32,7 +32,7 @@ pub struct SharedRow {
     pub version: String,
 }
 
-/// What our role may do with the shared table.
+/// The privileges of our role on the shared table.
 #[derive(Clone, Debug)]
 pub struct SharedRowsSurvey {
     role: String,
@@ -47,7 +47,7 @@ impl SharedRowsSurvey {
         self.is_there && !self.lacks.contains(&SELECT)
     }
 
-    /// Describes what is missing, if anything is.
+    /// Describes the missing table or privileges, if anything is missing.
     pub fn lacks(&self) -> Option<String> {
         let role = &self.role;
         if !self.is_there && !self.may_create {
@@ -59,7 +59,7 @@ impl SharedRowsSurvey {
         (!lacks.is_empty()).then(|| format!("the role {role} lacks {lacks}"))
     }
 
-    /// The statements that give the role what it needs.
+    /// The statements that create the table and grant the role the privileges that it needs.
     pub fn advice(&self) -> String {
         let role = self.role.replace('"', "\"\"");
         let create = if self.is_there { "" } else { CREATE };
@@ -71,7 +71,7 @@ impl SharedRowsSurvey {
     }
 }
 
-/// Why shared rows cannot be read or written.
+/// The reason why shared rows cannot be read or written.
 #[derive(Debug, Error)]
 pub enum SharedRowsError {
     /// The statement failed.
@@ -86,7 +86,8 @@ pub enum SharedRowsError {
 }
 
 impl SharedRows {
-    /// Opens the rows of `scope` in this database, over a shared pool of connections. `None` when it is not PostgreSQL.
+    /// Opens the rows of `scope` in this database, over a shared pool of connections. `None` when the database is not
+    /// PostgreSQL.
     pub fn open(
         settings: &DatabaseSettings,
         pools: &Pools,
@@ -109,7 +110,7 @@ impl SharedRows {
         if self.is_prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // Look first: a role without the right to create tables may have been given this one.
+        // Look first: a role that may not create tables may have been granted access to this one.
         if !self.is_there().await?
             && let Err(error) = self.ask(CREATE, &[]).await
             // When two nodes create it at once, one fails in spite of IF NOT EXISTS.
@@ -127,7 +128,7 @@ impl SharedRows {
         Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
     }
 
-    /// Finds out what our role may do with the table.
+    /// Reads the privileges of our role on the table.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -237,7 +238,7 @@ impl SharedRows {
 
 const SELECT: &str = "SELECT";
 
-/// The rights that reading and writing rows takes.
+/// The privileges that reading and writing rows requires.
 const RIGHTS: [&str; 4] = [SELECT, "INSERT", "UPDATE", "DELETE"];
 
 /// Creates the table. Its few rows hold private keys, so no other role should read it.

@@ -1,4 +1,4 @@
-//! Learns the columns and rights of the tables before rows are looked up, and warns about problems with them.
+//! Reads the columns of the tables, and the rows that our role may see, before lookups, and warns about problems.
 
 use std::sync::PoisonError;
 
@@ -12,7 +12,7 @@ use super::server::Connection;
 use super::statement::{ByKey, KeyStatement};
 
 impl Postgres {
-    /// Reads the types of the columns from the catalog, and which rows our role may see.
+    /// Reads from the catalog the types of the columns and which rows our role may see, and builds the statement.
     pub(super) async fn learn(
         &self,
         by: &ByKey,
@@ -37,7 +37,7 @@ impl Postgres {
             match Visible::read(connection, table).await? {
                 Visible::All => {}
                 Visible::None => {
-                    // Forget the statement, which would keep finding nobody.
+                    // Forget the statement, which would keep finding no rows.
                     by.forget();
                     return Err(PostgresError::Hidden {
                         table: table.quoted().to_owned(),
@@ -64,7 +64,8 @@ impl Postgres {
         Ok(statement)
     }
 
-    /// Warns how times without a zone are read if no zone is configured, and about a configured zone without effect.
+    /// Warns that times without a zone are read as UTC if no zone is configured, and about a configured zone without
+    /// effect.
     fn say_zone(&self, by: &ByKey, statement: &KeyStatement) {
         let table = by.table.quoted();
         if self.columns_zone.is_none() && !statement.columns.zoneless.is_empty() {

@@ -1,4 +1,4 @@
-//! Where a PostgreSQL server is, and connections to it.
+//! The address of a PostgreSQL server, and connections to it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -19,16 +19,17 @@ use super::super::connections::Opener;
 use super::error::PostgresError;
 use client_tls::{Authorities, Terms, TlsFileError, Verification};
 
-/// Where a PostgreSQL server is, and how to sign in. Its `Debug` and `Display` show no credentials.
+/// The address of a PostgreSQL server, and how to sign in. Its `Debug` and `Display` show no credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresServer {
     /// The hosts, tried in this order; at least one.
     pub hosts: Vec<PostgresHost>,
     /// Credentials and startup parameters. Names no host.
     pub config: Config,
-    /// How long connecting to each host may take; of several hosts, never more than its share of the time for a lookup.
+    /// How long connecting to each host may take. With several hosts, each never gets more than its share of the time for
+    /// a lookup.
     pub host_timeout: Option<Duration>,
-    /// What the server's certificate must prove, if the connection is encrypted.
+    /// How the server's certificate is verified, if the connection is encrypted.
     pub verify: Verify,
     /// A file with the authorities to trust in place of the public ones.
     pub ca_file: Option<PathBuf>,
@@ -45,14 +46,14 @@ pub struct PostgresHost {
     pub port: u16,
 }
 
-/// What the certificate of the server must prove (`sslmode` of libpq, §34.19.1 of PostgreSQL's manual).
+/// How the certificate of a server is verified (`sslmode` of libpq, §34.19.1 of PostgreSQL's manual).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verify {
-    /// That a trusted authority issued it.
+    /// A trusted authority must have issued the certificate, for any host.
     Authority,
-    /// That a trusted authority issued it for this host.
+    /// A trusted authority must have issued the certificate for this host.
     AuthorityAndName,
-    /// Nothing.
+    /// The certificate is not verified.
     #[default]
     Nothing,
 }
@@ -84,7 +85,8 @@ impl PostgresServer {
         self.tls().map(drop)
     }
 
-    /// Reads the files for each connection, so that certificates can be replaced at run time.
+    /// Builds the TLS configuration. It reads the files for each connection, so that certificates can be replaced at run
+    /// time.
     fn tls(&self) -> Result<MakeRustlsConnect, TlsFileError> {
         let authorities = || match &self.ca_file {
             Some(path) => Authorities::of_file(path),
@@ -104,7 +106,7 @@ impl PostgresServer {
     }
 
     /// Connects to the first host that accepts. `limit` is the time for a whole lookup, of which several hosts get
-    /// equal shares. `hearing` receives the server's notifications.
+    /// equal shares. `hearing`, if given, receives the server's notifications.
     pub(super) async fn connect(
         &self,
         limit: Duration,
@@ -187,8 +189,8 @@ pub(in super::super) struct PostgresOpener {
 }
 
 impl PostgresOpener {
-    /// The lifetime of a connection: after a failover or a change in DNS, a server that should not be asked any more
-    /// may still answer.
+    /// The lifetime of a connection: after a failover or a change in DNS, a server that should no longer be queried may
+    /// still answer.
     pub(in super::super) const LIFETIME: Duration = Duration::from_secs(30 * 60);
 }
 
@@ -225,7 +227,7 @@ impl Opener for PostgresOpener {
     }
 }
 
-/// A connection, and the task that moves its bytes. Dropping it ends both at once, even with an answer outstanding.
+/// A connection, and the task that reads and writes it. Dropping it ends both at once, even with an answer outstanding.
 pub(in super::super) struct Connection {
     client: Client,
     driver: Driver,
@@ -288,8 +290,8 @@ impl Connection {
     ///
     /// The statement has no name, and is parsed, bound and executed in one message. So a pooler that gives each
     /// transaction to any of its connections (PgBouncer with `pool_mode=transaction`) cannot run another statement in
-    /// its place: a named one may be another client's, prepared under the same name on another connection of the
-    /// pooler, and would run without an error (PgBouncer 1.18).
+    /// its place: under a name, it could run the statement that another client prepared under the same name on another
+    /// connection of the pooler, without an error (PgBouncer 1.18).
     pub(super) async fn query(
         &self,
         statement: &str,

@@ -12,7 +12,7 @@ use super::super::standing::StandingRow;
 use super::super::time::Zone;
 use super::statement::ByKey;
 
-/// A row that the statement of [`ByKey::session`] has found.
+/// A row that was found by the statement of [`ByKey::session`].
 pub(super) struct SessionRow<'a> {
     pub(super) row: &'a Row,
     pub(super) zoneless: &'a [String],

@@ -9,22 +9,22 @@ use super::super::standing::StandingSelection;
 use super::catalog::Layout;
 use super::columns::{ColumnSelection, ColumnsByUser};
 
-/// What is selected by a key, before the types of the columns are known.
+/// The lookup of a row by its key, before the types of the columns are known.
 pub(super) struct ByKey {
     /// The table with the key.
     pub(super) table: Table,
-    /// The user table, where that is another one.
+    /// The user table, where that is another table.
     pub(super) users: Option<Table>,
     /// The column of the key.
     pub(super) column: Column,
-    /// The columns with times: the creation of a session, where that is kept, and its expiry.
+    /// The columns with times: the creation of a session, if a column holds it, and its expiry.
     pub(super) times: Vec<Column>,
-    /// What is selected about a user's standing, as far as the columns exist.
+    /// The selection of the columns about a user's standing, as far as they exist.
     pub(super) standing: Option<StandingSelection>,
-    /// What is selected of the user for rules and headers.
+    /// The columns that are selected for rules and headers.
     pub(super) columns: ColumnsByUser,
-    /// The parts of the statement before the condition on the key, and after it. What `standing` selects stands between
-    /// the first two. The table with the key is called `k`.
+    /// The parts of the statement before the condition on the key (`select`, `from`) and after it (`limit`). The
+    /// selections of `standing` and `columns` come between the first two. The table with the key is called `k`.
     select: String,
     from: String,
     limit: &'static str,
@@ -52,7 +52,7 @@ pub(super) enum Keys {
 
 impl ByKey {
     pub(super) fn user(users: &UserTable, asked: UserColumns) -> Self {
-        // With columns to test, a decision must not depend on which of several rows comes first.
+        // If columns are read, a decision must not depend on which of several rows comes first.
         let limit = match asked.is_nothing() {
             true => "LIMIT 1",
             false => "LIMIT 2",
@@ -76,8 +76,8 @@ impl ByKey {
         }
     }
 
-    /// Selects the session and its user at once, so that a row proves both. The id of the user is compared as text as
-    /// well: a collation may treat two users as equal.
+    /// Creates the lookup of a session by its token. It selects the session and its user at once, so that a row proves
+    /// both. The id of the user is compared as text as well: a collation may treat two users as equal.
     pub(super) fn session(tables: &SessionTables, asked: UserColumns) -> Self {
         let SessionTables {
             table,
@@ -137,7 +137,7 @@ impl ByKey {
     }
 
     /// Completes and remembers the statement, now that the types of the columns are known. `None` when the column of
-    /// the key does not exist. `standing` and `columns` are what else is selected, each with a comma before it.
+    /// the key does not exist. `standing` and `columns` hold the other selected expressions, each with a comma before it.
     pub(super) fn learn(
         &self,
         layout: &Layout,
@@ -175,7 +175,7 @@ impl ByKey {
         })
     }
 
-    /// Forgets the statement, so that the columns are learned again before the next lookup.
+    /// Forgets the statement, so that the types of the columns are read again before the next lookup.
     pub(super) fn forget(&self) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -95,7 +95,7 @@ async fn role(
     Ok((Some(role), clock))
 }
 
-/// The rights that the row says our role has, from the column `first` on.
+/// The privileges that our role has according to the row, from the column `first` on.
 fn granted(
     row: &Row,
     first: usize,
@@ -162,7 +162,7 @@ async fn lookup(
         Visible::SomeByPolicy => Visibility::ByPolicy,
     };
     let is_view = kind == "v";
-    // On a partitioned table PostgreSQL creates no index without a lock (its manual, CREATE INDEX).
+    // On a partitioned table, PostgreSQL cannot create an index without a lock (its manual, CREATE INDEX).
     let concurrently = if kind == "p" { "" } else { "CONCURRENTLY " };
     let rows = match is_view {
         true => Rows::NotCounted,
@@ -211,7 +211,7 @@ async fn rows(
     })
 }
 
-/// The plan of a lookup, which is not executed.
+/// The plan of a lookup. The lookup is not executed.
 async fn plan(
     connection: &Connection,
     table: &Table,
@@ -248,14 +248,14 @@ async fn plan(
     })
 }
 
-/// Selects our role, its rights in the database as a whole, and the time.
+/// Selects our role, its privileges in the server as a whole, and the time.
 const ROLE: &str = "\
     SELECT current_user::text, rolsuper, rolcreaterole, rolcreatedb,
         (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::float8
     FROM pg_catalog.pg_roles WHERE rolname = current_user";
 
 /// Selects the kind of table, the number of rows, whether the column may be read, an index that finds a row by it, and
-/// our rights to the table. A usable index is not partial, has the column first, and uses the column's collation.
+/// our privileges on the table. A usable index is not partial, has the column first, and uses the column's collation.
 const LOOKUP: &str = "\
     SELECT c.relkind::text, c.reltuples::float8,
         pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
@@ -275,5 +275,5 @@ const LOOKUP: &str = "\
         ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.oid = $1::regclass";
 
-/// How far rows are counted: enough to tell a small table from one where an index matters.
+/// The most rows that are counted: enough to tell a small table from one where an index matters.
 const MOST_COUNTED: u64 = 10_000;

@@ -22,7 +22,7 @@ use super::server::Connection;
 pub struct ChangeTriggers(Vec<Watch>);
 
 impl ChangeTriggers {
-    /// The triggers for stores with these settings, which all use one database.
+    /// Derives the triggers for stores with these settings, which all use one database.
     pub fn of<'a>(settings: impl IntoIterator<Item = &'a Settings>) -> Self {
         Self(watch::of(settings))
     }
@@ -37,7 +37,7 @@ impl ChangeTriggers {
         format!("{}{};\n", sql::preface(&self.0), sql::install(&self.0))
     }
 
-    /// The SQL script that removes all triggers of the gate from a database, those of other versions too.
+    /// The SQL script that removes all triggers of the gate from a database, including those of other versions.
     pub fn removal_sql() -> String {
         format!("{};\n", sql::uninstall())
     }
@@ -45,7 +45,7 @@ impl ChangeTriggers {
     /// Creates the triggers, or replaces outdated ones.
     ///
     /// # Errors
-    /// When the database refuses: its role has to own the tables.
+    /// When the database does not answer in time, or refuses: its role must own the tables.
     pub async fn install(
         &self,
         database: &DatabaseSettings,
@@ -58,10 +58,10 @@ impl ChangeTriggers {
         .map(drop)
     }
 
-    /// Removes all triggers of the gate from the database, those of other versions too.
+    /// Removes all triggers of the gate from the database, including those of other versions.
     ///
     /// # Errors
-    /// When the database refuses: its role has to own the tables.
+    /// When the database does not answer in time, or refuses: its role must own the tables.
     pub async fn uninstall(
         database: &DatabaseSettings,
         pools: &Pools,
@@ -73,7 +73,7 @@ impl ChangeTriggers {
         .map(drop)
     }
 
-    /// Lists every watched table, and whether all its changes are announced.
+    /// Lists every watched table, and the flaws because of which changes are not announced.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -93,7 +93,7 @@ impl ChangeTriggers {
         .await
     }
 
-    /// Checks the triggers on this connection.
+    /// Checks the triggers of every watched table over this connection.
     pub(super) async fn seen(
         &self,
         connection: &Connection,
@@ -118,7 +118,8 @@ async fn with_tables<T>(
     done
 }
 
-/// Extends the timeout: creating triggers waits for current writers of the tables, which the statement itself bounds.
+/// Returns settings with a longer timeout: creating triggers waits for current writers of the tables, and the statement
+/// itself limits each wait.
 fn patient(database: &DatabaseSettings) -> DatabaseSettings {
     let mut database = database.clone();
     database.timeout = database.timeout.max(PATIENCE);

@@ -1,12 +1,12 @@
 //! A cluster of Redis servers, each of which holds some hash slots.
 //!
 //! A command goes to the server that is known to hold its key, and follows redirections. Every [`PROBE_EVERY`], and
-//! whenever a server redirects a command or does not reply, all servers are asked who holds which slots. The most
-//! common answer counts, because a server that is cut off from the others keeps its old view. Each server has its own
-//! connection, which breaks and is reopened on its own: a server that hangs delays only commands about its own keys.
+//! whenever a server answers MOVED or does not reply, all connected servers are asked which server holds which slots. The
+//! most common answer is used, because a server that is cut off from the others keeps its old view. Each server has its
+//! own connection, which breaks and is reopened on its own: a server that hangs delays only commands about its own keys.
 //!
-//! The driver's own cluster client is not used: while it discovers servers it answers nothing, it waits for a sign of
-//! life from every server meanwhile, and it opens TLS in its own way.
+//! The driver's own cluster client is not used: while it discovers servers it answers nothing and waits for a reply from
+//! every server, and it opens TLS in its own way.
 
 mod redirect;
 mod seeds;
@@ -50,25 +50,25 @@ pub(super) struct Cluster {
     health: Health,
 }
 
-/// What is known about a cluster.
+/// The slots and servers of a cluster, as far as they are known.
 #[derive(Default)]
 struct State {
     slots: Option<Arc<SlotMap>>,
-    /// Whether slots were discovered, or that has failed, at least once.
+    /// Whether a discovery of slots has succeeded or failed at least once.
     has_looked: bool,
     nodes: BTreeMap<Place, KnownNode>,
 }
 
-/// A server that stays connected.
+/// A server that is kept connected.
 #[derive(Clone)]
 struct KnownNode {
     node: Arc<Node>,
-    /// When a redirection last led to it.
+    /// When a redirection last led to the server, or else when it was added.
     named: Instant,
 }
 
 impl Cluster {
-    /// Creates a cluster of which nothing is known yet.
+    /// Creates a cluster whose slots and servers are not known yet.
     pub(super) fn new(
         seeds: &ClusterSeeds,
         target: RedisTarget,
@@ -114,7 +114,7 @@ impl Cluster {
         ))
     }
 
-    /// Discovers slots and keeps all servers connected, forever.
+    /// Discovers slots and keeps all servers connected, until canceled.
     pub(super) async fn keep_connected(&self) {
         tokio::join!(self.keep_looking(), self.keep_each_connected());
     }
@@ -134,7 +134,7 @@ impl Cluster {
     /// The slots of each server, after waiting for the first discovery.
     ///
     /// # Errors
-    /// When no server has answered.
+    /// When no server has answered: a description.
     pub(super) async fn known(&self) -> Result<SlotMap, String> {
         self.look_soon();
         let mut state = self.state.subscribe();
@@ -149,7 +149,7 @@ impl Cluster {
         self.state.borrow().nodes.keys().cloned().collect()
     }
 
-    /// Triggers a discovery of slots soon.
+    /// Requests a discovery of slots soon.
     pub(super) fn look_soon(&self) {
         self.look_soon.notify_one();
     }
@@ -216,7 +216,7 @@ impl Cluster {
             .ok_or_else(|| unknown("there is no connection"))
     }
 
-    /// The server at this place, to which another one has redirected.
+    /// The server at this place, to which another server has redirected a command.
     fn at(&self, place: Place) -> Result<Arc<Node>, NoReply> {
         if let Some(kept) = self.state.borrow().nodes.get(&place) {
             return Ok(Arc::clone(&kept.node));
@@ -268,7 +268,7 @@ impl Cluster {
         }
     }
 
-    /// Discovers slots: the answer that most of the servers give.
+    /// Discovers slots. Returns the answer that most of the connected servers give, or else that of the seeds.
     async fn look(&self) -> Result<SlotMap, String> {
         let nodes: Vec<_> = {
             let state = self.state.borrow();
@@ -364,7 +364,8 @@ pub(super) const MOST_SERVERS: usize = 1000;
 
 pub(super) const TOO_MANY: &str = "the cluster names more than 1,000 servers";
 
-/// How many redirections a command follows. A key has one place, and a second one while its slot migrates.
+/// The most times that a command is sent, redirections included. A key is on one server, or on two while its slot
+/// migrates.
 const MOST_REDIRECTS: usize = 4;
 
 /// The shortest time between two discoveries of slots.

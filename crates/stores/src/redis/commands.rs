@@ -10,7 +10,7 @@ impl Redis {
     /// Runs a command whose first argument is its only key. Errors mention its `name`.
     ///
     /// # Errors
-    /// When Redis does not answer in time, or refuses: a description.
+    /// When Redis does not answer in time, or refuses the command: a description.
     pub(in super::super) async fn ask<T: FromRedisValue>(
         &self,
         name: &'static str,
@@ -49,7 +49,7 @@ impl Replies {
             Err(error) => error,
         };
         let detail = describe(name, &error);
-        // A refusal is an answer, so the connection is good.
+        // A refusal is an answer, so the connection works.
         if code(&error).is_none() {
             self.disconnect(&detail);
         }

@@ -1,8 +1,9 @@
-//! Leases on keys: the right to write what the truth says.
+//! Leases on keys: the right to write the truth's answer under a key.
 //!
-//! A node that finds nothing under a key leaves a lease there, asks the truth, and replaces the lease, and nothing
-//! else, by the answer. So when an application, or a node that hears of a change, deletes the key in the meantime, it
-//! also revokes the right of those that asked before, and no answer from before a change is written after it.
+//! A node that finds nothing under a key writes a lease there, asks the truth, and replaces the lease, and nothing
+//! else, with the answer. So when an application, or a node that is notified of a change, deletes the key in the
+//! meantime, it also revokes the leases of lookups that began before, and no answer from before a change is written
+//! after it.
 
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -23,14 +24,14 @@ use super::{MAX_TTL, Redis, Topology, Unwritten, reading};
 pub(in super::super) struct AgedValue {
     /// The value; empty for a missing key.
     pub(in super::super) value: Vec<u8>,
-    /// The time to live; `None` where it was not requested, or the key does not expire.
+    /// The remaining time to live. `None` where it was not requested, or the key does not expire.
     pub(in super::super) left: Option<Duration>,
 }
 
 /// The operations of the cache on Redis. It is a trait so that a test can run them in any order.
 pub(in super::super) trait Cells: Send + Sync {
-    /// Reads the value under `key`; of a longer one, `longest` bytes and one more. With its time to live, if that
-    /// matters.
+    /// Reads the value under `key`, and its time to live if `age_matters`. Of a value longer than `longest` bytes, it
+    /// reads one byte more than that.
     fn read<'a>(
         &'a self,
         key: &'a [u8],
@@ -46,7 +47,7 @@ pub(in super::super) trait Cells: Send + Sync {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool, Unwritten>>;
 
-    /// Replaces `lease` by `value` for its time to live; without a value, removes the lease. Returns `false` if the
+    /// Replaces `lease` with `value` for its time to live. Without a value, removes the lease. Returns `false` if the
     /// lease is gone.
     fn redeem<'a>(
         &'a self,
@@ -120,7 +121,7 @@ impl Redis {
     async fn read_aged(&self, key: &[u8], longest: usize) -> Result<AgedValue, StoreError> {
         let mut left = redis::cmd(LEFT);
         left.arg(key);
-        // In this order: a value that replaces another in between is younger than it looks.
+        // In this order, because a value that replaces another in between is then younger than it seems, and not older.
         let mut replies = self.look_up(key, &[left, reading(key, longest)]).await?;
         let mut answers = std::mem::take(&mut replies.answers).into_iter();
         let (left, value) = (answers.next(), answers.next());
@@ -224,9 +225,9 @@ fn written<T>(name: &'static str, answer: Result<(T, Arc<Node>), Refused>) -> Re
     }
 }
 
-/// Why a write did not succeed.
+/// The reason why a write did not succeed.
 enum Refused {
-    /// This server refused it, with this code.
+    /// This server refused the write, with this code.
     Code(String, Arc<Node>),
     /// No server was asked, or none answered.
     Nothing,
@@ -244,8 +245,8 @@ pub(super) const DELETE: &str = "DEL";
 
 static SHA: LazyLock<String> = LazyLock::new(|| script::sha(SCRIPT));
 
-/// Replaces a lease by a value. `GETRANGE` needs no right beyond those of lookups; it reads one byte more than a lease
-/// has, so no longer value passes for the lease.
+/// Replaces a lease with a value. `GETRANGE` needs no permission beyond those of lookups. It reads one byte more than a
+/// lease has, so that no longer value is taken for the lease.
 const SCRIPT: &str = r"
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1]) ~= ARGV[1] then
   return 0

@@ -1,8 +1,9 @@
 //! One Redis server, and the one connection to it.
 //!
 //! A lookup uses the open connection and never opens one. A separate task ([`Node::keep_connected`]) does that, watches
-//! the connection, and opens the next one when it breaks, though not more often than every [`HOLD`]. The few requests that
-//! wait when an outage begins lose one [`timeout`](RedisTarget::timeout); later ones lose nothing.
+//! the connection, and opens a new one when it breaks. If that fails, or the connection breaks at once, the task first
+//! waits for up to [`HOLD`]. The few requests that wait when an outage begins lose one [`timeout`](RedisTarget::timeout);
+//! later requests lose nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,10 +42,10 @@ enum ConnectionState {
         connection: MultiplexedConnection,
         /// Ends with the last clone of this state.
         _driver: Arc<Driver>,
-        /// Identifies this connection among those before and after it.
+        /// Distinguishes this connection from earlier and later ones.
         number: u64,
     },
-    /// The connection is being opened for the first time, or replaced: worth waiting for.
+    /// The connection is being opened for the first time, or replaced. Lookups wait for it.
     Opening,
 }
 
@@ -52,13 +53,13 @@ enum ConnectionState {
 pub(super) struct Replies {
     /// The server that replied.
     pub(super) node: Arc<Node>,
-    /// One answer for each command, which can be a refusal.
+    /// One answer for each command. An answer can be a refusal.
     pub(super) answers: Vec<RedisResult<Value>>,
     /// The number of the connection that carried the replies.
     number: u64,
 }
 
-/// Why a server did not reply.
+/// The reason why a server did not reply.
 #[derive(Debug)]
 pub(super) enum NoReply {
     /// The connection failed or does not exist, for this reason.
@@ -94,7 +95,8 @@ impl Node {
     /// cluster: each command is preceded by ASKING.
     ///
     /// # Errors
-    /// When the server does not reply by the `deadline`. The connection is closed then.
+    /// When there is no connection, or it fails or brings no reply by the `deadline`. A connection that fails or brings no
+    /// reply is closed.
     pub(super) async fn send(
         self: &Arc<Self>,
         commands: &[Cmd],
@@ -129,7 +131,7 @@ impl Node {
         })
     }
 
-    /// Opens the connection and keeps it open, forever.
+    /// Opens the connection and keeps it open, until canceled.
     pub(super) async fn keep_connected(self: &Arc<Self>) {
         let mut number = 0;
         loop {
@@ -143,7 +145,7 @@ impl Node {
                         number,
                     });
                     self.watch_connection(&here).await;
-                    // It has worked for a while, so reconnect at once.
+                    // The connection has worked for a while, so reconnect at once.
                     if opened.elapsed() >= HOLD {
                         continue;
                     }
@@ -194,7 +196,7 @@ impl Node {
         health
     }
 
-    /// The open connection; waits while it is being opened. `None` when it is broken.
+    /// Returns the open connection and its number, after waiting while it is being opened. `None` when it is broken.
     async fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
         let mut receiver = self.state.subscribe();
         let state = receiver
@@ -209,7 +211,7 @@ impl Node {
         }
     }
 
-    /// Opens a connection on which the server has answered a probe, if only with a refusal.
+    /// Opens a connection, and returns it once the server has answered a probe on it, if only with a refusal.
     async fn open(&self) -> Result<(MultiplexedConnection, Driver, RedisServer), String> {
         let RedisTarget {
             server, ca_file, ..
@@ -220,10 +222,10 @@ impl Node {
             let (mut connection, driver) =
                 here.connect(ca_file.as_ref(), self.target.timeout).await?;
             if server.sentinels().is_some() {
-                // Sentinels keep naming a former primary until they have heard of the new one.
+                // Sentinels keep naming a former primary until they learn of the new one.
                 prove_primary(&mut connection).await?;
             }
-            // Probe with the command of a lookup: a user without the right to it must not pass as healthy.
+            // Probe with the command of a lookup: if our user may not run it, the server must not be reported as healthy.
             let answer = self.target.probe().exec_async(&mut connection).await;
             if let Err(error) = self.judge(answer) {
                 return Err(error.into());
@@ -236,7 +238,7 @@ impl Node {
         }
     }
 
-    /// Notes in the health what the answer to a probe means.
+    /// Updates the health from the answer to a probe.
     ///
     /// # Errors
     /// When the error is not an answer of the server.
@@ -253,7 +255,7 @@ impl Node {
         Ok(())
     }
 
-    /// Watches the connection, which leads to `here`, until it is broken or should be replaced.
+    /// Watches the connection, which leads to `here`, until it breaks or should be replaced.
     async fn watch_connection(self: &Arc<Self>, here: &RedisServer) {
         let RedisTarget {
             server, ca_file, ..
@@ -341,7 +343,7 @@ impl Node {
 }
 
 impl Replies {
-    /// Closes the connection that carried these replies, because no Redis replies so.
+    /// Closes the connection that carried these replies, because no Redis server replies like that.
     pub(super) fn disconnect(&self, detail: &str) {
         self.node.disconnect(self.number, detail);
     }
@@ -372,8 +374,9 @@ async fn send(
 
 const ASKING: &str = "ASKING";
 
-/// How long to wait before reconnecting, after a connection that could not be opened or broke at once.
+/// The longest wait before reconnecting, after a connection that could not be opened or broke at once. Jitter shortens
+/// it by up to half.
 const HOLD: Duration = Duration::from_secs(1);
 
-/// How long a connection to a server that refuses writes is kept.
+/// How long a connection is kept to a server that refuses writes because it is read-only.
 const STAY_READ_ONLY: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Rate limits that all nodes count together in Redis, many of them in one round trip.
+//! Rate limits that all nodes count together in Redis, many in one round trip.
 
 use std::slice;
 use std::sync::LazyLock;
@@ -14,50 +14,50 @@ use super::refusal::code;
 use super::script::{self, EVAL, EVALSHA};
 use super::{Redis, Topology};
 
-/// One rate limit of one client, and what happens to its count.
+/// The count of one client under one rate limit, and the change to make to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SharedCell {
-    /// Identifies what is counted and the limit; the same on all nodes.
+    /// Identifies the client and the limit. It is the same on all nodes.
     pub key: [u8; 16],
-    /// The interval at which one more is allowed, in microseconds.
+    /// The interval at which one more request is allowed, in microseconds.
     pub interval: f64,
-    /// What happens to the count.
+    /// The change to the count.
     pub change: SharedChange,
 }
 
-/// What happens to the count of a cell.
+/// A change to the count of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SharedChange {
-    /// It counts one more, unless that exceeds the limit.
+    /// Counts one more, unless that exceeds the limit.
     Count {
-        /// How many may arrive at once, the first included.
+        /// How many requests may arrive at once, including the first.
         burst: u32,
     },
-    /// It counts one less.
+    /// Counts one less.
     GiveBack,
 }
 
 /// Cells that are counted one after the other, up to the first that exceeds its limit.
 pub(in super::super) type SharedCells = Vec<SharedCell>;
 
-/// The cell that exceeds its limit, and for how long.
+/// A cell that exceeds its limit, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverShared {
-    /// The index of the cell among those in the request.
+    /// The index of the cell among those that were counted together.
     pub cell: usize,
-    /// How long it will take until one more is allowed.
+    /// How long it will take until one more request is allowed.
     pub wait: Duration,
 }
 
-/// The result of one part of a batch: the cell that exceeds its limit, if one does; or a description of the error when
-/// Redis does not answer, or refuses.
+/// The result of one part of a batch: the cell that exceeds its limit, if one does; or a description of the error if
+/// Redis does not answer or refuses.
 pub(in super::super) type Counted = Result<Option<OverShared>, String>;
 
 /// The parts of a batch that count the same cell: the index of each, with that cell alone.
 type PartsOfOne = Vec<(usize, SharedCells)>;
 
 impl Redis {
-    /// Counts all cells of `batch`, in order. Keys begin with `prefix`.
+    /// Counts all cells of `batch`, in order, and returns the result of each part. Keys begin with `prefix`.
     pub(in super::super) async fn count(
         &self,
         prefix: &str,
@@ -74,7 +74,7 @@ impl Redis {
     }
 
     /// Counts in a cluster, where the cells of one part may be on several servers: first the first cell of each part,
-    /// then the second one, and so on. All counts of one cell go out in one round trip.
+    /// then the second cell, and so on. All counts of one cell go out in one round trip.
     async fn count_each(
         &self,
         prefix: &str,
@@ -117,7 +117,7 @@ impl Redis {
         counted
     }
 
-    /// Counts in one round trip. In a cluster, all cells must be the same one.
+    /// Counts in one round trip. In a cluster, all cells must have the same key.
     async fn count_together(
         &self,
         prefix: &str,
@@ -194,7 +194,7 @@ static SHA: LazyLock<String> = LazyLock::new(|| script::sha(SCRIPT));
 
 /// The generic cell rate algorithm (GCRA), by the clock of Redis. For each key it stores when the key will have its
 /// whole limit back, in microseconds since a moment in 2023, so that a double has digits left for fractions. A key
-/// expires at that time. A refused request changes nothing; a burst of 0 gives one back. `GETRANGE` and `SET` are
+/// expires at that time. A refused request changes nothing; a burst of 0 takes one count back. `GETRANGE` and `SET` are
 /// commands that the gate's user may run anyway.
 const SCRIPT: &str = r"
 local time = redis.call('TIME')

@@ -1,4 +1,4 @@
-//! Descriptions of what a Redis refuses, which quote nothing of the server's messages.
+//! Descriptions of errors and refusals of Redis, which quote nothing of the server's messages but the error code.
 
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ fn no_connection_for(
     })
 }
 
-/// Describes how `command` failed, without the server's text: some servers repeat the command, with the password or the
-/// id.
+/// Describes how `command` failed, without the server's text: some servers repeat the command in it, with the password or
+/// the id.
 pub(super) fn describe(command: &str, error: &RedisError) -> String {
     match code(error) {
         Some(code) => refusal(command, code),
@@ -89,7 +89,7 @@ pub(super) fn refusal(command: &str, code: &str) -> String {
     format!("refused {command}: {code} ({advice})")
 }
 
-/// The refused command of those with which the driver begins a connection; it does not report which one.
+/// Guesses which of the commands with which the driver begins a connection was refused. The driver does not report which.
 fn command_of_sign_in(error: &RedisError) -> &'static str {
     match error.kind() == ErrorKind::AuthenticationFailed {
         true => "AUTH",
@@ -97,7 +97,7 @@ fn command_of_sign_in(error: &RedisError) -> &'static str {
     }
 }
 
-/// The first word of the server's own error; `None` when the connection failed instead.
+/// The code of the server's own error, which is its first word. `None` when the connection failed instead.
 pub(super) fn code(error: &RedisError) -> Option<&str> {
     const LONGEST: usize = 32;
     error.code().map(|code| {
@@ -109,7 +109,7 @@ pub(super) fn code(error: &RedisError) -> Option<&str> {
     })
 }
 
-/// The commands that an access-control list of the server has to allow. `docs/operating.md` lists them.
+/// Commands that an access-control list of the server must allow. `docs/operating.md` lists them.
 pub(super) const READ: &str = "GETRANGE";
 pub(super) const WRITE: &str = "SET";
 pub(super) const TRACKING: &str = "CLIENT TRACKING";

@@ -4,10 +4,10 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::super::hex;
 
-/// Runs a script by its [`sha`]; refused with `NOSCRIPT` when the server has not seen it, or has forgotten it.
+/// The command that runs a script by its [`sha`]. The server refuses it with `NOSCRIPT` when it does not know the script.
 pub(super) const EVALSHA: &str = "EVALSHA";
 
-/// Runs a script by its text.
+/// The command that runs a script by its text.
 pub(super) const EVAL: &str = "EVAL";
 
 /// The name of a script in Redis: its SHA-1 in hexadecimal.

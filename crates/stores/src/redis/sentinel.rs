@@ -1,8 +1,8 @@
-//! The sentinels of a Redis, which know where its primary is.
+//! The sentinels of a Redis, which know the address of its primary.
 //!
-//! One sentinel may be cut off together with a former primary, and keep naming it. So the majority decides: no new
-//! primary can have been elected without it. The sentinels name the new primary only once they have heard of the
-//! failover, which takes a moment.
+//! A single sentinel may be cut off together with a former primary, and keep naming it. So the majority decides: no new
+//! primary can have been elected without a majority. The sentinels name the new primary only once they have learned of
+//! the failover, which takes a moment.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,9 +20,9 @@ use super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
 /// The sentinels of a Redis.
 #[derive(Clone)]
 pub struct Sentinels {
-    /// The host of each, a name or an address without brackets, and its port.
+    /// The host of each sentinel, a name or an address without brackets, and its port.
     pub hosts: Vec<(String, u16)>,
-    /// The name by which they know the Redis.
+    /// The name of the Redis in the configuration of the sentinels.
     pub name: String,
     /// Whether the sentinels and the servers use TLS.
     pub tls: bool,
@@ -43,7 +43,7 @@ pub(super) struct SentinelConnections<'a> {
 /// The connection to one sentinel, if it is open.
 type SentinelConnection = Option<(MultiplexedConnection, Driver)>;
 
-/// What the sentinels have answered so far.
+/// The answers of the sentinels so far.
 #[derive(Debug)]
 pub(super) struct Votes {
     given: Vec<Result<Primary, String>>,
@@ -51,8 +51,8 @@ pub(super) struct Votes {
 }
 
 impl<'a> SentinelConnections<'a> {
-    /// Creates the connections, none of them open, to the sentinels of `server`, which was found at `here`. `None`
-    /// where there are no sentinels.
+    /// Creates the connections, none of which is open yet, to the sentinels of `server`, whose primary is at `here`.
+    /// `None` where there are no sentinels.
     pub(super) fn of(
         server: &'a RedisServer,
         here: &RedisServer,
@@ -73,13 +73,13 @@ impl<'a> SentinelConnections<'a> {
         }
     }
 
-    /// Asks all sentinels where the primary is, until each has answered or timed out: one of them is the first to know
-    /// a new primary.
+    /// Asks all sentinels for the primary, and waits until each has answered or timed out: any of them may be the first
+    /// to know a new primary.
     pub(super) async fn ask_all(&mut self, limit: Duration) -> Votes {
         self.ask(limit, |_| false).await
     }
 
-    /// Whether a majority of the sentinels names another primary than this one.
+    /// Whether a majority of the sentinels names another primary than `known`.
     pub(super) async fn names_another_than(&mut self, known: &Primary, limit: Duration) -> bool {
         let votes = self.ask_all(limit).await;
         votes.majority().is_some_and(|primary| primary != known)
@@ -109,7 +109,8 @@ impl<'a> SentinelConnections<'a> {
 }
 
 impl Sentinels {
-    /// Asks where the primary is: the majority of those that answer within `limit`, or else most of them.
+    /// Asks the sentinels for the primary. Returns the server that a majority of all sentinels names, or, if there is
+    /// none within `limit`, the server that most of the answers name.
     ///
     /// # Errors
     /// When no sentinel names a primary.
@@ -132,7 +133,7 @@ impl Sentinels {
         ca_file: Option<&PathBuf>,
         limit: Duration,
     ) -> Result<Primary, String> {
-        // Take it out until it has answered: after a timeout, an old answer is still to come on it.
+        // Take the connection out until the sentinel has answered: after a timeout, an old answer may still arrive on it.
         let (mut connection, driver) = match kept.take() {
             Some(kept) => kept,
             None => {
@@ -163,7 +164,7 @@ impl Votes {
     /// The primary that most of the answers name.
     ///
     /// # Errors
-    /// When no sentinel has named one: the error of the first.
+    /// When no sentinel has named a primary: the error of the first that failed.
     pub(super) fn best(&self) -> Result<&Primary, ConnectError> {
         if let Some((primary, _)) = self.most() {
             return Ok(primary);
@@ -176,7 +177,7 @@ impl Votes {
     /// Checks that a majority names this primary, and no sentinel names another.
     ///
     /// # Errors
-    /// The reason, when they do not.
+    /// When too few sentinels name it, or any names another: the reason.
     pub(super) fn confirm(&self, known: &Primary) -> Result<(), String> {
         let mut named = self.given.iter().flatten();
         if let Some((host, port)) = named.find(|primary| *primary != known) {

@@ -1,4 +1,4 @@
-//! Where a Redis is, and how a connection to it is opened.
+//! The address of a Redis, and how a connection to it is opened.
 
 use std::fmt;
 use std::io;
@@ -20,7 +20,7 @@ use super::refusal::{ROLE, code, describe};
 use super::sentinel::Sentinels;
 use client_tls::{Authorities, Terms, TlsFileError, Verification};
 
-/// Where a Redis is, and its credentials. Its `Debug` shows no credentials.
+/// The address of a Redis, and the credentials for it. Its `Debug` shows no credentials.
 #[derive(Clone)]
 pub struct RedisServer {
     /// The address.
@@ -32,7 +32,7 @@ pub struct RedisServer {
 /// The address of a Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisAddress {
-    /// A cluster, found by these of its servers.
+    /// A cluster, discovered through these of its servers.
     Cluster(Box<ClusterSeeds>),
     /// One server at a host and port.
     Tcp {
@@ -53,7 +53,7 @@ impl RedisServer {
     /// Checks that the CA file can be used, if it is needed.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When the file cannot be used.
     pub fn check_files(&self, ca_file: Option<&PathBuf>) -> Result<(), TlsFileError> {
         match self.address {
             RedisAddress::Cluster(ref seeds) if seeds.tls => config(ca_file).map(|_| ()),
@@ -67,8 +67,8 @@ impl RedisServer {
     }
 
     /// Opens a connection and signs in. `ca_file` is read each time, so that it can be replaced at run time. With
-    /// sentinels, this leads to the primary that they name, and that takes itself for one; with a cluster, to one of
-    /// its servers.
+    /// sentinels, the connection leads to the primary that they name, and that reports this role itself; with a cluster,
+    /// to one of its servers.
     ///
     /// # Errors
     /// When the server cannot be found or reached, does not prove its identity, or refuses the sign-in.
@@ -81,17 +81,18 @@ impl RedisServer {
         let login = self.login.clone();
         let (mut connection, driver) = self.open(ca_file, login, timeout, config).await?;
         if self.sentinels().is_some() {
-            // Sentinels keep naming a former primary until they have heard of the new one.
+            // Sentinels keep naming a former primary until they learn of the new one.
             prove_primary(&mut connection).await?;
         }
         Ok((connection, driver))
     }
 
-    /// Opens a connection with RESP3, on which the server may push messages, and passes these to `pushes`. They are
-    /// about all of its databases, so none is selected.
+    /// Opens a connection with RESP3, on which the server may push messages, and passes these to `pushes`. Pushed
+    /// messages are about all databases of the server, so no database is selected.
     ///
     /// # Errors
-    /// As [`RedisServer::connect`]; also when the server does not speak RESP3.
+    /// When the server cannot be found or reached, does not prove its identity, refuses the sign-in, or does not support
+    /// RESP3.
     pub(super) async fn connect_hearing(
         &self,
         ca_file: Option<&PathBuf>,
@@ -117,7 +118,7 @@ impl RedisServer {
     /// Resolves sentinels to the primary that they name, within half of `limit`. Other addresses stay as they are.
     ///
     /// # Errors
-    /// When no sentinel says where it is.
+    /// When no sentinel names a primary.
     pub(super) async fn located(
         &self,
         ca_file: Option<&PathBuf>,
@@ -180,7 +181,7 @@ pub(super) async fn open_tcp(
     sign_in(stream, login, config).await
 }
 
-/// Checks that the server takes itself for a primary.
+/// Checks that the server reports the role of a primary.
 pub(super) async fn prove_primary(
     connection: &mut MultiplexedConnection,
 ) -> Result<(), ConnectError> {
@@ -206,7 +207,7 @@ async fn sign_in(
     login: RedisConnectionInfo,
     config: AsyncConnectionConfig,
 ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
-    // A server with restricted users refuses the command that would send it our name.
+    // A server with restricted users may refuse the command that would send the name of the client library.
     let login = login.set_skip_set_lib_name();
     let (connection, driver) =
         MultiplexedConnection::new_with_config(&login, stream, config).await?;
@@ -253,7 +254,7 @@ impl fmt::Display for RedisAddress {
     }
 }
 
-/// The task that moves the bytes of a connection. Dropping it ends the task at once, even with an answer outstanding.
+/// The task that reads and writes a connection. Dropping this ends the task at once, even with an answer outstanding.
 #[derive(Debug)]
 pub(super) struct Driver(AbortHandle);
 
@@ -263,22 +264,22 @@ impl Drop for Driver {
     }
 }
 
-/// Why a connection could not be opened.
+/// The reason why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    /// The CA file cannot be used any more.
+    /// The CA file can no longer be used.
     #[error(transparent)]
     File(#[from] TlsFileError),
     /// The server cannot be reached, or does not prove its identity.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The server refuses the sign-in.
+    /// The server refuses the sign-in, or the driver reports another error.
     #[error(transparent)]
     Redis(#[from] RedisError),
     /// No sentinel names a primary, or the named server is not one.
     #[error("{0}")]
     Sentinels(String),
-    /// No server of the cluster is known.
+    /// No server of the cluster accepts a connection, or none is named.
     #[error("{0}")]
     Unknown(String),
 }

@@ -1,4 +1,4 @@
-//! Surveys what our user may do in Redis, and how it behaves when it is full. Nothing is written.
+//! Surveys the permissions of our user in Redis, and how Redis behaves when its memory is full. Nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use super::refusal::{
 use super::script::{EVAL, EVALSHA};
 use super::server::{RedisAddress, RedisServer};
 
-/// Surveys a Redis, each step within the timeout of a lookup; of a cluster, each server that holds keys.
+/// Surveys a Redis, each step within the timeout of a lookup. In a cluster, it surveys each server that holds slots.
 ///
 /// # Errors
 /// When Redis does not answer in time, or refuses the sign-in.
@@ -162,7 +162,7 @@ impl Surveyor {
         match command.exec_async(&mut self.connection).await {
             Ok(()) => Ok(None),
             Err(error) => match code(&error) {
-                // In a cluster, another server may hold the key. Rights are checked before that.
+                // In a cluster, another server may hold the key. Permissions are checked before that.
                 Some("ASK" | "MOVED") if self.is_of_cluster => Ok(None),
                 Some(code) => Ok(Some(code.to_owned())),
                 None => Err(describe(name, &error)),
@@ -205,7 +205,7 @@ fn using(prefix: &str, uses: RedisUses) -> Vec<(&'static str, Cmd)> {
     commands
 }
 
-/// The commands that hearing of changes needs. TRACKING runs before the switch to RESP3, so nothing is ever pushed.
+/// The commands that the channel of changes needs. TRACKING runs before the switch to RESP3, so nothing is ever pushed.
 fn hearing(prefix: &str) -> [(&'static str, Cmd); 2] {
     let mut tracking = redis::cmd("CLIENT");
     tracking.arg("TRACKING").arg("ON").arg("BCAST");
@@ -215,16 +215,16 @@ fn hearing(prefix: &str) -> [(&'static str, Cmd); 2] {
     [(TRACKING, tracking), (HELLO, hello)]
 }
 
-/// The command with which lookups read.
+/// The command that lookups read with.
 fn read(key: &str) -> Cmd {
     let mut command = redis::cmd(READ);
     command.arg(key).arg(0).arg(0);
     command
 }
 
-/// A write command that always fails, because it demands that the key exists and does not exist. The server checks our
-/// rights, its memory and its role before it parses the options (`processCommand` in `src/server.c` of Redis 7.0), so
-/// the error tells whether the command would have written without the mistake.
+/// A write command that always fails, because it requires both that the key exists and that it does not. The server
+/// checks our permissions, its memory and its role before it parses the options (`processCommand` in `src/server.c` of
+/// Redis 7.0), so the error shows whether the command would have written with valid options.
 fn try_write(key: &str) -> Cmd {
     let mut command = redis::cmd(WRITE);
     command.arg(key).arg("").arg("NX").arg("XX");
@@ -249,10 +249,10 @@ fn fullness(info: &str) -> Option<Fullness> {
     })
 }
 
-/// The command for the clock by which scripts count.
+/// The command that reads the clock by which scripts count.
 const TIME: &str = "TIME";
 
-/// The code of an error without a code of its own, such as one in the syntax.
+/// The code of errors that have no code of their own, such as syntax errors.
 const SYNTAX: &str = "ERR";
 
 /// A key that no application uses.

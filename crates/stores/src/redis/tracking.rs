@@ -1,14 +1,14 @@
 //! The channel on which Redis announces changes (`CLIENT TRACKING`), and how it proves that it is heard.
 //!
-//! `CLIENT TRACKING … BCAST` makes a connection on which Redis pushes the name of every key under our prefixes as soon
-//! as it changes. Nothing there tells when a server stops doing so: a connection can be dead and look open, a server
-//! can forget that it tracks, a primary can be demoted. So the channel counts as heard only while it proves that it is.
-//! Every [`HEARTBEAT`] another connection writes a heartbeat, a key under the prefix, and the tracking connection has
-//! to announce it within [`ANSWER_WITHIN`]; all earlier writes have been announced then too. The other connection is
-//! reopened from time to time, so that heartbeats go wherever the address leads now.
+//! After `CLIENT TRACKING … BCAST` on a connection, Redis pushes on it the name of every key under our prefixes as soon
+//! as the key changes. Nothing there indicates when a server stops doing so: a connection can be dead and look open, a
+//! server can forget that it tracks, a primary can be demoted. So the channel is treated as heard only while it proves
+//! that it is. Every [`HEARTBEAT`] another connection writes a heartbeat, a key under the prefix, and the server must
+//! announce it on the tracking connection within [`ANSWER_WITHIN`]; all earlier writes have been announced then too. The
+//! other connection is reopened regularly, so that heartbeats go to the server to which the address leads now.
 //!
 //! `NOLOOP` is not used: for each turn of its event loop, Redis only considers the last writer of a key, so a change by
-//! the app followed by one of ours would never be announced.
+//! the app that one of ours follows would never be announced.
 
 mod cluster;
 mod connections;
@@ -35,7 +35,7 @@ use super::super::settings::RedisSettings;
 use super::RedisTarget;
 use super::server::RedisServer;
 
-/// The settings that the channel from a Redis depends on.
+/// The settings that the channel of a Redis depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct TrackingTarget {
     server: RedisServer,
@@ -49,22 +49,22 @@ pub(in super::super) struct TrackingTarget {
     key_prefix: String,
 }
 
-/// The channel from a Redis, and the task that keeps it open.
+/// The channel of a Redis, and the task that keeps it open.
 pub(in super::super) struct Tracking {
     task: Arc<TrackingTask>,
     stop: CancellationToken,
     keeper: TaskTracker,
 }
 
-/// The task that keeps the channel open, and the audience that it informs.
+/// The task that keeps the channel open, and the audience that it notifies.
 struct TrackingTask {
     target: TrackingTarget,
     audience: Arc<Audience>,
     clock: Clock,
-    /// The connections to the cluster, where it is one.
+    /// The connections to the cluster, if Redis is one.
     cluster: Option<Lease<RedisTarget, RedisHandle>>,
     trial: Trial,
-    /// Why the channel is not heard, as last logged.
+    /// The last logged reason why the channel is not heard.
     silence: Mutex<Option<String>>,
 }
 
@@ -96,7 +96,7 @@ impl TrackingTarget {
 }
 
 impl Tracking {
-    /// Opens a channel. A cluster comes with the lease of its connections.
+    /// Opens a channel. `cluster` is the lease of the connections to a cluster, if Redis is one.
     pub(in super::super) fn open(
         target: TrackingTarget,
         cluster: Option<Lease<RedisTarget, RedisHandle>>,
@@ -126,7 +126,7 @@ impl Tracking {
         tracking
     }
 
-    /// The hearers of the channel.
+    /// The subscribers of the channel.
     pub(in super::super) fn audience(&self) -> &Arc<Audience> {
         &self.task.audience
     }
@@ -134,7 +134,7 @@ impl Tracking {
     /// Closes the channel for good.
     pub(in super::super) async fn close(&self) {
         self.stop.cancel();
-        // The task waits for its connections only, so it ends at once.
+        // The task waits for its connections only, so it ends at once when stopped.
         let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
     }
 }
@@ -160,7 +160,7 @@ impl TrackingTask {
             };
             let Err(why) = heard;
             self.fell_silent(&why);
-            // It has worked for a while, so reconnect at once.
+            // The channel has worked for a while, so begin with the shortest wait again.
             if began.elapsed() > LONGEST_HOLD {
                 hold = FIRST_HOLD;
             }
@@ -169,7 +169,7 @@ impl TrackingTask {
         }
     }
 
-    /// Makes a prefix for the keys of the heartbeats of one connection.
+    /// Creates a random prefix for the keys of the heartbeats of one connection.
     fn heartbeat_prefix(&self) -> String {
         format!("{}{HEARTBEATS}{:016x}:", self.target.key_prefix, random())
     }
@@ -226,11 +226,11 @@ fn random() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// How often the channel proves that it is heard. Together with [`ANSWER_WITHIN`], a dead connection that looks open is
+/// How often the channel proves that it is heard. With this and [`ANSWER_WITHIN`], a dead connection that looks open is
 /// detected within two seconds.
 const HEARTBEAT: Duration = Duration::from_millis(700);
 
-/// How long it may take until a heartbeat is written and announced.
+/// How long writing and announcing a heartbeat may take.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1100);
 
 /// How long Redis keeps a heartbeat. Nothing reads it.
@@ -248,10 +248,11 @@ const HEARTBEAT_CONNECTION_AGE: Duration = Duration::from_secs(5);
 /// How long the sentinels may take to name the primary.
 const ASK_FOR: Duration = Duration::from_millis(500);
 
-/// How long to wait before reopening a channel that could not be opened or broke at once; doubled each time.
+/// The wait before reopening a channel that could not be opened or broke at once. It is doubled each time, and a random
+/// part of up to as much again is added.
 const FIRST_HOLD: Duration = Duration::from_millis(100);
 
-/// The longest of these waits.
+/// The longest wait before reopening a channel, without the random part.
 const LONGEST_HOLD: Duration = Duration::from_secs(3);
 
 /// The shortest time between two announcements that everything may have changed.

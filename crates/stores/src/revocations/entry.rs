@@ -1,4 +1,4 @@
-//! A revocation as it is stored: what is revoked and until when, by whom and why.
+//! A revocation as it is stored: what is revoked and until when, its author and the reason.
 
 use gate::{LookupSource, Revocation, Revoked};
 use serde::{Deserialize, Serialize};
@@ -12,15 +12,15 @@ use super::RevocationStoreError;
 pub struct RevocationEntry {
     /// The name of the realm.
     pub realm: String,
-    /// What is revoked, and until when.
+    /// The session or user that is revoked, or everything, and until when.
     pub revocation: Revocation,
     /// When it was revoked.
     pub made: UnixTime,
-    /// Who has revoked it, by their own account: it is not checked.
+    /// The author of the revocation, as given by the author; it is not verified.
     pub by: String,
-    /// How it was revoked: `admin`, `cli`, or whatever another program has written.
+    /// How the revocation was made: `admin`, `cli`, or any text that another program has written.
     pub source: String,
-    /// Why it was revoked.
+    /// The reason for the revocation.
     pub reason: String,
 }
 
@@ -38,7 +38,7 @@ impl RevocationEntry {
         }
     }
 
-    /// Merges two entries about the same: the later times, and the author of the latest entry.
+    /// Merges two entries with the same [`key`](Self::key): the later times of both, and the rest of the latest entry.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let (mut last, other) = match self.made >= other.made {
@@ -52,7 +52,7 @@ impl RevocationEntry {
     }
 }
 
-/// What a revocation is about, in a realm.
+/// The realm of a revocation, and what is revoked there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevocationKey {
     /// The name of the realm.
@@ -62,7 +62,7 @@ pub struct RevocationKey {
 }
 
 impl RevocationKey {
-    /// Reads an announcement, `REALM:KIND:ID`. `None` when it has another form.
+    /// Reads the payload of an announcement, `REALM:KIND:ID`. `None` when it has another form.
     pub(crate) fn read(payload: &str) -> Option<Self> {
         let (realm, rest) = payload.split_once(':')?;
         let (kind, id) = rest.split_once(':')?;
@@ -72,7 +72,8 @@ impl RevocationKey {
         })
     }
 
-    /// Writes an announcement. One that would be too long is left empty, which means that anything may have changed.
+    /// Writes the payload of an announcement. A payload that would be too long is left empty, which means that anything
+    /// may have changed.
     pub(super) fn payload(realm: &str, kind: &str, id: &str) -> String {
         match realm.len() + id.len() {
             0..=LONGEST_NAMES => format!("{realm}:{kind}:{id}"),
@@ -81,13 +82,13 @@ impl RevocationKey {
     }
 }
 
-/// Why a stored value is not a valid entry.
+/// The reason why a stored value is not a valid entry.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RevocationEntryError {
-    /// Its kind is neither `user` nor `session` nor `all`.
+    /// The kind is neither `user` nor `session` nor `all`.
     #[error("of the kind `{}`", .0.escape_debug())]
     Kind(String),
-    /// It does not have the form of an entry.
+    /// The value does not have the form of an entry.
     #[error("which has another form")]
     Form,
 }
@@ -107,8 +108,8 @@ pub(super) struct EntryColumns {
 }
 
 impl EntryColumns {
-    /// Reads the columns from a row that has them in the order above. Each function reads the column at an index; a
-    /// time before 1970 becomes 1970.
+    /// Reads the columns from a row that has them in the order of these fields. Each function reads the column at an
+    /// index. A time before 1970 becomes 1970.
     pub(super) fn of_row(
         text: impl Fn(usize) -> Option<String>,
         millis: impl Fn(usize) -> Option<i64>,
@@ -128,7 +129,7 @@ impl EntryColumns {
     }
 }
 
-/// Makes an entry of columns that `store` holds; `None` stands for a value of another form.
+/// Builds an entry from columns that `store` holds. `None` stands for a value of another form.
 pub(super) fn read(
     columns: Option<EntryColumns>,
     store: LookupSource,
@@ -157,7 +158,7 @@ fn what(kind: &str, id: &str) -> Option<Revoked> {
     })
 }
 
-/// Sorts entries by what they are about, and merges those about the same.
+/// Sorts entries by their keys, and merges those with the same key.
 pub(super) fn merged(mut entries: Vec<RevocationEntry>) -> Vec<RevocationEntry> {
     entries.sort_by(|one, other| {
         let latest_first = || other.made.cmp(&one.made);

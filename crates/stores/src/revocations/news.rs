@@ -1,4 +1,4 @@
-//! News that revocations may have changed, and which ones.
+//! Notifications that revocations may have changed, and which ones.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::LazyLock;
@@ -7,20 +7,20 @@ use tokio::sync::watch;
 
 use super::entry::RevocationKey;
 
-/// News about revocations. It says where to look and never what is there, so an attacker who can send news causes extra
-/// lookups and nothing else.
+/// News about revocations. It says which entries to read and never what they hold, so an attacker who can send news
+/// causes extra lookups and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RevocationNews {
-    /// Anything may have changed, so the whole list must be read.
+    /// Whether anything may have changed, so that the whole list must be read.
     pub everything: bool,
-    /// The revocations in Redis have changed; it is not known how.
+    /// Whether the revocations in Redis have changed. It is not known how.
     pub in_redis: bool,
     /// The revocations under these keys may have changed.
     pub keys: BTreeSet<RevocationKey>,
 }
 
 impl RevocationNews {
-    /// News about one key, for any kind of store.
+    /// Creates news about one key, for any kind of store.
     pub fn of(key: RevocationKey) -> Self {
         Self {
             everything: false,
@@ -58,14 +58,14 @@ pub(in super::super) fn changed(key: RevocationKey) {
         said.count += 1;
         said.keys.push_back((said.count, key));
         if said.keys.len() > MOST_KEYS {
-            // A receiver that has missed the first of them must read everything.
+            // A receiver that has not received the first of them must read everything.
             let first = said.keys.pop_front();
             said.everything = first.map_or(said.count, |(number, _)| number.max(said.everything));
         }
     });
 }
 
-/// Receives news about revocations. News between two waits is not missed.
+/// Receives news about revocations. It also receives news that arrives between two calls.
 #[derive(Debug)]
 pub struct RevocationNewsReceiver {
     said: watch::Receiver<Said>,
@@ -81,7 +81,7 @@ impl RevocationNewsReceiver {
         Self { said, heard }
     }
 
-    /// Waits for news, and returns all since the last call.
+    /// Waits for news, and returns all news since the last call.
     pub async fn changed(&mut self) -> RevocationNews {
         let heard = self.heard;
         // Cannot fail: the sender lives as long as the process.
@@ -96,7 +96,7 @@ impl RevocationNewsReceiver {
     }
 }
 
-/// The latest news. Each has a number, from 1 on.
+/// The latest news, which is numbered from 1.
 #[derive(Debug, Default)]
 struct Said {
     count: u64,
@@ -120,7 +120,7 @@ impl Said {
 
 static SAID: LazyLock<watch::Sender<Said>> = LazyLock::new(watch::Sender::default);
 
-/// The most news about single keys that are kept until a receiver has heard them.
+/// The most keys whose news is kept for receivers.
 const MOST_KEYS: usize = 1000;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Revocations in a table of PostgreSQL.
 //!
-//! An application may write there, too; it need not name columns with defaults.
+//! An application may write to it as well, and may leave out columns that have defaults.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ impl InPostgres {
     /// Reads the rows that have not expired by the clock of the database.
     pub(super) async fn load(&self) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
         let load = format!("{SELECT} LIMIT $1");
-        // The allowed number, and one more.
+        // One more than the allowed number, to detect too many.
         let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
         self.read(&load, &[(&limit, Type::INT8)]).await
     }
@@ -76,7 +76,7 @@ impl InPostgres {
         rows.iter().map(read).collect()
     }
 
-    /// Adds a revocation, in one statement, so that others hear of it when it is committed and not before.
+    /// Adds a revocation, in one statement, so that other nodes are notified when it is committed and not before.
     pub(super) async fn add(&self, entry: &RevocationEntry) -> Result<(), RevocationStoreError> {
         const ADD: &str = "WITH gone AS (DELETE FROM sessiongate_revocations WHERE expires < clock_timestamp() \
              AND (realm, kind, id) <> ($1, $2, $3)), \
@@ -115,7 +115,7 @@ impl InPostgres {
             text(&payload),
         ];
         let added = match self.0.ask(ADD, &parameters).await {
-            // With the right to create the table, no operator has to.
+            // If our role may create the table, no operator has to.
             Err(_) if !self.is_there().await? => {
                 self.install()
                     .await
@@ -153,7 +153,7 @@ impl InPostgres {
     }
 }
 
-/// The SQL that creates the table, with the rights that roles need that do not own it.
+/// The SQL that creates the table, with the privileges that other roles than its owner need.
 pub(super) fn sql() -> String {
     format!(
         "{CREATE};\n\

@@ -1,10 +1,10 @@
-//! Revocations in Redis: members of one sorted set, whose scores say when each expires.
+//! Revocations in Redis: members of one sorted set, whose scores are the times at which they expire.
 //!
 //! A member is one JSON object. A second revocation of the same user or session is another member; a reader takes the
 //! later time of both. So no write overwrites another that happens at the same moment.
 //!
-//! If all are kept equally long and clocks agree, new members have the highest scores. So what is new is looked for
-//! there; the number of the other members tells whether anything else has changed.
+//! If all revocations are kept equally long and clocks agree, new members have the highest scores. So new members are
+//! looked for there, and the number of the other members shows whether anything else has changed.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -46,8 +46,8 @@ impl InRedis {
         Ok((entries, known))
     }
 
-    /// Reads the members that were added since those `known`, and adds them to these. `None` when a member is gone, or
-    /// was added elsewhere, which their number shows.
+    /// Reads the members that were added after the `known` ones, and adds them to `known`. `None` when a member is gone,
+    /// or was added with a lower score, which the number of members shows.
     pub(super) async fn look(
         &self,
         known: &mut Members,
@@ -74,7 +74,7 @@ impl InRedis {
         Ok(Some(new))
     }
 
-    /// Reads the members with a higher score than `floor`, and their scores: the allowed number, and one more.
+    /// Reads the members with a higher score than `floor`, and their scores: at most one more than the allowed number.
     async fn members(&self, floor: u64) -> Result<Vec<(String, u64)>, RevocationStoreError> {
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(&self.key).arg(format!("({floor}"));
@@ -148,7 +148,7 @@ impl InRedis {
     }
 }
 
-/// The members that are known, by their scores and digests.
+/// The known members, as their scores and hashes.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     known: BTreeSet<(u64, u64)>,
@@ -193,7 +193,7 @@ impl Members {
     }
 }
 
-/// Whether `key` is that of the revocations, with the gate's `prefix`.
+/// Whether `key` is the key of the revocations, with the gate's `prefix`.
 pub(in super::super) fn is_key(prefix: &str, key: &[u8]) -> bool {
     key.strip_prefix(prefix.as_bytes()) == Some(KEY.as_bytes())
 }
@@ -215,6 +215,6 @@ fn read(member: &str) -> Result<RevocationEntry, RevocationStoreError> {
 /// and the user's id.
 const KEY: &str = "sessiongate:revocations";
 
-/// How many milliseconds below the highest known score new members are looked for, to allow for clocks of different
-/// nodes. Where clocks differ by more, the whole list is read.
+/// How many milliseconds below the highest known score new members are looked for, because the clocks of nodes differ.
+/// Where they differ by more, the whole list is read.
 const OVERLAP: u64 = 1000;

@@ -1,4 +1,4 @@
-//! Revocations in a SQLite file of the gate's own, for one machine. The application's own file is only ever read.
+//! Revocations in a SQLite file of the gate's own, for one machine. The gate only ever reads the application's own file.
 //!
 //! The file is opened for each operation, which takes a fraction of a millisecond, so that a replaced file is noticed.
 
@@ -57,7 +57,7 @@ impl InSqlite {
         entries
     }
 
-    /// Reads the revocations of these keys.
+    /// Reads the revocations with these keys, unless they have expired.
     pub(super) async fn look(
         &self,
         keys: &BTreeSet<RevocationKey>,
@@ -149,7 +149,7 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS revocations (realm TEXT NOT NUL
      before INTEGER NOT NULL, until INTEGER NOT NULL, made INTEGER NOT NULL, made_by TEXT NOT NULL, source TEXT NOT NULL, \
      reason TEXT NOT NULL, PRIMARY KEY (realm, kind, id)) STRICT, WITHOUT ROWID";
 
-/// Selects the allowed number, and one more.
+/// Selects all revocations that have not expired, up to a limit.
 const LOAD: &str = "SELECT realm, kind, id, before, until, made, made_by, source, reason FROM revocations \
      WHERE until > ?1 LIMIT ?2";
 
@@ -162,6 +162,6 @@ const ADD: &str = "INSERT INTO revocations (realm, kind, id, before, until, made
      ON CONFLICT (realm, kind, id) DO UPDATE SET before = max(before, excluded.before), until = max(until, excluded.until), \
      made = excluded.made, made_by = excluded.made_by, source = excluded.source, reason = excluded.reason";
 
-/// How long to wait for another writer. A busy disk may take seconds for a commit, and a revocation that fails would have to be
-/// repeated.
+/// How long to wait for another writer. A busy disk may take seconds for a commit, and a revocation that fails would have
+/// to be repeated.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -23,7 +23,7 @@ fn user(id: &str, lasts: u64) -> RevocationEntry {
     }
 }
 
-/// Opens a file as a gate does.
+/// Opens a store in a file of this folder, as a gate does.
 fn file(folder: &Path) -> (PathBuf, RevocationStore) {
     let path = folder.join("revocations.db");
     let store = RevocationStore(Kind::Sqlite(InSqlite::at(&path)));

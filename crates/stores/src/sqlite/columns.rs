@@ -1,7 +1,7 @@
-//! How the columns of a user's row are selected in SQLite, and how their values are read.
+//! Selects the columns of a user's row in SQLite, and reads their values.
 //!
-//! SQLite has no booleans and no lists. A number in a column declared as `BOOLEAN` is read as a boolean; anything else
-//! as it is stored: a number, a text, or a blob as the text that PostgreSQL prints for its bytes.
+//! SQLite has no booleans and no lists. The numbers 0 and 1 in a column declared as `BOOLEAN` are read as a boolean. Any
+//! other value is read as it is stored: a number, a text, or a blob as the text that PostgreSQL prints for its bytes.
 
 use gate::User;
 use serde_json::{Map, Value};
@@ -16,8 +16,8 @@ use super::super::session_state::MalformedRecord;
 use super::super::settings::UserTable;
 use super::super::time::{self, Zone};
 
-/// Writes the selection of values of the user, and of the session, which the statement calls `k`, with a comma before
-/// each. `alias` is what the statement calls the user table.
+/// Writes the SQL that selects the values of the user and the session, with a comma before each. In the statement, `k` is
+/// the alias of the session table, and `alias` that of the user table.
 pub(super) fn select(asked: &UserColumns, users: &UserTable, alias: &str) -> String {
     let values = asked.columns.iter().map(|asked| match asked {
         UserColumn::OrganizationRoles(memberships) => roles(memberships, users, alias),
@@ -111,7 +111,7 @@ fn value(row: &SqliteRow, index: usize) -> Option<Value> {
     }
 }
 
-/// Reads a point in time from seconds, milliseconds or a text. Anything else stays as it is, and no rule takes it for a
+/// Reads a point in time from seconds, milliseconds or a text. Any other value stays as it is, and no rule takes it for a
 /// time.
 fn moment(value: Value, zone: Option<&Zone>) -> Value {
     match value {

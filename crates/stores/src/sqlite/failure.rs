@@ -1,4 +1,4 @@
-//! What errors of SQLite mean.
+//! The meaning of SQLite's errors.
 
 use super::super::one_line;
 
@@ -19,7 +19,7 @@ pub(super) fn describe(error: &sqlx::Error) -> String {
     }
 }
 
-/// Whether the column or table does not exist. SQLite has one code for this and much else, so its message decides.
+/// Whether the column or table does not exist. SQLite uses the same code for many other errors, so its message decides.
 pub(super) fn missing(error: &sqlx::Error) -> bool {
     let message = error.as_database_error().map(|error| error.message());
     message.is_some_and(|message| {

@@ -26,7 +26,7 @@ impl ByUser {
     pub(super) fn new(users: &UserTable, asked: UserColumns) -> Self {
         let values = columns::select(&asked, users, "k");
         let (table, key) = (users.table.quoted(), is_key(users.id.quoted()));
-        // With columns to test, a decision must not depend on which of several rows comes first.
+        // If columns are read, a decision must not depend on which of several rows comes first.
         let limit = if asked.is_nothing() { 1 } else { 2 };
         let statement = format!("SELECT 1{values} FROM {table} AS k WHERE {key} LIMIT {limit}");
         Self {
@@ -47,7 +47,7 @@ impl ByUser {
 pub(super) struct BySession {
     pub(super) tables: SessionTables,
     pub(super) standing: StandingSelection,
-    /// What is read of the user for rules and headers.
+    /// The columns and claims that are read for rules and headers.
     pub(super) asked: UserColumns,
     /// The statement, once it is known which columns exist.
     known: Mutex<Option<Arc<str>>>,
@@ -78,7 +78,7 @@ impl BySession {
         statement
     }
 
-    /// Reads the session and its user from a row. `zone` is the time zone of times without one.
+    /// Reads the session and its user from a row. `zone` is the time zone for times without a zone.
     pub(super) fn read(
         &self,
         row: &SqliteRow,
@@ -96,8 +96,8 @@ const DIALECT: Dialect = Dialect {
 };
 
 /// Writes the statement that finds the session and its user at once, so that a row proves both. The id of the user is
-/// compared as text as well: a collation may treat two users as equal. `besides` is what else is selected, with a comma
-/// before it.
+/// compared as text as well: a collation may treat two users as equal. `besides` holds the other selected expressions,
+/// each with a comma before it.
 fn session_by_token(tables: &SessionTables, besides: &str) -> Arc<str> {
     let SessionTables {
         table,

@@ -145,5 +145,5 @@ fn index_name(table: &Table, column: &Column) -> String {
     name.replace('"', "_")
 }
 
-/// How far rows are counted: enough to tell a small table from one where an index matters.
+/// The most rows that are counted: enough to tell a small table from one where an index matters.
 const MOST_COUNTED: u64 = 10_000;

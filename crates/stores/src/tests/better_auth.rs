@@ -7,7 +7,7 @@ use super::columns::{asking, moment, roles, value};
 use super::sessions::token;
 use super::*;
 
-/// Sends a request to the app as a user with the right to it.
+/// Sends a request to the app as a user who may send it.
 async fn ask(user: &mut SignedIn, endpoint: &str, body: Value) -> Value {
     let answer = user
         .browser

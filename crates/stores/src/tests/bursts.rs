@@ -4,7 +4,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 
-/// As many as connections that come back after a failure.
+/// As many requests as there are connections that come back after a failure.
 const REQUESTS: usize = 50_000;
 const USERS: usize = 1_000;
 
@@ -49,7 +49,7 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
     }
 }
 
-/// Waits until changes are heard.
+/// Waits until every channel is heard.
 async fn until_heard(stores: &Node) {
     let waiting = async {
         while !stores.0.channels().all(|(_, is_heard)| is_heard) {

@@ -15,7 +15,7 @@ fn claim(of: ClaimOf, name: &str, held_in: &str) -> StoredClaim {
     }
 }
 
-/// The configured claims of session `7`, and the columns of its user.
+/// Looks up the configured claims of session `7`, and the columns of its user.
 async fn of_session(node: &Node) -> (Value, Vec<Value>) {
     let known = node.look_up(&token("7")).await.unwrap().found.unwrap();
     let claims = known.stored.more_claims().cloned().unwrap_or_default();
@@ -53,11 +53,11 @@ async fn claims_are_read<D: Writable>(mut database: D, time: &str, expiry: Value
         vec![json!("admin")],
     );
     assert_eq!(of_session(&node).await, expected);
-    // A user that is looked up by id has no session.
+    // A user who is looked up by id has no session, and so no claims.
     let user = node.find("7").await.unwrap().found.unwrap();
     assert_eq!(user.columns(), [json!("admin")]);
 
-    // Another node finds the same in Redis, and one with fewer columns treats it as a miss.
+    // Another node finds the same claims in Redis, and a node with fewer claims treats that record as a miss.
     harness::poll("the session to be in Redis", async || {
         let keys = redis.cli(["KEYS", "*session:*"]).await.ok()?;
         (!keys.is_empty()).then_some(())

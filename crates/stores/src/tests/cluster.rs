@@ -1,4 +1,4 @@
-//! A cluster of Redis servers as the shared cache, as Better Auth's storage, and for what the gate itself keeps there.
+//! A cluster of Redis servers as the shared cache, as Better Auth's storage, and for the gate's own limits and revocations.
 
 use gate::{Revocation, Revoked};
 use harness::{RedisCluster, RedisVersion, poll};
@@ -89,7 +89,7 @@ async fn a_slot_that_moves_is_followed_at_every_moment() {
         let mut cluster = RedisCluster::start(version).await.unwrap();
         let handle = connected_to(&cluster.url()).await;
         let new = cluster.add().await.unwrap();
-        // `{1}` has the slot of `auth:1` alone.
+        // Both keys have the hash tag `x`, so they belong to the same slot.
         let (first, second): (&[u8], &[u8]) = (b"auth:{x}1", b"auth:{x}2");
         let slot = cluster.say(&["CLUSTER", "KEYSLOT", "x"]).await.unwrap();
         let slot: u16 = slot.parse().unwrap();
@@ -112,7 +112,7 @@ async fn a_slot_that_moves_is_followed_at_every_moment() {
             .await
             .unwrap();
         assert_eq!(cluster.nodes[new].cli(["DBSIZE"]).await.unwrap(), "0");
-        // And back, over the same connections.
+        // The slot moves back, over the same connections.
         assert!(leased_and_redeemed(&handle, first, b"3").await);
         cluster.move_slot(slot, from).await.unwrap();
         assert_eq!(text(&handle, first).await.unwrap(), b"3");
@@ -183,7 +183,7 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
         let down = until(&stores, LookupSource::Redis, false).await.unwrap();
         assert!(down.contains(&cluster.nodes[0].address()), "{down}");
         assert!(stores.0.ready());
-        // All requests are allowed all the time, by Redis or the database.
+        // Every user is found all the time, in Redis or in the database.
         let asking = async {
             loop {
                 for id in everybody() {
@@ -232,7 +232,7 @@ async fn one_that_hangs_delays_its_own_keys_once() {
     let late = text(&handle, &here).await;
     assert!(matches!(late, Err(StoreError::TimedOut { .. })), "{late:?}");
     for _ in 0..100 {
-        // No request waits for it.
+        // No further request waits for the server.
         assert!(text(&handle, &here).await.is_err());
         assert!(text(&handle, &there).await.is_ok());
     }
@@ -259,7 +259,7 @@ async fn limits_are_counted_wherever_their_keys_are() {
     for node in &cluster.nodes {
         assert_ne!(node.cli(["DBSIZE"]).await.unwrap(), "0");
     }
-    // The second cell of each exceeds its limit and is reported; the first one was counted all the same.
+    // The second cell exceeds its limit and is reported; the first cell is counted nevertheless.
     let three = || cells(&[(10, 5), (11, 1), (12, 9)]);
     assert_eq!(rates.count(three()).await, Some(Ok(())));
     let over = rates.count(three()).await.unwrap().unwrap_err();

@@ -1,4 +1,4 @@
-//! Changes that a cluster of Redis servers announces, and when the gate does not trust it.
+//! Changes that a cluster of Redis servers announces, and when the gate does not trust the channel.
 
 use harness::{RedisCluster, RedisVersion, poll};
 
@@ -96,7 +96,7 @@ async fn without_a_replica_that_takes_over_nothing_is_believed_until_it_is_back(
         })
         .await
         .unwrap();
-        // Whether or not they answer for their own keys.
+        // The channel is silent whether or not the other servers accept commands about their own keys.
         let key = held_by(&cluster, 0).await;
         let said = cluster.nodes[0].cli(["SET", &key, "x"]).await.unwrap();
         assert_eq!(said == "OK", full_coverage == "no", "{said}");
@@ -116,7 +116,7 @@ async fn a_failover_that_is_asked_for_is_followed_without_a_gap() {
         all_are_heard(&cluster, &listening, [0, 1, 2]).await;
         let key = held_by(&cluster, 0).await;
         cluster.fail_over_to(3).await.unwrap();
-        // The new primary is heard from its first moment, and anything may have changed when it took over.
+        // Changes on the new primary are heard from the start, and anything may have changed when it took over.
         set(&cluster, &key).await;
         heard_with_everything(&listening, &key).await;
         all_are_heard(&cluster, &listening, [3, 1, 2]).await;

@@ -1,4 +1,4 @@
-//! The columns of a user's row: one contract for both databases, and what caches may hold.
+//! The columns of a user's row: one contract for both databases, and how caches keep the columns.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub(super) fn asking(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> S
     settings
 }
 
-/// What both chains know about user 7, who has session `7`.
+/// Looks up the columns of user 7, who has session `7`, in both chains.
 async fn columns_of(node: &Node) -> Vec<Value> {
     let user = node.find("7").await.unwrap().found.unwrap();
     let known = node.look_up(&token("7")).await.unwrap().found.unwrap();
@@ -69,10 +69,10 @@ async fn on_postgres(server: &Postgres, id: &str, columns: &str) -> DatabaseUrl 
     database.url()
 }
 
-/// A column: its declaration, the SQL of its value, how it is selected, and what is read.
+/// A column: its declaration, the SQL of its value, how it is selected, and the value to be read.
 type Case = (&'static str, &'static str, fn(&str) -> UserColumn, Value);
 
-/// Each value is what it should be, and `null` where there is none.
+/// Checks that each value is read as expected, and as `null` where the column is `NULL`.
 async fn values_are_read<D: Writable>(mut database: D, id: &str, time: &str, cases: &[Case]) {
     let names: Vec<_> = (0..cases.len()).map(|index| format!("c {index}")).collect();
     let declared: String = names
@@ -173,7 +173,7 @@ async fn postgres_gives_columns_of_any_type() {
             value,
             json!({"plan": "team", "n": 1}),
         ),
-        // As `jsonb` it would be an error, which would look like no user at all.
+        // Converted to `jsonb`, this would be an error, and the user would seem not to exist.
         ("json", "'\"\\u0000\"'", value, json!("\0")),
         ("jsonb", "'null'", value, Value::Null),
         ("bytea", "'\\x00ff'", value, json!("\\x00ff")),
@@ -269,7 +269,7 @@ async fn sqlite_gives_columns_of_any_type() {
     values_are_read(database, "INTEGER", "text", cases).await;
 }
 
-/// A user has the roles of memberships, and no others.
+/// Checks that a user has the roles of the user's memberships, and no others.
 async fn roles_are_read<D: Writable>(mut database: D, id: &str, time: &str) {
     create(&mut database, id, time, "").await;
     database
@@ -326,7 +326,7 @@ async fn roles_in_organizations_come_with_the_user() {
     roles_are_read(OnSqlite::new(&folder, "ints.db").await, "integer", "text").await;
 }
 
-/// A missing column is an error at the start, an outage later, and never a value.
+/// Checks that a missing column is an error at start-up, an outage later, and never a value.
 async fn missing_columns_are_errors<D: Writable>(
     mut database: D,
     source: LookupSource,
@@ -359,7 +359,7 @@ async fn missing_columns_are_errors<D: Writable>(
     until(&node, source, true).await;
     assert_eq!(columns_of(&node).await, [Value::Null, json!("no")]);
     assert_eq!(node.0.prove_columns().await, Ok(()));
-    // And dropped while the gate runs.
+    // The column is dropped while the gate runs.
     let drop = r#"ALTER TABLE "user" DROP COLUMN bannd"#;
     database.execute(drop).await;
     assert!(node.find("7").await.is_err());
@@ -505,7 +505,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     assert!(record.ends_with(r#","columns":["admin"]}}"#), "{record}");
     assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 2);
 
-    // A node with the user in memory does not ask again, and another one finds the user in Redis.
+    // A node with the user in memory does not ask again, and another node finds the user in Redis.
     server
         .execute(r#"UPDATE "user" SET role = 'member'"#)
         .await
@@ -527,7 +527,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
         .await
         .unwrap();
     let changed = async {
-        // Not for both chains at once: their entries expire one after the other.
+        // Check one chain after the other, because their entries do not expire at the same time.
         while third.find("7").await.unwrap().found.unwrap().columns() != [json!("owner")] {}
         let session = token("7");
         while third
@@ -543,7 +543,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     };
     timeout(PATIENCE, changed).await.unwrap();
 
-    // A row that is too long is looked up each time.
+    // A row that is too long for caches is looked up each time.
     let long = format!(r#"UPDATE "user" SET role = '{}'"#, "x".repeat(20_000));
     server.execute(&long).await.unwrap();
     cache.cli(["FLUSHALL"]).await.unwrap();
@@ -604,7 +604,7 @@ async fn nodes_that_ask_for_other_columns_take_each_others_records_for_misses() 
     assert_eq!(same.find("7").await.unwrap().source, LookupSource::Postgres);
 }
 
-/// The processes of the server that serve our connections.
+/// Lists the processes of the server that serve our connections.
 async fn backends(server: &Postgres) -> Vec<String> {
     let sql =
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'sessiongate' ORDER BY pid";
@@ -617,7 +617,7 @@ async fn until_lines(cache: &Redis, wanted: usize) {
     let waiting = async {
         loop {
             let clients = cache.cli(["CLIENT", "LIST"]).await.unwrap();
-            // Without the connection that asks.
+            // Not counting the connection of this command.
             if clients.lines().filter(|line| !line.is_empty()).count() - 1 == wanted {
                 return;
             }
@@ -637,7 +637,7 @@ async fn realms_share_connections_and_nothing_else() {
     server.execute(shop).await.unwrap();
     let mut first = asking(url.clone(), [value("role")]);
     first.redis = Some(redis(&cache.url()));
-    // One of them looks sessions up too; the other only users.
+    // The first realm looks up users and sessions, the second only users.
     let mut second = settings(url, "customers");
     second.realm = Some("shop".to_owned());
     second.redis = Some(redis(&cache.url()));
@@ -664,7 +664,7 @@ async fn realms_share_connections_and_nothing_else() {
     assert_eq!(shared.len(), 1);
     until_lines(&cache, 1).await;
 
-    // Stores that a reload opens share the open connections, and stores that it closes do not close these.
+    // Stores that a reload opens share the open connections, and closing the former stores does not close them.
     let (reloaded, _) = open_on(&pools, &first);
     app.close().await;
     assert_eq!(columns_of(&reloaded).await, [json!("admin")]);

@@ -1,9 +1,9 @@
-//! Older gates, which only understand `true`, beside ours on the same Redis.
+//! Older gates, which only understand the value `true`, on the same Redis as ours.
 
 use super::columns::value;
 use super::*;
 
-/// The value under a key, or nothing.
+/// Reads the value under a key, which is empty if the key does not exist.
 async fn value_of(cache: &Redis, key: &str) -> String {
     cache.cli(["GET", key]).await.unwrap()
 }
@@ -19,7 +19,7 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
     until(&stores, LookupSource::Redis, true).await;
     until(&records, LookupSource::Redis, true).await;
 
-    // A value of theirs, about a user that only they know.
+    // An older gate has written a value about a user who is not in our database.
     cache
         .cli(["SET", "auth:9", "true", "EX", "60"])
         .await
@@ -34,7 +34,7 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
         assert_eq!(value_of(&cache, "auth:9").await, other);
     }
 
-    // Our values expire, and there are none for users that do not exist.
+    // Our values expire, and no value is written for users who do not exist.
     assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     assert_eq!(cached(&cache, "auth:7").await, "true");
     let left: u64 = cache
@@ -50,13 +50,13 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
         assert_eq!(value_of(&cache, "auth:8").await, "");
     }
 
-    // Records count as well, while some gates write them.
+    // Records are read as well, because some gates write them.
     cache.cli(["DEL", "auth:7"]).await.unwrap();
     assert_eq!(source(&records, "7").await, LookupSource::Postgres);
     assert!(cached(&cache, "auth:7").await.contains("\"user\":true"));
     assert_eq!(source(&stores, "7").await, LookupSource::Redis);
 
-    // Where columns are read, `true` says too little.
+    // Where columns are configured, `true` holds too little.
     cache.cli(["SET", "auth:7", "true"]).await.unwrap();
     database(&mut chain).columns = vec![value("id")];
     let looking = open(chain).0;

@@ -1,10 +1,10 @@
-//! What happens when real servers fail, come back, or misbehave.
+//! Real servers that fail, come back, or misbehave.
 
 use tokio::time::Instant;
 
 use super::*;
 
-/// What a lookup may take beyond its own timeouts on a busy machine.
+/// How long a lookup may take beyond its own timeouts on a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
         chain.redis = Some(redis(url));
         chain
     };
-    // A wrong password, and none.
+    // A wrong password, and no password.
     for (url, said) in [
         (
             format!("redis://:hunter2@{}", cache.address()),
@@ -186,7 +186,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
         assert_eq!(cache.cli(["EXISTS", "auth:7"]).await.unwrap(), "0");
     }
 
-    // A user without the right to read.
+    // A Redis user who may not read.
     cache
         .cli(["ACL", "SETUSER", "limited", "on", ">secret", "~*", "+ping"])
         .await
@@ -218,7 +218,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
     until(&stores, LookupSource::Redis, true).await;
     served_by_redis(&stores, "7").await;
 
-    // A server that is full, or a replica: it still answers for what it holds.
+    // A server that is full, has too few replicas, or is a replica still answers about the keys that it holds.
     let (stores, heard) = open(chain(&cache.url()));
     for (on, off, code) in [
         (
@@ -306,7 +306,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
     assert_eq!(cache.cli(["TYPE", "auth:8"]).await.unwrap(), "hash");
     assert!(stores.health()[0].up);
 
-    // Where changes are heard the age of such a value matters, but it is no reason to close the connection.
+    // Where changes are announced, the age of such a value is read too, but the value does not close the connection.
     let mut hearing = chain.clone();
     hearing.redis.as_mut().unwrap().tracking = true;
     let (hearing, heard) = open(hearing);
@@ -333,7 +333,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
     );
     assert_eq!(source(&stores, "7").await, LookupSource::Redis);
 
-    // A subject is bytes: it is neither a pattern nor a second command.
+    // A subject is plain bytes, and is never read as a pattern or a second command.
     for subject in [
         "*",
         "7\r\nSET auth:9 x",
@@ -377,7 +377,7 @@ async fn answers_in_redis_expire() {
         }
     };
     timeout(PATIENCE, refused).await.unwrap();
-    // With a time of zero nothing is written about absent users, so a new user is let in at once.
+    // With a time to live of zero, nothing is written about absent users, so a new user is let in at once.
     server
         .execute("INSERT INTO users VALUES (7)")
         .await

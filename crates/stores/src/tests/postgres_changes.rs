@@ -1,4 +1,4 @@
-//! Changes that PostgreSQL announces, and when the channel counts as deaf.
+//! Changes that PostgreSQL announces, and when the channel is deaf.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use crate::pools::Lease;
 use crate::postgres::listener::{ChangesTarget, PostgresChannel};
 use crate::{ChangeTriggers, RevocationKey, RevocationNewsReceiver};
 
-/// A hearer that records what it hears.
+/// A subscriber that records every call.
 struct Pen(UnboundedSender<Event>);
 
 #[derive(Debug, PartialEq)]
@@ -37,7 +37,7 @@ impl Hears for Pen {
     }
 }
 
-/// A channel, and what is heard on it.
+/// A channel, and the events on it.
 struct Listening {
     told: UnboundedReceiver<Event>,
     lease: Lease<ChangesTarget, PostgresChannel>,
@@ -61,12 +61,12 @@ impl Listening {
         timeout(PATIENCE, self.told.recv()).await.unwrap().unwrap()
     }
 
-    /// Waits for this event, whatever comes before it.
+    /// Waits for this event, and drops the events before it.
     async fn until(&mut self, told: &Event) {
         while self.next().await != *told {}
     }
 
-    /// Waits until the channel is deaf for a reason with these words.
+    /// Waits until the channel is deaf for a reason that contains `words`.
     async fn deaf_because(&self, words: &str) {
         let mut heard = self.lease.resource.audience().subscribe();
         let is_it = |heard: &ChannelState| matches!(heard, ChannelState::Silent(why) if why.contains(words));
@@ -104,7 +104,7 @@ async fn install(settings: &Settings) {
     triggers.install(database, &pools()).await.unwrap();
 }
 
-/// A server with users, and settings that listen there.
+/// Starts a server with users and triggers, and returns settings that listen there.
 async fn world() -> (Postgres, Settings) {
     let server = Postgres::start().await.unwrap();
     let create = "CREATE TABLE users (id int PRIMARY KEY, role text)";
@@ -118,7 +118,7 @@ async fn world() -> (Postgres, Settings) {
 #[tokio::test]
 async fn what_changes_is_heard_once_that_is_proved() {
     let (server, _) = world().await;
-    // A connection that only listens is idle, and one that only reads may notify.
+    // To the server, a connection that only listens is idle. A read-only connection may send notifications.
     let role = "CREATE ROLE reader LOGIN PASSWORD 'reading'; GRANT SELECT ON users TO reader; \
                 ALTER ROLE reader SET idle_session_timeout = '1500ms'; \
                 ALTER ROLE reader SET default_transaction_read_only = on";
@@ -147,7 +147,7 @@ async fn what_changes_is_heard_once_that_is_proved() {
     })
     .await
     .unwrap();
-    // A revocation that is named does not cause the others to be read.
+    // An announcement that names a revocation does not cause the others to be read.
     let named = "NOTIFY sessiongate_revocations, 'default:user:7:8'";
     server.execute(named).await.unwrap();
     let key = RevocationKey {
@@ -162,8 +162,9 @@ async fn what_changes_is_heard_once_that_is_proved() {
         .unwrap();
     assert_eq!(channel.next().await, EVERYTHING);
 
-    // A flood is heard as one announcement at its end, and the next one as itself. How many arrive before that depends
-    // on the speed of the machine; `Flood` counts them with a clock that is passed in.
+    // A flood ends in one announcement that anything may have changed; the next change is announced by itself again.
+    // How many announcements arrive before that depends on the speed of the machine; the tests of `Flood` count them with
+    // a simulated time.
     let flood = "SELECT pg_notify('sessiongate_changes', 'user:' || n) FROM generate_series(1, 20000) AS of (n)";
     server.execute(flood).await.unwrap();
     let mut words = 0;
@@ -175,7 +176,7 @@ async fn what_changes_is_heard_once_that_is_proved() {
     server.execute(update).await.unwrap();
     channel.until(&user("7")).await;
 
-    // A closed channel is not heard any more.
+    // A closed channel is no longer heard.
     channel.lease.resource.close().await;
     channel.until(&Event::Deaf).await;
     channel.close().await;
@@ -296,7 +297,7 @@ async fn a_connection_that_breaks_or_freezes_is_noticed_and_replaced() {
     proxy.restore().await.unwrap();
     channel.until(&Event::Listen).await;
 
-    // A suspended backend sends nothing and refuses nothing.
+    // A suspended backend process sends nothing, not even an error.
     let pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' AND pid <> pg_backend_pid()";
     let pid = server.execute(pid).await.unwrap();
     let signal = |name: &str| Command::new("kill").args([name, &pid]).status().unwrap();
@@ -335,7 +336,8 @@ async fn a_standby_is_no_truth_to_be_remembered() {
     let mut both = Listening::open(&at(&standby_url, &standby_url));
     both.deaf_because("LISTEN_DATABASE_URL").await;
 
-    // Once promoted, it is another server: a client that listens to the old one hears nothing from it.
+    // Once promoted, the standby is a separate server: a client that listens to the former primary receives nothing from
+    // it.
     standby.execute("SELECT pg_promote()").await.unwrap();
     both.until(&Event::Listen).await;
     late.deaf_because("the same database of the same server")
@@ -359,7 +361,7 @@ async fn what_logical_replication_applies_is_heard() {
     let url = publisher.url(Postgres::DATABASE);
     let subscribe = format!("CREATE SUBSCRIPTION ours CONNECTION '{url}' PUBLICATION people");
     subscriber.execute(&subscribe).await.unwrap();
-    // The initial copy, and then each change.
+    // The initial copy is announced, and then each change.
     channel.until(&user("8")).await;
     publisher
         .execute("UPDATE users SET role = 'owner' WHERE id = 8")

@@ -15,7 +15,7 @@ fn cells(key: u8, burst: u32) -> SharedCells {
     }]
 }
 
-/// How often Redis has run the script.
+/// Reads how often Redis has run the script.
 async fn runs(redis: &Redis) -> u32 {
     let stats = redis.cli(["INFO", "commandstats"]).await.unwrap();
     let calls = |name: &str| {
@@ -32,21 +32,21 @@ async fn what_waits_together_is_counted_exactly_and_in_one_round_trip() {
     let wire = CutProxy::start(&server.address()).await.unwrap();
     let url = format!("redis://{}", wire.address());
     let rates = SharedRates::open(redis(&url), &pools());
-    // Redis knows the script from here on.
+    // From now on Redis knows the script.
     assert_eq!(rates.count(cells(1, 1)).await, Some(Ok(())));
     let before = runs(&server).await;
     wire.stall();
     let count = |_| rates.count(cells(2, 7));
     let counting = join_all((0..100).map(count));
     let restoring = wire.restore();
-    // Requests are counted before the connection is restored.
+    // `biased`, so that all requests wait to be counted before the connection is restored.
     let (counted, restored) = tokio::join!(biased; counting, restoring);
     restored.unwrap();
     let allowed = counted.iter().filter(|one| **one == Some(Ok(())));
     assert_eq!(allowed.count(), 7);
     let refused = counted.iter().filter(|one| matches!(one, Some(Err(_))));
     assert_eq!(refused.count(), 93);
-    // The first may have been sent before the others.
+    // The first request may have been sent before the others.
     let after = runs(&server).await;
     assert!((1..=2).contains(&(after - before)), "{before} to {after}");
     rates.close().await;
@@ -61,7 +61,7 @@ async fn what_is_refused_says_which_limit_and_for_how_long_and_changes_nothing()
     let over = rates.count(two()).await.unwrap().unwrap_err();
     assert_eq!(over.cell, 1);
     assert!((3590..=3600).contains(&over.wait.as_secs()), "{over:?}");
-    // The cell before it was counted twice, as on one node.
+    // The cell before the refused one was counted twice, as when a single node counts.
     for _ in 0..3 {
         assert_eq!(rates.count(cells(1, 5)).await, Some(Ok(())));
     }

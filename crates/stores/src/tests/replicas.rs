@@ -1,10 +1,10 @@
-//! A primary and its standby: which of them is asked, and what happens while the standby lags behind.
+//! A primary and its standby: which of the two is asked, and what happens while the standby lags behind.
 
 use tokio_postgres::config::TargetSessionAttrs;
 
 use super::*;
 
-/// The URL of both servers, in this order, that demands this kind.
+/// Settings with both servers, in this order, that require a server of this kind.
 fn among([first, second]: [&Postgres; 2], target: TargetSessionAttrs) -> Settings {
     let server = |server: &Postgres| urls::postgres_server(&server.url(Postgres::DATABASE));
     let mut both = server(first);
@@ -22,7 +22,7 @@ async fn the_server_of_the_wanted_kind_is_asked_wherever_it_stands_and_a_standby
     for node in [&of_primary, &of_standby] {
         assert!(exists(node, "7").await);
     }
-    // While the standby does not replay the primary's changes.
+    // The standby stops replaying the primary's changes.
     standby
         .execute("SELECT pg_wal_replay_pause()")
         .await

@@ -1,4 +1,4 @@
-//! Reading only what is new among revocations.
+//! Reading only the revocations that are new.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ async fn remove(store: &RevocationStore, id: &str) {
     assert!(store.remove("default", &what).await.unwrap());
 }
 
-/// The users with news, and whether each is revoked; `None` when the whole list must be read.
+/// Looks up the users that `news` is about, and whether each is revoked. `None` when the whole list must be read.
 async fn look(
     store: &RevocationStore,
     news: &RevocationNews,
@@ -126,7 +126,7 @@ async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
     let none = RevocationNews::default();
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "ada", 60).await;
-    // An empty list has no end to look at.
+    // An empty list has no highest score, so the whole list must be read.
     assert_eq!(look(&store, &none, &mut mark).await, None);
 
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
@@ -137,7 +137,7 @@ async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
     assert_eq!(look(&store, &none, &mut mark).await, added);
     assert_eq!(look(&store, &none, &mut mark).await, found(&[]));
 
-    // A removed revocation is noticed, early or late, even if another one takes its place.
+    // A removed revocation is noticed wherever it was in the list, even if another one takes its place.
     remove(&other, "bob").await;
     add(&other, "joe", 60).await;
     assert_eq!(look(&store, &none, &mut mark).await, None);
@@ -150,7 +150,7 @@ async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
     remove(&other, "ada").await;
     assert_eq!(look(&store, &none, &mut mark).await, None);
 
-    // So is one that another node keeps for a shorter time, or by a clock that is slow.
+    // A revocation is also noticed if another node keeps it for a shorter time, or has a clock that is slow.
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "short", 60).await;
     assert_eq!(look(&store, &none, &mut mark).await, None);

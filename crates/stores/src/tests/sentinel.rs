@@ -21,7 +21,7 @@ impl Group {
         let of_primary = format!("127.0.0.1 {}", primary.port());
         let mut servers = vec![primary];
         for _ in 0..2 {
-            // Otherwise it waits for other replicas.
+            // The server starts as a replica of the primary.
             let replica = Redis::options().set("replicaof", &of_primary);
             servers.push(replica.start().await.unwrap());
         }
@@ -74,8 +74,8 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
     let server = group.at(new);
     server.cli(["SET", "auth:1", "x"]).await.unwrap();
     listening.until("auth:1").await;
-    // Until the connection is probed next the store counts as up, and what is asked on the broken one goes unwritten. So others are asked
-    // until one is written.
+    // Until the connection is probed next, the store is reported as up, and answers are not written over the broken
+    // connection. So the test looks up one user after another until an answer is written.
     let written = async {
         for user in 7.. {
             assert!(exists(&stores, &user.to_string()).await);
@@ -87,7 +87,7 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
     };
     timeout(PATIENCE, written).await.unwrap();
 
-    // It comes back, and does not know yet that it was demoted.
+    // The former primary comes back, and does not know yet that it was demoted.
     group.servers[0].start_again().await.unwrap();
     group.at(new).cli(["SET", "auth:2", "x"]).await.unwrap();
     listening.until("auth:2").await;
@@ -95,13 +95,13 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
 
 #[tokio::test]
 async fn a_former_primary_that_knows_nothing_of_it_is_not_believed() {
-    // The sentinels cannot reach it.
+    // The sentinels cannot demote this server.
     let deaf = Redis::options().set("rename-command", "SLAVEOF nobody-says-this");
     let mut group = Group::of(deaf.start().await.unwrap()).await;
     let listening = Listening::to(&group.settings()).await;
     let new = group.sentinels.fail_over().await.unwrap();
     assert_ne!(new, group.servers[0].port());
-    // It would have accepted and announced every heartbeat.
+    // The former primary would have accepted and announced every heartbeat.
     listening
         .silent("a sentinel says that the primary is")
         .await;

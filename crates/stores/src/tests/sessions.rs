@@ -1,4 +1,4 @@
-//! Sessions: one contract for every truth, and what caches may hold.
+//! Sessions: one contract for every truth, and how caches keep sessions.
 
 use gate::SessionStore as _;
 use session::{
@@ -25,12 +25,13 @@ pub(super) fn token(text: &str) -> SessionToken {
     }
 }
 
-/// A time this many seconds from now, in milliseconds but whole seconds, because some columns hold no more.
+/// The time this many seconds from now, in milliseconds since 1970, in whole seconds because some columns hold no
+/// fractions.
 fn in_secs(secs: i64) -> i64 {
     i64::try_from(clock::now().secs()).unwrap() * 1000 + secs * 1000
 }
 
-/// A session as the application has it.
+/// A session as the application stores it.
 #[derive(Clone, Copy)]
 struct Row<'a> {
     token: &'a str,
@@ -44,7 +45,8 @@ const TOKEN: &str = "Hf3kQz0pVbX9tY2mWc8sLd5nRj7gAe1u";
 
 /// The application's own store, to which a test can write.
 trait App {
-    /// The ids of two users, Ada with e-mail address and name, and one with neither; and an id that does not exist.
+    /// The ids of two users, Ada with e-mail address and name, and another user with neither; and an id that does not
+    /// exist.
     fn users(&self) -> [String; 3];
     /// Whether the store keeps the time of creation.
     const KEEPS_CREATION: bool;
@@ -53,7 +55,7 @@ trait App {
     async fn write(&mut self, row: Row<'_>);
 }
 
-/// The session under `text`, if one is found and has not ended.
+/// Looks up the session with the token `text`. `None` if it is not found or has ended.
 async fn alive(node: &Node, text: &str) -> Option<StoredSession> {
     let token = token(text);
     let stored = node.look_up(&token).await.unwrap().found?.stored;
@@ -67,7 +69,7 @@ async fn alive(node: &Node, text: &str) -> Option<StoredSession> {
     }
 }
 
-/// One contract: a session is found by its own token, with its user, until it ends.
+/// Checks the contract of all truths: a session is found by its own token, with its user, until it ends.
 async fn contract<A: App>(app: &mut A, settings: Settings) {
     let (node, _) = open(settings);
     let [ada, other, nobody] = app.users();
@@ -156,7 +158,7 @@ struct SqlApp<D> {
     tables: SessionTables,
     /// The types of the columns of tokens, ids and times.
     types: [&'static str; 3],
-    /// SQL for a time, given in milliseconds.
+    /// Writes the SQL for a time, given in milliseconds.
     time: fn(i64) -> String,
 }
 
@@ -242,7 +244,7 @@ pub(super) trait Database {
     fn url(&self) -> DatabaseUrl;
 }
 
-/// With or without a time of creation.
+/// A database in PostgreSQL, with or without a column for the time of creation.
 pub(super) struct OnPostgres<'a, const CREATION: bool>(pub(super) &'a Postgres);
 
 impl<const CREATION: bool> Database for OnPostgres<'_, CREATION> {
@@ -291,7 +293,7 @@ impl OnSqlite {
     }
 }
 
-/// Tables as an adapter names them: table, token, user, expires, created, users.
+/// The tables with an adapter's names for table, token, user, expires, created and users.
 pub(super) fn tables([table, token, user, expires, created, users]: [&str; 6]) -> SessionTables {
     let column = |name: &str| Column::parse(name).unwrap();
     SessionTables {
@@ -335,7 +337,7 @@ fn in_utc(millis: i64) -> String {
 #[tokio::test]
 async fn postgres_knows_sessions_in_the_tables_of_every_adapter() {
     let server = Postgres::start().await.unwrap();
-    // The farthest zone from UTC. The role's zone must not matter to a column without one.
+    // The time zone that is farthest from UTC. The role's zone must not affect columns without a time zone.
     let setup = "ALTER ROLE gate SET TimeZone = 'Pacific/Kiritimati'; ALTER DATABASE app SET TimeZone = 'Pacific/Kiritimati';
         CREATE SCHEMA prisma; CREATE SCHEMA better;
         CREATE COLLATION anycase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
@@ -649,7 +651,7 @@ async fn redis_knows_the_sessions_of_better_auth() {
         .unwrap();
     assert_eq!(node.look_up(&token("hash")).await.unwrap().found, None);
 
-    // A session that began before the revocation is dead; one that began since is not.
+    // A session that began before the revocation is invalid; a session that began later is not.
     let marker = "better-auth:revoked-sessions-before-Ann";
     assert!(alive(&node, TOKEN).await.is_some());
     for (revoked_before, is_alive) in [(in_secs(-2 * HOUR), true), (in_secs(0), false)] {
@@ -738,7 +740,7 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
     let lookup = node.look_up(&token("both")).await.unwrap();
     assert_eq!((lookup.found, lookup.source), (None, LookupSource::Redis));
 
-    // Each is a source of truth: without it, there is no answer.
+    // Both stores are sources of truth: without one of them, its sessions are not answered.
     assert!(node.0.ready());
     server.stop().await.unwrap();
     assert!(node.look_up(&token("redis")).await.is_ok());
@@ -820,7 +822,7 @@ async fn redis_as_the_truth_that_fails_is_an_outage() {
         "{error}"
     );
 
-    // A Redis user without the right to read gives no answer either.
+    // With a Redis user who may not read, there is no answer either.
     server.start_again().await.unwrap();
     server
         .cli(["ACL", "SETUSER", "limited", "on", ">secret", "~*", "+ping"])
@@ -838,7 +840,7 @@ async fn redis_as_the_truth_that_fails_is_an_outage() {
     );
 }
 
-/// Auth.js sessions in PostgreSQL, with caches of a minute.
+/// Creates an app with Auth.js sessions in PostgreSQL, and settings whose caches keep answers for a minute.
 async fn cached_app<'a>(
     server: &'a Postgres,
     cache: &Redis,

@@ -1,4 +1,4 @@
-//! The cost of servers that hang or are slow, and which requests bear it.
+//! The cost of servers that hang or are slow, and which requests pay for it.
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::sessions::{tables, token};
 use super::*;
 
-/// A database behind a proxy that can be stalled or slowed.
+/// Puts the database behind a proxy that can be stalled or slowed.
 async fn behind_a_wire(server: &Postgres) -> (CutProxy, Settings) {
     let wire = CutProxy::start(&server.address()).await.unwrap();
     let url = server.url_through(&wire.address(), Postgres::DATABASE);
@@ -34,7 +34,7 @@ async fn a_database_that_hangs_costs_one_time_limit_and_not_one_for_each_questio
     }
     // The health probe may have timed out before any of these.
     assert!(outcomes[0] <= 1, "{outcomes:?}");
-    // During the outage, through several attempts of the health probe.
+    // No lookup waits during the outage, through several attempts of the health probe.
     for _ in 0..40 {
         let error = stores.find("7").await.unwrap_err();
         assert!(matches!(error, StoreError::Failed { .. }), "{error}");
@@ -73,7 +73,7 @@ async fn made_up_tokens_leave_flights_and_connections_to_sessions_that_are_known
     let names = ["sessions", "token", "userId", "expires", "", "users"];
     database(&mut chain).sessions = Some(tables(names));
     database(&mut chain).timeout = Duration::from_secs(5);
-    // Known from the first lookup on, and looked up each time.
+    // The session is known from the first lookup on, and still looked up each time.
     chain.memory.ttl = Duration::from_nanos(1);
     chain.absent_ttl = Duration::ZERO;
     let (stores, _) = open(chain);
@@ -86,7 +86,7 @@ async fn made_up_tokens_leave_flights_and_connections_to_sessions_that_are_known
         .collect();
     let mut flood: FuturesUnordered<_> =
         guesses.iter().map(|guess| stores.look_up(guess)).collect();
-    // Until strangers have taken their share.
+    // Wait until lookups of unknown tokens have taken their share.
     assert!(flood.next().await.unwrap().is_ok(), "somebody is answered");
     for _ in 0..5 {
         let mut known = pin!(is_known(&stores));
@@ -121,14 +121,14 @@ async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
     timeout(PATIENCE, is_stale).await.unwrap();
     assert!(exists(&stores, "7").await);
     assert!(heard.count(LookupSource::Stale, Outcome::Present) > 1);
-    // Neither a user that did not exist, nor one that was never looked up.
+    // There is no stale answer about a user who did not exist, or was never looked up.
     for subject in ["8", "9"] {
         error(&stores, subject).await;
     }
     let ends =
         async { while without.find("7").await.is_ok() || shortly.find("7").await.is_ok() {} };
     timeout(PATIENCE, ends).await.unwrap();
-    // As soon as there is an answer, it counts.
+    // As soon as the database answers, its answer is used.
     server.start_again().await.unwrap();
     assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     server.execute("DELETE FROM users").await.unwrap();

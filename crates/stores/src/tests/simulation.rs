@@ -1,7 +1,8 @@
-//! In whatever order events happen, no node answers with something that it has heard was changed.
+//! Simulates random orders of events, and checks that no node gives an answer from before a change that was announced to
+//! it.
 //!
 //! Nodes with the real chain run in a [`world`] in which every lookup, every answer and every announcement waits for
-//! its turn, and a generator of random numbers chooses the turns: one seed is one schedule, and the same one each time.
+//! its turn, and a generator of random numbers chooses the turns: each seed always produces the same schedule.
 //! `SCHEDULES` and `SEED` in the environment set the number of schedules and the first seed.
 //!
 //! `xtask/src/mutations.rs` lists changes of the chain that this simulation must detect.
@@ -54,7 +55,7 @@ fn no_schedule_lets_a_node_answer_from_what_it_has_heard_was_changed() {
     println!("{schedules} schedules from seed {first}: {seen:?}");
 }
 
-/// Counts what happened in a schedule.
+/// Counts the events of all schedules.
 #[derive(Debug, Default)]
 struct Seen {
     answers: u64,
@@ -72,12 +73,12 @@ struct Seen {
 struct Node {
     chain: Arc<Chain<View>>,
     view: View,
-    /// The node's channels, and whether each is heard.
+    /// The channels that the node has.
     has: Channels,
     is_told: Channels,
 }
 
-/// A request that waits for an answer about a key, which must include this many changes.
+/// A request that waits for an answer about a key. The answer must include at least `floor` changes.
 struct Asking {
     key: Key,
     floor: u64,
@@ -121,7 +122,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// Mostly all channels are heard from the start.
+    /// Opens the channels of all nodes, except that each stays closed with a probability of one in ten.
     fn begin(&mut self) {
         for (index, node) in self.nodes.iter_mut().enumerate() {
             for channel in [Channel::Postgres, Channel::Redis] {
@@ -161,7 +162,7 @@ impl Schedule {
         settle().await;
     }
 
-    /// A request asks a node.
+    /// Sends a request to a node.
     fn ask(&mut self, node: usize, key: Key, seen: &mut Seen) {
         let node = &self.nodes[node];
         let floor = node.floor(key);
@@ -176,8 +177,8 @@ impl Schedule {
             let world = self.world.lock().unwrap();
             let next = world.versions[key] + 1;
             let found = lookup.found.as_ref();
-            // Memory keeps a hit in Redis from when the database had announced nothing else; an announcement may be on
-            // its way.
+            // Memory may keep a hit in Redis that was current as far as the database had announced changes, while another
+            // announcement was on its way.
             let oldest = match node.has.postgres {
                 true => IN_MEMORY + IN_REDIS + LONGEST_WAY,
                 false => IN_MEMORY.max(IN_REDIS),
@@ -209,7 +210,7 @@ impl Schedule {
         });
     }
 
-    /// A request asks a node shortly before an entry ends, and perhaps again until it has ended.
+    /// Sends a request to a node shortly before an entry expires, and perhaps more until it has expired.
     fn ask_when_due(&mut self, node: usize, key: Key, seen: &mut Seen) {
         let chain = Arc::clone(&self.nodes[node].chain);
         let recalled = || chain.memory.recall(&name(key), chain.clock.monotonic());
@@ -227,7 +228,7 @@ impl Schedule {
         }
     }
 
-    /// One of the operations in flight makes progress.
+    /// Applies `what` to one of the operations in flight.
     fn operate(&mut self, what: impl Fn(&mut World, usize)) {
         let mut world = self.world.lock().unwrap();
         if !world.operations.is_empty() {
@@ -236,7 +237,7 @@ impl Schedule {
         }
     }
 
-    /// The application changes something, and deletes the key in Redis, now or never.
+    /// Lets the application change something, and perhaps delete the key in Redis at once.
     fn change(&mut self, key: Key) {
         let mut world = self.world.lock().unwrap();
         world.commit(key);
@@ -245,7 +246,7 @@ impl Schedule {
         }
     }
 
-    /// Time passes: a little while requests wait, and otherwise perhaps a lot.
+    /// Lets time pass: a little while requests wait, and otherwise perhaps a lot.
     fn let_time_pass(&mut self) {
         let mut world = self.world.lock().unwrap();
         let waits = !world.operations.is_empty();
@@ -254,8 +255,8 @@ impl Schedule {
         world.time_out();
     }
 
-    /// Something changes, and a request asks a node after everything that it knew has expired, even as a stale answer
-    /// while the truth is down, which it is.
+    /// Changes something, lets every entry of the nodes expire, even as a stale answer, and sends a request to a node while
+    /// neither Redis nor the truth answers.
     async fn let_all_end(&mut self, node: usize, key: Key, seen: &mut Seen) {
         if !self.world.lock().unwrap().operations.is_empty() {
             return;
@@ -264,7 +265,7 @@ impl Schedule {
         world::let_pass(IN_MEMORY + STALE + 2 * MOMENT);
         self.world.lock().unwrap().time_out();
         self.ask(node, key, seen);
-        // Redis is asked, and then the truth.
+        // The node asks Redis, and then the truth.
         for _ in 0..2 {
             settle().await;
             self.operate(|world, index| world.give_up(index));
@@ -396,13 +397,13 @@ impl Node {
         }
     }
 
-    /// How many changes of the key the node has heard of.
+    /// The number of changes of the key that were announced to the node.
     fn heard(&self, key: Key) -> u64 {
         self.view.heard.lock().unwrap()[key]
     }
 
-    /// How many changes the answer to a request that begins now must include. A node that only hears Redis learns of
-    /// changes by deletions, and an answer that is on its way then may be older.
+    /// The number of changes that the answer to a request that begins now must include. A node that listens only to Redis
+    /// learns of changes by deletions, and an answer that is on its way then may be older.
     fn floor(&self, key: Key) -> u64 {
         match self.has.postgres {
             true => self.heard(key),
@@ -410,7 +411,7 @@ impl Node {
         }
     }
 
-    /// The next announcement on one of the node's channels arrives.
+    /// Delivers the next announcement on one of the node's channels.
     fn hear(&mut self, index: usize, rng: &mut Rng) {
         let mut world = self.view.world();
         let queue = match self.has.postgres && rng.bool() {
@@ -439,7 +440,7 @@ impl Node {
         *heard = version.max(*heard);
     }
 
-    /// One of the node's channels breaks, is noticed to be broken, or is opened.
+    /// Breaks one of the node's channels, lets the node notice that it is broken, or opens it.
     fn cut_or_heal(&mut self, index: usize, channel: Channel) {
         let mut world = self.view.world();
         let queue = match channel {
@@ -459,7 +460,7 @@ impl Node {
             (false, false) => {
                 *queue = Some(VecDeque::new());
                 *is_told = true;
-                // A needed channel is heard from now on, and missed changes count as heard.
+                // A needed channel is heard from now on, and missed changes are treated as announced.
                 let missed = match channel {
                     Channel::Postgres => world.versions.clone(),
                     Channel::Redis if self.has.postgres => Vec::new(),
@@ -486,13 +487,14 @@ async fn settle() {
 const IN_MEMORY: Duration = Duration::from_secs(60);
 const IN_REDIS: Duration = Duration::from_secs(20);
 
-/// How long beyond that it counts while the truth is down (`STALE_IF_DOWN`).
+/// How long beyond [`IN_MEMORY`] an answer may be used while the truth is down (`STALE_IF_DOWN`).
 const STALE: Duration = Duration::from_secs(30);
 
-/// How much older a value in Redis may be than it looks.
+/// How much older a value in Redis may be than its time to live suggests.
 const LONGEST_WAY: Duration = Duration::from_secs(5);
 
-/// The longest time of a flight: three lookups in Redis and the truth, and some time between reading the clock.
+/// The longest time that a flight takes: three lookups in Redis and the truth, and some time between readings of the
+/// clock.
 const LONGEST_FLIGHT: Duration = Duration::from_secs(20);
 
 /// How much time passes until an answer is checked.

@@ -1,4 +1,4 @@
-//! Changes that Redis and Valkey announce, and when the gate does not trust them any more.
+//! Changes that Redis and Valkey announce, and when the gate no longer trusts the channel.
 
 use harness::RedisVersion;
 use tokio::sync::watch;
@@ -8,10 +8,10 @@ use crate::hearing::{Channel, ChannelState, Hears, Invalidation};
 use crate::pools::Lease;
 use crate::redis::{Tracking, TrackingTarget};
 
-/// The servers that each test runs with.
+/// The versions of servers with which most tests run.
 pub(super) const BOTH: [RedisVersion; 2] = [RedisVersion::Debian, RedisVersion::Valkey];
 
-/// What a hearer was called with.
+/// A call of a subscriber.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Event {
     Deaf,
@@ -19,7 +19,7 @@ pub(super) enum Event {
     Invalidation(Invalidation),
 }
 
-/// A hearer that records what it hears.
+/// A subscriber that records every call.
 #[derive(Default)]
 pub(super) struct Ear(watch::Sender<Vec<Event>>);
 
@@ -32,7 +32,7 @@ impl Ear {
 impl Hears for Ear {
     fn hear(&self, channel: Channel, word: &Invalidation) {
         assert_eq!(channel, Channel::Redis);
-        // Heartbeats of other connections are announced too, and those of former ones when they expire.
+        // Heartbeats of other connections are announced too, and heartbeats of former connections when they expire.
         let is_heartbeat = |key: &[u8]| key.starts_with(b"auth:sessiongate:heartbeat:");
         if !matches!(word, Invalidation::RedisKey(key) if is_heartbeat(key)) {
             self.take(Event::Invalidation(word.clone()));
@@ -48,7 +48,7 @@ impl Hears for Ear {
     }
 }
 
-/// A channel, and what is heard on it.
+/// A channel, and the events on it.
 pub(super) struct Listening {
     ear: Arc<Ear>,
     _hearer: Arc<dyn Hears>,
@@ -79,7 +79,7 @@ impl Listening {
         self.state(|state| *state == ChannelState::Heard).await;
     }
 
-    /// Waits until the channel is deaf for a reason with these words.
+    /// Waits until the channel is deaf for a reason that contains `words`.
     pub(super) async fn silent(&self, words: &str) {
         self.state(|state| matches!(state, ChannelState::Silent(why) if why.contains(words)))
             .await;
@@ -96,7 +96,7 @@ impl Listening {
         }
     }
 
-    /// Returns what was heard until `key` was announced, which happens once.
+    /// Returns the events up to the announcement of `key`, and removes them.
     pub(super) async fn until(&self, key: &str) -> Vec<Event> {
         self.until_event(&about(key)).await
     }
@@ -116,7 +116,7 @@ impl Listening {
         heard
     }
 
-    /// Returns what was heard until now: all that comes before an announcement that is caused now.
+    /// Returns the events so far: all that come before an announcement that this function causes.
     async fn so_far(&self, server: &Redis) -> Vec<Event> {
         server.cli(["SET", "auth:marker", ""]).await.unwrap();
         let mut heard = self.until("auth:marker").await;
@@ -170,7 +170,7 @@ async fn every_change_under_the_prefixes_is_told_and_nothing_else() {
             (&["RENAME", "auth:2", "other"], &["auth:2"]),
             (&["COPY", "other", "auth:3"], &["auth:3"]),
             (&["MOVE", "auth:3", "5"], &["auth:3"]),
-            // Announcements do not name the database: a key of the same name in another one is announced, too.
+            // Announcements do not name the database: a key of the same name in another database is announced, too.
             (&["-n", "7", "SET", "auth:1", "x"], &["auth:1"]),
             // One push has both keys, in Redis' order.
             (&["MSET", "auth:9", "", "auth:8", ""], &["auth:8", "auth:9"]),
@@ -179,13 +179,13 @@ async fn every_change_under_the_prefixes_is_told_and_nothing_else() {
             (&["DEL", "auth:1"], &[]),
             (&["SADD", "auth:set", "x"], &["auth:set"]),
             (&["SADD", "auth:set", "x"], &[]),
-            // A script is announced as its commands are.
+            // The writes of a script are announced like those of commands.
             (
                 &["EVAL", "redis.call('SET', KEYS[1], '')", "1", "auth:4"],
                 &["auth:4"],
             ),
         ] {
-            // The last database in the URL counts.
+            // `redis-cli` uses the last `-n`, so a command can name another database.
             let words = [&["-n", "3"], command].concat();
             server.say(&words).await.unwrap();
             let told: Vec<_> = told.iter().map(|key| about(key)).collect();
@@ -210,7 +210,7 @@ async fn dumps_and_evictions_are_told() {
 
         server.cli(["SET", "auth:evicted", "x"]).await.unwrap();
         listening.until("auth:evicted").await;
-        // Other keys replace it, sooner or later.
+        // The server evicts the key sooner or later, to make room for others.
         let script =
             "for n = 1, 2000 do redis.call('SET', ARGV[1] .. n, string.rep('x', 5000)) end";
         let evicted = async {
@@ -273,7 +273,7 @@ async fn a_server_that_stands_still_or_takes_no_words_is_not_believed() {
         let listening = Listening::to(&tracked(&server.url())).await;
         server.stand_still().unwrap();
         listening.silent("").await;
-        // New connections are accepted, and nothing is answered.
+        // The server accepts new connections, but does not answer.
         listening.silent("did not answer within").await;
         server.go_on().unwrap();
         listening.heard().await;
@@ -305,7 +305,7 @@ async fn a_connection_that_is_lost_or_silent_is_not_believed() {
     listening.silent("").await;
     wire.restore().await.unwrap();
     listening.heard().await;
-    // No packet closes the connection.
+    // The connection stays open, but delivers nothing.
     wire.stall();
     listening
         .silent("accepted no heartbeat within 1100 ms")
@@ -384,7 +384,7 @@ async fn a_user_needs_the_rights_that_are_documented() {
         listening.silent("refused SET: NOPERM").await;
         set(&["+client|tracking", "+getrange", "+set", "~auth:*"]).await;
         listening.heard().await;
-        // The connections stay open, and keep hearing.
+        // The open connections would still receive announcements.
         server.cli(["ACL", "SETUSER", "gate", "off"]).await.unwrap();
         listening.silent("AUTH").await;
         server.cli(["ACL", "SETUSER", "gate", "on"]).await.unwrap();
@@ -453,11 +453,11 @@ async fn a_new_revocation_has_the_list_read_at_once() {
     let pools = pools();
     let store = RevocationStore::open(&place, &pools);
     let mut news = RevocationNewsReceiver::from_now_on();
-    // The channel is open.
+    // The first news is that the channel has opened.
     timeout(PATIENCE, news.changed()).await.unwrap();
     let key = "auth:sessiongate:revocations";
     server.cli(["ZADD", key, "1", "x"]).await.unwrap();
-    // Other tests share the news.
+    // Other tests in this process cause news as well.
     let changed = async { while !news.changed().await.in_redis {} };
     timeout(PATIENCE, changed).await.unwrap();
     store.close().await;

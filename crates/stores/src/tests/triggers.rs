@@ -1,4 +1,4 @@
-//! What the triggers announce, and how their state is checked. Notifications are received as any client would.
+//! The announcements of the triggers, and the checks of their state. The tests receive notifications as any client would.
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
@@ -9,7 +9,7 @@ use super::sessions::token;
 use super::*;
 use crate::{ChangeTriggers, TriggerFlaw};
 
-/// A client that listens to the triggers.
+/// A client that listens to the notifications of the triggers.
 struct Ear {
     words: UnboundedReceiver<String>,
     marks: usize,
@@ -44,7 +44,7 @@ impl Ear {
         }
     }
 
-    /// Returns what is announced while these statements run; each call with one statement is a transaction of its own.
+    /// Returns the announcements while these statements run. A call with one statement is a transaction of its own.
     async fn during(&mut self, server: &Postgres, sql: &str) -> Vec<String> {
         server.execute(sql).await.unwrap();
         self.marks += 1;
@@ -223,7 +223,7 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
     ] {
         assert_eq!(ear.during(&server, sql).await, said, "{sql}");
     }
-    // A new partition inherits its parent's triggers on rows, and none for TRUNCATE.
+    // A new partition inherits its parent's triggers on rows, but not the trigger on TRUNCATE.
     let later = "CREATE TABLE app.west PARTITION OF app.users FOR VALUES IN ('west')";
     server.execute(later).await.unwrap();
     let missing = TriggerFlaw::Missing("app.west".to_owned());
@@ -311,8 +311,7 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
                   SET search_path = public, pg_catalog; INSERT INTO users VALUES (1)";
     assert_eq!(ear.during(&server, hijack).await, ["user:1"]);
 
-    // The owner of the function loses the right to notify: nothing is announced, nothing fails, and the check reports
-    // it.
+    // The owner of the function may no longer notify: nothing is announced, nothing fails, and the check reports it.
     server
         .execute(
             "CREATE ROLE owner; ALTER TABLE users OWNER TO owner; GRANT CREATE ON SCHEMA public TO owner",
@@ -326,7 +325,7 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
     assert!(ear.during(&server, update).await.is_empty());
     assert_eq!(server.execute("SELECT role FROM users").await.unwrap(), "x");
 
-    // Another role's function of that name would run with the rights of the role that changes the table.
+    // A function of that name that another role owns could run with the privileges of the role that changes the table.
     let stolen = "DO $$ DECLARE f text := (SELECT min(proname) FROM pg_proc WHERE proname LIKE 'sessiongate%'); \
                   BEGIN EXECUTE format('ALTER FUNCTION %I() OWNER TO app', f); END $$";
     server.execute(stolen).await.unwrap();
@@ -371,7 +370,7 @@ async fn triggers_that_are_gone_disabled_or_outdated_are_seen_and_made_again() {
         assert_eq!(install(&settings).await, [], "{sql}");
     }
 
-    // A dump has the triggers as the server prints them.
+    // A dump holds the triggers as the server prints them.
     server
         .execute(
             "DO $$ DECLARE t record; BEGIN

@@ -1,4 +1,4 @@
-//! Reads the URLs of the harness. The binary has its own parser for those of operators.
+//! Reads the URLs of the harness. The binary has its own parser for the URLs that operators write.
 
 use std::path::PathBuf;
 
@@ -70,7 +70,7 @@ pub(crate) fn redis_server(url: &str) -> RedisServer {
         let address = RedisAddress::Cluster(Box::new(seeds));
         return RedisServer { address, login };
     }
-    // The driver is built without TLS of its own, and refuses URLs that ask for it.
+    // The driver is built without TLS support of its own, and refuses URLs that require TLS.
     let in_clear = url.replacen("rediss://", "redis://", 1);
     let login: RedisConnectionInfo = in_clear
         .into_connection_info()

@@ -1,34 +1,35 @@
 //! The SQL statements that create and remove the triggers.
 //!
-//! These constraints decide how the triggers are written:
+//! The triggers follow these rules:
 //!
-//! - **They watch with `WHEN`, not with `UPDATE OF`**, which does not fire where a `BEFORE` trigger changes the column. Rows
-//!   that move to another partition are a delete and an insert.
+//! - **They watch with `WHEN`, not with `UPDATE OF`**, which does not fire where a `BEFORE` trigger changes the column. A
+//!   row that moves to another partition causes a delete and an insert.
 //! - **They compare texts byte by byte**, because a column may be of a type without equality, such as `json`, or have a
 //!   collation under which two roles are equal. `*<>` compares whole rows, but a dump of it cannot be restored.
 //! - **They always fire**, so that changes by logical replication are announced, too.
-//! - **They never raise**: a function that fails would fail the application's own statement, and stop replication.
+//! - **They never raise an error**: a function that fails would fail the application's own statement, and stop replication.
 //! - **A transaction announces at most [`MOST_WORDS`] changes**, and then `everything`: notifications wait in memory and in a
-//!   queue that all databases of the server share. The count is a setting of the transaction, so a savepoint rolls it back
-//!   together with its notifications.
-//! - **A full queue fails transactions at commit**, where no function can catch it. So nothing is sent while it is nearly
-//!   full, and gates do not trust memory then.
+//!   queue that all databases of the server share. The count is a setting of the transaction, so rolling back to a savepoint
+//!   rolls it back together with its notifications.
+//! - **They send nothing while the queue is nearly full**, because a full queue fails transactions at commit, where no
+//!   function can catch it. Gates do not trust memory then.
 
 use std::fmt::Write as _;
 
 use super::super::super::identifier::Column;
 use super::watch::{Subject, Watch};
 
-/// The channel on which the triggers announce changes. In lower case, so that it is the same with and without quotes.
+/// The channel on which the triggers announce changes. It is in lower case, so that it is the same with and without
+/// quotes.
 pub(in super::super) const CHANNEL: &str = "sessiongate_changes";
 
 /// The prefix of functions and triggers of every version.
 pub(super) const PREFIX: &str = "sessiongate_";
 
-/// The version of the triggers, to be raised when their form changes.
+/// The version of the triggers. Raise it when their form changes.
 pub(super) const VERSION: u32 = 1;
 
-/// The setting of each function: only this `search_path` decides what it calls, not that of the caller.
+/// The setting of each function: this `search_path` decides what the function calls, and not that of the caller.
 pub(super) const SEARCH_PATH: &str = "search_path=pg_catalog, pg_temp";
 
 /// How many changes one transaction announces before it announces `everything`.
@@ -37,11 +38,11 @@ const MOST_WORDS: u32 = 500;
 /// The share of the queue of notifications above which nothing is sent. Gates stop trusting memory long before that.
 const FULL: &str = "0.9";
 
-/// The body of the function of this watch, in PL/pgSQL.
+/// Writes the body of the trigger function for this watch, in PL/pgSQL.
 pub(super) fn body(watch: &Watch) -> String {
     let key = watch.key.quoted();
     let word = |row: &str| match watch.subject {
-        // As `session::SessionToken::id` has it: SHA-256 in base64url.
+        // As in `session::SessionToken::id`: SHA-256 in base64url.
         Subject::Session => format!(
             "'session:' || rtrim(translate(encode(sha256(convert_to({row}.{key}::text, 'UTF8')), 'base64'), '+/', '-_'), '=')"
         ),
@@ -170,8 +171,9 @@ fn literal(text: &str) -> String {
     }
 }
 
-/// Tables are resolved by the caller's `search_path`, and everything else by ours alone. A function that another role
-/// owns is not used: it would run with that role's rights whenever the table changes.
+/// The code that creates the triggers. Tables are resolved by the caller's `search_path`, and everything else by ours
+/// alone. A function that another role owns is not used: it would run with that role's privileges whenever the table
+/// changes.
 const INSTALL: &str = r#"
 DECLARE
   watch record;

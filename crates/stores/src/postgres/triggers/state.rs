@@ -11,20 +11,21 @@ use super::super::own::Parameter;
 use super::sql::{self, PREFIX, VERSION};
 use super::watch::Watch;
 
-/// A table whose changes should be announced, and what is wrong with its triggers.
+/// A table whose changes should be announced, and the flaws of its triggers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedTable {
     /// The table, quoted.
     pub table: String,
-    /// The column that says what a change is about, quoted.
+    /// The column that identifies the changed session or user, quoted.
     pub key: String,
-    /// What a change is about: `session` or `user`.
+    /// The subject of a change: `session` or `user`.
     pub subject: &'static str,
-    /// Why not all changes are announced; empty where they are.
+    /// The reasons why not all changes are announced. Empty where they are.
     pub flaws: Vec<TriggerFlaw>,
 }
 
-/// Why changes of a table are not announced. Names of tables are quoted.
+/// The reason why changes of a table are not announced. Names of tables and columns are quoted, at least where SQL
+/// requires it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriggerFlaw {
     /// A trigger is disabled, or does not fire for changes by logical replication.
@@ -37,7 +38,7 @@ pub enum TriggerFlaw {
     NoColumn(String),
     /// There is no such table.
     NoTable,
-    /// It is a view or a foreign table, for which no trigger sees all changes.
+    /// The table is a view or a foreign table, for which no trigger sees all changes.
     NotATable(String),
     /// A trigger is of another version, or does not watch all columns that are read.
     Outdated(String),
@@ -70,12 +71,13 @@ impl fmt::Display for TriggerFlaw {
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct TriggerState {
     pub(in super::super) tables: Vec<WatchedTable>,
-    /// Differs when a table, a partition or a trigger was created, replaced or truncated, which no trigger announces.
+    /// Differs when a table, a partition or a trigger was created, replaced or removed, or a table was truncated. The
+    /// triggers may not have announced that.
     pub(in super::super) fingerprint: String,
 }
 
 impl TriggerState {
-    /// Why not all changes are announced, if so.
+    /// The first reason why not all changes are announced, if there is one.
     pub(in super::super) fn flaw(&self) -> Option<String> {
         let flawed = |table: &WatchedTable| {
             let flaw = table.flaws.first()?;
@@ -140,7 +142,7 @@ impl<'w> Look<'w> {
 struct Member {
     name: String,
     is_table: bool,
-    /// Differs when it is another table, or when its rows were replaced at once.
+    /// Differs when this is another table, or when all its rows were replaced at once.
     identity: String,
     columns: Vec<String>,
     triggers: Vec<Trigger>,
@@ -154,7 +156,7 @@ struct Trigger {
     kind: i32,
     /// The columns that it watches, if it watches columns.
     watched: Option<Vec<String>>,
-    /// Whether its function does what it should.
+    /// Whether its function is the expected one, with the expected body and settings.
     is_right: bool,
     /// The owner of the function.
     owner: String,
@@ -222,7 +224,7 @@ fn judge(watch: &Watch, members: &[Member]) -> Vec<TriggerFlaw> {
     flaws
 }
 
-/// Describes a missing trigger: outdated, if one of another version exists.
+/// The flaw for a missing trigger: it is outdated if a trigger of another version exists, and missing otherwise.
 fn absent(watch: &Watch, member: &Member, suffix: &str) -> TriggerFlaw {
     let (subject, on) = (watch.subject.as_str(), member.name.clone());
     let is_like_it = |trigger: &&Trigger| {

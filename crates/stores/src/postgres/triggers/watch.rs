@@ -9,12 +9,12 @@ use super::super::super::settings::Settings;
 use super::super::super::standing::Need;
 use super::sql;
 
-/// A table whose changes are announced, and the columns that matter.
+/// A table whose changes are announced, and the columns whose changes matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Watch {
     pub(super) table: Table,
     pub(super) subject: Subject,
-    /// The column that names the user or holds the token.
+    /// The column that holds the user's id or the session's token.
     pub(super) key: Column,
     /// The other columns that are read; a change of any of them is announced.
     pub(super) needed: Vec<Column>,
@@ -22,11 +22,11 @@ pub(in super::super) struct Watch {
     pub(super) optional: Vec<Column>,
 }
 
-/// What a change is about.
+/// The subject of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// The session whose token is in the column. Notifications never hold the token, which is a credential: every
-    /// client that may connect can listen.
+    /// client that may connect to the database can listen.
     Session,
     /// The user whose id is in the column.
     User,
@@ -43,7 +43,7 @@ impl Subject {
 
 impl Watch {
     /// The name of the function that announces changes of this table. It holds a digest of the function's body, so that
-    /// another version has another name.
+    /// a function with another body has another name.
     pub(super) fn function(&self) -> String {
         let digest = digest(&SHA256, sql::body(self).as_bytes());
         let digits = hex(&digest.as_ref()[..4]);
@@ -52,7 +52,7 @@ impl Watch {
     }
 }
 
-/// Lists what is watched for stores with these settings, each table and key once.
+/// Lists the tables and columns to watch for stores with these settings, each table and key once.
 pub(super) fn of<'a>(settings: impl IntoIterator<Item = &'a Settings>) -> Vec<Watch> {
     let mut watches = Vec::new();
     for settings in settings {
@@ -114,7 +114,7 @@ fn of_one(settings: &Settings, watches: &mut Vec<Watch>) {
     }
 }
 
-/// Watches the columns that rules, headers and claims use. Tables come with the columns of their keys.
+/// Adds the columns that rules, headers and claims use. Each table comes with the column of its key.
 fn of_columns(
     asked: &UserColumns,
     (users, id): (&Table, &Column),

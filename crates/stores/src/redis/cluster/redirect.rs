@@ -13,7 +13,7 @@ pub(super) enum Redirect {
 }
 
 impl Redirect {
-    /// The redirection among the answers to some commands, if there is one.
+    /// The first redirection among the answers in `replies`, if there is one.
     pub(super) fn of(replies: &Replies) -> Option<(Self, Place)> {
         replies.answers.iter().find_map(|answer| {
             let error = answer.as_ref().err()?;
@@ -28,7 +28,7 @@ impl Redirect {
     }
 }
 
-/// Reads `host:port`; without a host, it is that of the server that was asked.
+/// Reads `host:port`. A missing host stands for that of the server that was `asked`.
 fn place(text: &str, asked: &str) -> Option<Place> {
     let (host, port) = text.rsplit_once(':')?;
     let host = host.strip_prefix('[').unwrap_or(host);

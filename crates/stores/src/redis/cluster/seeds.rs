@@ -21,15 +21,15 @@ pub(in super::super) type Place = (String, u16);
 /// Some servers of a cluster, by which the others are discovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSeeds {
-    /// The host of each, a name or an address without brackets, and its port.
+    /// The host of each seed, a name or an address without brackets, and its port.
     pub hosts: Vec<(String, u16)>,
     /// Whether all servers of the cluster use TLS.
     pub tls: bool,
 }
 
 impl ClusterSeeds {
-    /// Whether every server of the cluster can prove that it announces changes, with keys of these prefixes: a
-    /// heartbeat under `key_prefix` must be able to reach each server that holds keys.
+    /// Whether every server of the cluster can prove that it announces changes of keys with these prefixes. For that,
+    /// each server that holds keys must be able to hold a heartbeat key under `key_prefix`.
     pub fn can_be_heard(key_prefix: &str, sessions: Option<&str>) -> bool {
         let Some(slot) = fixed_slot(key_prefix.as_bytes()) else {
             return true;
@@ -54,11 +54,11 @@ impl ClusterSeeds {
         }
     }
 
-    /// Asks the seeds, and the servers that are `known`, who holds which slots; the first answer counts. All of it
-    /// takes no longer than `limit`.
+    /// Asks which server holds which slots. It asks the first of the seeds, and of the servers that are `known`, to
+    /// accept the sign-in. All of it takes no longer than `limit`.
     ///
     /// # Errors
-    /// When none answers.
+    /// When no server accepts the sign-in, or the first that does gives no usable answer.
     pub(in super::super) async fn slots(
         &self,
         known: &[Place],
@@ -77,10 +77,11 @@ impl ClusterSeeds {
         looked.unwrap_or_else(|_| Err(late(limit)))
     }
 
-    /// Connects to the first seed, or server that is `known`, that accepts the sign-in. The third value is its host.
+    /// Connects to all seeds and `known` servers at once, and returns the first connection on which the sign-in is
+    /// accepted. The third value is the host.
     ///
     /// # Errors
-    /// When none does: the error of the first.
+    /// When no server accepts the sign-in: the error of the first that failed.
     pub(in super::super) async fn first_to_answer(
         &self,
         known: &[Place],

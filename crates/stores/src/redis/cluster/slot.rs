@@ -13,8 +13,8 @@ pub(in super::super) fn fixed_slot(prefix: &[u8]) -> Option<u16> {
     tag(prefix).map(|tag| crc16(tag) % SLOTS)
 }
 
-/// The hash tag of a key, which alone is hashed: what stands between the first `{` and the next `}`, unless that is
-/// empty.
+/// The hash tag of a key: the bytes between the first `{` and the next `}`, unless there are none. Of a key with a hash
+/// tag, only the tag is hashed.
 fn tag(key: &[u8]) -> Option<&[u8]> {
     let opening = key.iter().position(|byte| *byte == b'{')?;
     let rest = key.get(opening + 1..)?;
@@ -22,7 +22,8 @@ fn tag(key: &[u8]) -> Option<&[u8]> {
     rest.get(..closing).filter(|tag| !tag.is_empty())
 }
 
-/// Returns a function that finds the slots of keys which begin with the same `stem`, without a hash tag.
+/// Returns a function that computes the slot of a key from what follows `stem`, for keys that begin with `stem` and
+/// have no hash tag.
 pub(in super::super) fn slot_behind(stem: &[u8]) -> impl Fn(&[u8]) -> u16 {
     let begun = crc16(stem);
     move |rest| crc16_on(begun, rest) % SLOTS

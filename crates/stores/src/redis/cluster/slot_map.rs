@@ -8,10 +8,10 @@ use super::seeds::Place;
 use super::slot::SLOTS;
 use super::{MOST_SERVERS, TOO_MANY};
 
-/// The server that holds each slot.
+/// Maps each slot to the server that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct SlotMap {
-    /// In ascending order, without overlap.
+    /// The ranges of slots, in ascending order, without overlap.
     ranges: Vec<Range>,
 }
 
@@ -23,7 +23,7 @@ struct Range {
 }
 
 impl SlotMap {
-    /// Reads the answer of a server at the host `asked`, which an answer may leave out.
+    /// Reads the answer of a server at the host `asked`. An answer may leave this host out.
     ///
     /// # Errors
     /// When the answer is not understood.
@@ -68,7 +68,7 @@ impl SlotMap {
         endpoints.map(|(place, id)| (id, place)).collect()
     }
 
-    /// The most common map, the first of several.
+    /// The most common map. Of several that are equally common, the first.
     pub(in super::super) fn most_told(told: Vec<Self>) -> Option<Self> {
         let count = |map: &Self| told.iter().filter(|other| *other == map).count();
         // Reversed, because `max_by_key` returns the last of several.
@@ -83,7 +83,7 @@ impl SlotMap {
         (slot <= range.last).then_some(&range.holder)
     }
 
-    /// The servers that hold slots; one with several ranges comes once for each.
+    /// The servers that hold slots. A server with several ranges appears once for each.
     pub(in super::super) fn holders(&self) -> impl Iterator<Item = &Place> {
         self.ranges.iter().map(|range| &range.holder)
     }
@@ -120,7 +120,7 @@ fn read_endpoint(server: Value, asked: &str) -> Option<(Place, String)> {
     };
     let mut parts = parts.into_iter();
     let host: Option<String> = from_redis_value(parts.next()?).ok()?;
-    // A missing host is the one that was asked; `?` stands for an unknown host.
+    // A missing host means that of the server that was asked; `?` stands for an unknown host.
     let host = host.filter(|host| !["", "?"].contains(&&**host));
     let port = number(parts.next()?)?;
     let id = parts.next().and_then(|id| from_redis_value(id).ok());

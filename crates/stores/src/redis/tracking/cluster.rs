@@ -1,11 +1,11 @@
-//! The channel from a cluster: from all of its servers at once.
+//! The channel of a cluster, which consists of connections to all of its servers.
 //!
 //! A change is announced by the server that holds the key, and by its replicas as soon as they receive it. No server
-//! announces that another one holds a key now; a replica that is promoted does not announce what it lacks, and a Redis
-//! that loses a slot by force drops its keys in silence. So all servers are tracked, including those that hold nothing
-//! yet. Every [`HEARTBEAT`] all servers that hold slots must agree with one another, and with the map by which lookups
-//! are routed, about who holds what, and each of them must announce a heartbeat that is written on it. Whenever they
-//! agree on another map than before, anything may have changed.
+//! announces that another server now holds a key; a replica that is promoted does not announce the changes that it never
+//! received, and a server that is forced to give up a slot drops its keys without announcing it. So all servers are
+//! tracked, including those that hold nothing yet. Every [`HEARTBEAT`] all servers that hold slots of our keys must agree
+//! with one another, and with the map by which lookups are routed, which server holds which slots, and each of them must
+//! announce a heartbeat that is written to it. Whenever they agree on another map than before, anything may have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -29,12 +29,12 @@ struct TrackedServers<'a> {
     servers: BTreeMap<Place, TrackedServer>,
     /// The queue of servers whose push connections are to be opened.
     new: mpsc::Sender<Arc<PushSource>>,
-    /// The slot map on which they last agreed.
+    /// The slot map on which the servers last agreed.
     agreed: Option<SlotMap>,
 }
 
 impl TrackingTask {
-    /// Opens the connections and listens until something fails. Returns what did.
+    /// Opens the connections and listens until something fails. Returns the reason of the failure.
     pub(super) async fn hear_cluster(&self, cluster: &Cluster) -> Result<Infallible, String> {
         let (new, mut to_open) = mpsc::channel(MOST_SERVERS);
         let proving = async {
@@ -67,7 +67,7 @@ impl TrackingTask {
                 }
             }
         };
-        // `biased`, so that what has arrived is passed on before a failure counts.
+        // `biased`, so that everything that has arrived is passed on before a failure ends this.
         tokio::select! {
             biased;
             silence = hearing => silence,
@@ -75,7 +75,7 @@ impl TrackingTask {
         }
     }
 
-    /// The servers that hold slots of our keys.
+    /// The servers that hold slots to which our keys can belong.
     fn holders(&self, slots: &SlotMap) -> BTreeSet<Place> {
         let prefixes = self.target.prefixes.iter();
         let fixed: Option<Vec<_>> = prefixes.map(|it| fixed_slot(it.as_bytes())).collect();
@@ -91,7 +91,7 @@ impl TrackingTask {
 
 impl TrackedServers<'_> {
     /// Runs one heartbeat: all servers agree on a slot map, which is returned, and each proves that it is heard.
-    /// `slots` is the map before.
+    /// `slots` is the previous map.
     async fn beat(&mut self, slots: SlotMap, deadline: Instant) -> Result<SlotMap, String> {
         let mut slots = slots;
         loop {
@@ -122,7 +122,7 @@ impl TrackedServers<'_> {
     }
 
     /// Asks the servers that hold slots for their views until all agree on the slot map. The most common map decides
-    /// who is asked next.
+    /// which servers are asked next.
     async fn agree(&mut self, mut slots: SlotMap, deadline: Instant) -> Result<Vec<View>, String> {
         // Leave time for the proofs.
         let until = deadline.checked_sub(LEFT_FOR_PROOFS).unwrap_or(deadline);
@@ -159,8 +159,8 @@ impl TrackedServers<'_> {
         }
     }
 
-    /// Has each server that holds `slots` announce a heartbeat, and checks that those that are `importing` slots are
-    /// alive. Returns `false` when a server holds other slots by then.
+    /// Makes each server that holds slots announce a heartbeat, and checks that servers that are `importing` slots are
+    /// alive. Returns `false` when a server no longer holds the slot of its heartbeat.
     async fn prove(
         &mut self,
         slots: &SlotMap,
@@ -218,7 +218,7 @@ impl TrackedServers<'_> {
 /// The time between two rounds of asking for views.
 const BETWEEN_VIEWS: Duration = Duration::from_millis(50);
 
-/// How much of the time for a heartbeat is left for its proofs.
+/// The part of the time for a heartbeat that is reserved for its proofs.
 const LEFT_FOR_PROOFS: Duration = Duration::from_millis(400);
 
 const NO_HOLDERS: &str = "no server of the cluster holds any slot";

@@ -83,13 +83,14 @@ impl TrackingTask {
         opened.map_err(|_| late(limit))
     }
 
-    /// Passes on what arrives in `inbox` until its connection ends, and reports the number of the last heartbeat in
-    /// `last_heard`.
+    /// Passes on everything that arrives in `inbox` until its connection ends, and reports the number of the last
+    /// heartbeat in `last_heard`.
     pub(super) async fn pass_on_from(&self, inbox: &Inbox, last_heard: &watch::Sender<u64>) {
         loop {
             let waiting = inbox.empty().await;
             self.pass_on(&waiting);
-            // After all that came before it. A heartbeat is announced once more when it expires, hence the maximum.
+            // Report a heartbeat after passing on everything that came before it. It is announced once more when it expires,
+            // hence the maximum.
             if let Some(number) = waiting.heartbeat {
                 last_heard.send_modify(|last| *last = number.max(*last));
             }

@@ -1,4 +1,4 @@
-//! A queue of what Redis has pushed and nobody has passed on yet.
+//! A queue of the messages that Redis has pushed and that were not passed on yet.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
-/// Takes pushes from the task that reads the connection, which must not wait.
+/// The queue of pushes. The task that reads the connection fills it, and must not wait.
 pub(super) struct Inbox {
     /// The prefix of the keys of our heartbeats.
     heartbeat_prefix: Box<[u8]>,
@@ -17,13 +17,13 @@ pub(super) struct Inbox {
 /// The pushes that wait to be passed on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Waiting {
-    /// These keys have changed.
+    /// The keys that have changed.
     pub(super) keys: Vec<Box<[u8]>>,
-    /// Any key may have changed.
+    /// Whether any key may have changed.
     pub(super) everything: bool,
-    /// The highest number of our heartbeats.
+    /// The highest number of our heartbeats that were announced.
     pub(super) heartbeat: Option<u64>,
-    /// The connection has ended.
+    /// Whether the connection has ended.
     pub(super) ended: bool,
     bytes: usize,
 }
@@ -38,7 +38,7 @@ impl Inbox {
         }
     }
 
-    /// Takes what the driver of the connection passes on.
+    /// Queues a push that the driver of the connection passes on.
     pub(super) fn take(&self, push: PushInfo) {
         let mut waiting = self.waiting();
         match (push.kind, push.data.into_iter().next()) {
@@ -48,12 +48,12 @@ impl Inbox {
                     if let Value::BulkString(key) = key {
                         self.take_key(&mut waiting, key);
                     } else {
-                        // No Redis names a key in another way, so this may mean any key.
+                        // No version of Redis names a key in another way, so this may mean any key.
                         waiting.hear_everything();
                     }
                 }
             }
-            // Null, which stands for every key, or a message that no Redis has sent so far.
+            // Null, which stands for every key, or a message that no version of Redis has sent so far.
             (PushKind::Invalidate, _) => waiting.hear_everything(),
             // No other pushes were requested.
             _ => return,
@@ -109,11 +109,11 @@ impl Waiting {
     }
 }
 
-/// The most keys that are queued one by one. The queue is emptied as soon as the runtime has a moment, so more than
-/// that is a flood, and forgetting everything is cheaper than looking for each.
+/// The most keys that are queued one by one. The queue is emptied as soon as the runtime is free, so more keys are a
+/// flood, and invalidating everything is cheaper than looking up each key.
 const MOST_KEYS: usize = 4096;
 
-/// The most bytes that queued keys may have together. A key of ours has a few dozen.
+/// The most bytes that queued keys may have together. One of our keys has a few dozen bytes.
 const MOST_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The prefixes of the keys whose changes Redis is asked to announce.
 
-/// The fewest prefixes that cover all of `prefixes`: Redis refuses two that overlap.
+/// Returns the fewest prefixes that cover all of `prefixes`: Redis refuses prefixes that overlap.
 pub(super) fn covering(prefixes: &[&str]) -> Vec<String> {
     let mut covering: Vec<&str> = Vec::new();
     let mut sorted = prefixes.to_vec();

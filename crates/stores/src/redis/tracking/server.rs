@@ -1,4 +1,4 @@
-//! The channel from one server, which may be the primary that sentinels name.
+//! The channel of a single server, which may be the primary that sentinels name.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{
 };
 
 impl TrackingTask {
-    /// Opens the connections and listens until something fails. Returns what did.
+    /// Opens the connections and listens until something fails. Returns the reason of the failure.
     pub(super) async fn hear_server(&self) -> Result<Infallible, String> {
         let prefix = self.heartbeat_prefix();
         let inbox = Arc::new(Inbox::new(&prefix));
@@ -52,7 +52,7 @@ impl TrackingTask {
             self.pass_on_from(&inbox, &last_heard).await;
             Err(CLOSED.to_owned())
         };
-        // `biased`, so that what has arrived is passed on before a failure counts.
+        // `biased`, so that everything that has arrived is passed on before a failure ends this.
         tokio::select! {
             biased;
             silence = passing_on => silence,
@@ -79,7 +79,7 @@ impl TrackingTask {
                 .await
                 .map_err(|error| describe(WRITE, &error))?;
             is_written = true;
-            // Cannot fail: the sender lives as long as this.
+            // Cannot fail: the sender outlives this future.
             let _ = heard.wait_for(|last| *last >= number).await;
             Ok(())
         };

@@ -1,4 +1,4 @@
-//! One server of a cluster, whose changes are tracked.
+//! A server of a cluster whose changes are tracked.
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Write as _};
@@ -19,7 +19,7 @@ use super::inbox::Inbox;
 use super::view::View;
 use super::{FIRST_HOLD, HEARTBEAT_CONNECTION_AGE, LONGEST_HOLD, TrackingTask, fraction, unproven};
 
-/// A server of a cluster, and how it proves that its changes are heard.
+/// A server of a cluster, and the connections on which it proves that its changes are heard.
 pub(super) struct TrackedServer {
     pub(super) source: Arc<PushSource>,
     place: Place,
@@ -39,7 +39,7 @@ pub(super) struct PushSource {
     pushes: watch::Sender<PushConnection>,
     /// Whether the channel is deaf without this server.
     is_needed: AtomicBool,
-    /// Canceled when the server is not tracked any more.
+    /// Canceled when the server is no longer tracked.
     pub(super) stop: CancellationToken,
 }
 
@@ -120,7 +120,7 @@ impl TrackedServer {
                 match self.heartbeats(task).await?.write(&key).await {
                     Ok(()) => break,
                     Err(error) => match code(&error) {
-                        // The slot is migrating, so a missing key belongs elsewhere.
+                        // The slot is migrating, so a key that does not exist yet belongs to the other server.
                         Some("ASK") => drop(on_their_way.insert(slot)),
                         Some("MOVED") => return Ok(ProofOutcome::Moved),
                         _ => return Err(describe(WRITE, &error)),
@@ -149,7 +149,7 @@ impl TrackedServer {
             let mut command = redis::cmd(READ);
             command.arg(&task.target.key_prefix).arg(0).arg(0);
             match command.exec_async(&mut pushes).await {
-                // A redirection is an answer, too.
+                // A redirection or a refusal is an answer, too.
                 Err(error) if code(&error).is_none() => Err(describe(READ, &error)),
                 Ok(()) | Err(_) => Ok(()),
             }
@@ -164,8 +164,8 @@ impl TrackedServer {
         self.source.is_needed.store(is_needed, Ordering::Relaxed);
     }
 
-    /// Chooses the number of the next heartbeat, so that its key belongs to a slot that the server holds. Returns the
-    /// slot.
+    /// Chooses the number of the next heartbeat, so that its key belongs to a slot that the server holds and that is not
+    /// among `but`. Returns the slot.
     fn next_heartbeat(&mut self, slots: &SlotMap, but: &BTreeSet<u16>) -> Result<u16, String> {
         let is_here = |slot| slots.holder(slot) == Some(&self.place) && !but.contains(&slot);
         let prefix = self.source.heartbeat_prefix.as_bytes();
@@ -226,11 +226,11 @@ impl PushSource {
 }
 
 impl TrackingTask {
-    /// Keeps the push connection of a server open, and passes on what arrives, until the server is not tracked any
-    /// more.
+    /// Keeps the push connection of a server open, and passes on everything that arrives, until the server is no longer
+    /// tracked.
     ///
     /// # Errors
-    /// When the connection ends although the server is needed.
+    /// When the connection cannot be opened, or ends, although the server is needed.
     pub(super) async fn keep_push_connection(&self, source: Arc<PushSource>) -> Result<(), String> {
         let keeping = async {
             let mut hold = FIRST_HOLD;
@@ -239,7 +239,7 @@ impl TrackingTask {
                 let opened = self.open_push_connection(&source.here, &inbox).await;
                 let why = match opened {
                     Ok((connection, _driver)) => {
-                        // What has changed there before is not known.
+                        // Changes there before this moment may have been missed.
                         self.forget_everything();
                         source.pushes.send_replace(PushConnection::Open(connection));
                         self.pass_on_from(&inbox, &source.last_heard).await;

@@ -1,4 +1,4 @@
-//! The view of a cluster that one of its servers has.
+//! The view that one server of a cluster has of the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,26 +10,26 @@ use super::super::cluster::{Place, SlotMap};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) slots: SlotMap,
-    /// All known servers, including those without slots: replicas, and servers that are about to get some.
+    /// All known servers, including those without slots: replicas, and servers that are about to receive slots.
     pub(super) servers: BTreeSet<Place>,
-    /// The servers to which slots of this one are migrating. It redirects commands about keys that it no longer has to
-    /// them.
+    /// The servers to which slots of this server are migrating. It redirects commands about keys that it no longer has
+    /// to them.
     pub(super) importing: BTreeSet<Place>,
 }
 
-/// A line of `CLUSTER NODES`.
+/// A line in the answer to `CLUSTER NODES`.
 struct NodeLine<'a> {
     id: &'a str,
     host: &'a str,
     port: u16,
-    /// The name that the server announces, if it does.
+    /// The name that the server announces, if it announces one.
     name: Option<&'a str>,
     flags: &'a str,
     slots: Vec<&'a str>,
 }
 
 impl View {
-    /// Reads what a server at the host `asked` answers to `CLUSTER SLOTS` and `CLUSTER NODES`.
+    /// Reads the answers of a server at the host `asked` to `CLUSTER SLOTS` and `CLUSTER NODES`.
     ///
     /// # Errors
     /// When an answer is not understood.
@@ -39,7 +39,7 @@ impl View {
         let nodes: String = from_redis_value(nodes).map_err(|_| NOT_UNDERSTOOD)?;
         let lines: Option<Vec<_>> = nodes.lines().map(NodeLine::read).collect();
         let lines = lines.ok_or(NOT_UNDERSTOOD)?;
-        // Whether clients are to use names, not addresses.
+        // Whether clients should use names rather than addresses.
         let by_name = lines.iter().any(|line| {
             let endpoint = endpoints.get(line.id);
             endpoint.is_some_and(|(host, _)| *host != line.host && Some(&**host) == line.name)
@@ -68,7 +68,8 @@ impl View {
 }
 
 impl<'a> NodeLine<'a> {
-    /// Reads `id address:port@bus,name,… flags primary ping pong epoch link slot …`; the name came with Redis 7.
+    /// Reads `id address:port@bus,name,… flags primary ping pong epoch link slot …`. Only Redis 7 and later write the
+    /// name.
     fn read(line: &'a str) -> Option<Self> {
         let mut words = line.split(' ');
         let (id, place, flags) = (words.next()?, words.next()?, words.next()?);
@@ -111,7 +112,7 @@ const NOT_UNDERSTOOD: &str = "its answer about the servers of its cluster is not
 mod tests {
     use super::*;
 
-    /// As Redis 7.0.15 says it, and one that moves two slots.
+    /// An answer as Redis 7.0.15 writes it, in which one server migrates two slots.
     const NODES: &str = "\
         a1 127.0.0.1:1@11,one.example myself,master - 0 0 1 connected 0-5460 [7->-c3] [9-<-b2]\n\
         b2 127.0.0.1:2@12,two.example master - 0 1795953230518 2 connected 5461-16383\n\

@@ -1,5 +1,5 @@
-//! The simulated world around a chain: a Redis, a truth, and a clock that the test sets. Operations wait until they are
-//! executed, and replies wait until they are delivered; so anything can happen in between.
+//! The simulated environment of a chain: a Redis, a truth, and a clock that the test sets. Operations wait until they are
+//! executed, and replies wait until they are delivered, so anything can happen in between.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -28,7 +28,7 @@ pub(super) fn seed(seed: u64) {
     RANDOM.set(seed);
 }
 
-/// The next of the numbers that follow from the seed: splitmix64.
+/// Returns the next number of the sequence that follows from the seed (splitmix64).
 pub(super) fn random() -> u64 {
     let state = RANDOM.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
     RANDOM.set(state);
@@ -63,7 +63,7 @@ pub(super) fn let_pass(time: Duration) {
     PASSED.set(PASSED.get() + time);
 }
 
-/// A key. There are few, so that much happens to each.
+/// A key. There are few keys, so that many events affect each.
 pub(super) type Key = usize;
 
 pub(super) fn name(key: Key) -> String {
@@ -87,7 +87,7 @@ pub(super) fn is_since(found: Option<&User>, floor: u64, next: u64) -> bool {
     (floor..next).any(|version| state(version).as_ref() == found)
 }
 
-/// What a channel delivers to a node.
+/// A message that a channel delivers to a node.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     /// Redis pushes a key.
@@ -95,7 +95,7 @@ pub(super) enum Said {
     /// A marker that delivers nothing: all earlier pushes have arrived, and the key had this many changes when it was
     /// deleted.
     Deleted(Key, u64),
-    /// The truth announces a change: the key now has this many.
+    /// The truth announces a change of the key, and how many changes the key now has.
     Changed(Key, u64),
 }
 
@@ -111,7 +111,7 @@ pub(super) struct World {
     values: BTreeMap<Vec<u8>, (Vec<u8>, Duration)>,
     /// The fewest changes that a value written under each key must include.
     floors: BTreeMap<Vec<u8>, u64>,
-    /// What each channel has yet to deliver to each node. `None` where the channel is broken.
+    /// The messages that each channel has yet to deliver to each node. `None` where the channel is broken.
     pub(super) from_redis: Vec<Option<VecDeque<Said>>>,
     pub(super) from_truth: Vec<Option<VecDeque<Said>>>,
     pub(super) operations: Vec<Operation>,
@@ -124,7 +124,7 @@ pub(super) struct World {
 pub(super) struct Operation {
     what: What,
     pub(super) since: Duration,
-    /// The result once executed, and where to deliver it.
+    /// The result, once the operation was executed.
     done: Option<Done>,
     reply: Option<oneshot::Sender<Done>>,
 }
@@ -134,7 +134,7 @@ enum What {
     Read(Vec<u8>),
     Lease(Vec<u8>, Vec<u8>, Duration),
     Redeem(Vec<u8>, Vec<u8>, Option<(Vec<u8>, Duration)>),
-    /// With the fewest changes that later writes of each key must include, once executed.
+    /// Deletes keys. The numbers are the fewest changes that later writes of each key must include, once executed.
     Delete(Vec<(Vec<u8>, u64)>),
     Find(Key),
 }
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// A key changes in the truth, which announces it.
+    /// Changes a key in the truth, which announces it.
     pub(super) fn commit(&mut self, key: Key) {
         self.versions[key] += 1;
         self.since[key].push(passed());
@@ -178,7 +178,7 @@ impl World {
         })
     }
 
-    /// The application deletes the key that it has just changed.
+    /// Lets the application delete the key that it has just changed.
     pub(super) fn delete_by_app(&mut self, key: Key) {
         let version = self.versions[key];
         self.deleted[key] = version;
@@ -188,7 +188,7 @@ impl World {
         }
     }
 
-    /// Redis notices expired keys.
+    /// Lets Redis remove and announce expired keys.
     pub(super) fn expire(&mut self) {
         let ended: Vec<_> = self
             .values
@@ -202,7 +202,7 @@ impl World {
         }
     }
 
-    /// Executes an operation, unless it was executed already, and drops it if nobody waits for the reply.
+    /// Executes an operation, unless it was executed already.
     pub(super) fn execute(&mut self, index: usize) {
         if self.operations[index].done.is_some() {
             return;
@@ -254,7 +254,7 @@ impl World {
         }
     }
 
-    /// Callers time out. Operations that were not executed yet may still be.
+    /// Lets the caller of an operation time out. An operation that was not executed yet may still be.
     pub(super) fn give_up(&mut self, index: usize) {
         self.operations[index].reply = None;
         if self.operations[index].done.is_some() {
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    /// Callers that have waited too long time out.
+    /// Lets callers that have waited too long time out.
     pub(super) fn time_out(&mut self) {
         for index in (0..self.operations.len()).rev() {
             let waits = self.operations[index].reply.is_some();
@@ -272,7 +272,7 @@ impl World {
         }
     }
 
-    /// Drops operations that nobody waits for, without executing them.
+    /// Drops operations whose callers no longer wait, without executing them.
     pub(super) fn lose(&mut self) {
         self.operations
             .retain(|operation| operation.reply.is_some());
@@ -302,7 +302,7 @@ impl World {
         }
     }
 
-    /// A written value must not be older than the last deletion.
+    /// Checks that a written value is not older than the last deletion.
     fn check_write(&mut self, redis_key: &[u8], value: &[u8]) {
         let key = (0..self.versions.len()).find(|key| self::redis_key(*key) == redis_key);
         let floor = self.floors.get(redis_key).copied().unwrap_or(0);
@@ -323,7 +323,7 @@ impl World {
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) world: Arc<Mutex<World>>,
-    /// How many changes of each key this node has heard of.
+    /// The number of changes of each key that were announced to this node.
     pub(super) heard: Arc<Mutex<Vec<u64>>>,
 }
 

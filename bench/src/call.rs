@@ -2,7 +2,7 @@
 
 /// The message `envoy.service.auth.v3.CheckRequest` about one GET request, as the body of a gRPC call.
 ///
-/// Written by hand (<https://protobuf.dev/programming-guides/encoding/>), because these few fields are all that is needed.
+/// It is encoded by hand (<https://protobuf.dev/programming-guides/encoding/>), because it needs only these few fields.
 pub(crate) fn check_request(host: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut http = field(METHOD, b"GET");
     for (name, value) in headers {
@@ -15,11 +15,11 @@ pub(crate) fn check_request(host: &str, path: &str, headers: &[(&str, &str)]) ->
     http.extend(field(PROTOCOL, b"HTTP/1.1"));
     let message = field(ATTRIBUTES, &field(REQUEST, &field(HTTP, &http)));
     let length = u32::try_from(message.len()).expect("a short message");
-    // Not compressed; its length; itself.
+    // The prefix of a gRPC message: a flag (0: not compressed) and the length.
     [&[0], &length.to_be_bytes()[..], &message].concat()
 }
 
-/// A field that has a length.
+/// Encodes a length-delimited field.
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     let mut length = value.len();
@@ -34,7 +34,7 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
 
 // envoy/service/auth/v3/external_auth.proto, CheckRequest
 const ATTRIBUTES: u8 = 1;
-// envoy/service/auth/v3/attribute_context.proto, AttributeContext, its Request, and of that HttpRequest
+// envoy/service/auth/v3/attribute_context.proto: AttributeContext, Request and HttpRequest
 const REQUEST: u8 = 4;
 const HTTP: u8 = 2;
 const METHOD: u8 = 2;
@@ -43,7 +43,7 @@ const PATH: u8 = 4;
 const HOST: u8 = 5;
 const SCHEME: u8 = 6;
 const PROTOCOL: u8 = 10;
-// of an entry of a map
+// an entry of a map
 const KEY: u8 = 1;
 const VALUE: u8 = 2;
 

@@ -1,6 +1,6 @@
-//! The cases: who is measured beside whom, doing what.
+//! The cases: which servers are compared, and under which load.
 //!
-//! A new case is a function here; a new kind of server is a variant of [`Kind`] and a configuration in `bench/`.
+//! To add a case, add a function here; to add a kind of server, add a variant of [`Kind`] and a configuration in `bench/`.
 
 use super::kind::{Kind, Socket, Users, Wire};
 use super::lab::Cookies;
@@ -16,14 +16,14 @@ pub(crate) struct Case {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// One server, and what is asked of it.
+/// One server, and the load on it.
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// Its name within the case.
     pub(crate) key: &'static str,
     pub(crate) label: &'static str,
     pub(crate) kind: Kind,
-    /// How many cores it gets, unless all.
+    /// The number of cores it may use; all if `None`.
     pub(crate) cores: Option<usize>,
     pub(crate) load: Load,
     pub(crate) path: &'static str,
@@ -32,7 +32,7 @@ pub(crate) struct Entry {
     thorough: bool,
 }
 
-/// Every case; with `quick` those parts that the goals rest on.
+/// Returns every case; with `quick`, only the entries that the goals need.
 pub(crate) fn all(quick: bool) -> Vec<Case> {
     let mut cases = vec![
         proxy(),
@@ -62,7 +62,7 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
     cases
 }
 
-/// What the gate does most, without other servers.
+/// Returns the cases of what the gate does most, without the other servers.
 pub(crate) fn of_the_gate() -> Vec<Case> {
     let mut cases = vec![proxy(), refused(), decisions(), tls(), http2_few(), grpc()];
     for case in &mut cases {
@@ -173,7 +173,7 @@ fn tls() -> Case {
     }
 }
 
-/// Connections that are made for one request: of strangers, or of clients that come back with a ticket.
+/// One request for each TLS connection: with full handshakes, or by clients that resume with a ticket.
 fn handshakes(comes_back: bool) -> Case {
     let load = Load::Handshakes {
         threads: 8,
@@ -225,7 +225,7 @@ fn streams(name: &'static str, title: &'static str, connections: u32) -> Case {
     }
 }
 
-/// Calls that are one message each way, in the clear.
+/// Unary gRPC calls, without TLS.
 fn grpc() -> Case {
     let load = Load::Unary {
         connections: 32,
@@ -337,7 +337,7 @@ fn cores() -> Case {
     }
 }
 
-/// A short answer, with a session, under 32 connections.
+/// An entry with the usual load: a short answer, one session, 32 connections.
 fn entry(key: &'static str, kind: Kind) -> Entry {
     Entry {
         key,
@@ -351,7 +351,7 @@ fn entry(key: &'static str, kind: Kind) -> Entry {
     }
 }
 
-/// The gate as a proxy, as most cases mean it.
+/// The gate as a proxy, as most cases measure it.
 const GATE: Kind = Kind::Gate(Users::Memory);
 
 impl Entry {

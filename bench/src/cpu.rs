@@ -1,4 +1,4 @@
-//! What processes have cost so far, as the kernel keeps account of it in `/proc`.
+//! The CPU time and memory of processes, from `/proc`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,45 +16,45 @@ struct Account {
 /// The memory of a process and all of its descendants, in MiB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// Resident, with pages that several of them share counted in each.
+    /// Resident set size: a page that several processes share counts fully in each.
     pub(crate) rss: f64,
-    /// Resident, with shared pages counted in part.
+    /// Proportional set size: a shared page is divided among the processes that share it.
     pub(crate) pss: f64,
 }
 
 impl Snapshot {
-    /// Reads the account of every process there is.
+    /// Reads the CPU time of every process on the machine.
     pub(crate) fn take() -> Self {
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         let accounts = processes.filter_map(|entry| {
             let id: u32 = entry.file_name().to_str()?.parse().ok()?;
-            // One that has ended since the folder was listed is in its parent's account.
+            // The time of a process that has ended since the listing is in its parent's account.
             let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
             Some((id, account(&stat)?))
         });
         Self(accounts.collect())
     }
 
-    /// The seconds of these processes and their descendants, those that have ended included.
+    /// Returns the CPU seconds of these processes and their descendants, including those that have ended.
     pub(crate) fn seconds(&self, roots: &[u32]) -> f64 {
         let ids = self.descendants(roots);
         let ticks = ids.iter().filter_map(|id| self.0.get(id));
         seconds(ticks.map(|account| account.ticks).sum())
     }
 
-    /// The seconds of all processes that are still there, but for this one.
+    /// Returns the CPU seconds of all running processes except this one.
     pub(crate) fn seconds_beside_this(&self) -> f64 {
         let beside = self.0.iter().filter(|(id, _)| **id != std::process::id());
         seconds(beside.map(|(_, account)| account.ticks).sum())
     }
 
-    /// The seconds of all processes but this one and its descendants.
+    /// Returns the CPU seconds of all processes except this one and its descendants.
     pub(crate) fn seconds_of_others(&self) -> f64 {
         let all = self.0.values().map(|account| account.ticks).sum();
         seconds(all) - self.seconds(&[std::process::id()])
     }
 
-    /// The memory of these processes and their descendants, if any of them is still there.
+    /// Returns the memory of these processes and their descendants, if any of them still runs.
     pub(crate) fn memory(&self, roots: &[u32]) -> Option<Memory> {
         let sum = |name: &str| {
             let kibibytes = |id: u32| {
@@ -69,7 +69,7 @@ impl Snapshot {
         (rss > 0.0).then_some(Memory { rss, pss })
     }
 
-    /// `roots` and everything that they have started.
+    /// Returns `roots` and all their descendants.
     fn descendants(&self, roots: &[u32]) -> Vec<u32> {
         let mut found = roots.to_vec();
         let mut next = 0;
@@ -82,8 +82,8 @@ impl Snapshot {
     }
 }
 
-/// Reads a line of `/proc/ID/stat` (proc_pid_stat(5)): its parent, and user and system time, its own and that of the
-/// children it has waited for.
+/// Reads the parent and the CPU time from a line of `/proc/ID/stat` (proc_pid_stat(5)): user and system time, of the process
+/// and of the children that it has waited for.
 fn account(stat: &str) -> Option<Account> {
     // The name, in parentheses, may hold anything.
     let (_, fields) = stat.rsplit_once(") ")?;
@@ -95,7 +95,7 @@ fn account(stat: &str) -> Option<Account> {
     })
 }
 
-/// Linux shows times in hundredths of a second, whatever its own clock does.
+/// Converts clock ticks to seconds: Linux reports times in hundredths of a second, whatever its timer frequency.
 fn seconds(ticks: u64) -> f64 {
     ticks as f64 / 100.0
 }

@@ -1,15 +1,15 @@
-//! What the gate should do, as ratios within one run.
+//! The performance goals, mostly as ratios within one run.
 
 use super::measure::{Measured, Metric};
 
 /// A goal, and what was measured.
 #[derive(Debug)]
 pub(crate) struct Goal {
-    /// The case that it is about.
+    /// The name of its case.
     pub(crate) case: &'static str,
     pub(crate) what: &'static str,
     pub(crate) bound: Bound,
-    /// Nothing when a side of it is broken.
+    /// `None` when a server that it compares is broken.
     pub(crate) measured: Option<f64>,
 }
 
@@ -20,7 +20,7 @@ pub(crate) enum Bound {
 }
 
 impl Goal {
-    /// Whether it was met, if it was measured.
+    /// Whether the goal was met, if it was measured.
     pub(crate) fn met(&self) -> Option<bool> {
         let measured = self.measured?;
         Some(match self.bound {
@@ -30,7 +30,7 @@ impl Goal {
     }
 }
 
-/// The goals that `cases` are about, beside what they say.
+/// Returns the goals of `cases`, with the measured values.
 pub(crate) fn of_cases(cases: &[Measured]) -> Vec<Goal> {
     let case = |name: &str| cases.iter().find(|measured| measured.case.name == name);
     let goal = |name, what, bound, figure: &dyn Fn(&Measured) -> Option<f64>| Goal {

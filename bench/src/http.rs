@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as a benchmark needs it: one request at a time, and answers that say how long they are.
+//! HTTP/1.1 as far as a benchmark needs it: one request at a time, and answers with a `Content-Length`.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -34,11 +34,11 @@ pub(crate) struct Connection<'s> {
     buffer: Vec<u8>,
 }
 
-/// Bytes both ways.
+/// A stream of bytes in both directions.
 pub(crate) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
@@ -47,10 +47,10 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Connection<'static> {
-    /// Connects.
+    /// Connects without TLS.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When no server listens there.
     pub(crate) fn open(address: &Address) -> Result<Self> {
         let stream: Box<dyn Stream> = match address {
             Address::Tcp(port) => {
@@ -71,7 +71,7 @@ impl Connection<'static> {
     /// Connects with TLS.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When no server listens there.
     pub(crate) fn open_tls(address: &Address) -> Result<Self> {
         let Address::Tcp(port) = *address else {
             bail!("TLS is spoken over TCP");
@@ -81,7 +81,7 @@ impl Connection<'static> {
 }
 
 impl<'s> Connection<'s> {
-    /// One that is there already.
+    /// Wraps a stream that is already connected.
     pub(crate) fn of(stream: impl Stream + 's) -> Self {
         Self {
             stream: Box::new(stream),
@@ -89,10 +89,10 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// Sends `request` and waits for the whole answer. An answer of unknown length ends the use of the connection.
+    /// Sends `request` and waits for the whole answer. After an answer without a length, the connection cannot be used again.
     ///
     /// # Errors
-    /// When the connection breaks, or what comes is not HTTP.
+    /// When the connection breaks, or the answer is not HTTP.
     pub(crate) fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request)?;
         let mut filled = 0;
@@ -116,7 +116,7 @@ impl<'s> Connection<'s> {
     }
 }
 
-/// How far an answer reaches that has arrived whole.
+/// The status and the length of an answer that has arrived completely.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub(crate) status: u16,
@@ -126,10 +126,10 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Reads the beginning of an answer; nothing when there is more to come.
+    /// Reads the answer at the start of `bytes`; `None` while it is incomplete.
     ///
     /// # Errors
-    /// When it is not HTTP.
+    /// When the bytes are not HTTP.
     pub(crate) fn of(bytes: &[u8]) -> Result<Option<Self>> {
         let Some(head) = memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4) else {
             return Ok(None);
@@ -149,7 +149,7 @@ impl Answer<'_> {
     }
 }
 
-/// A GET request.
+/// Returns the bytes of a GET request.
 pub(crate) fn get(path: &str, headers: &[(String, String)]) -> Vec<u8> {
     let headers = headers
         .iter()
@@ -161,7 +161,8 @@ pub(crate) fn get(path: &str, headers: &[(String, String)]) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\n{headers}\r\n").into_bytes()
 }
 
-/// Looks for a header without optimised code of our own: a load that is slow to read answers would measure itself.
+/// Finds a header with `memchr`, which is compiled with optimization while this crate is not: a load that reads answers slowly
+/// would measure itself.
 fn header<'a>(head: &'a [u8], wanted: &str) -> Option<&'a str> {
     let mut rest = head;
     while let Some(end) = memchr(b'\n', rest) {

@@ -6,50 +6,50 @@ use super::routes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Caddy,
-    /// Caddy as a proxy that speaks TLS, and HTTP/2 if asked.
+    /// Caddy as a proxy with TLS, and with HTTP/2 for clients that negotiate it.
     CaddyTls,
-    /// The gate's listener for decisions, asked over HTTP as nginx asks.
+    /// The gate's listener for decisions, over HTTP as nginx uses it.
     Decisions(Socket),
-    /// The gate's listener for decisions, asked over gRPC as Envoy asks.
+    /// The gate's listener for decisions, over gRPC as Envoy uses it.
     DecisionsGrpc,
     Envoy,
     /// Envoy as a proxy for gRPC.
     EnvoyGrpc,
-    /// Envoy that asks the gate.
+    /// Envoy that asks the gate for each decision.
     EnvoyAsking(Wire),
-    /// The gate as a proxy that knows its users from here.
+    /// The gate as a proxy that finds its users in this store.
     Gate(Users),
     /// The gate as a proxy for gRPC, its users in memory.
     GateGrpc,
     /// The gate as a proxy with a file of many routes, its users in memory.
     GateRoutes,
-    /// The gate as the server of a folder, its users in memory.
+    /// The gate serving files from a folder, its users in memory.
     GateStatic,
-    /// The gate as a proxy that speaks TLS, its users in memory.
+    /// The gate as a proxy with TLS, its users in memory.
     GateTls,
     /// The gate as a proxy without its audit log, its users in memory.
     GateUnlogged,
     Haproxy,
     /// nginx as a proxy.
     Nginx,
-    /// nginx that asks the gate.
+    /// nginx that asks the gate for each decision.
     NginxAsking(Socket),
-    /// nginx that asks the gate over TCP, and keeps what it says for five seconds.
+    /// nginx that asks the gate over TCP and caches each decision for five seconds.
     NginxAskingCached,
-    /// nginx as a proxy, with as many connections for one of its processes as for the other. Otherwise the one that happens to
-    /// wait takes most of them.
+    /// nginx as a proxy, with its connections spread evenly over its processes. Otherwise the process that happens to wait
+    /// accepts most of them.
     NginxEven,
-    /// nginx as a proxy that speaks TLS, and HTTP/2 if asked.
+    /// nginx as a proxy with TLS, and with HTTP/2 for clients that negotiate it.
     NginxHttp2,
     /// nginx as a proxy with as many locations as [`Kind::GateRoutes`] has routes.
     NginxRoutes,
-    /// nginx that answers by itself.
+    /// nginx that answers without an upstream.
     NginxReturning(Socket),
-    /// nginx as the server of a folder, with `sendfile`.
+    /// nginx serving files from a folder, with `sendfile`.
     NginxStatic,
-    /// nginx as a proxy that speaks TLS, and looks at no session.
+    /// nginx as a proxy with TLS that reads no session.
     NginxTls,
-    /// nginx as a proxy that tells the upstream as much as the gate does, always of the same user.
+    /// nginx as a proxy that adds as many headers as the gate does, always for the same user.
     NginxTelling,
     Node,
     Predecessor,
@@ -77,9 +77,9 @@ pub(crate) enum Wire {
     Http,
 }
 
-/// What is known of a kind.
+/// The properties of a kind.
 struct Traits {
-    /// Its name in a table.
+    /// The name of the kind in a table.
     label: &'static str,
     is_gate: bool,
     has_files: bool,
@@ -89,7 +89,7 @@ struct Traits {
 }
 
 impl Traits {
-    /// A server over HTTP/1.1 that lets everybody in.
+    /// A server over HTTP/1.1 that authenticates no requests.
     const fn open(label: &'static str) -> Self {
         Self {
             label,
@@ -101,7 +101,7 @@ impl Traits {
         }
     }
 
-    /// A server that lets only sessions in, of which the gate is a part at most.
+    /// A server that requires a session, with the gate as one part of it or without the gate.
     const fn closed(label: &'static str) -> Self {
         Self {
             authenticates: true,
@@ -176,42 +176,42 @@ impl Kind {
         }
     }
 
-    /// Its name in a table.
+    /// The name of the kind in a table.
     pub(crate) fn label(self) -> &'static str {
         self.traits().label
     }
 
-    /// Whether it is the gate alone.
+    /// Whether the kind is the gate alone.
     pub(crate) fn is_gate(self) -> bool {
         self.traits().is_gate
     }
 
-    /// Whether it sends files of its own.
+    /// Whether the server serves files itself.
     pub(crate) fn has_files(self) -> bool {
         self.traits().has_files
     }
 
-    /// Whether it is asked over TLS.
+    /// Whether clients connect over TLS.
     pub(crate) fn speaks_tls(self) -> bool {
         self.traits().speaks_tls
     }
 
-    /// Whether it forwards gRPC.
+    /// Whether the server forwards gRPC.
     pub(crate) fn speaks_grpc(self) -> bool {
         self.traits().speaks_grpc
     }
 
-    /// Whether it lets only sessions in.
+    /// Whether the server requires a session.
     pub(crate) fn authenticates(self) -> bool {
         self.traits().authenticates
     }
 
-    /// Whether it tells the upstream whose a request is.
+    /// Whether the server tells the upstream which user sent a request.
     pub(crate) fn tells_user(self) -> bool {
         self.authenticates() || self == Self::NginxTelling
     }
 
-    /// The path at which it is asked, for what a proxy would be asked at `path`.
+    /// Returns the path to request from this server where a proxy would get `path`.
     pub(crate) fn path(self, path: &str) -> &str {
         if self == Self::DecisionsGrpc {
             "/envoy.service.auth.v3.Authorization/Check"
@@ -222,7 +222,7 @@ impl Kind {
         }
     }
 
-    /// The headers it needs beside a cookie.
+    /// Returns the headers that a request to this server needs besides a cookie.
     pub(crate) fn headers(self) -> Vec<(String, String)> {
         if matches!(self, Self::GateRoutes | Self::NginxRoutes) {
             return vec![("Host".to_owned(), routes::HOST.to_owned())];
@@ -236,7 +236,7 @@ impl Kind {
         headers.collect()
     }
 
-    /// Whether it is told about a request in headers.
+    /// Whether headers of the decision request describe the original request.
     fn reads_original(self) -> bool {
         matches!(self, Self::Decisions(_))
     }

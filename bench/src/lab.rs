@@ -1,4 +1,4 @@
-//! What every target shares: the upstream, the stores, the sessions, and a folder for their files.
+//! The resources that all targets share: the upstream, the stores, the sessions, and a folder for files.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -17,16 +17,16 @@ use super::http::Address;
 use super::service::{Program, Service};
 use super::unary;
 
-/// Everything that stays the same from the first case to the last. Stopped on drop.
+/// The resources that stay the same from the first case to the last. Dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct Lab {
-    // Fields drop in order: the servers first, what they stand on last.
+    // Fields drop in order: the servers first, what they depend on last.
     _upstream: Service,
     upstream_port: u16,
     grpc_port: u16,
     pub(crate) postgres: Postgres,
     pub(crate) redis: Redis,
-    /// Of those who speak TLS: ECDSA with P-256.
+    /// The certificate of all TLS servers: ECDSA with P-256.
     pub(crate) certificate: KeyPair,
     /// The `sessiongate` binary.
     pub(crate) gate: PathBuf,
@@ -38,26 +38,26 @@ pub(crate) struct Lab {
 /// The session cookies of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cookies {
-    /// Every request another user, and so another token.
+    /// Another user, and so another token, in every request.
     Many,
-    /// None at all.
+    /// No cookie.
     None,
     /// One session, the same in every request.
     One,
-    /// The same in every request, but sent from as large a store as [`Cookies::Many`], so that the load costs as much.
+    /// The same session in every request, read from a file as long as that of [`Cookies::Many`], so that the load costs as much.
     Same,
-    /// One whose authentication tag is wrong.
+    /// A session with a wrong authentication tag.
     WrongTag,
 }
 
 impl Lab {
-    /// Makes the sessions, and starts the stores and the upstream.
+    /// Creates the sessions, and starts the stores and the upstream.
     ///
     /// # Errors
-    /// When something is missing or does not come up.
+    /// When a program is missing or does not start.
     pub(crate) fn open(gate: PathBuf) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        // Workers of nginx that were started by root are somebody else, and look for files and sockets in here.
+        // The workers of an nginx that root starts run as another user, and need the files and sockets in here.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         mint_cookies(folder.path())?;
         let cores = std::thread::available_parallelism()?.get();
@@ -96,22 +96,22 @@ impl Lab {
         })
     }
 
-    /// The upstream of every target that may use all cores.
+    /// The address of the upstream of every target that may use all cores.
     pub(crate) fn upstream(&self) -> Address {
         Address::Tcp(self.upstream_port)
     }
 
-    /// The service of gRPC.
+    /// The address of the gRPC service.
     pub(crate) fn grpc_service(&self) -> Address {
         Address::Tcp(self.grpc_port)
     }
 
-    /// The folder that is sent by those who send files of their own.
+    /// The folder of the servers that serve files.
     pub(crate) fn files(&self) -> PathBuf {
         self.folder.path().join(FILES)
     }
 
-    /// A folder for files under way.
+    /// A folder for temporary files.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -121,7 +121,7 @@ impl Lab {
         self.folder.path().join(cookies.file())
     }
 
-    /// Writes a file of this name, and gives its path.
+    /// Writes a file with this name and returns its path.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -140,7 +140,7 @@ impl Lab {
         Ok(text.lines().next().map(str::to_owned))
     }
 
-    /// The gRPC call about a request with the first of these cookies.
+    /// Returns the gRPC call that asks for a decision about a request with the first of these cookies.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -149,10 +149,10 @@ impl Lab {
         Ok(check_request("127.0.0.1", "/", &[("cookie", &cookie)]))
     }
 
-    /// Starts another upstream, or an nginx that is measured answering by itself.
+    /// Starts another upstream, or an nginx that is measured without an upstream.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the server does not start.
     pub(crate) fn another_upstream(
         &self,
         address: &Address,
@@ -161,12 +161,12 @@ impl Lab {
         start_upstream(self.folder.path(), address, cores, self.cores)
     }
 
-    /// Starts `program` with a configuration of `bench/`, in which `@NAME@` stands for a value.
+    /// Starts `program` with a configuration from `bench/`, in which each `@NAME@` is replaced by its value.
     ///
-    /// The value `CONFIGURATION` among its words stands for the file.
+    /// The word `CONFIGURATION` of the command line is replaced by the path of the file.
     ///
     /// # Errors
-    /// When the configuration asks for a value that is not there, or the program does not come up.
+    /// When the configuration has a placeholder without a value, or the program does not start.
     pub(crate) fn start(
         &self,
         mut program: Program<'_>,
@@ -184,10 +184,10 @@ impl Lab {
         Service::start(&program, &folder, address)
     }
 
-    /// Starts a program that is configured by words and environment alone.
+    /// Starts a program that its command line and environment configure completely.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the server does not start.
     pub(crate) fn start_plain(&self, program: &Program<'_>, address: &Address) -> Result<Service> {
         let folder = fresh_folder(self.folder.path(), program.name)?;
         Service::start(program, &folder, address)
@@ -206,7 +206,7 @@ impl Cookies {
     }
 }
 
-/// The words of an nginx in its folder.
+/// The command line of an nginx that runs in its folder.
 pub(crate) fn nginx() -> Vec<String> {
     ["nginx", "-p", ".", "-e", "stderr", "-c", "CONFIGURATION"]
         .map(str::to_owned)
@@ -241,7 +241,7 @@ fn start_upstream(
     Service::start(&program, &folder, address)
 }
 
-/// Writes what is sent as files.
+/// Writes the files that servers serve.
 fn write_files(folder: &Path) -> Result<()> {
     fs::create_dir(folder)?;
     for (name, length) in SENT {
@@ -262,7 +262,7 @@ fn fresh_folder(lab: &Path, name: &str) -> Result<PathBuf> {
     bail!("no name is left")
 }
 
-/// Fills the values in and gives the path of the result.
+/// Replaces the placeholders and returns the path of the result.
 fn write_configuration(folder: &Path, name: &str, values: &[(&str, String)]) -> Result<String> {
     let mut text = fs::read_to_string(root().join("bench").join(name))?;
     for (placeholder, value) in values {
@@ -280,7 +280,7 @@ fn write_configuration(folder: &Path, name: &str, values: &[(&str, String)]) -> 
     Ok(file.display().to_string())
 }
 
-/// Has the real Auth.js make a session for every user, and writes a file for each [`Cookies`].
+/// Creates a session for every user with the real Auth.js, and writes a file for each [`Cookies`].
 fn mint_cookies(folder: &Path) -> Result<()> {
     let orders = (0..USERS).map(|number| {
         let claims = json!({
@@ -319,7 +319,7 @@ fn mint_cookies(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Another first character of the tag. The last one would not do: some of its bits may mean nothing.
+/// Changes the first character of the tag. The last one would not do: some of its bits may be padding.
 fn wrong_tag(cookie: &str) -> Result<String> {
     let (rest, tag) = cookie.rsplit_once('.').context("a token in segments")?;
     let first = if tag.starts_with('A') { 'B' } else { 'A' };
@@ -327,17 +327,17 @@ fn wrong_tag(cookie: &str) -> Result<String> {
     Ok(format!("{rest}.{first}{others}"))
 }
 
-/// The user with this number.
+/// The id of the user with this number.
 pub(crate) fn user(number: usize) -> String {
     format!("user-{number:05}")
 }
 
-/// The files, by their names, and their lengths in bytes.
+/// The names of the files, and their lengths in bytes.
 pub(crate) const SENT: [(&str, usize); 2] = [("4k.html", 4 * 1024), ("1m.html", 1024 * 1024)];
 
 const FILES: &str = "files";
 
-/// How many users there are: more than fit into the caches of a CPU with all that is remembered of them.
+/// The number of users: their remembered data exceeds the caches of a CPU.
 pub(crate) const USERS: usize = 20_000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Load, and what came back under it.
+//! The kinds of load, and the answers that they measure.
 
 mod h2load;
 mod handshakes;
@@ -11,33 +11,33 @@ use anyhow::{Result, ensure};
 
 use super::http::Address;
 
-/// What sends requests, and how.
+/// A load generator and its parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Load {
-    /// `h2load` with a prepared gRPC call: each connection sends the next request when the answer is there.
+    /// `h2load` with a prepared gRPC call: each connection sends the next request when it has the answer.
     Grpc { connections: u32 },
-    /// A new connection with TLS 1.3 for every request, in this many threads: see [`handshakes`]. Clients come back with a ticket, or
-    /// are strangers.
+    /// A new connection with TLS 1.3 for every request, in this many threads: see [`handshakes`]. Clients resume with a ticket,
+    /// or make full handshakes.
     Handshakes { threads: u32, comes_back: bool },
-    /// `h2load` with HTTP/2 over TLS, with this many requests under way on each connection.
+    /// `h2load` with HTTP/2 over TLS, with this many concurrent requests on each connection.
     Http2 { connections: u32, streams: u32 },
     /// `h2load` with HTTP/1.1, because `wrk` has no Unix sockets.
     H2load { connections: u32 },
-    /// This many requests each second, whether answers come or not, with all cookies in turn: see [`paced`].
+    /// Requests at [`Order::rate`], whether answers arrive or not, with all cookies in turn: see [`paced`].
     Paced { connections: u32 },
-    /// `h2load` with calls of gRPC that are one message each way, with this many under way on each connection: see [`super::unary`].
+    /// `h2load` with unary gRPC calls, with this many concurrent calls on each connection: see [`super::unary`].
     Unary { connections: u32, streams: u32 },
-    /// `wrk`: each connection sends the next request when the answer is there.
+    /// `wrk`: each connection sends the next request when it has the answer.
     Wrk { connections: u32 },
-    /// `wrk` with the first cookies of a file in turn, which may be more than it has memory for.
+    /// `wrk` with this many cookies of a file in turn, which need not fit into its memory.
     WrkInTurn { connections: u32, cookies: usize },
 }
 
-/// What is sent, and where.
+/// The requests to send, and their destination.
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) address: &'a Address,
-    /// Whether TLS is spoken there.
+    /// Whether the server expects TLS.
     pub(crate) speaks_tls: bool,
     pub(crate) path: &'a str,
     pub(crate) headers: &'a [(String, String)],
@@ -47,16 +47,16 @@ pub(crate) struct Order<'a> {
     pub(crate) call: &'a [u8],
     /// Whether each answer must be a refusal; otherwise none may be.
     pub(crate) refused: bool,
-    /// How many cores `wrk` may use, unless all.
+    /// The number of cores `wrk` may use; all if `None`.
     pub(crate) cores: Option<usize>,
-    /// Requests each second, for a load that is paced; infinity for no pauses.
+    /// Requests per second, for a paced load; infinity for no pauses.
     pub(crate) rate: f64,
     pub(crate) seconds: u32,
-    /// For files that are needed on the way.
+    /// A folder for temporary files.
     pub(crate) folder: &'a Path,
 }
 
-/// What came back, and when.
+/// The number of answers, and their latency.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answered {
     pub(crate) requests: f64,
@@ -68,10 +68,10 @@ pub(crate) struct Answered {
 }
 
 impl Load {
-    /// Sends requests for as long as ordered.
+    /// Sends requests for [`Order::seconds`].
     ///
     /// # Errors
-    /// When a connection failed, or a single answer was of the wrong kind: then none of it counts.
+    /// When a connection failed, or a single answer was of the wrong kind: then the whole round is invalid.
     pub(crate) fn run(self, order: &Order<'_>) -> Result<Answered> {
         match self {
             Self::Grpc { connections } => h2load::call(order, connections),
@@ -105,7 +105,7 @@ impl Order<'_> {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// Checks that all answers are of the kind that is measured, given how many were refusals and how many connections failed.
+    /// Checks that all answers were of the expected kind, and that no connection failed.
     fn check(&self, answers: u64, refusals: u64, failures: u64) -> Result<()> {
         ensure!(answers > 0, "no answers");
         ensure!(failures == 0, "{failures} connections or requests failed");
@@ -119,7 +119,7 @@ impl Order<'_> {
     }
 }
 
-/// Of sorted latencies, the one that so large a share of them does not exceed.
+/// Returns the percentile `share` (0 to 1) of sorted latencies.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let index = (last as f64 * share).round() as usize;

@@ -1,4 +1,4 @@
-//! What a benchmark ran on.
+//! The machine that a benchmark ran on.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use xtask::step::{command, root};
 
-/// The machine, and the versions of what was measured on it.
+/// The machine, and the versions of the programs that were measured on it.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) date: String,
@@ -18,7 +18,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Reads what this machine is, and asks the programs for their versions.
+    /// Reads the properties of this machine and the versions of the programs.
     pub(crate) fn look(gate: &Path, cores: usize) -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpus.lines().find(|line| line.starts_with("model name"));
@@ -59,19 +59,19 @@ impl Machine {
         }
     }
 
-    /// With the versions of more programs.
+    /// Adds the versions of more programs.
     pub(crate) fn with(mut self, more: Vec<(&'static str, String)>) -> Self {
         self.versions.extend(more);
         self
     }
 }
 
-/// The version that a `sessiongate` says it has.
+/// Returns the version that a `sessiongate` binary reports.
 pub(crate) fn version_of(gate: &Path) -> String {
     word(&said(Command::new(gate).arg("--version")), 1)
 }
 
-/// Servers live in `sbin`, which is not on every user's PATH.
+/// Returns the command for a server's program, which is in `sbin`: not on every user's PATH.
 fn sbin(program: &str, word: &str) -> Command {
     let mut command = Command::new("env");
     command.args([
@@ -82,7 +82,7 @@ fn sbin(program: &str, word: &str) -> Command {
     command
 }
 
-/// The first line that it prints, on whichever output.
+/// Returns the first line that the command prints, on either output.
 fn said(command: &mut Command) -> String {
     let Ok(output) = command.output() else {
         return "not found".to_owned();

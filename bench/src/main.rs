@@ -43,9 +43,9 @@ use self::trial::Scale;
     about = "Measures what the gate takes and costs, beside other proxies"
 )]
 struct Options {
-    /// What to measure; the gate beside other proxies when nothing is named.
+    /// What to measure [default: the gate beside other proxies].
     subject: Option<Subject>,
-    /// Only what the goals rest on, in two rounds of a second: under two minutes. `users`: two rounds and two passes.
+    /// Measure only what the goals need, in two rounds of a second: under two minutes. `users`: two rounds and two passes.
     #[arg(long)]
     quick: bool,
     /// Print JSON, with every round.
@@ -54,14 +54,14 @@ struct Options {
     /// Print Markdown, as in docs/performance.md.
     #[arg(long)]
     markdown: bool,
-    /// The sessiongate to measure, in place of a fresh one of `cargo xtask dist --profile-guided`.
+    /// The sessiongate binary to measure, instead of a fresh build by `cargo xtask dist --profile-guided`.
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
-    /// Only these cases.
+    /// Measure only these cases.
     #[arg(long, num_args = 1.., value_name = "NAME")]
     only: Vec<String>,
-    /// Rounds that count; one more comes first and is dropped [default: 5, quick: 2]. Of latency under less than full load there
-    /// are four times as many, half as long.
+    /// Rounds that count; one more comes first and is dropped [default: 5, quick: 2]. Cases of latency under a paced load have
+    /// four times as many rounds, half as long.
     #[arg(long)]
     rounds: Option<usize>,
     /// Seconds for each server in each round [default: 5, quick: 1, users: 20].
@@ -70,58 +70,58 @@ struct Options {
     /// Bytes that the case `stream` sends each way, in units of 10^9.
     #[arg(long, default_value_t = 2)]
     gigabytes: u64,
-    /// Has `users` measure this sessiongate without channels, in place of the same one: a build from before a change.
+    /// For `users`: the binary to measure without channels, instead of the same one, such as a build from before a change.
     #[arg(long, value_name = "PATH")]
     earlier: Option<PathBuf>,
-    /// How many users `users` has, from 1,000 to 9,999,999. Under full load so many of them ask that each comes again after ten
-    /// seconds, if there are so many.
+    /// For `users`: the number of users, from 1,000 to 9,999,999. Under full load, so many of them take turns that each returns
+    /// after ten seconds, if there are enough.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=9_999_999))]
     users: u32,
-    /// How many of them ask every ten seconds while questions are counted: more than a hundred thousand need a machine that
-    /// forwards more than 20,000 requests/s beside their load.
+    /// For `users`: how many of them send a request every ten seconds while lookups are counted. More than a hundred thousand
+    /// need a machine that forwards more than 20,000 requests/s beside the load.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..))]
     paced_users: u32,
-    /// How often each of these asks [default: as often as takes twice as long as users are remembered; quick: 2].
+    /// For `users`: the number of requests of each of these [default: enough for twice the time in `--remember`; quick: 2].
     #[arg(long)]
     passes: Option<usize>,
-    /// For how many seconds the gate with channels remembers a user, and Redis of either gate.
+    /// For `users`: the seconds for which the gate with channels, and the Redis of either gate, remember a user.
     #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u32).range(60..))]
     remember: u32,
-    /// Has `users` do without `REDIS_TRACKING`: PostgreSQL alone says then what changes.
+    /// For `users`: omit `REDIS_TRACKING`, so that only PostgreSQL reports changes.
     #[arg(long)]
     untracked: bool,
-    /// How many changes `revocation` makes of each of its groups.
+    /// For `revocation`: the number of changes for each group of stores.
     #[arg(long, default_value_t = 10_000)]
     changes: usize,
-    /// Has `revocation` break these things, one after the other, in place of changes while all is well; all of them when none is
-    /// named.
+    /// For `revocation`: cause these faults, one after the other, instead of measuring changes without faults; all of them if
+    /// none is named.
     #[arg(long, num_args = 0.., value_name = "NAME")]
     fault: Option<Vec<Fault>>,
-    /// Has `revocation` break things at random for so many seconds.
+    /// For `revocation`: cause random faults for this many seconds.
     #[arg(long, value_name = "SECONDS", conflicts_with = "fault")]
     faults_for: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Subject {
-    /// Nothing: has `--binary` do what it does most, for a profile of where its time goes.
+    /// Measures nothing: runs the most common work of `--binary`, to record a profile of it.
     Exercise,
-    /// Finding and opening a session, without a server around it.
+    /// Finding and opening a session, without a server.
     Open,
-    /// How long a request is still allowed after a change that ends it, on any of three gates.
+    /// How long a user may still enter after a change that forbids it, on any of three gates.
     Revocation,
-    /// Choosing a route among a thousand, without a server around it.
+    /// Choosing a route among a thousand, without a server.
     Routes,
-    /// What it saves to hear of changes and so to remember users for minutes: questions to Redis and PostgreSQL, and requests/s,
-    /// beside a gate that remembers them for five seconds. About half an hour.
+    /// What channels save, because the gate then remembers users for minutes: lookups in Redis and PostgreSQL, and requests/s,
+    /// beside a gate that remembers users for five seconds. About half an hour.
     Users,
 }
 
-/// Measures.
+/// Measures the subject and prints the report.
 ///
 /// # Errors
-/// When something does not build or cannot be installed, or there is no such case. A goal that is missed is no error, and
-/// neither is a server that fails: the report says so.
+/// When a program does not build or cannot be installed, or a case is unknown. A missed goal is not an error, and neither is
+/// a server that fails: the report says so.
 fn main() -> Result<()> {
     let options = &Options::parse();
     match options.subject {
@@ -194,7 +194,7 @@ fn side_by_side(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// `users`.
+/// Measures the subject `users`.
 fn remembered(options: &Options) -> Result<()> {
     packages::install_missing(packages::FOR_BENCH)?;
     test::install_node_modules()?;
@@ -232,7 +232,7 @@ fn remembered(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The sessiongate that is measured.
+/// Returns the sessiongate binary to measure.
 fn gate(options: &Options) -> Result<PathBuf> {
     match &options.binary {
         Some(path) => Ok(path.canonicalize()?),
@@ -248,11 +248,11 @@ fn print(report: &Report, options: &Options) {
     }
 }
 
-/// Has this sessiongate do what it does most, for a profile of where its time goes. What the profile lacks, the compiler takes for
-/// code that never runs, and makes it small in place of fast.
+/// Runs the most common work of this sessiongate, to record a profile. The compiler takes code that is missing from the profile
+/// for code that never runs, and makes it small instead of fast.
 ///
 /// # Errors
-/// When something is missing, or it does not do what it should: then the profile would be of something else.
+/// When a program is missing, or a round is broken: then the profile would be of something else.
 fn exercise(gate: PathBuf) -> Result<()> {
     packages::install_missing(packages::FOR_BENCH)?;
     test::install_node_modules()?;
@@ -269,7 +269,7 @@ fn exercise(gate: PathBuf) -> Result<()> {
     Ok(())
 }
 
-/// The command that was typed.
+/// Returns the command line of this run.
 fn typed() -> String {
     let words = std::env::args().skip(1);
     let words: Vec<_> = ["cargo", "xtask", "bench"]

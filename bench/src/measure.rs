@@ -1,4 +1,4 @@
-//! Measuring a case: its servers in turn, round after round.
+//! Measuring a case: its servers take turns, round after round.
 
 use std::thread;
 use std::time::Duration;
@@ -13,39 +13,39 @@ use super::load::{Load, Order};
 use super::start::{FEW, start};
 use super::target::Target;
 
-/// How long, and how often.
+/// The number of rounds and their length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Those that count; one more comes before them and is dropped.
+    /// The rounds that count; one more comes before them and is dropped.
     pub(crate) rounds: usize,
-    /// Of each server in each round.
+    /// The seconds for each server in each round.
     pub(crate) seconds: u32,
 }
 
-/// What a case came to.
+/// The result of a case.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) case: Case,
-    /// What it took: more than was asked for where the load is paced.
+    /// The rounds that were measured: more than requested if the load is paced.
     pub(crate) effort: Effort,
     /// One for each entry.
     pub(crate) rows: Vec<Row>,
-    /// Requests each second in each round, where the load was paced.
+    /// Requests per second in each round, if the load was paced.
     pub(crate) paces: Vec<f64>,
-    /// The largest share of the machine that programs had in a round which have nothing to do with this.
+    /// The largest share of the machine's CPU time that unrelated programs used in a round.
     pub(crate) others: f64,
 }
 
-/// What an entry came to.
+/// The result of an entry.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// In order; one that did not count holds the reason.
+    /// The rounds in order; an invalid one holds the reason.
     pub(crate) rounds: Vec<Result<Figures>>,
-    /// When the last round was over.
+    /// The memory after the last round.
     pub(crate) memory: Option<Memory>,
 }
 
-/// What a server did in one round.
+/// What was measured of a server in one round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     /// Microseconds of user and system time for each request.
@@ -68,7 +68,7 @@ pub(crate) enum Metric {
 }
 
 impl Case {
-    /// Measures it. A server that does not come up, or does something else than it is measured for, has broken rounds.
+    /// Measures the case. A server that does not start, or does not do what it is measured for, has broken rounds.
     pub(crate) fn measure(self, lab: &Lab, effort: Effort) -> Measured {
         eprintln!("bench: {}", self.name);
         let effort = self.effort(effort);
@@ -122,8 +122,8 @@ impl Case {
         }
     }
 
-    /// How much of this effort, meant for every case, it needs. A p99 hangs on the few moments of a round in which something
-    /// comes between, so that it says something only of many rounds.
+    /// Returns the effort for this case, given the usual one. A p99 depends on the few moments of a round in which something
+    /// interferes, so it needs many rounds.
     fn effort(&self, effort: Effort) -> Effort {
         if self.paced_by().is_none() {
             return effort;
@@ -134,7 +134,7 @@ impl Case {
         }
     }
 
-    /// The reference, where the load is paced by what it takes.
+    /// Returns the reference entry, if its throughput sets the pace of the load.
     fn paced_by(&self) -> Option<&Entry> {
         let reference = self.entries.first();
         reference.filter(|entry| matches!(entry.load, Load::Paced { .. }))
@@ -154,7 +154,7 @@ impl Stage<'_> {
         targets.find(|target| target.kind == entry.kind && target.cores == entry.cores)
     }
 
-    /// Starts what the entry needs, unless an earlier one needed it too, and sees that it does what it should.
+    /// Starts the server that the entry needs, unless it already runs, and verifies that it does what it should.
     fn prepare(&mut self, entry: &Entry) -> Result<()> {
         if self.target(entry).is_none() {
             let target = start(entry.kind, entry.cores, FEW, self.lab)?;
@@ -167,8 +167,8 @@ impl Stage<'_> {
         }
     }
 
-    /// What a paced load is to send in this round: 70 % of what the reference takes from the same load without pauses. From
-    /// `wrk` it would take more, because that leaves it more of the machine.
+    /// Returns the rate of a paced load in this round: 70 % of what the reference answers under the same load without pauses.
+    /// Under `wrk` it would answer more, because `wrk` leaves it more of the machine.
     fn pace(&mut self, case: &Case, effort: Effort) -> Option<f64> {
         let flood = self.measure(case.paced_by()?, f64::INFINITY, effort.seconds);
         Some(flood.ok()?.rate * PACE)
@@ -208,13 +208,13 @@ impl Stage<'_> {
 }
 
 impl Measured {
-    /// The median of a figure over the rounds that count.
+    /// Returns the median of a figure over the valid rounds.
     pub(crate) fn median(&self, key: &str, metric: Metric) -> Option<f64> {
         let rounds = self.row(key)?.rounds.iter().flatten();
         median(rounds.map(|figures| figures.of(metric)))
     }
 
-    /// The median, over the rounds in which both count, of a figure of `key` divided by that of `reference`.
+    /// Returns the median of the ratio of a figure of `key` to that of `reference`, over the rounds that are valid for both.
     pub(crate) fn ratio(&self, key: &str, reference: &str, metric: Metric) -> Option<f64> {
         let pairs = self
             .row(key)?
@@ -227,7 +227,7 @@ impl Measured {
         }))
     }
 
-    /// By how much the slowest round of the reference lies below its fastest.
+    /// Returns by what share the slowest round of the reference lies below its fastest.
     pub(crate) fn spread(&self) -> f64 {
         let rounds = self.rows.first().into_iter().flat_map(|row| &row.rounds);
         let rates: Vec<_> = rounds.flatten().map(|figures| figures.rate).collect();
@@ -240,7 +240,7 @@ impl Measured {
         }
     }
 
-    /// The row of the entry called `key`.
+    /// Returns the row of the entry with this key.
     pub(crate) fn row(&self, key: &str) -> Option<&Row> {
         let mut rows = self.case.entries.iter().zip(&self.rows);
         rows.find_map(|(entry, row)| (entry.key == key).then_some(row))
@@ -248,7 +248,7 @@ impl Measured {
 }
 
 impl Figures {
-    /// One of them.
+    /// Returns the figure of this metric.
     pub(crate) fn of(&self, metric: Metric) -> f64 {
         match metric {
             Metric::Cpu => self.cpu,
@@ -259,8 +259,8 @@ impl Figures {
     }
 }
 
-/// Waits until what the server before left behind is done: a process for each request goes on for a while after the last
-/// answer, and would make the one that is measured next look slow.
+/// Waits until the previous server has finished its work: one that starts a process for each request goes on for a while after
+/// the last answer, and would make the next server look slow.
 pub(crate) fn settle() {
     let deadline = clock() + LONGEST_SETTLING;
     let mut busy = f64::INFINITY;
@@ -271,10 +271,10 @@ pub(crate) fn settle() {
     }
 }
 
-/// Nobody but this program must have used a hundredth of a second for so long.
+/// The machine is settled when, for this long, no other process has used a hundredth of a second of CPU time.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// On a machine where others work too, the quiet may never come.
+/// The longest wait: on a machine with other work it might never settle.
 const LONGEST_SETTLING: Duration = Duration::from_secs(1);
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -285,7 +285,7 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
-/// Where latency is compared: far below the point at which every server is late.
+/// The share of full load at which latency is compared: far below the point at which every server is late.
 pub(crate) const PACE: f64 = 0.7;
 
 #[cfg(test)]

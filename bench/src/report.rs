@@ -1,4 +1,4 @@
-//! What was measured, for people, for `docs/performance.md`, and for programs.
+//! The report of a run: as text, as the Markdown of `docs/performance.md`, and as JSON.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::measure::{Effort, Figures, Measured, Metric, median};
 use super::table::Table;
 use super::trial::Tried;
 
-/// A whole run.
+/// The results of a whole run.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
@@ -18,7 +18,7 @@ pub(crate) struct Report {
     pub(crate) trials: Vec<Tried>,
 }
 
-/// How a table is written.
+/// The format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Markdown,
@@ -35,7 +35,7 @@ impl Style {
 }
 
 impl Report {
-    /// Tables.
+    /// Returns the report as tables.
     pub(crate) fn tables(&self, style: Style) -> String {
         let mut text = self.heading();
         let heading = match style {
@@ -65,7 +65,7 @@ impl Report {
         text
     }
 
-    /// Everything, every round included.
+    /// Returns all results as JSON, including every round.
     pub(crate) fn json(&self) -> Value {
         let cases = self.cases.iter().map(|measured| {
             let rows = measured.case.entries.iter().zip(&measured.rows);
@@ -197,7 +197,7 @@ impl Report {
 }
 
 impl Measured {
-    /// Whether something else kept the machine so busy that the reference shows it.
+    /// Whether other work on the machine made the rounds of the reference differ.
     pub(crate) fn disturbed(&self) -> bool {
         self.spread() > DISTURBED
     }
@@ -237,7 +237,7 @@ fn rows(measured: &Measured) -> Table {
     table
 }
 
-/// What a reader must know of a case beside its table.
+/// Returns what a reader must know about a case besides its table.
 fn notes(measured: &Measured) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(pace) = median(measured.paces.iter().copied()) {
@@ -278,7 +278,7 @@ fn number(value: Option<f64>, format: impl Fn(f64) -> String) -> String {
     value.map_or("–".to_owned(), format)
 }
 
-/// Three figures that say something.
+/// Formats a ratio with about three significant digits.
 pub(crate) fn ratio(ratio: f64) -> String {
     match ratio {
         ..0.1 => format!("{ratio:.4}"),
@@ -287,7 +287,7 @@ pub(crate) fn ratio(ratio: f64) -> String {
     }
 }
 
-/// A whole number, with its thousands set apart.
+/// Formats a whole number with commas between its thousands.
 pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
@@ -300,10 +300,10 @@ pub(crate) fn thousands(value: f64) -> String {
     text
 }
 
-/// A reference that varies by more says that the run does not stand.
+/// If the rounds of the reference differ by more than this share, the run is not reliable.
 pub(crate) const DISTURBED: f64 = 0.3;
 
-/// Less than this share of the machine goes to what every system does now and then.
+/// A share of the machine below this is what every system uses now and then.
 const NOTABLE: f64 = 0.05;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `cargo xtask bench revocation`: for how long a request is still allowed, and a WebSocket is open, after something has changed
-//! that ends it, on any of three gates that answer from memory; and who is let in while something goes wrong.
+//! `cargo xtask bench revocation`: for how long requests are still permitted and WebSockets stay open after a change that should
+//! end them, on any of three gates that answer from memory; and which requests are permitted during faults.
 
 mod change;
 mod distribution;
@@ -22,20 +22,20 @@ pub(crate) use self::fault::Fault;
 use super::lab::Lab;
 use super::machine::Machine;
 
-/// What is measured.
+/// What to measure.
 pub(crate) enum What {
-    /// So many changes of each group of stores, while nothing goes wrong.
+    /// This many changes of each group of stores, without faults.
     Changes(usize),
-    /// These faults, each by itself.
+    /// Each of these faults by itself.
     Faults(Vec<Fault>),
-    /// Faults at random for so long.
+    /// Random faults for this long.
     FaultsFor(Duration),
 }
 
-/// Measures, and prints the tables.
+/// Measures and prints the tables.
 ///
 /// # Errors
-/// When something does not build or start, or cannot be measured.
+/// When a program does not build or start, or a measurement fails.
 pub(crate) fn run(binary: Option<&PathBuf>, what: &What, markdown: bool) -> Result<()> {
     packages::install_missing(packages::FOR_BENCH)?;
     test::install_node_modules()?;
@@ -80,5 +80,5 @@ pub(crate) fn run(binary: Option<&PathBuf>, what: &What, markdown: bool) -> Resu
     Ok(())
 }
 
-/// How many gates there are.
+/// The number of gates.
 const NODES: usize = 3;

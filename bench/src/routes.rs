@@ -2,19 +2,19 @@
 
 use std::fmt::Write as _;
 
-/// The host that requests are for.
+/// The host of the requests.
 pub(crate) const HOST: &str = "host50.example.com";
 
-/// A path that one of its routes is for.
+/// A path under one of the routes of that host.
 pub(crate) const PATH: &str = "/area5/page";
 
-/// How many there are.
+/// The number of routes.
 pub(crate) const COUNT: usize = HOSTS * PATHS;
 
 const HOSTS: usize = 100;
 const PATHS: usize = 10;
 
-/// As the gate's configuration has them.
+/// Returns the routes as a configuration file of the gate.
 pub(crate) fn for_gate() -> String {
     let mut file = String::new();
     for (host, path) in all() {
@@ -24,7 +24,7 @@ pub(crate) fn for_gate() -> String {
     file
 }
 
-/// As nginx has them: a server for every host, which listens at `listen`.
+/// Returns the routes as configuration of nginx: a server for every host, which listens at `listen`.
 pub(crate) fn for_nginx(listen: &str) -> String {
     let mut servers = String::new();
     for (place, (host, path)) in all().enumerate() {
@@ -44,7 +44,7 @@ pub(crate) fn for_nginx(listen: &str) -> String {
     servers
 }
 
-/// Hosts and paths. The first path of each host has everything that the others have not.
+/// Returns the host and path of each route. The first path of each host covers everything that the others do not.
 fn all() -> impl Iterator<Item = (String, String)> {
     (0..HOSTS).flat_map(|host| {
         (0..PATHS).map(move |path| {

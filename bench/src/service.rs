@@ -1,4 +1,4 @@
-//! A server under measurement, or one that a server under measurement needs.
+//! Starting and stopping the servers under measurement, and those that they need.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::http::{Address, Connection};
 
-/// A running server that a benchmark has started. Stopped on drop.
+/// A running server that a benchmark has started. Dropping it stops the server.
 #[derive(Debug)]
 pub(crate) struct Service {
     child: Child,
@@ -19,26 +19,26 @@ pub(crate) struct Service {
 /// How a [`Service`] is started.
 #[derive(Clone, Debug)]
 pub(crate) struct Program<'a> {
-    /// Its name, which is its folder's name too.
+    /// Its name, also used for its folder.
     pub(crate) name: &'a str,
-    /// Program and words.
+    /// The program and its arguments.
     pub(crate) words: Vec<String>,
-    /// Its environment; nothing else is in it but `PATH` and `HOME`.
+    /// Its environment; only `PATH` and `HOME` are added to it.
     pub(crate) environment: Vec<(&'a str, String)>,
-    /// How many cores it may use, unless all.
+    /// The number of cores it may use; all if `None`.
     pub(crate) cores: Option<usize>,
 }
 
 impl Service {
-    /// Starts it in `folder` and waits until it accepts a connection at `address`.
+    /// Starts the program in `folder` and waits until it accepts a connection at `address`.
     ///
-    /// Its standard output goes to `/dev/null`: there an audit log costs its writing, and nobody's reading.
+    /// Its standard output goes to `/dev/null`: an audit log then costs its writing but no reader.
     ///
     /// # Errors
-    /// When it cannot be started, or ends at once; the error holds what it said.
+    /// When the program cannot be started, ends at once, or does not listen; the error holds the end of its standard error.
     pub(crate) fn start(program: &Program<'_>, folder: &Path, address: &Address) -> Result<Self> {
         let log = folder.join("log");
-        // It ends when this program does, and has files enough for every connection.
+        // The program ends when this one does, and may open enough files for every connection.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "prlimit", "--nofile=16384:"]);
         let child = command
@@ -76,7 +76,7 @@ impl Service {
         );
     }
 
-    /// The number of its first process.
+    /// Returns the id of its first process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -84,7 +84,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It takes its children along only when it is asked to end.
+        // Its children end with it only after SIGTERM, not after SIGKILL.
         let _ = Command::new("kill")
             .arg(self.id().to_string())
             .stderr(Stdio::null())
@@ -100,23 +100,23 @@ impl Drop for Service {
     }
 }
 
-/// The words before a command that keep it on the first `cores` cores.
+/// Returns the words before a command that pin it to the first `cores` cores.
 pub(crate) fn pinned(cores: Option<usize>) -> Vec<String> {
     let words = cores.map(|cores| format!("taskset -c 0-{}", cores - 1));
     let words = words.iter().flat_map(|words| words.split(' '));
     words.map(str::to_owned).collect()
 }
 
-/// The end of what it wrote to its standard error.
+/// Returns the last lines of its standard error.
 fn said(log: &PathBuf) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// Servers live in `sbin`.
+/// The search path, with `sbin`, where servers are installed.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
-/// Together 15 seconds: far above what any of them needs.
+/// How often to check; with [`PAUSE`], 15 seconds in all: far longer than any server needs.
 const ATTEMPTS: u32 = 750;
 const PAUSE: Duration = Duration::from_millis(20);

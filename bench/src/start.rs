@@ -13,11 +13,11 @@ use super::routes;
 use super::service::{Program, Service};
 use super::target::Target;
 
-/// Starts a server of this kind on all cores; or, with an upstream of its own, on the first so many. It may have so many
-/// connections.
+/// Starts a server of this kind that allows this many connections, on all cores or, with an upstream of its own, on the
+/// first `cores`.
 ///
 /// # Errors
-/// When it does not come up.
+/// When the server does not start.
 pub(crate) fn start(
     kind: Kind,
     cores: Option<usize>,
@@ -54,10 +54,10 @@ pub(crate) fn start(
     })
 }
 
-/// Starts the gate that speaks TLS, before this service.
+/// Starts a gate with TLS in front of this service.
 ///
 /// # Errors
-/// When it does not come up.
+/// When the server does not start.
 pub(crate) fn start_before(upstream: &Address, lab: &Lab) -> Result<Target> {
     let start = Start {
         lab,
@@ -77,19 +77,19 @@ pub(crate) fn start_before(upstream: &Address, lab: &Lab) -> Result<Target> {
     })
 }
 
-/// How a target is started.
+/// The parameters with which a target is started.
 struct Start<'a> {
     lab: &'a Lab,
     cores: Option<usize>,
     connections: usize,
-    /// What a configuration says behind the address to listen on.
+    /// The options behind the listen address in a configuration.
     listen_options: &'static str,
     /// `host:port`.
     upstream: String,
 }
 
 impl Start<'_> {
-    /// A server of this kind: where it listens, and its programs.
+    /// Starts a server of this kind; returns its address and its programs.
     fn server(&self, kind: Kind) -> Result<(Address, Vec<Service>)> {
         let port = free_port();
         let tcp = Address::Tcp(port);
@@ -194,7 +194,7 @@ impl Start<'_> {
         })
     }
 
-    /// The settings of a gate that speaks TLS.
+    /// Returns the TLS settings of a gate.
     fn certificate(&self) -> Vec<(&'static str, String)> {
         let pair = &self.lab.certificate;
         let shown = |path: &Path| path.display().to_string();
@@ -204,19 +204,19 @@ impl Start<'_> {
         ]
     }
 
-    /// The gate as a listener for decisions.
+    /// Starts the gate with a listener for decisions.
     fn decisions(&self, socket: Socket) -> Result<(Address, Vec<Service>)> {
         let address = self.address(socket);
         let settings = vec![
             ("AUTH_LISTEN", address.to_string()),
-            // The workers of an nginx that root has started are somebody else.
+            // The workers of an nginx that root has started run as another user.
             ("AUTH_SOCKET_MODE", "666".to_owned()),
         ];
         let gate = self.gate(Users::Memory, settings, &address)?;
         Ok((address, vec![gate]))
     }
 
-    /// The gate as a proxy.
+    /// Starts the gate as a proxy.
     fn proxy(
         &self,
         users: Users,
@@ -279,7 +279,7 @@ impl Start<'_> {
         self.configured("envoy", &words, configuration, port, gate)
     }
 
-    /// Starts a program with a configuration that is told where to listen and whom to ask.
+    /// Starts a program with a configuration whose placeholders name its address, its upstream and the gate to ask.
     fn configured(
         &self,
         name: &str,
@@ -322,7 +322,7 @@ impl Start<'_> {
         self.lab.start(program, configuration, &values, &address)
     }
 
-    /// How many threads or processes it starts with: one for each core.
+    /// Returns the number of threads or processes of a server: one for each core.
     fn workers(&self) -> String {
         self.cores.unwrap_or(self.lab.cores).to_string()
     }
@@ -336,8 +336,8 @@ impl Start<'_> {
     }
 }
 
-/// As many connections as most cases need.
+/// Enough connections for most cases.
 pub(crate) const FEW: usize = 4_096;
 
-/// As many as a crowd has, and to spare.
+/// More connections than a crowd has.
 pub(crate) const CROWDED: usize = 14_000;

@@ -1,13 +1,13 @@
 //! A table, as text or Markdown.
 
-/// Its first column is flush left, the others flush right.
+/// A table with its first column flush left and the others flush right.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these headings.
+    /// Creates a table with these headings.
     pub(crate) fn new<const N: usize>(head: [&str; N]) -> Self {
         Self {
             rows: vec![head.map(str::to_owned).into()],
@@ -19,7 +19,7 @@ impl Table {
         self.rows.push(row.into());
     }
 
-    /// Aligned by spaces.
+    /// Returns the table as text, aligned by spaces.
     pub(crate) fn text(&self) -> String {
         let plain = |cell: &String| cell.replace(['*', '`'], "");
         let columns = self.rows.first().map_or(0, Vec::len);
@@ -46,7 +46,7 @@ impl Table {
         text
     }
 
-    /// As Markdown.
+    /// Returns the table as Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         for (number, row) in self.rows.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A server under measurement: it must prove what it does before it is measured doing it.
+//! A server under measurement: before it is measured, it must prove that it does its work.
 
 use std::fs;
 
@@ -11,29 +11,29 @@ use super::lab::{Cookies, Lab, SENT, USERS, user};
 use super::service::Service;
 use super::unary;
 
-/// A server that runs, with all that it needs for itself. Stopped on drop.
+/// A running server, with the programs that it alone needs. Dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) cores: Option<usize>,
     pub(crate) address: Address,
-    /// What is accounted to it.
+    /// The programs whose CPU time and memory count as the target's.
     pub(crate) services: Vec<Service>,
-    /// Where it may not use all cores, its upstream may not either.
+    /// An upstream of its own, limited to the same cores, if the target may not use all.
     pub(crate) _own_upstream: Option<Service>,
 }
 
 impl Target {
-    /// The processes that are accounted to it.
+    /// Returns the processes whose CPU time and memory count as the target's.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.services.iter().map(Service::id).collect()
     }
 
-    /// Sees that it does what it is measured doing: that what it lets in reaches the upstream whole and, when it
-    /// authenticates, under the user's name; and that then nothing without a session gets in.
+    /// Verifies that the target does its work: requests that it permits reach the upstream completely and, when it
+    /// authenticates, under the user's name; requests without a session are then refused.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not do so.
     pub(crate) fn verify(&self, lab: &Lab) -> Result<()> {
         if self.kind == Kind::DecisionsGrpc {
             return self.verify_calls(lab);
@@ -49,7 +49,7 @@ impl Target {
             }
             anyhow::Ok(get(kind.path(path), &headers))
         };
-        // Some answers to refused requests have no length, which a connection does not survive.
+        // Some refusals have no length, so the connection cannot be used after them.
         let connect = || match kind.speaks_tls() {
             true => Connection::open_tls(&self.address),
             false => Connection::open(&self.address),
@@ -93,7 +93,7 @@ impl Target {
         Ok(())
     }
 
-    /// [`Self::verify`] for decisions over gRPC: every answer has status 200, and only its body says what is decided.
+    /// [`Self::verify`] for decisions over gRPC: every answer has status 200, and only its body holds the decision.
     fn verify_calls(&self, lab: &Lab) -> Result<()> {
         for (cookies, enters) in [(Cookies::One, true), (Cookies::WrongTag, false)] {
             let body = lab.folder().join("call");
@@ -145,10 +145,10 @@ impl Target {
         Ok(())
     }
 
-    /// Has every user looked up once, so that they are remembered.
+    /// Sends one request of every user, so that the target remembers them all.
     ///
     /// # Errors
-    /// When one is refused.
+    /// When a request is refused.
     pub(crate) fn meet_everybody(&self, lab: &Lab) -> Result<()> {
         let cookies = fs::read_to_string(lab.cookies(Cookies::Many))?;
         let cookies: Vec<_> = cookies.lines().collect();

@@ -1,4 +1,4 @@
-//! TLS as a benchmark needs it: as cheap for the client as it can be, because client and server share the machine.
+//! TLS for the benchmark's clients, as cheap as possible, because client and server share the machine.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use rustls::{
 /// A connection with TLS 1.3.
 pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// What a client knows of the servers it has met.
+/// The TLS configuration of a client, with the tickets that it has received.
 #[derive(Clone, Debug)]
 pub(crate) struct Acquaintance(Arc<ClientConfig>);
 
 impl Acquaintance {
-    /// One that comes back with the tickets it got; or each time as a stranger.
+    /// Creates a client that resumes with its tickets, or that makes a full handshake each time.
     ///
     /// # Errors
-    /// When the library does not know TLS 1.3.
+    /// When the library does not support TLS 1.3.
     pub(crate) fn new(comes_back: bool) -> Result<Self> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&TLS13])?
@@ -38,10 +38,10 @@ impl Acquaintance {
         Ok(Self(Arc::new(config)))
     }
 
-    /// Connects to a port of this machine. The handshake takes place with the first bytes that are written.
+    /// Connects to a port on this machine. The handshake takes place when the first bytes are written.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When no server listens there.
     pub(crate) fn connect(&self, port: u16, patience: Duration) -> Result<TlsStream> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
@@ -52,7 +52,7 @@ impl Acquaintance {
     }
 }
 
-/// Accepts any certificate: the time of checking it would be measured as the server's.
+/// Accepts any certificate: the time to check it would be measured as the server's.
 #[derive(Debug)]
 struct Anybody;
 

@@ -1,6 +1,6 @@
-//! Measurements that are no comparison of requests/s: what is held while little or nothing happens, and for how long.
+//! Measurements other than requests/s: memory while little or nothing happens, and the effect of slow clients.
 //!
-//! A new one is a variant of [`Subject`] and a file in `trial/`.
+//! To add a trial, add a variant of [`Subject`] and a file in `trial/`.
 
 mod crowd;
 mod idle;
@@ -16,7 +16,7 @@ use super::goal::{Bound, Goal};
 use super::lab::Lab;
 use super::table::Table;
 
-/// What is tried.
+/// The subject of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Idle,
@@ -24,16 +24,16 @@ pub(crate) enum Subject {
     Stream,
 }
 
-/// How much of it.
+/// How much to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
-    /// Rounds of a second.
+    /// The number of rounds, each a second long.
     pub(crate) rounds: usize,
     /// Bytes to stream each way, in units of 10^9.
     pub(crate) gigabytes: u64,
 }
 
-/// A trial that is over.
+/// The result of a trial.
 #[derive(Debug)]
 pub(crate) struct Tried {
     /// Its name among the cases.
@@ -41,21 +41,21 @@ pub(crate) struct Tried {
     /// The heading of its table.
     pub(crate) title: &'static str,
     pub(crate) aims: &'static [Aim],
-    /// The reason when it did not come to an end.
+    /// What it found, or why it failed.
     pub(crate) found: Result<Found>,
 }
 
-/// A figure, what it is, and what is to be reached.
+/// The name of a figure, its description, and the goal for it.
 pub(crate) type Aim = (&'static str, &'static str, Bound);
 
-/// What a trial has found.
+/// The findings of a trial.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) table: Table,
     pub(crate) notes: Vec<String>,
-    /// The figures, by name; some of them have a goal.
+    /// The figures by name; some of them have a goal.
     pub(crate) figures: HashMap<&'static str, f64>,
-    /// What else a program may want to know, such as every round.
+    /// More data for programs, such as every round.
     pub(crate) details: Value,
 }
 
@@ -84,7 +84,7 @@ impl Subject {
         }
     }
 
-    /// Tries it.
+    /// Runs the trial.
     pub(crate) fn run(self, lab: &Lab, scale: Scale) -> Tried {
         eprintln!("bench: {}", self.name());
         let found = match self {
@@ -103,7 +103,7 @@ impl Subject {
         }
     }
 
-    /// What is to be reached, by the names of the figures.
+    /// Returns the goals, by the names of the figures.
     fn aims(self) -> &'static [Aim] {
         match self {
             Self::Idle => &idle::GOALS,
@@ -114,7 +114,7 @@ impl Subject {
 }
 
 impl Tried {
-    /// Its goals, beside what it has found.
+    /// Returns its goals, with the measured values.
     pub(crate) fn goals(&self) -> Vec<Goal> {
         let goals = self.aims.iter();
         let goals = goals.map(|(figure, what, bound)| Goal {
@@ -126,7 +126,7 @@ impl Tried {
         goals.collect()
     }
 
-    /// All of it, for programs.
+    /// Returns the result as JSON.
     pub(crate) fn json(&self) -> Value {
         let broken = self.found.as_ref().err();
         json!({

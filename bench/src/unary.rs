@@ -1,27 +1,27 @@
-//! A service of gRPC that answers each call with one message.
+//! A gRPC service that answers each call with one message.
 //!
-//! It takes from the machine as little as it can, because it takes it from whoever is measured before it: it reads frames and looks
-//! at no header fields, and what it answers is ready. Libraries take several times as much CPU for a call.
+//! It uses as little CPU as possible, because it shares the machine with the proxy under measurement: it reads frames, ignores
+//! header fields, and has its answer ready. Libraries take several times as much CPU for a call.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use anyhow::{Context, Result, ensure};
 
-/// The method that is called.
+/// The path of the method.
 pub(crate) const PATH: &str = "/bench.Echo/Say";
 
-/// A message with its prefix (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>), as it is sent each way: field 1
-/// with a hundred characters.
+/// Returns the message that is sent in each direction, with its prefix
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>): field 1 with a hundred characters.
 pub(crate) fn message() -> Vec<u8> {
     let text = [b'.'; 100];
     let message = [&[1 << 3 | 2, 100], &text[..]].concat();
-    // Not compressed; its length; itself.
+    // The prefix: a flag (0: not compressed) and the length.
     let length = u32::try_from(message.len()).expect("a short message");
     [&[0], &length.to_be_bytes()[..], &message].concat()
 }
 
-/// Starts the service in this process, and says where it listens.
+/// Starts the service in this process and returns its port.
 ///
 /// # Errors
 /// When no port is free.
@@ -32,7 +32,7 @@ pub(crate) fn start() -> Result<u16> {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             std::thread::spawn(move || {
-                // A connection that breaks shows at the client.
+                // The client notices when a connection breaks.
                 let _ = Connection::new(stream).serve();
             });
         }
@@ -40,16 +40,16 @@ pub(crate) fn start() -> Result<u16> {
     Ok(port)
 }
 
-/// A connection of HTTP/2 (RFC 9113).
+/// An HTTP/2 connection (RFC 9113).
 struct Connection {
     stream: TcpStream,
     /// Frames to be sent.
     out: Vec<u8>,
-    /// Bytes of data that the client takes on all streams together.
+    /// The client's window for the connection: the bytes of data that may still be sent.
     window: i64,
-    /// Bytes of data that have come since the client was last told that it may send more.
+    /// Bytes of data received since the last WINDOW_UPDATE to the client.
     taken: u32,
-    /// Streams whose answers wait for the window.
+    /// Streams whose answers wait for the client's window.
     waiting: Vec<u32>,
     message: Vec<u8>,
 }
@@ -123,7 +123,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The head, the message, and the status behind it.
+    /// Sends the head, the message and the trailers with the status.
     fn answer(&mut self, stream: u32) {
         self.frame(HEADERS, END_HEADERS, stream, HEAD);
         let message = std::mem::take(&mut self.message);
@@ -150,7 +150,7 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The first one, and what is behind it; nothing when it is not there whole.
+    /// Returns the first frame and the bytes behind it; `None` while the frame is incomplete.
     fn split_from(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (head, rest) = bytes.split_first_chunk::<9>()?;
         let [long, middle, short, kind, flags, stream @ ..] = *head;
@@ -179,16 +179,16 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// What either side may send at first (RFC 9113 §6.9.2).
+/// The initial window of either side (RFC 9113 §6.9.2).
 const FIRST_WINDOW: i64 = 65_535;
 
-/// What a client may send beyond it.
+/// The bytes by which the service enlarges the client's window.
 const OUR_WINDOW: u32 = 16 * 1024 * 1024;
 
-/// `:status: 200`, indexed, and `content-type: application/grpc` with a name from the table (RFC 7541, appendix A: 8 and 31).
+/// `:status: 200`, indexed, and `content-type: application/grpc` with an indexed name (RFC 7541, appendix A: 8 and 31).
 const HEAD: &[u8] = b"\x88\x0f\x10\x10application/grpc";
 
-/// `grpc-status: 0`, not indexed, with its name.
+/// `grpc-status: 0`, not indexed, with a literal name.
 const TRAILERS: &[u8] = b"\x00\x0bgrpc-status\x010";
 
 #[cfg(test)]
@@ -202,7 +202,7 @@ mod tests {
     fn each_call_is_answered_with_one_message_and_a_status() {
         let mut client = TcpStream::connect(("127.0.0.1", start().unwrap())).unwrap();
         client.write_all(PREFACE).unwrap();
-        // HEADERS of nothing, then DATA that ends the stream.
+        // Empty HEADERS, then DATA that ends the stream.
         client.write_all(b"\0\0\0\x01\x04\0\0\0\x01").unwrap();
         client.write_all(b"\0\0\x01\0\x01\0\0\0\x01x").unwrap();
         client.shutdown(std::net::Shutdown::Write).unwrap();

@@ -1,8 +1,8 @@
-//! `cargo xtask bench users`: what it saves to hear of changes. A gate that hears of them remembers users for minutes, one that does
-//! not for five seconds, and each user asks every ten seconds.
+//! `cargo xtask bench users`: what channels save. A gate that is notified of changes remembers users for minutes, one that is
+//! not for five seconds, and each user sends a request every ten seconds.
 //!
-//! Either has a Redis of its own, and a database of its own in one PostgreSQL, because both count what they are asked for the whole
-//! of it.
+//! Each gate has a Redis of its own, and a database of its own in one PostgreSQL, because each store counts commands and
+//! transactions for the whole of it.
 
 mod flood;
 mod pace;
@@ -27,27 +27,27 @@ use super::report;
 use super::table::Table;
 use super::trial::{Aim, Found, Tried};
 
-/// How much is measured.
+/// How much to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
-    /// Whether Redis says what changes, beside PostgreSQL.
+    /// Whether Redis reports changes, besides PostgreSQL.
     pub(crate) tracks: bool,
-    /// How many have a session.
+    /// The number of users, each with a session.
     pub(crate) users: usize,
-    /// How many of them ask at the pace that they have.
+    /// How many of them send requests in the paced part.
     pub(crate) paced_users: usize,
-    /// How often each of them asks at the pace that they have, and that counts.
+    /// How many requests each of them sends in the paced part.
     pub(crate) passes: usize,
-    /// For how many seconds the gate with channels remembers a user, and Redis of either gate.
+    /// The seconds for which the gate with channels, and the Redis of either gate, remember a user.
     pub(crate) remember: u32,
-    /// Rounds under full load that count.
+    /// The rounds under full load that count.
     pub(crate) rounds: usize,
-    /// Of each gate in each of these rounds.
+    /// The seconds for each gate in each of these rounds.
     pub(crate) seconds: u32,
 }
 
-/// Measures a gate with channels, the lab's, beside an earlier one without: how much they ask while every user asks every ten
-/// seconds, and how many requests they answer when it is as many as they can.
+/// Measures the lab's gate with channels beside an earlier one without: the lookups in the stores while every user sends a
+/// request every ten seconds, and the requests/s under full load.
 pub(crate) fn run(lab: &Lab, earlier: &Path, scale: Scale) -> Vec<Tried> {
     let (paced, flooded) = match both(lab, earlier, scale) {
         Ok((paced, flooded)) => (Ok(paced), flooded),
@@ -75,22 +75,22 @@ pub(crate) fn run(lab: &Lab, earlier: &Path, scale: Scale) -> Vec<Tried> {
     ]
 }
 
-/// How often each user asks until everybody has been forgotten and met again twice.
+/// Returns how many requests each user sends in twice the time for which users are remembered.
 pub(crate) fn passes(remember: u32) -> usize {
     (2 * remember / AGAIN) as usize
 }
 
-/// The versions of what is measured here beside the lab's gate.
+/// Returns the versions of the stores and of the gate without channels.
 ///
 /// # Errors
-/// When a store does not say.
+/// When a store does not report its version.
 pub(crate) fn versions(lab: &Lab, earlier: &Path) -> Result<Vec<(&'static str, String)>> {
     let mut versions = side::versions(lab)?;
     versions.push(("sessiongate without channels", version_of(earlier)));
     Ok(versions)
 }
 
-/// Both parts; of the second one what went wrong by itself, so that the first one is not lost with it.
+/// Measures both parts. An error of the second part is returned in its place, so that it does not discard the first.
 fn both(lab: &Lab, earlier: &Path, scale: Scale) -> Result<(Found, Result<Found>)> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
@@ -111,26 +111,26 @@ fn both(lab: &Lab, earlier: &Path, scale: Scale) -> Result<(Found, Result<Found>
     }
     let paced = pace::run(&sides, &sessions, scale)?;
     let flooded = flood::run(&sides, &sessions, scale).and_then(|found| {
-        // A gate that only remembers for long would do as well up to here.
+        // Up to here, a gate that remembers users for long without hearing of changes would do as well.
         sides[1].forgets_who_is_deleted(&sessions)?;
         Ok(found)
     });
     Ok((paced, flooded))
 }
 
-/// What a gate came to in a part of the measurement.
+/// The result of a gate in one part of the measurement.
 struct Row {
     way: Way,
-    /// For how many seconds the gate with channels remembers a user.
+    /// The seconds for which the gate with channels remembers a user.
     remember: u32,
     users: usize,
-    /// Seconds after which each of them comes again.
+    /// The seconds between two requests of the same user.
     again: f64,
     /// Requests each second.
     rate: f64,
     /// Microseconds of user and system time for each request.
     cpu: f64,
-    /// All requests that `asked` is for.
+    /// The number of requests to which `asked` belongs.
     requests: f64,
     asked: Asked,
     /// MiB.
@@ -143,7 +143,7 @@ impl Row {
         memory.map(|memory| memory.pss)
     }
 
-    /// Questions to both stores for each request.
+    /// Returns the lookups in both stores per request.
     fn questions(&self) -> f64 {
         self.asked.all() as f64 / self.requests
     }
@@ -160,7 +160,7 @@ impl Row {
     }
 }
 
-/// A line for each of two gates; `rate` and `cpu` are the second's, divided by the first's.
+/// Returns a table with a line for each gate; `rate` and `cpu` are the second gate's, divided by the first's.
 fn table(rows: &[Row; 2], rate: f64, cpu: f64) -> Table {
     let mut table = Table::new([
         "",
@@ -196,7 +196,7 @@ fn table(rows: &[Row; 2], rate: f64, cpu: f64) -> Table {
     table
 }
 
-/// How many there are for a thousand requests.
+/// Returns the number of questions per thousand requests.
 fn per_thousand(questions: u64, requests: f64) -> f64 {
     questions as f64 / requests * 1000.0
 }
@@ -213,7 +213,7 @@ const FLOODED_AIMS: [Aim; 1] = [(
     Bound::AtLeast(1.3),
 )];
 
-/// After so many seconds every user comes again.
+/// The seconds after which every user sends another request.
 const AGAIN: u32 = 10;
 
 const CONNECTIONS: u32 = 32;

@@ -10,7 +10,7 @@ use super::{Answered, Order, percentile};
 use crate::http::Address;
 use crate::unary;
 
-/// HTTP/1.1.
+/// Runs the load over HTTP/1.1.
 ///
 /// # Errors
 /// As [`super::Load::run`].
@@ -21,10 +21,10 @@ pub(super) fn get(order: &Order<'_>, connections: u32) -> Result<Answered> {
     Ok(run(h2load, order)?.answered())
 }
 
-/// HTTP/2.
+/// Runs the load over HTTP/2.
 ///
 /// # Errors
-/// As [`super::Load::run`]; also when something else is spoken.
+/// As [`super::Load::run`]; also when the server negotiates another protocol.
 pub(super) fn http2(order: &Order<'_>, connections: u32, streams: u32) -> Result<Answered> {
     let mut h2load = h2load(order, connections);
     h2load.arg(format!("--max-concurrent-streams={streams}"));
@@ -35,7 +35,7 @@ pub(super) fn http2(order: &Order<'_>, connections: u32, streams: u32) -> Result
     Ok(ran.answered())
 }
 
-/// Calls with one message each way.
+/// Runs unary gRPC calls, with several under way on each connection.
 ///
 /// # Errors
 /// As [`super::Load::run`]. A call that fails has status 200 too, but no message.
@@ -62,7 +62,7 @@ pub(super) fn unary(order: &Order<'_>, connections: u32, streams: u32) -> Result
     Ok(ran.answered())
 }
 
-/// A gRPC call, one at a time on each connection.
+/// Runs the prepared gRPC call, one at a time on each connection.
 ///
 /// # Errors
 /// As [`super::Load::run`].
@@ -105,7 +105,7 @@ fn h2load(order: &Order<'_>, connections: u32) -> Command {
     h2load
 }
 
-/// Runs it with a log of every answer, because it prints no percentiles.
+/// Runs `h2load` with a log of every answer, because it prints no percentiles.
 fn run(mut h2load: Command, order: &Order<'_>) -> Result<Ran> {
     let log = order.folder.join("answers");
     let _ = fs::remove_file(&log);
@@ -113,7 +113,7 @@ fn run(mut h2load: Command, order: &Order<'_>) -> Result<Ran> {
     let requests = Line::starting(&printed, "requests:")?;
     let codes = Line::starting(&printed, "status codes:")?;
     let done = requests.number_before("done")?;
-    // What is still under way when time is up is neither done nor errored.
+    // A request still under way when the time is over is neither done nor errored.
     let refusals = codes.number_before("4xx")? + codes.number_before("5xx")?;
     order.check(done, refusals, requests.number_before("errored")?)?;
     let answers = fs::read_to_string(&log)?;
@@ -130,7 +130,7 @@ fn run(mut h2load: Command, order: &Order<'_>) -> Result<Ran> {
     })
 }
 
-/// What it did.
+/// The result of a run.
 struct Ran {
     printed: String,
     done: u64,
@@ -168,7 +168,7 @@ impl<'a> Line<'a> {
         Ok(number.trim().parse()?)
     }
 
-    /// The exact number of one that is shown rounded: `1.2MB (1234567) data`.
+    /// The exact number in parentheses behind a rounded one: `1.2MB (1234567) data`.
     fn number_before_in_parentheses(&self, word: &str) -> Result<u64> {
         let (before, _) = self.0.rsplit_once(word).context("h2load counted nothing")?;
         let number = before.rsplit('(').next().unwrap_or_default();

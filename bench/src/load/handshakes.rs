@@ -1,4 +1,4 @@
-//! Connections with TLS that are made, used for one request, and ended.
+//! TLS connections that are each opened, used for one request, and closed.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::tls::Acquaintance;
 /// Runs the load in this many threads, each with one connection at a time.
 ///
 /// # Errors
-/// As [`super::Load::run`]; also when a client that comes back is taken for a stranger.
+/// As [`super::Load::run`]; also when a handshake is full where it should be resumed, or the reverse.
 pub(super) fn run(order: &Order<'_>, threads: u32, comes_back: bool) -> Result<Answered> {
     let Address::Tcp(port) = *order.address else {
         bail!("TLS is spoken over TCP");
@@ -29,7 +29,7 @@ pub(super) fn run(order: &Order<'_>, threads: u32, comes_back: bool) -> Result<A
     let parts = std::thread::scope(|scope| {
         let client = || {
             let acquaintance = Acquaintance::new(comes_back)?;
-            // The first one is a stranger either way, and brings the first ticket.
+            // The first handshake is always full, and yields the first ticket.
             once(&acquaintance, port, &request)?;
             let mut made = Vec::new();
             while start.elapsed() < end {
@@ -60,7 +60,7 @@ pub(super) fn run(order: &Order<'_>, threads: u32, comes_back: bool) -> Result<A
     })
 }
 
-/// Makes one connection, and asks once: the status, and how the two came to terms.
+/// Sends one request on a new connection; returns the status and the kind of handshake.
 fn once(acquaintance: &Acquaintance, port: u16, request: &[u8]) -> Result<(u16, HandshakeKind)> {
     let mut stream = acquaintance.connect(port, PATIENCE)?;
     let status = Connection::of(&mut stream).ask(request)?.status;

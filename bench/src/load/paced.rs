@@ -1,11 +1,11 @@
-//! Requests at a rate of their own, so that latency is what a client sees whose next request does not wait for the last.
+//! Requests at a fixed rate: the latency is that of clients that do not wait for the answer to the previous request.
 //!
-//! Each connection has a timetable. A request that is late because an earlier one is still unanswered counts from the
-//! moment at which it was due: otherwise a server that stalls would hide its stall by slowing the load down ("coordinated
-//! omission"). One that is late because the load slept too long counts from when it is sent: that is the load's own doing.
+//! Each connection has a timetable. If a request is late because an earlier one is still unanswered, its latency counts from
+//! the moment at which it was due: otherwise a server that stalls would hide its stall by slowing the load down ("coordinated
+//! omission"). If it is late because the load slept too long, its latency counts from when it is sent: that delay is the load's.
 //!
 //! One thread sends and two receive. A thread for each connection, or a timer of the runtime, would be simpler, but the
-//! first costs more than what is measured, and the second ticks in milliseconds.
+//! threads cost more than the server under measurement, and the timer ticks in milliseconds.
 
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -21,7 +21,7 @@ use xtask::step::clock;
 use super::{Answered, Order, percentile};
 use crate::http::{Address, Extent, get};
 
-/// Runs it.
+/// Runs the load on this many connections.
 ///
 /// # Errors
 /// As [`super::Load::run`].
@@ -42,7 +42,7 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
         let receivers: Vec<_> = halves.map(|half| scope.spawn(|| receive(half))).collect();
         let sent = timetable.send(&lanes, &requests);
         for lane in &lanes {
-            // Its receiver sees the end and returns; a lane that the server has closed is at its end already.
+            // Its receiver reads the end of the stream and returns; a lane that the server has closed has already ended.
             let _ = lane.stream.shutdown(Shutdown::Both);
         }
         let received = receivers.into_iter();
@@ -68,7 +68,7 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
     })
 }
 
-/// One for each cookie, or one without.
+/// Returns one request for each cookie, or one without a cookie if there are none.
 fn requests(order: &Order<'_>) -> Result<Vec<Vec<u8>>> {
     let cookies = order.cookies()?;
     let none = cookies.is_empty().then_some(None);
@@ -80,25 +80,25 @@ fn requests(order: &Order<'_>) -> Result<Vec<Vec<u8>>> {
     Ok(requests.collect())
 }
 
-/// A connection, and since when it is waiting for an answer.
+/// A connection, and the time since which it has been waiting for an answer.
 #[derive(Debug)]
 struct Lane {
     stream: TcpStream,
     start: Instant,
-    /// Nanoseconds after `start`; 0 while nothing is waited for.
+    /// Nanoseconds after `start`; 0 while no answer is due.
     waiting_since: AtomicU64,
 }
 
-/// When requests are due, as time after the start.
+/// When requests are due, as durations since the start.
 struct Timetable {
-    /// Between two requests of one lane; zero when the next one is due with the answer.
+    /// Between two requests of one lane; zero if the next request is due as soon as the answer arrives.
     interval: Duration,
     end: Duration,
 }
 
 impl Timetable {
-    /// Sends these requests in turn, each when it is due, until the end, and sees the last answers come in. Gives the time for
-    /// which those had been waiting in the end that could not be sent, because an answer was missing.
+    /// Sends these requests in turn, each when it is due, until the end, and waits for the last answers. Returns how overdue at
+    /// the end each request was that could not be sent, because the answer to an earlier one was missing.
     fn send(&self, lanes: &[Arc<Lane>], requests: &[Vec<u8>]) -> Result<Vec<Duration>> {
         let mut requests = requests.iter().cycle();
         let start = lanes.first().context("a lane")?.start;
@@ -125,7 +125,7 @@ impl Timetable {
         }
         let mut never_sent = Vec::new();
         for (mut due, _) in due {
-            // Without a timetable nothing is late.
+            // Without an interval no request is late.
             while due < self.end && !self.interval.is_zero() {
                 never_sent.push(self.end - due);
                 due += self.interval;
@@ -159,7 +159,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Takes answers until the connection ends: how long each took, and its status.
+    /// Receives answers until the connection ends; returns the latency and status of each.
     async fn receive(self: Arc<Self>) -> Result<Vec<(Duration, u16)>> {
         let stream = tokio::net::TcpStream::from_std(self.stream.try_clone()?)?;
         let (mut buffer, mut filled) = (vec![0; 128 * 1024], 0);
@@ -186,7 +186,7 @@ impl Lane {
     }
 }
 
-/// Takes the answers of these lanes.
+/// Receives the answers of these lanes.
 fn receive(lanes: &[Arc<Lane>]) -> Result<Vec<(Duration, u16)>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -204,7 +204,7 @@ fn receive(lanes: &[Arc<Lane>]) -> Result<Vec<(Duration, u16)>> {
     })
 }
 
-/// How long the sender sleeps at least; the kernel makes about twice as much of it.
+/// The shortest sleep of the sender; the kernel makes it about twice as long.
 const TICK: Duration = Duration::from_micros(50);
 
 /// How long the last answers may take.

@@ -11,7 +11,7 @@ use xtask::step::{command, output, root};
 use super::{Answered, Order};
 use crate::service::pinned;
 
-/// With every cookie of the file, or none.
+/// Runs `wrk` with every cookie of the file, or with none if it is empty.
 ///
 /// # Errors
 /// As [`super::Load::run`].
@@ -19,7 +19,7 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
     load(order, connections, "load.lua", |_| {})
 }
 
-/// With the first so many cookies in turn, which are all of the same length.
+/// Runs `wrk` with the first `cookies` cookies of the file in turn, which must all have the same length.
 ///
 /// # Errors
 /// As [`super::Load::run`].
@@ -33,7 +33,7 @@ pub(super) fn in_turn(order: &Order<'_>, connections: u32, cookies: usize) -> Re
     })
 }
 
-/// Runs it with a script of `bench/`.
+/// Runs `wrk` with a script from `bench/`.
 fn load(
     order: &Order<'_>,
     connections: u32,
@@ -78,5 +78,5 @@ fn load(
     })
 }
 
-/// As many as for the tables of `docs/performance.md`.
+/// The number of threads, as for the tables of `docs/performance.md`.
 const THREADS: u32 = 2;

@@ -1,4 +1,4 @@
-//! What is changed, and where.
+//! The changes that end access, and the stores where they are made.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,16 +19,16 @@ use super::node::Person;
 use super::socket;
 use crate::lab::{Cookies, Lab, USERS, user};
 
-/// Where the gates look.
+/// The group of stores that the gates use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stores {
-    /// For users in PostgreSQL, with a cache in Redis; changes are heard from both.
+    /// Users in PostgreSQL, with a cache in Redis; both notify the gates of changes.
     Postgres,
-    /// For sessions of Better Auth in Redis; changes are heard from there.
+    /// Sessions of Better Auth in Redis, which notifies the gates of changes.
     Redis,
 }
 
-/// What is changed.
+/// A change that ends a user's access.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
     /// The user is deleted.
@@ -43,7 +43,7 @@ pub(super) enum Change {
     Role,
 }
 
-/// Where the gates look for all that, and where changes are made.
+/// The addresses of the stores, for the gates and for the client that makes changes.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     /// `DATABASE_URL` and `LISTEN_DATABASE_URL`.
@@ -51,22 +51,22 @@ pub(super) struct Places {
     pub(super) listen: String,
     /// `REDIS_URL`.
     pub(super) redis: String,
-    /// Who changes something connects to the primary: the first of these that takes the change.
+    /// The URL for changes in PostgreSQL: it lists all servers and leads to the primary.
     pub(super) truth: String,
     pub(super) redis_ports: Vec<u16>,
-    /// A service of WebSockets.
+    /// The port of the WebSocket service.
     pub(super) sockets: u16,
 }
 
-/// Who makes changes.
+/// The client that makes changes.
 pub(super) enum Client {
     Postgres(Runtime, Box<tokio_postgres::Client>),
-    /// And whether it has replicas.
+    /// A connection to the primary, and whether it has replicas.
     Redis(TcpStream, bool),
 }
 
 impl Places {
-    /// The stores of the lab.
+    /// Returns the addresses of the lab's stores.
     pub(super) fn of(lab: &Lab, sockets: u16) -> Self {
         let database = lab.postgres.url(Postgres::DATABASE);
         Self {
@@ -102,7 +102,7 @@ impl Stores {
         }
     }
 
-    /// Everybody: those of whom something is changed, and as many others.
+    /// Returns the users that are changed, and as many others.
     pub(super) fn people(self, lab: &Lab, changes: usize) -> Result<Vec<Person>> {
         ensure!(2 * changes <= USERS, "there are only {USERS} users");
         let cookies = fs::read_to_string(lab.cookies(Cookies::Many))?;
@@ -111,7 +111,7 @@ impl Stores {
             .map(|(number, cookie)| match self {
                 Self::Postgres => Person::new(user(number), String::new(), cookie.to_owned()),
                 Self::Redis => {
-                    // As long as those of Better Auth.
+                    // As long as a token of Better Auth.
                     let token = format!("tokenofuser{number:021}");
                     let sealed = seal::better_auth_token(&Secret::new(mint::SECRET), &token);
                     let cookie = format!("better-auth.session_token={sealed}");
@@ -121,7 +121,7 @@ impl Stores {
             .collect())
     }
 
-    /// Makes what there has to be before a gate starts.
+    /// Creates what must exist before a gate starts.
     pub(super) fn prepare(self, lab: &Lab, places: &Places, people: &[Person]) -> Result<()> {
         let mut client = self.client(places)?;
         match &mut client {
@@ -211,7 +211,7 @@ impl Stores {
     }
 }
 
-/// The Redis at this port, if it is a primary.
+/// Returns a connection to the Redis at this port, if it is a primary.
 fn primary_at(port: u16) -> Result<Option<TcpStream>> {
     let mut redis = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     redis.set_nodelay(true)?;
@@ -221,7 +221,7 @@ fn primary_at(port: u16) -> Result<Option<TcpStream>> {
 }
 
 impl Client {
-    /// Makes this change; when this returns, it is made.
+    /// Makes this change and returns when the store has confirmed it.
     pub(super) fn make(&mut self, change: Change, of: &Person) -> Result<()> {
         let Person { id, token, .. } = of;
         match self {
@@ -248,7 +248,7 @@ impl Client {
                         say(redis, &["DEL", &format!("better-auth:{token}")])?
                     }
                 };
-                // What only the primary knows may be lost with it.
+                // A change that only the primary has may be lost with it.
                 if *has_replicas && say(redis, &["WAIT", "1", "1000"])?.starts_with(":0") {
                     bail!("no replica knows it");
                 }
@@ -258,7 +258,7 @@ impl Client {
     }
 }
 
-/// Has Redis do this, and waits until it has: its answer, of which there is not more than the beginning.
+/// Sends a command to Redis and returns the beginning of its answer, at most 4 KiB.
 fn say(redis: &mut TcpStream, words: &[&str]) -> Result<String> {
     let mut command = format!("*{}\r\n", words.len());
     for word in words {
@@ -275,5 +275,5 @@ fn say(redis: &mut TcpStream, words: &[&str]) -> Result<String> {
     Ok(text.into_owned())
 }
 
-/// After this long, a change takes its server for one that hangs.
+/// How long a server may take for a change before it is considered to hang.
 const PATIENCE: Duration = Duration::from_secs(5);

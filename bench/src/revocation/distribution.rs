@@ -1,12 +1,12 @@
-//! How late answers were.
+//! The distribution of how late answers were.
 
 use std::time::Duration;
 
-/// Some durations.
+/// A set of durations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Distribution(Vec<Duration>);
 
-/// How late the last answers were that let somebody in, and the ends of WebSockets.
+/// How long after a change the last answer permitted a request, and the last WebSocket ended.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Late {
     pub(super) answers: Distribution,
@@ -25,7 +25,7 @@ impl Distribution {
         self.0.push(late);
     }
 
-    /// Their number, the middle one, the one below which 99 of a hundred are, and the last, in milliseconds.
+    /// Returns the title, the number of durations, the median, the 99th percentile and the maximum, in milliseconds.
     pub(super) fn row(mut self, title: &str) -> [String; 5] {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);

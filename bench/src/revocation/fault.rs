@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! The faults that the benchmark causes.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use super::change::Stores;
 use super::node::Node;
 use super::world::Servers;
 
-/// Something that goes wrong, and is mended or not.
+/// A fault, repaired afterwards or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Fault {
-    /// The connection that listens to PostgreSQL is cut, and no other can be opened.
+    /// The connection that listens to PostgreSQL is cut, and no new one can be opened.
     ChannelCut,
-    /// No byte passes on that connection any more.
+    /// The connection that listens to PostgreSQL stays open but passes no more bytes.
     ChannelStalled,
     /// The clocks of two gates are a minute ahead and behind.
     Clocks,
-    /// A gate is stopped (SIGSTOP), and goes on.
+    /// A gate is stopped (SIGSTOP) and continued.
     NodeStopped,
-    /// The primary ends, and its standby takes its place.
+    /// The primary of PostgreSQL ends, and its standby takes over.
     PostgresFailover,
-    /// PostgreSQL ends, and starts again.
+    /// PostgreSQL ends and starts again.
     PostgresRestarted,
-    /// The primary ends, and sentinels put a replica in its place.
+    /// The primary of Redis ends, and the sentinels promote a replica.
     RedisFailover,
-    /// Redis ends, and starts again, empty: a cache.
+    /// Redis, used as a cache, ends and starts again empty.
     RedisRestarted,
-    /// No byte passes to or from Redis, where sessions are, any more.
+    /// The connections to Redis, which holds the sessions, stay open but pass no more bytes.
     RedisStalled,
 }
 
@@ -47,7 +47,7 @@ impl Fault {
         }
     }
 
-    /// Which stores it concerns.
+    /// The stores that the fault concerns.
     pub(super) fn stores(self) -> Stores {
         match self {
             Self::RedisFailover | Self::RedisStalled => Stores::Redis,
@@ -61,15 +61,15 @@ impl Fault {
         }
     }
 
-    /// How long it lasts where it is the only one.
+    /// How long the fault lasts when it is measured by itself.
     pub(super) fn lasts(self) -> Duration {
         Duration::from_secs(if self == Self::NodeStopped { 10 } else { 6 })
     }
 
-    /// Breaks something. `node` is the gate that is stopped.
+    /// Causes the fault. `node` is the gate that [`Self::NodeStopped`] stops.
     ///
     /// # Errors
-    /// When it does not break.
+    /// When the fault cannot be caused.
     pub(super) fn begin(self, servers: &mut Servers, node: &Node) -> Result<()> {
         let Servers {
             runtime,
@@ -95,10 +95,10 @@ impl Fault {
         Ok(())
     }
 
-    /// Mends it.
+    /// Repairs the fault.
     ///
     /// # Errors
-    /// When it stays broken.
+    /// When the fault cannot be repaired.
     pub(super) fn end(self, servers: &mut Servers, node: &Node) -> Result<()> {
         let Servers {
             runtime,
@@ -126,7 +126,7 @@ impl Fault {
     }
 }
 
-/// Those that come again and again, for one kind of stores.
+/// The faults to choose from at random: they can be repaired, and one set of stores serves for all.
 pub(super) const AT_RANDOM: [Fault; 6] = [
     Fault::ChannelCut,
     Fault::ChannelStalled,

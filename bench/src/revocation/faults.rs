@@ -1,4 +1,4 @@
-//! Who is let in while something goes wrong, and afterwards.
+//! Which requests are permitted during faults and afterwards.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ use crate::http::{Address, Connection};
 use crate::lab::{Lab, USERS};
 use crate::table::Table;
 
-/// One fault after the other, each with gates and stores of its own.
+/// Causes one fault after the other, each with gates and stores of its own.
 ///
 /// # Errors
-/// When something does not start, break or mend.
+/// When a server does not start, or a fault can be neither caused nor repaired.
 pub(super) fn each(lab: &Lab, faults: &[Fault]) -> Result<Table> {
     let mut table = Table::new(HEAD);
     for fault in faults {
@@ -40,10 +40,10 @@ pub(super) fn each(lab: &Lab, faults: &[Fault]) -> Result<Table> {
     Ok(table)
 }
 
-/// Causes random faults for this long: the table of late requests, and the memory of each gate over that time.
+/// Causes random faults for this long; returns the table of late requests, and the memory of each gate over that time.
 ///
 /// # Errors
-/// When something does not start, break or mend.
+/// When a server does not start, or a fault can be neither caused nor repaired.
 pub(super) fn at_random(lab: &Lab, lasting: Duration) -> Result<(Table, Table)> {
     let mut memory = Table::new(["MiB of memory after", "gate 1", "gate 2", "gate 3"]);
     let changed = USERS / 2 - 1;
@@ -79,7 +79,7 @@ pub(super) fn at_random(lab: &Lab, lasting: Duration) -> Result<(Table, Table)> 
     Ok((table, memory))
 }
 
-/// What came of it.
+/// The result of a run with faults.
 struct Row {
     late: super::distribution::Distribution,
     tally: Tally,
@@ -107,7 +107,7 @@ impl Row {
     }
 }
 
-/// Changes somebody every so often, and asks all gates all the time, while this is done to them.
+/// Runs `done` while one client changes a user after every `pause`, and others send requests to all gates all the time.
 fn while_changes(
     lab: &Lab,
     stores: Stores,
@@ -162,14 +162,14 @@ fn keep_changing(
         let make = |number: usize, person: &_| current.make(kinds[number % kinds.len()], person);
         match ledger.change(make) {
             Some(Ok(())) => {}
-            // Whoever fails begins anew.
+            // After a failure, the client reconnects.
             Some(Err(_)) => client = None,
             None => return,
         }
     }
 }
 
-/// Asks on one connection after the other.
+/// Sends requests on one connection, and opens another when it breaks.
 fn keep_asking(ledger: &Ledger, address: &Address, mut dice: Dice, is_over: &AtomicBool) {
     let mut connection = None;
     while !is_over.load(Ordering::Acquire) {
@@ -178,7 +178,7 @@ fn keep_asking(ledger: &Ledger, address: &Address, mut dice: Dice, is_over: &Ato
     }
 }
 
-/// Asks on connections of their own, which are there already when a gate that was stopped goes on.
+/// Sends each request on a new connection, so that some are already waiting when a stopped gate continues.
 fn keep_coming<'scope>(
     scope: &'scope Scope<'scope, '_>,
     ledger: &'scope Ledger,
@@ -213,7 +213,7 @@ fn ask(
     ledger.answered(number, sent, status);
 }
 
-/// How much of each gate is in memory.
+/// Returns the resident memory of each gate.
 fn memory_of(after: Duration, nodes: &[Node]) -> Result<[String; 4]> {
     let mut cells = [const { String::new() }; 4];
     cells[0] = format!("{} s", after.as_secs());
@@ -248,7 +248,7 @@ impl Dice {
     }
 }
 
-/// What every answer is held against.
+/// Explains the columns of the table.
 pub(super) fn explained() -> String {
     format!(
         "Milliseconds from a change to the last request after it that let its user in, on any gate; \"too late\" are answers that \
@@ -263,19 +263,19 @@ const HEAD: [&str; 10] = [
     "refused",
 ];
 
-/// How many are never changed.
+/// The number of users that are never changed.
 const SPARED: usize = 200;
 
-/// How many ask each gate at once.
+/// The number of clients that send requests to each gate at once.
 const ASKERS: usize = 3;
 
-/// Until the next change.
+/// The pause between two changes.
 const PAUSE: Duration = Duration::from_millis(40);
 
-/// Between the questions on one connection, and between connections that ask once.
+/// The pauses between requests on one connection, and between connections that send one request.
 const BETWEEN: Duration = Duration::from_millis(3);
 const BETWEEN_NEW: Duration = Duration::from_millis(100);
 
-/// How long everything is well before and after a fault.
+/// How long the run goes on without a fault before and after it.
 const BEFORE: Duration = Duration::from_secs(4);
 const AFTER: Duration = Duration::from_secs(8);

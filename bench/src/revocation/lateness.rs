@@ -1,4 +1,4 @@
-//! How late changes take effect while nothing goes wrong.
+//! How late changes take effect without faults.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,10 +17,11 @@ use crate::http::Connection;
 use crate::lab::Lab;
 use crate::table::Table;
 
-/// Makes `changes` changes of each group of stores, and measures how late the last request was let in and the last WebSocket ended.
+/// Makes `changes` changes of each group of stores; measures how late the last request was permitted and the last WebSocket
+/// ended.
 ///
 /// # Errors
-/// When a gate does not start, a request is answered as it should not be, or a change never takes effect.
+/// When a gate does not start, a request gets the wrong answer, or a change never takes effect.
 pub(super) fn measure(lab: &Lab, changes: usize) -> Result<Vec<Table>> {
     let mut tables = ["change", "change, until WebSockets are closed"]
         .map(|what| Table::new([what, "changes", "p50 ms", "p99 ms", "max ms"]));
@@ -42,7 +43,7 @@ pub(super) fn measure(lab: &Lab, changes: usize) -> Result<Vec<Table>> {
     Ok(tables.into())
 }
 
-/// Makes changes with these stores: how late each kind of them was, and how many requests the load has made.
+/// Makes changes in these stores; returns how late each kind of change was, and how many requests the load has sent.
 fn of(stores: Stores, lab: &Lab, changes: usize) -> Result<(Vec<Late>, usize)> {
     let people = stores.people(lab, changes)?;
     let places = Places::of(lab, socket::start()?);
@@ -51,7 +52,7 @@ fn of(stores: Stores, lab: &Lab, changes: usize) -> Result<(Vec<Late>, usize)> {
     let nodes: Vec<Node> = (0..NODES)
         .map(|_| Node::start(lab, environment.clone()))
         .collect::<Result<_>>()?;
-    // The first so many are changed; the load is of the others.
+    // The first `changes` users are changed; the load comes from the others.
     let (changed, others) = people.split_at(changes);
     let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     scope(|scope| {
@@ -115,8 +116,8 @@ fn work(
     }
 }
 
-/// Makes one change, while every node is asked all the time whether its user may enter, and has a WebSocket of the user's: how late
-/// the last answer that let the user in came, and the last of the WebSockets ended.
+/// Makes one change while every node gets requests of its user all the time and has a WebSocket of the user open; returns how
+/// late the last answer that permitted a request came, and how late the last WebSocket ended.
 fn one(
     connections: &mut [Connection<'static>],
     nodes: &[Node],
@@ -157,21 +158,21 @@ fn one(
     ))
 }
 
-/// Opens a WebSocket, and waits until it is ended: when that was.
+/// Opens a WebSocket and waits until it ends; returns when that was.
 fn end(node: &Node, person: &Person, known: &Barrier) -> Result<Instant> {
     let socket = Socket::open(&node.address, &person.cookie);
     known.wait();
     socket?.ended()
 }
 
-/// Asks until the user may not enter any more: when the last answer came that let the user in.
+/// Sends requests until the user is refused; returns when the last answer came that permitted a request.
 fn ask(
     connection: &mut Connection<'static>,
     person: &Person,
     known: &Barrier,
     is_made: &AtomicBool,
 ) -> Option<Result<Instant>> {
-    // From the second time on, memory answers.
+    // From the second request on, memory answers.
     let known_before = (0..2).try_for_each(|_| {
         let status = connection.ask(&person.request)?.status;
         ensure!(status == 200, "it is {status} before the change");
@@ -203,7 +204,7 @@ fn ask(
     }
 }
 
-/// Asks for people whom no change concerns: how often.
+/// Sends requests of users whom no change concerns; returns how many were answered.
 fn load(node: &Node, people: &[Person], is_over: &AtomicBool) -> Result<usize> {
     let mut connection = Connection::open(&node.address)?;
     let (began, mut answered) = (clock(), 0);
@@ -222,17 +223,17 @@ fn load(node: &Node, people: &[Person], is_over: &AtomicBool) -> Result<usize> {
     Ok(usize::try_from(answered)?)
 }
 
-/// How many changes are under way at once.
+/// The number of changes that are under way at once.
 const WORKERS: usize = 4;
 
-/// How many requests of others each gate gets in a second.
+/// The number of requests per second of other users that each gate gets.
 const PACE: u32 = 500;
 
-/// How long nobody must be let in until a change counts as known.
+/// How long all requests must be refused before a gate is considered to know of the change.
 const QUIET: Duration = Duration::from_millis(30);
 
-/// How long one who asks waits before asking again: so exact are the results.
+/// The pause between two requests, which limits the precision of the results.
 const BETWEEN: Duration = Duration::from_micros(300);
 
-/// After so long a change counts as unknown.
+/// After this long, the change is considered never to take effect.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Who was changed and when, and what the gates answered to that.
+//! Which users were changed and when, and what the gates answered.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,43 +10,43 @@ use xtask::step::clock;
 use super::distribution::Distribution;
 use super::node::Person;
 
-/// Everybody, in the order in which they are changed. The last ones never are.
+/// All users, in the order in which they are changed. The last ones never are.
 pub(super) struct Ledger {
     people: Vec<Person>,
     fates: Vec<Fate>,
-    /// How many are changed at most.
+    /// The number of users that may be changed.
     changeable: usize,
-    /// Who comes next.
+    /// The index of the next user to change.
     next: AtomicUsize,
     began: Instant,
     tally: Mutex<Tally>,
 }
 
-/// What has become of somebody, in microseconds since the beginning.
+/// What has happened to a user, in microseconds since the beginning.
 #[derive(Default)]
 struct Fate {
-    /// When the change was made; 0 while nobody has begun to make it, [`UNKNOWN`] while nobody knows whether it is made.
+    /// When the change was made; 0 before it begins, [`UNKNOWN`] while it is under way and after it failed.
     changed: AtomicU64,
-    /// How long after the change the last request was still let in.
+    /// How long after the change the last permitted request was sent.
     late: AtomicU64,
 }
 
-/// How the gates have answered.
+/// The answers of the gates.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) answers: u64,
-    /// 503.
+    /// Answers with status 503.
     pub(super) unavailable: u64,
-    /// None came, or no whole one.
+    /// Requests without an answer, or without a complete one.
     pub(super) unanswered: u64,
-    /// Somebody was let in whose change was older than the bound.
+    /// Requests that were permitted although they were sent more than [`BOUND`] after the change.
     pub(super) too_late: u64,
-    /// Somebody of whom nothing had changed was refused otherwise than with 503.
+    /// Refusals, other than 503, of users who had not been changed, by status.
     pub(super) refused: BTreeMap<u16, u64>,
 }
 
 impl Ledger {
-    /// One in which the last `spared` are never changed.
+    /// Creates a ledger in which the last `spared` users are never changed.
     pub(super) fn new(people: Vec<Person>, spared: usize) -> Self {
         let fates = people.iter().map(|_| Fate::default()).collect();
         Self {
@@ -59,7 +59,7 @@ impl Ledger {
         }
     }
 
-    /// Has `make` change the next one, if there is one left. A change that fails may still have taken effect.
+    /// Changes the next user with `make`; `None` if none is left. A change that fails may still have taken effect.
     pub(super) fn change<T>(
         &self,
         make: impl FnOnce(usize, &Person) -> anyhow::Result<T>,
@@ -79,7 +79,7 @@ impl Ledger {
         Some(made)
     }
 
-    /// Somebody who is worth asking about, by a number that means nothing: changed lately, or soon, or never.
+    /// Chooses a user with a random number: one that was changed lately, will be changed soon, or never is.
     pub(super) fn choose(&self, number: u64) -> (usize, &Person) {
         let next = self.next.load(Ordering::Acquire);
         let among = |from: usize, to: usize| {
@@ -95,7 +95,7 @@ impl Ledger {
         (chosen, &self.people[chosen])
     }
 
-    /// A request about this one was sent then, and answered so, or not at all.
+    /// Records that a request of this user was sent at `sent` and answered with `status`, or not at all.
     pub(super) fn answered(&self, number: usize, sent: Instant, status: Option<u16>) {
         let fate = &self.fates[number];
         let changed = fate.changed.load(Ordering::Acquire);
@@ -116,12 +116,12 @@ impl Ledger {
         }
     }
 
-    /// How the gates have answered so far.
+    /// Returns the answers of the gates so far.
     pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For each user who was changed: how long after that the last request was still let in.
+    /// Returns, for each user that was changed, how long after the change the last permitted request was sent.
     pub(super) fn late(&self) -> Distribution {
         let mut late = Distribution::default();
         for fate in &self.fates {
@@ -135,18 +135,18 @@ impl Ledger {
 
     fn micros(&self, at: Instant) -> u64 {
         let micros = at.saturating_duration_since(self.began).as_micros();
-        // Zero says something else.
+        // Zero is reserved for a change that has not begun.
         u64::try_from(micros).unwrap_or(UNKNOWN - 1).max(1)
     }
 }
 
-/// So old what the gates let somebody in by may be: what they hear is trusted for two and a half seconds at most, and the list of
-/// revocations counts for three.
+/// How old the data may be by which a gate permits a request: it trusts a channel for two and a half seconds at most, and its
+/// list of revocations for three.
 pub(super) const BOUND: Duration = Duration::from_secs(3);
 
 const UNKNOWN: u64 = u64::MAX;
 
-/// How many of those who were changed are asked about, and of those who will be.
+/// How many of the users changed last, and of those to be changed next, send requests.
 const LATELY: usize = 300;
 const SOON: usize = 20;
 
@@ -186,7 +186,7 @@ mod tests {
             (24, 8, 8)
         );
         assert_eq!(tally.too_late, 1);
-        // Of the third, whom nobody has changed yet, and of the last.
+        // Of the third user, not yet changed, and of the last, never changed: two requests each.
         assert_eq!(tally.refused, BTreeMap::from([(401, 4)]));
     }
 }

@@ -1,4 +1,4 @@
-//! A gate, and those who ask it.
+//! A gate, and the users that send requests to it.
 
 use anyhow::{Result, ensure};
 use harness::free_port;
@@ -15,21 +15,21 @@ pub(super) struct Node {
     service: Service,
 }
 
-/// Somebody with a session.
+/// A user with a session.
 #[derive(Debug)]
 pub(super) struct Person {
     pub(super) id: String,
-    /// The token of a session that is looked up.
+    /// The session token, for sessions that the gate looks up in a store.
     pub(super) token: String,
     pub(super) cookie: String,
     pub(super) request: Vec<u8>,
 }
 
 impl Node {
-    /// Starts one with these settings.
+    /// Starts a gate with these settings.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the gate does not start.
     pub(super) fn start(lab: &Lab, settings: Vec<(&'static str, String)>) -> Result<Self> {
         let address = Address::Tcp(free_port());
         let mut environment = vec![
@@ -49,15 +49,15 @@ impl Node {
         Ok(Self { address, service })
     }
 
-    /// The number of its process.
+    /// Returns the id of its process.
     pub(super) fn id(&self) -> u32 {
         self.service.id()
     }
 
-    /// Sends it this signal.
+    /// Sends this signal to the gate.
     ///
     /// # Errors
-    /// When it does not run.
+    /// When the gate does not run.
     pub(super) fn signal(&self, name: &str) -> Result<()> {
         let mut kill = command(&format!("kill -{name} {}", self.id()));
         ensure!(kill.status()?.success(), "the gate does not run");

@@ -1,4 +1,4 @@
-//! WebSockets: a service that holds them open, and how long they last.
+//! WebSockets: a service that holds them open, and a client that measures when they end.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -9,20 +9,20 @@ use xtask::step::clock;
 
 use crate::http::{Address, Extent, get};
 
-/// Where the gates' route to the service begins.
+/// The path of the gates' route to the service.
 pub(super) const PATH: &str = "/socket";
 
-/// Starts the service in this process, and says where it listens. It agrees to every WebSocket, and says nothing on it.
+/// Starts the service in this process and returns its port. It accepts every WebSocket and sends nothing on it.
 ///
 /// # Errors
 /// When no port is free.
 pub(super) fn start() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
-    // A thread for each: there are as many as gates, for each change under way. All end with this program.
+    // One thread per connection: there are as many as gates, for each change under way. All end with this program.
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A connection that breaks shows at the client.
+            // The client notices when a connection breaks.
             std::thread::spawn(move || hold(stream).is_ok());
         }
     });
@@ -41,10 +41,10 @@ fn hold(mut stream: TcpStream) -> Result<()> {
 pub(super) struct Socket(TcpStream);
 
 impl Socket {
-    /// Opens one with this cookie.
+    /// Opens a WebSocket with this cookie.
     ///
     /// # Errors
-    /// When the gate does not let it in.
+    /// When the gate does not answer with 101.
     pub(super) fn open(address: &Address, cookie: &str) -> Result<Self> {
         let Address::Tcp(port) = *address else {
             bail!("gates listen on TCP here");
@@ -59,10 +59,10 @@ impl Socket {
         Ok(Self(stream))
     }
 
-    /// Waits until the gate ends it: when that was.
+    /// Waits until the gate ends the WebSocket; returns when that was.
     ///
     /// # Errors
-    /// When it does not, or says something else.
+    /// When the gate does not end it in time, or sends something other than a Close frame.
     pub(super) fn ended(mut self) -> Result<Instant> {
         let mut first = [0];
         let read = self.0.read(&mut first)?;
@@ -75,7 +75,7 @@ impl Socket {
     }
 }
 
-/// Reads a head, and no further: its status, which of a request means nothing.
+/// Reads a request or response head and no further; returns the status, or 0 for a request.
 fn head(stream: &mut TcpStream) -> Result<u16> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -90,7 +90,7 @@ fn head(stream: &mut TcpStream) -> Result<u16> {
     }
 }
 
-/// RFC 6455, with its own example of a key.
+/// The header fields of the handshake (RFC 6455), with the example key of that RFC.
 const ASKED: [(&str, &str); 4] = [
     ("Connection", "Upgrade"),
     ("Upgrade", "websocket"),
@@ -106,5 +106,5 @@ const CLOSE: u8 = 0x88;
 
 const LONGEST_HEAD: usize = 16 << 10;
 
-/// After so long a WebSocket counts as one that goes on.
+/// After this long, the gate is considered not to end the WebSocket.
 const LIMIT: Duration = Duration::from_secs(30);

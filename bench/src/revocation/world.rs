@@ -1,4 +1,4 @@
-//! Stores that can be broken, and gates that look there.
+//! Stores that can be broken, and gates that use them.
 
 use anyhow::Result;
 use harness::{CutProxy, Postgres, Redis, Sentinels};
@@ -10,25 +10,25 @@ use super::node::{Node, Person};
 use super::{NODES, socket};
 use crate::lab::{Lab, USERS};
 
-/// The stores, and the wires to them.
+/// The stores, and the proxies in front of them that can be cut.
 pub(super) struct Servers {
     // Fields drop in order: what the others need comes last.
     pub(super) sentinels: Option<Sentinels>,
-    /// The primary, and its standby or replicas.
+    /// The primary and its standby.
     pub(super) postgres: Vec<Postgres>,
     pub(super) redis: Vec<Redis>,
-    /// On which changes in PostgreSQL are heard.
+    /// The proxy of the connection on which PostgreSQL reports changes.
     pub(super) listen: CutProxy,
-    /// To Redis, for questions and for what is heard.
+    /// The proxy of all connections to Redis, for lookups and for changes.
     pub(super) line: CutProxy,
     pub(super) runtime: Runtime,
 }
 
 impl Servers {
-    /// Starts what this fault needs.
+    /// Starts the stores that this fault needs.
     ///
     /// # Errors
-    /// When something is missing, or does not come up.
+    /// When a program is missing or does not start.
     pub(super) fn start(fault: Option<Fault>) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -44,7 +44,7 @@ impl Servers {
             if fault == Some(Fault::PostgresFailover) {
                 let standby = postgres[0].standby().await?;
                 postgres.push(standby);
-                // What only the primary knows is lost with it.
+                // A change that only the primary has is lost with it.
                 for sql in [
                     "ALTER SYSTEM SET synchronous_standby_names = '*'",
                     "SELECT pg_reload_conf()",
@@ -77,7 +77,7 @@ impl Servers {
         })
     }
 
-    /// Where gates find them.
+    /// Returns the addresses of the stores, for the gates.
     fn places(&self) -> Result<Places> {
         let hosts = self.postgres.iter().map(Postgres::address);
         let hosts = hosts.collect::<Vec<_>>().join(",");
@@ -102,10 +102,10 @@ impl Servers {
         })
     }
 
-    /// Makes what there has to be, and starts gates.
+    /// Prepares the stores and starts the gates.
     ///
     /// # Errors
-    /// When something does not come up.
+    /// When a store cannot be prepared, or a gate does not start.
     pub(super) fn open_to(
         &self,
         stores: Stores,
@@ -128,7 +128,7 @@ impl Servers {
                 settings.extend([
                     ("LD_PRELOAD", FAKETIME.to_owned()),
                     ("FAKETIME", off),
-                    // Durations are what they are.
+                    // The monotonic clock stays right, so that durations do.
                     ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
                 ]);
             }
@@ -138,5 +138,5 @@ impl Servers {
     }
 }
 
-/// What gives a program another time of day. The path holds for each kind of machine: the loader looks at `$LIB`.
+/// The library that changes a program's time of day. The loader replaces `$LIB`, so the path fits every architecture.
 const FAKETIME: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";

@@ -1,4 +1,4 @@
-//! Many connections at once, kept by this process.
+//! Many connections that this process keeps open at once.
 
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, TcpStream};
@@ -12,12 +12,12 @@ use crate::lab::{Cookies, Lab};
 use crate::target::Target;
 use crate::tls::Acquaintance;
 
-/// Connections that have each had one answer and send nothing more. They end on drop.
+/// Idle connections that have each received one answer. Dropping the crowd closes them.
 #[derive(Debug)]
 pub(crate) struct Crowd(Vec<TcpStream>);
 
 impl Crowd {
-    /// Opens this many connections, a few at a time, and asks once on each.
+    /// Opens this many connections, a few at a time, and sends one request on each.
     ///
     /// # Errors
     /// When a connection fails, or an answer is not 200.
@@ -32,7 +32,7 @@ impl Crowd {
             Some(acquaintance) => {
                 let mut stream = acquaintance.connect(port, PATIENCE)?;
                 ask(&mut Connection::of(&mut stream), &request)?;
-                // The server does not notice that nobody here remembers the keys any more.
+                // The server does not notice that the TLS keys are discarded here.
                 anyhow::Ok(stream.sock)
             }
             None => {
@@ -58,14 +58,14 @@ impl Crowd {
         Ok(Self(streams.into_iter().flatten().collect()))
     }
 
-    /// Sees that the server has closed none.
+    /// Verifies that the server has closed none of the connections.
     ///
     /// # Errors
-    /// When it has.
+    /// When it has closed one.
     pub(crate) fn is_whole(&self) -> Result<()> {
         for mut stream in &self.0 {
             stream.set_nonblocking(true)?;
-            // TLS 1.3 leaves tickets to be read.
+            // The tickets of TLS 1.3 may still be unread.
             let mut unread = [0; 4096];
             while !matches!(stream.read(&mut unread), Err(error) if error.kind() == ErrorKind::WouldBlock)
             {
@@ -86,10 +86,10 @@ pub(crate) fn request(lab: &Lab, path: &str) -> Result<Vec<u8>> {
     Ok(get(path, &[("Cookie".to_owned(), cookie)]))
 }
 
-/// Where the target listens.
+/// Returns the port of the target.
 ///
 /// # Errors
-/// When it is no port.
+/// When the target listens on a Unix socket.
 pub(crate) fn port(target: &Target) -> Result<u16> {
     match target.address {
         Address::Tcp(port) => Ok(port),
@@ -97,7 +97,7 @@ pub(crate) fn port(target: &Target) -> Result<u16> {
     }
 }
 
-/// Lets this process have files enough for every connection.
+/// Raises this process's limit of open files, so that it suffices for every connection.
 ///
 /// # Errors
 /// When the system allows fewer.
@@ -118,10 +118,10 @@ fn ask(connection: &mut Connection<'_>, request: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// How many connections are opened at the same time.
+/// The number of connections that are opened at the same time.
 const THREADS: usize = 8;
 
-/// As many open files as the servers may have.
+/// The limit of open files, the same as the servers'.
 const FILES: u32 = 16_384;
 
 /// Longer than any answer takes, so that a server which hangs becomes an error.

@@ -1,4 +1,4 @@
-//! What an idle connection takes, and whether the memory comes back.
+//! The memory of idle connections, and whether the server gives it back.
 
 use std::collections::HashMap;
 use std::thread::sleep;
@@ -18,10 +18,10 @@ use crate::start::{CROWDED, start};
 use crate::table::Table;
 use crate::target::Target;
 
-/// Gathers the crowd before each server in turn.
+/// Opens the idle connections to each server in turn and measures its memory.
 ///
 /// # Errors
-/// When a server does not come up, or does not keep the connections.
+/// When a server does not start, or closes a connection.
 pub(super) fn run(lab: &Lab) -> Result<Found> {
     crowd::allow_many_files()?;
     let mut table = Table::new([
@@ -93,7 +93,7 @@ fn measure(kind: Kind, lab: &Lab) -> Result<Memory> {
     })
 }
 
-/// A little load, so that what is needed once is there before it is measured.
+/// Sends a little load, so that one-time allocations happen before the measurement.
 fn warm(target: &Target, lab: &Lab) -> Result<()> {
     let start = clock();
     while start.elapsed() < WARMING {
@@ -108,7 +108,7 @@ fn memory(target: &Target, rest: Duration) -> Result<f64> {
     Ok(memory.context("the server is gone")?.pss)
 }
 
-/// Servers to compare with the first of their group, and the names of their figures.
+/// Servers to compare with the first of their group: kind, label, and the names of two figures.
 type Group = &'static [(Kind, &'static str, &'static str, &'static str)];
 
 const GROUPS: [Group; 2] = [
@@ -159,11 +159,11 @@ pub(super) const GOALS: [(&str, &str, Bound); 4] = [
 const CONNECTIONS: usize = 10_000;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// How long the servers may take to put away what they needed for the answers, and to give it back: the gate looks every five
-/// seconds, and its allocator lets go of a page only at the fourth look or so.
+/// How long the servers may take to give back the memory that they needed for the answers: the gate checks every five seconds,
+/// and its allocator releases a page only at about the fourth check.
 const REST: Duration = Duration::from_secs(30);
 
-/// How long they may take to give back what the connections took.
+/// How long the servers may take to give back the memory of the connections.
 const RETURN: Duration = Duration::from_secs(30);
 
 const WARMING: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What a usual load feels of a crowd that is idle or slow.
+//! How idle and slow clients affect the latency of a usual load.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -25,10 +25,10 @@ use crate::start::{CROWDED, start};
 use crate::table::Table;
 use crate::target::Target;
 
-/// Measures the load alone, beside the crowd, and alone again.
+/// Measures the load alone, beside the idle and slow clients, and alone again.
 ///
 /// # Errors
-/// When the gate does not come up, or a request of the load or of the idle fails.
+/// When the gate does not start, or a request of the load or of an idle client fails.
 pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
     crowd::allow_many_files()?;
     let target = start(Kind::Gate(Users::Memory), None, CROWDED, lab)?;
@@ -79,11 +79,11 @@ pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
     })
 }
 
-/// What the load came to under some circumstances.
+/// The result of the load in one phase.
 struct Phase {
     label: String,
     rate: f64,
-    /// Microseconds, in each round.
+    /// Microseconds, one value for each round; also `p99`.
     p50: Vec<f64>,
     p99: Vec<f64>,
     /// MiB.
@@ -115,7 +115,7 @@ impl Phase {
     }
 }
 
-/// A second of the load.
+/// Runs the load for a second.
 fn load(target: &Target, lab: &Lab, rate: f64) -> Result<Answered> {
     Load::Paced { connections: 32 }.run(&Order {
         address: &target.address,
@@ -132,7 +132,7 @@ fn load(target: &Target, lab: &Lab, rate: f64) -> Result<Answered> {
     })
 }
 
-/// Does `measure` while slow clients are at work, and says how many of these had to come again.
+/// Runs `measure` beside the slow clients; also returns how many of these had to reconnect.
 fn beside_slow_ones<T>(
     target: &Target,
     lab: &Lab,
@@ -149,11 +149,11 @@ fn beside_slow_ones<T>(
     })
 }
 
-/// Clients that send a byte a second, and such that read a little a second.
+/// Clients that send one byte a second, and clients that read a little each second.
 struct Slow {
     port: u16,
     download: Vec<u8>,
-    /// Opens sockets whose buffers are small.
+    /// Opens sockets with small buffers.
     runtime: Runtime,
     senders: Vec<TcpStream>,
     readers: Vec<TcpStream>,
@@ -196,7 +196,7 @@ impl Slow {
         Ok(stream)
     }
 
-    /// Has each do its little once a second, one after the other. One that has been cut off comes again.
+    /// Lets each client send or read once a second, in turn. A client that the gate has cut off reconnects. Returns how many did.
     fn go_on_until(&mut self, over: &AtomicBool) -> Result<usize> {
         let (start, mut renewed, mut done) = (clock(), 0, 0);
         while !over.load(Ordering::Relaxed) {
@@ -210,7 +210,7 @@ impl Slow {
         Ok(renewed)
     }
 
-    /// Has a sender send and a reader read. How many of the two had been cut off, and came again.
+    /// Lets one sender send and one reader read; returns how many of the two had been cut off and reconnected.
     fn do_a_little(&mut self, place: usize) -> Result<usize> {
         let mut renewed = 0;
         if is_cut(self.senders[place].write(b"x")) {
@@ -242,14 +242,14 @@ pub(super) const GOALS: [(&str, &str, Bound); 1] = [(
 
 const IDLE: usize = 10_000;
 
-/// How many clients send slowly, and how many read slowly.
+/// The number of clients that send slowly, and the number that read slowly.
 const SLOW: usize = 1_000;
 
-/// What a slow reader reads at once.
+/// The bytes that a slow reader reads at once.
 const PIECE: u32 = 4096;
 
-/// How long the gate may take to end with the crowd.
+/// How long the gate may take to close the idle connections.
 const REST: Duration = Duration::from_secs(2);
 
-/// A load that differs by more from itself says that the run does not stand.
+/// If the p99 of the load alone differs by more than this factor before and after, the run is not reliable.
 const DISTURBED: f64 = 2.0;

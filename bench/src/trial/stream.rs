@@ -1,4 +1,4 @@
-//! Whether memory stays flat while bytes are streamed, however many.
+//! Whether memory stays flat while any number of bytes are streamed.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -22,14 +22,14 @@ use crate::start::start_before;
 use crate::table::Table;
 use crate::target::Target;
 
-/// Streams each way, over HTTP/1.1 and over HTTP/2.
+/// Streams in each direction, over HTTP/1.1 and over HTTP/2.
 ///
 /// # Errors
-/// When the gate does not come up, or a byte is missing in the end.
+/// When the gate does not start, or a byte is missing at the end.
 pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
     let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let upstream = Address::Tcp(service.local_addr()?.port());
-    // Ends with this program.
+    // The thread ends with this program.
     std::thread::spawn(move || serve(&service));
     let target = start_before(&upstream, lab)?;
     let bytes = scale.gigabytes * 1_000_000_000;
@@ -70,11 +70,11 @@ pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
     })
 }
 
-/// In which direction, and how the client speaks.
+/// The direction of a transfer, and the client's version of HTTP.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Way {
     is_upload: bool,
-    /// As `curl` calls it.
+    /// The option of `curl` for it.
     version: &'static str,
 }
 
@@ -85,7 +85,7 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Moves this many bytes.
+    /// Transfers this many bytes.
     fn run(&self, bytes: u64) -> Result<()> {
         let cookie = self.lab.first_cookie(Cookies::One)?.context("a session")?;
         let mut curl = command("curl --silent --show-error --insecure");
@@ -99,7 +99,7 @@ impl Transfer<'_> {
     }
 }
 
-/// Sends zeros and sees that the service has counted them all.
+/// Sends zeros and verifies that the service has counted them all.
 fn upload(curl: &mut Command, bytes: u64) -> Result<()> {
     let mut curl = curl
         .stdin(Stdio::piped())
@@ -123,7 +123,7 @@ fn upload(curl: &mut Command, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Takes what the service sends, and counts it.
+/// Receives the service's bytes and verifies their number.
 fn download(curl: &mut Command, bytes: u64) -> Result<()> {
     let written = [
         "--output",
@@ -140,7 +140,7 @@ fn download(curl: &mut Command, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// The most memory that the gate had while something was done.
+/// Runs `act` and returns the peak memory of the gate meanwhile, in MiB.
 fn watch(target: &Target, act: impl FnOnce() -> Result<()>) -> Result<f64> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -160,17 +160,17 @@ fn watch(target: &Target, act: impl FnOnce() -> Result<()>) -> Result<f64> {
     })
 }
 
-/// MiB.
+/// Returns the memory of the gate, in MiB.
 fn memory(target: &Target) -> Result<f64> {
     let memory = Snapshot::take().memory(&target.processes());
     Ok(memory.context("the gate is gone")?.pss)
 }
 
-/// The service: sends as many zeros as the path says, or says how many it got.
+/// Runs the service: it sends as many zeros as the path says, or answers with the number of zeros that it received.
 fn serve(listener: &TcpListener) {
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || {
-            // A connection that breaks shows at the client.
+            // The client notices when a connection breaks.
             let _ = converse(stream);
         });
     }
@@ -215,7 +215,7 @@ fn send(stream: &mut TcpStream, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Counts the zeros of a body in chunks. As it has nothing but zeros, no data can look like the last chunk.
+/// Counts the zeros of a chunked body. Because it consists of zeros, no data can look like the last chunk.
 fn count(
     stream: &mut TcpStream,
     buffer: &mut [u8],
@@ -273,13 +273,13 @@ pub(super) const GOALS: [(&str, &str, Bound); 1] = [(
     Bound::AtMost(4.0),
 )];
 
-/// As chunked bodies end, without trailers.
+/// The end of a chunked body without trailers.
 const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
 const BUFFER: usize = 256 * 1024;
 
-/// Bytes that go the same way before it is measured.
+/// The bytes that are transferred in the same direction before the measurement.
 const WARMING: u64 = 200_000_000;
 
-/// Between two looks at the memory.
+/// The pause between two readings of the memory.
 const GLANCE: Duration = Duration::from_millis(100);

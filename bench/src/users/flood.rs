@@ -1,4 +1,4 @@
-//! As many requests as a gate answers, of as many users as each come again after ten seconds then: how many that are.
+//! The requests/s of each gate under full load, with so many users that each returns after ten seconds.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::measure::{Figures, Metric, median, settle};
 use crate::report::DISTURBED;
 use crate::trial::Found;
 
-/// Measures both in turn, round after round.
+/// Measures both gates in turn, round after round.
 ///
 /// # Errors
 /// When a request is refused.
@@ -24,7 +24,7 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
         eprintln!("bench:   {} meets everybody", side.way.name());
         side.meet(sessions, sessions.count)?;
     }
-    // The round that does not count says how many users are to come.
+    // A round that does not count yields the number of users.
     let users = |side| {
         let rate = measure(side, sessions, sessions.count, scale.seconds)?
             .figures
@@ -80,7 +80,7 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
     })
 }
 
-/// What a gate did in a round.
+/// The result of a gate in one round.
 struct Round {
     figures: Figures,
     requests: f64,
@@ -98,7 +98,7 @@ impl Round {
     }
 }
 
-/// Has the first `users` users ask in turn.
+/// Sends requests of the first `users` users in turn.
 fn measure(side: &Side<'_>, sessions: &Sessions, users: usize, seconds: u32) -> Result<Round> {
     let order = side.order(&sessions.file, f64::INFINITY, seconds);
     let load = Load::WrkInTurn {
@@ -127,13 +127,13 @@ fn measure(side: &Side<'_>, sessions: &Sessions, users: usize, seconds: u32) -> 
     })
 }
 
-/// How many users make so many requests each second, of all that there are.
+/// Returns how many users, at most `all`, send `rate` requests per second together.
 fn users_at(rate: f64, all: usize) -> usize {
     let users = (rate * f64::from(AGAIN)).round() as usize;
     users.clamp(1, all)
 }
 
-/// By how much the slowest lies below the fastest.
+/// Returns by what share the slowest round lies below the fastest.
 fn spread(rates: impl Iterator<Item = f64> + Clone) -> f64 {
     let fastest = rates.clone().fold(0.0, f64::max);
     1.0 - rates.fold(fastest, f64::min) / fastest
@@ -161,7 +161,7 @@ fn notes(spread: f64, comes_too_soon: bool) -> Vec<String> {
     notes
 }
 
-/// For how many seconds [`Way::Without`](super::side::Way::Without) remembers a user.
+/// The seconds for which [`Way::Without`](super::side::Way::Without) remembers a user.
 const REMEMBERED_WITHOUT: f64 = 5.0;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Every user asks every ten seconds, of both gates at the same time: how much these ask for that.
+//! The lookups of both gates in their stores, while every user sends a request to both every ten seconds.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::load::{Answered, Load};
 use crate::report::thousands;
 use crate::trial::Found;
 
-/// Measures passes, in each of which every user asks once.
+/// Measures passes, in each of which every user sends one request to each gate.
 ///
 /// # Errors
 /// When a request is refused.
@@ -84,7 +84,7 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
     })
 }
 
-/// Has every user ask both gates once.
+/// Sends one request of every user to both gates.
 fn pass(sides: &[Side<'_>; 2], file: &Path, users: usize) -> Result<[Answered; 2]> {
     let ask = |side: &Side<'_>| {
         let order = side.order(file, users as f64 / f64::from(AGAIN), AGAIN);
@@ -100,13 +100,13 @@ fn pass(sides: &[Side<'_>; 2], file: &Path, users: usize) -> Result<[Answered; 2
     Ok([first?, second?])
 }
 
-/// What the stores of both have been asked, when all of it is counted.
+/// Returns what the stores of both gates have been asked, after waiting until they have counted all of it.
 pub(super) fn asked(sides: &[Side<'_>; 2]) -> Result<[Asked; 2]> {
     sleep(COUNTED);
     Ok([sides[0].asked()?, sides[1].asked()?])
 }
 
-/// What a reader must know; `kept` is how much was answered of what was due.
+/// Returns what a reader must know; `kept` is the share of the due requests that were answered.
 fn notes(users: usize, elapsed: f64, remember: u32, kept: [f64; 2]) -> Vec<String> {
     let mut notes = vec![format!(
         "Questions to Redis and to PostgreSQL for 1,000 requests, as the servers count them, with those that prove that the \
@@ -122,7 +122,8 @@ fn notes(users: usize, elapsed: f64, remember: u32, kept: [f64; 2]) -> Vec<Strin
             kept * 100.0
         ));
     }
-    // After so long everybody has been asked for again from Redis, and once more from PostgreSQL, because Redis had forgotten as well.
+    // After this long, every user has been looked up again in Redis, and once more in PostgreSQL, because the entry in Redis had
+    // expired as well.
     let enough = 2.0 * f64::from(remember);
     if elapsed < enough {
         notes.push(format!(
@@ -133,9 +134,9 @@ fn notes(users: usize, elapsed: f64, remember: u32, kept: [f64; 2]) -> Vec<Strin
     notes
 }
 
-/// With a smaller share of the requests that are due, some users come again later than the table says.
+/// Below this share of the due requests, some users return later than the table says.
 const KEPT: f64 = 0.99;
 
-/// A server process of PostgreSQL 15 that has become idle hands in what it has counted ten seconds later at the latest
-/// (`PGSTAT_IDLE_INTERVAL`).
+/// How long to wait for the counters: an idle server process of PostgreSQL 15 reports its counters after ten seconds at the
+/// latest (`PGSTAT_IDLE_INTERVAL`).
 const COUNTED: Duration = Duration::from_secs(11);

@@ -1,23 +1,23 @@
-//! What Redis and PostgreSQL say that they were asked.
+//! The lookups that Redis and PostgreSQL have counted.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-/// Everything that a Redis and a database were asked since they were started, or between two moments.
+/// The commands of a Redis and the transactions of a database, since their start or between two moments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// How often Redis has carried out each command.
+    /// How often Redis has executed each command.
     pub(super) commands: BTreeMap<String, u64>,
-    /// Transactions; a question that is no part of another transaction is one.
+    /// Transactions; a statement outside a transaction is one by itself.
     pub(super) postgres: u64,
 }
 
 impl Asked {
-    /// Reads the section `commandstats` of Redis's `INFO`. Who asks for it is not counted.
+    /// Reads the section `commandstats` of Redis's `INFO`. The `INFO` commands themselves are not counted.
     ///
     /// # Errors
-    /// When a line of it is none of these.
+    /// When a line has another form.
     pub(super) fn read(commandstats: &str, postgres: u64) -> Result<Self> {
         let lines = commandstats.lines().map(str::trim);
         let lines = lines.filter_map(|line| line.strip_prefix("cmdstat_"));
@@ -33,7 +33,7 @@ impl Asked {
         Ok(Self { commands, postgres })
     }
 
-    /// What has come since `before`.
+    /// Returns the difference to `before`.
     pub(super) fn since(&self, before: &Self) -> Self {
         let commands = self.commands.iter().map(|(name, calls)| {
             let before = before.commands.get(name).copied().unwrap_or_default();
@@ -45,8 +45,8 @@ impl Asked {
         }
     }
 
-    /// Questions to Redis. Two that travel together are one: how long a key is kept is asked for with what is under it, and what a
-    /// script does is asked for with the script.
+    /// Returns the number of questions to Redis. Commands that travel together are one question: `PTTL` is sent with the command
+    /// that reads its key, and the commands of a script belong to the script.
     pub(super) fn redis(&self) -> u64 {
         let calls = |name| self.commands.get(name).copied().unwrap_or_default();
         let scripts = calls("evalsha") + calls("eval");
@@ -54,13 +54,13 @@ impl Asked {
         all.saturating_sub(calls("pttl") + scripts * IN_SCRIPT)
     }
 
-    /// Questions to both.
+    /// Returns the number of questions to both stores.
     pub(super) fn all(&self) -> u64 {
         self.redis() + self.postgres
     }
 }
 
-/// The one script that the gate has here compares what is under a key, and writes or deletes it.
+/// The commands in the gate's script: it reads a key to compare its value, and writes or deletes the key.
 const IN_SCRIPT: u64 = 2;
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn what_travels_together_is_one_question() {
         let asked = Asked::read(STATS, 10).unwrap();
-        // Twenty were read, ten of these with their age; of ten a lease was taken, and redeemed by a script that reads and writes.
+        // Twenty keys were read, each with its `PTTL`; ten leases were taken, and redeemed by a script that reads and writes.
         assert_eq!(asked.commands["pttl"], 20);
         assert_eq!(asked.redis(), 1 + 20 + 10 + 10);
         assert_eq!(asked.all(), 51);

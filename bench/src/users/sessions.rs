@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use harness::mint::Mint;
 
-/// One Cookie header a line, all of the same length.
+/// A file of sessions: one `Cookie` header per line, all of the same length.
 #[derive(Debug)]
 pub(super) struct Sessions {
     pub(super) file: PathBuf,
@@ -19,10 +19,10 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Seals this many sessions, as Auth.js does, on all cores.
+    /// Seals this many sessions as Auth.js does, on all cores, and writes the file.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// When the file cannot be written.
     pub(super) fn seal(folder: &Path, count: usize) -> Result<Self> {
         let path = folder.join("sessions");
         let file = File::create(&path)?;
@@ -51,10 +51,10 @@ impl Sessions {
         })
     }
 
-    /// A file with the first `count` cookies.
+    /// Writes a file with the first `count` cookies and returns its path.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When the file cannot be read or written.
     pub(super) fn first(&self, count: usize) -> Result<PathBuf> {
         let mut text = Vec::new();
         let length = (count.min(self.count) * self.line) as u64;
@@ -66,7 +66,7 @@ impl Sessions {
         Ok(file)
     }
 
-    /// The Cookie headers of these.
+    /// Returns the `Cookie` headers of the users with these numbers.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -80,12 +80,12 @@ impl Sessions {
     }
 }
 
-/// The user with this number.
+/// The id of the user with this number.
 pub(super) fn user(number: usize) -> String {
     format!("user-{number:07}")
 }
 
-/// The Cookie header of a user, for a day, with what Auth.js writes into a session.
+/// Returns the `Cookie` header of a user: a session for a day, with the claims that Auth.js writes.
 pub(super) fn cookie(user: &str, number: usize) -> String {
     Mint::user(user)
         .claim("name", "Ada Lovelace")
@@ -100,13 +100,13 @@ fn line(number: usize) -> String {
     format!("{}\n", cookie(&user(number), number))
 }
 
-/// Parts of about the same size.
+/// Splits a range into parts of about the same size.
 pub(super) fn parts(of: Range<usize>, count: usize) -> impl Iterator<Item = Range<usize>> {
     let at = move |part: usize| of.start + of.len() * part / count;
     (0..count).map(move |part| at(part)..at(part + 1))
 }
 
-/// How many are sealed before they are written.
+/// The number of sessions that are sealed before they are written.
 const BLOCK: usize = 1000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A gate, and the stores that it alone asks.
+//! A gate with stores of its own.
 
 use std::ops::Range;
 use std::path::Path;
@@ -19,18 +19,18 @@ use crate::lab::Lab;
 use crate::load::Order;
 use crate::service::{Program, Service};
 
-/// How it learns what changes.
+/// How the gate learns of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// Nothing is heard, and users are remembered for five seconds, as long as they are by default.
+    /// It has no channel and remembers users for five seconds, the default.
     Without,
-    /// PostgreSQL and Redis say what changes, and users are remembered for minutes.
+    /// PostgreSQL and Redis report changes, and it remembers users for minutes.
     WithChannels,
-    /// Only PostgreSQL says what changes, and users are remembered for minutes.
+    /// Only PostgreSQL reports changes, and it remembers users for minutes.
     WithPostgres,
 }
 
-/// A running gate. Stopped on drop.
+/// A running gate. Dropping it stops the gate.
 pub(super) struct Side<'a> {
     // Fields drop in order: what the others need comes last.
     service: Service,
@@ -51,7 +51,7 @@ impl Way {
         }
     }
 
-    /// What it is called in a table, where it remembers a user for so many seconds.
+    /// Returns its label in a table; `remember` is in seconds.
     pub(super) fn label(self, remember: u32) -> String {
         let minutes = f64::from(remember) / 60.0;
         match self {
@@ -70,7 +70,7 @@ impl Way {
         }
     }
 
-    /// The channels by the names that metrics have for them.
+    /// Returns its channels, by their names in the metrics.
     fn channels(self) -> &'static [&'static str] {
         match self {
             Self::Without => &[],
@@ -81,10 +81,10 @@ impl Way {
 }
 
 impl<'a> Side<'a> {
-    /// Fills its stores and starts it.
+    /// Fills the stores and starts the gate.
     ///
     /// # Errors
-    /// When something does not come up.
+    /// When a store cannot be filled, or a server does not start.
     pub(super) fn start(
         lab: &'a Lab,
         runtime: &'a Runtime,
@@ -125,7 +125,7 @@ impl<'a> Side<'a> {
             environment.extend([
                 ("LISTEN_DATABASE_URL", lab.postgres.url(database)),
                 ("HEARD_CACHE_TTL", remember.to_string()),
-                // Room for everybody, and to spare.
+                // More than enough room for all users.
                 ("MEMORY_CACHE_ENTRIES", (2 * users).to_string()),
                 ("MEMORY_CACHE_BYTES", (1024 * users).to_string()),
             ]);
@@ -151,7 +151,7 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// Requests of those whose cookies are in this file: so many a second, for so many seconds.
+    /// Returns an order of requests with the cookies in this file: `rate` per second, for this many seconds.
     pub(super) fn order<'o>(&'o self, cookies: &'o Path, rate: f64, seconds: u32) -> Order<'o> {
         Order {
             address: &self.address,
@@ -168,15 +168,16 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// The number of its process.
+    /// Returns the id of its process.
     pub(super) fn process(&self) -> u32 {
         self.service.id()
     }
 
-    /// Sees that it lets a user in whom the upstream then hears of, and nobody else; and with channels, that it hears.
+    /// Verifies that the gate permits a known user, names that user to the upstream and refuses others, and that its channels
+    /// work.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the gate does not do so.
     pub(super) fn verify(&self, sessions: &Sessions) -> Result<()> {
         self.hears()?;
         let first = sessions.cookies(0..1)?.next().context("a session")??;
@@ -197,10 +198,10 @@ impl<'a> Side<'a> {
         Ok(())
     }
 
-    /// Waits until it says that it hears on all of its channels.
+    /// Waits until the metrics report that all of its channels work.
     ///
     /// # Errors
-    /// When it does not for long.
+    /// When they do not within 20 seconds.
     pub(super) fn hears(&self) -> Result<()> {
         let began = clock();
         while began.elapsed() < PATIENCE {
@@ -219,12 +220,13 @@ impl<'a> Side<'a> {
         bail!("the gate does not hear what changes");
     }
 
-    /// Has the first so many users ask, so that Redis knows them, and the gate for as long as it remembers.
+    /// Sends requests of the first `users` users, so that Redis and the gate remember them.
     ///
-    /// Twice: what a gate writes into Redis is told to it as well, so that it forgets it, and knows it from the second time on.
+    /// It sends two of each: Redis notifies the gate of the gate's own writes too, so it forgets a user after the first request
+    /// and remembers the user from the second on.
     ///
     /// # Errors
-    /// When one is refused.
+    /// When a request is refused.
     pub(super) fn meet(&self, sessions: &Sessions, users: usize) -> Result<()> {
         self.meet_once(sessions, users)?;
         self.meet_once(sessions, users)
@@ -247,13 +249,13 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// What its stores have been asked so far.
+    /// Returns what its stores have been asked so far.
     ///
     /// # Errors
-    /// When they do not say.
+    /// When a store does not report it.
     pub(super) fn asked(&self) -> Result<Asked> {
         let database = self.way.database();
-        // Asked in another database, so that this does not count.
+        // The query runs in another database, so that it does not count.
         let transactions = format!(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{database}'"
         );
@@ -265,10 +267,10 @@ impl<'a> Side<'a> {
         )
     }
 
-    /// Deletes the first user, and sees that the user is refused long before what is remembered ends.
+    /// Deletes the first user, and verifies that requests of the user are refused long before the remembered data expires.
     ///
     /// # Errors
-    /// When the user may still enter.
+    /// When requests of the user are still permitted.
     pub(super) fn forgets_who_is_deleted(&self, sessions: &Sessions) -> Result<()> {
         let first = sessions.cookies(0..1)?.next().context("a session")??;
         let (status, _) = self.ask("/", Some(first.clone()))?;
@@ -296,7 +298,7 @@ impl<'a> Side<'a> {
 /// The versions of the stores.
 ///
 /// # Errors
-/// When they do not say.
+/// When a store does not report it.
 pub(super) fn versions(lab: &Lab) -> Result<Vec<(&'static str, String)>> {
     let redis = output(&mut command("redis-server --version"))?;
     let redis = redis.split(' ').find_map(|word| word.strip_prefix("v="));
@@ -313,19 +315,19 @@ fn request(path: &str, cookie: Option<String>) -> Vec<u8> {
     get(path, cookie.as_slice())
 }
 
-/// Runs SQL and gives what it selects.
+/// Runs SQL and returns the rows that it selects.
 fn sql(lab: &Lab, database: &str, sql: &str) -> Result<String> {
     let mut psql = command("psql -X -q -A -t -v ON_ERROR_STOP=1 -c");
     output(psql.arg(sql).arg(lab.postgres.url(database)))
 }
 
-/// How many users ask at the same time when the gate is to know them all.
+/// The number of connections on which [`Side::meet`] sends requests at the same time.
 const MEETING: usize = 8;
 
-/// How long the channels may take to be heard.
+/// How long the channels may take to work.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Within what time a deleted user is refused: much less than is remembered.
+/// The time within which a deleted user must be refused, much shorter than users are remembered.
 const SOON: Duration = Duration::from_secs(3);
 
 const BETWEEN: Duration = Duration::from_millis(20);

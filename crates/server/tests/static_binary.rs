@@ -1,4 +1,4 @@
-//! The binary that the container image holds: static, and content with an empty root and no privileges.
+//! The binary of the container image: it is static, and runs in an empty root without privileges.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,7 +38,7 @@ async fn the_released_binary_runs_alone_in_an_empty_root_as_nobody() -> Result<(
     Ok(())
 }
 
-/// What `cargo xtask dist` builds, without optimization: it takes minutes, and changes nothing of what is looked at here.
+/// Builds what `cargo xtask dist` builds, but without optimization, which takes minutes and does not matter here.
 async fn released() -> Result<PathBuf> {
     let mut dist = Command::new(env!("CARGO"));
     dist.args(["xtask", "dist", "--quick"])
@@ -52,8 +52,9 @@ async fn released() -> Result<PathBuf> {
     ))
 }
 
-/// As root, user 65534 in the new root. Otherwise whoever we are: in a namespace where a new root may be entered, or,
-/// where the system allows no such namespace (Ubuntu 24.04), in the root that there is.
+/// Returns the command of a gate without privileges. If the test runs as root, the gate runs as user 65534 in the new root.
+/// Otherwise it runs as the test's user: in a namespace that allows a new root, or, where the system allows no such namespace
+/// (Ubuntu 24.04), in the existing root.
 fn unprivileged(root: &str) -> GateCommand {
     let may_unshare = || {
         Command::new("unshare")

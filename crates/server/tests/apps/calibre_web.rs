@@ -19,7 +19,7 @@ async fn calibre_web_knows_the_user_of_the_session() -> Result<()> {
     let trial = Trial {
         front: &front,
         app: calibre.address(),
-        // Even somebody who knows the secret that Calibre-Web shares with the gate.
+        // Even a client that knows the secret that Calibre-Web shares with the gate.
         forged: &[
             ("Remote-User", "ada@example.com"),
             ("X-Calibre-Web-Secret", SHARED_SECRET),
@@ -33,7 +33,7 @@ async fn calibre_web_knows_the_user_of_the_session() -> Result<()> {
     asks_readers_itself(&front, trial.forged).await
 }
 
-/// On the public route for e-readers, Calibre-Web's own passwords count, and nothing that claims to be the gate's.
+/// On the public route for e-readers, Calibre-Web checks its own passwords, and forged headers of the gate have no effect.
 async fn asks_readers_itself(front: &Front, forged: &[(&str, &str)]) -> Result<()> {
     let mut reader = front.stranger();
     for (name, value) in forged {
@@ -52,7 +52,7 @@ async fn asks_readers_itself(front: &Front, forged: &[(&str, &str)]) -> Result<(
     Ok(())
 }
 
-/// Follows the page: makes the settings, changes them, and starts it.
+/// Starts Calibre-Web as its page says: creates its settings, then changes them.
 async fn calibre_web() -> Result<Server> {
     let cps = venv("calibre-web", "cps")?;
     let python = venv("calibre-web", "python")?;
@@ -78,7 +78,7 @@ async fn calibre_web() -> Result<Server> {
     .await
 }
 
-/// Makes a library without books, as Calibre would.
+/// Creates a library without books, as Calibre would.
 fn make_library(python: &Path, folder: &Path) -> Result<()> {
     let mut command = Command::new(python);
     command
@@ -102,7 +102,7 @@ fn succeeds(mut command: Command) -> Result<()> {
     Ok(())
 }
 
-/// Whose profile it shows: the address in its form.
+/// The email address in the form of the profile page.
 async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
     let Some(profile) = visitor.read("/me").await? else {
         return Ok(None);
@@ -112,7 +112,7 @@ async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
     Ok(address.map(|(address, _)| address.to_owned()))
 }
 
-/// Calibre-Web knows the tables of Calibre.
+/// A script that creates Calibre's tables with the models of Calibre-Web.
 const LIBRARY: &str = r#"
 import os, sys
 import calibreweb

@@ -1,4 +1,4 @@
-//! Applications that are not to be had here: what the gate writes for them, with the file of their page.
+//! Applications that these tests cannot install: which headers the gate writes for them, with the file of their page.
 
 use anyhow::Result;
 use harness::Echo;
@@ -37,7 +37,7 @@ async fn gitea_gets_the_headers_of_its_reverse_proxy_authentication() -> Result<
     gets("gitea.md", &headers).await
 }
 
-/// The headers that arrive for Zoë, who sends some of her own, and nobody without a session.
+/// Verifies which headers arrive for Zoë although she forges them, and that a client without a session is refused.
 async fn gets(page: &str, headers: &[(&str, &str)]) -> Result<()> {
     let echo = Echo::start().await?;
     let front = Front::start(page, echo.address()).await?;

@@ -23,7 +23,7 @@ async fn dokuwiki_knows_the_user_behind_an_nginx_that_passes_every_name() -> Res
     wiki.is_not_fooled(&['_', '.']).await
 }
 
-/// DokuWiki with its own configuration and pages, the code being Debian's.
+/// DokuWiki with its own configuration and pages; the code is Debian's.
 struct Wiki {
     nginx: Nginx,
     _php: PhpFpm,
@@ -31,7 +31,7 @@ struct Wiki {
 }
 
 impl Wiki {
-    /// Starts it behind an nginx with these settings beside the documented ones.
+    /// Starts DokuWiki behind an nginx with these settings besides the documented ones.
     async fn start(settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         write(folder.path())?;
@@ -73,7 +73,7 @@ impl Wiki {
     }
 }
 
-/// Writes what the page says, and tells DokuWiki that it is not in `/etc` and `/var`.
+/// Writes the files of the page, and a configuration with paths other than `/etc` and `/var`.
 fn write(folder: &Path) -> Result<()> {
     let configuration = folder.join("conf");
     copy("/etc/dokuwiki".as_ref(), &configuration)?;
@@ -102,7 +102,7 @@ fn write(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder, without what its package keeps from others than the web server's user.
+/// Copies a folder, without the folders that only the web server's user may read.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let entries = match std::fs::read_dir(from) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
@@ -122,7 +122,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// As whom the page says that one is logged in, and whether it offers what only admins may do.
+/// The user whom the page names as logged in, and whether it offers the functions of admins.
 async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
     let Some(page) = visitor.read("/doku.php").await? else {
         return Ok(None);

@@ -10,7 +10,7 @@ use crate::trial::Trial;
 async fn fastapi_knows_the_user_of_the_session() -> Result<()> {
     let api = started(PAGE, 0, "python3-uvicorn", |folder, _| {
         std::fs::write(folder.join("service.py"), text_of(PAGE, "python", 0)?)?;
-        // Debian's own, which has FastAPI.
+        // Debian's Python, which has FastAPI.
         Ok(vec![("python3", "/usr/bin/python3".to_owned())])
     })
     .await?;

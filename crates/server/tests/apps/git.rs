@@ -15,7 +15,7 @@ async fn git_clones_and_pushes_as_the_user_of_the_session() -> Result<()> {
     clones_and_pushes(40).await
 }
 
-/// The size that a large repository has. Takes half a minute:
+/// The size of a large repository. The test takes half a minute:
 /// `cargo test -p sessiongate --test apps git:: -- --ignored`.
 #[tokio::test]
 #[ignore = "takes half a minute"]
@@ -45,7 +45,7 @@ async fn git_pushes_over_http_2() -> Result<()> {
     git.commit("work", 40).await?;
     git.run(&["-C", "work", "push", "origin", "--all"]).await?;
     let trace = git.trace()?;
-    // As the libraries for TLS say it in their own words.
+    // The wording depends on curl's TLS library.
     ensure!(
         trace.contains("HTTP/2 200") || trace.contains("HTTP/2, 200"),
         "no answer came by HTTP/2: {trace}"
@@ -54,7 +54,7 @@ async fn git_pushes_over_http_2() -> Result<()> {
     git.has_all("again").await
 }
 
-/// Clones, pushes so many megabytes that do not compress, and fetches them.
+/// Clones, pushes this many megabytes of incompressible data, and fetches them.
 async fn clones_and_pushes(megabytes: usize) -> Result<()> {
     let apache = apache().await?;
     let front = Front::start(PAGE, apache.address()).await?;
@@ -105,12 +105,12 @@ async fn clones_and_pushes(megabytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// A cookie of Zoë.
+/// Returns a session cookie of Zoë.
 fn session() -> String {
     Mint::user("zoe").authjs()
 }
 
-/// Apache with the configuration of the page, and one repository, whose hook says who pushes.
+/// Starts Apache with the configuration of the page and one repository, whose hook prints who pushes.
 async fn apache() -> Result<Apache> {
     let mut git = Command::new("git");
     git.arg("--exec-path");
@@ -133,7 +133,7 @@ async fn apache() -> Result<Apache> {
     .await
 }
 
-/// A user's Git with a home of its own.
+/// A user's Git, with its own home folder.
 struct Git {
     folder: TempDir,
     url: String,
@@ -147,7 +147,7 @@ impl Git {
             url,
             settings: Vec::new(),
         };
-        // The name of the page leads nowhere here.
+        // The host name of the page does not resolve here.
         Ok(git
             .with("http.extraHeader", &format!("Host: {}", front.host))
             .with("core.compression", "0")
@@ -155,7 +155,7 @@ impl Git {
             .with("user.email", "zoe@example.com"))
     }
 
-    /// With a setting more.
+    /// Adds a setting.
     fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
@@ -179,7 +179,7 @@ impl Git {
         run(git, "git").await
     }
 
-    /// What it has said and heard so far.
+    /// Returns the trace of the messages that it has sent and received so far.
     fn trace(&self) -> Result<String> {
         let trace = std::fs::read(self.trace_file())?;
         Ok(String::from_utf8_lossy(&trace).into_owned())
@@ -189,7 +189,7 @@ impl Git {
         self.folder.path().join("trace")
     }
 
-    /// Commits so many megabytes that do not compress, and some branches of a few bytes.
+    /// Commits this many megabytes of incompressible data, and some branches of a few bytes.
     async fn commit(&self, work: &str, megabytes: usize) -> Result<()> {
         let file = self.folder.path().join(work).join("large");
         write_noise(&file, megabytes)?;
@@ -217,7 +217,7 @@ impl Git {
         run(import, "git").await.map(drop)
     }
 
-    /// Whether everything has arrived in this clone, byte by byte.
+    /// Verifies that this clone has everything, byte for byte.
     async fn has_all(&self, clone: &str) -> Result<()> {
         self.run(&["-C", clone, "fsck", "--full", "--strict"])
             .await?;
@@ -227,7 +227,7 @@ impl Git {
     }
 }
 
-/// A file that does not compress: the numbers of xorshift.
+/// Writes an incompressible file: numbers from xorshift.
 fn write_noise(file: &Path, megabytes: usize) -> Result<()> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut noise = Vec::with_capacity(megabytes << 20);
@@ -240,7 +240,7 @@ fn write_noise(file: &Path, megabytes: usize) -> Result<()> {
     Ok(std::fs::write(file, noise)?)
 }
 
-/// Enough for a list of them that is longer than the kilobyte from which on Git compresses it.
+/// Enough branches that their list exceeds one kilobyte: Git compresses longer lists.
 const BRANCHES: usize = 60;
 const HOOK_SAYS: &str = "pushed by zoe";
 const PAGE: &str = "git.md";

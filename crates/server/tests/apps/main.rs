@@ -1,5 +1,5 @@
-//! Real applications behind the gate, each with the configuration of its page in `docs/apps`: they are asked who is signed
-//! in, and never name whom a stranger claims to be.
+//! Real applications behind the gate, each with the configuration of its page in `docs/apps`: the tests ask them who is
+//! signed in, and they must never name a user whom a client only claims to be.
 
 mod calibre_web;
 mod described;

@@ -1,4 +1,4 @@
-//! The pages themselves.
+//! The pages in `docs/apps` themselves: their files pass the check, and the index lists them.
 
 use std::collections::BTreeSet;
 

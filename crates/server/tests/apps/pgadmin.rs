@@ -14,7 +14,7 @@ async fn pgadmin_knows_the_user_of_the_session() -> Result<()> {
     let trial = Trial {
         front: &front,
         app: pgadmin.address(),
-        // Even somebody who knows the secret that pgAdmin shares with the gate.
+        // Even a client that knows the secret that pgAdmin shares with the gate.
         forged: &[
             ("Remote-User", "eve@example.com"),
             ("X-Pgadmin-Webserver-Secret", SHARED_SECRET),
@@ -29,7 +29,7 @@ async fn pgadmin_knows_the_user_of_the_session() -> Result<()> {
     stays_with_the_first_user(&front).await
 }
 
-/// What the page warns of: in a browser in which Eve was signed in and did not sign out of pgAdmin, Zoë sees Eve's.
+/// Verifies the warning on the page: where Eve did not sign out of pgAdmin, Zoë gets Eve's pgAdmin in the same browser.
 async fn stays_with_the_first_user(front: &Front) -> Result<()> {
     let eve = Mint::user("eve").claim("email", "eve@example.com");
     let mut browser = front.with_session(&eve.claim("role", "admin"));
@@ -65,7 +65,7 @@ async fn pgadmin() -> Result<Server> {
     .await
 }
 
-/// Opens pgAdmin as a browser does, and gives the user's name in its script.
+/// Opens pgAdmin as a browser does and returns the user's name from its script.
 async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
     let mut page = "/".to_owned();
     for _ in 0..MOST_REDIRECTS {

@@ -1,4 +1,4 @@
-//! PHP's own server, which reads `_` and `.` in the name of a header as `-`, and of several values the last.
+//! PHP's built-in server, which reads `_` and `.` in the name of a header as `-`, and takes the last of several values.
 
 use anyhow::Result;
 

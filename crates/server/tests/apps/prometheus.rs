@@ -66,7 +66,7 @@ async fn no_spelling_of_a_command_of_prometheus_gets_around_its_rule() -> Result
         let answer = operator.send(Request::post(path, "")).await?;
         match answer.status {
             400 | 403 => {}
-            // Prometheus itself, which sends the client to the path that only admins may ask for.
+            // Prometheus itself redirects the client to the path that only admins may request.
             307 => assert_eq!(answer.header("location"), Some("/-/reload"), "{path}"),
             status => panic!("{path}: {status}"),
         }

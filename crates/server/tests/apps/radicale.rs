@@ -49,7 +49,7 @@ async fn radicale() -> Result<Server> {
     .await
 }
 
-/// The principal that Radicale takes the visitor for (RFC 5397).
+/// The principal as which Radicale authenticates the visitor (RFC 5397).
 async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
     let question = Request::new("PROPFIND", "/").body(PRINCIPAL);
     let answer = visitor.send(question.header("Depth", "0")).await?;

@@ -1,4 +1,4 @@
-//! A service in Rust, whose page shows what is compiled here.
+//! A service in Rust: its page shows the code that is compiled here.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ async fn a_service_in_rust_knows_the_user_of_the_session() -> Result<()> {
     trial.run(named_in_text).await
 }
 
-/// Who is calling, as the gate says: the user's id and name.
+/// The user's id and name, from the gate's headers.
 fn user(headers: &HeaderMap) -> Option<(&str, String)> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let name = percent_decode_str(text("x-user-name")?)
@@ -68,7 +68,7 @@ async fn start(tasks: &mut JoinSet<()>) -> Result<SocketAddr> {
         while let Ok((stream, _)) = listener.accept().await {
             let served = http1::Builder::new();
             let served = served.serve_connection(TokioIo::new(stream), service_fn(answer));
-            // A client that goes away in the middle is the test's own.
+            // Only a client of this test can disconnect early.
             connections.spawn(async { served.await.unwrap_or_default() });
         }
     });

@@ -1,4 +1,4 @@
-//! The gate with the file of a page in front of an application, and who visits them.
+//! The gate with the file of a page in front of an application, and the clients that visit it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,7 +8,7 @@ use harness::page::{block, put};
 use harness::{Client, Gate, Headers, Mint, Request, Response, Server, mint};
 use tempfile::TempDir;
 
-/// The gate with the file of a page.
+/// A gate that runs with the file of a page.
 pub(crate) struct Front {
     pub(crate) gate: Gate,
     /// The host of the page's first route.
@@ -23,7 +23,7 @@ impl Front {
         Self::start_with([], page, app).await
     }
 
-    /// Starts it with these settings beside those of the page.
+    /// Starts the gate with these settings besides those of the page.
     pub(crate) async fn start_with<const N: usize>(
         settings: [(&str, &str); N],
         page: &str,
@@ -47,12 +47,12 @@ impl Front {
         })
     }
 
-    /// Somebody without a session.
+    /// Returns a client without a session.
     pub(crate) fn stranger(&self) -> Visitor {
         Visitor::new(self.gate.proxy, &self.host)
     }
 
-    /// Zoë with her session, which makes her this in the claim `role`.
+    /// Returns Zoë, whose session has this value in the claim `role`.
     pub(crate) fn zoe(&self, role: &str) -> Visitor {
         let session = Mint::user("zoe")
             .claim("email", "zoe@example.com")
@@ -62,7 +62,7 @@ impl Front {
         self.with_session(&session)
     }
 
-    /// Somebody with this session.
+    /// Returns a client with this session.
     pub(crate) fn with_session(&self, session: &Mint) -> Visitor {
         let mut visitor = self.stranger();
         visitor.cookies.push(session.authjs());
@@ -70,7 +70,7 @@ impl Front {
     }
 }
 
-/// Writes a file for the gate as the pages have them, with the secrets that it names beside it, and gives its path.
+/// Writes a configuration file of a page, and next to it the secrets that it names; returns the path of the file.
 pub(crate) fn write_file(text: &str, app: SocketAddr, folder: &Path) -> Result<String> {
     let text = put(text, SERVICE, &app.to_string())?;
     for named in text.split(SECRETS).skip(1) {
@@ -90,8 +90,8 @@ pub(crate) fn text_of(page: &str, language: &str, number: usize) -> Result<Strin
     block(&format!("docs/apps/{page}"), language, number)
 }
 
-/// A server started by the `number`th command of a page in a folder of its own. `prepare` writes into it what the server
-/// needs, and gives what the command line names that is elsewhere here.
+/// Starts a server with the `number`th command of a page, in a folder of its own. `prepare` writes what the server needs into
+/// the folder, and returns replacements for parts of the command line.
 pub(crate) async fn started(
     page: &str,
     number: usize,
@@ -109,19 +109,19 @@ pub(crate) async fn started(
     .await
 }
 
-/// Somebody who visits a site: what every request of theirs holds.
+/// A client of a site, with the header fields of each of its requests.
 #[derive(Clone)]
 pub(crate) struct Visitor {
     at: SocketAddr,
     host: String,
-    /// Fields before the cookies, and after them.
+    /// Header fields before the cookies; `after` has those after them.
     pub(crate) before: Vec<(String, String)>,
     pub(crate) after: Vec<(String, String)>,
     pub(crate) cookies: Vec<String>,
 }
 
 impl Visitor {
-    /// Somebody without cookies who asks at this address for this host.
+    /// Creates a client without cookies that connects to this address and requests this host.
     pub(crate) fn new(at: SocketAddr, host: &str) -> Self {
         Self {
             at,
@@ -132,7 +132,7 @@ impl Visitor {
         }
     }
 
-    /// Sends a request, and keeps the cookies of the answer.
+    /// Sends a request and stores the cookies of the answer.
     pub(crate) async fn send(&mut self, request: Request) -> Result<Response> {
         let mut request = request.header("Host", &self.host);
         for (name, value) in &self.before {
@@ -150,12 +150,12 @@ impl Visitor {
         Ok(answer)
     }
 
-    /// `GET target`.
+    /// Sends `GET target`.
     pub(crate) async fn get(&mut self, target: &str) -> Result<Response> {
         self.send(Request::get(target)).await
     }
 
-    /// The text of a page; `None` when it is refused, or another one is shown instead.
+    /// Returns the text of a page, or `None` if the status is not 200.
     pub(crate) async fn read(&mut self, target: &str) -> Result<Option<String>> {
         let answer = self.get(target).await?;
         Ok((answer.status == 200).then(|| answer.text()))
@@ -172,11 +172,11 @@ impl Visitor {
     }
 }
 
-/// What applications know that only the gate should send.
+/// The secret with which the gate proves to an application that it sent the request.
 pub(crate) const SHARED_SECRET: &str = "between-the-gate-and-the-application-9hT2";
 
-/// Where every page has the application.
+/// The address of the application on every page.
 const SERVICE: &str = "127.0.0.1:3000";
 pub(crate) const PORT: &str = "3000";
-/// Where every page has secrets.
+/// The folder of the secrets on every page.
 pub(crate) const SECRETS: &str = "/run/secrets/";

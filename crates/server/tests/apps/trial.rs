@@ -1,5 +1,5 @@
-//! What every application is put through: a client claims to be somebody else, in every spelling, and the application names
-//! the user of the session or nobody.
+//! The trial of every application: a client claims to be another user, with every spelling of the headers, and the
+//! application must name the user of the session, or none.
 
 use std::net::SocketAddr;
 
@@ -13,18 +13,18 @@ pub(crate) struct Trial<'a> {
     pub(crate) front: &'a Front,
     /// Where the application itself listens.
     pub(crate) app: SocketAddr,
-    /// Every header that it believes, and what somebody writes there who wants to be Eve.
+    /// Every header that the application believes, with the value that a client sends to claim to be Eve.
     pub(crate) forged: &'a [(&'a str, &'a str)],
-    /// What the application calls Eve.
+    /// The application's name for Eve.
     pub(crate) eve: &'a str,
-    /// What the application calls Zoë.
+    /// The application's name for Zoë.
     pub(crate) zoe: &'a str,
-    /// What its server is known to read as `-` in the name of a header.
+    /// The characters that its server is known to read as `-` in the name of a header.
     pub(crate) folds: &'a [char],
 }
 
 impl Trial<'_> {
-    /// Asks the application again and again who is signed in. `who` gives its answer to a visitor, or `None` when nobody is.
+    /// Asks the application who is signed in, for each forgery. `who` returns its answer to a visitor, `None` if nobody is.
     pub(crate) async fn run(
         &self,
         who: impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
@@ -46,7 +46,7 @@ impl Trial<'_> {
         self.is_not_fooled(&[nominated], &who).await
     }
 
-    /// Where users are named by their address: one that the session calls unverified names nobody.
+    /// For applications that name users by email address: an address that the session calls unverified names nobody.
     pub(crate) async fn takes_no_unverified_address(
         &self,
         who: impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
@@ -59,7 +59,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Without a gate anybody is Eve who says so: else the rest would show nothing.
+    /// Verifies that, without a gate, every client that claims to be Eve is Eve: otherwise the trial would prove nothing.
     async fn believes_headers(
         &self,
         who: &impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
@@ -111,7 +111,7 @@ impl Trial<'_> {
     }
 }
 
-/// How a name can be spelled so that some server takes it for the original.
+/// The spellings of a name that some server reads as the original.
 const SPELLINGS: [fn(&str) -> String; 8] = [
     str::to_owned,
     str::to_lowercase,
@@ -123,7 +123,7 @@ const SPELLINGS: [fn(&str) -> String; 8] = [
     |name| name.to_lowercase().replace('-', "_"),
 ];
 
-/// Who is signed in to an application whose every page says so and nothing else.
+/// Returns who is signed in to an application whose every page consists of the user's name.
 pub(crate) async fn named_in_text(visitor: &mut Visitor) -> Result<Option<String>> {
     visitor.read("/").await
 }

@@ -8,8 +8,8 @@ use harness::{Apache, Gate, Request, run};
 
 use crate::support::{Front, Visitor, text_of};
 
-/// The programs that servers of WebDAV are tested with find through the gate what they find without it. They know no
-/// cookies.
+/// litmus, the test suite for WebDAV servers, passes through the gate. It sends no cookies, so all paths are public and
+/// Apache requires no user.
 #[tokio::test]
 async fn every_case_of_litmus_holds_through_the_gate() -> Result<()> {
     let apache = apache(|text| {
@@ -56,7 +56,7 @@ async fn a_user_copies_moves_and_locks_by_the_address_that_clients_see() -> Resu
         (Request::get("/notes/b"), 404),
         (Request::get("/c%20d"), 200),
         (Request::new("DELETE", "/c%20d"), 204),
-        // Apache believes its own name for the scheme, which is why the page gives it one.
+        // Apache compares the scheme with that of its `ServerName`, which is why the page sets it.
         (
             to(
                 "http://files.example.com/e",
@@ -71,7 +71,7 @@ async fn a_user_copies_moves_and_locks_by_the_address_that_clients_see() -> Resu
     locks(&mut zoe).await
 }
 
-/// What is locked is changed by whoever has the lock.
+/// Verifies that only the client that holds the lock changes a locked file.
 async fn locks(zoe: &mut Visitor) -> Result<()> {
     let answer = zoe
         .send(Request::new("LOCK", "/notes/a").body(LOCK))
@@ -98,7 +98,7 @@ fn to(destination: &str, request: Request) -> Request {
         .header("Overwrite", "F")
 }
 
-/// Apache with the configuration of the page, after this change of it.
+/// Starts Apache with the configuration of the page, changed by `change`.
 async fn apache(change: impl Fn(String) -> Result<String>) -> Result<Apache> {
     Apache::start(|folder| {
         let files = folder.join("files");

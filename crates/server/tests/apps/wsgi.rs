@@ -1,4 +1,4 @@
-//! A WSGI application under three servers, which fold the names of headers each in its own way.
+//! A WSGI application under three servers, each of which folds the names of headers in its own way.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use crate::trial::{Trial, named_in_text};
 
 #[tokio::test]
 async fn gunicorn_knows_the_user_of_the_session() -> Result<()> {
-    // From 22.0 on it drops names with `_`, so that what it does with them is not tested.
+    // From 22.0 on, gunicorn drops names with `_`, so the test expects nothing of them without the gate.
     wsgi(0, ("gunicorn", "/usr/bin/gunicorn"), &[]).await
 }
 
@@ -21,7 +21,7 @@ async fn uwsgi_knows_the_user_of_the_session() -> Result<()> {
     wsgi(2, ("uwsgi", "/usr/bin/uwsgi"), &['_']).await
 }
 
-/// Tries the application under the server of the page's `number`th command, whose program is Debian's.
+/// Runs the trial on the application under the server of the page's `number`th command, with Debian's program.
 async fn wsgi(number: usize, program: (&'static str, &str), folds: &[char]) -> Result<()> {
     let server = started(PAGE, number, program.0, |folder, _| {
         std::fs::write(folder.join("app.py"), text_of(PAGE, "python", 0)?)?;

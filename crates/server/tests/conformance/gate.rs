@@ -1,4 +1,4 @@
-//! The gate itself passes everything, configured and asked as the page of the suite says.
+//! The gate passes every case of the suite, configured and tested as the page of the suite says.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn the_gate_passes_every_case() -> Result<()> {
         .chain(["--user", flag(&commands, "--user")?]);
     let minted = command().args(words).run().await?;
     ensure!(minted.status.success(), "{}", minted.stderr);
-    // Ports are free ones: the environment wins over the file.
+    // The environment overrides the file, so that the ports are free ones.
     let gate = command()
         .args(["serve", "--config", &file])
         .env("UPSTREAM", format!("http://127.0.0.1:{upstream}"))
@@ -83,7 +83,7 @@ async fn the_gate_passes_every_case() -> Result<()> {
         report.summary()
     );
 
-    // By name, so that no case is lost without a change that shows.
+    // The cases are listed by name, so that a lost case shows in a diff.
     let passed = report
         .rows
         .iter()

@@ -1,7 +1,7 @@
 //! The conformance suite (`crates/conformance`) against the running gate, and against proxies that ask it.
 //!
-//! It is a test binary of its own, because its clients wait for seconds only: beside other tests on a small machine that
-//! would be a measurement of the machine.
+//! It is a test binary of its own, because its clients wait only for seconds: beside other tests on a small machine, they would
+//! measure the machine.
 
 #[path = "../fronts/documents.rs"]
 mod documents;

@@ -1,4 +1,4 @@
-//! nginx, Caddy and Envoy as documented, and the table of `docs/conformance.md`.
+//! The suite against nginx, Caddy and Envoy as documented, and the table of `docs/conformance.md`.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use harness::{Mint, free_port};
 
 use crate::front::{Front, Kind, gate};
 
-/// The page lists the classes that there are, with what is found here, as far as the versions are those of the page.
+/// The page lists all classes, with the results that are found here, for each front whose version is that of the page.
 #[tokio::test]
 async fn the_page_says_what_is_found() -> Result<()> {
     let page = std::fs::read_to_string(page())?;
@@ -42,7 +42,7 @@ async fn the_page_says_what_is_found() -> Result<()> {
     Ok(())
 }
 
-/// Writes the table anew.
+/// Rewrites the table on the page.
 #[tokio::test]
 #[ignore = "it changes docs/conformance.md"]
 async fn write_the_table() -> Result<()> {
@@ -63,21 +63,22 @@ async fn write_the_table() -> Result<()> {
     Ok(())
 }
 
-/// A front of the table.
+/// A column of the table: a front.
 struct Column {
     name: &'static str,
     kind: Kind,
     profile: &'static str,
-    /// The endpoint of the gate that it asks.
+    /// The gate's endpoint for the front.
     endpoint: &'static str,
     version: Version,
-    /// How many of it share the cases. Envoy waits for a second before it ends a connection, in nearly half of them.
+    /// How many processes of the front share the cases. In nearly half of them, Envoy waits for a second before it ends a
+    /// connection.
     copies: usize,
 }
 
-/// How a front's version is known.
+/// How the version of a front is found.
 enum Version {
-    /// A program says it, behind these letters.
+    /// The output of this command names it, behind this text.
     Of(&'static [&'static str], &'static str),
     Pinned(&'static str),
 }
@@ -118,7 +119,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 impl Column {
-    /// `nginx 1.22.1`.
+    /// Returns the heading, such as `nginx 1.22.1`.
     fn heading(&self) -> Result<String> {
         let version = match &self.version {
             Version::Pinned(version) => (*version).to_owned(),
@@ -135,14 +136,14 @@ impl Column {
         Ok(format!("{} {version}", self.name))
     }
 
-    /// Where the page says something else than is found; nothing for another version than the page's.
+    /// Returns the differences between the page and the results; none if the version is not that of the page.
     async fn differences(&self, documented: &Documented<'_>, at: usize) -> Result<Vec<String>> {
         if documented.versions[at] != self.heading()? {
             return Ok(Vec::new());
         }
         let all: Vec<_> = catalogue().iter().map(|case| case.id).collect();
         let mut report = self.ask(QUICK, &all).await?;
-        // A busy machine looks like a gateway that hangs: what does not hold gets more time, alone.
+        // On a busy machine a gateway seems to hang: cases that do not hold are repeated with more time, without the others.
         let is_doubtful = |row: &&Row| matches!(row.outcome, Outcome::Fails(_) | Outcome::Weak(_));
         let doubtful = report.rows.iter().filter(is_doubtful);
         let doubtful: Vec<_> = doubtful.map(|row| row.case.id).collect();
@@ -162,7 +163,7 @@ impl Column {
         Ok(told.collect())
     }
 
-    /// Asks these cases.
+    /// Runs these cases.
     async fn ask(&self, timeout: Duration, cases: &[&str]) -> Result<Report> {
         let copies = self.copies.min(cases.len());
         let shares = (0..copies).map(|first| {
@@ -193,7 +194,7 @@ impl Column {
     }
 }
 
-/// The table as it stands on the page.
+/// The table on the page.
 struct Documented<'a> {
     versions: Vec<&'a str>,
     rows: Vec<Vec<&'a str>>,
@@ -237,7 +238,7 @@ fn classes() -> Vec<(String, Vec<&'static str>)> {
     classes
 }
 
-/// Classes and counts, and not cases: the page must not be a list of what gets past whom.
+/// Returns the table. It has classes and counts, not cases: the page must not list which attack gets past which proxy.
 fn table(headings: &[String], reports: &[Report]) -> Result<String> {
     let headings_line = headings.join(" | ");
     let mut text = format!("| class | cases | {headings_line} |\n");
@@ -250,7 +251,7 @@ fn table(headings: &[String], reports: &[Report]) -> Result<String> {
     Ok(text)
 }
 
-/// How many of these cases hold, of those that were asked.
+/// Returns how many of these cases hold, of those that were run.
 fn result(report: &Report, cases: &[&str]) -> String {
     let rows = report
         .rows
@@ -274,11 +275,11 @@ fn page() -> PathBuf {
     harness::repository().join("docs/conformance.md")
 }
 
-/// How long a front that has more to do may take to answer.
+/// How long a front may take to answer when cases are repeated.
 const PATIENT: Duration = Duration::from_secs(5);
 const QUICK: Duration = Duration::from_secs(1);
 
-/// Columns before the first front's.
+/// The number of columns before those of the fronts.
 const FIXED: usize = 2;
 
 const START: &str = "<!-- the table -->";

@@ -1,4 +1,4 @@
-//! What is in `examples`, run as its pages say.
+//! The programs in `examples`, run as their pages say.
 
 use std::fs;
 use std::process::Command;
@@ -50,7 +50,7 @@ async fn nginx_lets_in_whom_the_gate_lets_in_and_says_who_it_is() -> Result<()> 
     Ok(())
 }
 
-/// Whether containers start is for Docker to show; what the gate is told in the file is checked by the gate.
+/// The gate accepts its settings in `compose.yaml`. This test starts no containers.
 #[test]
 fn compose_gives_the_gate_settings_that_it_accepts() -> Result<()> {
     let file = fs::read_to_string(repository().join("compose.yaml"))?;
@@ -74,7 +74,7 @@ fn compose_gives_the_gate_settings_that_it_accepts() -> Result<()> {
     Ok(())
 }
 
-/// What stands between the first `start` and the next `end`.
+/// Returns the text between the first `start` and the next `end`.
 fn between<'t>(text: &'t str, start: &str, end: &str) -> Result<&'t str> {
     let (_, rest) = text
         .split_once(start)

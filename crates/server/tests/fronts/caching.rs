@@ -1,4 +1,4 @@
-//! What an nginx that remembers decisions may remember, and for whom.
+//! Which decisions an nginx with a cache may reuse, and for which requests.
 
 use anyhow::{Result, ensure};
 use harness::{Client, Echo, Gate, Mint, Request};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::front::{Front, Kind, gate};
 
-/// An nginx that remembers, and what it asks and forwards to.
+/// An nginx that caches decisions, its gate and its service.
 struct World {
     front: Front,
     gate: Gate,
@@ -17,7 +17,7 @@ impl World {
     async fn start<const N: usize>(settings: [(&str, &str); N]) -> Result<Self> {
         let echo = Echo::start().await?;
         let gate = gate(Kind::NginxCached, &echo)
-            // One thread, whose audit lines come in order.
+            // One worker writes audit lines in order.
             .env("WORKERS", "1")
             .envs(settings)
             .start()
@@ -31,7 +31,7 @@ impl World {
         Ok(client.send(request).await?.status)
     }
 
-    /// Sees that the request enters, and tells as whom.
+    /// Verifies that the request enters, and returns the user id that the service receives.
     async fn enters(&self, request: &Request) -> Result<String> {
         let status = self.status(request).await?;
         ensure!(status == 200, "{status}");
@@ -39,9 +39,9 @@ impl World {
         Ok(seen.headers.get("x-user-id").unwrap_or_default().to_owned())
     }
 
-    /// How many decisions the gate has taken about `path` so far.
+    /// Returns how many decisions the gate has made about `path` so far.
     async fn decisions(&self, path: &str) -> Result<usize> {
-        // The line of a request after all others, which nobody has asked before.
+        // The line of a new path, which comes after those of all earlier requests.
         let last = format!("/last/{}", self.echo.seen().len());
         let asked = Mint::user("ada").authjs();
         self.enters(&Request::get(&last).cookie(asked)).await?;
@@ -90,7 +90,7 @@ async fn a_permission_is_remembered_for_one_request_only() -> Result<()> {
             .header("Host", "other.example"),
         signed_in(Request::get("/page")).header("Authorization", "Basic eDp5"),
     ] {
-        // What the gate makes of it does not matter: it is asked.
+        // The decision does not matter: nginx must ask the gate.
         world.status(&other).await?;
     }
     for _ in 0..2 {
@@ -99,7 +99,7 @@ async fn a_permission_is_remembered_for_one_request_only() -> Result<()> {
         let tampered = anonymous.cookie(format!("{cookie}x"));
         assert_eq!(world.status(&tampered).await?, 401);
     }
-    // The first, five others, and four that were refused: refusals are not remembered.
+    // The first, five others, and four refusals: refusals are not cached.
     assert_eq!(world.decisions("/page").await?, 1 + 5 + 4);
 
     for _ in 0..2 {

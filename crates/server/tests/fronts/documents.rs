@@ -1,4 +1,4 @@
-//! The configurations in `docs/fronts`, which are the very text that the tests run.
+//! The configurations in `docs/fronts`: the tests run this very text.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! What a client gets that asks the gate without being one of the fronts, or pretends to be another.
+//! The answers to decision requests of a client that is not one of the fronts, or that pretends to be another.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::front::{Front, Kind, gate};
 
-/// A gate that is asked directly.
+/// Starts a gate to which the tests send decision requests directly.
 pub(crate) async fn asked<const N: usize>(settings: [(&str, &str); N]) -> Result<Gate> {
     let echo = Echo::start().await?;
     gate(Kind::Traefik, &echo)
@@ -31,12 +31,12 @@ pub(crate) async fn ask(gate: &Gate, request: &Request) -> Result<Response> {
         .await
 }
 
-/// The fields from which an endpoint learns which request is meant.
+/// The fields from which an endpoint reads the original request.
 #[derive(Clone, Copy)]
 pub(crate) struct Source {
     pub(crate) endpoint: &'static str,
     fields: &'static [(&'static str, &'static str)],
-    /// The field that holds the target, and what stands before the path there.
+    /// The field that holds the target, and the text before the path in it.
     target: (&'static str, &'static str),
 }
 
@@ -70,7 +70,7 @@ pub(crate) const SOURCES: [Source; 4] = [
 ];
 
 impl Source {
-    /// The question whether `GET path` may enter.
+    /// Returns the decision request about `GET path`.
     pub(crate) fn about(self, path: &str) -> Request {
         let (name, before) = self.target;
         self.fields
@@ -81,7 +81,7 @@ impl Source {
             .header(name, format!("{before}{path}"))
     }
 
-    /// The same question, but with what `change` makes of the value of the field called `name`.
+    /// Returns the decision request about `GET /public/x`, with the field `name` replaced by the values that `change` returns.
     fn but(self, name: &str, change: impl Fn(&str) -> Vec<String>) -> Request {
         let target = format!("{}/public/x", self.target.1);
         let all = self.fields.iter().copied();
@@ -140,7 +140,7 @@ async fn each_endpoint_judges_the_request_that_its_own_fields_tell_of() -> Resul
     Ok(())
 }
 
-/// The three identity headers of an answer, all of which it must carry.
+/// Returns the three identity headers of an answer, which must have all of them.
 fn identity(answer: &Response) -> [&str; 3] {
     ["x-user-id", "x-user-email", "x-user-name"]
         .map(|name| answer.header(name).unwrap_or("(no such header)"))
@@ -206,7 +206,7 @@ async fn a_source_that_is_missing_or_doubled_or_empty_denies_even_a_session() ->
 async fn a_target_that_is_no_plain_path_opens_nothing() -> Result<()> {
     let gate = asked([]).await?;
     for source in SOURCES {
-        // nginx passes on no other refusal than 401 and 403.
+        // nginx passes on no refusals except 401 and 403.
         let ambiguous = if source.endpoint == "/auth/nginx" {
             403
         } else {
@@ -223,7 +223,7 @@ async fn a_target_that_is_no_plain_path_opens_nothing() -> Result<()> {
             ("/private#/public/x", 403),
             ("/public/x/..;/y", ambiguous),
             ("/public\\..\\private", ambiguous),
-            // No question of HTTP.
+            // Not valid in HTTP.
             ("/public/\u{7f}", 400),
             ("/public/ x", 403),
             ("public", 403),
@@ -334,7 +334,7 @@ async fn the_method_that_is_told_counts_and_must_be_one() -> Result<()> {
         for (odd, status) in [
             ("G T", 403),
             ("GET/1", 403),
-            // No question of HTTP.
+            // Not valid in HTTP.
             ("GET\u{7f}", 400),
             ("\"GET\"", 403),
             ("CONNECT", 403),
@@ -351,7 +351,7 @@ async fn the_method_that_is_told_counts_and_must_be_one() -> Result<()> {
             let answer = ask(&gate, &with(fine).cookie(ada())).await?;
             assert_eq!(answer.status, 200, "{} {fine}: {answer:?}", source.endpoint);
         }
-        // A preflight is what the told method makes it, not the method of the question.
+        // The method of the original request makes a preflight, not that of the decision request.
         let preflight = |request: Request| {
             request
                 .header("Origin", "https://app.example")
@@ -413,7 +413,7 @@ async fn what_is_no_endpoint_allows_nothing() -> Result<()> {
         let answer = ask(&gate, &Request::get(target).cookie(ada())).await?;
         assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
     }
-    // A call of gRPC is answered with 200, whatever the answer says.
+    // A gRPC call gets status 200, whatever its message says.
     let call = "/envoy.service.auth.v3.Authorization/Check";
     let call = Request::post(call, *b"\0\0\0\0\0").header("Content-Type", "application/grpc");
     assert_eq!(ask(&gate, &call).await?.status, 404);
@@ -429,8 +429,8 @@ async fn a_target_that_names_another_host_than_the_field_allows_nothing() -> Res
     Ok(())
 }
 
-/// An endpoint of another gateway, where it reads the request, the status with which it allows, and how it tells who Ada
-/// is.
+/// An endpoint of another gateway, the source of the original request, the status of a permit, and the headers that identify
+/// Ada.
 pub(crate) type DropIn = (
     &'static str,
     Source,
@@ -561,7 +561,7 @@ async fn a_question_with_a_body_leaves_the_connection_in_order() -> Result<()> {
         let answer = client.send(&source.about("/private")).await?;
         assert_eq!(answer.status, 401, "{answer:?}");
     }
-    // Two at once are answered one after the other.
+    // Two pipelined requests are answered in order.
     let address = gate.decisions_port()?;
     let mut both = source.about("/public/x").bytes(address);
     both.extend(source.about("/private").bytes(address));
@@ -588,7 +588,7 @@ async fn what_is_no_http_gets_no_answer_that_allows() -> Result<()> {
         let mut client = Client::connect(gate.decisions_port()?).await?;
         client.raw(bytes).await?;
         let what = String::from_utf8_lossy(bytes);
-        // No answer at all is fine.
+        // A closed connection without an answer is fine.
         if let Ok(answer) = client.response().await {
             assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
         }
@@ -636,7 +636,7 @@ async fn a_socket_that_was_left_behind_is_taken_over_and_a_live_one_is_not() -> 
             .cookie(ada());
         let answer = Client::connect(front.address).await?.send(&request).await?;
         assert_eq!(answer.status, 200);
-        // Killed, it leaves its socket behind.
+        // A gate that is killed leaves its socket behind.
         drop(running);
         assert!(socket.exists());
     }
@@ -680,7 +680,7 @@ async fn a_stranger_who_asks_is_refused_unless_listed() -> Result<()> {
     Ok(())
 }
 
-/// An address of this machine that is not the loopback, from which it can reach itself.
+/// Returns an address of this machine, other than the loopback, from which it can reach itself.
 fn own_address() -> Result<String> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     // Sends nothing: the kernel only chooses an address.
@@ -788,7 +788,7 @@ async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() 
         let answer = grpc::ask(gate.decisions_port()?, &question).await;
         let answer = answer.with_context(|| what.to_owned())?;
         let text = String::from_utf8_lossy(&answer).into_owned();
-        // The answer says 3, ok_response, or 2, denied_response.
+        // The fields of the answer: 3 is `ok_response`, 2 is `denied_response`.
         let tags: Vec<_> = grpc::fields(&answer).iter().map(|(tag, _)| *tag).collect();
         assert_eq!(
             (tags.contains(&3), tags.contains(&2)),
@@ -798,7 +798,7 @@ async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() 
         assert!(text.contains(told), "{what}: {text:?}");
         assert!(!text.contains("forged"), "{what}: {text:?}");
     }
-    // What is no message at all is an error of the call, which no front takes for a yes unless told to.
+    // A malformed message is an error of the call, which no front treats as a permit unless configured to.
     assert!(
         grpc::ask(gate.decisions_port()?, b"\x0a\xff")
             .await
@@ -807,7 +807,7 @@ async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() 
     Ok(())
 }
 
-/// As much of gRPC as one question takes.
+/// As much of gRPC as one decision request needs.
 pub(crate) mod grpc {
     use std::net::SocketAddr;
 
@@ -817,7 +817,7 @@ pub(crate) mod grpc {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use tokio::net::TcpStream;
 
-    /// A field that holds a text or a message.
+    /// Encodes a field that holds a text or a message.
     pub(crate) fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
         let mut field = vec![tag << 3 | 2];
         let mut length = bytes.len();
@@ -830,7 +830,7 @@ pub(crate) mod grpc {
         field
     }
 
-    /// The fields of a message that holds nothing but texts and messages.
+    /// Returns the fields of a message that holds only texts and messages.
     pub(crate) fn fields(mut message: &[u8]) -> Vec<(u8, &[u8])> {
         let mut fields = Vec::new();
         while let [key, rest @ ..] = message {
@@ -848,7 +848,7 @@ pub(crate) mod grpc {
         fields
     }
 
-    /// Calls `Check` and gives the message that it answers with.
+    /// Calls `Check` and returns the message of the answer.
     pub(crate) async fn ask(address: SocketAddr, message: &[u8]) -> Result<Bytes> {
         let stream = TokioIo::new(TcpStream::connect(address).await?);
         let (mut sender, connection) =

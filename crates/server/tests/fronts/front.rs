@@ -1,4 +1,4 @@
-//! Everything that can stand in front of a service and let the gate decide.
+//! The fronts: all proxies that forward to a service and let the gate decide.
 
 use std::net::SocketAddr;
 
@@ -8,20 +8,20 @@ use harness::{CaddyVersion, DecisionListener, Echo, Gate, GateCommand, Nginx, Se
 use crate::documents::{block, put};
 use crate::traefik::Traefik;
 
-/// A front, running, that asks one gate and forwards to one upstream. Stopped on drop.
+/// A running front that asks one gate and forwards to one upstream. Dropping it stops the front.
 #[derive(Debug)]
 pub(crate) struct Front {
     program: Program,
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) address: SocketAddr,
 }
 
-/// The rows of the table.
+/// The kinds of fronts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Debian's, 2.6.2.
+    /// Debian's Caddy, 2.6.2.
     Caddy,
-    /// 2.11.7.
+    /// Caddy 2.11.7.
     CaddyPinned,
     EnvoyGrpc,
     EnvoyHttp,
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Nginx,
     NginxCached,
     NginxSocket,
-    /// The gate itself, which nobody else has to ask.
+    /// The gate itself as the proxy.
     Proxy,
     Traefik,
 }
@@ -42,9 +42,9 @@ enum Program {
     Traefik(Traefik),
 }
 
-/// What a front forwards to.
+/// The service to which a front forwards.
 pub(crate) trait Service {
-    /// Where it listens.
+    /// The address on which the service listens.
     fn address(&self) -> SocketAddr;
 }
 
@@ -54,7 +54,7 @@ impl Service for Echo {
     }
 }
 
-/// One that somebody else starts.
+/// A service that the caller has started.
 impl Service for SocketAddr {
     fn address(&self) -> SocketAddr {
         *self
@@ -62,7 +62,7 @@ impl Service for SocketAddr {
 }
 
 impl Kind {
-    /// What the audit log calls it.
+    /// The name of the front in the audit log.
     pub(crate) fn mode(self) -> &'static str {
         match self {
             Self::Caddy | Self::CaddyPinned => "caddy",
@@ -75,7 +75,7 @@ impl Kind {
         }
     }
 
-    /// Which status a path with two readings gets: nginx knows no refusals but 401 and 403.
+    /// The status for a path with two readings: nginx knows no refusals except 401 and 403.
     pub(crate) fn ambiguous(self) -> u16 {
         match self {
             Self::Nginx | Self::NginxCached | Self::NginxSocket => 403,
@@ -89,8 +89,8 @@ impl Kind {
         }
     }
 
-    /// Which status every request with a session gets while the store does not answer: Envoy over HTTP would take a 5xx for a
-    /// failure to ask.
+    /// The status of every request with a session while the store does not answer: Envoy over HTTP would take a 5xx for a failed
+    /// decision request.
     pub(crate) fn store_down(self) -> u16 {
         match self {
             Self::EnvoyHttp => 429,
@@ -106,7 +106,7 @@ impl Kind {
         }
     }
 
-    /// Which status every request gets while the gate is down; none when that takes the front down, too.
+    /// The status of every request while the gate is down; `None` if the front is then down, too.
     pub(crate) fn gate_down(self) -> Option<u16> {
         match self {
             Self::Caddy | Self::CaddyPinned => Some(502),
@@ -121,13 +121,13 @@ impl Kind {
         }
     }
 
-    /// Whether it knows gRPC and refuses a call with a status of gRPC.
+    /// Whether the front refuses a gRPC call with a status of gRPC.
     pub(crate) fn speaks_grpc(self) -> bool {
         matches!(self, Self::EnvoyGrpc | Self::EnvoyHttp)
     }
 }
 
-/// A gate for this kind of front: a proxy of `echo`, or a listener for questions and nothing else.
+/// Returns the command of a gate for this kind of front: a proxy of `echo`, or only a listener for decisions.
 pub(crate) fn gate(kind: Kind, echo: &impl Service) -> GateCommand {
     let command = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
         .env("AUTH_SECRET", mint::SECRET)
@@ -147,7 +147,7 @@ pub(crate) fn gate(kind: Kind, echo: &impl Service) -> GateCommand {
 }
 
 impl Front {
-    /// Starts one in front of the service `echo`, asking `gate`.
+    /// Starts a front that forwards to the service `echo` and asks `gate`.
     pub(crate) async fn start(kind: Kind, gate: &Gate, echo: &impl Service) -> Result<Self> {
         let program = match kind {
             Kind::Caddy | Kind::CaddyPinned => {
@@ -189,7 +189,7 @@ impl Front {
         Ok(Self { program, address })
     }
 
-    /// What it has printed so far, for the message of a test that fails.
+    /// Returns what the front has printed so far, for the message of a failed test.
     pub(crate) fn transcript(&self) -> String {
         match &self.program {
             Program::Other(server) => server.transcript(),
@@ -199,7 +199,7 @@ impl Front {
     }
 }
 
-/// A Caddy with this configuration in place of, or made of, the documented one.
+/// Starts a Caddy with this configuration, made from the documented one or replacing it.
 pub(crate) async fn caddy(
     version: CaddyVersion,
     text: &str,
@@ -214,14 +214,14 @@ pub(crate) async fn caddy(
         CaddyVersion::Pinned => block("caddy.md", "caddyfile", 1)?,
     };
     harness::caddy_of(version, |port| {
-        // The same sites on every address, but for one machine only.
+        // The documented site, but on the loopback address and a free port.
         let site = format!(":{port} {{\n\tbind 127.0.0.1\n");
         options.clone() + &text.replacen(":8080 {\n", &site, 1)
     })
     .await
 }
 
-/// An Envoy with this configuration in place of, or made of, a documented one.
+/// Starts an Envoy with this configuration, made from a documented one or replacing it.
 pub(crate) async fn envoy(text: &str, gate: SocketAddr, echo: &impl Service) -> Result<Server> {
     let port = |port: u16| format!("port_value: {port}");
     let text = put(text, &port(9091), &port(gate.port()))?;
@@ -231,7 +231,7 @@ pub(crate) async fn envoy(text: &str, gate: SocketAddr, echo: &impl Service) -> 
     harness::envoy(|port| text.replace(&listen(8080), &listen(port))).await
 }
 
-/// An HAProxy with this script in place of, or made of, the documented one.
+/// Starts an HAProxy with this script, made from the documented one or replacing it.
 pub(crate) async fn haproxy(script: &str, gate: SocketAddr, echo: &impl Service) -> Result<Server> {
     let text = block("haproxy.md", "haproxy", 0)?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
@@ -244,7 +244,7 @@ pub(crate) async fn haproxy(script: &str, gate: SocketAddr, echo: &impl Service)
     .await
 }
 
-/// Where nginx asks the gate.
+/// Returns the gate's listener for decisions, as nginx writes its address.
 fn listener(gate: &Gate) -> Result<String> {
     let decisions = gate.decisions.as_ref();
     Ok(match decisions.context("the gate takes questions")? {
@@ -253,7 +253,7 @@ fn listener(gate: &Gate) -> Result<String> {
     })
 }
 
-/// An nginx with this configuration in place of, or made of, the documented one.
+/// Starts an nginx with this configuration, made from the documented one or replacing it.
 pub(crate) async fn nginx(text: &str, gate: &str, echo: &impl Service) -> Result<Nginx> {
     let text = put(text, GATE, gate)?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
@@ -262,8 +262,8 @@ pub(crate) async fn nginx(text: &str, gate: &str, echo: &impl Service) -> Result
         .await
 }
 
-/// The configuration that remembers decisions, put together as the page says, and remembering for as long as any test
-/// may take.
+/// Returns the configuration that caches decisions, assembled as the page says, with entries that last as long as any test may
+/// take.
 fn with_cache() -> Result<String> {
     let text = block("nginx.md", "nginx", 0)?;
     let (in_http, in_location) = (
@@ -279,6 +279,6 @@ fn with_cache() -> Result<String> {
     put(&text, internal, &format!("{internal}{in_location}"))
 }
 
-/// Where the documented configurations look for the gate, and for the service.
+/// The addresses of the gate and of the service in the documented configurations.
 const GATE: &str = "127.0.0.1:9091";
 const SERVICE: &str = "127.0.0.1:3000";

@@ -1,5 +1,5 @@
-//! The gate as it is asked by other proxies: the real nginx, Caddy, Envoy and HAProxy, started with the configurations
-//! of `docs/fronts`, and a client that distrusts every endpoint.
+//! The gate and its calling proxies: the real nginx, Caddy, Envoy and HAProxy with the configurations of `docs/fronts`, and a
+//! client that attacks every endpoint.
 
 mod caching;
 mod documents;

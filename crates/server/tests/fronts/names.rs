@@ -9,12 +9,12 @@ use harness::{CaddyVersion, Client, Echo, Gate, Mint, Request, Seen};
 use crate::documents::{block, put};
 use crate::front::{Kind, caddy, envoy, gate};
 
-/// An endpoint, the headers that the documentation of its gateway copies, and which of them say something about Ada.
+/// An endpoint, the headers that the documentation of its gateway copies, and those of them that have a value for Ada.
 struct Family {
     endpoint: &'static str,
     copied: &'static str,
     told: &'static [(&'static str, &'static str)],
-    /// Whether the endpoint hears which path is asked for, and lets everybody enter public ones.
+    /// Whether the endpoint receives the path of the original request, and permits public ones without a session.
     has_public: bool,
 }
 
@@ -125,7 +125,7 @@ async fn an_envoy_that_takes_one_header_only_passes_on_no_forged_other() -> Resu
     let session = Mint::user("ada").authjs();
     for (target, told) in [("/private", "ada"), ("/public/x", "")] {
         let request = Request::get(target).header("Host", "app.example");
-        // What the session of one without address and name says: nothing but the id, twice.
+        // For a session without address and name, the gate writes nothing except the id, twice.
         let forged = names.clone().filter(|name| *name != "X-Authentik-Uid");
         let request = forged.fold(request, |request, name| request.header(name, "forged"));
         let mut client = Client::connect(envoy.address()).await?;

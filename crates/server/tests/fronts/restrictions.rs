@@ -1,4 +1,5 @@
-//! What a calling proxy says to narrow who may enter: obeyed where it is understood, refused where it is not.
+//! The parameters with which a calling proxy restricts who may enter: the gate obeys those that it knows, and refuses requests
+//! with others.
 
 use anyhow::{Context, Result, ensure};
 use harness::{CaddyVersion, Client, Echo, Mint, Nginx, Request};
@@ -7,7 +8,7 @@ use crate::documents::{block, put};
 use crate::endpoints::{DROP_INS, SOURCES, Source, ask, asked, grpc};
 use crate::front::{Kind, caddy, envoy, gate};
 
-/// The question of oauth2-proxy's host, with a session that has this address, if any.
+/// Returns the decision request of a proxy made for oauth2-proxy, with a session that has this email address, if any.
 fn question(query: &str, email: Option<&str>) -> Request {
     let mint = Mint::user("ada");
     let mint = email
@@ -76,7 +77,7 @@ async fn the_addresses_and_domains_of_oauth2_proxy_are_obeyed() -> Result<()> {
     assert_eq!(line["user_id"], "ada");
     assert_eq!(line["status"], 403);
 
-    // Without a session the way in is to sign in, restricted or not.
+    // Without a session the answer is 401, restricted or not.
     let nobody = Request::get("/oauth2/auth?allowed_emails=ada@eu.example.com");
     assert_eq!(ask(&gate, &nobody).await?.status, 401);
     Ok(())
@@ -282,7 +283,7 @@ async fn context_extensions_of_envoy_are_obeyed_or_deny() -> Result<()> {
             "{what}"
         );
     }
-    // A public path is for everybody, on a route that is restricted too; a word that nobody understands is for nobody.
+    // A public path is open to all, even with a restriction; an unknown parameter denies all.
     let public = [text(2, "GET"), text(4, "/public/x"), text(5, "app.example")];
     let public = grpc::field(4, &grpc::field(2, &public.concat()));
     for (name, allowed) in [("allowed_emails", true), ("allowed_groups", false)] {
@@ -294,8 +295,8 @@ async fn context_extensions_of_envoy_are_obeyed_or_deny() -> Result<()> {
     Ok(())
 }
 
-/// The configuration of oauth2-proxy's own documentation for nginx (docs/configuration/integration), shortened, with the
-/// query where nginx takes one: `auth_request` does not.
+/// Returns the configuration for nginx from oauth2-proxy's documentation (docs/configuration/integration), shortened, with the
+/// query where nginx accepts one: `auth_request` does not.
 fn as_for_oauth2_proxy(gate: &str, service: &str, query: &str) -> String {
     format!(
         "location /oauth2/ {{
@@ -415,7 +416,7 @@ async fn behind_caddy_the_query_of_a_client_is_no_restriction_and_that_of_the_ho
             );
         }
     }
-    // Elsewhere no host leaves the client's query in its question.
+    // At other endpoints no calling proxy leaves the client's query in its decision request.
     for (source, endpoint) in [(SOURCES[1], "/auth/traefik"), (SOURCES[3], "/auth/nginx")] {
         let question = source
             .about("/private?page=2")

@@ -1,11 +1,11 @@
-//! One file of routes, and one table of requests, behind every front: the rules are the same whoever asks.
+//! One file of routes and one table of requests, behind every front: the rules are the same for all of them.
 
 use anyhow::{Context, Result, ensure};
 use harness::{Client, Echo, Mint, Request};
 
 use crate::front::{Front, Kind, gate};
 
-/// What every front is asked to obey.
+/// The routes for every front.
 const ROUTES: &str = r#"
 case_insensitive = false
 
@@ -59,10 +59,10 @@ path = "/"
 access = "public"
 "#;
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It arrives, by this route.
+    /// The request reaches the service by this route.
     Enters(&'static str),
     /// The client gets this status, for this reason.
     Refused(u16, &'static str),
@@ -70,7 +70,7 @@ enum Outcome {
 
 use Outcome::{Enters, Refused};
 
-/// Nobody, a user, an administrator, an owner, an accountant, and somebody who acts for one.
+/// The user of a request; `ActingAdmin` is one who impersonates an accountant, `Nobody` a client without a session.
 #[derive(Clone, Copy, Debug)]
 enum Who {
     Accountant,
@@ -120,7 +120,7 @@ const TABLE: &[Row] = &[
     ("HEAD", "/admin/x", Who::Admin, Enters("admin")),
     ("GET", "/%61dmin/", Who::User, Refused(403, "rule_denied")),
     ("GET", "/%61dmin/x", Who::Admin, Enters("admin")),
-    // The upstream would see another route in these.
+    // An upstream would read these as paths of another route.
     (
         "GET",
         "/x/../admin/",
@@ -292,7 +292,7 @@ async fn run(kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the audit line of a request, by its id where the front passes that on, and sees what it says.
+/// Waits for the audit line of a request, by its id if the front passes the id on, and verifies its outcome.
 async fn seen(gate: &harness::Gate, id: Option<String>, wanted: &str, outcome: &str) -> Result<()> {
     let field = match outcome {
         "allow" => "rule",

@@ -1,5 +1,5 @@
-//! Which statuses are answers to a calling proxy, and which are failures to ask: the table of docs/decisions.md, against
-//! the real programs. What a program takes for a failure it may be told to let pass.
+//! Which statuses a calling proxy treats as decisions, and which as failures: the table of docs/decisions.md, against the real
+//! programs. A program can be configured to permit requests after a failure.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::documents::{block, put};
 use crate::endpoints::{DROP_INS, SOURCES, ask};
 use crate::front::{Kind, caddy, envoy, gate, haproxy, nginx};
 
-/// A program that stands where the gate is asked, and answers with the status in `X-Status`.
+/// Starts a server in the place of the gate that answers with the status in `X-Status`.
 async fn stub() -> Result<Nginx> {
     let statuses = STATUSES.map(|status| {
         let location = match status {
@@ -24,10 +24,10 @@ async fn stub() -> Result<Nginx> {
 
 const STATUSES: [u16; 11] = [200, 202, 204, 302, 400, 401, 403, 404, 429, 500, 503];
 
-/// What a client gets whose question is answered with a status, in the order of [`STATUSES`]. 200 is what the service says.
+/// The client's status for each status of the decision, in the order of [`STATUSES`]. 200 comes from the service.
 type Outcomes = [u16; 11];
 
-/// Asks once for each status, and sees that the service is reached with a 200 and never else.
+/// Sends a request for each status, and verifies that exactly the requests that get 200 reach the service.
 async fn outcomes(front: SocketAddr, echo: &Echo) -> Result<Outcomes> {
     let mut outcomes = [0; 11];
     for (outcome, status) in outcomes.iter_mut().zip(STATUSES) {
@@ -68,7 +68,7 @@ async fn caddy_and_haproxy_pass_on_every_status_but_2xx() -> Result<()> {
             "{version:?}"
         );
     }
-    // The documented script makes one answer of every 5xx.
+    // The documented script answers every 5xx with 503.
     let script = block("haproxy.md", "lua", 0)?;
     let haproxy = haproxy(&script, stub.address(), &echo).await?;
     let expected = [200, 200, 200, 302, 400, 401, 403, 404, 429, 503, 503];
@@ -169,7 +169,7 @@ async fn a_dead_store_opens_nothing_even_where_envoy_lets_failures_pass() -> Res
     }
     assert_eq!(echo.seen().len(), before, "nothing reached the service");
 
-    // Everybody else passes on what the client should get, or looks for 2xx, 401 and 403.
+    // All other calling proxies pass the status on to the client, or check for 2xx, 401 and 403.
     let session = Mint::user("ada").authjs();
     let drop_ins = DROP_INS.map(|(endpoint, source, ..)| (endpoint, source));
     let own = SOURCES.map(|source| (source.endpoint, source));

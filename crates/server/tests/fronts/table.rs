@@ -1,7 +1,7 @@
-//! One table of requests, and what becomes of each behind every front.
+//! One table of requests, and the outcome of each behind every front.
 //!
 //! Each front is started once, with a gate that has public and protected paths, a sign-in page, and a database of
-//! users. A case is told by what the client got and by what the upstream saw; where fronts cannot but differ, `Kind` says so.
+//! users. A case is judged by what the client received and what the upstream saw; where fronts must differ, `Kind` says so.
 
 use anyhow::{Context, Result, ensure};
 use harness::{Client, CutProxy, Echo, Gate, Mint, Postgres, Request, Seen};
@@ -90,7 +90,7 @@ async fn run(kind: Kind) -> Result<()> {
     world.outages().await
 }
 
-/// A front, the gate it asks, the service behind it, and the users.
+/// A front, its gate, the service behind it, and the database of users.
 struct World {
     kind: Kind,
     front: Front,
@@ -101,7 +101,7 @@ struct World {
     _folder: tempfile::TempDir,
 }
 
-/// A request, and what must become of it.
+/// A request and its expected outcome.
 struct Case {
     what: String,
     request: Request,
@@ -115,13 +115,13 @@ struct Case {
 enum Outcome {
     /// The path has two readings.
     Ambiguous,
-    /// It arrives, with the id, the address and the name of this user; empty is as good as absent.
+    /// The request reaches the service with this id, email address and name of the user; empty means absent.
     Enters([&'static str; 3]),
     /// The client gets this status, and no redirect.
     Refused(u16),
-    /// A browser is sent to the sign-in page, and finds its way back.
+    /// A browser is redirected to the sign-in page, with the URL to return to.
     SignIn,
-    /// A call of gRPC is told to authenticate: in gRPC, where the front speaks it.
+    /// A gRPC call is refused as unauthenticated: with a status of gRPC, if the front supports it.
     Unauthenticated,
 }
 
@@ -137,7 +137,7 @@ fn ada() -> Mint {
         .claim("name", "Ada Lovelace")
 }
 
-/// Who has neither address nor name.
+/// Returns the session cookie of a user with neither email address nor name.
 fn eve() -> String {
     Mint::user("eve").authjs()
 }
@@ -336,7 +336,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// What tells a gate which request is meant, or another proxy, when it comes from the one in front.
+/// Fields that describe the original request to a gate or proxy if they come from the proxy in front, forged by a client.
 const CLAIMS: [(&str, &str); 15] = [
     ("X-Original-URL", "http://app.example/public/x"),
     ("X-Original-URI", "/public/x"),
@@ -355,7 +355,7 @@ const CLAIMS: [(&str, &str); 15] = [
     ("X-Request-Id", "chosen-by-the-client"),
 ];
 
-/// Every spelling that some service reads as one of ours, twice.
+/// Adds, twice each, every spelling that some service reads as one of the gate's headers.
 fn forged(request: Request) -> Request {
     let mut request = request;
     for field in ["Id", "Email", "Name"] {
@@ -402,7 +402,7 @@ impl World {
                 "DATABASE_URL",
                 postgres.url_through(&to_postgres.address(), Postgres::DATABASE),
             )
-            // A machine under load is no outage; a wire that is cut is one at once.
+            // A busy machine must not look like an outage; a cut connection fails at once.
             .env("DATABASE_TIMEOUT", "10000")
             .env("MEMORY_CACHE_TTL", "0")
             .env("ABSENT_CACHE_TTL", "0");
@@ -423,7 +423,7 @@ impl World {
         })
     }
 
-    /// Judges every case, and reports all that went wrong at once.
+    /// Judges every case and reports all failures together.
     async fn judge_all(&self) -> Result<()> {
         let mut wrong = Vec::new();
         for case in cases() {
@@ -544,7 +544,7 @@ impl World {
         names(&seen, ["ada", "ada@example.com", "Ada Lovelace"])
     }
 
-    /// First the database is cut off, then the gate ends: neither opens anything.
+    /// Cuts off the database, then ends the gate: neither may permit anything.
     async fn outages(self) -> Result<()> {
         self.to_postgres.cut().await?;
         let request = |target: &str| Request::get(target).header("Host", HOST);
@@ -592,7 +592,7 @@ impl World {
     }
 }
 
-/// Sees that the service hears of this identity, and of no other under any name that it might take for one of ours.
+/// Verifies that the service receives this identity, and no other under any name that it might read as one of the gate's.
 fn names(seen: &Seen, identity: [&str; 3]) -> Result<()> {
     for (name, expected) in ["x-user-id", "x-user-email", "x-user-name"]
         .into_iter()
@@ -626,13 +626,13 @@ fn names(seen: &Seen, identity: [&str; 3]) -> Result<()> {
     Ok(())
 }
 
-/// As a service that folds names reads it.
+/// Returns the name as a service that folds names reads it.
 fn normal(name: &str) -> String {
     name.to_lowercase().replace(['_', '.'], "-")
 }
 
-/// The host that clients ask for.
+/// The host that clients request.
 const HOST: &str = "grafana.example";
 
-/// What is posted: more than a buffer or two.
+/// The body of POST requests, longer than a buffer or two.
 const BODY: &[u8] = &[b'b'; 100_000];

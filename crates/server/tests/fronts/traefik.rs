@@ -1,8 +1,8 @@
-//! What Traefik does with `ForwardAuth`, for want of a Traefik that could be installed.
+//! An imitation of Traefik's `ForwardAuth`, because the tests cannot install Traefik.
 //!
-//! As in its source: the question is a GET with the client's header fields, without those of the connection, and with
-//! `X-Forwarded-*` about the request that it received (`trustForwardHeader: false`). After a 2xx the fields
-//! in `authResponseHeaders` are taken from the answer, and removed when the answer has none; any other answer goes to the client.
+//! As in Traefik's source: the decision request is a GET with the client's header fields, without those of the connection, and
+//! with `X-Forwarded-*` about the request that it received (`trustForwardHeader: false`). After a 2xx, it takes the fields in
+//! `authResponseHeaders` from the answer, and removes those that the answer lacks; it passes any other answer on to the client.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use crate::documents::put;
 use crate::front::Service;
 
-/// A reverse proxy with the documented middlewares. Stopped on drop.
+/// A reverse proxy with the documented middlewares. Dropping it stops the proxy.
 #[derive(Debug)]
 pub(crate) struct Traefik {
     address: SocketAddr,
@@ -38,18 +38,18 @@ struct Route {
     gate: SocketAddr,
     path: String,
     service: SocketAddr,
-    /// `authResponseHeaders`.
+    /// The names in `authResponseHeaders`.
     taken: Vec<HeaderName>,
-    /// The names in `customRequestHeaders`, all of which are set to nothing.
+    /// The names in `customRequestHeaders`, which all have an empty value.
     removed: Vec<HeaderName>,
-    /// Connections to the gate and to the service.
+    /// The tasks of the connections to the gate and to the service.
     connections: Mutex<JoinSet<()>>,
 }
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
 impl Traefik {
-    /// Starts one that does what the dynamic configuration `text` says, with the gate and the service where they are.
+    /// Starts a proxy with the dynamic configuration `text`, and with the real addresses of the gate and the service.
     pub(crate) async fn start(text: &str, gate: &Gate, echo: &impl Service) -> Result<Self> {
         let route = Arc::new(Route {
             service: echo.address(),
@@ -71,7 +71,7 @@ impl Traefik {
                     let connection = server::Builder::new()
                         .serve_connection(TokioIo::new(stream), answer)
                         .with_upgrades();
-                    // The client went away, or sent what is no HTTP.
+                    // The client disconnected, or did not send HTTP.
                     let _ = connection.await;
                 });
             }
@@ -154,7 +154,7 @@ impl Route {
                     return;
                 };
                 let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
-                // Either end may break off.
+                // Either side may close the connection.
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut service).await;
             });
         }
@@ -193,14 +193,14 @@ impl Route {
     {
         let stream = TokioIo::new(TcpStream::connect(address).await?);
         let (mut sender, connection) = client::handshake(stream).await?;
-        // Ends with the answer, or with what follows a 101.
+        // The task ends with the answer, or with the connection after a 101.
         self.keep(async {
             let _ = connection.with_upgrades().await;
         });
         Ok(sender.send_request(request).await?)
     }
 
-    /// Lets something go on beside the answer, for as long as this proxy exists.
+    /// Runs a task in the background for as long as this proxy exists.
     fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut connections = self
             .connections

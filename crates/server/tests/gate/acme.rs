@@ -1,4 +1,4 @@
-//! Certificates that are ordered from a real ACME server, as curl sees them.
+//! Certificates ordered from a real ACME server, and whether curl trusts them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +17,7 @@ use crate::support::gate;
 
 const HOST: &str = "app.example.com";
 
-/// The gate with certificates from `pebble`.
+/// Returns the command of a gate that orders certificates from `pebble`.
 fn ordering(echo: &Echo, pebble: &Pebble, tls: u16, store: &str) -> GateCommand {
     gate(&echo.url())
         .env("LISTEN", format!("127.0.0.1:{tls}"))
@@ -30,7 +30,7 @@ fn ordering(echo: &Echo, pebble: &Pebble, tls: u16, store: &str) -> GateCommand 
         .env("ACME_STORE", store)
 }
 
-/// The status that curl gets from `https://` and the host at this port, if it trusts what it is shown with `root`.
+/// Returns the status that curl gets from the host at this port over HTTPS, if it trusts the certificate with `root`.
 async fn status(port: u16, root: &Path) -> Result<String> {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--output", "/dev/null"])
@@ -41,7 +41,7 @@ async fn status(port: u16, root: &Path) -> Result<String> {
     run(curl, "curl").await
 }
 
-/// Waits until curl trusts what is shown at this port.
+/// Waits until curl trusts the certificate at this port.
 async fn trusted(port: u16, root: &Path) -> Result<()> {
     poll("a certificate that is trusted", async || {
         (status(port, root).await.ok()? == "200").then_some(())
@@ -118,7 +118,7 @@ async fn any_node_that_shares_the_database_answers_for_the_one_that_orders() -> 
             .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
     };
     let redirecting = |port: u16| format!("127.0.0.1:{port}");
-    // It cannot order, because it does not trust the server, and is the one that the server asks.
+    // This gate cannot order, because it does not trust the ACME server, but the server requests the proof from it.
     let asked = sharing(first)
         .env("REDIRECT_LISTEN", redirecting(http))
         .without("ACME_CA_FILE")
@@ -141,7 +141,7 @@ async fn any_node_that_shares_the_database_answers_for_the_one_that_orders() -> 
         .await?;
     assert_eq!(answered["mode"], "redirect");
 
-    // Of an order that is over, or never was, nothing is known.
+    // The gate knows no proof of an order that is over or never existed.
     let redirect = asked.listener("redirect").await?;
     let target = "/.well-known/acme-challenge/made-up";
     let mut client = harness::Client::connect(redirect).await?;
@@ -161,7 +161,7 @@ async fn processes_that_share_a_folder_prove_hosts_for_each_other() -> Result<()
     let pebble = Pebble::start(free_port(), first).await?;
     let root = pebble.root().await?;
     let store = folder.path().join("acme").display().to_string();
-    // It does not trust the server, which asks it for the proof of the other's order.
+    // This gate does not trust the ACME server, which requests the proof of the other gate's order from it.
     let asked = ordering(&echo, &pebble, first, &store).without("ACME_CA_FILE");
     let asked = asked.start().await?;
     said(&asked, "cannot have a certificate").await?;
@@ -192,7 +192,7 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
         Certificates::make_kind(folder.path(), CertificateKind::OwnAuthorityUntil2020).await?;
     let text = fs::read_to_string(&old.key)? + &fs::read_to_string(&old.certificate)?;
     fs::write(kept.join("app.example.com.pem"), text)?;
-    // And an account of which the server knows nothing any more.
+    // And an account that the server no longer knows.
     let account = kept.with_file_name("account");
     fs::create_dir_all(&account)?;
     let mut key = Command::new("sh");
@@ -217,7 +217,7 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
         .without("TLS")
         .without("ACME_DOMAINS")
         .env("SESSIONGATE_CONFIG", file.display().to_string())
-        // Every request needs a session, but for those of the authority.
+        // Every request needs a session, except those of the ACME server.
         .without("PUBLIC_PATHS")
         .env("ACME_CHALLENGE", "http-01")
         .start()
@@ -242,7 +242,7 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
     said(&gate, "does not know the account any more").await?;
     assert!(!shown().await?.contains("2020"));
 
-    // One more host, without a restart.
+    // A reload adds a host.
     let more = listeners.replace(HOST, &format!("{HOST}\", \"new.example.com"));
     fs::write(&file, more)?;
     gate.signal("HUP")?;
@@ -256,7 +256,7 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
         got.find(|line| line.contains("new.example.com")).map(drop)
     })
     .await?;
-    // The other one goes on.
+    // The certificate of the first host is still served.
     assert_eq!(status(tls, &root).await?, "401");
     let ok = gate.metric("sessiongate_acme_orders_total", ["result=\"ok\""]);
     assert!((ok.await? - 2.0).abs() < f64::EPSILON);
@@ -267,7 +267,7 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
 async fn an_order_that_fails_is_said_and_counted_and_keeps_nobody_else_waiting() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (tls, elsewhere) = (free_port(), free_port());
-    // It looks where nobody listens.
+    // The ACME server connects to ports without a listener.
     let pebble = Pebble::start(elsewhere, elsewhere).await?;
     let gate = ordering(&echo, &pebble, tls, &folder.path().display().to_string())
         .start()
@@ -283,6 +283,6 @@ async fn an_order_that_fails_is_said_and_counted_and_keeps_nobody_else_waiting()
     }
     let failed = gate.metric("sessiongate_acme_orders_total", ["result=\"failed\""]);
     assert!((failed.await? - 1.0).abs() < f64::EPSILON);
-    // The folder of the test is open to all.
+    // The folder of the test is accessible to all users.
     said(&gate, "chmod 700").await.map(drop)
 }

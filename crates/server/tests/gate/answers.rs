@@ -1,11 +1,11 @@
-//! What a stranger sees: the table of DESIGN §7.
+//! The answers to a client that is not permitted: the table of DESIGN §7.
 
 use anyhow::{Context, Result};
 use harness::{CutProxy, Echo, Mint, Postgres, Request};
 
 use crate::support::{gate, signed_in, started};
 
-/// What has to be public for a sign-in page behind the gate.
+/// The setting with the paths that must be public for a sign-in page behind the gate.
 const SIGNING_IN: (&str, &str) = ("PUBLIC_PATHS", "/signin,/api/auth/");
 
 #[tokio::test]

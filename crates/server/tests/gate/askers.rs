@@ -1,4 +1,4 @@
-//! What a refusal looks like to whoever asks: pages for people, statuses for scripts, trailers for gRPC-Web.
+//! The form of a refusal for each kind of client: pages for people, statuses for scripts, trailers for gRPC-Web.
 
 use anyhow::{Context, Result};
 use harness::Request;
@@ -13,7 +13,7 @@ async fn a_form_gets_a_page_for_every_refusal_and_never_raw_json() -> Result<()>
             .header("Content-Type", "application/x-www-form-urlencoded")
             .header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
     };
-    // Nobody is behind this one: 502 for whoever may enter.
+    // This gate has no service behind it: 502 for every request that is permitted.
     let nobody = harness::free_port();
     let dead = gate(&format!("http://127.0.0.1:{nobody}")).start().await?;
     let cases = [
@@ -98,7 +98,7 @@ async fn grpc_web_is_answered_as_grpc_web() -> Result<()> {
     assert_eq!(answer.text(), "gAAAABFncnBjLXN0YXR1czogMTYNCg==");
     let native = gate.send(&call("application/grpc")).await?;
     assert_eq!(native.header("grpc-status"), Some("16"));
-    // Refused all the same.
+    // The request is still refused.
     let id = answer.header("x-request-id").context("an id")?.to_owned();
     let refused = gate
         .wait_for_audit(|line| line["request_id"] == id.as_str())
@@ -164,7 +164,7 @@ async fn a_page_of_a_listed_origin_may_read_refusals_and_ask_before_it_sends() -
         .wait_for_audit(|line| line["reason"] == "preflight_answered")
         .await?;
     assert_eq!(line["outcome"], "allow");
-    // Nothing has reached the service yet: neither that, nor what only looks like a preflight.
+    // Nothing has reached the service yet: neither that preflight nor requests that only look like one.
     let bare = gate
         .send(&from(Request::new("OPTIONS", "/data"), APP))
         .await?;
@@ -174,10 +174,10 @@ async fn a_page_of_a_listed_origin_may_read_refusals_and_ask_before_it_sends() -
         .await?;
     assert_eq!(other.status, 401);
     assert!(echo.seen().is_empty());
-    // What is public is the service's own affair.
+    // On a public path, the service answers preflights itself.
     gate.send(&from(preflight("/public/x"), APP)).await?;
     assert_eq!(echo.seen().len(), 1);
-    // The service's answers are its own.
+    // The gate adds no CORS fields to the service's answers.
     let passed = gate.send(&from(signed_in("/data", "ada"), APP)).await?;
     assert_eq!(passed.header("access-control-allow-origin"), None);
     Ok(())

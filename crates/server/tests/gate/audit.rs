@@ -1,4 +1,4 @@
-//! One line per decision, and nothing secret in any of them.
+//! The audit log: one line per decision, and no secret in any of them.
 
 use anyhow::{Context, Result};
 use harness::{Mint, Postgres, Redis, Request, mint};
@@ -191,7 +191,7 @@ async fn no_secret_is_ever_printed() -> Result<()> {
                 .as_bytes(),
         )
         .await?;
-    // How it is refused is another test's business.
+    // Another test checks how it is refused.
     let _ = malformed.response().await;
     let metrics = gate.admin("/metrics").await?.text();
     let ready = gate.admin("/readyz").await?.text();

@@ -1,4 +1,4 @@
-//! Machines and APIs: signed tokens of a configured issuer, and what becomes of them as his keys come and go.
+//! Machines and APIs: signed tokens of a configured issuer, also while its keys change.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Key {
         )?)
     }
 
-    /// A good token.
+    /// Returns a valid token.
     pub(crate) fn token(&self) -> Result<String> {
         self.sign(&claims())
     }
@@ -79,7 +79,7 @@ fn signed_by_secret(claims: &Value) -> Result<String> {
     Ok(encode(&Header::default(), claims, &key)?)
 }
 
-/// The issuer's server. It gives every question the same answer, and counts them.
+/// The issuer's server. It gives every request the same answer, and counts them.
 pub(crate) struct Publisher {
     pub(crate) address: SocketAddr,
     answer: Arc<Mutex<String>>,
@@ -101,7 +101,7 @@ impl Publisher {
         let shared = (Arc::clone(&answer), Arc::clone(&asked));
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A client that does not trust us, or goes away, is its own business.
+                // A client that does not trust the certificate or disconnects is no error of this server.
                 let _ = match &tls {
                     None => give(stream, &shared).await,
                     Some(tls) => match tls.accept(stream).await {
@@ -157,14 +157,14 @@ async fn give(
     Ok(stream.shutdown().await?)
 }
 
-/// A gate that takes the issuer's tokens.
+/// Returns the command of a gate that accepts the issuer's tokens.
 pub(crate) fn accepting(echo: &Echo) -> GateCommand {
     gate(&echo.url())
         .env("BEARER_ISSUER", ISSUER)
         .env("BEARER_AUDIENCE", AUDIENCE)
 }
 
-/// The same with a published key, once the gate has it.
+/// Starts a gate that accepts the issuer's tokens, and waits until it has fetched the published keys.
 async fn knowing(echo: &Echo, publisher: &Publisher) -> Result<Gate> {
     let command = accepting(echo).env("BEARER_JWKS", publisher.url());
     let gate = command.start().await?;
@@ -172,7 +172,7 @@ async fn knowing(echo: &Echo, publisher: &Publisher) -> Result<Gate> {
     Ok(gate)
 }
 
-/// Waits until the gate has counted so many attempts to have the keys.
+/// Waits until the gate has counted this many attempts to fetch the keys.
 async fn refreshed(gate: &Gate, result: &str, times: f64) -> Result<()> {
     let label = format!("result=\"{result}\"");
     harness::poll("the keys to be asked for", async || {
@@ -197,7 +197,7 @@ async fn shown(gate: &Gate, token: &str) -> Result<(u16, Value)> {
     Ok((answer.status, line))
 }
 
-/// The status, and the reason.
+/// Returns the status of a request with this token, and the reason in its audit line.
 pub(crate) async fn outcome(gate: &Gate, token: &str) -> Result<(u16, String)> {
     let (status, line) = shown(gate, token).await?;
     Ok((
@@ -222,7 +222,7 @@ async fn a_token_signed_with_a_published_key_enters_with_its_identity() -> Resul
         .env("BEARER_JWKS", publisher.url())
         .start()
         .await?;
-    // At once: the first token waits for the keys if it has to.
+    // No wait is needed: the first token waits for the keys.
     let (status, line) = shown(&gate, &key.token()?).await?;
     assert_eq!(status, 200, "{line}");
     assert_eq!(
@@ -287,7 +287,7 @@ async fn a_new_key_is_fetched_when_a_token_names_it() -> Result<()> {
     publisher.publish(&jwks(&[&new]));
     assert_eq!(outcome(&gate, &new.token()?).await?, session());
     assert_eq!(publisher.asked(), 2);
-    // And the one that was withdrawn is no longer good.
+    // The withdrawn key is no longer valid.
     assert_eq!(
         outcome(&gate, &old.token()?).await?,
         refused(401, "unknown_key")
@@ -300,7 +300,7 @@ async fn a_new_key_is_fetched_although_strangers_make_up_others() -> Result<()> 
     let (echo, old, new) = (Echo::start().await?, Key::new("old"), Key::new("new"));
     let publisher = Publisher::start(&[&old]).await?;
     let gate = knowing(&echo, &publisher).await?;
-    // Each name uses up its own budget, and nobody else's.
+    // Each key name uses up a budget of its own.
     for name in ["guess-1", "guess-2"] {
         let guess = Key::new(name).token()?;
         for _ in 0..3 {
@@ -338,7 +338,7 @@ async fn unknown_keys_cannot_make_the_gate_flood_the_issuer() -> Result<()> {
     while let Some(client) = clients.join_next().await {
         client??;
     }
-    // One at start-up, one for all of them, and one for every ten seconds that this machine may have needed.
+    // One request at start-up, one for all unknown keys, and one for every ten seconds that this machine may have needed.
     assert!(
         (2..=6).contains(&publisher.asked()),
         "{}",
@@ -526,7 +526,7 @@ async fn the_subject_must_be_a_user_unless_machines_are_none() -> Result<()> {
     assert_eq!(outcome(&checking, &of_ada).await?, session());
     let (status, line) = shown(&trusting, &machine).await?;
     assert_eq!((status, &line["user_check"]), (200, &json!("skipped")));
-    // Sessions are checked all the same.
+    // Sessions are still checked.
     let stranger = Request::get("/").cookie(Mint::user("eve").authjs());
     assert_eq!(trusting.send(&stranger).await?.status, 403);
     Ok(())

@@ -1,4 +1,4 @@
-//! A real Better Auth server signs users in and out; the running gate lets them in and refuses them.
+//! A real Better Auth server signs users in and out; the running gate permits and refuses their requests.
 
 mod secondary_storage;
 
@@ -11,7 +11,7 @@ use crate::support::{cached_in, enters, gate, status};
 
 const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 const STRATEGIES: [&str; 3] = ["compact", "jwt", "jwe"];
-/// The name in the audit log of a session that was looked up, because no cookie told it.
+/// The format in the audit log of a session that the gate looked up, because no cookie cache contained it.
 const LOOKED_UP: &str = "better-auth-signed-token";
 
 /// A database and an upstream.
@@ -31,19 +31,19 @@ impl World {
         })
     }
 
-    /// A server that keeps its users, and unless told otherwise its sessions, in the database.
+    /// Starts a server that keeps its users, and unless `settings` say otherwise its sessions, in the database.
     async fn app<const N: usize>(&self, settings: [(&str, &str); N]) -> Result<BetterAuth> {
         let stated = [SECRET, ("DATABASE_URL", self.url.as_str())];
         BetterAuth::start(stated.into_iter().chain(settings)).await
     }
 
-    /// A gate that looks sessions up in the database, and remembers nothing.
+    /// Returns the command of a gate that looks sessions up in the database and caches nothing.
     fn gate(&self) -> GateCommand {
         stateless(&self.echo).env("DATABASE_URL", &self.url)
     }
 }
 
-/// A gate without a store and without a cache of its own.
+/// Returns the command of a gate without a store and without a cache of its own.
 fn stateless(echo: &Echo) -> GateCommand {
     gate(&echo.url())
         .without("AUTH_SECRET")
@@ -54,7 +54,7 @@ fn stateless(echo: &Echo) -> GateCommand {
         .envs([SECRET])
 }
 
-/// What the server keeps under the user's token.
+/// Returns the token under which the server keeps the user's session.
 async fn token(app: &BetterAuth, user: &SignedIn) -> Result<String> {
     let session = app.session(&user.browser.cookies()).await?;
     let token = session["session"]["token"].as_str();
@@ -93,7 +93,7 @@ async fn a_user_enters_by_the_token_or_by_any_cookie_cache_until_sign_out() -> R
 
         app.sign_out(&mut user).await?;
         assert_eq!(status(&asking, &cookies).await?, 401, "{strategy}");
-        // A copy of the cookies is good at the server too for as long as the cache is.
+        // The server also accepts a copy of the cookies for as long as the cookie cache is valid.
         let cached = app.session(&cookies).await?.is_object();
         let outlives = if cached { 200 } else { 401 };
         assert_eq!(status(&trusting, &cookies).await?, outlives, "{strategy}");
@@ -162,7 +162,7 @@ async fn cookies_are_found_under_the_names_that_the_server_gives_them() -> Resul
 async fn without_any_store_the_cookie_cache_is_the_session() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = stateless(&echo).start().await?;
-    // What Better Auth does by itself when it has no database.
+    // The default of Better Auth without a database.
     let app = BetterAuth::start([SECRET]).await?;
     let user = app.sign_up("Ada").await?;
     let line = enters(&gate, &echo, &user.browser.cookies(), &user).await?;
@@ -286,11 +286,11 @@ async fn a_rotated_secret_opens_what_it_opens_at_the_server() -> Result<()> {
         let line = enters(&rotated, &world.echo, &again.browser.cookies(), &again).await?;
         assert_eq!(line["format"], format(strategy));
 
-        // The current secret alone signs tokens: whoever signed in before has to do so again.
+        // Only tokens signed with the current secret are valid: users who signed in before must do so again.
         assert_eq!(app.session(&cookies).await?, Value::Null);
         assert_eq!(status(&rotated, &cookies).await?, 401);
 
-        // Beside a token that is signed anew, an earlier cache counts if it is sealed. There is no row to fall back on.
+        // Beside a newly signed token, an earlier cache is valid if it is encrypted. There is no row to fall back on.
         world.postgres.execute("DELETE FROM session").await?;
         let signed = BetterAuth::signed(new, &token).await?;
         let data = user.browser.cookie("better-auth.session_data");
@@ -376,7 +376,7 @@ async fn a_forged_token_is_refused_and_a_forged_cache_ignored() -> Result<()> {
         BetterAuth::signed(foreign, &known).await?,
         // Signed for another purpose.
         cookie(&for_now, "better-auth.dont_remember")?,
-        // Signed, but no session of this server.
+        // Signed, but not the token of a session of this server.
         BetterAuth::signed(BetterAuth::SECRET, &"A".repeat(32)).await?,
         BetterAuth::signed(BetterAuth::SECRET, "' OR ''='").await?,
         known.clone(),
@@ -390,7 +390,7 @@ async fn a_forged_token_is_refused_and_a_forged_cache_ignored() -> Result<()> {
         assert_eq!(app.session(&header).await?, Value::Null, "{header}");
     }
 
-    // The token says who it is; a cache of somebody else's session, or a broken one, does not count.
+    // The token identifies the user; a cache of another user's session, or a broken one, is ignored.
     let (token, of_ada) = (cookie(&eve, name)?, cookie(&ada, data)?);
     for cache in [of_ada.as_str(), &of_ada[..of_ada.len() - 2], "garbage", ""] {
         let header = format!("{name}={token}; {data}={cache}");

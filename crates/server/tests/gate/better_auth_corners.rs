@@ -1,5 +1,5 @@
-//! Corners of the real Better Auth: cookie caches that are not renewed, rows that the app keeps and does not read, names
-//! of its own, and users who are banned in the table.
+//! Special cases of the real Better Auth: cookie caches that are not renewed, rows that the app keeps but does not read,
+//! custom cookie names, and users who are banned in the table.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use crate::support::{enters, gate, status};
 
 const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 
-/// A gate for Better Auth that remembers nothing, and has no store unless it is given one.
+/// Returns the command of a gate for Better Auth that caches nothing, and has no store unless the caller adds one.
 fn better_auth(echo: &Echo) -> GateCommand {
     gate(&echo.url())
         .without("AUTH_SECRET")
@@ -25,7 +25,7 @@ fn better_auth(echo: &Echo) -> GateCommand {
         .envs([SECRET])
 }
 
-/// The reason why these cookies are refused.
+/// Returns the reason for which these cookies are refused.
 async fn reason(gate: &Gate, cookies: &str) -> Result<String> {
     let answer = gate.send(&Request::get("/").cookie(cookies)).await?;
     ensure!(answer.status == 401, "{}", answer.status);
@@ -36,7 +36,7 @@ async fn reason(gate: &Gate, cookies: &str) -> Result<String> {
     Ok(line["reason"].as_str().unwrap_or_default().to_owned())
 }
 
-/// What `sessiongate open` says of these cookies.
+/// Returns the JSON of `sessiongate open` about these cookies.
 fn explained(cookies: &str) -> Result<Value> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sessiongate"))
         .args(["open", "--json"])
@@ -52,7 +52,7 @@ fn explained(cookies: &str) -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// The cookies without the cookie cache, as they are once the app has removed one that had ended.
+/// Returns the cookies without the cookie cache, as they are after the app has removed an expired one.
 fn without_cache(user: &SignedIn) -> String {
     let cookies = user.browser.cookies();
     let kept = cookies
@@ -61,7 +61,7 @@ fn without_cache(user: &SignedIn) -> String {
     kept.collect::<Vec<_>>().join("; ")
 }
 
-/// What start-up says beside the audit log.
+/// Returns everything on standard error.
 fn said(gate: &Gate) -> String {
     gate.stderr().all().join("\n")
 }
@@ -122,7 +122,7 @@ async fn a_session_that_is_not_remembered_loses_its_cache_for_good() -> Result<(
             );
             enters(&asking, &echo, &ended, &user).await?;
 
-            // The app knows the session, and does not write the cache anew.
+            // The app knows the session, but does not renew the cache.
             user.browser = harness::interop::Browser::with_cookies(app.address, &ended);
             assert_eq!(app.visit(&mut user).await?["user"]["id"], user.id.as_str());
             assert_eq!(
@@ -132,7 +132,7 @@ async fn a_session_that_is_not_remembered_loses_its_cache_for_good() -> Result<(
             );
         }
 
-        // One that is remembered gets a new cache.
+        // A remembered session gets a new cache.
         let mut remembered = app.sign_in(&ada.name).await?;
         let cache = explained(&remembered.browser.cookies())?["cache"].clone();
         assert_eq!(cache.get("not_renewed"), None);
@@ -185,7 +185,7 @@ async fn a_cache_that_has_ended_says_whether_it_will_be_renewed() -> Result<()> 
     }
     let unsigned = marked("better-auth.dont_remember", "true");
     assert_eq!(reason(&alone, &unsigned).await?, "expired");
-    // Where no cache is believed, none has ended.
+    // Where no cookie cache is trusted, the reason cannot be that it has expired.
     let asking = better_auth(&echo)
         .env("TRUST_COOKIE_CACHE", "false")
         .start()
@@ -339,7 +339,7 @@ async fn the_view_of_the_documentation_keeps_banned_users_out() -> Result<()> {
         ("CACHE_STRATEGY", "compact"),
     ])
     .await?;
-    // Before anybody is there, as the documentation has it; psql runs all of it as the owner of the tables.
+    // The view is created before any user exists, as documented; psql runs all statements as the owner of the tables.
     let sql = from_documentation("docs/better-auth.md", "CREATE VIEW")?;
     postgres
         .execute("CREATE ROLE reader LOGIN PASSWORD 'reader-password'")
@@ -375,7 +375,7 @@ async fn the_view_of_the_documentation_keeps_banned_users_out() -> Result<()> {
         ("banned = false", false),
     ] {
         set(assignments).await?;
-        // The app itself looks at it only when a session is created.
+        // The app itself checks the ban only when it creates a session.
         assert_eq!(app.session(&cookies).await?["user"]["id"], eve.id.as_str());
         let (looked_up, cached) = (
             status(&asking, &cookies).await?,

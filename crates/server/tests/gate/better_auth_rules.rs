@@ -1,4 +1,4 @@
-//! Rules about what plugins of the real Better Auth write, for sessions in a cookie cache, in the database and in Redis.
+//! Rules about data that plugins of the real Better Auth write, for sessions in a cookie cache, in the database and in Redis.
 
 use anyhow::{Context, Result};
 use harness::interop::{BetterAuth, SignedIn};
@@ -10,7 +10,7 @@ const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 const PLUGINS: (&str, &str) = ("PLUGINS", "admin,anonymous,organization,two-factor");
 const KEEPS: [Keeps; 3] = [Keeps::CookieCache, Keeps::Database, Keeps::Redis];
 
-/// Where the app keeps sessions, as far as the gate sees.
+/// The place where the gate finds the app's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keeps {
     CookieCache,
@@ -33,7 +33,7 @@ impl World {
         Self::start_caching(keeps, 0, rules).await
     }
 
-    /// A gate that believes for so many seconds what it was told.
+    /// Starts a world whose gate caches lookups for this many seconds.
     async fn start_caching(keeps: Keeps, seconds: u32, rules: &str) -> Result<Self> {
         let (postgres, redis) = (Postgres::start().await?, Redis::start().await?);
         let (url, redis_url) = (postgres.url(Postgres::DATABASE), redis.url());
@@ -84,7 +84,7 @@ impl World {
         Ok((answer.status, line))
     }
 
-    /// `enters`, or the reason why not.
+    /// Returns `enters`, or the reason of the refusal.
     async fn outcome(&self, target: &str, user: &SignedIn) -> Result<String> {
         let (status, line) = self.ask(target, &user.browser.cookies()).await?;
         let reason = line["reason"].as_str().context("a reason")?;
@@ -145,7 +145,7 @@ require = { column = "role", contains = "admin", separator = "," }
             assert_eq!(outcome("/").await?, expected, "{keeps:?} {row}");
         }
 
-        // The app ends the sessions of those whom it bans; a copy of the cookie cache outlives that.
+        // The app ends the sessions of users whom it bans; a copy of the cookie cache remains valid.
         let body = json!({ "userId": bob.id });
         world.app.post(&mut admin, "admin/ban-user", body).await?;
         let expected = match keeps {
@@ -242,7 +242,7 @@ require = { claim = "session.activeOrganizationId", present = true }
         let seen = echo.seen().pop().context("it arrived")?;
         assert_eq!(seen.headers.get("x-org"), Some(""), "{keeps:?}");
 
-        // A role that changes counts at once, in the same session.
+        // A changed role takes effect at once, in the same session.
         let member = &accepted["member"]["id"];
         let body =
             json!({ "memberId": member, "role": ["member", "admin"], "organizationId": acme });
@@ -250,7 +250,7 @@ require = { claim = "session.activeOrganizationId", present = true }
             .await?;
         assert_eq!(outcomes(&bob).await?, both("enters", "enters"), "{keeps:?}");
 
-        // A role in another organization is none in the active one.
+        // A role in another organization has no effect in the active one.
         let body = json!({ "name": "globex", "slug": "globex" });
         let globex = app.post(&mut ada, "organization/create", body).await?["id"].clone();
         let body = json!({ "email": bob.email, "role": "member", "organizationId": globex });
@@ -357,7 +357,7 @@ require = { column = "twoFactorEnabled", equals = true }
             "{keeps:?}"
         );
         let codes = world.app.turn_on_two_factor(&mut ada).await?;
-        // The row says it at once, to every session that there is.
+        // The row applies to every existing session at once.
         assert_eq!(world.outcome("/vault/", &ada).await?, "enters", "{keeps:?}");
         if keeps == Keeps::CookieCache {
             assert_eq!(world.ask("/vault/", &first).await?.0, 200);
@@ -394,7 +394,7 @@ require = { column = "twoFactorEnabled", equals = true }
             "enters",
             "{keeps:?}"
         );
-        // The cookie of a trusted device is a key to the app's sign-in, and to nothing here.
+        // The cookie of a trusted device shortens the app's sign-in; the gate does not accept it.
         let trusted = whole.browser.cookie("better-auth.trust_device");
         let trusted = trusted.context("a trusted device")?;
         let (status, _) = world

@@ -1,5 +1,5 @@
-//! How long the body of a request may be, by route: what is declared is refused before anything is sent, what is not ends at the
-//! limit.
+//! The limit of request bodies, by route: a declared length beyond it is refused before anything is sent to the service, and a
+//! chunked body ends at the limit.
 
 use anyhow::Result;
 use harness::{Client, Echo, Gate};
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::exchanges::Upstream;
 
-/// A gate in front of `upstream` with a route that takes ten bytes, and one that takes any number.
+/// Starts a gate in front of `upstream` with a route that accepts ten bytes, and one that accepts any number.
 async fn limited(upstream: &str) -> Result<(tempfile::TempDir, Gate)> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("gate.toml");
@@ -38,7 +38,7 @@ access = "public"
     Ok((folder, gate))
 }
 
-/// A request with these fields and this body, framing included.
+/// Returns a POST request with these fields and this body; the caller supplies the framing.
 fn post(path: &str, fields: &str, body: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}").into_bytes()
 }
@@ -47,7 +47,7 @@ fn chunked(path: &str, body: &str) -> Vec<u8> {
     post(path, "Transfer-Encoding: chunked\r\n", body)
 }
 
-/// Sees that the next answer is 413, and that nothing follows it.
+/// Verifies that the next answer is 413 and that the connection then closes.
 async fn is_told_and_left(client: &mut Client) -> Result<()> {
     let answer = client.response().await?;
     assert_eq!(answer.status, 413, "{}", answer.text());
@@ -86,12 +86,12 @@ async fn a_body_may_be_as_long_as_the_limit_and_no_byte_longer() -> Result<()> {
 #[tokio::test]
 async fn the_service_sees_no_end_of_a_chunked_body_that_is_too_long() -> Result<()> {
     for (pieces, most) in [
-        // All at once: not even the head is sent.
+        // The whole body arrives at once: not even the head is sent.
         (&["b\r\n0123456789a\r\n0\r\n\r\n"][..], 0),
         (&["5\r\n01234\r\n6\r\n56789a\r\n0\r\n\r\n"], 0),
-        // The first chunk is on its way before the second comes.
+        // The first chunk is forwarded before the second arrives.
         (&["a\r\n0123456789\r\n", "1\r\na\r\n0\r\n\r\n"], 10),
-        // A chunk of which nobody knows when it ends.
+        // A chunk that declares more bytes than ever arrive.
         (&["ffffffff\r\n01234", "56789", "a"], 10),
     ] {
         let (upstream, gate, _folder) = upstream().await?;

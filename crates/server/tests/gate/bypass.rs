@@ -1,4 +1,4 @@
-//! The way past the gate for development.
+//! The bypass for development, by which requests enter without a session.
 
 use anyhow::Result;
 use harness::{Echo, Request};

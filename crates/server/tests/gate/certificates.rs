@@ -1,5 +1,5 @@
-//! Servers whose certificate is its own authority, as `openssl req -x509` makes it: trusted where exactly this
-//! certificate is the CA file, and nowhere else.
+//! Servers with a self-signed certificate, as `openssl req -x509` creates it: the gate trusts it only where exactly this
+//! certificate is the CA file.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::support::{gate, signed_in};
 
 const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')";
 
-/// What is wrong, and what the log says about it.
+/// Wrong certificates, and what the log says about each.
 const WRONG: [(CertificateKind, &str); 2] = [
     (
         OwnAuthorityOfAnother,
@@ -42,7 +42,7 @@ async fn postgres(kind: CertificateKind) -> Result<Postgres> {
     Ok(postgres)
 }
 
-/// A gate that looks users up in `postgres`, whose certificate `authority` vouches for.
+/// Returns the command of a gate that looks users up in `postgres` and trusts the CA file `authority`.
 fn checking(echo: &Echo, postgres: &Postgres, mode: &str, authority: &Path) -> GateCommand {
     let url = postgres.url(Postgres::DATABASE);
     let authority = authority.display();
@@ -67,7 +67,7 @@ async fn postgresql_is_trusted_by_its_own_certificate() -> Result<()> {
         assert_eq!(status(&command.start().await?).await?, 200, "{mode}");
     }
     let folder = tempfile::tempdir()?;
-    // The same names, and another key.
+    // The same names, but another key.
     let stranger = Certificates::make_kind(folder.path(), OwnAuthority).await?;
     for mode in ["verify-full", "verify-ca"] {
         let command = checking(&echo, &postgres, mode, &stranger.authority);
@@ -89,7 +89,7 @@ async fn its_name_and_its_time_count_for_postgresql() -> Result<()> {
             .await?;
         assert_eq!(status(&gate).await?, 503, "{kind:?}");
         logged(&gate, advice).await?;
-        // This mode of libpq asks for no name, but for the time.
+        // This mode of libpq checks no name, but the time.
         let gate = checking(&echo, &postgres, "verify-ca", authority)
             .start()
             .await?;
@@ -103,7 +103,7 @@ async fn its_name_and_its_time_count_for_postgresql() -> Result<()> {
     Ok(())
 }
 
-/// A gate that caches in `redis`, whose certificate `authority` vouches for.
+/// Returns the command of a gate that caches in `redis` and trusts the CA file `authority`.
 fn caching(echo: &Echo, postgres: &Postgres, redis: &Redis, authority: &Path) -> GateCommand {
     gate(&echo.url())
         .env("ENABLE_DB_CHECK", "true")
@@ -139,7 +139,7 @@ async fn redis_is_trusted_by_its_own_certificate() -> Result<()> {
             .start()
             .await?;
         logged(&gate, advice).await?;
-        // The cache is no condition.
+        // Requests enter without the cache.
         assert_eq!(status(&gate).await?, 200);
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! `sessiongate db`: triggers that say which users and sessions have changed, in the databases of a configuration.
+//! `sessiongate db`: triggers that report which users and sessions have changed, in the databases of a configuration.
 
 use anyhow::Result;
 use harness::{GateCommand, Postgres};
 
 use crate::support::gate;
 
-/// A gate that looks users up, and sessions of another realm in other tables of the same database.
+/// Returns the command of a gate that looks users up, and sessions of another realm in other tables of the same database.
 fn looking(url: &str, folder: &std::path::Path) -> Result<GateCommand> {
     let file = folder.join("sessiongate.toml");
     let text = format!(
@@ -67,7 +67,7 @@ async fn triggers_are_made_looked_at_and_removed_for_every_realm() -> Result<()>
     assert!(uninstalled.status.success(), "{}", uninstalled.stderr);
     assert_eq!(run(&["db", "status"]).await?.status.code(), Some(1));
 
-    // What is printed does the same, by the hand of somebody else.
+    // The printed SQL does the same when another client executes it.
     let printed = run(&["db", "install", "--print"]).await?;
     assert_eq!(run(&["db", "status"]).await?.status.code(), Some(1));
     postgres.execute(&printed.stdout).await?;

@@ -1,4 +1,4 @@
-//! What is heard of changes: it counts at once on every gate, although memory vouches for minutes.
+//! Notifications of changes: a change takes effect at once on every gate, although users are cached in memory for long.
 
 use anyhow::Result;
 use harness::{CutProxy, Echo, Gate, GateCommand, Postgres, Redis, poll};
@@ -10,7 +10,7 @@ use crate::support::{gate, signed_in};
 const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY, role text);
      INSERT INTO users VALUES ('ada', 'admin'), ('bob', 'admin')";
 
-/// Settings by which memory vouches for longer than any test lasts, unless something is heard.
+/// Settings with which memory entries last longer than any test, unless a channel reports a change.
 const LONG: [(&str, &str); 4] = [
     ("ENABLE_DB_CHECK", "true"),
     ("HEARD_CACHE_TTL", "3600"),
@@ -18,7 +18,7 @@ const LONG: [(&str, &str); 4] = [
     ("ABSENT_CACHE_TTL", "3600"),
 ];
 
-/// A database whose triggers say what changes.
+/// Starts a database whose triggers report changes.
 async fn database(command: &GateCommand) -> Result<Postgres> {
     let postgres = Postgres::start().await?;
     postgres.execute(USERS).await?;
@@ -36,7 +36,7 @@ fn listening(command: GateCommand, postgres: &Postgres, listen: &str) -> GateCom
         .env("LISTEN_DATABASE_URL", listen)
 }
 
-/// Waits until the channel is heard, or is not.
+/// Waits until the metric of the channel is `wanted`: 1 if the channel works, 0 if not.
 async fn hears(gate: &Gate, channel: &str, wanted: f64) -> Result<()> {
     let label = [format!("channel=\"{channel}\"")];
     let label = [label[0].as_str()];
@@ -47,7 +47,7 @@ async fn hears(gate: &Gate, channel: &str, wanted: f64) -> Result<()> {
     .await
 }
 
-/// Asks as `user`, and gives the status and the store that knew.
+/// Sends a request of `user`; returns the status and the store that answered the lookup.
 async fn ask(gate: &Gate, user: &str) -> Result<(u16, String)> {
     let before = gate.audit_lines().len();
     let status = gate.send(&signed_in("/", user)).await?.status;
@@ -61,7 +61,7 @@ async fn ask(gate: &Gate, user: &str) -> Result<(u16, String)> {
     Ok((status, store))
 }
 
-/// Asks as `user` until memory has the answer.
+/// Sends requests of `user` until memory has the answer.
 async fn remembered(gate: &Gate, user: &str, wanted: u16) -> Result<()> {
     poll("memory to know the user", async || {
         let (status, store) = ask(gate, user).await.ok()?;
@@ -97,7 +97,7 @@ async fn a_row_that_changes_counts_at_once_on_every_gate() -> Result<()> {
     for gate in &gates {
         comes_to(gate, "ada", 403).await?;
         comes_to(gate, "eve", 200).await?;
-        // And so it stays, whatever Redis still has.
+        // The outcome stays the same, whatever Redis still has.
         remembered(gate, "ada", 403).await?;
         remembered(gate, "eve", 200).await?;
     }
@@ -179,7 +179,7 @@ async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() ->
     for user in ["ada", "bob"] {
         sockets.push(websocket(&upstream, &gate, signed_in("/socket", user)).await?);
     }
-    // Bob's changes too, and he may go on.
+    // Bob's row changes too, but he may still enter.
     postgres
         .execute("UPDATE users SET role = 'user' WHERE id = 'ada'; UPDATE users SET role = 'admin' WHERE id = 'bob'")
         .await?;
@@ -209,7 +209,7 @@ async fn a_gate_for_which_nobody_vouches_is_not_ready() -> Result<()> {
         (200, &"up".into())
     );
     postgres.stop().await?;
-    // Redis is up, and what it has from before does not count.
+    // Redis is up, but its earlier entries must not be used.
     poll("the gate not to be ready", async || {
         (gate.admin("/readyz").await.ok()?.status == 503).then_some(())
     })

@@ -1,5 +1,4 @@
-//! A cluster of Redis servers behind the gate: sessions that it holds end at once wherever they are, and the documented rights are
-//! enough.
+//! A Redis cluster behind the gate: sessions end at once on whichever server they are, and the documented rights suffice.
 
 use std::path::Path;
 
@@ -14,7 +13,7 @@ use crate::hearing::{Heard, key, value};
 use crate::redis_rights::{CACHE, USERS, cached, caching, logged};
 use crate::support::signed_in;
 
-/// Tokens of sessions, a third of them on each server.
+/// Returns session tokens, a third of them on each server.
 fn tokens() -> Vec<String> {
     (10..22)
         .map(|number| format!("abcdefghijklmnopqrstuvwxyz0123{number}"))
@@ -48,8 +47,8 @@ async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
         sign_out(&cluster, token).await?;
         heard.refused(token).await?;
     }
-    // Not the server that holds `revoked-sessions-before-ada`, without which none of them enters. Which one holds what is asked,
-    // because on a slow machine a replica may have taken over before.
+    // The test must not stop the server that holds `revoked-sessions-before-ada`, without which no session enters. It asks the
+    // cluster for the holders, because on a slow machine a replica may already have taken over.
     let needed = cluster.holder(&key("revoked-sessions-before-ada")).await?;
     let mut holders = Vec::new();
     for token in &later {
@@ -59,12 +58,12 @@ async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
     let stopped = stopped.context("there is a session on each server")?;
     cluster.nodes[stopped].stop();
     heard.logged("Redis does not say what changes").await?;
-    // Memory vouches for nobody, and the others still answer for their own.
+    // Nothing is answered from memory, and the other servers still answer for their keys.
     for (token, holder) in later.iter().zip(holders) {
         poll("the session to be answered for", async || {
             let status = heard.status(token).await.ok()?;
             assert!([200, 503].contains(&status), "{token}: {status}");
-            // The stopped one's replica may have taken over by now, or not.
+            // The replica of the stopped server may or may not have taken over by now.
             (status == 200 || holder == stopped).then_some(())
         })
         .await?;
@@ -136,7 +135,7 @@ async fn the_documented_rights_are_enough_in_a_cluster() -> Result<()> {
     nothing_was_refused().await
 }
 
-/// Servers with one certificate, for these names, which the authority in this folder has signed.
+/// Returns options for servers with one certificate for these names, signed by an authority created in this folder.
 async fn with_tls(folder: &TempDir, names: &str) -> Result<RedisOptions> {
     let authority = Authority::make(folder.path()).await?;
     let made = authority.peer("redis", names).await?;
@@ -147,7 +146,7 @@ async fn with_tls(folder: &TempDir, names: &str) -> Result<RedisOptions> {
     }))
 }
 
-/// The primaries at this host, and whom to trust.
+/// Returns the URL of the primaries at this host, with the CA file.
 fn tls_url(cluster: &RedisCluster, host: &str, authority: &Path) -> String {
     let url = cluster.tls_url_at(host);
     format!("{url}?ssl_ca_certs={}", authority.display())
@@ -172,7 +171,7 @@ async fn sessions_end_on_every_server_over_tls() -> Result<()> {
         sign_out(&cluster, token).await?;
         heard.refused(token).await?;
     }
-    // All of them are listened to, replicas too, and over TLS alone.
+    // The gate listens to all servers, including replicas, and only over TLS.
     for node in &cluster.nodes {
         let clients = node.cli(["CLIENT", "LIST"]).await?;
         let at_tls = format!("laddr=127.0.0.1:{} ", node.tls_port().unwrap_or(0));
@@ -228,7 +227,7 @@ const MANY_USERS: &str =
 #[tokio::test]
 async fn a_certificate_that_proves_nothing_is_refused_and_the_server_named() -> Result<()> {
     let (folder, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    // One of the same name, and one of another.
+    // An authority of the same name, and one of another name.
     let namesake = Authority::make(other.path()).await?.certificate;
     let stranger = Certificates::make_kind(other.path(), CertificateKind::OwnAuthority).await?;
     // The servers announce their addresses.
@@ -246,7 +245,7 @@ async fn a_certificate_that_proves_nothing_is_refused_and_the_server_named() -> 
             is_it.then_some(())
         });
         said.await?;
-        // The cache is no condition, and nothing is sent to whom nobody knows.
+        // Requests enter without the cache, and nothing is sent to a server that is not trusted.
         assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
         let heard = caching(&echo, &postgres, url).env("REDIS_TRACKING", "true");
         let heard = heard.start().await?;
@@ -262,7 +261,7 @@ async fn a_certificate_that_proves_nothing_is_refused_and_the_server_named() -> 
             .args(["doctor"])
             .run()
             .await?;
-        // It breaks its lines.
+        // The output has wrapped lines.
         let told = checked.stdout.split_whitespace();
         let told = told.collect::<Vec<_>>().join(" ");
         assert!(told.contains(server) && told.contains(advice), "{told}");

@@ -1,4 +1,4 @@
-//! What start-up accepts, and what it says about the rest.
+//! Which settings start-up accepts, and its messages about the others.
 
 use std::collections::BTreeSet;
 
@@ -196,7 +196,7 @@ async fn check_config_shows_every_documented_setting_and_no_other() -> Result<()
     let mut wanted: BTreeSet<_> = names.flat_map(|names| names.split('`')).collect();
     wanted.retain(|name| is_name(name));
     assert!(wanted.len() > 100, "{wanted:?}");
-    // What says production is no setting of ours, and read.
+    // The names that indicate production are not settings of the gate, but it reads them.
     wanted.extend(["APP_ENV", "NODE_ENV", "RAILS_ENV", "SESSIONGATE_ENV"]);
     let database = "postgres://gate:hidden@db/app";
     for (pairs, line) in [

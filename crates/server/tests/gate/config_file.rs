@@ -1,4 +1,4 @@
-//! The configuration file: what it says takes effect, the environment wins, and every mistake is shown where it stands.
+//! The configuration file: its settings take effect, the environment overrides it, and every error names its place.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,12 @@ use tempfile::TempDir;
 
 use crate::support::signed_in;
 
-/// The binary, told nothing by the environment but where to listen.
+/// Returns the command of the binary, with only the listener in its environment.
 fn bare() -> GateCommand {
     Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
 }
 
-/// Writes files by name and text, and gives the path of the first.
+/// Writes files by name and text; returns the path of the first.
 fn written(folder: &TempDir, files: &[(&str, &str)]) -> Result<String> {
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -38,7 +38,7 @@ async fn a_gate_runs_from_a_file_alone() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let text = good(&echo.url()) + "public_paths = [\"/open/\"]\nlog_format = \"json\"\n";
     let file = written(&folder, &[("gate.toml", &text)])?;
-    // Without a command it is `serve`.
+    // The default command is `serve`.
     for words in [vec!["--config", &file], vec!["serve", "--config", &file]] {
         let gate = bare().args(words).start().await?;
         assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
@@ -120,7 +120,7 @@ async fn ten_mistakes_in_three_files_are_ten_reports() -> Result<()> {
         said.starts_with("sessiongate: the configuration has 11 problems:\n"),
         "{said}"
     );
-    // What is wrong with a variable stands first, as ever.
+    // Problems with variables come first.
     let (plain, reports) = said.split_once("\n\n").context("reports")?;
     assert!(
         plain.ends_with("\n  DRAIN_TIMEOUT: `soon` is not a whole number of seconds"),

@@ -1,4 +1,4 @@
-//! A real Auth.js app keeps its sessions in PostgreSQL; the running gate looks them up there.
+//! A real Auth.js app keeps its sessions in PostgreSQL, where the running gate looks them up.
 
 use anyhow::{Context, Result};
 use harness::interop::{DatabaseApp, SignedIn};
@@ -30,7 +30,7 @@ impl World {
         DatabaseApp::start(mint::SECRET, &self.url, []).await
     }
 
-    /// A gate that looks sessions up in the database, and remembers nothing.
+    /// Returns the command of a gate that looks sessions up in the database and caches nothing.
     fn gate(&self) -> GateCommand {
         gate(&self.echo.url())
             .env("SESSION_FORMAT", "authjs-database")

@@ -1,9 +1,9 @@
-//! `sessiongate demo`: everything in one process, as a visitor goes through it.
+//! `sessiongate demo`: everything in one process, as a visitor uses it.
 
 use anyhow::{Context, Result};
 use harness::{Client, Gate, GateCommand, Request, Response, poll};
 
-/// The visitor's browser: follows nothing by itself, keeps the cookie.
+/// The visitor's browser: it follows no redirects and keeps the cookie.
 struct Browser {
     client: Client,
     cookie: String,
@@ -256,7 +256,7 @@ async fn a_path_that_is_refused_is_called_what_it_is() -> Result<()> {
         ("/members/%0a", "holds an encoded control character"),
         ("/x%2f..%2fadmin/", "can be read as more than one path"),
     ] {
-        // Such an answer ends its connection.
+        // Such an answer closes its connection.
         assert_eq!(gate.send(&Request::get(path)).await?.status, 400, "{path}");
         let words = format!("GET {path} was refused: 400 (ambiguous_path)");
         let said = poll("what was refused last", async || {
@@ -363,7 +363,7 @@ async fn the_printed_curl_lines_work() -> Result<()> {
             .wait_for(|line| line.contains(&url).then_some(()))
             .await?;
     }
-    // The line of the refusal is written when its answer has gone out.
+    // The gate records the refusal after it has sent the answer.
     let why = poll("what was refused last", async || {
         let why = gate.send(&Request::get("/refusal")).await.ok()?.text();
         why.contains("Missing:").then_some(why)

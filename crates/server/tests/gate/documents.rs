@@ -1,4 +1,4 @@
-//! Pages of the documentation say what the program does.
+//! Pages of the documentation agree with the program.
 
 use anyhow::{Context, Result, ensure};
 use harness::interop::BetterAuth;
@@ -19,7 +19,7 @@ async fn every_example_of_requirements_is_a_file_that_start_up_accepts() -> Resu
     assert!(examples >= 10, "{examples}");
     for number in 0..examples {
         let example = page::block(REQUIREMENTS, "toml", number)?;
-        // What the examples leave out, and what is on no other machine.
+        // Settings that the examples leave out, and paths that do not exist on this machine.
         let own = match example.contains("\"better-auth\"\n") {
             true => format!("better_auth_secret = \"{}\"", BetterAuth::SECRET),
             false if example.contains("auth_secret_file") => String::new(),

@@ -1,4 +1,4 @@
-//! How exchanges end, as the audit log has it: whole, or not, and by whom.
+//! How exchanges end, according to the audit log: completely or not, and which side ended them.
 
 use anyhow::{Context, Result};
 use harness::{Client, Gate, Mint, Request, poll};
@@ -9,13 +9,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::exchanges::{OK, Served, Upstream, post};
 use crate::support::signed_in;
 
-/// The line about the end of the request for this path.
+/// Returns the audit line of the end of the request for this path.
 async fn end_of(gate: &Gate, path: &str) -> Result<Value> {
     gate.wait_for_audit(|line| line["path"] == path && line["event"] != "start")
         .await
 }
 
-/// Status, bytes of both bodies, what the upstream answered, and how it ended.
+/// Returns the status, the bytes of both bodies, the result of the upstream, and how the exchange ended.
 fn end(line: &Value) -> (u64, u64, u64, &str, &str) {
     let number = |name: &str| line[name].as_u64().unwrap_or(u64::MAX);
     let word = |name: &str| line[name].as_str().unwrap_or_default();
@@ -23,7 +23,7 @@ fn end(line: &Value) -> (u64, u64, u64, &str, &str) {
     (status, bytes_in, bytes_out, word("upstream"), word("ended"))
 }
 
-/// Closes a connection so that the other side gets a reset.
+/// Makes the connection end with a reset when it is closed.
 fn reset(served: Served) -> Result<()> {
     Ok(SockRef::from(&served.0).set_linger(Some(std::time::Duration::ZERO))?)
 }
@@ -383,14 +383,14 @@ async fn a_client_that_does_not_read_or_send_is_cut_off() -> Result<()> {
             "HTTP/1.1 200 OK\r\nContent-Length: {much}\r\n\r\n"
         ))
         .await?;
-    // Ends when the gate closes the connection.
+    // This fails when the gate closes the connection.
     let _ = served.say(&"x".repeat(much)).await;
     let line_much = end_of(&gate, "/much").await?;
     let (status, _, bytes_out, _, ended) = end(&line_much);
     assert_eq!((status, ended), (200, "cut"));
     assert!(bytes_out > 0 && bytes_out < much as u64, "{line_much}");
 
-    // Our own answers, of which each repeats the address, are not taken either.
+    // A client that does not read the gate's own answers, each of which repeats the URL, is cut off too.
     let mut client = gate.connect().await?;
     let request = Request::get(&format!("/{}", "x".repeat(48 << 10))).navigating();
     let many = request.bytes(gate.proxy).repeat(400);
@@ -426,7 +426,7 @@ async fn what_the_end_of_the_gate_cuts_off_is_on_record() -> Result<()> {
     Ok(())
 }
 
-/// A WebSocket that both sides agreed on.
+/// Opens a WebSocket through the gate; returns both sides of it.
 async fn websocket(upstream: &Upstream, gate: &Gate, path: &str) -> Result<(Client, Served)> {
     let request = signed_in(path, "ada").websocket();
     let (mut client, mut served) = upstream.asked(gate, &request).await?;
@@ -458,7 +458,7 @@ async fn a_websocket_has_a_line_at_its_start_and_one_at_its_end() -> Result<()> 
         1.0
     );
 
-    // A text of two bytes under a mask; one of three; and Close from both.
+    // A masked text of two bytes, a text of three bytes, and Close from both sides.
     client.raw(b"\x81\x82\0\0\0\0hi").await?;
     served.0.read_exact(&mut [0; 8]).await?;
     served.say("\u{1}\u{3}abc").await?;
@@ -543,7 +543,7 @@ async fn a_stream_of_events_has_two_lines_too() -> Result<()> {
         assert_eq!(end_line["request_id"], start["request_id"], "{path}");
         served.closed().await?;
     }
-    // One that is over at once, and a long text, have one line.
+    // A stream that ends at once, and an answer of another type, have one line.
     for (path, kind, body) in [
         ("/over", "text/event-stream", "2\r\n\n\n\r\n0\r\n\r\n"),
         ("/text", "text/plain", "2\r\nok\r\n0\r\n\r\n"),
@@ -573,7 +573,7 @@ async fn each_of_many_requests_on_a_connection_has_one_line() -> Result<()> {
     let mut served = upstream.accept().await?;
     served.head().await?;
     served.say(OK).await?;
-    // The connection dies, and the request is sent again: still one line.
+    // The connection breaks, and the gate sends the request again: still one line.
     assert!(served.head().await?.starts_with("GET /3 "));
     drop(served);
     let mut served = upstream.accept().await?;

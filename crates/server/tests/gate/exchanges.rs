@@ -1,4 +1,4 @@
-//! HTTP/1.1 on both sides of the gate, byte by byte: an upstream that says exactly what a test tells it to.
+//! HTTP/1.1 on both sides of the gate, byte by byte: the upstream sends exactly the bytes that a test gives it.
 
 use anyhow::{Context, Result, ensure};
 use harness::{Client, Gate, Mint, Request};
@@ -8,16 +8,16 @@ use tokio::time::timeout;
 
 use crate::support::{gate, signed_in};
 
-/// An upstream whose connections a test serves by hand.
+/// An upstream whose connections a test serves itself.
 pub(crate) struct Upstream(pub(crate) TcpListener);
 
 impl Upstream {
-    /// With a gate in front of it, which runs on one core, so that one request can meet another's connection.
+    /// Starts it with a gate in front of it that has one worker, so that one request can reuse another's connection.
     pub(crate) async fn start() -> Result<(Self, Gate)> {
         Self::start_with([]).await
     }
 
-    /// With a gate in front of it that has these settings beside the usual ones.
+    /// Starts it with a gate in front of it that has these settings besides the usual ones.
     pub(crate) async fn start_with<const N: usize>(
         settings: [(&str, &str); N],
     ) -> Result<(Self, Gate)> {
@@ -32,7 +32,7 @@ impl Upstream {
         Ok(Served(stream))
     }
 
-    /// A client that has sent this request, and its connection here, with the head read.
+    /// Sends this request and reads its head here; returns the client and the upstream's connection.
     pub(crate) async fn asked(&self, gate: &Gate, request: &Request) -> Result<(Client, Served)> {
         let client = ask(gate, request).await?;
         let mut served = self.accept().await?;
@@ -64,7 +64,7 @@ impl Served {
         Ok(self.0.write_all(bytes.as_bytes()).await?)
     }
 
-    /// Waits until the gate closes this connection, and gives what it said before.
+    /// Waits until the gate closes this connection; returns the bytes that it sent before.
     pub(crate) async fn closed(&mut self) -> Result<Vec<u8>> {
         let mut rest = Vec::new();
         match timeout(harness::PATIENCE, self.0.read_to_end(&mut rest)).await? {
@@ -482,7 +482,7 @@ async fn what_is_sent_again_has_what_is_left_of_the_time() -> Result<()> {
     let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
     served.say(OK).await?;
     assert_eq!(client.response().await?.status, 200);
-    // On the same connection, which ends without an answer after most of the time.
+    // On the same connection, which ends without an answer after most of the timeout.
     client
         .raw(&signed_in("/again", "ada").bytes(gate.proxy))
         .await?;
@@ -493,7 +493,7 @@ async fn what_is_sent_again_has_what_is_left_of_the_time() -> Result<()> {
     again.head().await?;
     let late = async {
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-        // Nobody may listen any more.
+        // The gate may already have closed the connection.
         let _ = again.say(OK).await;
     };
     let (answer, ()) = tokio::join!(client.response(), late);

@@ -1,4 +1,4 @@
-//! Why requests are refused, asked of a gate that runs.
+//! Explanations of a running gate: why it refuses requests.
 
 mod agreement;
 
@@ -38,7 +38,7 @@ async fn with_routes() -> Result<(Echo, Gate)> {
     Ok((echo, gate))
 }
 
-/// Asks the admin listener for words.
+/// Requests plain text from the admin listener.
 async fn words(gate: &Gate, target: &str) -> Result<Response> {
     let request = Request::get(target).header("Accept", "text/plain");
     Client::connect(gate.admin).await?.send(&request).await
@@ -346,7 +346,7 @@ async fn users_are_looked_up_unless_no_store_is_to_be_asked() -> Result<()> {
         "{message}"
     );
     assert!(message.ends_with(": role admin"), "{message}");
-    // What is known without a store is judged.
+    // Conditions that need no store are still evaluated.
     for (condition, reason) in [
         (
             "{ any = [{ column = \"role\", equals = \"admin\" }, { claim = \"sub\", equals = \"ada\" }] }",

@@ -1,4 +1,4 @@
-//! What passes through the gate stays what it is, and nobody gets what is another's.
+//! Messages pass through the gate unchanged, and no client receives the answer to another's request.
 
 mod announced;
 mod caches;

@@ -1,6 +1,6 @@
 //! Outages: the network between the gate and its stores is cut, stalled and slowed while requests run.
 //!
-//! Nothing is timed. Every wait of the client is bounded by the harness, so that a request that hangs fails its test.
+//! The tests measure no times. The harness limits every wait of the client, so a request that hangs fails its test.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use harness::{CutProxy, Echo, Gate, GateCommand, Postgres, Redis, poll};
 
 use crate::support::{gate, signed_in};
 
-/// Both stores, a wire to each, and an upstream.
+/// Both stores, a proxy in front of each that can be cut, and an upstream.
 struct World {
     redis: Redis,
     postgres: Postgres,
@@ -57,7 +57,7 @@ async fn status(gate: &Gate, user: &str) -> Result<u16> {
     Ok(gate.send(&signed_in("/", user)).await?.status)
 }
 
-/// Waits until a request by `user` enters, and sees that until then it is refused as an outage, not as a stranger.
+/// Waits until a request by `user` enters, and verifies that until then it gets 503, not the refusal of an unknown user.
 async fn recovers(gate: &Gate, user: &str) -> Result<()> {
     poll("the gate to recover", async || {
         match status(gate, user).await {

@@ -1,4 +1,4 @@
-//! What the upstream hears about a request: from the gate, never from the client.
+//! The identity headers that the upstream receives: from the gate, never from the client.
 
 use anyhow::Result;
 use harness::{Mint, Request};

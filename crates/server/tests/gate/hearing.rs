@@ -1,5 +1,5 @@
-//! Changes in Redis take effect at once, although memory would vouch for minutes; and when nothing can be heard, memory vouches for
-//! nobody.
+//! Changes in Redis take effect at once, although memory entries last for long; and while the channel is down, the gate answers
+//! nothing from memory.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use session::{Secret, seal};
 
 use crate::support::gate;
 
-/// A gate in front of Better Auth's sessions in a Redis, and somebody with a session.
+/// A gate that looks up Better Auth's sessions in a Redis and is notified of changes.
 pub(crate) struct Heard {
     pub(crate) gate: Gate,
     _echo: Echo,
@@ -19,7 +19,7 @@ const TOKEN: &str = "abcdefghijklmnopqrstuvwxyz012345";
 const OTHER: &str = "012345abcdefghijklmnopqrstuvwxyz";
 
 impl Heard {
-    /// Starts it and waits until it hears.
+    /// Starts the gate and waits until its channel works.
     pub(crate) async fn start(url: &str) -> Result<Self> {
         let echo = Echo::start().await?;
         let gate = gate(&echo.url())
@@ -29,7 +29,7 @@ impl Heard {
             .env("SESSION_STORE", "redis")
             .env("REDIS_URL", url)
             .env("REDIS_TRACKING", "true")
-            // Nothing ends by itself while this test runs.
+            // No entry expires while this test runs.
             .env("MEMORY_CACHE_TTL", "3600")
             .env("HEARD_CACHE_TTL", "3600")
             .start()
@@ -49,7 +49,7 @@ impl Heard {
             .status)
     }
 
-    /// Has memory know this session.
+    /// Sends requests with this session until memory has it.
     pub(crate) async fn remembered(&self, token: &str) -> Result<()> {
         poll("memory to know the session", async || {
             (self.status(token).await.ok()? == 200).then_some(())?;
@@ -66,7 +66,7 @@ impl Heard {
         .await
     }
 
-    /// When something went wrong, and what the gate had to say by then.
+    /// Returns a description of a failure at this point, with everything that the gate has logged.
     pub(crate) fn told(&self, when: &str) -> String {
         format!(
             "{when}; the gate said:\n{}",
@@ -82,7 +82,7 @@ impl Heard {
     }
 }
 
-/// What Better Auth keeps of a session with this token.
+/// Returns the value that Better Auth stores for a session with this token.
 pub(crate) fn value(token: &str) -> String {
     format!(
         r#"{{"session":{{"token":"{token}","userId":"ada","expiresAt":"2100-01-01T00:00:00.000Z","createdAt":"2020-01-01T00:00:00.000Z"}},"user":{{"id":"ada","email":"ada@example.com","name":"Ada"}}}}"#
@@ -132,7 +132,7 @@ async fn a_gate_that_was_stopped_lets_nobody_in_by_what_it_knew_before() -> Resu
     heard.remembered(TOKEN).await?;
     heard.gate.signal("STOP")?;
     sign_out(&redis, TOKEN).await?;
-    // What it heard last holds for two seconds.
+    // The last message on the channel is trusted for two seconds.
     tokio::time::sleep(Duration::from_millis(2100)).await;
     heard.gate.signal("CONT")?;
     assert_eq!(heard.status(TOKEN).await?, 401);
@@ -148,7 +148,7 @@ async fn while_nothing_is_heard_memory_vouches_for_nobody() -> Result<()> {
     heard.remembered(TOKEN).await?;
     wire.stall();
     heard.logged("Redis does not say what changes").await?;
-    // It would be 200 by what memory knows.
+    // From memory the answer would be 200.
     assert_eq!(heard.status(TOKEN).await?, 503);
     sign_out(&redis, TOKEN).await?;
     wire.restore().await?;
@@ -176,7 +176,7 @@ async fn a_session_ends_on_the_primary_that_took_over() -> Result<()> {
         (replica.cli(["EXISTS", &key(TOKEN)]).await.ok()? == "1").then_some(())
     })
     .await?;
-    // It stands still, and keeps its connections.
+    // It stops responding, but keeps its connections.
     former.stand_still()?;
     let new = sentinels.follow(former.port()).await?;
     assert_eq!(new, replica.port());

@@ -1,4 +1,4 @@
-//! HTTP/2 from clients: real ones, and one that writes frames as it likes.
+//! HTTP/2 from clients: real ones, and one that sends arbitrary frames.
 
 mod abuse;
 mod bodies;

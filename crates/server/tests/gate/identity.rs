@@ -1,4 +1,4 @@
-//! Which addresses are written as identity, and what becomes of guests and of those who act for others.
+//! Which email addresses the gate writes as identity, and how it treats guests and users who are impersonated.
 
 use anyhow::{Context, Result};
 use harness::interop::{BetterAuth, SignedIn};
@@ -11,7 +11,7 @@ use crate::support::{gate, sqlite, started, status};
 const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 const ADA: &str = "ada@example.com";
 
-/// A gate for sessions of Better Auth that remembers nothing.
+/// Returns the command of a gate for sessions of Better Auth that caches nothing.
 fn better_auth(echo: &Echo) -> GateCommand {
     gate(&echo.url())
         .without("AUTH_SECRET")
@@ -22,7 +22,7 @@ fn better_auth(echo: &Echo) -> GateCommand {
         .envs([SECRET])
 }
 
-/// Sends these cookies and sees that they enter: the address that the service gets, and the audit line.
+/// Sends these cookies and verifies that the request enters; returns the address that the service gets, and the audit line.
 async fn address(gate: &Gate, echo: &Echo, cookies: &str) -> Result<(String, Value)> {
     let answer = gate.send(&Request::get("/").cookie(cookies)).await?;
     let id = answer.header("x-request-id").context("an id")?.to_owned();
@@ -35,7 +35,7 @@ async fn address(gate: &Gate, echo: &Echo, cookies: &str) -> Result<(String, Val
     Ok((email.to_owned(), line))
 }
 
-/// The reason for which these cookies are refused, and the status.
+/// Returns the reason for which this request is refused, and the status.
 async fn refused(gate: &Gate, request: Request) -> Result<(String, u16)> {
     let answer = gate.send(&request).await?;
     let id = answer.header("x-request-id").context("an id")?.to_owned();
@@ -82,7 +82,7 @@ async fn an_address_that_a_sealed_session_calls_unverified_is_not_written() -> R
     assert_eq!(said(&always, hint), 0);
     assert_eq!(said(&always, "EMAIL_HEADER is `always`"), 1);
 
-    // Where the address is the id, nobody is left to be named.
+    // If the address is the user id, an unverified address leaves no id, so the request is refused.
     let mint = Mint::user(ADA).claim("email", ADA);
     let cookies = mint.claim("email_verified", false).authjs();
     let request = Request::get("/").cookie(&cookies);
@@ -146,7 +146,7 @@ async fn no_drop_in_endpoint_writes_an_unverified_address() -> Result<()> {
     Ok(())
 }
 
-/// Where Better Auth keeps the session, or from where the gate reads it.
+/// Better Auth reports whether an address is verified in every store and cache from which the gate reads the session.
 #[tokio::test]
 async fn better_auth_says_whether_an_address_is_verified_wherever_its_session_is() -> Result<()> {
     let (postgres, redis, echo) = (
@@ -206,7 +206,7 @@ async fn better_auth_says_whether_an_address_is_verified_wherever_its_session_is
     Ok(())
 }
 
-/// The plugins of Better Auth, and a gate for each way in which it reads a session.
+/// An app with plugins of Better Auth, and one gate that permits guests and one that refuses them.
 struct Plugins {
     app: BetterAuth,
     looking_up: Gate,
@@ -315,7 +315,7 @@ async fn a_bearer_token_is_asked_the_same() -> Result<()> {
         (json!({}), ADA),
         (json!({"email_verified": true}), ADA),
         (json!({"email_verified": false}), ""),
-        // The `jwt` plugin of Better Auth copies the user's columns.
+        // The `jwt` plugin of Better Auth copies the columns of the user.
         (json!({"emailVerified": false, "isAnonymous": false}), ""),
     ] {
         let request = Request::get("/").header("Authorization", token(more)?);
@@ -338,7 +338,7 @@ const AUTHJS_TABLES: &str = r#"
     INSERT INTO sessions VALUES ('ta', 'a', LATER), ('tb', 'b', LATER);
 "#;
 
-/// The tables of Auth.js, where a time or nothing says whether the address is verified.
+/// Returns the tables of Auth.js, in which a time, or its absence, tells whether the address is verified.
 fn authjs_tables(verified: &str, expires: &str, sometime: &str, later: &str) -> String {
     AUTHJS_TABLES
         .replace("VERIFIED", verified)
@@ -377,7 +377,7 @@ async fn of_auth_js_a_row_without_a_time_says_nothing_about_the_address() -> Res
         }
     }
 
-    // An app that means "not verified" by it says so in a view with a boolean.
+    // An app for which a missing time means "not verified" says so in a view with a boolean.
     let view = r#"CREATE VIEW people AS SELECT id, name, email, "emailVerified" IS NOT NULL AS verified FROM users"#;
     postgres.execute(view).await?;
     let gate = database(&echo, &postgres.url(Postgres::DATABASE))
@@ -415,7 +415,7 @@ async fn tables_and_rights_from_before_still_do() -> Result<()> {
     let hint = r#"GRANT SELECT (\"emailVerified\") ON \"users\""#;
     assert_eq!(said(&gate, hint), 1, "{:?}", gate.stderr().all());
 
-    // Once the column can be read, it counts, without a restart.
+    // Once the column is readable, it takes effect without a restart.
     let grant = r#"GRANT SELECT ("emailVerified") ON users TO reader"#;
     postgres.execute(grant).await?;
     harness::poll("the column to count", async || {
@@ -424,14 +424,14 @@ async fn tables_and_rights_from_before_still_do() -> Result<()> {
     })
     .await?;
 
-    // The column goes, as an earlier schema may have none.
+    // The gate also works without the column, which an earlier schema may lack.
     postgres
         .execute(r#"ALTER TABLE users DROP COLUMN "emailVerified""#)
         .await?;
     let (email, _) = address(&gate, &echo, &cookie("tb")).await?;
     assert_eq!(email, "bob@example.com");
 
-    // Nor has an SQLite database to have one.
+    // An SQLite database may lack it too.
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("app.db");
     let tables = authjs_tables("integer", "integer", "1767322800000", "9999999999999");
@@ -443,7 +443,7 @@ async fn tables_and_rights_from_before_still_do() -> Result<()> {
     let (email, _) = address(&without, &echo, &cookie("tb")).await?;
     assert_eq!(email, "bob@example.com");
 
-    // What the operator names has to be there.
+    // A column that the operator names must exist.
     for url in [&url, &on_sqlite] {
         let named = database(&echo, url).env("USER_EMAIL_VERIFIED_FIELD", "verified_at");
         let named = named.start().await?;
@@ -514,7 +514,7 @@ async fn the_settings_are_words_of_a_few() -> Result<()> {
         assert!(lines.contains(&line), "{line}\n{}", finished.stderr);
     }
 
-    // A table in which nobody is called a guest.
+    // A table without a column about guests.
     let finished = gate("http://127.0.0.1:3000")
         .env("SESSION_FORMAT", "authjs-database")
         .env("DATABASE_URL", "postgres://gate@db/app")

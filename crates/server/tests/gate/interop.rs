@@ -53,7 +53,7 @@ async fn sessions_encoded_by_the_frameworks_open() -> Result<()> {
             Request::get("/").cookie(header),
             Request::get("/").header("Authorization", format!("Bearer {token}")),
         ] {
-            // A token sealed for the secure name opens as a bearer too, since both names are recognised.
+            // A token sealed for the secure name opens as a bearer too, since both names are recognized.
             assert_eq!(gate.send(&request).await?.status, 200, "{order}");
             let seen = echo.seen().pop().context("it reached the upstream")?;
             assert_eq!(seen.headers.get("x-user-id"), Some("ada"), "{order}");
@@ -154,7 +154,7 @@ async fn the_real_app_behind_the_gate_accepts_what_our_own_mint_seals() -> Resul
     Ok(())
 }
 
-/// What a browser would send back.
+/// Returns the cookies that a browser would send back.
 fn cookies(headers: &harness::Headers) -> String {
     let set = headers.all("set-cookie");
     let pairs: Vec<_> = set

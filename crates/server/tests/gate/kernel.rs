@@ -1,4 +1,4 @@
-//! What the kernel, or a filter before it, does not allow, and what it has not enough of.
+//! System calls that the kernel or a seccomp filter forbids, and resources that run out.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use harness::{Echo, Gate, mint};
 
 use crate::support::signed_in;
 
-/// Starts a program under a filter by which one system call fails with EPERM, as container engines' filters make it fail:
+/// Starts a program under a seccomp filter with which one system call fails with EPERM, as with those of container engines:
 /// `python3 -c … NUMBER PROGRAM WORD…`.
 const FORBID: &str = r#"
 import ctypes, os, struct, sys
@@ -37,7 +37,7 @@ const IO_GETEVENTS: &str = if cfg!(target_arch = "x86_64") {
 
 #[tokio::test]
 async fn a_worker_that_fails_ends_the_process_with_an_error() -> Result<()> {
-    // Enough for the listeners and their copies for a process that takes over, and not for the runtimes behind them.
+    // Enough files for the listeners and their copies for a process that takes over, but not for the runtimes.
     let finished = Gate::command(Path::new("prlimit"))
         .args(["--nofile=192", env!("CARGO_BIN_EXE_sessiongate"), "serve"])
         .env("UPSTREAM", "http://127.0.0.1:9")

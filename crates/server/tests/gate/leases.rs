@@ -1,4 +1,4 @@
-//! Exchanges that last for hours end with the session by which they entered, and are told when the gate ends.
+//! Long exchanges end with the session by which they entered, and are closed properly when the gate ends.
 
 use std::fs;
 use std::process::Command;
@@ -10,12 +10,12 @@ use serde_json::Value;
 use crate::exchanges::{OK, Served, Upstream};
 use crate::support::{gate, signed_in};
 
-/// A request whose session counts for two seconds more, with the 15 of tolerance.
+/// Returns a request whose session is valid for two more seconds: it expired 13 seconds ago, and the tolerance is 15.
 fn about_to_expire(path: &str) -> Request {
     Request::get(path).cookie(Mint::user("ada").expiring_in(-13).authjs())
 }
 
-/// A WebSocket that both sides agreed on.
+/// Opens a WebSocket through the gate; returns both sides of it.
 pub(crate) async fn websocket(
     upstream: &Upstream,
     gate: &Gate,
@@ -32,7 +32,7 @@ pub(crate) async fn websocket(
     Ok((client, served))
 }
 
-/// A stream of events of which one has come.
+/// Opens a stream of events, whose first event has arrived; returns both sides of it.
 async fn events(upstream: &Upstream, gate: &Gate, request: &Request) -> Result<(Client, Served)> {
     let (mut client, mut served) = upstream.asked(gate, request).await?;
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
@@ -49,7 +49,7 @@ async fn end_of(gate: &Gate, path: &str) -> Result<Value> {
         .await
 }
 
-/// Reads a Close frame of the gate, and gives its code and reason.
+/// Reads a Close frame of the gate; returns its code and reason.
 pub(crate) async fn close_frame(client: &mut Client) -> Result<(u16, String)> {
     let head = client.bytes(2).await?;
     assert_eq!(head[0], 0x88, "a whole Close frame without a mask");
@@ -58,7 +58,7 @@ pub(crate) async fn close_frame(client: &mut Client) -> Result<(u16, String)> {
     Ok((u16::from_be_bytes(*code), String::from_utf8(reason.into())?))
 }
 
-/// Close with 1000, as a client says it, masked with nothing.
+/// A client's Close frame with code 1000, masked with zeros.
 const CLIENTS_CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 3, 0xe8];
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_websocket_is_closed_when_its_session_ends() -> Result<()> {
     Ok(())
 }
 
-/// A WebSocket client on wsproto: prints what is said to it, and the code and the reason with which it is closed.
+/// A WebSocket client with wsproto: it prints the messages that it receives, and the code and the reason of the Close frame.
 const CLIENT: &str = r#"
 import socket, sys
 from wsproto import ConnectionType, WSConnection
@@ -103,7 +103,7 @@ while data := wire.recv(4096):
             wire.sendall(talk.send(event.response()))
 "#;
 
-/// A service for uvicorn, which says one word and remembers the code with which its client has gone.
+/// A service for uvicorn that sends one message and stores the code with which its client disconnects.
 const SERVICE: &str = r#"
 code = None
 async def app(scope, receive, send):
@@ -145,7 +145,7 @@ async fn a_client_and_a_service_that_others_have_written_hear_the_same_code() ->
 
 #[tokio::test]
 async fn a_stream_of_events_ends_with_its_session_and_its_connection_goes_on() -> Result<()> {
-    // It lasts for a month, and is too old in two seconds.
+    // The session lasts for a month, but exceeds `TOKEN_MAX_AGE` in two seconds.
     let old = Mint::user("ada").issued_ago(113).authjs();
     let (upstream, gate) = Upstream::start_with([("TOKEN_MAX_AGE", "100")]).await?;
     let request = Request::get("/events").cookie(old);
@@ -179,7 +179,7 @@ async fn a_stream_without_chunks_ends_with_its_connection_and_without_a_reset() 
     served
         .say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n")
         .await?;
-    // A reset would be an error.
+    // A reset would make this fail.
     let answer = client.response().await?;
     assert_eq!((answer.status, &*answer.text()), (200, "data: a\n"));
     assert_eq!(end_of(&gate, "/events").await?["ended"], "session_expired");

@@ -1,4 +1,4 @@
-//! From start to stop.
+//! The life of the process: start, readiness, drain and stop.
 
 use anyhow::{Context, Result};
 use harness::{Gate, poll};
@@ -68,7 +68,7 @@ async fn what_does_not_finish_in_time_is_cut_off() -> Result<()> {
     gate.signal("TERM")?;
     assert_eq!(gate.wait().await?.code(), Some(0));
     assert!(stuck.response().await.is_err());
-    // Close with 1001.
+    // A Close frame with code 1001.
     assert_eq!(socket.bytes(4).await?, [0x88, 12, 3, 233], "and its reason");
     socket.bytes(10).await?;
     socket.closed().await

@@ -1,7 +1,6 @@
-//! Limits: how often somebody may ask, how many connections and requests there may be, how large they may be, and how long
-//! they may take.
+//! Limits: of the rate of requests, of the number of connections and requests, of their size, and of their duration.
 //!
-//! Clients of many addresses are told apart by what a trusted proxy says of them, which is the test.
+//! The test is the trusted proxy whose headers give its clients different addresses.
 
 mod addresses;
 mod at_once;
@@ -15,15 +14,15 @@ mod times;
 use anyhow::Result;
 use harness::{Client, Gate, Request, Response};
 
-/// The gate believes who asks from here.
+/// The setting by which the gate trusts the test as a proxy.
 const BEHIND_PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1/32");
 
-/// The same request, from this address.
+/// Adds this client address to the request.
 fn from(address: &str, request: Request) -> Request {
     request.header("X-Forwarded-For", address)
 }
 
-/// The status of a public page for each of these addresses, in turn.
+/// Requests a public page from each of these addresses in turn; returns the statuses.
 async fn statuses<const N: usize>(gate: &Gate, addresses: [&str; N]) -> Result<[u16; N]> {
     let mut statuses = [0; N];
     for (status, address) in statuses.iter_mut().zip(addresses) {
@@ -33,7 +32,7 @@ async fn statuses<const N: usize>(gate: &Gate, addresses: [&str; N]) -> Result<[
     Ok(statuses)
 }
 
-/// The answer of the decisions listener.
+/// Returns the answer of the listener for decisions.
 async fn asked(gate: &Gate, question: &Request) -> Result<Response> {
     Client::connect(gate.decisions_port()?)
         .await?

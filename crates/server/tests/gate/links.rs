@@ -1,4 +1,4 @@
-//! Links between pages of the documentation lead somewhere.
+//! Links between pages of the documentation lead to existing files and headings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -40,7 +40,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The targets of the links in a line. What stands between backticks is no link.
+/// Returns the targets of the links in a line, without text between backticks.
 fn links(line: &str) -> Vec<String> {
     let line: String = line.split('`').step_by(2).collect();
     let inline = line.split("](").skip(1);
@@ -54,8 +54,8 @@ fn links(line: &str) -> Vec<String> {
     links
 }
 
-/// The anchors of a page: those that GitHub makes of headings, in small letters, blanks as `-`, without punctuation, and
-/// with a number behind those that are there already.
+/// Returns the anchors of a page as GitHub derives them from headings: in lower case, with `-` for blanks, without punctuation,
+/// and with a number appended to duplicates.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let heading = |line: &str| {
@@ -64,7 +64,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
         let text = text
             .strip_prefix(' ')
             .filter(|_| (1..=6).contains(&level))?;
-        // Of a link, its text.
+        // A link is replaced by its text.
         let parts = text.split("](").enumerate();
         let parts = parts.map(|(index, part)| match index {
             0 => part,
@@ -92,7 +92,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// A path from the root, without `..`.
+/// Returns the path without `.` and `..`.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

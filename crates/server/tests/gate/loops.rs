@@ -1,4 +1,4 @@
-//! The loop breaker: a browser that comes back from signing in and is still refused.
+//! The loop breaker: it stops redirecting a browser that comes back from signing in and is still refused.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::support::{gate, started};
 
 const SIGN_IN: (&str, &str) = ("SIGN_IN_URL", "https://app.example/signin");
 
-/// What a browser sends back of an answer's cookie.
+/// Returns the counting cookie of an answer as a browser sends it back.
 fn counted(answer: &Response) -> Result<String> {
     let cookie = answer
         .header("set-cookie")
@@ -18,7 +18,7 @@ fn counted(answer: &Response) -> Result<String> {
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// Opens a page as a browser that keeps the cookie, at one gate after the other, and gives the last answer.
+/// Opens a page as a browser that keeps the cookie, at the gates in turn; returns the last answer.
 async fn opened(gates: &[&Gate], times: usize) -> Result<Response> {
     let mut cookies = "theme=dark".to_owned();
     let mut last = None;
@@ -143,7 +143,7 @@ async fn a_real_browser_that_an_app_with_another_secret_sends_back_ends_at_the_p
         .env("SIGN_IN_URL", format!("http://{}/signin", app.address))
         .start()
         .await?;
-    // Cookies do not know ports: the gate gets the session of the app, and cannot open it.
+    // Cookies do not distinguish ports: the gate receives the session of the app, and cannot open it.
     let shown = chromium(&format!("http://{origin}/reports")).await?;
     assert!(
         shown.contains("Signing in does not get you here"),
@@ -169,7 +169,7 @@ async fn a_real_browser_that_an_app_with_another_secret_sends_back_ends_at_the_p
     Ok(())
 }
 
-/// The page that a new Chromium shows once it has followed everything that `url` leads to.
+/// Returns the page that a new Chromium shows after following all redirects from `url`.
 async fn chromium(url: &str) -> Result<String> {
     let profile = tempfile::tempdir()?;
     let mut chromium = Command::new("chromium");

@@ -1,5 +1,5 @@
-//! The behaviour of the gate, seen from outside: every test starts the real binary, enters through its proxy, and
-//! looks at the answer and at what the upstream received.
+//! The behavior of the gate, seen from outside: the tests start the real binary, send requests to its listeners, and
+//! examine the answers and what the upstream received.
 
 mod acme;
 mod admin;

@@ -1,7 +1,7 @@
-//! Services that misbehave under load: what each fault is answered with, that nobody gets another's answer, and that no connection
-//! is left over.
+//! Services that misbehave under load: which answer each fault gets, that no client gets another's answer, and that no
+//! connection is left over.
 //!
-//! Every request has a number, and its number says how its service behaves. Every answer says whose it is.
+//! Every request has a number, which determines how its service behaves. Every answer names the request to which it belongs.
 
 mod clients;
 mod conduct;
@@ -52,7 +52,7 @@ async fn a_service_that_refuses_every_stream_is_asked_a_few_times_and_no_more() 
     Ok(())
 }
 
-/// Asks as often as `ENDURANCE_ANSWERS` says, with the gate at `ENDURANCE_GATE`, and prints what came of it:
+/// Sends as many requests as `ENDURANCE_ANSWERS` says to the gate at `ENDURANCE_GATE`, and prints the results:
 ///
 /// ```text
 /// cargo build --release -p sessiongate
@@ -78,8 +78,8 @@ fn told(name: &str, otherwise: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
 }
 
-/// Lets clients of both versions ask services of both versions, so many times in all. The gate waits so many seconds for one that
-/// hangs; on a machine with much else to do, others may take as long.
+/// Sends `answers` requests in all from clients of both versions to services of both versions. The gate waits `patience` seconds
+/// for a service that hangs; on a busy machine, other services may take as long.
 async fn asked(binary: &str, answers: u64, patience: u8) -> Result<Tally> {
     let (http1, http2) = (OverHttp1::start().await?, OverHttp2::start().await?);
     let folder = tempfile::tempdir()?;
@@ -127,7 +127,7 @@ service = "http2"
     fs::write(&path, file)?;
     let binary = fs::canonicalize(binary).with_context(|| binary.to_owned())?;
     Gate::command(binary)
-        // Millions of lines would be kept.
+        // The harness would keep millions of lines.
         .env("AUDIT_LOG", "false")
         .env("SESSIONGATE_CONFIG", path.to_str().context("a path")?)
         .env("RELOAD_INTERVAL", "0")
@@ -135,10 +135,10 @@ service = "http2"
         .await
 }
 
-/// How many connections the gate has, those included that the other side has ended.
+/// Returns the number of the gate's connections, including those that the other side has ended.
 fn connections(gate: &Gate) -> Result<usize> {
     let files = fs::read_dir(format!("/proc/{}/fd", gate.id()))?;
-    // One that has just been closed leads nowhere.
+    // The link of a file that has just been closed cannot be read.
     let leads_to = |file: io::Result<fs::DirEntry>| fs::read_link(file.ok()?.path()).ok();
     let names = files.filter_map(leads_to);
     let sockets: HashSet<_> = names.map(|to| to.display().to_string()).collect();
@@ -152,5 +152,5 @@ fn connections(gate: &Gate) -> Result<usize> {
     Ok(table.lines().filter(is_connection).count())
 }
 
-/// As Linux writes it (`include/net/tcp_states.h`).
+/// The state of a listening socket, as Linux writes it (`include/net/tcp_states.h`).
 const LISTENING: &str = "0A";

@@ -1,4 +1,4 @@
-//! What is no file where a file is named: an error at once. What a shell has opened for the gate is read as a file is.
+//! Settings that name something other than a regular file are errors at once, except files that a shell has opened for the gate.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,7 +9,7 @@ use harness::{GateCommand, mint};
 
 use crate::support::gate;
 
-/// A named pipe that nobody ever writes to.
+/// Creates a named pipe without a writer.
 fn pipe(folder: &Path, name: &str) -> Result<String> {
     let path = folder.join(name);
     let made = Command::new("mkfifo").arg(&path).status()?;
@@ -21,7 +21,7 @@ fn check() -> GateCommand {
     gate("http://127.0.0.1:3000").args(["check-config"])
 }
 
-/// Runs a line of bash, in which `$0` is the gate.
+/// Runs a line of bash in which `$0` is the gate.
 fn bash(line: &str) -> Result<Output> {
     let mut bash = Command::new("bash");
     let bash = bash
@@ -149,7 +149,7 @@ fn what_a_shell_has_opened_is_read() -> Result<()> {
         format!(
             "AUTH_SECRET='{secret}' \"$0\" check-config --config /proc/self/fd/3 3< <(echo 'workers = 3')"
         ),
-        // The page to sign in on derives a key from the secret that was read before.
+        // `SIGN_IN_URL` derives a key from the secret, which was read before.
         format!(
             "AUTH_SECRET_FILE=/dev/fd/3 SIGN_IN_URL=https://a.example/in \"$0\" check-config --config \
              <(echo 'workers = 3') 3< <(echo '{secret}')"

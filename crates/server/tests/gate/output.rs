@@ -1,26 +1,26 @@
-//! Readers of the gate's output that stall, or go away.
+//! Readers of the gate's output that stall or close it.
 
 use anyhow::{Context, Result};
 use harness::{Echo, Gate, Lines, Request, poll};
 
 use crate::support::{gate, signed_in, started};
 
-/// A path that makes lines of 48 KiB.
+/// Returns a path that makes log lines of 48 KiB.
 fn long_path() -> String {
     format!("/{}", "x".repeat(48 << 10))
 }
 
-/// A gate that logs a warning for each request like [`logged`].
+/// Starts a gate that logs a warning for each request like [`logged`].
 async fn talkative() -> Result<(Echo, Gate)> {
     started([("WORKERS", "1"), ("ALLOW_BYPASS", "true")]).await
 }
 
-/// A request that is worth a line of 48 KiB in the log.
+/// Returns a request that causes a log line of 48 KiB.
 fn logged() -> Request {
     Request::get(&long_path()).header("X-Bypass-Auth", "true")
 }
 
-/// Sends requests until lines of this kind are lost, and sees that each is answered.
+/// Sends requests until lines of this kind are lost, and verifies that each gets an answer.
 async fn lose_lines(gate: &Gate, counter: &str, request: &Request) -> Result<()> {
     let mut client = gate.connect().await?;
     poll(counter, async || {
@@ -32,7 +32,7 @@ async fn lose_lines(gate: &Gate, counter: &str, request: &Request) -> Result<()>
     .await
 }
 
-/// Asks the gate to stop, and waits for its end, whoever reads its output.
+/// Stops the gate and waits for its end, without reading its output.
 async fn stop(gate: &mut Gate) -> Result<()> {
     gate.signal("TERM")?;
     poll("the gate to end", async || (!gate.running()).then_some(())).await

@@ -1,4 +1,4 @@
-//! Which paths need a session, and that the upstream gets the very path that was judged.
+//! Which paths need a session, and that the upstream gets exactly the path that the gate judged.
 
 use anyhow::{Context, Result};
 use harness::Request;
@@ -55,7 +55,7 @@ async fn a_public_path_names_no_user_even_to_a_session() -> Result<()> {
     Ok(())
 }
 
-/// Paths that an upstream may read as one of another rule.
+/// Paths that an upstream may read as a path of another route.
 const AMBIGUOUS: [&str; 23] = [
     "/assets/../private",
     "/assets/..",
@@ -144,7 +144,7 @@ async fn where_one_rule_governs_the_host_every_path_is_forwarded_untouched() -> 
         "/a%5Cb",
         "/%E2%82%AC",
         "/a%zz",
-        // What browsers leave as it is in a query.
+        // Characters that browsers do not encode in a query.
         r"/a?q=%2e%2e/&&=;'{}|^`\[]",
     ] {
         let answer = gate.send(&signed_in(target, "ada")).await.context(target)?;

@@ -1,4 +1,4 @@
-//! A real PgBouncer between the gate and PostgreSQL, which gives each transaction to any of its connections, and other
+//! A real PgBouncer between the gate and PostgreSQL, which assigns each transaction to any of its connections, and other
 //! programs that use the same pool.
 
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio_postgres::types::Type;
 
 use crate::support::gate;
 
-/// Connections of the pooler to PostgreSQL.
+/// The number of the pooler's connections to PostgreSQL.
 const POOL: usize = 3;
 const CLIENTS: usize = 16;
-/// Each with a gate of its own.
+/// The number of rounds, each with a new gate.
 const ROUNDS: usize = 5;
-/// Of each client in each round, with one lookup per request.
+/// The requests of each client in each round, with one lookup each.
 const REQUESTS: usize = 125;
 const _: () = assert!(CLIENTS * ROUNDS * REQUESTS == 10_000);
 
@@ -49,7 +49,7 @@ impl World {
             .url_through(&self.pooler.address(), Postgres::DATABASE)
     }
 
-    /// A gate that checks the users of sealed sessions, looks up sessions that are tokens, and remembers nothing.
+    /// Returns the command of a gate that checks the users of sealed sessions, looks up session tokens, and caches nothing.
     fn gate(&self) -> GateCommand {
         gate(&self.echo.url())
             .env("SESSION_SCHEMA", "pg-adapter")
@@ -57,7 +57,7 @@ impl World {
             .env("DATABASE_URL", format!("{}?pgbouncer=true", self.url()))
             .env("MEMORY_CACHE_TTL", "0")
             .env("ABSENT_CACHE_TTL", "0")
-            // The question is who is answered, not how fast on a busy machine.
+            // The test is about correct answers, not about their speed on a busy machine.
             .env("DATABASE_TIMEOUT", "20000")
     }
 }
@@ -91,7 +91,7 @@ async fn ten_thousand_look_ups_through_a_pool_of_three_are_each_answered_right()
     Ok(())
 }
 
-/// Every kind of question in turn, by one user, over one connection.
+/// Sends requests that cause every kind of lookup in turn, as one user, over one connection.
 async fn look_up(mut client: Client, number: usize, count: usize) -> Result<()> {
     let user = format!("user-{number}");
     let absent = format!("absent-{number}");
@@ -123,8 +123,8 @@ async fn look_up(mut client: Client, number: usize, count: usize) -> Result<()> 
     Ok(())
 }
 
-/// Another program in the same pool, for ever: with and without names for its statements, some of which look like the
-/// gate's. With names it will sometimes fail, or be answered another's question; that is how this mode of pooling is.
+/// Another program in the same pool, which never ends. It executes named and unnamed statements, some of which look like the
+/// gate's. With names it sometimes fails, or gets the answer to another's statement: that is a limit of this mode of pooling.
 async fn neighbour(url: String, number: usize) -> Result<()> {
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
     let asking = async {
@@ -139,7 +139,7 @@ async fn neighbour(url: String, number: usize) -> Result<()> {
                 .query_typed("SELECT $1::text, 1, 2, 3", &parameters)
                 .await?;
             ensure!(rows.len() == 1, "the neighbour is answered too");
-            // Leaves the machine to those who are tested.
+            // Leaves CPU time to the gate and its clients.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(())
@@ -154,7 +154,7 @@ async fn neighbour(url: String, number: usize) -> Result<()> {
 async fn a_restarted_gate_asks_at_once_what_the_last_one_asked() -> Result<()> {
     let world = World::start().await?;
     let request = Request::get("/").cookie("authjs.session-token=token-of-user-7");
-    // The pooler keeps the connections on which the gates before have asked.
+    // The pooler keeps the connections that earlier gates have used.
     for _ in 0..6 {
         let gate = world
             .gate()

@@ -1,4 +1,4 @@
-//! What happens to a permitted request: it streams, it upgrades, it fails cleanly.
+//! How the gate forwards permitted requests: it streams, upgrades, and fails cleanly.
 
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ async fn users_who_share_a_connection_are_not_confused() -> Result<()> {
     Ok(())
 }
 
-/// One runtime serves all of them, so what it has to send goes out together, to both sides.
+/// One runtime serves all users, so its pending sends to both sides leave together.
 #[tokio::test]
 async fn users_who_are_served_at_once_are_not_confused() -> Result<()> {
     let (_echo, gate) = started([("WORKERS", "1")]).await?;
@@ -212,7 +212,7 @@ async fn users_who_are_served_at_once_are_not_confused() -> Result<()> {
         users.spawn(async move {
             let user = format!("user-{index}");
             for round in 0..20_usize {
-                // Of every size: as much as goes out with the head, and more than a socket takes at once.
+                // Bodies of every size: small enough to leave with the head, and more than a socket takes at once.
                 let body = "x".repeat((index * 997 + round * 7919) % 9000);
                 let target = format!("/{index}/{round}");
                 let request = Request::post(&target, body.as_str());
@@ -229,7 +229,7 @@ async fn users_who_are_served_at_once_are_not_confused() -> Result<()> {
                     assert_eq!(client.send(&request).await?.body.len(), large);
                 }
             }
-            // Some hang up with their request on its way.
+            // Some clients disconnect while their request is under way.
             let request = signed_in("/slow?ms=1", &user);
             impatient.raw(&request.bytes(address)).await
         });

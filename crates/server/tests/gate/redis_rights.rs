@@ -1,4 +1,4 @@
-//! What a user of Redis with restricted rights (`ACL SETUSER`) needs; the table is in `docs/operating.md`.
+//! The rights that a restricted user of Redis (`ACL SETUSER`) needs; the table is in `docs/operating.md`.
 
 use anyhow::Result;
 use harness::{Echo, Gate, GateCommand, Postgres, Redis, Request, Sentinels, mint, poll};
@@ -22,7 +22,7 @@ pub(crate) const CACHE: &[&str] = &[
 
 const TOKEN: &str = "abcdefghijklmnopqrstuvwxyz012345";
 
-/// A user who may do exactly this, and the URL to sign in with.
+/// Creates a user of Redis with exactly these rights; returns the URL to connect with.
 async fn restricted(redis: &Redis, rights: &[&str]) -> Result<String> {
     redis
         .cli(["ACL", "SETUSER", "gate", "reset", "on", ">gate-password"])
@@ -41,7 +41,7 @@ pub(crate) fn caching(echo: &Echo, postgres: &Postgres, redis: &str) -> GateComm
         .env("MEMORY_CACHE_TTL", "0")
 }
 
-/// Asks for `user` until Redis knows.
+/// Sends requests of `user` until Redis has the entry.
 pub(crate) async fn cached(gate: &Gate, user: &str) -> Result<()> {
     poll("Redis to know the user", async || {
         gate.send(&signed_in("/", user)).await.ok()?;
@@ -104,7 +104,7 @@ async fn a_refusal_names_the_command() -> Result<()> {
     ] {
         let url = restricted(&redis, rights).await?;
         let gate = caching(&echo, &postgres, &url).start().await?;
-        // The cache is no condition.
+        // Requests enter without the cache.
         assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
         logged(&gate, &format!("refused {command}: NOPERM {advice}")).await?;
     }
@@ -144,7 +144,7 @@ async fn sessions_in_redis_need_to_be_read_and_nothing_more() -> Result<()> {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
 
-    // Here Redis is the truth.
+    // Here Redis is the truth, not a cache.
     restricted(&redis, &["+get", "%R~better-auth:*"]).await?;
     let gate = command.start().await?;
     assert_eq!(gate.send(&request).await?.status, 503);
@@ -170,7 +170,7 @@ async fn shared_limits_work_with_exactly_the_documented_rights() -> Result<()> {
         assert_eq!(gate.send(&Request::get("/")).await?.status, status);
     }
     assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
-    // Without them each gate counts for itself, and says why.
+    // Without the rights each gate counts by itself, and logs why.
     let gate = limited(&restricted(&redis, &["+getrange", "+set", "~auth:*"]).await?)
         .start()
         .await?;
@@ -180,7 +180,7 @@ async fn shared_limits_work_with_exactly_the_documented_rights() -> Result<()> {
     logged(&gate, "refused EVALSHA: NOPERM").await
 }
 
-/// The rights of the table, for changes that are heard.
+/// The rights of the table, for notifications of changes.
 const HEARING: &[&str] = &[
     "+getrange",
     "+set",

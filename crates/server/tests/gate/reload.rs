@@ -1,4 +1,4 @@
-//! Reloads of the whole configuration: what sets them off, what they replace, and what they leave alone.
+//! Reloads of the whole configuration: what triggers them, what they replace, and what they keep.
 
 mod kept;
 mod load;
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 use crate::support::signed_in;
 
-/// A secret like [`mint::SECRET`], and not the same.
+/// A secret other than [`mint::SECRET`].
 const OTHER: &str = "another-secret-8g4lR0yX3nWc9Sa2MuZd6OeK1q";
 
-/// A gate that reads a file, which is read anew only when that is asked for.
+/// A gate with a configuration file, which it reads again only on request.
 struct Stack {
     echo: Echo,
     folder: TempDir,
@@ -25,7 +25,7 @@ struct Stack {
 }
 
 impl Stack {
-    /// With `rest` in the file, behind a secret and an upstream.
+    /// Starts a gate whose file has a secret, an upstream and then `rest`.
     async fn start(rest: &str) -> Result<Self> {
         let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
         let file = folder.path().join("gate.toml");
@@ -38,13 +38,13 @@ impl Stack {
         self.folder.path().join("gate.toml")
     }
 
-    /// Writes the file and has it read: the answer to that.
+    /// Writes the file and reloads; returns the answer.
     async fn reload(&self, rest: &str) -> Result<Response> {
         fs::write(self.file(), usual(&self.echo, rest))?;
         reload(&self.gate).await
     }
 
-    /// Writes the file and has it read, which goes well: what has changed.
+    /// Writes the file and reloads, which must succeed; returns the changes.
     async fn changes(&self, rest: &str) -> Result<Value> {
         let answer = self.reload(rest).await?;
         ensure!(answer.status == 200, "{}", answer.text());
@@ -82,7 +82,7 @@ async fn becomes(gate: &Gate, path: &str, status: u16) -> Result<()> {
     .await
 }
 
-/// Waits until so many lines of the log have these words, and sees that no more have: these lines.
+/// Waits until `count` lines of the log contain these words, and verifies that no more do; returns the lines.
 async fn said(gate: &Gate, words: &str, count: usize) -> Result<Vec<String>> {
     let lines = poll(&format!("{count} lines with {words:?}"), async || {
         let lines = gate.stderr().all().into_iter();
@@ -208,7 +208,7 @@ async fn what_needs_a_restart_is_named_and_everything_else_takes_effect() -> Res
     );
     said(&stack.gate, "need a restart", 1).await?;
     assert_eq!(id().await?.as_deref(), Some("chosen-outside"));
-    // The gate hangs up on a client that has nothing to say; before, it had more patience than this test.
+    // The gate now closes an idle connection; before the reload, its timeout was longer than this test.
     let mut idle = stack.gate.connect().await?;
     idle.closed().await?;
 
@@ -241,7 +241,7 @@ async fn reloads_are_for_holders_of_the_token_and_not_for_web_pages() -> Result<
     Ok(())
 }
 
-/// Puts a file in the place of another at once, as editors and deployments do.
+/// Replaces a file atomically, as editors and deployments do.
 fn put(file: &Path, text: &str) -> Result<()> {
     let name = file.file_name().and_then(|name| name.to_str());
     let beside = file.with_file_name(format!(".{}.new", name.context("a name")?));

@@ -1,4 +1,4 @@
-//! What rules demand of sessions and of users' rows, and what is said of demands that cannot be met.
+//! What rules demand of sessions and of users' rows, and the messages about demands that cannot be met.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use harness::interop::{AuthApp, BetterAuth, DatabaseApp};
 use harness::{Echo, Finished, Gate, GateCommand, Mint, Postgres, Request, mint};
 
-/// A gate with this file.
+/// Returns the command of a gate with this file.
 fn with_file(folder: &Path, file: &str) -> Result<GateCommand> {
     let path = folder.join("gate.toml");
     std::fs::write(&path, file)?;
@@ -119,7 +119,7 @@ async fn a_value_of_another_kind_is_refused_and_named_without_itself() -> Result
         .wait_for(|line| (line.contains(wanted) && line.contains("admin area")).then_some(()))
         .await?;
     let said = gate.stderr().all();
-    // Twice at most: a minute may begin between two requests.
+    // At most twice: a minute may begin between two requests.
     assert!(
         said.iter().filter(|line| line.contains(wanted)).count() <= 2,
         "{said:?}"
@@ -231,7 +231,7 @@ async fn a_claim_that_no_session_can_have_is_an_error() -> Result<()> {
             );
         }
     }
-    // Tokens of another issuer have claims of their own.
+    // Tokens of another issuer may have any claims.
     let bearer = format!(
         "{better_auth}bearer_secret = \"{}\"\nbearer_issuer = \"https://issuer.test\"\nbearer_audience = \"api\"\n\
          [[route]]\npath = \"/\"\nrequire = {{ claim = \"scope\", contains = \"read\", separator = \" \" }}\n",

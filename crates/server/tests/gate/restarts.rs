@@ -1,4 +1,4 @@
-//! Reloads, restarts and upgrades under load: no request fails. Counts are printed.
+//! Reloads, restarts and upgrades under load: no request fails. The tests print their counts.
 
 mod load;
 mod streams;
@@ -16,22 +16,22 @@ use serde_json::Value;
 use self::load::{Load, Spoken};
 use crate::support::gate;
 
-/// How often each is done where the whole suite runs.
+/// How often each test repeats in a run of the whole suite.
 const FEW: usize = 3;
 
-/// How often each is done by the tests that are run by name:
+/// How often each of the ignored tests repeats, which are run by name:
 /// `cargo test -p sessiongate --test gate restarts:: -- --ignored --nocapture
 /// --test-threads 1`.
 const MANY: usize = 50;
 
-/// What a line of the log says, as JSON, if it says this.
+/// Parses a line of the log as JSON; `None` if its message does not contain `text`.
 fn said(line: &str, text: &str) -> Option<Value> {
     let line: Value = serde_json::from_str(line).ok()?;
     let message = line["message"].as_str()?;
     message.contains(text).then_some(line)
 }
 
-/// Waits until the log has said this so many times, and gives the last of these lines.
+/// Waits until `times` messages of the log contain `text`; returns the last of these lines.
 async fn said_times(gate: &Gate, text: &str, times: usize) -> Result<Value> {
     poll(text, async || {
         let lines = gate.stderr().all();
@@ -41,14 +41,14 @@ async fn said_times(gate: &Gate, text: &str, times: usize) -> Result<Value> {
     .await
 }
 
-/// A gate whose settings are in this file.
+/// Returns the command of a gate whose settings are in this file.
 fn configured(file: &Path) -> Result<GateCommand> {
     let file = file.to_str().context("a path")?;
     let gate = gate("").without("UPSTREAM").with_successors();
     Ok(gate.env("SESSIONGATE_CONFIG", file))
 }
 
-/// Writes the settings of a gate before this service; `turn` makes each different from the one before.
+/// Writes the settings of a gate in front of this service; `turn` makes each version differ from the one before.
 fn configure(file: &Path, service: &str, turn: usize, workers: usize) -> Result<()> {
     let text = format!(
         "upstream = \"{service}\"\nworkers = {workers}\nupstream_timeout = {}\n",

@@ -1,4 +1,4 @@
-//! Connections on which no request comes for a while go on as if nothing had been.
+//! Parked connections: after an idle period, they carry requests as before.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::exchanges::{OK, Upstream};
 use crate::support::{signed_in, started};
 
-/// Longer than a connection waits before it rests.
+/// Waits longer than the gate does before it parks an idle connection.
 async fn until_it_rests() {
     sleep(Duration::from_millis(1300)).await;
 }
@@ -25,7 +25,7 @@ async fn a_connection_carries_requests_between_rests() -> Result<()> {
         assert_eq!(client.send(&signed_in(&path, "ada")).await?.status, 200);
     }
     until_it_rests().await;
-    // It counts while it rests, and not any more when it has ended.
+    // A parked connection counts until it has ended.
     gate.connect().await?.closed().await?;
     drop(client);
     poll("a place for another one", async || {
@@ -61,7 +61,7 @@ async fn a_connection_that_has_rested_first_may_begin_with_http2() -> Result<()>
     let mut client = gate.connect().await?;
     until_it_rests().await;
     client.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
-    // SETTINGS without any (RFC 9113 §6.5).
+    // An empty SETTINGS frame (RFC 9113 §6.5).
     client.raw(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
     assert_eq!(client.bytes(9).await?[3], 4, "SETTINGS");
 

@@ -1,4 +1,4 @@
-//! Sessions that are ended before they expire: on the command line and at the admin listener, in every store, on every node.
+//! Sessions that are revoked before they expire: by command line and admin listener, in every store, on every node.
 
 mod admin;
 mod stores;
@@ -14,14 +14,14 @@ use crate::exchanges::Upstream;
 use crate::leases::{close_frame, websocket};
 use crate::support::gate;
 
-/// A gate that keeps revocations in this place, and looks for new ones every second.
+/// Returns the command of a gate that keeps revocations in this store and checks for new ones every second.
 fn keeping(upstream: &str, place: &str) -> GateCommand {
     gate(upstream)
         .env("REVOCATION_STORE", place)
         .env("REVOCATION_INTERVAL", "1")
 }
 
-/// A gate that keeps them in a file, and its command, by which others can be started beside it.
+/// A gate that keeps revocations in a file, and its command, with which tests start other processes beside it.
 struct World {
     _echo: Echo,
     gate: Gate,
@@ -46,7 +46,7 @@ impl World {
         })
     }
 
-    /// What `sessiongate` with these words prints, where it goes well.
+    /// Runs `sessiongate` with these arguments, which must succeed, and returns its output.
     async fn says(&self, words: &[&str]) -> Result<String> {
         says(&self.command, words).await
     }
@@ -56,7 +56,7 @@ fn file_in(folder: &Path) -> String {
     folder.join("revocations.db").display().to_string()
 }
 
-/// What `sessiongate` with these words, and the settings of `command`, prints, where it goes well.
+/// Runs `sessiongate` with these arguments and the settings of `command`, which must succeed, and returns its output.
 async fn says(command: &GateCommand, words: &[&str]) -> Result<String> {
     let done = command.clone().args(words.iter().copied()).run().await?;
     ensure!(done.status.success(), "{words:?}: {}", done.stderr);
@@ -68,7 +68,7 @@ fn old(user: &str) -> Mint {
     Mint::user(user).issued_ago(60)
 }
 
-/// One that is surely issued after all that has happened so far.
+/// Returns a session that was issued later than everything so far.
 fn new(user: &str) -> Mint {
     Mint::user(user).issued_ago(-5)
 }
@@ -89,7 +89,7 @@ async fn status(gate: &Gate, session: &Mint) -> Result<u16> {
     Ok(shown(gate, session).await?.0)
 }
 
-/// Asks with the session until the answer has this status.
+/// Sends requests with the session until the answer has this status.
 async fn comes_to(gate: &Gate, session: &Mint, wanted: u16) -> Result<()> {
     poll("the gate to hear of it", async || {
         let status = status(gate, session).await.ok()?;
@@ -186,7 +186,7 @@ async fn one_session_is_ended_by_the_id_in_the_audit_log() -> Result<()> {
         "whatever its time"
     );
 
-    // Without `jti` it is called by its hash.
+    // A session without `jti` has a hash as its id.
     let nameless = old("bob").without("jti");
     let token = nameless.authjs();
     let answer = gate.send(&Request::get("/").cookie(token.clone())).await?;
@@ -212,7 +212,7 @@ async fn everything_before_a_time_is_ended() -> Result<()> {
     let older = Mint::user("ada").issued_ago(200);
     comes_to(gate, &older, 401).await?;
     assert_eq!(status(gate, &old("ada")).await?, 200);
-    // A later time takes its place.
+    // A later time replaces the earlier one.
     world.says(&["revoke", "--all-before", "now"]).await?;
     comes_to(gate, &old("ada"), 401).await?;
     assert_eq!(status(gate, &new("ada")).await?, 200);
@@ -318,7 +318,7 @@ async fn a_websocket_of_a_revoked_user_is_closed() -> Result<()> {
     says(&command, &["revoke", "--user", "ada"]).await?;
     let closed = close_frame(&mut client).await?;
     assert_eq!(closed, (4401, "session revoked".to_owned()));
-    // Close with 1000, masked with nothing.
+    // A Close frame with code 1000, masked with zeros.
     client.raw(&[0x88, 0x82, 0, 0, 0, 0, 3, 0xe8]).await?;
     client.closed().await?;
     let line = gate.wait_for_audit(|line| line["event"] == "end").await?;

@@ -1,13 +1,13 @@
-//! Headers from which a service takes another place, host, scheme or method than the request has.
+//! Headers from which a service reads another path, host, scheme or method than those of the request.
 
 use anyhow::Result;
 use harness::{Echo, Request, Wsgi};
 
 use crate::support::{gate, signed_in, started};
 
-/// Some of every kind, as the stacks that read them write them.
+/// Routing headers of every kind, as they are spelled by the stacks that read them.
 const ROUTING: [&str; 60] = [
-    // The place.
+    // The path.
     "X-Script-Name",
     "Script-Name",
     "X-Forwarded-Prefix",
@@ -75,7 +75,7 @@ const ROUTING: [&str; 60] = [
     "Proxy",
 ];
 
-/// Headers that mean something to applications alone.
+/// Headers that mean something only to applications.
 const INNOCENT: [&str; 10] = [
     "X-Requested-With",
     "X-CSRF-Token",
@@ -115,14 +115,14 @@ async fn a_client_cannot_say_what_the_request_is_to_the_service() -> Result<()> 
 async fn a_listed_proxy_can() -> Result<()> {
     let trusted = [("TRUSTED_PROXIES", "127.0.0.1/32")];
     let (echo, gate) = started(trusted).await?;
-    // It writes `X-Forwarded-For`, and leaves the other one as a client sent it.
+    // The proxy writes `X-Forwarded-For`, and leaves `Forwarded` as the client sent it.
     let mut expected = lower(&[&ROUTING[..], &INNOCENT].concat());
     expected.retain(|name| name != "forwarded");
     let mut arrived = arrived(&gate, &echo, signed_in("/", "ada")).await?;
     expected.sort();
     arrived.sort();
     assert_eq!(arrived, expected);
-    // But not in a spelling that only the upstream would fold.
+    // Spellings that only the upstream would fold do not arrive.
     let folded = ["X_Script_Name", "X.Scheme", "Script_Name"];
     let request = signed_in("/", "ada");
     let request = folded
@@ -138,7 +138,7 @@ async fn a_listed_proxy_can() -> Result<()> {
 async fn a_strangers_request_below_the_public_folder_stays_there() -> Result<()> {
     let app = Wsgi::start().await?;
     let gate = gate(&format!("http://{}", app.address)).env("PUBLIC_PATHS", "/static/");
-    // From a listed proxy the header travels on, and leads the application away.
+    // The gate forwards the header of a listed proxy, and the application then serves another path.
     let listed = gate.clone().env("TRUSTED_PROXIES", "127.0.0.1/32");
     let mounted = Request::get("/static/private").header("X-Script-Name", "/static");
     let answer = listed.start().await?.send(&mounted).await?;

@@ -1,5 +1,4 @@
-//! Databases that answer and yet show nothing: row-level security in PostgreSQL, and SQLite in WAL mode in a folder that
-//! may not be written to.
+//! Databases that answer but show no rows: row-level security in PostgreSQL, and SQLite in WAL mode in a read-only folder.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +17,7 @@ const TABLES: &str = "\
     CREATE ROLE another;
     GRANT SELECT ON users, sessions TO reader;";
 
-/// A gate that asks as `reader`, who owns nothing.
+/// Returns the command of a gate that connects as the role `reader`, which owns nothing.
 fn checking(echo: &Echo, postgres: &Postgres) -> GateCommand {
     let (address, database) = (postgres.address(), Postgres::DATABASE);
     gate(&echo.url())
@@ -47,7 +46,7 @@ async fn a_table_that_hides_every_row_is_an_outage_that_says_so() -> Result<()> 
     postgres.execute(TABLES).await?;
     for more in [
         "ALTER TABLE users ENABLE ROW LEVEL SECURITY",
-        // One for others, one for writing, and one that only takes away.
+        // A policy for another role, one for writing, and a restrictive one.
         "CREATE POLICY others ON users FOR SELECT TO another USING (true)",
         "CREATE POLICY writing ON users FOR UPDATE USING (true)",
         "CREATE POLICY less ON users AS RESTRICTIVE FOR SELECT USING (true)",
@@ -149,7 +148,7 @@ async fn sqlite_that_wants_to_write_beside_the_file_says_what_to_do() -> Result<
     let table = "PRAGMA journal_mode = WAL; CREATE TABLE users (id text PRIMARY KEY);
                  INSERT INTO users VALUES ('ada');";
     sqlite(&file, table).await?;
-    // The last writer has taken the files beside it away with it.
+    // The last writer has removed the files beside the database.
     assert!(!folder.path().join("users.db-shm").exists());
     set_permissions(folder.path(), Permissions::from_mode(0o555))?;
     let checking = |parameters: &str| {
@@ -168,7 +167,7 @@ async fn sqlite_that_wants_to_write_beside_the_file_says_what_to_do() -> Result<
         .wait_for(|line| line.contains(expected).then_some(()))
         .await?;
 
-    // What it advises helps.
+    // The advice in the message helps.
     let gate = checking("?immutable=1").start().await?;
     assert_eq!(status(&gate, "ada").await?, 200);
     set_permissions(folder.path(), Permissions::from_mode(0o755))?;

@@ -1,5 +1,5 @@
-//! Secrets and files with something at their ends that nobody means: what start-up and `check-config` say, and that the
-//! secret counts byte for byte all the same.
+//! Secrets and files with unintended characters at their ends: the messages of start-up and `check-config`, and that the secret
+//! is still used byte for byte.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::support::gate;
 
 const SECRET: &str = "a-secret-with-odd-ends-7f3kQ9xW2mVb8Rz1LtYc5NdJ";
 
-/// Files with secrets.
+/// A folder of files with secrets.
 struct Files(tempfile::TempDir);
 
 impl Files {
@@ -20,7 +20,7 @@ impl Files {
         Ok(Self(tempfile::tempdir()?))
     }
 
-    /// The path of a file that holds these bytes.
+    /// Writes a file with these bytes and returns its path.
     fn with(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<String> {
         let path: PathBuf = self.0.path().join(name);
         std::fs::write(&path, bytes)?;
@@ -35,7 +35,7 @@ fn check() -> GateCommand {
         .args(["check-config"])
 }
 
-/// The lines that `check-config` warns with about secrets.
+/// Returns the warnings of `check-config` about secrets.
 fn warnings(finished: &Finished) -> Vec<&str> {
     let about_secrets = |line: &&str| line.contains("SECRET") || line.contains("secret");
     let lines = finished.stdout.lines();
@@ -45,7 +45,7 @@ fn warnings(finished: &Finished) -> Vec<&str> {
         .collect()
 }
 
-/// What nobody may read in any of it.
+/// Verifies that the output does not contain the secret.
 fn reveals_nothing(finished: &Finished) {
     let printed = format!("{}{}", finished.stdout, finished.stderr);
     assert!(!printed.contains(&SECRET[..16]), "{printed}");
@@ -295,7 +295,7 @@ async fn sources_of_one_secret_that_differ_at_their_ends_are_said() -> Result<()
         "AUTH_SECRET_FILE and NEXTAUTH_SECRET contain secrets that differ only at their ends (white space, quotes or a \
          byte-order mark), so they are two different secrets; use the exact secret of your app in both"
     );
-    // Both files end in one, and another secret is another.
+    // Both files end with a newline; and a secret that differs elsewhere causes no warning.
     let other = files.with("other", format!("{SECRET}\n"))?;
     let finished = with_file()
         .env("NEXTAUTH_SECRET_FILE", other)
@@ -320,7 +320,7 @@ async fn a_problem_says_what_is_odd_about_its_secret() -> Result<()> {
                     quotes";
     assert!(finished.stderr.contains(expected), "{}", finished.stderr);
     reveals_nothing(&finished);
-    // A public default stays one in quotes.
+    // A public default in quotes is still one.
     for placeholder in [
         "\"better-auth-secret-12345678901234567890\"",
         "\u{feff}better-auth-secret-12345678901234567890",

@@ -1,4 +1,4 @@
-//! Services with several servers: who gets a request, what becomes of servers that fail, and how long connections last.
+//! Services with several servers: which server gets a request, how failing servers are handled, and how long connections last.
 
 mod balance;
 mod connections;
@@ -15,12 +15,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// A gate whose file has these tables, with one worker, so that whose turn it is can be told.
+/// Starts a gate whose file has these tables, with one worker, so that the order of servers is predictable.
 async fn started(folder: &Path, tables: &str) -> Result<Gate> {
     started_with(folder, tables, 1).await
 }
 
-/// The same with so many workers.
+/// Starts a gate whose file has these tables, with this many workers.
 async fn started_with(folder: &Path, tables: &str, workers: u8) -> Result<Gate> {
     let path = folder.join("gate.toml");
     write(&path, tables)?;
@@ -39,14 +39,14 @@ fn write(path: &Path, tables: &str) -> Result<()> {
     Ok(std::fs::write(path, file)?)
 }
 
-/// A public route to a service with these servers and these further keys.
+/// Returns the tables of a public route to a service with these servers and additional keys.
 fn public_service(servers: &[&str], keys: &str) -> String {
     format!(
         "[service.app]\nupstream = {servers:?}\n{keys}\n[[route]]\npath = \"/\"\naccess = \"public\"\nservice = \"app\"\n"
     )
 }
 
-/// Sends so many requests one after the other, and sees that each is answered.
+/// Sends this many requests one after the other, and verifies that each gets 200.
 async fn answered(gate: &Gate, count: usize) -> Result<()> {
     for _ in 0..count {
         let answer = gate.send(&Request::get("/")).await?;
@@ -64,7 +64,7 @@ async fn server_of(gate: &Gate, answer: &Response) -> Result<String> {
     Ok(line["server"].as_str().unwrap_or_default().to_owned())
 }
 
-/// A server that reads a request on each connection and then does what it is told to, with the number of the connection.
+/// A server that reads a request on each connection, and then calls a function with the connection and its number.
 struct Fake {
     url: String,
     _connections: JoinSet<Result<()>>,
@@ -95,7 +95,7 @@ impl Fake {
         })
     }
 
-    /// One that closes without a word.
+    /// Starts a server that closes each connection without an answer.
     async fn that_hangs_up() -> Result<Self> {
         Self::start(|stream, _| async {
             drop(stream);
@@ -114,7 +114,7 @@ async fn head(stream: &mut TcpStream) -> Result<String> {
     Ok(String::from_utf8(head)?)
 }
 
-/// Answers a request, with these fields beside the usual ones.
+/// Answers a request, with these fields besides the usual ones.
 async fn answer(stream: &mut TcpStream, fields: &str, body: &str) -> Result<()> {
     let length = body.len();
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{fields}\r\n{body}");

@@ -1,4 +1,4 @@
-//! `FORWARD_SESSION_COOKIE=false`: nothing reaches the service by which it could act as a user of the application.
+//! `FORWARD_SESSION_COOKIE=false`: the service receives nothing with which it could act as a user of the application.
 
 use anyhow::{Context, Result};
 use harness::interop::{BetterAuth, Browser};
@@ -8,7 +8,7 @@ use crate::support::{gate, started};
 
 const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 
-/// The names of the cookies that arrive of a request to this path, in the order sent.
+/// Sends a request with these cookies; returns the names of those that arrive, in the order sent.
 async fn arriving(gate: &Gate, echo: &Echo, path: &str, cookies: &str) -> Result<Vec<String>> {
     let answer = gate.send(&Request::get(path).cookie(cookies)).await?;
     assert_eq!(answer.status, 200, "{path}");
@@ -40,7 +40,7 @@ async fn neither_other_accounts_nor_the_admin_behind_a_user_reach_the_service() 
             ))
             .await?;
         let bob = app.sign_up(&format!("Bob{secure}")).await?;
-        // In one browser: Ada, then Bob, then Ada again, who acts as Bob.
+        // In one browser: Ada signs in, then Bob, then Ada again, who impersonates Bob.
         let mut browser = ada.browser.clone();
         app.sign_in_within(&mut browser, &bob.name).await?;
         app.sign_in_within(&mut browser, &ada.name).await?;
@@ -53,7 +53,7 @@ async fn neither_other_accounts_nor_the_admin_behind_a_user_reach_the_service() 
         ] {
             assert!(cookies.contains(&name), "{name}: {cookies}");
         }
-        // Such a token is a session under the session's name.
+        // Such a token is a valid session under the name of the session cookie.
         let other = browser_cookie(&browser, &format!("{session}_multi-"))?;
         assert!(
             app.session(&format!("{session}={other}"))
@@ -76,7 +76,7 @@ async fn neither_other_accounts_nor_the_admin_behind_a_user_reach_the_service() 
             arrived.retain(|name| name != &format!("{prefix}better-auth.dont_remember"));
             assert_eq!(arrived, ["theme", "lang"], "{path}");
         }
-        // Nor as a Bearer value, beside the session's cookie and on a public path.
+        // The token does not arrive as a Bearer value either, beside the session's cookie or on a public path.
         for scheme in ["Bearer", "bearer ", "BEARER"] {
             for request in [
                 Request::get("/").cookie(&cookies),
@@ -92,7 +92,7 @@ async fn neither_other_accounts_nor_the_admin_behind_a_user_reach_the_service() 
     Ok(())
 }
 
-/// The value of the first cookie whose name begins so.
+/// Returns the value of the first cookie whose name begins with `start`.
 fn browser_cookie(browser: &Browser, start: &str) -> Result<String> {
     let cookies = browser.cookies();
     let pair = cookies.split("; ").find(|pair| pair.starts_with(start));
@@ -119,7 +119,7 @@ async fn an_encrypted_session_stays_behind_under_any_name_and_as_bearer() -> Res
         );
     }
     let bearer = Request::get("/public/x").header("Authorization", format!("Bearer {token}"));
-    // What is left of a deleted cookie does not make the Bearer value another one.
+    // The empty value of a deleted cookie does not change how the Bearer value is handled.
     let beside = Request::get("/")
         .cookie("authjs.session-token=")
         .header("Authorization", format!("Bearer {token}"));

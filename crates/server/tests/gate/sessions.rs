@@ -1,4 +1,4 @@
-//! Which sessions open, and which do not.
+//! Sessions that open, and sessions that are refused.
 
 use anyhow::{Context, Result};
 use harness::{Mint, Request, mint};
@@ -254,7 +254,7 @@ async fn every_secret_of_a_rotation_opens() -> Result<()> {
         let request = Request::get("/").cookie(Mint::user("ada").secret(secret).authjs());
         assert_eq!(gate.send(&request).await?.status, 200, "{secret}");
     }
-    // NextAuth v4 knows one secret, and so do we for its sessions: the current one.
+    // NextAuth v4 knows only one secret, so for its sessions the gate uses only the current one.
     for (secret, status) in [(new, 200), (old, 401), (mint::SECRET, 401)] {
         let request = Request::get("/").cookie(Mint::user("ada").secret(secret).nextauth());
         assert_eq!(gate.send(&request).await?.status, status, "v4, {secret}");

@@ -1,11 +1,11 @@
-//! The sign-in page, when it is behind the gate itself, and the way back from it.
+//! The sign-in page, also behind the gate itself, and the URL to return to.
 
 use anyhow::{Context, Result};
 use harness::{Echo, Gate, GateCommand, Request, Response, mint};
 
 use crate::support::{gate, started};
 
-/// What start-up and `check-config` say, which must be the same, when they refuse these settings.
+/// Returns the message with which start-up refuses these settings, and verifies that `check-config` prints the same.
 async fn refused<const N: usize>(settings: [(&str, &str); N]) -> Result<String> {
     let command = || gate("http://127.0.0.1:3000").envs(settings);
     let started = command().run().await?;
@@ -108,7 +108,7 @@ fn decider() -> GateCommand {
 
 #[tokio::test]
 async fn a_path_that_would_redirect_to_itself_gets_the_page_instead() -> Result<()> {
-    // The gate cannot know that it is the host of the page.
+    // The settings do not tell the gate whether it serves the host of the page.
     let (_echo, gate) = started([("SIGN_IN_URL", "https://app.example/signin")]).await?;
     for (host, target, status) in [
         ("app.example", "/signin", 401),
@@ -194,7 +194,7 @@ async fn a_star_over_domains_of_others_is_refused() -> Result<()> {
 
 const SIGN_IN: &str = "https://app.example/signin";
 
-/// The way back from the sign-in page, decoded, for a page of a host and what a proxy says beside it.
+/// Returns the URL to return to after sign-in, decoded, for a request of a page with these header fields.
 async fn way_back(gate: &Gate, fields: &[(&str, &str)]) -> Result<String> {
     let request = Request::get("/x").navigating();
     let request = fields.iter().fold(request, |request, (name, value)| {
@@ -236,7 +236,7 @@ async fn the_way_back_is_to_the_host_that_was_asked_for() -> Result<()> {
             "{host}"
         );
     }
-    // Nobody's word counts.
+    // No proxy is trusted, so `X-Forwarded-Host` has no effect.
     let forwarded = [
         ("Host", "a.example"),
         ("X-Forwarded-Host", "wiki.example.com"),

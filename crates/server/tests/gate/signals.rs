@@ -1,4 +1,4 @@
-//! Signals: a stop with a delay, reloads, and those that mean nothing.
+//! Signals: a stop with a delay, reloads, and signals without a meaning.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::support::{gate, signed_in, started, status};
 
-/// A secret like [`mint::SECRET`](harness::mint::SECRET), and not the same.
+/// A secret other than [`mint::SECRET`](harness::mint::SECRET).
 const OTHER: &str = "another-secret-8g4lR0yX3nWc9Sa2MuZd6OeK1q";
 
-/// Sends SIGHUP, and waits for what is said of it.
+/// Sends SIGHUP and waits for the log line about the reload.
 async fn reload(gate: &Gate, expected: &str) -> Result<String> {
     let is_answer = |line: &&String| line.contains("reload");
     let before = gate.stderr().all().iter().filter(is_answer).count();
@@ -28,7 +28,7 @@ async fn reload(gate: &Gate, expected: &str) -> Result<String> {
     Ok(line)
 }
 
-/// The gate with its secret in a file, and that file.
+/// Returns the command of a gate with its secret in a file, and the path of that file.
 async fn with_secret_file(echo: &Echo, folder: &TempDir) -> Result<(GateCommand, String)> {
     let file = folder.path().join("secret");
     fs::write(&file, harness::mint::SECRET)?;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
-/// A gate with this file, whose `SECRET` is the secret that tests seal with.
+/// Starts a gate with this file, in which `SECRET` is replaced by the secret of the tests.
 async fn started(folder: &Path, file: &str) -> Result<Gate> {
     let path = folder.join("gate.toml");
     let file = file.replace("SECRET", mint::SECRET);
@@ -24,7 +24,7 @@ fn asking(host: &str, target: &str) -> Request {
     Request::get(target).header("Host", host)
 }
 
-/// Sends a request that must enter, and gives it as the service saw it.
+/// Sends a request that must enter; returns it as the service received it.
 async fn enters(gate: &Gate, service: &Echo, request: &Request) -> Result<Seen> {
     let before = service.seen().len();
     let answer = gate.send(request).await?;
@@ -132,7 +132,7 @@ headers = "wiki"
     assert_eq!(header(&seen, "cookie"), "theme=dark");
     assert!(seen.headers.get("x_wiki.role").is_none());
 
-    // What a profile owns is taken from clients on every route.
+    // The gate removes the headers of a profile from requests on every route.
     let request = asking("app.test", "/")
         .cookie(&cookie)
         .header("X-WIKI_ROLE", "owner");
@@ -152,7 +152,7 @@ headers = "wiki"
 
     let seen = enters(&gate, &shop, &asking("shop.test", "/").cookie(&shop_cookie)).await?;
     assert_eq!(header(&seen, "x-user-id"), "eve");
-    // A session of one realm is none in another.
+    // A session of one realm is not valid in another.
     let answer = gate.send(&asking("shop.test", "/").cookie(&cookie)).await?;
     assert_eq!(answer.status, 401);
     let answer = gate
@@ -168,7 +168,7 @@ headers = "wiki"
         "{location}"
     );
 
-    // Headers of a profile that a route names are written for nobody too.
+    // Without a session, the headers of the route's profile are written too, with empty values.
     let request = asking("shop.test", "/open/x").header("X-Wiki-Key", "k1");
     let seen = enters(&gate, &shop, &request).await?;
     assert_eq!(
@@ -197,7 +197,7 @@ async fn what_no_route_matches_is_found_by_nobody() -> Result<()> {
         let answer = gate.send(&request.clone().cookie(&cookie)).await?;
         assert_eq!(answer.status, 404, "{method} {host} {target}");
         assert_eq!(reason(&gate, &answer).await?, "no_route");
-        // A stranger cannot tell it from what is there.
+        // Without a session, a client cannot tell such a path from an existing one.
         let answer = gate.send(&request).await?;
         assert_eq!(answer.status, 401, "{method} {host} {target}");
         let answer = gate
@@ -392,7 +392,7 @@ async fn a_page_of_another_origin_changes_nothing_where_the_route_says_so() -> R
             ],
             403,
         ),
-        // What the browser itself says counts more than what it says of the page.
+        // `Sec-Fetch-Site`, which the browser determines, takes precedence over `Origin`.
         (
             "POST",
             &[

@@ -1,4 +1,5 @@
-//! `STALE_IF_DOWN`: who is let in while the database gives no answer, by what is known of them, for how long, and what is said of it.
+//! `STALE_IF_DOWN`: which users may enter while the database gives no answer, by which data, for how long, and the messages about
+//! it.
 
 use std::path::Path;
 
@@ -17,7 +18,7 @@ const USERS: &str =
      INSERT INTO users (id, role) VALUES ('ada', 'admin'), ('bob', 'user'), ('eve', 'admin');
      INSERT INTO users VALUES ('mallory', 'admin', true)";
 
-/// Everybody who is not banned may enter, and `/admin/` is for admins.
+/// All users who are not banned may enter, and `/admin/` is for admins.
 const ROUTES: &str = "active = [{ not = { column = \"banned\", equals = true } }]\n\
      [[route]]\npath = \"/\"\n\
      [[route]]\npath = \"/admin/\"\nrequire = { column = \"role\", equals = \"admin\" }\n";
@@ -41,7 +42,7 @@ impl World {
         })
     }
 
-    /// A gate whose memory vouches for a second, and which lets stale state count for so long.
+    /// Returns the command of a gate that caches users in memory for a second, and uses stale state for this many seconds.
     fn gate(&self, stale_if_down: &str) -> GateCommand {
         let file = self.folder.path().join("gate.toml");
         gate(&self.echo.url())
@@ -54,7 +55,7 @@ impl World {
             .env("STALE_IF_DOWN", stale_if_down)
     }
 
-    /// Has triggers say what changes.
+    /// Installs the triggers that report changes.
     async fn with_triggers(&self) -> Result<()> {
         let install = self.gate("0").args(["db", "install"]);
         let done = install.run().await?;
@@ -71,14 +72,14 @@ async fn shown(gate: &Gate, request: &Request) -> Result<(u16, Value)> {
     Ok((answer.status, line.await?))
 }
 
-/// The status, and the store that knew the user.
+/// Returns the status of a request of `user`, and the store that answered the lookup.
 async fn asked(gate: &Gate, target: &str, user: &str) -> Result<(u16, String)> {
     let (status, line) = shown(gate, &signed_in(target, user)).await?;
     let store = line["user_check"].as_str().unwrap_or_default();
     Ok((status, store.to_owned()))
 }
 
-/// Asks until the status is this one, and the store that knew the user.
+/// Sends requests until the status and the store that answered the lookup are these.
 async fn comes_to(gate: &Gate, user: &str, wanted: (u16, &str)) -> Result<()> {
     let mut last = None;
     let waiting = poll("the status and the store", async || {
@@ -125,7 +126,7 @@ async fn who_was_known_enters_for_so_long_and_nobody_else() -> Result<()> {
     comes_to(&gate, "ada", (200, "stale")).await?;
     let seen = world.echo.seen().pop().context("it reached the upstream")?;
     assert_eq!(seen.headers.get("x-user-id"), Some("ada"));
-    // Who is not known to exist does not enter: not who was absent, not who is known to nobody.
+    // Users who are not known to exist do not enter: neither those who were absent nor those who were never looked up.
     comes_to(&gate, "nobody", (503, "skipped")).await?;
     for user in ["nobody", "bob", "stranger"] {
         let (status, line) = shown(&gate, &signed_in("/", user)).await?;
@@ -134,7 +135,7 @@ async fn who_was_known_enters_for_so_long_and_nobody_else() -> Result<()> {
     }
     assert_eq!(asked(&gate, "/", "ada").await?, (200, "stale".to_owned()));
     comes_to(&without, "ada", (503, "skipped")).await?;
-    // It has been let in by then, or its time was over before somebody asked; and so it stays.
+    // The stale state of this gate ends after two seconds, whether or not a request has used it.
     comes_to(&shortly, "ada", (503, "skipped")).await?;
     assert_eq!(asked(&shortly, "/", "ada").await?.0, 503);
 
@@ -146,7 +147,7 @@ async fn who_was_known_enters_for_so_long_and_nobody_else() -> Result<()> {
     let stale = stale.iter().filter(|line| line["user_check"] == "stale");
     assert_eq!(gate.metric(metric, labels).await?, stale.count() as f64);
 
-    // The next lookup is a fresh one, and what has changed counts.
+    // The next lookup asks the database, and changes take effect.
     world.postgres.start_again().await?;
     comes_to(&gate, "ada", (200, "postgres")).await?;
     let again = "the database answers again for users";
@@ -197,7 +198,7 @@ async fn routes_and_what_makes_users_active_go_by_the_stale_row() -> Result<()> 
     for (user, status) in [("ada", 200), ("bob", 200), ("mallory", 403)] {
         assert_eq!(asked(&gate, "/", user).await?.0, status, "{user}");
     }
-    // Nobody has asked since.
+    // No request has refreshed the rows since.
     world
         .postgres
         .execute("UPDATE users SET role = 'admin', banned = false")
@@ -226,7 +227,7 @@ async fn routes_and_what_makes_users_active_go_by_the_stale_row() -> Result<()> 
 
 const TOKEN: &str = "admin-token-4kW9tZ3mQ7xL2vB8nR4pJ6sD1f";
 
-/// A session that was issued a minute ago.
+/// Returns a request with a session that was issued a minute ago.
 fn old(user: &str) -> Request {
     Request::get("/").cookie(Mint::user(user).issued_ago(60).authjs())
 }
@@ -258,7 +259,7 @@ async fn who_is_revoked_stays_out_before_and_during_the_outage() -> Result<()> {
             .env("REVOCATION_INTERVAL", "1")
             .env("ADMIN_TOKEN", TOKEN);
         if store == "redis" {
-            // It keeps the revocations and no users.
+            // Redis keeps the revocations, but no users.
             command = command
                 .env("REDIS_URL", redis.url())
                 .env("REDIS_CACHE_TTL", "0");
@@ -349,7 +350,7 @@ async fn who_was_heard_to_have_changed_has_no_stale_state() -> Result<()> {
         let change = format!("UPDATE users SET role = 'user' WHERE id = '{user}'");
         world.postgres.execute(&change).await?;
     }
-    // What is said of her comes after what is said of ada, for whom nobody asks.
+    // The notification about Eve comes after the one about Ada, of whom no request is sent.
     poll("the second change to be heard", async || {
         (asked(&gate, "/admin/", "eve").await.ok()?.0 == 403).then_some(())
     })
@@ -368,7 +369,7 @@ async fn who_was_heard_to_have_changed_has_no_stale_state() -> Result<()> {
     Ok(())
 }
 
-/// Asks as `user` until Redis has vouched once more.
+/// Sends requests of `user` until Redis has answered once more.
 async fn vouched_for_by_redis(gate: &Gate, user: &str) -> Result<()> {
     let count = async || {
         let labels = ["source=\"redis\"", "result=\"present\""];
@@ -464,7 +465,7 @@ async fn what_another_gate_has_heard_since_counts_more_than_memory() -> Result<(
         .gate(LONG)
         .env("REDIS_URL", redis.url())
         .env("REDIS_CACHE_TTL", LONG)
-        // Redis tells the age of an answer as exactly as these.
+        // The age of an answer in Redis is as precise as these timeouts.
         .env("DATABASE_TIMEOUT", "500")
         .env("REDIS_TIMEOUT", "200");
     let near = command
@@ -496,7 +497,7 @@ async fn what_another_gate_has_heard_since_counts_more_than_memory() -> Result<(
         (asked(&far, "/", "ada").await.ok()?.0 == 503).then_some(())
     })
     .await?;
-    // As soon as it is surely newer than what memory has.
+    // The row takes effect once it is certainly newer than the one in memory.
     poll("the new row to count", async || {
         let change = "UPDATE users SET role = CASE role WHEN 'user' THEN 'guest' ELSE 'user' END WHERE id = 'eve'";
         world.postgres.execute(change).await.ok()?;
@@ -505,7 +506,7 @@ async fn what_another_gate_has_heard_since_counts_more_than_memory() -> Result<(
     })
     .await?;
     comes_to(&far, "eve", (200, "stale")).await?;
-    // And they do not come back with what memory had.
+    // The older state in memory is not used again.
     redis.cli(["FLUSHALL"]).await?;
     for user in ["ada", "eve"] {
         assert_eq!(asked(&far, "/", user).await?.0, 503, "{user}");
@@ -543,7 +544,7 @@ async fn sessions_of_the_database_are_stale_like_users() -> Result<()> {
     assert_eq!(status(&gate, &session(3)).await?, 503);
     let said = "sessions that were known enter by what was known of them";
     assert_eq!(lines_with(&gate, said), 1);
-    // Its own end counts.
+    // A stale session still expires.
     poll("the session to end", async || {
         let (status, line) = shown(&gate, &session(2)).await.ok()?;
         (status == 401 && line["reason"] == "expired").then_some(())

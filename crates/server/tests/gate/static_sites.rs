@@ -1,4 +1,4 @@
-//! Folders as services: which files come, how their answers look, and what never leaves.
+//! Folders as services: which files the gate sends, the form of the answers, and what it never sends.
 
 mod caching;
 mod files;

@@ -1,4 +1,4 @@
-//! Who the user is: memory, then Redis, then the database.
+//! The lookup of users: in memory, then in Redis, then in the database.
 
 use anyhow::{Context, Result};
 use harness::{Echo, Gate, GateCommand, Mint, Postgres, Redis, Request};
@@ -8,7 +8,7 @@ use crate::support::{gate, signed_in, sqlite};
 const USERS: &str =
     "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada'), ('eve')";
 
-/// A gate that checks users in `postgres`, without a cache of its own.
+/// Returns the command of a gate that checks users in `postgres`, without a cache of its own.
 fn checking(echo: &Echo, postgres: &Postgres) -> GateCommand {
     gate(&echo.url())
         .env("ENABLE_DB_CHECK", "true")
@@ -16,7 +16,7 @@ fn checking(echo: &Echo, postgres: &Postgres) -> GateCommand {
         .env("MEMORY_CACHE_TTL", "0")
 }
 
-/// The status of a request by `user`, and where the user was looked up.
+/// Returns the status of a request by `user`, and the store that answered the lookup.
 async fn asked(gate: &Gate, user: &str) -> Result<(u16, String)> {
     let answer = gate.send(&signed_in("/", user)).await?;
     let id = answer
@@ -54,7 +54,7 @@ async fn a_user_is_found_in_the_database_then_in_redis_then_in_memory() -> Resul
         asked(&no_memory, "ada").await?,
         (200, "postgres".to_owned())
     );
-    // Written beside the request, so it may arrive a moment after the answer.
+    // The gate writes the key in the background, so it may arrive a moment after the answer.
     let ttl = harness::poll("the user to be cached", async || {
         redis
             .cli(["TTL", "auth:ada"])
@@ -74,7 +74,7 @@ async fn a_user_is_found_in_the_database_then_in_redis_then_in_memory() -> Resul
         (200, "redis".to_owned()),
         "what one node cached serves another"
     );
-    // Each runtime may have a memory of its own: the second lookup of the same connection is surely from memory.
+    // Each runtime may have its own memory: the second lookup on the same connection certainly comes from it.
     let mut client = with_memory.connect().await?;
     client.send(&signed_in("/", "ada")).await?;
     let answer = client.send(&signed_in("/", "ada")).await?;
@@ -198,7 +198,7 @@ async fn ids_of_every_type_are_found_in_any_table() -> Result<()> {
         );
         for unknown in unknown {
             let refused = gate.send(&signed_in("/", unknown)).await?.status;
-            // A session without a user is no session at all.
+            // A session without a user id is invalid.
             assert_eq!(
                 refused,
                 if unknown.is_empty() { 401 } else { 403 },
@@ -269,7 +269,7 @@ async fn both_stores_are_reached_over_tls_and_verified() -> Result<()> {
                      WHERE ssl AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     assert_ne!(postgres.execute(encrypted).await?, "0");
 
-    // A server that the given authority did not sign is not talked to: Redis is skipped, the database is an outage.
+    // The gate does not talk to a server with a certificate of another authority: it skips Redis, and the database is an outage.
     let stranger = command
         .env("REDIS_CA_FILE", postgres.authority().display().to_string())
         .env(

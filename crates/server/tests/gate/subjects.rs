@@ -1,4 +1,4 @@
-//! Which claim says who the user is, and sessions that the app signs instead of encrypting them.
+//! The claim that names the user, and sessions that the app signs instead of encrypting them.
 
 use anyhow::{Context, Result};
 use harness::interop::{AuthApp, Browser, mint as minted};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{gate, sqlite, started};
 
-/// Who these cookies enter as, or why they do not.
+/// Returns the user id as which this request enters, or the reason of the refusal.
 async fn who(gate: &Gate, echo: &Echo, request: Request) -> Result<Result<String, String>> {
     let answer = gate.send(&request).await?;
     if answer.status == 200 {
@@ -170,7 +170,7 @@ async fn what_an_app_signs_with_its_secret_opens_where_that_is_asked_for() -> Re
             let cookies = pairs.join("; ");
             let entered = who(&asked, &echo, with(&cookies)).await?;
             assert_eq!(entered.as_deref(), Ok("ada"));
-            // The sessions are for others to read, not for everybody: nobody has asked this gate to.
+            // A gate without the setting does not accept signed sessions.
             let refused = who(&unasked, &echo, with(&cookies)).await?;
             assert_eq!(refused.unwrap_err(), "malformed_token");
         }
@@ -202,7 +202,7 @@ async fn a_user_of_a_real_app_that_signs_its_sessions_enters() -> Result<()> {
         browser
             .post_form("/auth/callback/credentials", &form)
             .await?;
-        // The app itself reads its session.
+        // The app itself accepts its session.
         let whoami = browser.get("/whoami").await?.json()?;
         assert_eq!(whoami["user"]["name"], "ada");
         let entered = who(&gate, &echo, with(browser.cookies())).await?;

@@ -1,4 +1,4 @@
-//! What most tests start from.
+//! The fixtures of most tests.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,29 +8,29 @@ use harness::interop::SignedIn;
 use harness::{Echo, Gate, GateCommand, Mint, Redis, Request, mint};
 use serde_json::Value;
 
-/// The gate in front of `upstream`, knowing the secret that [`Mint`] seals with, and nothing else.
+/// Returns the command of a gate in front of `upstream` with the secret of [`Mint`], JSON logs, and no automatic reloads.
 pub(crate) fn gate(upstream: &str) -> GateCommand {
     Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
         .env("UPSTREAM", upstream)
         .env("AUTH_SECRET", mint::SECRET)
         .env("LOG_FORMAT", "json")
-        // Tests that change files say when they are read.
+        // Tests that change files trigger the reload themselves.
         .env("RELOAD_INTERVAL", "0")
 }
 
-/// A recording upstream and a gate in front of it, with these settings beside the usual ones.
+/// Starts a recording upstream and a gate in front of it, with these settings besides the usual ones.
 pub(crate) async fn started<const N: usize>(settings: [(&str, &str); N]) -> Result<(Echo, Gate)> {
     let echo = Echo::start().await?;
     let gate = gate(&echo.url()).envs(settings).start().await?;
     Ok((echo, gate))
 }
 
-/// A GET request by a user with a good session.
+/// Returns a GET request of a user with a valid session.
 pub(crate) fn signed_in(target: &str, user: &str) -> Request {
     Request::get(target).cookie(Mint::user(user).authjs())
 }
 
-/// Sends these cookies, sees that they enter as `user` and as nobody else, and gives the audit line.
+/// Sends these cookies, verifies that the request enters as exactly `user`, and returns the audit line.
 pub(crate) async fn enters(
     gate: &Gate,
     echo: &Echo,
@@ -59,7 +59,7 @@ pub(crate) async fn status(gate: &Gate, cookies: &str) -> Result<u16> {
     Ok(gate.send(&Request::get("/").cookie(cookies)).await?.status)
 }
 
-/// Every key in `redis`, and what it holds, once there is one.
+/// Waits for a key in `redis`; returns all keys with their values.
 pub(crate) async fn cached_in(redis: &Redis) -> Result<String> {
     let keys = harness::poll("something to be cached", async || {
         let keys = redis.cli(["KEYS", "*"]).await.ok()?;
@@ -68,14 +68,14 @@ pub(crate) async fn cached_in(redis: &Redis) -> Result<String> {
     .await?;
     let mut all = keys.clone();
     for key in keys.lines() {
-        // One of the two answers that the key is of another type, which does no harm here.
+        // One of the two commands fails because the key has another type, which does no harm here.
         all += &redis.cli(["GET", key]).await?;
         all += &redis.cli(["HGETALL", key]).await?;
     }
     Ok(all)
 }
 
-/// Runs SQL on an SQLite database file, which is made when it is missing.
+/// Runs SQL on an SQLite database file, and creates the file if it is missing.
 pub(crate) async fn sqlite(file: &Path, sql: &str) -> Result<()> {
     let mut python = Command::new("python3");
     let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); \

@@ -1,12 +1,12 @@
-//! Session tables whose times have no zone, written by an app in Tokyo.
+//! Session tables with times without a time zone, written by an app in Tokyo.
 
 use anyhow::Result;
 use harness::{Echo, Gate, GateCommand, Postgres};
 
 use crate::support::{gate, sqlite, status};
 
-/// Columns of this type, with one session that ended an hour ago and one that ends in an hour. PostgreSQL converts
-/// `now()` to what a clock in Tokyo shows where the column has no zone.
+/// Returns tables with times of this type, one session that ended an hour ago and one that ends in an hour. For a column
+/// without a zone, PostgreSQL converts `now()` to the local time of Tokyo.
 fn tables(kind: &str) -> String {
     format!(
         "SET TIME ZONE 'Asia/Tokyo';
@@ -29,13 +29,13 @@ fn looking_up(echo: &Echo, url: &str) -> GateCommand {
         .env("LOG_FORMAT", "json")
 }
 
-/// The statuses of the session that has ended and of the one that is alive.
+/// Returns the statuses of the ended session and of the valid one.
 async fn statuses(gate: &Gate) -> Result<[u16; 2]> {
     let [ended, alive] = ["ended", "alive"].map(|token| format!("authjs.session-token={token}"));
     Ok([status(gate, &ended).await?, status(gate, &alive).await?])
 }
 
-/// What has been said about zones, after the gate has looked at the table.
+/// Returns the messages of the log about time zones.
 fn said(gate: &Gate) -> Vec<String> {
     let lines = gate.stderr().all();
     let texts = lines.iter().filter_map(|line| {
@@ -71,7 +71,7 @@ async fn without_the_setting_they_are_read_as_utc_and_that_is_said_once() -> Res
     postgres.execute(&tables("timestamp(3)")).await?;
     let command = looking_up(&echo, &postgres.url(Postgres::DATABASE));
     let gate = command.clone().start().await?;
-    // Nine hours too long: that is what the warning is about.
+    // The session lives nine hours too long, which is what the warning is about.
     assert_eq!(statuses(&gate).await?, [200, 200]);
     assert_eq!(
         said(&gate),

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::support::gate;
 
-/// A gate that speaks TLS for `localhost` and `127.0.0.1`, in front of a recording upstream.
+/// A gate with TLS for `localhost` and `127.0.0.1`, in front of a recording upstream.
 struct Site {
     echo: Echo,
     gate: Gate,
@@ -32,7 +32,7 @@ impl Site {
         Self::start_with(|command, _| command.envs(settings)).await
     }
 
-    /// With what `settings` adds, which knows the authority.
+    /// Starts a gate whose command `settings` completes, given the authority.
     async fn start_with(
         settings: impl FnOnce(GateCommand, &Authority) -> GateCommand,
     ) -> Result<Self> {
@@ -54,17 +54,17 @@ impl Site {
         self.gate.proxy.port()
     }
 
-    /// A path of this site.
+    /// Returns the URL of a path on this site.
     fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.port())
     }
 
-    /// What curl gets for these words.
+    /// Runs curl with these arguments; returns the answer.
     async fn curl(&self, words: &[&str]) -> Result<Answer> {
         curl(&self.authority, words).await
     }
 
-    /// What a Python script prints that is given the port, the authority, and these words. It has [`PRELUDE`].
+    /// Runs a Python script, after [`PRELUDE`], with the port, the authority, and these arguments; returns its output.
     async fn python(&self, script: &str, words: &[&str]) -> Result<String> {
         let mut command = Command::new("python3");
         command
@@ -75,7 +75,7 @@ impl Site {
         run(command, "python3").await
     }
 
-    /// What `openssl s_client` says that is given these words and sends a request.
+    /// Runs `openssl s_client` with these arguments and a request; returns its output.
     async fn openssl(&self, words: &str) -> Result<String> {
         let mut command = Command::new("sh");
         let (address, authority) = (self.gate.proxy, self.authority.certificate.display());
@@ -90,7 +90,7 @@ impl Site {
     }
 }
 
-/// What curl got.
+/// An answer that curl received.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -99,7 +99,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// The value of a field.
+    /// Returns the value of a header.
     fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (other, value) = line.split_once(':')?;
@@ -108,14 +108,14 @@ impl Answer {
     }
 }
 
-/// The gate with this certificate.
+/// Adds this certificate to the command of a gate.
 fn with_certificate(command: GateCommand, pair: &KeyPair) -> GateCommand {
     command
         .env("TLS_CERT_FILE", pair.certificate.display().to_string())
         .env("TLS_KEY_FILE", pair.key.display().to_string())
 }
 
-/// What curl gets for these words, which trusts `authority`.
+/// Runs curl with these arguments and trust in `authority`; returns the answer.
 async fn curl(authority: &Authority, words: &[&str]) -> Result<Answer> {
     let mut command = Command::new("curl");
     command
@@ -136,7 +136,7 @@ async fn curl(authority: &Authority, words: &[&str]) -> Result<Answer> {
     })
 }
 
-/// The words that make curl ask for this host at this address.
+/// Returns the value of `--resolve` and the URL with which curl requests this host at this address.
 fn resolved(host: &str, address: SocketAddr) -> (String, String) {
     let port = address.port();
     (
@@ -145,14 +145,14 @@ fn resolved(host: &str, address: SocketAddr) -> (String, String) {
     )
 }
 
-/// The header with which curl is signed in.
+/// Returns the header with the session cookie of a user.
 fn cookie(user: &str) -> String {
     format!("Cookie: {}", Mint::user(user).authjs())
 }
 
 const HERE: &str = "DNS:localhost,IP:127.0.0.1";
 
-/// Connections of Python's `ssl`, which say when an end is none: `suppress_ragged_eofs` is off.
+/// Functions for connections of Python's `ssl`, which report an end without close_notify: `suppress_ragged_eofs` is off.
 const PRELUDE: &str = r#"
 import hashlib, http.client, json, os, shutil, socket, ssl, sys, time
 port, authority, words = int(sys.argv[1]), sys.argv[2], sys.argv[3:]

@@ -1,4 +1,4 @@
-//! Several session cookies in one browser: of one name, and of several frameworks.
+//! Several session cookies in one browser: with the same name, and of several frameworks.
 
 use anyhow::Result;
 use harness::interop::BetterAuth;
@@ -8,7 +8,7 @@ use session::{Secret, UnixTime, seal};
 
 use crate::support::{gate, sqlite, started};
 
-/// The status of a request with these cookies, and as whom it entered.
+/// Returns the status of a request with these cookies, and the name of the user as whom it entered.
 async fn entered(gate: &Gate, echo: &Echo, cookies: &str) -> Result<(u16, String)> {
     let status = gate.send(&Request::get("/").cookie(cookies)).await?.status;
     let seen = echo.seen().pop().filter(|_| status == 200);
@@ -16,7 +16,7 @@ async fn entered(gate: &Gate, echo: &Echo, cookies: &str) -> Result<(u16, String
     Ok((status, name.unwrap_or_default()))
 }
 
-/// The reason of the last refusal.
+/// Returns the reason for which a request with these cookies is refused.
 async fn reason(gate: &Gate, cookies: &str) -> Result<Value> {
     let answer = gate.send(&Request::get("/").cookie(cookies)).await?;
     let id = answer.header("x-request-id").unwrap_or_default().to_owned();
@@ -94,7 +94,7 @@ async fn sessions_of_two_users_and_more_than_four_values_are_ambiguous() -> Resu
     Ok(())
 }
 
-/// Better Auth's token and its cache, as a stateless application sets them.
+/// Returns Better Auth's token and cookie cache, as a stateless application sets them.
 fn better_auth(user: &str) -> String {
     let secret = Secret::new(BetterAuth::SECRET);
     let token = "mWDgQ6D0uEGUhaKnhr3ShAc8oBX5gWti";
@@ -129,7 +129,7 @@ async fn a_stale_cookie_of_one_framework_does_not_hide_a_good_one_of_another() -
         let entered = entered(&gate, &echo, &format!("{stale}; {good}")).await?;
         assert_eq!(entered, (200, "better".to_owned()), "{stale}");
     }
-    // And the other way round, where the stale one could only be looked up.
+    // The other way round: here the stale cookie could only be looked up.
     let stale = better_auth("ada").replace("session_data", "other_data");
     let both = format!("{stale}; {}", named("ada", "auth", 60).authjs());
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Where PostgreSQL and Redis are: URLs with their parameters, the settings that complete them, and addresses of IPv6.
+//! The addresses of PostgreSQL and Redis: URLs with parameters, the settings that complete them, and IPv6.
 
 mod said;
 
@@ -21,7 +21,7 @@ CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada');
 CREATE SCHEMA tenant;
 CREATE TABLE tenant.users (id text PRIMARY KEY); INSERT INTO tenant.users VALUES ('eve')";
 
-/// A gate that looks users up, and remembers nothing.
+/// Returns the command of a gate that looks users up and caches nothing.
 fn checking(echo: &Echo) -> GateCommand {
     gate(&echo.url())
         .env("ENABLE_DB_CHECK", "true")
@@ -33,7 +33,7 @@ async fn asked(gate: &Gate, user: &str) -> Result<u16> {
     Ok(gate.send(&signed_in("/", user)).await?.status)
 }
 
-/// Whether `ada`, who is in `public.users`, and `eve`, who is in `tenant.users`, enter with this database.
+/// Returns the statuses of `ada`, who is in `public.users`, and `eve`, who is in `tenant.users`, with this database.
 async fn entering(command: GateCommand) -> Result<(u16, u16)> {
     let gate = command.start().await?;
     Ok((asked(&gate, "ada").await?, asked(&gate, "eve").await?))
@@ -64,12 +64,12 @@ async fn a_schema_in_the_url_is_the_one_that_is_asked() -> Result<()> {
         let command = checking(&echo).env("DATABASE_URL", format!("{url}{parameters}"));
         assert_eq!(entering(command).await?, expected, "{parameters}");
     }
-    // The name of a table may say another.
+    // The name of a table may contain another schema.
     let command = checking(&echo)
         .env("DATABASE_URL", format!("{url}?schema=tenant"))
         .env("USER_TABLE", "public.users");
     assert_eq!(entering(command).await?, PUBLIC);
-    // A schema in upper case is another one for Prisma, which puts it in quotes.
+    // Prisma quotes the schema, so one in upper case is another schema.
     let command = checking(&echo).env("DATABASE_URL", format!("{url}?schema=Tenant"));
     assert_eq!(entering(command).await?, (503, 503));
     Ok(())
@@ -109,7 +109,7 @@ async fn sessions_are_looked_up_in_the_schema_of_the_url_too() -> Result<()> {
     Ok(())
 }
 
-/// A server in front of a server, which keeps what clients send.
+/// A relay in front of a server that records what clients send.
 struct Recorder {
     port: u16,
     sent: Arc<Mutex<Vec<u8>>>,
@@ -128,7 +128,7 @@ impl Recorder {
             while let Ok((client, _)) = listener.accept().await {
                 let (target, kept) = (target.clone(), Arc::clone(&kept));
                 connections.spawn(async move {
-                    // A side that breaks ends the connection, and the test sees what was kept.
+                    // If either side fails, the connection ends, and the test examines the recorded bytes.
                     let _ = relay(client, &target, &kept).await;
                 });
             }
@@ -165,7 +165,7 @@ async fn relay(
     tokio::try_join!(upward, downward).map(drop)
 }
 
-/// The message by which a client asks whether the server speaks TLS (PostgreSQL's manual, §55.7).
+/// The message by which a client asks whether the server supports TLS (PostgreSQL's manual, §55.7).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn nothing_is_sent_in_the_clear_to_a_server_without_tls() -> Result<()> {
         let status = asked(&gate, "ada").await?;
         let sent = recorder.sent();
         if parameters.contains("disable") {
-            // That this can be seen at all.
+            // Without TLS, the recorder does see the connection's text.
             assert_eq!(status, 200);
             assert!(sent.windows(4).any(|bytes| bytes == b"gate"));
             continue;
@@ -206,14 +206,14 @@ async fn nothing_is_sent_in_the_clear_to_a_server_without_tls() -> Result<()> {
     Ok(())
 }
 
-/// What the server knows about the gate's connections.
+/// Returns the server's data about TLS on the gate's connections.
 async fn encrypted(postgres: &Postgres) -> Result<String> {
     let sql = "SELECT DISTINCT ssl, coalesce(client_dn, '-') FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                WHERE application_name = 'sessiongate'";
     postgres.execute(sql).await
 }
 
-/// The parameters that name a certificate for the role `gate`, made by the authority of the server.
+/// Creates a client certificate for the role `gate`, signed by the authority of the server; returns its URL parameters.
 async fn client_certificate(postgres: &Postgres, folder: &Path) -> Result<String> {
     let authority = postgres.authority();
     let (certificate, key) = (folder.join("client.pem"), folder.join("client.key"));
@@ -272,7 +272,7 @@ async fn what_the_url_says_about_tls_is_obeyed() -> Result<()> {
             200,
             "t|-",
         ),
-        // None of the public authorities knows this server.
+        // No public authority has signed this server's certificate.
         ("sslmode=verify-full".to_owned(), 503, ""),
         ("sslrootcert=system".to_owned(), 503, ""),
         ("sslmode=require&sslaccept=strict".to_owned(), 503, ""),
@@ -297,7 +297,7 @@ async fn what_the_url_says_about_tls_is_obeyed() -> Result<()> {
 #[tokio::test]
 async fn of_several_hosts_the_first_that_will_do_is_asked() -> Result<()> {
     let (reading, writing) = (Postgres::start().await?, Postgres::start().await?);
-    // Ada is at the one, Eve at the other.
+    // Ada is in the first database, Eve in the second.
     reading.execute(USERS).await?;
     writing
         .execute("CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('eve')")
@@ -401,7 +401,7 @@ async fn sockets_and_parts_beside_the_url_lead_to_the_database() -> Result<()> {
             format!("postgres://gate:{PASSWORD}@/app"),
             vec![("POSTGRES_HOST", &socket), ("POSTGRES_PORT", &port)],
         ),
-        // What says the same does no harm.
+        // Settings that agree with the URL do no harm.
         (
             whole,
             vec![
@@ -459,7 +459,7 @@ async fn credentials_beside_or_behind_the_url_reach_redis() -> Result<()> {
             String::new(),
             vec![user[0], user[1], ("REDIS_HOST", &address)],
         ),
-        // As Kubernetes sets it for a service called `redis`.
+        // The variables that Kubernetes sets for a service called `redis`.
         (
             String::new(),
             vec![
@@ -573,7 +573,7 @@ async fn an_address_of_ipv6_is_an_address_everywhere() -> Result<()> {
         assert_eq!(asked(&gate, "eve").await?, 403, "{command:?}");
         assert!(cached_in(&redis).await?.contains("auth:ada"));
     }
-    // A client that comes by IPv6 through a proxy that is trusted by its address.
+    // A client with an IPv6 address behind a proxy that is trusted by its IPv6 address.
     for trusted in ["::1", "[::1]", "::1/128"] {
         let gate = command()
             .env("DATABASE_URL", postgres.url(Postgres::DATABASE))

@@ -1,9 +1,9 @@
-//! The test cases of Autobahn, by which WebSocket libraries are judged, against Python's `websockets`: through the gate each
-//! ends as it does without it.
+//! The test cases of Autobahn, the test suite of WebSocket libraries, against Python's `websockets` through the gate: each must
+//! pass.
 //!
 //! `autobahntestsuite` itself needs Python 2 (its newest release, 25.10.1, requires Twisted 19 and prints with statements).
-//! `kosoku` runs its cases. Left out are those that take longer than a second each (6.4, most of 9 and 12), and 7.1.5, to
-//! which `websockets` 16 itself gives another answer than Autobahn wants: 1002 to a close within a message.
+//! `kosoku` runs its cases. The tests leave out those that take longer than a second each (6.4, most of 9 and 12), and 7.1.5,
+//! where `websockets` 16 itself answers differently than Autobahn expects: with 1002 to a Close within a message.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use harness::{poll, program, run, venv};
 use crate::support::{gate, script, zoe};
 use crate::websockets::service;
 
-/// The client of the cases breaks the rules, and sees what the service makes of it. It has no cookie.
+/// The client of the cases breaks the rules and checks how the service responds. It sends no cookie.
 #[tokio::test]
 async fn a_service_passes_the_cases_behind_the_gate() -> Result<()> {
     let service = service().await?;
@@ -33,7 +33,7 @@ async fn a_service_passes_the_cases_behind_the_gate() -> Result<()> {
     passed(&said)
 }
 
-/// The server of the cases breaks the rules, and sees what a client with a session makes of it.
+/// The server of the cases breaks the rules and checks how a client with a session responds.
 #[tokio::test]
 async fn a_client_passes_the_cases_through_the_gate() -> Result<()> {
     let kosoku = venv("websockets", "kosoku")?;
@@ -70,7 +70,7 @@ fn passed(said: &str) -> Result<()> {
     Ok(())
 }
 
-/// Framing, pings, reserved bits, opcodes, pieces, UTF-8, closes and their codes.
+/// Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closes and their codes.
 const CASES: [&str; 8] = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"];
 /// Messages up to 16 MiB, and compression.
 const LARGER_CASES: [&str; 7] = [

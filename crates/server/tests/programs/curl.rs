@@ -1,4 +1,4 @@
-//! curl, by the options that few use.
+//! curl with rarely used options.
 
 use std::process::Command;
 
@@ -7,15 +7,15 @@ use harness::{Echo, Gate, Nginx, Request, run};
 
 use crate::support::{gate, zoe};
 
-/// What curl prints of these words, with a session. A shell reads them, for those that read from pipes.
+/// Runs curl with a session and these arguments; returns its output. A shell parses the arguments, because some use pipes.
 async fn curl(words: &str, gate: &Gate) -> Result<String> {
     curl_as(&format!("-b 'SESSION' {words}"), &zoe(), gate).await
 }
 
-/// What curl prints of these words, in which `URL` stands for the gate and `SESSION` for this.
+/// Runs curl with these arguments, in which `URL` is replaced by the gate's and `SESSION` by `session`; returns its output.
 async fn curl_as(words: &str, session: &str, gate: &Gate) -> Result<String> {
     let line = words.replace("URL", &format!("http://{}", gate.proxy));
-    // The other way round, some sessions would have a URL in them.
+    // In the opposite order, `URL` would be replaced within some sessions too.
     let line = line.replace("SESSION", session);
     let mut shell = Command::new("sh");
     shell.args(["-ec", &format!("curl -sS --max-time 30 {line}")]);
@@ -36,7 +36,7 @@ async fn uploads_arrive_whole_however_curl_sends_them() -> Result<()> {
     for words in [
         format!("-T {file} URL"),
         format!("-T - URL < {file}"),
-        // Piece by piece, as they come.
+        // Piece by piece, as curl reads them.
         format!("-T . URL < {file}"),
         format!("--http1.0 -T {file} URL"),
         format!("-X POST -H 'Transfer-Encoding: chunked' --data-binary @{file} URL"),
@@ -105,13 +105,13 @@ async fn downloads_are_the_same_however_curl_asks_for_them() -> Result<()> {
             "{words}"
         );
     }
-    // Two of one file, over one connection, in order.
+    // Two downloads of one file, in order, over one connection.
     let both = curl("URL/text URL/text", &gate).await?;
     ensure!(both == text.repeat(2), "{} bytes", both.len());
     pipelined(&gate, &text).await
 }
 
-/// Several requests in one piece, which curl no longer sends.
+/// Sends several requests at once: curl no longer supports pipelining.
 async fn pipelined(gate: &Gate, text: &str) -> Result<()> {
     let mut client = gate.connect().await?;
     let requests = [
@@ -139,7 +139,7 @@ async fn many_cookies_and_fields_are_read_up_to_the_limit() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let fields = folder.path().join("fields");
     for version in ["--http1.1", "--http2-prior-knowledge"] {
-        // curl itself adds three or four, and the cookies one.
+        // curl itself adds three or four fields, and the cookies are one more.
         for (count, status) in [(250, "200"), (257, "431")] {
             let lines = (0..count).map(|number| format!("X-Field-{number}: {number}\n"));
             std::fs::write(&fields, lines.collect::<String>())?;
@@ -149,7 +149,7 @@ async fn many_cookies_and_fields_are_read_up_to_the_limit() -> Result<()> {
         let seen = echo.seen().pop().context("it arrived")?;
         assert_eq!(seen.headers.get("x-field-249"), Some("249"));
 
-        // The session is the last of many. curl drops those of `-b` when they are longer than 8 KiB.
+        // The session is the last of many cookies. curl drops cookies of `-b` that are longer than 8 KiB in all.
         let cookies = (0..300).map(|number| format!("name-{number}=value-{number}; "));
         let cookies = cookies.collect::<String>();
         let words = format!("{version} {STATUS} -H 'Cookie: {cookies}SESSION' URL");
@@ -162,5 +162,5 @@ async fn many_cookies_and_fields_are_read_up_to_the_limit() -> Result<()> {
     Ok(())
 }
 
-/// The status and nothing else.
+/// The options with which curl prints only the status.
 const STATUS: &str = "-o /dev/null -w '%{response_code}'";

@@ -1,4 +1,4 @@
-//! Programs that other people wrote, on either side of the gate: clients, and services.
+//! Existing programs on either side of the gate: clients, and services.
 
 mod autobahn;
 mod curl;

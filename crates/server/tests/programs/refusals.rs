@@ -1,4 +1,4 @@
-//! Clients that are refused while they send a large body, and read the answer sooner or later.
+//! Clients that are refused while they send a large body, and read the answer at once or later.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::support::gate;
 async fn a_client_that_sends_everything_first_reads_its_refusal_then() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(echo.address()).start().await?;
-    // `http.client` looks at no answer before it has sent the whole body, and what it is sent on a connection that is reset is lost.
+    // `http.client` reads no answer before it has sent the whole body, and a reset of the connection would discard the answer.
     let script = "
 import http.client, sys
 for framing in ({}, {'Transfer-Encoding': 'chunked'}):

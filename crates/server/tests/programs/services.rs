@@ -1,4 +1,4 @@
-//! Services on the servers that people run: one table of requests, asked of each of them through the gate.
+//! Services on common servers: one table of requests, sent to each of them through the gate.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -82,7 +82,7 @@ async fn node_gets_and_gives_everything_whole() -> Result<()> {
     Ok(())
 }
 
-/// Its usual kind of worker serves one request for each connection, and says so when the answer is there.
+/// Gunicorn's default worker serves one request per connection, and announces the close in its answer.
 #[tokio::test]
 async fn gunicorn_gets_and_gives_everything_whole() -> Result<()> {
     let gunicorn = started("gunicorn", |port| {
@@ -115,7 +115,7 @@ async fn started(package: &str, line: impl Fn(u16) -> String) -> Result<Server> 
     program(package, |_, port| Ok(line(port))).await
 }
 
-/// A gate in front of a service, and what is asked of it.
+/// A gate in front of a service, to which the requests of the table are sent.
 struct Table {
     gate: Gate,
 }
@@ -127,7 +127,7 @@ impl Table {
         Ok(Self { gate })
     }
 
-    /// The table, for a service that keeps its connections open.
+    /// Runs the table for a service that keeps its connections open.
     async fn keeps(&self) -> Result<()> {
         self.asks().await?;
         let (first, second) = self.two_ports().await?;
@@ -135,7 +135,7 @@ impl Table {
         Ok(())
     }
 
-    /// All of it over one connection of a client, in an order in which what is left of one answer would be seen in the next.
+    /// Sends the requests over one connection of a client, in an order in which the rest of one answer would show in the next.
     async fn asks(&self) -> Result<()> {
         let stranger = self.gate.send(&Request::get("/who")).await?;
         assert_eq!(stranger.status, 401);
@@ -157,7 +157,7 @@ impl Table {
         Ok(())
     }
 
-    /// Bodies with a length, in chunks, and behind a 100, which come back as they went.
+    /// Sends bodies with a length, in chunks, and after a 100; each must come back unchanged.
     async fn bodies(&self, client: &mut Client) -> Result<()> {
         for length in [0, 1, 70_000, 8_000_000] {
             let sent = body(length);
@@ -192,7 +192,8 @@ impl Table {
         Ok(())
     }
 
-    /// More than the service has workers, over HTTP/2: each is answered, whenever the service closes its connections.
+    /// Sends more concurrent requests than the service has workers, over HTTP/2; each must get an answer, even if the service
+    /// closes its connections.
     async fn many_at_once(&self) -> Result<()> {
         let session = format!("cookie: {}", zoe());
         let mut h2load = Command::new("h2load");
@@ -204,7 +205,7 @@ impl Table {
         Ok(())
     }
 
-    /// An interim answer, and the one that it announces.
+    /// Verifies that an interim response and the final one arrive.
     async fn hints(&self) -> Result<()> {
         let mut client = self.gate.connect().await?;
         let request = signed_in(Request::get("/hints"));
@@ -218,7 +219,7 @@ impl Table {
         Ok(())
     }
 
-    /// A body that nobody reads: what the service says meanwhile arrives, and the next request is understood.
+    /// Sends a body that the service does not read: its early answer must arrive, and the next request must succeed.
     async fn refuses_early(&self) -> Result<()> {
         let mut client = self.gate.connect().await?;
         let refused = signed_in(Request::post("/refuse", body(8_000_000)));
@@ -229,7 +230,7 @@ impl Table {
         Ok(())
     }
 
-    /// The service's own cookie goes both ways beside that of the session.
+    /// Verifies that the service's own cookie passes in both directions beside that of the session.
     async fn visits(&self, client: &mut Client) -> Result<()> {
         let mut cookies = zoe();
         for visit in ["1", "2", "3"] {
@@ -243,7 +244,7 @@ impl Table {
         Ok(())
     }
 
-    /// From which ports the service was asked, one request after the other.
+    /// Returns the gate's ports of two consecutive requests to the service.
     async fn two_ports(&self) -> Result<(String, String)> {
         let mut client = self.gate.connect().await?;
         let port = signed_in(Request::get("/port"));
@@ -252,7 +253,7 @@ impl Table {
     }
 }
 
-/// Apache itself refuses: a script that does not read its input makes it answer nothing at times.
+/// Makes Apache itself refuse: with a script that does not read its input, it sometimes sends no answer.
 const REFUSES: &str =
     "ErrorDocument 403 no\n<Location /refuse>\n    Require all denied\n</Location>\n";
 
@@ -287,7 +288,7 @@ fn signed_in(request: Request) -> Request {
     request.cookie(zoe())
 }
 
-/// Bytes in which nothing that is lost, doubled or moved looks the same.
+/// Returns a body in which lost, doubled or moved bytes are detected.
 fn body(length: usize) -> Vec<u8> {
     let numbers = (0_u32..).flat_map(u32::to_le_bytes);
     numbers.take(length).collect()

@@ -1,10 +1,11 @@
-//! What these tests start from.
+//! The fixtures of these tests.
 
 use std::path::PathBuf;
 
 use harness::{Gate, GateCommand, Mint, mint, repository};
 
-/// The gate in front of the service at `address`, on one core, so that one request can meet another's connection.
+/// Returns the command of a gate in front of the service at `address`, with one worker, so that one request can reuse another's
+/// connection.
 pub(crate) fn gate(address: impl std::fmt::Display) -> GateCommand {
     Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
         .env("UPSTREAM", format!("http://{address}"))
@@ -14,7 +15,7 @@ pub(crate) fn gate(address: impl std::fmt::Display) -> GateCommand {
         .env("WORKERS", "1")
 }
 
-/// The cookie of Zoë, whose name is not plain ASCII.
+/// Returns the session cookie of Zoë, whose name is not plain ASCII.
 pub(crate) fn zoe() -> String {
     let session = Mint::user("zoe").claim("email", "zoe@example.com");
     session.claim("name", "Zoë Müller").authjs()

@@ -7,7 +7,7 @@ use harness::{Server, program, run, venv};
 
 use crate::support::{gate, script, zoe};
 
-/// The service, which also sends back whatever the cases of Autobahn send.
+/// Starts the service, which also echoes the messages of Autobahn's cases.
 pub(crate) async fn service() -> Result<Server> {
     let python = venv("websockets", "python")?;
     program("websockets", |_, port| {
@@ -17,7 +17,7 @@ pub(crate) async fn service() -> Result<Server> {
     .await
 }
 
-/// Sizes at which frames are written in another way, pieces, compression, pings of either side, and how either side closes.
+/// Sizes at which the framing changes, fragmentation, compression, and pings and closes of either side.
 #[tokio::test]
 async fn messages_pings_and_closes_arrive_as_they_were_sent() -> Result<()> {
     let service = service().await?;

@@ -1,11 +1,12 @@
-//! A reader that is gone before everything is printed, such as `head`, is no error.
+//! A reader that closes the output before everything is printed, such as `head`, is not an error.
 
 use std::io;
 use std::process::{Command, Stdio};
 
 use super::SECRET;
 
-/// A run with these words, whose standard output or standard error nobody reads.
+/// Runs the binary with these arguments and closes the reader of its standard output or standard error; returns the exit code
+/// and the captured standard error.
 fn run(words: &[&str], is_error_closed: bool) -> (Option<i32>, String) {
     let (reader, writer) = io::pipe().expect("a pipe");
     drop(reader);
@@ -49,7 +50,7 @@ fn a_command_whose_reader_is_gone_ends_quietly() {
     ] {
         let (ended, said) = run(words, false);
         assert_eq!(ended, Some(code), "{words:?}: {said}");
-        // `mint` warns of what it prints.
+        // `mint` prints a warning.
         let is_quiet = said.is_empty() || words[0] == "mint" && said.starts_with("WARNING: ");
         assert!(is_quiet && said.lines().count() <= 1, "{words:?}: {said}");
     }

@@ -1,8 +1,8 @@
-//! Which commands there are, and that each takes what the documentation says.
+//! The commands, and that each accepts what the documentation says.
 
 use super::Tool;
 
-/// The commands, as `--help` lists them.
+/// Returns the commands that `--help` lists.
 fn commands() -> Vec<String> {
     let help = Tool::new(["--help"]).run().stdout;
     let (_, listed) = help.split_once("Commands:\n").expect("a list of commands");

@@ -1,4 +1,4 @@
-//! `doctor`: what it finds in real apps, stores and configurations, and how it ends.
+//! `doctor`: its findings in real apps, stores and configurations, and its exit codes.
 
 mod acme;
 mod apps;
@@ -9,12 +9,12 @@ mod settings;
 
 use super::{Outcome, Tool};
 
-/// `sessiongate doctor --json` with these words. What start-up warns of is tested with start-up.
+/// Returns `sessiongate doctor --json` with these arguments. Other tests cover the warnings of start-up.
 fn doctor<'a>(words: impl IntoIterator<Item = &'a str>) -> Tool {
     Tool::new(["doctor", "--json", "--ignore", "start-up-warning"]).args(words)
 }
 
-/// The same of stores, for a gate whose service is not there.
+/// Returns `sessiongate doctor --json` for tests of stores, with a service that does not exist.
 fn doctor_of_stores<'a>(words: impl IntoIterator<Item = &'a str>) -> Tool {
     doctor([
         "--ignore",
@@ -47,7 +47,7 @@ fn ids(outcome: &Outcome) -> Vec<String> {
         .collect()
 }
 
-/// What the finding of this id says, as `seen` or `advice`.
+/// Returns a text of the finding with this id: the member `seen` or `advice`.
 fn told(outcome: &Outcome, id: &str, member: &str) -> String {
     let report = outcome.json();
     let mut findings = report["findings"].as_array().expect("findings").iter();
@@ -56,7 +56,7 @@ fn told(outcome: &Outcome, id: &str, member: &str) -> String {
     finding[member].as_str().expect("a text").to_owned()
 }
 
-/// A file with this text, in a folder that lives as long as it.
+/// Creates a file with this text in a new folder; returns the folder, which must outlive the file, and the path.
 fn file(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");

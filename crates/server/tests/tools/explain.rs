@@ -1,4 +1,4 @@
-//! `explain`: what it says, and how it ends.
+//! `explain`: its output and its exit codes.
 
 use std::path::Path;
 
@@ -56,7 +56,7 @@ rewrite_host = "wiki.internal"
 forward_session_cookie = false
 "#;
 
-/// A folder with these routes in `gate.toml`, and Ada's cookies in `ada.txt`.
+/// Creates a folder with these routes in `gate.toml`, and Ada's cookies in `ada.txt`.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("gate.toml"), ROUTES).expect("a file");
@@ -83,7 +83,7 @@ fn explain<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>) -> Outco
         .run()
 }
 
-/// What it prints, but for the time at which the session ends.
+/// Returns the output without the time at which the session ends.
 fn text(outcome: &Outcome) -> String {
     let lines = outcome.stdout.lines();
     let lines = lines.map(|line| match line.split_once(", until ") {
@@ -486,7 +486,7 @@ any host  /         any      a session      default  the calling proxy's service
 fn colors_are_for_terminals_and_for_who_has_not_said_no() {
     let folder = folder();
     let file = folder.path().join("gate.toml").display().to_string();
-    // Its standard output is a terminal of its own.
+    // The script gives the command a pseudo-terminal as its standard output.
     let script = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
     let at_terminal = |variables: &[(&str, &str)]| {
         let output = std::process::Command::new("python3")

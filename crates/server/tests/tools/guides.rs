@@ -2,7 +2,7 @@
 
 use super::{SECRET, Tool};
 
-/// The pages, from the root. Guides are those in `docs/guides`.
+/// Returns the paths of the README, `docs/start.md` and the guides in `docs/guides`, relative to the root.
 fn pages() -> Vec<String> {
     let mut pages = vec!["README.md".to_owned(), "docs/start.md".to_owned()];
     let guides = std::fs::read_dir(harness::repository().join("docs/guides")).expect("guides");
@@ -22,14 +22,14 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
     blocks.collect::<Result<_, _>>().expect("blocks")
 }
 
-/// Secrets as files, for the folder that the pages name.
+/// Creates a folder with secret files, to replace the one that the pages name.
 fn secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("auth"), SECRET).expect("a secret");
     folder
 }
 
-/// Runs `check-config`, and sees that it warns of nothing but users who are not looked up, which not every guide needs.
+/// Runs `check-config`, and verifies that its only warning is that users are not looked up, which not every guide needs.
 fn accepts(tool: Tool, page: &str, block: &str) {
     let checked = tool.run();
     let said = format!("{}{}", checked.stdout, checked.stderr);

@@ -18,10 +18,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// A secret that nothing warns about.
+/// A secret that causes no warning.
 const SECRET: &str = "tools-secret-7f3kQ9xW2mVb8Rz1LtYc5NdJ0pA";
 
-/// A run of the binary, in an environment of its own.
+/// A command line of the binary, with its environment and standard input.
 #[derive(Clone)]
 struct Tool {
     words: Vec<String>,
@@ -29,7 +29,7 @@ struct Tool {
     input: Vec<u8>,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug)]
 struct Outcome {
     code: Option<i32>,
@@ -38,7 +38,7 @@ struct Outcome {
 }
 
 impl Tool {
-    /// `sessiongate` with these words.
+    /// Returns `sessiongate` with these arguments.
     fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             words: words.into_iter().map(str::to_owned).collect(),
@@ -73,7 +73,7 @@ impl Tool {
             .spawn()
             .expect("the binary starts");
         let mut stdin = child.stdin.take().expect("stdin is piped");
-        // It may end before it has read anything, as it does on wrong usage.
+        // The binary may end before it has read anything, for example on wrong usage.
         let _ = stdin.write_all(&self.input);
         drop(stdin);
         let output = child.wait_with_output().expect("the binary ends");
@@ -86,7 +86,7 @@ impl Tool {
 }
 
 impl Outcome {
-    /// The one line of JSON.
+    /// Returns the JSON of standard output, which must be one line.
     fn json(&self) -> Value {
         let line = self.stdout.strip_suffix('\n').expect("a line");
         assert!(!line.contains('\n'), "one line: {line}");

@@ -1,4 +1,4 @@
-//! What `mint` makes, and when it makes nothing.
+//! `mint`: the sessions that it creates, and its refusals.
 
 use serde_json::json;
 

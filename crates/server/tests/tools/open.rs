@@ -1,4 +1,4 @@
-//! What `open` says about sessions that open, and what it finds out about those that do not.
+//! `open`: its output about sessions that open, and the causes that it finds for those that do not.
 
 use harness::mint::now;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn open(header: impl Into<Vec<u8>>) -> Tool {
     Tool::new(["open", "--json", "--at", &at]).input(header)
 }
 
-/// What is refused with `reason`, and the cause that is found.
+/// Verifies that the session is refused with `reason`; returns the likely cause.
 fn refused(tool: Tool, reason: &str) -> String {
     let outcome = tool.clone().run();
     let json = outcome.json();
@@ -37,7 +37,7 @@ fn refused(tool: Tool, reason: &str) -> String {
     for secret in [SECRET, OTHER_SECRET] {
         assert!(!printed.contains(secret), "{printed}");
     }
-    // People are told the same.
+    // The text for people has the same cause.
     let mut for_people = tool;
     for_people.words.retain(|word| word != "--json");
     let text = for_people.run();
@@ -68,7 +68,7 @@ fn nextauth_token(secret: &str) -> String {
     seal::nextauth(&Secret::new(secret), &claims(), [7; 12])
 }
 
-/// An Auth.js header in chunks, of which there are three.
+/// Returns the cookies of an Auth.js session in three chunks.
 fn chunked() -> Vec<(String, String)> {
     let mut claims = claims();
     claims.insert("notes".to_owned(), "x".repeat(7000).into());
@@ -176,7 +176,7 @@ fn secrets_come_from_the_environment_from_files_or_from_the_command_line() {
     assert_eq!(list.run().code, Some(0));
     let files = open(cookie.as_str()).args(["--secret", OTHER_SECRET, "--secret-file", file]);
     assert_eq!(files.run().code, Some(0));
-    // What is given counts alone.
+    // A secret on the command line replaces all others.
     let given = open(cookie.as_str())
         .args(["--secret", OTHER_SECRET])
         .env("AUTH_SECRET", SECRET);
@@ -432,7 +432,7 @@ fn a_missing_chunk_is_counted_from_one_and_named() {
         .run()
         .json();
     assert_eq!(json["cookie"], PLAIN);
-    // The last one cannot be missed by its number.
+    // The number of the last chunk does not show that it is missing.
     let tool = open(header(&chunked()[..2])).args(["--secret", SECRET]);
     has(
         &refused(tool, "malformed_token"),

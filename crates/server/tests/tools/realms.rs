@@ -1,4 +1,4 @@
-//! A configuration with several realms: which of them knows a cookie, as `open` and `explain` say.
+//! A configuration with several realms: which of them opens a cookie, according to `open` and `explain`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::{Outcome, SECRET, Tool};
 
 const PARTNERS_SECRET: &str = "partners-secret-5d0Pq8RkYw3uTz6NbVxHs2GmLc";
 
-/// A folder with a realm beside `default` in `gate.toml`.
+/// Creates a folder with a `gate.toml` that has a realm besides `default`.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let text = format!(
@@ -44,7 +44,7 @@ fn of_partners(format: &str, cookie: &str, expires_in: &str) -> String {
     minted(format, words)
 }
 
-/// What `open` says for people.
+/// Returns the output for people, which must not contain a secret.
 fn said(outcome: &Outcome) -> String {
     let text = format!("{}{}", outcome.stdout, outcome.stderr);
     for secret in [SECRET, PARTNERS_SECRET] {
@@ -123,7 +123,7 @@ fn the_realm_that_knows_most_of_a_cookie_says_why_it_is_refused() {
 #[test]
 fn a_session_of_one_realm_under_the_name_of_anothers_cookie_is_told_by_its_realm() {
     let folder = folder();
-    // With the name of the other realm's cookie from the start, and renamed by a proxy.
+    // One session minted under the name of the other realm's cookie, and one renamed afterwards, as by a proxy.
     let written = of_partners("authjs", "authjs.session-token", "60");
     let renamed = of_partners("authjs", "partners.session-token", "60");
     let renamed = renamed.replace("partners.session-token=", "authjs.session-token=");

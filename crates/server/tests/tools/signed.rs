@@ -1,4 +1,4 @@
-//! What `mint` makes of a session that an app would sign with an `encode()` of its own.
+//! `mint` of sessions that an app signs with an `encode()` of its own.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::Value;

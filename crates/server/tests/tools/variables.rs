@@ -1,5 +1,5 @@
-//! `open` reads the variables of `serve`, its options come before them, and it names what a cookie holds whatever it is
-//! called.
+//! `open` reads the variables of `serve`, its options take precedence over them, and it identifies the content of a cookie of any
+//! name.
 
 use serde_json::{Map, Value, json};
 use session::{Secret, UnixTime, seal};
@@ -40,7 +40,7 @@ fn nextauth() -> String {
     seal::nextauth(&secret(), &claims, [7; 12])
 }
 
-/// Better Auth's session, cached by the strategy for 300 seconds.
+/// Returns a session of Better Auth, cached with this strategy for 300 seconds.
 fn cached(strategy: &str, version: &str) -> String {
     let mut claims = object(json!({
         "session": {"id": "s", "token": TOKEN, "userId": "ada", "expiresAt": "2030-03-24T17:46:40.000Z"},
@@ -98,12 +98,12 @@ fn names_salts_and_formats_come_from_the_variables() {
     let salted = format!("sid={}", authjs("own"));
     let salted = open(salted).env("AUTH_COOKIE_NAME", "sid");
     opens(salted.env("JWT_SALT", "own"), "authjs-v5");
-    // Alone, the salt names the cookie too.
+    // Without `AUTH_COOKIE_NAME`, the salt is also the name of the cookie.
     opens(open(own.as_str()).env("JWT_SALT", "sid"), "authjs-v5");
     let old = format!("sid={}", nextauth());
     let old = open(old).env("AUTH_COOKIE_NAME", "sid");
     opens(old.env("SESSION_FORMAT", "nextauth"), "nextauth-v4");
-    // Where the variable names another cookie, this one is none.
+    // If the variable names another cookie, this one is ignored.
     let json = refused(open(own).env("AUTH_COOKIE_NAME", "other"), "no_credential");
     assert!(cause(&json).contains("AUTH_COOKIE_NAME=sid"), "{json}");
 
@@ -257,7 +257,7 @@ fn signed_tokens_of_the_issuer_open() {
         cause(&json).contains("another key than BEARER_SECRET"),
         "{json}"
     );
-    // Without an issuer it is no session.
+    // Without an issuer the token is not a session.
     let tool = Tool::new(["open", "--json", "--authorization", &token]).env("AUTH_SECRET", SECRET);
     refused(tool, "malformed_token");
 }
@@ -328,7 +328,7 @@ fn a_cookie_of_any_name_has_its_format_named() {
 
 #[test]
 fn a_value_under_the_name_of_another_framework_is_told() {
-    // A name that says nothing is taken for that of Auth.js.
+    // A cookie with an unknown name is treated as one of Auth.js.
     let json = refused(
         open(format!("sid={}", token())).env("AUTH_COOKIE_NAME", "sid"),
         "malformed_token",

@@ -1,5 +1,5 @@
-//! Secrets with something at their ends that nobody means: what `open` says about them, and which variant it finds to be
-//! the one that opens.
+//! Secrets with unintended characters at their ends: the messages of `open` about them, and the variant with which it finds that
+//! the session opens.
 
 use serde_json::{Map, Value, json};
 use session::{Secret, seal};
@@ -16,7 +16,7 @@ fn claims() -> Map<String, Value> {
     claims.as_object().cloned().expect("an object")
 }
 
-/// A session that an app seals whose secret is these bytes.
+/// Returns a session that an app with this secret seals.
 fn cookie(secret: impl Into<Vec<u8>>) -> String {
     let name = PLAIN.parse().expect("a name");
     let token = seal::authjs(&Secret::new(secret), &name, &claims(), [7; 16]);
@@ -48,7 +48,7 @@ fn the_variant_of_a_file_that_opens_is_named() {
     let file = folder.path().join("secret");
     let given = |text: &str| text.as_bytes().to_vec();
     for (in_file, of_app, how) in [
-        // The gate leaves one newline out; the app may read the file as it stands, or trim more.
+        // The gate removes one newline; the app may use the file unchanged, or trim more.
         (
             given(&format!("{SECRET}\n")),
             format!("{SECRET}\n"),

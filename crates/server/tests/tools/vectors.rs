@@ -1,5 +1,4 @@
-//! Every session that the real libraries wrote, and every changed copy of one, gets from `open` the verdict that a gate
-//! must reach.
+//! `open` reaches the expected verdict for every session that the real libraries wrote, and for every changed copy of one.
 
 #[path = "../../../session/tests/common/vector.rs"]
 mod vector;
@@ -61,7 +60,7 @@ impl Vector {
         tool
     }
 
-    /// What is wrong with an outcome.
+    /// Returns an error that says how an outcome differs from the vector.
     fn check(&self, outcome: &Outcome) -> Result<(), String> {
         let json = outcome.json();
         let text = |name: &str| json.get(name).and_then(Value::as_str);
@@ -80,7 +79,7 @@ impl Vector {
                 return Err("a secret was printed".to_owned());
             }
         }
-        // One vector of the token has a good cache beside it, which says more than the token.
+        // One vector of a token has a valid cache beside it, which contains more than the token.
         if is_token && opened && !needs_lookup {
             let token = json.pointer("/claims/session/token");
             let expected = self.claims.as_ref().and_then(|claims| claims.get("token"));
@@ -89,7 +88,7 @@ impl Vector {
                 false => Err(format!("another token: {json}")),
             };
         }
-        // The vectors of a cache ask whether it holds; those of the token, whether there is one to look up.
+        // Vectors of a cache test whether it is valid; those of a token, whether there is one to look up.
         let accepted = opened && (is_token == needs_lookup);
         match (self.expect, accepted) {
             (Expect::Valid, true) => {
@@ -106,7 +105,7 @@ impl Vector {
     }
 }
 
-/// Runs every vector, as many at a time as there are cores.
+/// Runs every vector, as many at a time as there are cores; returns the names and problems of those that differ.
 fn wrong_verdicts(tool: impl Fn(&Vector) -> Tool + Sync) -> Vec<(String, String)> {
     let vectors = vector::all();
     assert_eq!(vectors.len(), 546);

@@ -1,4 +1,4 @@
-//! Sessions that Better Auth keeps in Redis, alone or beside the database.
+//! Sessions that Better Auth keeps in Redis, with or without a database beside it.
 
 use anyhow::Result;
 use harness::interop::BetterAuth;
@@ -47,7 +47,7 @@ async fn sessions_in_redis_end_with_sign_out_and_with_revocation() -> Result<()>
         let session = redis.cli(["GET", &key]).await?;
         app.revoke_sessions(&mut user).await?;
         assert_eq!(status(&gate, &cookies).await?, 401, "{in_database}");
-        // A write that was on its way meanwhile does not bring the session back: it began before the revocation.
+        // A write that arrives late does not restore the session, which began before the revocation.
         redis.cli(["SET", &key, &session]).await?;
         assert_eq!(app.session(&cookies).await?, Value::Null);
         assert_eq!(status(&gate, &cookies).await?, 401, "{in_database}");

@@ -1,4 +1,4 @@
-//! What is explained is what happens: each request is explained, then sent to a gate with the same configuration.
+//! Explanations agree with the gate: each request is explained, then sent to a gate with the same configuration.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{id, with_file, written};
 
-/// Routes of every kind, of which none is for every request.
+/// Routes of every kind; none of them matches every request.
 const ROUTES: &str = r#"
 [[route]]
 name = "site"
@@ -85,7 +85,7 @@ cors_origins = ["https://page.example.com"]
 const SIGN_IN: &str = "sign_in_url = \"https://app.example.com/open/sign-in\"\n";
 const BYPASS: &str = "a-bypass-value-that-nobody-guesses-5e1f";
 
-/// A gate, and its configuration.
+/// A running gate and the file of its configuration, which `sessiongate explain` reads too.
 struct Both {
     _folder: tempfile::TempDir,
     file: PathBuf,
@@ -93,7 +93,7 @@ struct Both {
     gate: Gate,
 }
 
-/// A request. The host of one that begins with a slash is `app.example.com`; without one the request is of HTTP/1.0.
+/// A request. A `url` that begins with a slash needs a `Host` in `fields`; without a host the request is HTTP/1.0.
 struct Asked<'a> {
     method: &'a str,
     url: &'a str,
@@ -116,7 +116,7 @@ fn ask<'a>(method: &'a str, url: &'a str, fields: &'a [&'a str]) -> Asked<'a> {
 }
 
 impl Both {
-    /// With these settings before the routes.
+    /// Starts a gate with these settings before the routes.
     async fn start(settings: &str) -> Result<Self> {
         let (folder, echo) = (tempfile::tempdir()?, Echo::start().await?);
         let file = written(folder.path(), &format!("{settings}{ROUTES}"))?;
@@ -139,7 +139,7 @@ impl Both {
         explained.with_context(|| format!("{}: {}", asked.url, finished.stderr))
     }
 
-    /// The status of the answer, its id, and what the service got.
+    /// Sends the request; returns the status, the audit line, and the request that the service received.
     async fn sent(&self, asked: &Asked<'_>) -> Result<(u16, Value, Option<Seen>)> {
         let (host, target) = match asked.url.strip_prefix("http://") {
             Some(rest) => {
@@ -208,7 +208,7 @@ impl Asked<'_> {
     }
 }
 
-/// Sees that the service got what was written, and of what came all that was not removed.
+/// Verifies that the service received all fields that the gate wrote, and all of the client's that it did not remove.
 fn same_headers(asked: &Asked<'_>, explained: &Value, seen: &Seen, about: &str) -> Result<()> {
     let list = |name: &str| explained[name].as_array().cloned().context("a list");
     let removed = list("removed")?;
@@ -241,7 +241,7 @@ fn same_headers(asked: &Asked<'_>, explained: &Value, seen: &Seen, about: &str) 
     Ok(())
 }
 
-/// What is sent with a session that has these claims.
+/// Returns the field with the session cookie of this user and role.
 fn cookie(user: &str, role: Value) -> String {
     format!("Cookie: {}", Mint::user(user).claim("role", role).authjs())
 }
@@ -299,7 +299,7 @@ async fn who_may_enter() -> Result<()> {
         let url = app(path);
         both.agree(&ask(method, &url, fields), reason).await?;
     }
-    // No route is for this host.
+    // No route matches this host.
     let other = "http://other.example.com/x";
     both.agree(&get(other, &[admin]), "no_route").await?;
     both.agree(&get(other, &["Accept: */*"]), "no_credential")
@@ -438,7 +438,7 @@ async fn requests_that_are_not_passed_on() -> Result<()> {
         ("GET", "http://[::1/open/x", &[], "bad_host"),
         ("GET", "http://my_app:3000/open/x", &[], "public"),
         ("GET", "/open/x", &["Accept: */*"], "public"),
-        // Without a host it reaches no route that has one, not even one that everybody may enter.
+        // Without a host the request matches no route that has one, not even a public route.
         ("GET", "/small", &["Accept: */*"], "no_credential"),
         (
             "GET",

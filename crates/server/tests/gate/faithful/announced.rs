@@ -1,4 +1,4 @@
-//! Bodies that are announced to a decisions endpoint.
+//! Decision requests that announce a body.
 
 use anyhow::Result;
 use harness::{Client, Gate, Mint, Nginx, Request};
@@ -53,7 +53,7 @@ async fn a_body_that_is_there_keeps_it() -> Result<()> {
 async fn nginx_may_announce_the_body_of_the_request_that_it_asks_about() -> Result<()> {
     let gate = decisions().await?;
     let address = gate.decisions_port()?;
-    // As in many guides, which forget `proxy_set_header Content-Length ""`.
+    // A configuration as in many guides, which omit `proxy_set_header Content-Length ""`.
     let nginx = Nginx::from_config(|port| {
         format!(
             "events {{ worker_connections 256; }}

@@ -1,4 +1,4 @@
-//! Answers that are for one user alone, and caches that would keep them for all; and what says that a gateway is in between.
+//! Answers for a single user must not stay in shared caches; and the fields that name the gate as an intermediary.
 
 use anyhow::Result;
 use harness::{Gate, Mint, Request};

@@ -1,4 +1,4 @@
-//! Chunks of a service, as other clients read them, and never those of a client.
+//! Lenient parsing of chunked bodies: for services, as other clients parse them, and never for clients.
 
 use anyhow::Result;
 

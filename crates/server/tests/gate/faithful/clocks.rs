@@ -1,4 +1,4 @@
-//! Whose clock runs: that of the side that is waited for.
+//! Timeouts: they count for the side that the gate is waiting for.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::exchanges::{OK, Served, Upstream, post};
 
-/// A gate that waits for a second for its service, and a client that has sent the first byte of two.
+/// Starts a gate that waits one second for its service, and a client that has sent the first of two bytes.
 async fn half_sent() -> Result<(Upstream, harness::Gate, Client, Served)> {
     let (upstream, gate) = Upstream::start_with([("UPSTREAM_TIMEOUT", "1")]).await?;
     let mut client = gate.connect().await?;

@@ -1,4 +1,4 @@
-//! What a service says of its answer, and what a client says of its request.
+//! Header fields and reason phrases: a service's about its answer, and a client's about its request.
 
 use anyhow::Result;
 use harness::{Mint, Request};

@@ -1,4 +1,4 @@
-//! Clients that send no more: some still read, and others are gone.
+//! Clients that have closed their sending side: some still read, and others have disconnected.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};

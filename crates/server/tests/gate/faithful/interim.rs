@@ -1,4 +1,4 @@
-//! Answers before the answer (RFC 9110 §15.2), and who decides about a body that is announced.
+//! Interim responses (RFC 9110 §15.2), and `Expect: 100-continue`, which the service decides.
 
 use std::process::{Command, Stdio};
 
@@ -20,7 +20,7 @@ async fn answers_before_the_answer_reach_those_who_can_read_them() -> Result<()>
     let (upstream, gate) = Upstream::start().await?;
     let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
     served.say(EARLY).await?;
-    // Nobody asked whether to continue.
+    // The gate withholds the 100, for which the client did not ask.
     assert_eq!(client.head().await?.status, 102);
     let hints = client.head().await?;
     assert_eq!((hints.status, hints.header("link")), (103, Some("</a>")));
@@ -86,7 +86,7 @@ async fn a_client_does_not_wait_for_a_service_that_says_nothing() -> Result<()> 
     served.say(OK).await?;
     assert_eq!(client.response().await?.text(), "ok");
 
-    // One that sends its body at once waits for nothing, and the service is not asked.
+    // If the client sends its body at once, it waits for nothing, and the gate does not forward `Expect`.
     client.raw((waiting + "body").as_bytes()).await?;
     let seen = served.read_until("body").await?;
     assert!(!seen.contains("expect"), "{seen}");

@@ -1,4 +1,4 @@
-//! What is no request that can be served is told so in the status that RFC 9110 has for it.
+//! Requests that the gate cannot serve get the status that RFC 9110 defines for them.
 
 use anyhow::Result;
 use harness::{Echo, Mint, Request};

@@ -1,4 +1,4 @@
-//! Which connection to a service carries whose next request.
+//! Which connection to a service the gate reuses for which client's next request.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_body_where_there_is_none_is_nobodys_answer() -> Result<()> {
         served.say(&format!("HTTP/1.1 {head}\r\n\r\n")).await?;
         client.head().await?;
 
-        // The head is with its client, and the rest still under way, as the next request comes.
+        // The client has its head when the next request arrives, and the stray body is still under way.
         let (mut next, mut other) = upstream.asked(&gate, &signed_in("/next", "eve")).await?;
         served
             .say("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
@@ -65,7 +65,7 @@ const CHALLENGE: &str = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiat
 #[tokio::test]
 async fn a_connection_that_a_client_authenticates_is_that_clients_alone() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    // One session each: another session of the same user has to sign in to the service anew.
+    // Each user has one session: another session of the same user would have to authenticate to the service again.
     let (ada_s, eve_s) = (Mint::user("ada").authjs(), Mint::user("eve").authjs());
     let by_ada = |target: &str| Request::get(target).cookie(&ada_s);
     let by_eve = |target: &str| Request::get(target).cookie(&eve_s);
@@ -88,7 +88,7 @@ async fn a_connection_that_a_client_authenticates_is_that_clients_alone() -> Res
     hers.say(OK).await?;
     assert_eq!(ada.response().await?.status, 200);
 
-    // From here on the service takes everything on it for hers, also what has no credentials.
+    // From here on, the service treats every request on this connection as hers, even without credentials.
     eve.raw(&by_eve("/eve").bytes(gate.proxy)).await?;
     assert!(other.head().await?.starts_with("GET /eve "));
     ada.raw(&by_ada("/3").bytes(gate.proxy)).await?;
@@ -100,7 +100,7 @@ async fn a_connection_that_a_client_authenticates_is_that_clients_alone() -> Res
     Ok(())
 }
 
-/// Ada's connection, by which she has sent credentials without being asked for them, and the one to the service.
+/// Sends Ada's credentials without a challenge; returns her connection and the one to the service.
 async fn authenticated(upstream: &Upstream, gate: &Gate) -> Result<(Client, Served)> {
     let request = signed_in("/", "ada").header("Authorization", "Negotiate YII=");
     let (mut client, mut served) = upstream.asked(gate, &request).await?;
@@ -119,7 +119,7 @@ async fn credentials_bind_a_connection_also_without_a_challenge() -> Result<()> 
 
 #[tokio::test]
 async fn another_user_on_the_same_connection_gets_another_one() -> Result<()> {
-    // As behind a proxy, which sends requests of several users by one connection.
+    // A proxy in front also sends requests of several users on one connection.
     let (upstream, gate) = Upstream::start().await?;
     let (mut shared, mut hers) = authenticated(&upstream, &gate).await?;
     shared

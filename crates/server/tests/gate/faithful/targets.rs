@@ -1,4 +1,4 @@
-//! Request targets with bytes that no URI has: they go on as they came.
+//! Request targets with bytes that no URI may have: the gate forwards them unchanged.
 
 use anyhow::Result;
 use harness::{Gate, Mint};
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::exchanges::{OK, Served, Upstream};
 use crate::support::{gate, signed_in};
 
-/// The request line that the service sees.
+/// Returns the request line that the service receives.
 async fn line(served: &mut Served) -> Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

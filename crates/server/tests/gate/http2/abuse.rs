@@ -1,4 +1,4 @@
-//! The published attacks on servers of HTTP/2, each with as much of it as shows that the gate puts an end to it.
+//! The published attacks on HTTP/2 servers, each as far as needed to show that the gate stops it.
 
 use anyhow::{Context, Result};
 use harness::{Echo, Gate, Request};
@@ -19,9 +19,9 @@ async fn site<const N: usize>(settings: [(&str, &str); N]) -> Result<(Echo, Gate
     Ok((echo, gate))
 }
 
-/// Sees that the connection has ended for too much of something, that this is in the audit log, and that others are served.
+/// Verifies that the gate has ended the connection for this reason, that the audit log says so, and that others are served.
 async fn has_ended(mut raw: Raw, gate: &Gate, reason: &str) -> Result<()> {
-    // Where the client still writes, the kernel may drop what the gate has said last.
+    // If the client still writes, the kernel may drop the gate's last frames.
     if let Some(code) = raw.end().await? {
         assert_eq!(code, ENHANCE_YOUR_CALM, "{reason}");
     }
@@ -43,7 +43,7 @@ async fn rapid_reset_cve_2023_44487() -> Result<()> {
     }
     raw.write(&burst).await?;
     has_ended(raw, &gate, "http2_flood").await?;
-    // Most of them never became a request to the service.
+    // Most streams never became a request to the service.
     assert!(echo.seen().len() < 100, "{}", echo.seen().len());
     Ok(())
 }
@@ -107,9 +107,9 @@ async fn made_you_reset_cve_2025_8671() -> Result<()> {
         raw.write(&attack).await?;
         has_ended(raw, &gate, "http2_flood").await?;
     }
-    // Not more than may be reset before the end.
+    // No more than may be reset before the connection ends.
     assert!(echo.seen().len() < 2 * 120, "{}", echo.seen().len());
-    // This one costs the connection at once.
+    // This frame ends the connection at once.
     let mut raw = Raw::open(&gate).await?;
     raw.write(&post(1, "/hold", &[])).await?;
     raw.write(&frame(WINDOW_UPDATE, 0, 1, &[0; 4])).await?;
@@ -125,7 +125,7 @@ async fn continuation_flood_vu_421644() -> Result<()> {
     for payload in [&[][..], &block(&[("x-a", "b")]), &large] {
         let mut raw = Raw::open(&gate).await?;
         raw.write(&head).await?;
-        // None of them ends the head.
+        // No frame ends the head.
         let flood = frame(CONTINUATION, 0, 1, payload).repeat(1000);
         raw.write(&flood).await?;
         has_ended(raw, &gate, "http2_flood").await?;
@@ -138,7 +138,7 @@ async fn continuation_flood_vu_421644() -> Result<()> {
 async fn a_head_that_grows_when_it_is_decompressed_is_refused() -> Result<()> {
     let (echo, gate) = site([]).await?;
     let mut raw = Raw::open(&gate).await?;
-    // A field of 4,000 bytes for the table of the gate (RFC 7541 §6.2.1), and then a thousand times its number there.
+    // A field of 4,000 bytes for the gate's table (RFC 7541 §6.2.1), and then a thousand references to it.
     let mut bomb = block(&public("/"));
     bomb.push(0x40);
     bomb.extend([3, b'x', b'-', b'a', 127, 0xa1, 0x1e]);
@@ -147,7 +147,7 @@ async fn a_head_that_grows_when_it_is_decompressed_is_refused() -> Result<()> {
     raw.write(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb))
         .await?;
     assert_eq!(raw.outcome(1).await?, Outcome::Away(ENHANCE_YOUR_CALM));
-    // Just beyond the limit it is an answer.
+    // A head slightly beyond the limit gets an answer.
     let mut raw = Raw::open(&gate).await?;
     let more = [("x-a", "b".repeat(8000))];
     let more: Vec<_> = more
@@ -220,7 +220,7 @@ async fn an_answer_that_finds_no_room_is_given_up_cve_2019_9511_cve_2019_9517() 
     let cut = |path: &'static str| {
         gate.wait_for_audit(move |line| line["path"] == path && line["ended"] == "cut")
     };
-    // No room at all for streams (SETTINGS_INITIAL_WINDOW_SIZE).
+    // A window of zero for streams (SETTINGS_INITIAL_WINDOW_SIZE).
     let mut raw = Raw::open_with(&gate, &[(4, 0)]).await?;
     raw.write(&get(1, "/big")).await?;
     assert_eq!(raw.outcome(1).await?, Outcome::Status(200));
@@ -229,7 +229,7 @@ async fn an_answer_that_finds_no_room_is_given_up_cve_2019_9511_cve_2019_9517() 
     raw.write(&get(3, "/status/204")).await?;
     assert_eq!(raw.outcome(3).await?, Outcome::Status(204));
 
-    // All the room that there can be, and nothing is read.
+    // The largest window, and a client that reads nothing.
     let mut raw = Raw::open_with(&gate, &[(4, i32::MAX.unsigned_abs())]).await?;
     let room = (i32::MAX.unsigned_abs() - 65_535).to_be_bytes();
     raw.write(&frame(WINDOW_UPDATE, 0, 0, &room)).await?;
@@ -278,15 +278,15 @@ async fn a_client_that_keeps_the_gate_waiting_loses_its_stream_or_its_connection
         ("CLIENT_IDLE_TIMEOUT", "1"),
     ];
     let (echo, gate) = site(times).await?;
-    // Its first words never end.
+    // A preface that never ends.
     let mut silent = Raw::connect(gate.proxy).await?;
     silent.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r").await?;
     assert_eq!(silent.end().await?, None);
-    // A body that does not come.
+    // A body that never arrives.
     let mut raw = Raw::open(&gate).await?;
     raw.write(&post(1, "/", &[])).await?;
     assert_eq!(raw.outcome(1).await?, Outcome::Status(408));
-    // A head that does not end, and nothing else.
+    // A head that never ends, and no other frames.
     raw.write(&frame(HEADERS, END_STREAM, 3, &block(&public("/"))))
         .await?;
     assert!(raw.end().await?.is_some(), "it is told, and closed");

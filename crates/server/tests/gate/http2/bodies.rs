@@ -1,4 +1,4 @@
-//! Bodies and what belongs to them: both ways, piece by piece, with lengths, trailers and answers before the answer.
+//! Bodies in both directions, piece by piece, with lengths, trailers and interim responses.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -89,17 +89,17 @@ async fn events_are_not_held_back() -> Result<()> {
     served
         .say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         .await?;
-    // The head is there before there is an event.
+    // The head arrives before the first event.
     let response = timeout(harness::PATIENCE, response).await??;
     let mut body = response.into_body();
     gate.wait_for_audit(|line| line["event"] == "start").await?;
     for event in ["data: 1\n\n", "data: 2\n\n"] {
-        // Longer than an answer may pause that is no stream.
+        // Longer than an answer other than a stream may pause.
         tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
         served.say(event).await?;
         assert_eq!(piece(&mut body).await?.context("an event")?, event);
     }
-    // The client leaves, and the service hears of it.
+    // The client disconnects, and the gate closes the connection to the service.
     drop(body);
     served.closed().await?;
     let line = gate.wait_for_audit(|line| line["event"] == "end").await?;
@@ -164,7 +164,7 @@ async fn answers_before_the_answer_are_passed_on_and_the_service_decides_about_a
     served.say(OK).await?;
     assert_eq!(Answer::of(response).await?.body, "ok");
 
-    // It does not want the body.
+    // The service does not want the body.
     let (response, _body) = talk.begin(&request, false).await?;
     served.head().await?;
     served

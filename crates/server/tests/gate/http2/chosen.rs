@@ -1,4 +1,4 @@
-//! Services behind `https://` that choose HTTP/2 (ALPN), and WebSockets with services of HTTP/2 (RFC 8441).
+//! Services at `https://` that choose HTTP/2 (ALPN), and WebSockets to services over HTTP/2 (RFC 8441).
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use super::talk::{Answer, Talk, get, piece, post};
 use super::websockets::socket;
 use crate::support::gate;
 
-/// An authority, and what it vouches for.
+/// An authority, and the certificate that it has signed.
 pub(super) struct Trust {
     pub(super) folder: TempDir,
     authority: Authority,
@@ -32,7 +32,7 @@ impl Trust {
         })
     }
 
-    /// A gate before the service at this URL, which is anybody's.
+    /// Returns the command of a gate in front of the service at this URL, which is public.
     pub(super) fn gate(&self, url: &str) -> GateCommand {
         gate(url)
             .env(
@@ -43,7 +43,7 @@ impl Trust {
             .env("WORKERS", "1")
     }
 
-    /// nginx, with these directives, before a service that it tells what was spoken, and on which connection.
+    /// Starts nginx with these directives. It tells the service behind it the version of HTTP and the connection of each request.
     async fn nginx(&self, listen: &str, directives: &str, echo: &Echo) -> Result<Nginx> {
         let (certificate, key) = (self.pair.certificate.display(), self.pair.key.display());
         let to_echo = echo.url();
@@ -77,14 +77,14 @@ http {{
     }
 }
 
-/// What was spoken with the service, and on which connection, when it was asked last.
+/// Returns the version of HTTP and the connection of the last request to the service.
 fn spoken(echo: &Echo) -> Result<(String, String)> {
     let seen = echo.seen().pop().context("it arrived")?;
     let field = |name| seen.headers.get(name).unwrap_or_default().to_owned();
     Ok((field("x-spoken"), field("x-connection")))
 }
 
-/// Says something on a WebSocket of HTTP/1.1 and hears it again. Gives the head of the answer.
+/// Opens a WebSocket over HTTP/1.1 and verifies that a message is echoed; returns the response head.
 pub(super) async fn echoes(client: &mut Client, gate: &Gate) -> Result<harness::Response> {
     let asked = Request::get("/ws").websocket();
     client.raw(&asked.bytes(gate.proxy)).await?;
@@ -120,7 +120,7 @@ async fn a_service_that_chooses_http2_is_asked_over_it_by_clients_of_both_versio
     new.asks_and_gets_its_own(300).await?;
     assert_eq!(spoken(&echo)?, first);
 
-    // nginx takes no WebSockets on streams, and nobody takes NTLM there: these get connections of HTTP/1.1.
+    // nginx accepts no WebSockets on streams, and NTLM does not work there: these requests get connections of HTTP/1.1.
     let mut socket_client = gate.connect().await?;
     echoes(&mut socket_client, &gate).await?;
     assert_eq!(spoken(&echo)?.0, "HTTP/1.1");
@@ -166,7 +166,7 @@ async fn connections_of_http2_grow_old_and_are_as_many_as_there_may_be() -> Resu
     let gate = gate.args(["serve", "--config", &file.display().to_string()]);
     let gate = gate.start().await?;
     let mut talk = Talk::open(&gate).await?;
-    // Far more at a time than there is room for.
+    // Far more concurrent requests than streams are allowed.
     talk.asks_and_gets_its_own(200).await?;
     let first = spoken(&echo)?;
     assert_eq!(first.0, "HTTP/2.0");
@@ -178,7 +178,7 @@ async fn connections_of_http2_grow_old_and_are_as_many_as_there_may_be() -> Resu
     .await
 }
 
-/// The service of Node, over TLS or in the clear.
+/// Starts the service on Node.js, with TLS or without.
 pub(super) async fn node(pair: Option<&KeyPair>) -> Result<Server> {
     let script = harness::repository().join("crates/server/tests/gate/http2/node_service.js");
     let files = pair.map(|pair| format!("{} {}", pair.key.display(), pair.certificate.display()));
@@ -199,7 +199,7 @@ async fn websockets_are_streams_where_the_service_takes_them_so() -> Result<()> 
         let mut client = gate.connect().await?;
         let head = echoes(&mut client, &gate).await?;
         assert_eq!(head.header("sec-websocket-protocol"), Some("chat"));
-        // The key of RFC 6455 §1.3 is the one that the request has.
+        // The request has the key of RFC 6455 §1.3.
         let accept = head.header("sec-websocket-accept");
         assert_eq!(accept, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         let asked: Value = serde_json::from_str(head.header("x-asked").context("asked")?)?;
@@ -209,7 +209,7 @@ async fn websockets_are_streams_where_the_service_takes_them_so() -> Result<()> 
         for name in ["connection", "upgrade", "sec-websocket-key", "te"] {
             assert!(asked.get(name).is_none(), "{name}: {asked}");
         }
-        // Close, and the end.
+        // A Close frame, then the end.
         client.raw(&[0x88, 0x80, 0, 0, 0, 0]).await?;
         assert_eq!(client.bytes(6).await?, [0x88, 0x80, 0, 0, 0, 0]);
         drop(client);

@@ -1,4 +1,4 @@
-//! A browser that opens a page over HTTP/2: a WebSocket, events, an upload as it is made, and fifty requests at a time.
+//! A browser that opens a page over HTTP/2: a WebSocket, events, a streamed upload, and fifty concurrent requests.
 
 use anyhow::Result;
 use harness::{Authority, program};
@@ -26,7 +26,7 @@ async fn a_browser_does_all_it_does_on_one_connection() -> Result<()> {
         .env("TLS_KEY_FILE", pair.key.display().to_string())
         .start()
         .await?;
-    // It stays for as long as it is wanted, which it does where it can be debugged.
+    // With remote debugging, a headless Chromium stays open until the test ends.
     let url = format!("https://localhost:{}/", gate.proxy.port());
     let _chromium = program("chromium", |folder, port| {
         Ok(format!(

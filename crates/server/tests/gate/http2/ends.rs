@@ -60,7 +60,7 @@ async fn a_request_that_is_taken_back_ends_at_the_service_too() -> Result<()> {
         (&line["ended"], &line["status"]),
         (&"client_left".into(), &499.into())
     );
-    // Others on the connection go on.
+    // Other requests on the connection continue.
     assert_eq!(talk.answer(&get("/")).await?.status, 401);
     Ok(())
 }
@@ -102,7 +102,7 @@ async fn an_answer_that_breaks_off_is_reset_and_never_whole() -> Result<()> {
         let broken = piece(&mut body).await.err().context("it breaks off")?;
         assert!(broken.to_string().contains("stream error"), "{broken}");
     }
-    // Before anything has left there is an answer.
+    // While nothing has been sent to the client, it gets an answer.
     for said in [
         "",
         "nonsense\r\n\r\n",
@@ -144,7 +144,7 @@ async fn authentication_of_a_connection_is_sent_to_http_1_1() -> Result<()> {
     let reset = Answer::of(response).await.err().context("no answer")?;
     let reset = reset.downcast::<h2::Error>()?;
     assert_eq!(reset.reason(), Some(h2::Reason::HTTP_1_1_REQUIRED));
-    // Nobody else gets that connection.
+    // No other request gets that connection.
     served.closed().await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The rules of RFC 9113 §4 to §6 and §8, case by case: a client that breaks one loses its stream or its connection, with the code
-//! that the RFC has for it.
+//! The rules of RFC 9113 §4 to §6 and §8, case by case: a client that breaks one loses its stream or its connection, with the
+//! error code that the RFC defines.
 
 mod case;
 mod connections;
@@ -23,7 +23,7 @@ async fn each_rule_that_is_broken_ends_the_stream_or_the_connection() -> Result<
         raw.write(&bytes).await?;
         let outcome = raw.outcome(1).await?;
         let is_right = match fate {
-            // RFC 9113 §5.4.1 leaves it to us how exactly we say it; `h2` does not always say that it is the size.
+            // RFC 9113 §5.4.1 leaves it to the gate how precise the code is; `h2` does not always report a wrong size as such.
             Away(code) => [code, PROTOCOL_ERROR].map(Outcome::Away).contains(&outcome),
             Is(status) => outcome == Outcome::Status(status),
             Ends(code) => [
@@ -78,7 +78,7 @@ async fn a_preface_is_taken_in_pieces_and_only_at_the_beginning() -> Result<()> 
     client.raw(&opening).await?;
     assert_eq!(client.response().await?.status, 400);
     client.closed().await?;
-    // What follows is no preface.
+    // The following bytes are not a preface.
     let mut raw = Raw::connect(gate.proxy).await?;
     raw.write(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await?;

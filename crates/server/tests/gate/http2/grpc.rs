@@ -1,4 +1,4 @@
-//! gRPC through the gate, with the client and the server that most languages have (grpcio).
+//! gRPC through the gate, with the client and the server of grpcio, on whose core most languages build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,12 +12,12 @@ use super::talk::{Talk, piece, post};
 use crate::exchanges::Upstream;
 use crate::support::gate;
 
-/// A service of gRPC.
+/// Starts a gRPC service.
 async fn service() -> Result<Server> {
     service_with(String::new()).await
 }
 
-/// A service of gRPC that is given these words too.
+/// Starts a gRPC service with these additional arguments.
 async fn service_with(words: String) -> Result<Server> {
     let python = venv("grpcio", "python")?;
     program("grpcio", move |_, port| {
@@ -33,7 +33,7 @@ fn script(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// What a client finds, whose session is this user's if one is given.
+/// Runs a test of the gRPC client, with a session of this user if one is given; returns its output.
 async fn asks(
     gate: &Gate,
     user: Option<&str>,
@@ -49,7 +49,7 @@ async fn asks(
         .arg(cookie)
         .arg(authority)
         .arg(test)
-        // What the library says of itself.
+        // The library's own log.
         .env("GRPC_VERBOSITY", "NONE");
     run(client, "grpcio").await
 }
@@ -92,7 +92,7 @@ async fn every_kind_of_call_passes_with_its_metadata_and_trailers() -> Result<()
         EVERY_KIND
     );
 
-    // A service that speaks TLS too, and chooses HTTP/2 there.
+    // A service with TLS, which chooses HTTP/2.
     let files = format!("{} {}", pair.key.display(), pair.certificate.display());
     let service = service_with(files).await?;
     let before = gate(&format!("https://{}", service.address()))
@@ -130,7 +130,7 @@ async fn refusals_are_what_a_client_of_grpc_reads() -> Result<()> {
     let three = asks(&gate, Some("ada"), None, "three").await?;
     assert_eq!(three, "OK\nOK\nRESOURCE_EXHAUSTED\n");
 
-    // On the wire: nothing but a head, with a status that is no error of HTTP.
+    // On the wire: only a head, with a status that is not an HTTP error.
     let mut talk = Talk::open(&gate).await?;
     let mut call = post("/test.Talk/Echoes");
     let kind = HeaderValue::from_static("application/grpc+proto");
@@ -163,7 +163,7 @@ async fn a_deadline_counts_at_the_gate_and_ends_the_call_at_the_service() -> Res
     })
     .await?;
 
-    // A client that does not look at its own clock hears of it too.
+    // A client that does not watch its deadline is told too.
     let mut talk = Talk::open(&gate).await?;
     let mut call = super::talk::signed_in("POST", "/test.Talk/Hangs");
     for (name, value) in [

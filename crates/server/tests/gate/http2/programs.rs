@@ -1,4 +1,4 @@
-//! Programs that other people use: curl, nghttp, h2load.
+//! HTTP/2 with common programs: curl, nghttp, h2load.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::gate;
 
-/// A gate that speaks TLS, and one that does not, in front of one upstream.
+/// A gate with TLS and one without, in front of one upstream.
 struct Site {
     echo: Echo,
     secure: Gate,
@@ -34,7 +34,7 @@ impl Site {
         })
     }
 
-    /// What curl says of these words: the version and status of each answer, and its body.
+    /// Runs curl with these arguments; returns the version, status and body of each answer.
     async fn curl(&self, words: &[&str]) -> Result<String> {
         let mut curl = Command::new("curl");
         curl.args(["-sS", "--max-time", "30", "--cacert"])
@@ -68,7 +68,7 @@ async fn curl_speaks_it_by_agreement_and_by_prior_knowledge() -> Result<()> {
         (&["--http2", &https][..], "2 200\n"),
         (&["--http1.1", &https], "1.1 200\n"),
         (&["--http2-prior-knowledge", &http], "2 200\n"),
-        // An upgrade, which is not taken.
+        // An upgrade, which the gate does not accept.
         (&["--http2", &http], "1.1 200\n"),
         (&["-I", "--http2", &https], "2 200\n"),
     ] {

@@ -1,4 +1,4 @@
-//! What the audit log says of streams that never become requests.
+//! The audit lines of streams that never become requests.
 
 use anyhow::{Context, Result, ensure};
 use http::HeaderValue;
@@ -47,7 +47,7 @@ async fn each_head_against_the_rules_has_one_line() -> Result<()> {
 async fn streams_beside_a_refused_one_have_lines_of_their_own_and_no_other() -> Result<()> {
     let (_echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     let mut raw = Raw::open(&gate).await?;
-    // One whose body is too long was a request.
+    // A stream whose body is too long was already a request.
     let long = post(3, "/long", &[("content-length", "1")]);
     let long = [long, frame(DATA, END_STREAM, 3, b"ab")].concat();
     let wrong = head(1, ("connection", "close"));
@@ -124,8 +124,8 @@ async fn a_value_that_stands_in_white_space_is_malformed() -> Result<()> {
 #[tokio::test]
 async fn a_head_that_is_far_too_large_has_a_line_too() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
-    // A field of 4,000 bytes for the table of the gate (RFC 7541 §6.2.1), and then so often its number there. What the gate reads
-    // in vain is known by its path.
+    // A field of 4,000 bytes for the gate's table (RFC 7541 §6.2.1), and then `times` references to it. Only the smaller head has
+    // its status in the audit line.
     for (times, reason) in [(45, "malformed_request"), (100, "malformed_request")] {
         let before = gate.audit_lines().len();
         let mut raw = Raw::open(&gate).await?;
@@ -149,7 +149,7 @@ async fn a_head_that_is_far_too_large_has_a_line_too() -> Result<()> {
     Ok(())
 }
 
-/// A head with this field more.
+/// Returns a head with this additional field.
 fn head(stream: u32, field: (&str, &str)) -> Vec<u8> {
     let mut fields = public("/wrong");
     fields.push(field);

@@ -1,4 +1,4 @@
-//! What a request over HTTP/2 means is what it means over HTTP/1.1.
+//! A request over HTTP/2 has the same meaning as over HTTP/1.1.
 
 use anyhow::Result;
 use harness::{Echo, Mint, Request};

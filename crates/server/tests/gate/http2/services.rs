@@ -1,4 +1,4 @@
-//! Services that speak HTTP/2 in the clear (`h2c://`), for clients of either version.
+//! Services over HTTP/2 without TLS (`h2c://`), for clients of either version.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use harness::{Echo, Gate, Nginx, Request, run};
 use super::talk::{Talk, get, post};
 use crate::support::gate;
 
-/// An nginx that speaks HTTP/2 alone and passes everything on to a recording upstream, and a gate before it.
+/// An nginx that accepts only HTTP/2 and forwards to a recording upstream, and a gate in front of it.
 struct Site {
     echo: Echo,
     nginx: Nginx,
@@ -17,7 +17,7 @@ struct Site {
 }
 
 impl Site {
-    /// With these directives of nginx.
+    /// Starts all three, nginx with these directives.
     async fn start(directives: &str) -> Result<Self> {
         let echo = Echo::start().await?;
         let to_echo = echo.url();
@@ -161,7 +161,7 @@ async fn a_service_that_fails_gets_the_status_that_it_deserves() -> Result<()> {
     let site = Site::start("").await?;
     let status = async |path: &str| anyhow::Ok(site.gate.send(&Request::get(path)).await?.status);
     assert_eq!(status("/").await?, 200);
-    // What becomes of it is for nginx to say.
+    // nginx determines this status.
     assert_eq!(status("/close").await?, 502);
     drop(site.nginx);
     let left = Request::get("/");
@@ -171,7 +171,7 @@ async fn a_service_that_fails_gets_the_status_that_it_deserves() -> Result<()> {
         .wait_for_audit(|line| line["status"] == 502 && line["upstream"] != "5xx");
     assert_eq!(line.await?["ended"], "upstream_broke");
 
-    // One that speaks HTTP/1.1 only.
+    // A service that supports only HTTP/1.1.
     let echo = Echo::start().await?;
     let gate = gate(&echo.url().replace("http://", "h2c://"));
     let gate = gate.env("PUBLIC_PATHS", "/").start().await?;

@@ -1,4 +1,4 @@
-//! A client that keeps to the rules: the `h2` crate's.
+//! A client that follows the rules of HTTP/2: that of the `h2` crate.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// A connection.
+/// A connection of the client.
 pub(crate) struct Talk {
     pub(crate) requests: SendRequest<Bytes>,
-    /// What moves its bytes.
+    /// The task that reads and writes its bytes.
     driver: JoinSet<Result<(), h2::Error>>,
 }
 
@@ -34,7 +34,7 @@ impl Talk {
         Ok(Self { requests, driver })
     }
 
-    /// Begins a request, which has a body unless `ends`.
+    /// Begins a request; it has a body unless `ends`.
     pub(crate) async fn begin(
         &mut self,
         request: &Request<()>,
@@ -45,20 +45,20 @@ impl Talk {
         Ok(requests.send_request(request.clone(), ends)?)
     }
 
-    /// The answer to a request without a body.
+    /// Sends a request without a body and returns the answer.
     pub(crate) async fn answer(&mut self, request: &Request<()>) -> Result<Answer> {
         let (response, _) = self.begin(request, true).await?;
         Answer::of(response).await
     }
 
-    /// The answer to a request with this body.
+    /// Sends a request with this body and returns the answer.
     pub(crate) async fn send(&mut self, request: &Request<()>, body: Bytes) -> Result<Answer> {
         let (response, mut stream) = self.begin(request, false).await?;
         stream.send_data(body, true)?;
         Answer::of(response).await
     }
 
-    /// Sends so many requests, many at a time, and sees that each is answered with an account of itself.
+    /// Sends this many requests, many at a time, and verifies that the upstream's answer to each describes that request.
     pub(crate) async fn asks_and_gets_its_own(&mut self, requests: usize) -> Result<()> {
         let (mut answers, mut left) = (JoinSet::new(), 0..requests);
         loop {
@@ -111,13 +111,13 @@ impl Answer {
         })
     }
 
-    /// A field of it.
+    /// Returns the value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-/// The next piece of a body, for which there is room again.
+/// Returns the next piece of a body, after giving its window back.
 pub(crate) async fn piece(stream: &mut RecvStream) -> Result<Option<Bytes>> {
     loop {
         let next = timeout(PATIENCE, stream.data()).await;
@@ -132,7 +132,7 @@ pub(crate) async fn piece(stream: &mut RecvStream) -> Result<Option<Bytes>> {
     }
 }
 
-/// A request without a session.
+/// Returns a GET request without a session.
 pub(crate) fn get(path: &str) -> Request<()> {
     request("GET", path)
 }
@@ -152,7 +152,7 @@ fn request(method: &str, path: &str) -> Request<()> {
     request.body(()).expect("parts of the test's own")
 }
 
-/// A request without a session that has a body.
+/// Returns a POST request without a session.
 pub(crate) fn post(path: &str) -> Request<()> {
     request("POST", path)
 }

@@ -1,4 +1,4 @@
-//! Services that choose otherwise each time, speak two versions at one port, or break off.
+//! Services that choose another version for each connection, support two versions on one port, or close connections.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 use super::chosen::{Trust, echoes, node};
 use crate::support::gate;
 
-/// Serves what comes over HTTP/2 with 200.
+/// Answers every request over HTTP/2 with 200.
 async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
     let mut connection = h2::server::handshake(stream).await?;
     while let Some(request) = connection.accept().await {
@@ -27,7 +27,7 @@ async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()>
     Ok(())
 }
 
-/// Reads the head of a request, and answers with this.
+/// Reads a request head and answers with `text`.
 async fn answer_http1(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     text: &str,
@@ -97,7 +97,7 @@ async fn a_request_without_an_answer_is_repeated_at_another_server_if_that_does_
         loop {
             let (stream, _) = listener.accept().await?;
             let mut connection = h2::server::handshake(stream).await?;
-            // It takes a request, and is gone.
+            // The server accepts a request and then closes the connection.
             let _request = connection.accept().await;
         }
     });
@@ -115,7 +115,7 @@ async fn a_request_without_an_answer_is_repeated_at_another_server_if_that_does_
     Ok(())
 }
 
-/// A server whose connections choose these versions in turn, and end after an answer.
+/// Runs a server whose connections choose these versions in turn, and end after an answer.
 async fn fickle(
     pair: &KeyPair,
     listener: TcpListener,
@@ -130,7 +130,7 @@ async fn fickle(
     Ok(())
 }
 
-/// TLS with a client that is offered these versions.
+/// Accepts a TLS connection; the server supports these versions (ALPN).
 async fn secured(
     pair: &KeyPair,
     stream: TcpStream,
@@ -220,7 +220,7 @@ async fn a_request_that_is_wanted_over_http1_goes_over_that() -> Result<()> {
     }
     let with_body = Request::post("/", "said once");
     assert_eq!(client.send(&with_body).await?.status, 502);
-    // What waits for a word of the service has not been said.
+    // A body that waits for 100 (Continue) has not been sent, so the request can be repeated over HTTP/1.1.
     let mut client = gate.connect().await?;
     let waits = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     client.raw(waits.as_bytes()).await?;

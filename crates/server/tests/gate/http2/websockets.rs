@@ -11,7 +11,7 @@ use super::talk::{Answer, Talk, get, piece};
 use crate::exchanges::Upstream;
 use crate::support::started;
 
-/// A request for a WebSocket, by a user with a session or by nobody.
+/// Returns a request for a WebSocket, with or without a session.
 pub(super) fn socket(path: &str, protocol: &'static str, signed_in: bool) -> Result<Request<()>> {
     let mut request = Request::builder()
         .method("CONNECT")
@@ -76,14 +76,14 @@ async fn a_websocket_is_one_stream_of_a_connection() -> Result<()> {
     served.read_until("ping").await?;
     served.say("\u{1}\u{4}pong").await?;
     assert_eq!(piece(&mut body).await?.context("bytes")?, "\u{1}\u{4}pong");
-    // Other streams go on beside it.
+    // Other streams continue beside it.
     assert_eq!(talk.answer(&get("/")).await?.status, 401);
     let start = gate.wait_for_audit(|line| line["event"] == "start").await?;
     assert_eq!(
         (&start["status"], &start["user_id"]),
         (&101.into(), &"ada".into())
     );
-    // A frame that says Close, and the end.
+    // A Close frame, then the end.
     out.send_data(Bytes::from_static(&[0x88, 0x80, 0, 0, 0, 0]), true)?;
     assert_eq!(served.closed().await?, [0x88, 0x80, 0, 0, 0, 0]);
     drop(served);
@@ -115,7 +115,7 @@ async fn what_is_not_granted_is_an_ordinary_answer() -> Result<()> {
     let answer = Answer::of(response).await?;
     assert_eq!((answer.status, &answer.body[..]), (403, &b"no"[..]));
 
-    // A service that has not understood the key.
+    // A service that answers with the wrong accept value for the key.
     let (response, _out) = talk.begin(&wanted, false).await?;
     served.head().await?;
     served

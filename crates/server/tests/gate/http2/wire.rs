@@ -1,4 +1,4 @@
-//! A client that writes frames as it likes, and reads those that come back.
+//! A client that sends arbitrary frames, and reads the frames that come back.
 
 use std::net::SocketAddr;
 
@@ -27,13 +27,13 @@ pub(crate) const WITH_PRIORITY: u8 = 0x20;
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection on which frames are written by hand.
+/// A connection on which the test writes the frames.
 pub(crate) struct Raw {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-/// A frame that came.
+/// A received frame.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -43,7 +43,7 @@ pub(crate) struct Frame {
 }
 
 impl Raw {
-    /// A connection without a byte.
+    /// Opens a connection without sending a byte.
     pub(crate) async fn connect(to: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
@@ -53,12 +53,12 @@ impl Raw {
         })
     }
 
-    /// A connection on which both sides have said what they can do.
+    /// Opens a connection and exchanges prefaces and SETTINGS.
     pub(crate) async fn open(gate: &Gate) -> Result<Self> {
         Self::open_with(gate, &[]).await
     }
 
-    /// With these settings of the client.
+    /// Opens a connection and exchanges prefaces and SETTINGS, with these settings of the client.
     pub(crate) async fn open_with(gate: &Gate, settings: &[(u16, u32)]) -> Result<Self> {
         let mut raw = Self::connect(gate.proxy).await?;
         let mut payload = Vec::new();
@@ -74,14 +74,14 @@ impl Raw {
         Ok(raw)
     }
 
-    /// Writes these bytes. Whether the other side still reads them shows in what it says.
+    /// Writes these bytes and ignores errors: the gate's frames show whether it still reads.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let written = timeout(PATIENCE, self.stream.write_all(bytes)).await;
         let _ = written.context("nobody reads")?;
         Ok(())
     }
 
-    /// Whether what comes first are these bytes, and no frame.
+    /// Whether the gate sends these bytes first, instead of a frame.
     pub(crate) async fn starts_with(&mut self, bytes: &[u8]) -> Result<bool> {
         while self.received.len() < bytes.len() {
             let read = self.stream.read_buf(&mut self.received);
@@ -92,7 +92,7 @@ impl Raw {
         Ok(self.received.starts_with(bytes))
     }
 
-    /// The next frame; `None` at the end of the connection. A ping is answered.
+    /// Returns the next frame, or `None` at the end of the connection. It answers pings.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>> {
         loop {
             if let Some(next) = Frame::take(&mut self.received) {
@@ -109,7 +109,7 @@ impl Raw {
         }
     }
 
-    /// The next frame that is as wanted.
+    /// Returns the next frame for which `wanted` is true.
     pub(crate) async fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> Result<Frame> {
         while let Some(frame) = self.next().await? {
             if wanted(&frame) {
@@ -119,7 +119,7 @@ impl Raw {
         bail!("the connection ended before that")
     }
 
-    /// The code with which this stream was reset, or with which the connection went away, or the status of the answer.
+    /// Returns the code with which this stream or the connection ended, or the status of the answer.
     pub(crate) async fn outcome(&mut self, stream: u32) -> Result<Outcome> {
         while let Some(frame) = self.next().await? {
             match frame.kind {
@@ -134,7 +134,7 @@ impl Raw {
         Ok(Outcome::Closed)
     }
 
-    /// Waits for the end of the connection, and gives the code of the last GOAWAY before it.
+    /// Waits for the end of the connection; returns the code of the last GOAWAY before it.
     pub(crate) async fn end(&mut self) -> Result<Option<u32>> {
         let mut code = None;
         while let Some(frame) = self.next().await? {
@@ -145,7 +145,7 @@ impl Raw {
         Ok(code)
     }
 
-    /// Sees that all that was written has been read: the answer to a ping comes after what was before it.
+    /// Waits until the gate has read everything written so far: it answers a ping in order.
     pub(crate) async fn is_read(&mut self) -> Result<()> {
         self.write(&frame(PING, 0, 0, b"read all")).await?;
         let pong = self
@@ -156,16 +156,16 @@ impl Raw {
     }
 }
 
-/// What became of a stream.
+/// The outcome of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The connection ended with this code.
     Away(u32),
-    /// It ended without a word.
+    /// The connection ended without a GOAWAY.
     Closed,
     /// The stream was reset with this code.
     Reset(u32),
-    /// It was answered.
+    /// The stream got an answer with this status.
     Status(u16),
 }
 
@@ -186,14 +186,14 @@ impl Frame {
         })
     }
 
-    /// Four bytes of the payload.
+    /// Returns four bytes of the payload as a number.
     fn number(&self, at: usize) -> u32 {
         let bytes = self.payload.get(at..at + 4);
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
         u32::from_be_bytes(bytes.unwrap_or_default())
     }
 
-    /// The status, which the gate writes first: indexed, or a literal with an indexed name (RFC 7541 appendix A).
+    /// Returns the status, which the gate writes first: indexed, or a literal with an indexed name (RFC 7541 appendix A).
     fn status(&self) -> u16 {
         let is_size_update = |byte: &&u8| **byte & 0xe0 == 0x20;
         let skipped = self.payload.iter().take_while(is_size_update).count();
@@ -219,7 +219,7 @@ impl Frame {
     }
 }
 
-/// Three digits in Huffman code (RFC 7541 appendix B).
+/// Decodes three digits in Huffman code (RFC 7541 appendix B).
 fn digits(code: &[u8]) -> u16 {
     const CODES: [&str; 10] = [
         "00000", "00001", "00010", "011001", "011010", "011011", "011100", "011101", "011110",
@@ -236,7 +236,7 @@ fn digits(code: &[u8]) -> u16 {
     number
 }
 
-/// A frame.
+/// Encodes a frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len())
         .unwrap_or(u32::MAX)
@@ -248,7 +248,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     bytes
 }
 
-/// The head of a request: literal fields without indexing (RFC 7541 §6.2.2).
+/// Encodes the head of a request: literal fields without indexing (RFC 7541 §6.2.2).
 pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {
@@ -261,7 +261,7 @@ pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// An integer with a prefix of seven bits (RFC 7541 §5.1).
+/// Encodes an integer with a prefix of seven bits (RFC 7541 §5.1).
 fn length(bytes: &mut Vec<u8>, number: usize) {
     let low = |number: usize| u8::try_from(number & 127).expect("seven bits");
     let Some(mut rest) = number.checked_sub(127) else {
@@ -275,7 +275,7 @@ fn length(bytes: &mut Vec<u8>, number: usize) {
     bytes.push(low(rest));
 }
 
-/// The pseudo-header fields of a request that everybody may make.
+/// Returns the pseudo-header fields of a request to a public path.
 pub(crate) fn public(path: &str) -> Vec<(&str, &str)> {
     vec![
         (":method", "GET"),
@@ -285,13 +285,13 @@ pub(crate) fn public(path: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-/// A whole request for this path.
+/// Returns the frame of a complete request for this path.
 pub(crate) fn get(stream: u32, path: &str) -> Vec<u8> {
     let head = block(&public(path));
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &head)
 }
 
-/// The head of a request with a body.
+/// Returns the frame of a request head that a body follows.
 pub(crate) fn post(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let mut fields = public(path);
     fields[0].1 = "POST";
@@ -299,7 +299,7 @@ pub(crate) fn post(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block(&fields))
 }
 
-/// What a service answers to the key in this head (RFC 6455 §4.2.2).
+/// Returns a service's accept value for the key in this head (RFC 6455 §4.2.2).
 pub(crate) fn accept_of(head: &str) -> Result<String> {
     let mut lines = head.lines();
     let key = lines.find_map(|line| line.strip_prefix("sec-websocket-key: "));

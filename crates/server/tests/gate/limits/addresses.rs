@@ -66,7 +66,7 @@ async fn the_standard_header_is_understood_where_proxies_write_it() -> Result<()
     let line = line(&gate, "X-Forwarded-For", "6.6.6.6").await?;
     assert_eq!(line["client_ip"], "127.0.0.1", "a client wrote that");
 
-    // Services read the older ones, and get what is true.
+    // Services that read the older headers get the true values.
     let request = signed_in("/", "ada")
         .header("Forwarded", "for=192.0.2.1;host=a.example;proto=https")
         .header("X-Forwarded-For", "6.6.6.6")

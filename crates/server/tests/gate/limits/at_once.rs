@@ -1,4 +1,4 @@
-//! How many connections and requests there may be at a time.
+//! The limits of concurrent connections and requests.
 
 use anyhow::Result;
 use harness::{Client, Gate, Request, poll};
@@ -6,7 +6,7 @@ use harness::{Client, Gate, Request, poll};
 use crate::exchanges::{OK, Upstream};
 use crate::support::{signed_in, started};
 
-/// Connections that each have made a request.
+/// Opens connections and sends one request on each.
 async fn connected(gate: &Gate, count: usize) -> Result<Vec<Client>> {
     let mut clients = Vec::new();
     for _ in 0..count {
@@ -17,7 +17,7 @@ async fn connected(gate: &Gate, count: usize) -> Result<Vec<Client>> {
     Ok(clients)
 }
 
-/// Sees that one more is closed without an answer, and that there is room when another one ends.
+/// Verifies that one more connection is closed without an answer, and that there is room again when another one ends.
 async fn is_full(gate: &Gate, mut clients: Vec<Client>, setting: &str) -> Result<()> {
     gate.connect().await?.closed().await?;
     let label = format!("limit=\"{setting}\"");
@@ -73,7 +73,7 @@ async fn a_request_beyond_those_in_flight_gets_503_at_once() -> Result<()> {
 
     served.say(OK).await?;
     assert_eq!(first.response().await?.status, 200, "it was admitted");
-    // An answer is sent before its request is over.
+    // The client may get its answer before the gate stops counting the request.
     poll("room for a request", async || {
         (in_flight().await.ok()? == 1.0).then_some(())
     })

@@ -1,4 +1,4 @@
-//! How often an address may bring a session that does not open, or that no store knows.
+//! The limit of sessions from one address that do not open, or that no store knows.
 
 use anyhow::Result;
 use harness::{Echo, Gate, Mint, Request};
@@ -27,7 +27,7 @@ async fn who_brings_sessions_that_do_not_open_is_refused_for_that() -> Result<()
         (&*forged, 401),
         ("other=1", 401),
         ("authjs.session-token=none", 401),
-        // These are two. One that the app has made is no guess, and neither is none at all.
+        // Two bad sessions so far: an expired session is genuine, and a request without a session is no guess.
         (&*forged, 429),
         (&*expired, 401),
         ("other=1", 401),
@@ -88,7 +88,7 @@ INSERT INTO sessions VALUES ('of-ada', '1', 9999999999999), ('on-her-phone', '1'
     assert_eq!(asked("\"present\"").await?, 1.0, "good ones do not count");
     let line = gate.wait_for_audit(|line| line["status"] == 429).await?;
     assert_eq!(line["reason"], "rate_limited");
-    // Who is known enters from there still, and who is not from elsewhere.
+    // Cached sessions still enter from that address, and others enter from another address.
     assert_eq!(status(ADA, "of-ada").await?, 200);
     assert_eq!(status(ADA, "on-her-phone").await?, 429);
     assert_eq!(status(BOB, "on-her-phone").await?, 200);

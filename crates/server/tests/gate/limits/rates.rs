@@ -1,4 +1,4 @@
-//! How often somebody may ask: by address, by user, by route. Limits are so slow here that nothing comes back during a test.
+//! Rate limits by address, by user and by route. The rates are so low that no request is regained during a test.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use harness::{Client, Echo, Mint, Request, Response, mint};
 use super::{BEHIND_PROXY, asked, from, statuses};
 use crate::support::{gate, signed_in, started};
 
-/// Sees that this is the refusal of a limit of so many an hour.
+/// Verifies that this is the refusal of a limit of `quota` requests per hour.
 fn is_limited(answer: &Response, policy: &str, quota: u32) -> Result<()> {
     assert_eq!(answer.status, 429, "{}", answer.text());
     let wait = answer.header("retry-after").context("a time")?;
@@ -40,7 +40,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() -> Result<()
         .await?;
     assert_eq!(counted, 1.0);
 
-    // A network of IPv6 is one client, as far as its first 64 bits go.
+    // For IPv6, the first 64 bits of the address identify a client.
     let [here, there] = ["2001:db8:0:1::1", "[2001:db8:0:1:ffff::2]:4711"];
     let elsewhere = "2001:db8:0:2::1";
     let statuses = statuses(&gate, [here, there, here, there, elsewhere, bob, bob]).await?;
@@ -54,11 +54,11 @@ async fn more_come_at_once_where_a_burst_is_allowed_and_every_limit_counts() -> 
     let open = ("PUBLIC_PATHS", "/open/");
     let (_echo, gate) = started([BEHIND_PROXY, open, limits]).await?;
     let [ada, bob] = ["192.0.2.1", "192.0.2.2"];
-    // The third of them all is one too many for the route.
+    // The third request exceeds the limit of the route.
     assert_eq!(statuses(&gate, [ada, bob, ada]).await?, [200, 200, 429]);
     let answer = gate.send(&from(bob, Request::get("/open/"))).await?;
     is_limited(&answer, "route", 2)?;
-    // Another route, and the last of her three.
+    // Another route; this is the last of the three requests that Ada's address has.
     assert_eq!(
         gate.send(&from(ada, signed_in("/", "ada"))).await?.status,
         200
@@ -131,7 +131,7 @@ async fn a_route_has_limits_of_its_own() -> Result<()> {
     fs::write(&path, file(&echo, limits, "rate_limit = [\"4/h\"]"))?;
     let gate = gate(&echo.url()).without("AUTH_SECRET").without("UPSTREAM");
     let gate = gate.args(["serve", "--config", path.to_str().context("a path")?]);
-    // The harness looks for the proxy's listener.
+    // The harness waits for the proxy's listener.
     let gate = gate.start().await?;
     let [ada, bob, eve] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
     let ask = async |address| gate.send(&from(address, Request::get("/login"))).await;
@@ -139,7 +139,7 @@ async fn a_route_has_limits_of_its_own() -> Result<()> {
     is_limited(&ask(ada).await?, "address", 1)?;
     assert_eq!(ask(bob).await?.status, 200);
     is_limited(&ask(eve).await?, "route", 2)?;
-    // These count for the whole gate as well, and what a route refuses has been counted there.
+    // These requests count towards the limits of the whole gate too, including those that the route refused.
     assert_eq!(statuses(&gate, [ada, ada, ada]).await?, [200, 200, 429]);
     let explained = gate.admin("/explain?url=%2Flogin").await?.json()?;
     assert_eq!(
@@ -197,7 +197,7 @@ async fn hosts_that_ask_for_decisions_are_told_as_they_can_take_it() -> Result<(
     for (number, (endpoint, status)) in [
         ("/auth", 429),
         ("/auth/traefik", 429),
-        // It knows 401 and 403 only, and makes 500 of everything else.
+        // nginx knows only 401 and 403, and answers everything else with 500.
         ("/auth/nginx", 403),
     ]
     .into_iter()

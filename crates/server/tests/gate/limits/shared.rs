@@ -1,4 +1,4 @@
-//! Limits that several gates count together in Redis.
+//! Limits for which several gates count together in Redis.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use harness::{Client, Echo, Gate, GateCommand, Redis, Request, poll};
 use super::{BEHIND_PROXY, from, statuses};
 use crate::support::{gate, signed_in, sqlite};
 
-/// A gate whose limits are in `redis`.
+/// Returns the command of a gate that counts for its limits in `redis`.
 fn sharing(echo: &Echo, redis: &str, limit: &str) -> GateCommand {
     gate(&echo.url())
         .envs([BEHIND_PROXY, ("PUBLIC_PATHS", "/open/")])
@@ -50,7 +50,7 @@ async fn gates_count_together_and_each_for_itself_while_redis_is_down() -> Resul
     assert_eq!(counted(&one, "local").await?, 0.0);
 
     redis.stop();
-    // What was refused did not count here either: three are left of her four, and two of his.
+    // Refused requests did not count locally either: Ada has three of her four left, and Bob has two.
     assert_eq!(
         statuses(&one, [ada, ada, ada, ada, bob, bob, bob]).await?,
         [200, 200, 200, 429, 200, 200, 429]
@@ -61,7 +61,7 @@ async fn gates_count_together_and_each_for_itself_while_redis_is_down() -> Resul
     redis.start_again().await?;
     let mut strangers = 0..;
     poll("limits to be shared again", async || {
-        // Whom no gate knows.
+        // An address that no gate has seen.
         let stranger = format!("2001:db8:0:{:x}::1", strangers.next()?);
         statuses(&one, [&*stranger]).await.ok()?;
         let said = one.stderr().all();
@@ -88,7 +88,7 @@ async fn users_and_routes_are_counted_together_too_and_exactly() -> Result<()> {
     let passed = |statuses: &[u16]| statuses.iter().filter(|status| **status == 200).count();
     let answers = try_join_all((0..30).map(|number| ask(number, "ada"))).await?;
     assert_eq!(passed(&answers), 20, "{answers:?}");
-    // All thirty have counted for the route, though ten were refused for their user.
+    // All thirty requests count for the route, although ten were refused by the limit of the user.
     let answers = try_join_all((0..6).map(|number| ask(number, "bob"))).await?;
     assert_eq!(passed(&answers), 1, "{answers:?}");
     let keys = redis.cli(["KEYS", "*"]).await?;
@@ -128,7 +128,7 @@ async fn a_reload_begins_and_ends_to_count_together() -> Result<()> {
     }
     assert_eq!(statuses(&one, [bob; 3]).await?, [200; 3]);
     assert_eq!(statuses(&other, [bob, bob]).await?, [200, 429]);
-    // What each has counted itself stays.
+    // The local counts of each gate stay.
     assert_eq!(statuses(&one, [ada]).await?, [429]);
     reload(&other, false).await?;
     assert_eq!(statuses(&other, [bob; 4]).await?, [200, 200, 200, 429]);
@@ -161,14 +161,14 @@ INSERT INTO sessions VALUES ('one', '1', 9999999999999), ('two', '1', 9999999999
         let request = Request::get("/").cookie(format!("authjs.session-token={token}"));
         anyhow::Ok(gate.send(&from("192.0.2.1", request)).await?.status)
     };
-    // Each counts before it is looked up, and no longer once it is there.
+    // A session counts until it is looked up, and no longer once it is found.
     for token in ["one", "two", "three"] {
         assert_eq!(ask(&one, token).await?, 200);
     }
     for (gate, token) in [(&one, "a"), (&other, "b"), (&one, "c"), (&other, "d")] {
         assert_eq!(ask(gate, token).await?, 401, "{token}");
     }
-    // Neither has counted four itself.
+    // Neither gate has counted four by itself.
     for gate in [&one, &other] {
         assert_eq!(ask(gate, "e").await?, 429);
     }
@@ -182,7 +182,7 @@ INSERT INTO sessions VALUES ('one', '1', 9999999999999), ('two', '1', 9999999999
     assert_eq!(one.metric("sessiongate_store_up", label).await?, 1.0);
 
     redis.stop();
-    // Two of four have counted here.
+    // This gate has counted two of the four locally.
     for (token, status) in [("f", 401), ("g", 401), ("h", 429)] {
         assert_eq!(ask(&one, token).await?, status, "{token}");
     }

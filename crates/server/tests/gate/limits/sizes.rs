@@ -1,11 +1,11 @@
-//! How large the head of a request may be.
+//! The limits of request heads: their bytes and their number of headers.
 
 use anyhow::{Context, Result};
 use harness::{Gate, Request, Response};
 
 use crate::support::started;
 
-/// The answer to a request with so many headers, `Host` among them.
+/// Returns the answer to a request with this many headers, including `Host`.
 async fn with_fields(gate: &Gate, count: usize) -> Result<Response> {
     let mut client = gate.connect().await?;
     let fields = "A: b\r\n".repeat(count - 1);

@@ -1,5 +1,5 @@
-//! How slow a client may be that is waited for. The rates here are such that nobody reaches them, so that whoever is waited for
-//! at all is cut off once the waits add up to the time for a pause.
+//! The least rate of clients. Here no client can reach it, so the gate cuts off each client for which it must wait, once the
+//! waits add up to the timeout for a pause.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::signed_in;
 
 const UNREACHABLE: &str = "4000000000";
 
-/// The pace of a client that is slow, and never pauses for long.
+/// The pauses of a client that is slow, but never pauses for long.
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_reader_below_the_least_rate_is_cut_off() -> Result<()> {
         .say("HTTP/1.1 200 OK\r\nContent-Length: 9000000000\r\n\r\n")
         .await?;
     let endless = async {
-        // It ends when the gate gives the connection up.
+        // The loop ends when the gate closes the connection.
         while served.0.write_all(&[b'x'; 65_536]).await.is_ok() {}
     };
     let reading = async {

@@ -1,4 +1,4 @@
-//! How long exchanges may take, and event streams pause.
+//! The timeouts of exchanges, and of pauses in event streams.
 
 use anyhow::Result;
 use harness::{Client, Gate};
@@ -10,7 +10,7 @@ use crate::support::signed_in;
 const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
 
-/// A client that has got the first event of a stream.
+/// Opens a stream of events, whose first event has arrived; returns both sides of it.
 async fn streaming(upstream: &Upstream, gate: &Gate) -> Result<(Client, Served)> {
     let (mut client, mut served) = upstream.asked(gate, &signed_in("/events", "ada")).await?;
     served.say(EVENTS).await?;
@@ -28,7 +28,7 @@ async fn end_of(gate: &Gate, path: &str) -> Result<Value> {
 async fn an_event_stream_may_pause_for_longer_than_other_answers() -> Result<()> {
     let (upstream, gate) = Upstream::start_with([("UPSTREAM_TIMEOUT", "1")]).await?;
     let (mut client, mut served) = streaming(&upstream, &gate).await?;
-    // A request that came later has waited for too long.
+    // A request that began later has timed out.
     let (mut other, _served) = upstream.asked(&gate, &signed_in("/slow", "ada")).await?;
     assert_eq!(other.response().await?.status, 504);
     served.say("3\r\ntwo\r\n0\r\n\r\n").await?;
@@ -36,7 +36,7 @@ async fn an_event_stream_may_pause_for_longer_than_other_answers() -> Result<()>
     assert_eq!(client.chunk().await?, None);
     assert_eq!(end_of(&gate, "/events").await?["ended"], "whole");
 
-    // On the connection of a stream that has ended other answers are waited for as ever.
+    // On the connection of an ended stream, other answers have the usual timeout.
     client
         .raw(&signed_in("/after", "ada").bytes(gate.proxy))
         .await?;
@@ -72,7 +72,7 @@ async fn an_exchange_has_a_time_in_all_where_that_is_set() -> Result<()> {
     let said = [&line["upstream"], &line["ended"], &line["outcome"]];
     assert_eq!(said, ["timed_out", "cut", "allow"], "{line}");
 
-    // It does not go on.
+    // The service does not finish its answer.
     client
         .raw(&signed_in("/half", "ada").bytes(gate.proxy))
         .await?;
@@ -90,7 +90,7 @@ async fn an_exchange_has_a_time_in_all_where_that_is_set() -> Result<()> {
         (&200.into(), &"cut".into())
     );
 
-    // The client does not.
+    // The client does not finish its request.
     let mut client = gate.connect().await?;
     let request = post("Content-Length: 9\r\n") + "half";
     client.raw(request.as_bytes()).await?;
@@ -100,7 +100,7 @@ async fn an_exchange_has_a_time_in_all_where_that_is_set() -> Result<()> {
     assert_eq!(answer.status, 504);
     client.closed().await?;
 
-    // Neither is in time, but nobody waits for the end of a stream.
+    // The stream has lasted longer than the timeout, which does not apply to streams.
     stream.say("3\r\ntwo\r\n0\r\n\r\n").await?;
     assert_eq!(streamed.chunk().await?.as_deref(), Some(&b"two"[..]));
     assert_eq!(streamed.chunk().await?, None);

@@ -1,4 +1,4 @@
-//! Clients that keep their connections: of HTTP/1.1 one request after the other, of HTTP/2 several at a time.
+//! Clients that keep their connections: HTTP/1.1 clients send one request after the other, HTTP/2 clients several at a time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::conduct::{Conduct, body, mark};
 use super::tally::{Got, Tally};
 use crate::http2::talk::piece;
 
-/// The numbers that requests have.
+/// The source of request numbers.
 pub(super) struct Numbers {
     next: AtomicU64,
     end: u64,
@@ -28,7 +28,7 @@ impl Numbers {
         Self { next, end }
     }
 
-    /// The next number, and the service that it is for.
+    /// Returns the next number and its service.
     fn next(&self) -> Option<(&'static str, u64)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let service = if number.is_multiple_of(2) {
@@ -40,7 +40,7 @@ impl Numbers {
     }
 }
 
-/// Asks until there are no more numbers.
+/// Sends requests until there are no more numbers.
 pub(super) async fn ask(gate: SocketAddr, numbers: &Arc<Numbers>) -> Result<Tally> {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
@@ -81,7 +81,7 @@ async fn over_http1(gate: SocketAddr, user: &str, numbers: &Numbers) -> Result<T
     Ok(tally)
 }
 
-/// What a request gets over HTTP/1.1, and whether its connection goes on.
+/// Sends a request over HTTP/1.1; returns the outcome, and whether its connection can be used again.
 async fn exchange(client: &mut Client, request: &Request, user: &str, number: u64) -> (Got, bool) {
     let head = async {
         client
@@ -163,7 +163,7 @@ async fn over_http2(gate: SocketAddr, user: &str, numbers: &Arc<Numbers>) -> Res
     Ok(tally)
 }
 
-/// What a request gets over HTTP/2.
+/// Sends a request over HTTP/2 and returns the outcome.
 async fn stream(
     requests: SendRequest<Bytes>,
     user: &str,
@@ -188,7 +188,7 @@ async fn stream(
         outgoing.send_data(sent, true)?;
     }
     let response = match timeout(PATIENCE, response).await.context("no answer")? {
-        // What has begun to leave may be dropped when a stream is reset.
+        // When a stream is reset, the beginning of its answer may be dropped.
         Err(error) if error.is_reset() => return Ok(Got::Broken),
         answered => answered?,
     };
@@ -207,7 +207,7 @@ async fn stream(
     Ok(judged(status, mark, whole, has_body, (user, number)))
 }
 
-/// Whose an answer is.
+/// Judges whether an answer belongs to the request with this user and number.
 fn judged(
     status: u16,
     said: Option<&[u8]>,
@@ -250,8 +250,8 @@ fn judged(
 
 const CLIENTS: usize = 24;
 
-/// Of a connection of HTTP/2, at a time.
+/// The concurrent requests on a connection of HTTP/2.
 const STREAMS: usize = 8;
 
-/// After so many a client opens another connection.
+/// The requests after which a client opens another connection.
 const REQUESTS_OF_CONNECTION: usize = 300;

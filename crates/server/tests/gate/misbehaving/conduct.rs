@@ -1,35 +1,35 @@
-//! How a service behaves, by the number of a request, and what its client should get.
+//! How a service behaves for the number of a request, and the outcome that its client should get.
 
-/// How a service behaves.
+/// The behavior of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Conduct {
-    /// Breaks off where a chunk should begin.
+    /// Closes the connection where a chunk should begin.
     BadChunk,
-    /// Sends a body where there is none: to HEAD.
+    /// Sends a body in answer to HEAD.
     BodyToHead,
-    /// Sends a body where there is none: with 204.
+    /// Sends a body with 204.
     BodyWithNone,
     /// Answers without a length.
     Chunked,
-    /// Says that it closes the connection, and does.
+    /// Announces that it closes the connection, and does so.
     Closes,
-    /// Closes the connection in place of an answer.
+    /// Closes the connection instead of answering.
     ClosesAtOnce,
-    /// Answers, and says that it will send nothing more.
+    /// Answers, and closes its sending side.
     HalfCloses,
     /// Never answers.
     Hangs,
-    /// Says something before it answers.
+    /// Sends an interim response before the answer.
     Interim,
-    /// Ends with all that it has under way.
+    /// Ends its connection with all requests under way.
     Killed,
     /// Closes the connection within the head.
     MidHead,
-    /// Sends something that is no answer.
+    /// Sends something that is not HTTP.
     Nonsense,
     /// Answers as it should.
     Proper,
-    /// Resets in place of an answer.
+    /// Resets the connection or stream instead of answering.
     Resets,
     /// Answers in two pieces, with a pause.
     Slow,
@@ -41,21 +41,21 @@ pub(super) enum Conduct {
     TwoLengths,
 }
 
-/// What a client may get.
+/// The outcome that a client should get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Its answer, with this status.
     Own(u16),
-    /// The beginning of its answer; or this status, while nothing of it has left.
+    /// The beginning of its answer; or this status, if nothing of the answer has been sent.
     BrokenOr(u16),
     /// An answer of the gate with this status.
     Refusal(u16),
 }
 
 impl Conduct {
-    /// Of the request with this number. Most are answered as they should be.
+    /// Returns the behavior for the request with this number. Most requests get a proper answer.
     pub(super) fn of(number: u64) -> Self {
-        // Neighbours should not behave alike.
+        // Consecutive numbers should not behave alike.
         let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         match random % 4096 {
             0 => Self::Hangs,
@@ -67,7 +67,7 @@ impl Conduct {
         }
     }
 
-    /// The method with which it is asked for.
+    /// Returns the method of the request.
     pub(super) fn method(self) -> &'static str {
         if matches!(self, Self::BodyToHead) {
             "HEAD"
@@ -101,12 +101,12 @@ impl Conduct {
     }
 }
 
-/// What an answer says of itself in a field: whose it is.
+/// Returns the mark in a field of an answer, which identifies its request.
 pub(super) fn mark(user: &str, number: u64) -> String {
     format!("{user} {number}")
 }
 
-/// The body of an answer. Its length and its letters are those of its number.
+/// Returns the body of an answer, whose length and letter depend on the number.
 pub(super) fn body(mark: &str, number: u64) -> Vec<u8> {
     let length = match number % 97 {
         0 => 150_000,
@@ -118,7 +118,7 @@ pub(super) fn body(mark: &str, number: u64) -> Vec<u8> {
     body
 }
 
-/// What a service sends that nobody may get.
+/// Stray bytes of a service that no client may get.
 pub(super) const STRAY: &[u8] =
     b"HTTP/1.1 200 OK\r\nX-Mark: nobody 0\r\nContent-Length: 5\r\n\r\nstray";
 

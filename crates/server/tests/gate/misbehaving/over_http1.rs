@@ -1,4 +1,4 @@
-//! A service that speaks HTTP/1.1, byte by byte.
+//! The misbehaving service over HTTP/1.1, which writes its bytes itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::conduct::{Conduct, STRAY, body, mark};
 
-/// It ends when it is dropped, and its connections with it.
+/// The service over HTTP/1.1. Dropping it ends the service and its connections.
 pub(super) struct OverHttp1 {
     pub(super) address: SocketAddr,
     _tasks: JoinSet<()>,
@@ -26,7 +26,7 @@ impl OverHttp1 {
             loop {
                 tokio::select! {
                     accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                        // The gate may end a connection whenever it likes.
+                        // The gate may end a connection at any time.
                         connections.spawn(async { drop(Served::new(stream).serve().await) });
                     },
                     Some(_) = connections.join_next() => {}
@@ -40,13 +40,13 @@ impl OverHttp1 {
     }
 }
 
-/// A connection, and what has come on it.
+/// A connection, and the bytes received on it.
 struct Served {
     stream: TcpStream,
     input: Vec<u8>,
 }
 
-/// Whether a connection takes another request.
+/// Whether a connection can take another request.
 #[derive(PartialEq, Eq)]
 enum Then {
     Ends,
@@ -69,7 +69,7 @@ impl Served {
         Ok(())
     }
 
-    /// Reads a request, its body included. Gives its user and its number; `None` when no other one comes.
+    /// Reads a request with its body; returns its user and number, or `None` at the end of the connection.
     async fn request(&mut self) -> Result<Option<(String, u64)>> {
         loop {
             let end = self.input.windows(4).position(|end| end == b"\r\n\r\n");
@@ -143,7 +143,7 @@ impl Served {
                 self.stream.shutdown().await?;
             }
             Conduct::Hangs => {
-                // Until the gate gives up.
+                // Reads until the gate gives up.
                 while self.stream.read_buf(&mut self.input).await? > 0 {}
                 return Ok(Then::Ends);
             }
@@ -157,7 +157,7 @@ impl Served {
             }
             Conduct::Nonsense => self.say(b"220 mail.example ESMTP\r\n\r\n").await?,
             Conduct::Killed | Conduct::Resets => {
-                // Not a good-bye, but a reset.
+                // Closes with a reset.
                 socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
                 return Ok(Then::Ends);
             }

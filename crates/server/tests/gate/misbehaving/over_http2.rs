@@ -1,4 +1,4 @@
-//! A service that speaks HTTP/2 in the clear. What HTTP/2 has no way to do is answered as it should be.
+//! The misbehaving service over HTTP/2 without TLS. For faults that do not exist in HTTP/2, it answers properly.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 
 use super::conduct::{Conduct, body, mark};
 
-/// It ends when it is dropped, and its connections with it.
+/// The service over HTTP/2. Dropping it ends the service and its connections.
 pub(super) struct OverHttp2 {
     pub(super) address: SocketAddr,
-    /// How many requests have come.
+    /// The number of requests received.
     pub(super) asked: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
@@ -135,7 +135,7 @@ async fn answer(
     Ok(())
 }
 
-/// Sends as much as there is room for, until all of it is sent.
+/// Sends the body piece by piece, as the window allows.
 async fn send(stream: &mut SendStream<Bytes>, mut body: Bytes, ends: bool) -> Result<()> {
     while !body.is_empty() {
         stream.reserve_capacity(body.len());

@@ -1,21 +1,21 @@
-//! What came of many requests.
+//! The outcomes of many requests.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::conduct::{Conduct, Wanted};
 
-/// What one request got.
+/// The outcome of one request.
 pub(super) enum Got {
-    /// An answer that bears its mark, to its last byte.
+    /// The complete answer with its mark, with this status.
     Own(u16),
-    /// The beginning of such an answer.
+    /// The beginning of the answer with its mark.
     Broken,
-    /// An answer of the gate.
+    /// An answer of the gate with this status.
     Refusal(u16),
-    /// Nothing, or something that is no answer.
+    /// No answer, or an invalid one.
     Nothing(String),
-    /// What is not its own. It must not happen.
+    /// Another request's answer, which must never happen.
     Another(String),
 }
 
@@ -31,18 +31,18 @@ impl fmt::Display for Got {
     }
 }
 
-/// How many requests got what.
+/// The number of requests by outcome.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     as_wanted: BTreeMap<(&'static str, Conduct), u64>,
-    /// Refused or broken off although its service did nothing wrong: its connection was ended for another.
+    /// Requests refused or broken off although their service did nothing wrong: another request ended their connection.
     collateral: u64,
     wrong: u64,
     examples: Vec<String>,
 }
 
 impl Tally {
-    /// Counts what a request to this service got.
+    /// Counts the outcome of a request to this service.
     pub(super) fn note(&mut self, service: &'static str, number: u64, got: &Got) {
         let conduct = Conduct::of(number);
         let is_as_wanted = match (conduct.wanted(), got) {
@@ -53,7 +53,7 @@ impl Tally {
             (Wanted::BrokenOr(_), Got::Broken) => true,
             _ => false,
         };
-        // What meets the end of a connection that was half-closed before may not be sent twice if it is POST (RFC 9112 §9.3.1).
+        // A POST that meets the end of a half-closed connection may not be sent again (RFC 9112 §9.3.1).
         let is_post = conduct.method() == "POST";
         let is_collateral = match got {
             Got::Broken => service == "http2",
@@ -83,12 +83,12 @@ impl Tally {
         self.examples.truncate(20);
     }
 
-    /// How many got what they should.
+    /// The number of requests with the wanted outcome.
     pub(super) fn as_expected(&self) -> u64 {
         self.as_wanted.values().sum()
     }
 
-    /// Whether nothing went wrong but what services did wrong.
+    /// Whether every outcome was wanted or collateral.
     pub(super) fn is_sound(&self) -> bool {
         self.wrong == 0
     }

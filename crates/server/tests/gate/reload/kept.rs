@@ -1,4 +1,4 @@
-//! What a reload leaves alone: requests that are under way, connections, stores.
+//! What a reload keeps: requests that are under way, connections, stores.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ async fn a_download_and_a_websocket_go_on_when_their_service_is_replaced() -> Re
         stack.echo.release();
         assert_eq!(chunk(&mut download).await?.as_deref(), expected);
     }
-    // Its next request has the new route.
+    // The next request on the connection uses the new route.
     assert_eq!(download.send(&signed_in("/next", "ada")).await?.status, 200);
     assert_eq!(other.seen().len(), 2);
     Ok(())
@@ -78,7 +78,7 @@ async fn connections_to_a_service_survive_the_reload_of_another() -> Result<()> 
     Ok(())
 }
 
-/// The settings of an SQLite database with one user.
+/// Creates an SQLite database with one user; returns its settings.
 async fn stores(folder: &TempDir) -> Result<String> {
     let database = folder.path().join("users.db");
     let users = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada');";
@@ -129,7 +129,7 @@ async fn stores_stay_open_unless_something_about_them_changes_and_new_ones_must_
         "{text}"
     );
     said(&stack.gate, "cannot reload", 1).await?;
-    // What was only tried is not what is in use.
+    // The log must not take the stores that a reload tried for those in use.
     let tried = "the store does not answer as a new configuration asks it";
     let lines = said(&stack.gate, tried, 1).await?;
     assert!(lines[0].contains("new, not in effect"), "{lines:?}");
@@ -155,7 +155,7 @@ async fn stores_stay_open_unless_something_about_them_changes_and_new_ones_must_
         changes["changed"].to_string().contains("REDIS_CACHE_TTL"),
         "{changes}"
     );
-    // The line is to the same server, so it serves the new settings too.
+    // The connection leads to the same server, so the new settings use it too.
     assert_eq!(line().await?, first);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Reloads while clients are busy: nobody notices but by what has changed.
+//! Reloads under load: clients notice nothing except the changes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use super::{Stack, put, usual};
 use crate::support::signed_in;
 
-/// The configuration of a generation, whose number is in the name of its routes, in the host that the service is asked for, and
-/// in a header. Other routes are there to be some work.
+/// Returns the configuration of a generation, whose number is in the names of its routes, in the host that the service receives,
+/// and in a header. Other routes make the reload some work.
 fn generation(number: usize) -> String {
     let mut file = String::from("audit_log = false\nworkers = 2\n");
     for path in ["a", "b"] {
@@ -31,7 +31,7 @@ fn generation(number: usize) -> String {
     )
 }
 
-/// The generation of an answer, all parts of which are of the same.
+/// Returns the generation of an answer, and verifies that all its parts have the same.
 fn seen_generation(account: &Value, path: &str) -> Result<usize> {
     let headers = account["headers"].as_array().context("headers")?;
     let value = |name: &str| {
@@ -58,7 +58,7 @@ fn seen_generation(account: &Value, path: &str) -> Result<usize> {
     Ok(number.parse()?)
 }
 
-/// Asks for both routes until told to stop, on a new connection now and then, and counts the answers.
+/// Sends requests to both routes until `stop` is set, on a new connection now and then, and reports each answer.
 async fn client(proxy: SocketAddr, answers: Sender<usize>, stop: Arc<AtomicBool>) -> Result<()> {
     let requests = ["a", "b"].map(|path| (path, signed_in(&format!("/{path}/x"), "ada")));
     while !stop.load(Ordering::Relaxed) {
@@ -79,7 +79,7 @@ async fn client(proxy: SocketAddr, answers: Sender<usize>, stop: Arc<AtomicBool>
     Ok(())
 }
 
-/// The memory that a gate has, in KiB.
+/// Returns the resident memory of a gate, in KiB.
 fn memory(gate: &Gate) -> Result<usize> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", gate.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -143,5 +143,5 @@ async fn no_request_fails_or_sees_half_a_configuration_while_it_is_reloaded_500_
 
 const RELOADS: usize = 500;
 
-/// In KiB. What the allocator keeps moves up and down by a few thousand.
+/// The most growth of memory, in KiB. The memory that the allocator keeps varies by a few thousand.
 const MOST_GROWTH: usize = 16 << 10;

@@ -1,4 +1,4 @@
-//! What sets a reload off without anybody asking for it.
+//! What triggers a reload: SIGHUP, and changes of the files that the gate watches.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{OTHER, becomes, command, put, reload, said, status_of, usual};
 use crate::support::status;
 
-/// A gate that watches its file.
+/// Starts a gate that watches its file.
 async fn watching(text: &str, folder: &TempDir) -> Result<Gate> {
     let file = folder.path().join("gate.toml");
     fs::write(&file, text)?;
@@ -45,7 +45,7 @@ async fn a_file_that_is_renamed_over_is_read_and_a_bad_one_is_reported_once() ->
     let refused = |line: &str| line.contains("cannot reload").then_some(());
     gate.stderr().wait_for(refused).await?;
     assert_eq!(status_of(&gate, "/open/").await?, 200);
-    // Somebody touches it, which is no news.
+    // A new time stamp without a change is not a reason to reload.
     fs::File::options()
         .append(true)
         .open(&file)?
@@ -69,7 +69,7 @@ async fn a_file_that_is_repaired_to_what_it_was_is_called_valid_again_once() -> 
     put(&file, &good)?;
     said(&gate, AGAIN, 1).await?;
 
-    // The same of a gate that reads only when it is asked to.
+    // A gate that reloads only on request says the same.
     let (asked, file) = (tempfile::tempdir()?, "gate.toml");
     let file = asked.path().join(file);
     fs::write(&file, &good)?;
@@ -85,7 +85,7 @@ async fn a_file_that_is_repaired_to_what_it_was_is_called_valid_again_once() -> 
     put(&file, &good)?;
     gate.signal("HUP")?;
     said(&gate, AGAIN, 2).await?;
-    // After that it is as usual.
+    // The next reload is reported as usual.
     assert_eq!(reload(&gate).await?.status, 200);
     said(&gate, "asked to reload: nothing has changed", 1).await?;
     said(&gate, AGAIN, 2).await?;
@@ -106,8 +106,8 @@ async fn a_file_that_is_gone_for_a_while_does_no_harm() -> Result<()> {
     becomes(&gate, "/free/", 200).await
 }
 
-/// A volume as Kubernetes mounts a ConfigMap or a Secret: files are links into `..data`, which is a link to the folder of a
-/// version, and is replaced by another one (`pkg/volume/util/atomic_writer.go`).
+/// Publishes files as Kubernetes mounts a ConfigMap or a Secret: they are links into `..data`, which is a link to the folder of
+/// a version, and is replaced by another one (`pkg/volume/util/atomic_writer.go`).
 fn publish(volume: &Path, version: &str, files: &[(&str, &str)]) -> Result<()> {
     let folder = volume.join(version);
     fs::create_dir(&folder)?;

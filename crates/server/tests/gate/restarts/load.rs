@@ -1,4 +1,4 @@
-//! Clients that keep their connections: wrk, over TLS too, and beside it one of HTTP/2.
+//! Clients that keep their connections: wrk, with or without TLS, and with TLS also a client of HTTP/2.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,16 +10,16 @@ use tempfile::TempDir;
 
 use super::streams::Streams;
 
-/// What clients speak.
+/// The protocols of the clients.
 pub(super) enum Spoken {
-    /// HTTP/1.1 in the clear.
+    /// HTTP/1.1 without TLS.
     Clear,
     /// HTTP/1.1 and HTTP/2 over TLS, with a certificate of this authority.
     Tls(Box<(Authority, TempDir)>),
 }
 
 impl Spoken {
-    /// With an authority of its own.
+    /// Returns TLS with a new authority.
     pub(super) async fn tls() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let authority = Authority::make(folder.path()).await?;
@@ -27,7 +27,7 @@ impl Spoken {
         Ok(Self::Tls(Box::new((authority, folder))))
     }
 
-    /// A gate that speaks it.
+    /// Adds the TLS settings to a gate, if it needs them.
     pub(super) fn of(&self, gate: GateCommand) -> GateCommand {
         let Self::Tls(secure) = self else {
             return gate;
@@ -45,7 +45,7 @@ impl Spoken {
     }
 }
 
-/// wrk with sixteen connections, each of which rests for some milliseconds between two requests; and over TLS, those of HTTP/2.
+/// wrk with sixteen connections, each of which pauses for some milliseconds between two requests; with TLS, also [`Streams`].
 pub(super) struct Load {
     wrk: Option<Child>,
     called: &'static str,
@@ -54,7 +54,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Begins to ask the gate at this address.
+    /// Starts to send requests to the gate at this address.
     pub(super) fn start(gate: SocketAddr, spoken: &Spoken) -> Result<Self> {
         let (scheme, streams) = match spoken {
             Spoken::Clear => ("http", None),
@@ -94,7 +94,7 @@ impl Load {
         .await
     }
 
-    /// Ends the load, prints its counts, and sees that nothing has failed.
+    /// Ends the load, prints its counts, and verifies that nothing has failed.
     pub(super) async fn end(mut self, what: &str) -> Result<()> {
         if let Some(streams) = self.streams.take() {
             streams.end(what).await?;

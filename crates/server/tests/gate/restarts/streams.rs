@@ -1,8 +1,8 @@
-//! A client that keeps its connections of HTTP/2 over TLS and takes the end of one as RFC 9113 §6.8 has it.
+//! A client that keeps connections of HTTP/2 over TLS and handles the end of one as RFC 9113 §6.8 describes.
 //!
-//! h2load counts what is under way as failed when a connection ends, whatever the server has said, and opens no other. This one
-//! sends what the server says not to have looked at again, as browsers do, and counts everything else that does not come to a whole
-//! answer as failed: also a connection that ends without a GOAWAY, or without the close of TLS.
+//! When a connection ends, h2load counts the requests under way as failed, whatever the server has sent, and opens no other
+//! connection. This client sends requests again that the server has not processed according to its GOAWAY, as browsers do. It
+//! counts every other incomplete answer as failed, and also a connection that ends without a GOAWAY or without close_notify.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-/// Connections at work, each with several requests under way, which rest for some milliseconds in between.
+/// Active connections, each with several concurrent requests, and a pause of some milliseconds after each.
 pub(super) struct Streams {
     shared: Arc<Shared>,
     connections: JoinSet<Result<()>>,
@@ -40,7 +40,7 @@ struct Shared {
 }
 
 impl Streams {
-    /// Begins to ask the gate at this address, which shows a certificate of this authority.
+    /// Starts to send requests to the gate at this address, whose certificate this authority has signed.
     pub(super) fn start(address: SocketAddr, authority: &Authority) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&authority.certificate)?)?;
@@ -84,7 +84,7 @@ impl Streams {
         }
     }
 
-    /// Ends the load, prints its counts, and sees that nothing has failed.
+    /// Ends the load, prints its counts, and verifies that nothing has failed.
     pub(super) async fn end(mut self, what: &str) -> Result<()> {
         self.shared.stops.store(true, Ordering::Relaxed);
         while let Some(ended) = self.connections.join_next().await {
@@ -108,7 +108,7 @@ impl Streams {
 }
 
 impl Shared {
-    /// One connection after the other, until the end.
+    /// Opens one connection after the other, until the load ends.
     async fn keep_asking(self: Arc<Self>) -> Result<()> {
         while !self.stops.load(Ordering::Relaxed) {
             self.ask_over_one().await?;
@@ -145,7 +145,7 @@ impl Shared {
         }
     }
 
-    /// One request after the other, until the connection takes none.
+    /// Sends one request after the other, until the connection accepts no more.
     async fn ask_over_stream(&self, requests: SendRequest<Bytes>) -> Result<()> {
         while !self.stops.load(Ordering::Relaxed) {
             let mut ready = match requests.clone().ready().await {
@@ -175,7 +175,7 @@ impl Shared {
     }
 }
 
-/// The status of an answer, of which everything has come.
+/// Reads a complete answer and returns its status.
 async fn answer(response: h2::client::ResponseFuture) -> Result<u16, h2::Error> {
     let mut response = response.await?;
     let body = response.body_mut();
@@ -186,7 +186,7 @@ async fn answer(response: h2::client::ResponseFuture) -> Result<u16, h2::Error> 
     Ok(response.status().as_u16())
 }
 
-/// Whether the server has said that it goes, and has not looked at what this is about.
+/// Whether the error is a GOAWAY of the server without an error code, so that the request can be sent again.
 fn is_going_away(error: &h2::Error) -> bool {
     error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
 }
@@ -194,5 +194,5 @@ fn is_going_away(error: &h2::Error) -> bool {
 const CONNECTIONS: usize = 4;
 const AT_A_TIME: usize = 4;
 
-/// Between two requests of a stream after the other.
+/// The pause between two consecutive requests.
 const REST: Duration = Duration::from_millis(10);

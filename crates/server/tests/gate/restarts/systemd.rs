@@ -1,4 +1,4 @@
-//! Restarts under systemd, whose part the tests play: the socket, the environment, and the socket for messages.
+//! Restarts under systemd, which the tests imitate: the socket, the environment, and the socket for notifications.
 
 use std::fs;
 use std::net::TcpListener;
@@ -99,7 +99,7 @@ async fn a_socket_at_which_no_setting_listens_ends_start_up() -> Result<()> {
     Ok(())
 }
 
-/// Where the service manager hears of a service.
+/// The service manager's end of the notification socket.
 struct Manager {
     socket: UnixDatagram,
     folder: TempDir,
@@ -117,7 +117,7 @@ impl Manager {
         Ok(path.to_str().context("a path")?.to_owned())
     }
 
-    /// The next message that begins like this.
+    /// Returns the next message that begins with `wanted`.
     async fn hears(&self, wanted: &str) -> Result<String> {
         let hearing = async {
             let mut bytes = [0; 1024];
@@ -175,7 +175,7 @@ async fn systemd_takes_the_units_that_are_shipped() -> Result<()> {
     let there = |name: &str| folder.path().join(name);
     for name in ["sessiongate.service", "sessiongate.socket"] {
         let text = fs::read_to_string(units.join(name))?;
-        // The program has to be where the unit says.
+        // The program must be at the path in the unit.
         let text = text.replace(
             "/usr/local/bin/sessiongate",
             env!("CARGO_BIN_EXE_sessiongate"),
@@ -193,7 +193,7 @@ async fn systemd_takes_the_units_that_are_shipped() -> Result<()> {
         let output = verify(&there(name))?;
         let said = String::from_utf8(output.stderr)?;
         assert!(output.status.success(), "{name}: {said}");
-        // An unknown key is only a warning; warnings about other units of this machine are not ours.
+        // An unknown key causes only a warning; warnings about other units of this machine are ignored.
         assert!(!said.contains("sessiongate"), "{name}: {said}");
     }
     Ok(())

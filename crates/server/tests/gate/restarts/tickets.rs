@@ -1,4 +1,4 @@
-//! Clients that come back by a TLS ticket after another process has taken over.
+//! Clients that resume with a TLS ticket after another process has taken over.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use harness::{Authority, Echo, run};
 use super::upgrade::Line;
 use super::{configure, configured};
 
-/// What `openssl s_client` says of a connection to this line of gates.
+/// Runs `openssl s_client` with a connection to this line of gates; returns its output.
 async fn openssl(line: &Line, words: &str) -> Result<String> {
     let address = line.gate.proxy;
     let mut command = Command::new("sh");
@@ -54,7 +54,7 @@ async fn a_client_comes_back_to_the_process_that_has_taken_over() -> Result<()> 
     let known = line.gate.stderr().all().join("\n");
     assert!(!known.contains("TicketKey"), "{known}");
 
-    // Whoever comes back would not be asked for the certificate that is asked for now.
+    // A client that resumes would not be asked for the certificate that the gate now requests.
     let asks = format!(
         "tls_client_auth = \"optional\"\ntls_client_ca_file = \"{}\"\n",
         authority.certificate.display()

@@ -1,4 +1,4 @@
-//! A new process of the same program takes the place of the one that serves, on SIGUSR2.
+//! On SIGUSR2, a new process of the same program replaces the one that serves.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,7 +11,7 @@ use super::load::{Load, Spoken};
 use super::{FEW, MANY, configure, configured, said_times};
 use crate::support::signed_in;
 
-/// Who serves, and how often that has changed.
+/// A line of processes: the one that serves, and the number of changes so far.
 pub(super) struct Line {
     pub(super) gate: Gate,
     process: u64,
@@ -27,7 +27,7 @@ impl Line {
         }
     }
 
-    /// Lets another process serve, and waits until the one before has ended.
+    /// Starts another process, and waits until it serves and the previous one stops.
     pub(super) async fn upgrade(&mut self) -> Result<()> {
         self.gate.signal_successor(self.process, "USR2").await?;
         self.changes += 1;
@@ -47,7 +47,7 @@ async fn upgrades(times: usize, spoken: Spoken) -> Result<()> {
     let mut line = Line::of(gate);
     for turn in 1..=times {
         load.goes_on(&echo).await?;
-        // With more workers than there are sockets, and with fewer.
+        // The number of workers goes above and below the number of sockets.
         configure(&file, &echo.url(), turn, [3, 1, 2][turn % 3])?;
         line.upgrade().await?;
     }
@@ -133,7 +133,7 @@ async fn a_new_process_that_cannot_serve_changes_nothing_and_is_named() -> Resul
         assert!(lines.contains(named), "its own words are there: {lines}");
         assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
     }
-    // The next one can.
+    // The next process can serve.
     fs::write(&file, good)?;
     line.upgrade().await?;
     assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
@@ -182,7 +182,7 @@ async fn a_gate_that_is_told_to_stop_leaves_no_new_process_behind() -> Result<()
     gate.signal("USR2")?;
     said_times(&gate, "starting a new process", 1).await?;
     gate.signal("TERM")?;
-    // Its output ends with the last process that writes to it; one that has already taken over goes on.
+    // The gate's output ends with the last process that writes to it, and a process that has already taken over would go on.
     let handed_over = said_times(&gate, "finishing what is in flight", 1).await?;
     if let Some(process) = handed_over["process"].as_u64() {
         gate.signal_successor(process, "TERM").await?;

@@ -4,7 +4,7 @@ use super::*;
 
 const TOKEN: &str = "admin-token-4kW9tZ3mQ7xL2vB8nR4pJ6sD1f";
 
-/// A gate that is not told of revocations by time, but by its own admin listener alone.
+/// Starts a gate that learns of revocations only from its own admin listener: its interval is longer than the tests.
 async fn guarded() -> Result<World> {
     World::start_with([("ADMIN_TOKEN", TOKEN), ("REVOCATION_INTERVAL", "50")]).await
 }

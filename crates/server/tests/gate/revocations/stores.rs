@@ -1,10 +1,11 @@
-//! Where revocations are kept: what survives, what every node hears of, and what becomes of requests while nobody can say.
+//! The stores of revocations: what survives a restart, what every node learns, and how requests are answered while the list is
+//! unknown.
 
 use harness::{Postgres, Redis};
 
 use super::*;
 
-/// Roles that can make no table: that of a gate, and one that revokes.
+/// Two roles that cannot create tables: that of a gate, and one that may write revocations.
 const ROLES: &str = "CREATE ROLE sessiongate LOGIN PASSWORD 'plain-password'; \
      CREATE ROLE sessiongate_writer LOGIN PASSWORD 'plain-password'; GRANT sessiongate TO sessiongate_writer";
 
@@ -33,7 +34,7 @@ async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result
         command.clone().start().await?,
     );
     assert_eq!(status(&one, &old("ada")).await?, 200);
-    // The role of the gate has no right that it does not need.
+    // The role of the gate has only the rights that it needs.
     for words in [
         &["revoke", "--user", "ada"][..],
         &["revocations", "remove", "--user", "ada"],
@@ -55,7 +56,7 @@ async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result
     let again = command.clone().start().await?;
     assert_eq!(status(&again, &old("ada")).await?, 401, "the first request");
 
-    // An application may write there too.
+    // An application may write to the table too.
     let by_hand = "INSERT INTO sessiongate_revocations (kind, id) VALUES ('user', 'bob')";
     postgres.execute(by_hand).await?;
     comes_to(&one, &old("bob"), 401).await?;
@@ -83,7 +84,7 @@ async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_bac
         .env("DATABASE_URL", &url)
         .env("LISTEN_DATABASE_URL", &url)
         .env("ENABLE_DB_CHECK", "true")
-        // The whole list is read at start, and then when this test is long over.
+        // The gate reads the whole list at start-up, and not again during this test.
         .env("REVOCATION_INTERVAL", "3600")
         .env("REVOCATION_MAX_STALE", "7200");
     says(&command, &["db", "install"]).await?;
@@ -107,7 +108,7 @@ async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_bac
              SELECT pg_notify('sessiongate_revocations', 'default:user:{user}');"
         )
     };
-    // Its transaction begins first and commits last.
+    // The transaction that begins first commits last.
     let late = format!(
         "BEGIN; {} DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM go) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; COMMIT",
         revoke("ada")
@@ -142,7 +143,7 @@ async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_bac
         let count = node.metric("sessiongate_revocations", []).await?;
         assert!((count - 1.0).abs() < f64::EPSILON, "{count}");
     }
-    // A word without a name has everything read.
+    // A notification without a name makes the gate read everything.
     let quiet = "DELETE FROM sessiongate_revocations; NOTIFY sessiongate_revocations";
     postgres.execute(quiet).await?;
     for node in &nodes {
@@ -179,7 +180,7 @@ async fn what_is_new_in_redis_is_obeyed_when_it_is_heard_and_so_is_a_flush() -> 
         comes_to(node, &old("bob"), 200).await?;
         assert_eq!(status(node, &old("ada")).await?, 401);
     }
-    // Whoever empties Redis takes them all back.
+    // Emptying Redis removes all revocations.
     redis.cli(["FLUSHALL"]).await?;
     for node in &nodes {
         comes_to(node, &old("eve"), 200).await?;
@@ -230,7 +231,7 @@ async fn all_nodes_obey_what_is_in_redis_with_exactly_the_documented_rights() ->
         "nothing else was asked"
     );
 
-    // What is not understood is not skipped.
+    // The gate does not skip entries that it cannot parse.
     let key = "auth:sessiongate:revocations";
     redis.cli(["ZADD", key, "9999999999999", "{}"]).await?;
     let done = command.args(["revocations"]).run().await?;

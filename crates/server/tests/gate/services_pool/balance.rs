@@ -89,7 +89,7 @@ async fn the_server_with_the_fewest_requests_under_way_gets_the_next() -> Result
     let (held, others) = tokio::join!(held, others);
     others?;
     assert_eq!(held?.status, 200);
-    // Nothing is counted any more that has ended.
+    // Requests that have ended are no longer counted.
     answered(&gate, 6).await?;
     assert!(one.seen().len() > 1 && other.seen().len() > 1);
     Ok(())

@@ -1,4 +1,4 @@
-//! How many connections there are to a server, and how long they last.
+//! The number of connections to a server, and how long they last.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::{
 async fn idle_connections_are_closed_before_the_service_closes_them() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (closed, mut heard) = mpsc::unbounded_channel();
-    // It waits until the gate closes, and never closes by itself.
+    // The service waits until the gate closes the connection, and never closes it itself.
     let service = Fake::start(move |mut stream, _| {
         let closed = closed.clone();
         async move {
@@ -94,7 +94,7 @@ async fn no_more_connections_are_opened_than_there_may_be() -> Result<()> {
     let gate = started(folder.path(), &tables).await?;
     let hold = Request::get("/hold");
     let release = async {
-        // Two are held; the others wait for their connections.
+        // Two requests are held; the others wait for their connections.
         harness::poll("two requests", async || {
             (echo.seen().len() == 2).then_some(())
         })

@@ -1,4 +1,4 @@
-//! Services that speak TLS.
+//! Services with TLS.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use harness::{Authority, Echo, Gate, KeyPair, Nginx, Request};
 use super::{public_service, started};
 use crate::support::{gate as gate_of, signed_in};
 
-/// nginx with TLS and this certificate in front of a service, which it tells what it was asked for and who has asked.
+/// Starts nginx with TLS and this certificate. It tells the service behind it the requested name and the client's certificate.
 async fn encrypting(pair: &KeyPair, echo: &Echo, more: &str) -> Result<Nginx> {
     let (certificate, key) = (pair.certificate.display(), pair.key.display());
     Nginx::from_config(|port| {
@@ -48,7 +48,7 @@ fn secure(nginx: &Nginx, host: &str) -> String {
     format!("https://{host}:{}", nginx.address().port())
 }
 
-/// A service behind nginx with TLS, the authority that has signed its certificate, and everything's folder.
+/// A service behind nginx with TLS, the authority that has signed its certificate, and a folder for all files.
 struct World {
     folder: tempfile::TempDir,
     authority: Authority,
@@ -57,7 +57,7 @@ struct World {
 }
 
 impl World {
-    /// nginx shows a certificate for these names.
+    /// Starts nginx with a certificate for these names, and the service behind it.
     async fn start(names: &str, more: impl Fn(&Authority) -> String) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let authority = Authority::make(folder.path()).await?;
@@ -72,7 +72,7 @@ impl World {
         })
     }
 
-    /// The key that trusts the authority.
+    /// Returns the configuration key that trusts the authority.
     fn trusts(&self) -> String {
         format!("tls_ca_file = {:?}", self.authority.certificate)
     }
@@ -83,7 +83,7 @@ impl World {
     }
 }
 
-/// What a server saw in a header.
+/// Returns the value of a header that a server received.
 fn header(seen: &harness::Seen, name: &str) -> String {
     seen.headers.get(name).unwrap_or_default().to_owned()
 }
@@ -103,7 +103,7 @@ async fn requests_bodies_and_websockets_go_by_tls() -> Result<()> {
     assert_eq!(header(&seen, "x-seen-name"), "localhost");
     assert_eq!(header(&seen, "x-seen-protocol"), "TLSv1.3");
 
-    // More than fits into sockets and records, either way.
+    // More than fits into sockets and records, in both directions.
     let body = vec![b'x'; 3_000_000];
     let answer = gate.send(&Request::post("/upload", body.clone())).await?;
     assert_eq!(answer.status, 200);
@@ -142,13 +142,13 @@ async fn a_certificate_counts_that_somebody_trusted_has_signed_for_the_host() ->
             .then_some(())
     })
     .await?;
-    // The one service of the environment trusts the same file.
+    // The service of the environment variables trusts the same file.
     let authority = world.authority.certificate.to_string_lossy();
     let gate = gate_of(&secure(&world.nginx, "localhost"));
     let gate = gate.env("UPSTREAM_CA_FILE", authority).start().await?;
     assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
     assert_eq!(header(&world.echo.only(), "x-user-id"), "ada");
-    // The certificate is not for the address.
+    // The certificate is not valid for the address.
     let gate = world.gate("127.0.0.1", &world.trusts()).await?;
     assert_eq!(gate.send(&Request::get("/")).await?.status, 502);
     assert_eq!(world.echo.seen().len(), 1);
@@ -204,7 +204,7 @@ async fn the_gate_proves_who_it_is_and_a_new_certificate_is_read() -> Result<()>
 
     let gate = world.gate("127.0.0.1", &world.trusts()).await?;
     let answer = gate.send(&Request::get("/without")).await?;
-    // As nginx says it.
+    // The status that nginx uses.
     assert_eq!(answer.status, 400);
     assert!(
         world

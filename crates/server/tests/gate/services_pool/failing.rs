@@ -1,11 +1,11 @@
-//! Servers that fail: who is asked in their place, and how they come back.
+//! Servers that fail: which server gets their requests, and how they come back.
 
 use anyhow::Result;
 use harness::{CutProxy, Echo, Gate, Request, Response};
 
 use super::{Fake, answered, public_service, server_of, started};
 
-/// Whether the metrics page says that a server gets requests.
+/// Whether a server gets requests, according to the metrics.
 async fn is_up(gate: &Gate, server: &str) -> Result<bool> {
     let label = format!("server=\"{server}\"");
     let up = gate.metric("sessiongate_upstream_up", [label.as_str()]);
@@ -24,7 +24,7 @@ async fn a_server_that_takes_no_connections_is_ejected_and_comes_back() -> Resul
     assert!(is_up(&gate, &to_ill).await? && is_up(&gate, &well.url()).await?);
 
     wire.cut().await?;
-    // Whatever the method: the requests never left.
+    // Requests of every method are sent to the other server, because they never left the gate.
     for _ in 0..10 {
         let answer = gate.send(&Request::post("/", "body")).await?;
         assert_eq!(answer.status, 200);
@@ -75,7 +75,7 @@ async fn where_all_servers_are_ejected_all_are_asked() -> Result<()> {
         wire.restore().await?;
     }
     answered(&gate, 4).await?;
-    // The one that has answered is back before its time, and the other one need not be asked.
+    // The server that has answered is back before its time; the other one need not get a request.
     assert!(is_up(&gate, servers[0]).await? || is_up(&gate, servers[1]).await?);
     Ok(())
 }
@@ -135,7 +135,7 @@ async fn a_server_that_hangs_is_ejected() -> Result<()> {
     Ok(())
 }
 
-/// Whoever is asked in place of whom, an answer is that to its own request.
+/// Whichever server replaces another, each client gets the answer to its own request.
 #[tokio::test]
 async fn nobody_gets_the_answer_to_another_request_while_servers_come_and_go() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -144,7 +144,7 @@ async fn nobody_gets_the_answer_to_another_request_while_servers_come_and_go() -
         CutProxy::start(&echoes[0].address().to_string()).await?,
         CutProxy::start(&echoes[1].address().to_string()).await?,
     ];
-    // One is always there.
+    // One server is always reachable.
     let servers = [
         format!("http://{}", wires[0].address()),
         format!("http://{}", wires[1].address()),
@@ -188,7 +188,7 @@ async fn an_answer_that_breaks_off_is_not_asked_for_again() -> Result<()> {
     .await?;
     let tables = public_service(&[&ill.url, &well.url()], "retry_budget = 100");
     let gate = started(folder.path(), &tables).await?;
-    // Its head has been passed on, so that only the connection can say that it breaks off.
+    // The head has been forwarded, so only the end of the connection can show that the answer is incomplete.
     let broken: Result<Response> = gate.send(&Request::get("/")).await;
     assert!(broken.is_err(), "{broken:?}");
     assert_eq!(well.seen().len(), 0);

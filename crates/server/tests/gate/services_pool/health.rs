@@ -1,11 +1,11 @@
-//! Servers that are asked whether they are well.
+//! Health checks of servers.
 
 use anyhow::Result;
 use harness::{CutProxy, Echo, Gate, Nginx, Request};
 
 use super::{answered, public_service, started};
 
-/// Waits until the metrics page says this of a server.
+/// Waits until the metrics show this state of a server.
 async fn becomes(gate: &Gate, server: &str, up: f64) -> Result<()> {
     let label = format!("server=\"{server}\"");
     harness::poll("the server to be told well or not", async || {

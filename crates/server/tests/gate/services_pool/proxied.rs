@@ -13,7 +13,7 @@ async fn line(gate: &Gate, path: &str) -> Result<Value> {
     gate.wait_for_audit(|line| line["path"] == path).await
 }
 
-/// A gate that takes the word of proxies on this machine.
+/// Starts a gate that accepts PROXY headers from 127.0.0.1.
 async fn told(folder: &std::path::Path, echo: &Echo) -> Result<Gate> {
     let tables = format!(
         "trusted_proxies = [\"127.0.0.1\"]\nproxy_protocol = true\n{}",
@@ -22,7 +22,7 @@ async fn told(folder: &std::path::Path, echo: &Echo) -> Result<Gate> {
     started(folder, &tables).await
 }
 
-/// Sends a request behind these bytes, and gives the status; `None` when the connection is closed.
+/// Sends a request behind these bytes; returns the status, or `None` if the connection is closed.
 async fn status_behind(gate: &Gate, header: &[u8], path: &str) -> Result<Option<u16>> {
     let mut client = gate.connect().await?;
     let request = Request::get(path).header("X-Forwarded-For", "198.51.100.1");
@@ -49,7 +49,7 @@ async fn a_listed_proxy_says_for_whom_a_connection_is() -> Result<()> {
             "",
         )
         .await?;
-        // Everything of 127.0.0.0/8 is this machine, and one address of it is listed.
+        // All addresses of 127.0.0.0/8 are this machine, and one of them is listed.
         let mut curl = Command::new("curl");
         curl.args([
             "-sS",
@@ -76,7 +76,7 @@ async fn who_is_not_listed_or_says_nothing_is_not_believed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let echo = Echo::start().await?;
     let gate = told(folder.path(), &echo).await?;
-    // What the listed proxy sends has to begin so.
+    // The listed proxy must send a PROXY header first.
     assert_eq!(status_behind(&gate, b"", "/none").await?, None);
     let wrong = b"PROXY TCP4 1.2.3.4\r\n";
     assert_eq!(status_behind(&gate, wrong, "/wrong").await?, None);
@@ -84,16 +84,16 @@ async fn who_is_not_listed_or_says_nothing_is_not_believed() -> Result<()> {
     assert!(refused.await? >= 2.0);
     assert_eq!(echo.seen().len(), 0);
 
-    // A client of another listed proxy, one behind the other.
+    // A chain of two listed proxies: the client of the second is in `X-Forwarded-For`.
     let chained = b"PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n";
     assert_eq!(status_behind(&gate, chained, "/chained").await?, Some(200));
     assert_eq!(line(&gate, "/chained").await?["client_ip"], "198.51.100.1");
-    // Nobody is named, so nobody's word counts.
+    // A LOCAL header names no client, so no header about it is believed.
     let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
     assert_eq!(status_behind(&gate, local, "/local").await?, Some(200));
     assert_eq!(line(&gate, "/local").await?["client_ip"], "0.0.0.0");
 
-    // From an address that is not listed nothing is expected, and a header is no request.
+    // An address that is not listed needs no PROXY header, and one that it sends is not a valid request.
     let url = format!("http://{}/direct", gate.proxy);
     let mut curl = Command::new("curl");
     curl.args(["-sS", "--interface", "127.0.0.3"]).arg(url);
@@ -167,7 +167,7 @@ http {{
             "{first}"
         );
         assert_eq!(of("198.51.100.1").await?, first, "the same connection");
-        // More clients than connections.
+        // More clients than connections are allowed.
         for number in 2..6 {
             let client = format!("198.51.100.{number}");
             let other = of(&client).await?;

@@ -1,4 +1,4 @@
-//! What clients and caches keep: versions, conditions, compressed files, and who may keep anything.
+//! Caching by clients and proxies: versions, conditional requests, compressed files, and `Cache-Control`.
 
 use anyhow::{Context, Result};
 use harness::Request;
@@ -112,13 +112,13 @@ async fn the_smallest_file_that_the_client_takes_is_sent() -> Result<()> {
         4,
         "each of them is a version of its own: {tags:?}"
     );
-    // What is compressed already gets no smaller.
+    // For a format that is already compressed, the gate looks for no compressed variant.
     let answer = site
         .asking("/a.png", &[("Accept-Encoding", "gzip")])
         .await?;
     assert_eq!(answer.text(), "plain");
     assert_eq!(answer.header("vary"), None);
-    // By its own name a compressed file is a file.
+    // Under its own name, a compressed file is an ordinary file.
     let answer = site.get("/app.js.gz").await?;
     assert_eq!(answer.header("content-type"), Some("application/gzip"));
     assert_eq!(answer.header("content-encoding"), None);
@@ -131,7 +131,7 @@ async fn curl_unpacks_what_was_packed_beforehand() -> Result<()> {
     let mut gzip = std::process::Command::new("gzip");
     gzip.arg("--keep").arg(site.path("a.txt"));
     harness::run(gzip, "gzip").await?;
-    // Seen only by whoever takes it.
+    // Only clients that accept the compressed file get it.
     site.put("a.txt", b"plain")?;
     assert_eq!(
         site.curl(&["--compressed"], "/a.txt").await?,
@@ -167,7 +167,7 @@ async fn shared_caches_keep_nothing_that_is_protected() -> Result<()> {
             (answer.status, answer.header("cache-control")),
             (301, Some(open))
         );
-        // A session changes nothing about that.
+        // A request with a session gets the same.
         let answer = site.get("/open/a.txt").await?;
         assert_eq!(answer.header("cache-control"), Some(open));
     }

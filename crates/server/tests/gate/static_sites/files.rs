@@ -98,7 +98,7 @@ async fn head_says_what_get_says_and_sends_no_file() -> Result<()> {
     );
     assert_eq!(head, get);
     assert_eq!(head[1].as_deref(), Some("10"));
-    // A part is for GET alone.
+    // Ranges apply only to GET.
     let request = Request::new("HEAD", "/a.html").header("Range", "bytes=0-1");
     assert_eq!(client.send(&signed_in(&request)).await?.status, 200);
     Ok(())
@@ -171,7 +171,7 @@ async fn a_folder_is_where_its_slash_is() -> Result<()> {
         assert_eq!(answer.header("content-length"), Some("0"));
     }
     assert_eq!(site.curl(&["--location"], "/docs").await?, "docs");
-    // What is in a folder is nobody's affair.
+    // The gate does not list the files of a folder.
     for target in [
         "/empty/",
         "/docs/index.html/",

@@ -1,4 +1,4 @@
-//! What never leaves a folder.
+//! Files that the gate never sends: hidden ones, and those outside the folder.
 
 use std::os::unix::fs::symlink;
 
@@ -51,7 +51,7 @@ async fn links_lead_to_what_is_in_the_folder_and_nowhere_else() -> Result<()> {
     ] {
         symlink(target, site.path(name))?;
     }
-    // A compressed file is no way out either, and a page of a folder is none.
+    // Links of compressed files and of index pages do not lead outside either.
     symlink("../../outside.txt", site.path("a/b.txt.gz"))?;
     symlink("../../outside.txt", site.path("a/index.html"))?;
     for target in ["/inside.txt", "/a/up.txt", "/folder/b.txt", "/a/b.txt"] {
@@ -174,12 +174,12 @@ async fn no_spelling_of_a_path_leads_out() -> Result<()> {
             !text.contains(OUTSIDE) && !text.contains("hidden"),
             "{target}"
         );
-        // What stands behind the question mark is no path.
+        // The text behind the question mark is not part of the path.
         if target.starts_with("/?") {
             assert_eq!(answer.status, 200, "{target}");
             continue;
         }
-        // 400 where somebody else might read another path out of it, 404 otherwise: some thousand combinations, so not one by one.
+        // 400 if another program might read another path, else 404. There are some thousand combinations, so the test lists none.
         let controls = ["%00", "%01", "%09", "%0a"];
         let has_control = controls.iter().any(|control| target.contains(control));
         let expected: &[u16] = if has_control { &[400] } else { &[400, 404] };

@@ -1,4 +1,4 @@
-//! Pages that stand in for others: of apps that make their pages in the browser, and for errors.
+//! Substitute pages: the page of single-page apps, and error pages.
 
 use anyhow::Result;
 use harness::Request;
@@ -30,7 +30,7 @@ async fn a_page_that_is_not_there_is_the_app() -> Result<()> {
         assert_eq!(answer.header("vary"), Some(varies));
         assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
     }
-    // What is no page stays missing, and so does what a script asks for.
+    // Missing files other than pages get 404, and so do requests of scripts.
     for target in [
         "/assets/old.js",
         "/missing.png",
@@ -72,7 +72,7 @@ async fn people_get_the_error_pages_of_the_folder() -> Result<()> {
     let answer = site.send(&form).await?;
     assert_eq!((answer.status, &*answer.text()), (405, "not so"));
     assert_eq!(answer.header("allow"), Some("GET, HEAD"));
-    // One that is not there is ours, and so is every one for a program.
+    // Without an error page in the folder, and for programs, the gate sends its own.
     let range = Request::get("/a.txt")
         .navigating()
         .header("Range", "bytes=50-");

@@ -1,4 +1,4 @@
-//! Where folders are said to be, what is wrong with that, and what tools say about it.
+//! The settings of folders, their errors, and the messages of the tools about them.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::{gate, signed_in};
 
-/// A folder with a configuration file `gate.toml` that says this, beside these files.
+/// Creates a folder with a configuration file `gate.toml` with this text, and these files.
 fn configured(text: &str, files: &[(&str, &str)]) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     for (name, content) in files {
@@ -35,7 +35,7 @@ fn command(folder: &TempDir) -> GateCommand {
         .env("RELOAD_INTERVAL", "0")
 }
 
-/// What `check-config` says, with bare file names.
+/// Returns the output of `check-config`, with bare file names.
 async fn checked(folder: &TempDir) -> Result<String> {
     let finished = command(folder).args(["check-config"]).run().await?;
     let said = finished.stdout + &finished.stderr;
@@ -72,7 +72,7 @@ include = "more/*.toml"
     }
     let public = gate.send(&Request::get("/open/index.html")).await?;
     assert_eq!(public.header("cache-control"), Some("no-cache"));
-    // What was cut off stays in the way back.
+    // The redirect keeps the stripped prefix.
     for (target, location) in [("/wiki/in", "./in/"), ("/wiki?a", "./wiki/?a")] {
         let answer = gate.send(&signed_in(target, "ada")).await?;
         assert_eq!(
@@ -241,7 +241,7 @@ async fn a_reload_that_names_no_folder_changes_nothing() -> Result<()> {
     assert_eq!(reload(text).await?.status, 200);
     assert_eq!(page("/").await?, "two");
     assert_eq!(page("/nothing").await?, "none");
-    // A folder that goes away later is told to everybody who asks for it.
+    // If a folder disappears later, its requests get 500.
     fs::rename(folder.path().join("two"), folder.path().join("three"))?;
     let answer = gate.send(&signed_in("/", "ada")).await?;
     assert_eq!(answer.status, 500);

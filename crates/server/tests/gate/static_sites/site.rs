@@ -1,4 +1,4 @@
-//! What these tests start from: a folder, and a gate in front of it.
+//! The fixture of these tests: a folder, and a gate in front of it.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -11,21 +11,21 @@ use tempfile::TempDir;
 
 use crate::support::gate;
 
-/// A folder `site` beside a file that nobody may get, and a gate in front of it.
+/// A gate that serves the folder `site`, next to which is a file that it must never send.
 pub(super) struct Site {
     pub(super) gate: Gate,
     around: TempDir,
 }
 
-/// What stands in the file beside the folder.
+/// The content of the file next to the folder.
 pub(super) const OUTSIDE: &str = "SECRET-OUTSIDE";
 
-/// When every file was put there, and the same in the words of HTTP.
+/// The modification time of every file, as Unix time and in the format of HTTP.
 const MODIFIED: u64 = 1_767_323_045;
 pub(super) const MODIFIED_DATE: &str = "Fri, 02 Jan 2026 03:04:05 GMT";
 
 impl Site {
-    /// With these files, and with these settings beside the usual ones.
+    /// Starts a gate with these files, and with these settings besides the usual ones.
     pub(super) async fn start(files: &[(&str, &str)], settings: &[(&str, &str)]) -> Result<Self> {
         let around = tempfile::tempdir()?;
         fs::write(around.path().join("outside.txt"), OUTSIDE)?;
@@ -42,7 +42,7 @@ impl Site {
         Ok(Self { gate, around })
     }
 
-    /// The path of a file, which need not be there.
+    /// Returns the path of a file, which need not exist.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.around.path().join("site").join(name)
     }
@@ -51,17 +51,17 @@ impl Site {
         put(&self.path(name), content)
     }
 
-    /// The answer to a user with a session.
+    /// Sends a GET request with a session and returns the answer.
     pub(super) async fn get(&self, target: &str) -> Result<Response> {
         self.send(&Request::get(target)).await
     }
 
-    /// The answer to this request of a user with a session.
+    /// Sends this request with a session and returns the answer.
     pub(super) async fn send(&self, request: &Request) -> Result<Response> {
         self.gate.send(&signed_in(request)).await
     }
 
-    /// The answer to a GET with these fields.
+    /// Sends a GET request with a session and these fields, and returns the answer.
     pub(super) async fn asking(&self, target: &str, fields: &[(&str, &str)]) -> Result<Response> {
         let request = fields
             .iter()
@@ -71,7 +71,7 @@ impl Site {
         self.send(&request).await
     }
 
-    /// The answer to this target as it stands, and whether the connection was kept.
+    /// Sends a GET request with a session and exactly this target, and returns the answer.
     pub(super) async fn raw(&self, target: &[u8]) -> Result<Response> {
         let mut client = Client::connect(self.gate.proxy).await?;
         let cookie = Mint::user("ada").authjs();
@@ -82,7 +82,7 @@ impl Site {
         client.response().await
     }
 
-    /// What `curl` says, run with these words by a user with a session, the path last.
+    /// Runs `curl` with these arguments, a session and the URL of this path; returns its output.
     pub(super) async fn curl(&self, words: &[&str], path: &str) -> Result<String> {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--max-time", "60"]);
@@ -92,7 +92,7 @@ impl Site {
         harness::run(curl, "curl").await
     }
 
-    /// The audit line of the request that was answered so.
+    /// Returns the audit line of the request of this answer.
     pub(super) async fn audit(&self, answer: &Response) -> Result<serde_json::Value> {
         let id = answer.header("x-request-id").context("an id")?.to_owned();
         let is_it = |line: &serde_json::Value| line["request_id"] == id.as_str();
@@ -100,7 +100,7 @@ impl Site {
     }
 }
 
-/// The request, by a user with a session.
+/// Returns the request with a session.
 pub(super) fn signed_in(request: &Request) -> Request {
     request.clone().cookie(Mint::user("ada").authjs())
 }

@@ -1,4 +1,4 @@
-//! Large files on their way: what they cost, and what becomes of them when something ends early.
+//! Transfers of large files: the memory that they take, and how they end early.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -11,7 +11,7 @@ use super::site::{Site, signed_in};
 
 const MIB: usize = 1024 * 1024;
 
-/// A file of so many megabytes, no two of which are alike.
+/// Writes a file of this many megabytes, each of which differs from the others.
 fn write_large(site: &Site, name: &str, megabytes: usize) -> Result<()> {
     let mut file = File::create(site.path(name))?;
     for number in 0..megabytes {
@@ -22,7 +22,7 @@ fn write_large(site: &Site, name: &str, megabytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// The most memory that a process has held so far, in KiB (proc(5), "VmHWM").
+/// Returns the peak memory of the gate so far, in KiB (proc(5), "VmHWM").
 fn peak(gate: &Gate) -> Result<usize> {
     let status = fs::read_to_string(format!("/proc/{}/status", gate.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -39,7 +39,7 @@ fn holds(gate: &Gate, site: &Site, name: &str) -> bool {
         .any(|target| target == path)
 }
 
-/// Begins to download a file, and gives up reading after its first bytes.
+/// Begins to download a file, and stops reading after its first bytes.
 async fn begun(site: &Site, name: &str) -> Result<Client> {
     let mut client = Client::connect(site.gate.proxy).await?;
     let request = signed_in(&Request::get(&format!("/{name}")));
@@ -63,7 +63,7 @@ async fn a_hundred_megabytes_arrive_whole_and_take_no_memory() -> Result<()> {
         shell.arg(site.path("large.bin"));
         harness::run(shell, "curl")
     };
-    // The code that does it is memory too.
+    // The first download loads the code, which needs memory too.
     download().await?;
     let before = peak(&site.gate)?;
     tokio::try_join!(download(), download(), download(), download())?;
@@ -76,7 +76,7 @@ async fn a_hundred_megabytes_arrive_whole_and_take_no_memory() -> Result<()> {
 async fn a_file_that_is_not_in_memory_comes_all_the_same() -> Result<()> {
     let site = Site::start(&[], &[]).await?;
     write_large(&site, "large.bin", 3)?;
-    // A file system that keeps files in memory alone takes no notice of it.
+    // On a file system that is only in memory, this has no effect.
     let mut forget = Command::new("python3");
     let script = "import os, sys; file = os.open(sys.argv[1], os.O_RDONLY); \
                   os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)";

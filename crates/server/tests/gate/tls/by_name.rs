@@ -1,4 +1,4 @@
-//! Several certificates: the host that a client names decides (SNI, RFC 6066 §3).
+//! Several certificates: the host that a client names selects one (SNI, RFC 6066 §3).
 
 use anyhow::Result;
 use harness::{Authority, Echo};
@@ -45,7 +45,7 @@ async fn the_host_that_a_client_names_decides_which_certificate_it_is_shown() ->
         let answer = curl(&authority, &["--resolve", &resolve, &url]).await?;
         assert_eq!(answer.status, 200, "{host}");
     }
-    // For these there is none: they are shown the first, which curl refuses.
+    // No certificate matches these hosts: the gate shows the first one, which curl refuses.
     for host in ["c.example", "x.y.b.example"] {
         let (resolve, url) = resolved(host, gate.proxy);
         let refused = curl(&authority, &["--resolve", &resolve, &url]).await;

@@ -1,4 +1,4 @@
-//! Clients that prove who they are with a certificate.
+//! Clients that authenticate with a certificate.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ async fn asking(how: &str) -> Result<Site> {
     .await
 }
 
-/// The words with which curl shows a certificate.
+/// Returns the arguments with which curl shows a certificate.
 fn shown(pair: &KeyPair) -> [String; 4] {
     let path = |path: &std::path::Path| path.display().to_string();
     [
@@ -51,7 +51,7 @@ async fn a_certificate_is_asked_for_and_a_wrong_one_is_refused() -> Result<()> {
         assert_eq!(status(&site, Some(&billing)).await?, 200, "{how}");
         assert_eq!(status(&site, None).await.ok(), without, "{how}");
         assert!(status(&site, Some(&stranger)).await.is_err(), "{how}");
-        // A server's certificate is none of a client.
+        // A certificate for servers is not valid for a client.
         assert!(
             status(&site, Some(&site.certificate)).await.is_err(),
             "{how}"
@@ -66,7 +66,7 @@ async fn a_certificate_is_asked_for_and_a_wrong_one_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// A route for some, one for all who have shown any of two names, and one for those who have not shown one.
+/// An unrestricted route, one for a subject, one for either of two alternative names, and one for all but a subject.
 const ROUTES: &str = r#"
 [[route]]
 path = "/"
@@ -84,7 +84,7 @@ path = "/others/"
 require = { not = { certificate = "CN=billing,O=Example" } }
 "#;
 
-/// A gate with these routes that asks clients for certificates, and the command by which it was started.
+/// Starts a gate with these routes that requests client certificates; also returns its command.
 async fn ruled() -> Result<(GateCommand, Site)> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let authority = Authority::make(folder.path()).await?;
@@ -120,7 +120,7 @@ async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
         .authority
         .client("reports", "/CN=reports", "URI:spiffe://example/reports")
         .await?;
-    // As an authority signs it that looks at the name as a whole.
+    // A subject whose single CN contains the text of another subject, as a careless authority would sign it.
     let liar = site
         .authority
         .client("liar", "/CN=billing,O=Example", "DNS:liar.internal")
@@ -142,7 +142,7 @@ async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
             assert_eq!(site.curl(&words).await?.status, status, "{path} {pair:?}");
         }
     }
-    // A session is demanded beside it.
+    // The route also requires a session.
     let (url, shown) = (site.url("/billing/"), shown(&billing));
     let mut words = vec![&*url];
     words.extend(shown.iter().map(String::as_str));

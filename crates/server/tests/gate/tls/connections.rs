@@ -1,4 +1,4 @@
-//! Everything that goes over a connection goes over one with TLS too.
+//! Connections with TLS carry everything that connections without TLS do.
 
 use std::fs;
 use std::time::Duration;
@@ -87,7 +87,7 @@ async fn a_stream_arrives_piece_by_piece() -> Result<()> {
     let (out, url) = (file.display().to_string(), site.url("/stream?chunks=3"));
     let words = ["-N", "-o", &out, &url];
     let fetching = async {
-        // Its answer is in the file.
+        // curl writes the answer to the file.
         let _ = site.curl(&words).await;
     };
     let watching = async {
@@ -164,7 +164,7 @@ async fn a_browser_opens_a_page() -> Result<()> {
     Ok(())
 }
 
-/// A listener with a certificate of its own, and its port.
+/// Returns the table of a listener with this port and certificate.
 fn listener(port: u16, pair: &KeyPair, more: &str) -> String {
     format!(
         "[[listener]]\naddress = \"127.0.0.1:{port}\"\ntls_cert_file = \"{}\"\ntls_key_file = \"{}\"\n{more}",

@@ -1,4 +1,4 @@
-//! How many connections there may be, on listeners that speak TLS and on those that send clients there.
+//! The limits of connections, on listeners with TLS and on those that redirect to them.
 
 use anyhow::Result;
 use harness::{Client, poll};

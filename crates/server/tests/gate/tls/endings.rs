@@ -1,4 +1,4 @@
-//! How connections with TLS end, and what is no TLS.
+//! How connections with TLS end, and clients that do not use TLS.
 
 use anyhow::Result;
 use harness::{Client, Request};
@@ -100,7 +100,7 @@ print("done")
 "#;
     for (index, how) in ["cut", "ended"].into_iter().enumerate() {
         assert_eq!(site.python(script, &[how]).await?, "done\n");
-        // One line when it began and one when it ended.
+        // The WebSocket has one line for its start and one for its end.
         site.gate
             .wait_for_audit(|line| line["ended"] == "client_left" && line["path"] == "/ws")
             .await?;
@@ -124,7 +124,7 @@ async fn a_request_without_tls_is_told_to_use_it() -> Result<()> {
                 .then_some(())
         })
         .await?;
-    // Neither HTTP nor TLS: it is left without a word.
+    // Bytes that are neither HTTP nor TLS get no answer.
     let mut client = site.gate.connect().await?;
     client.raw(b"\x00\x01\x02\x03").await?;
     while client.bytes(1).await.is_ok() {}

@@ -1,4 +1,4 @@
-//! What is demanded and promised of HTTPS: the redirect, HSTS, `REQUIRE_HTTPS`, and the word about sessions in the clear.
+//! The rules about HTTPS: the redirect, HSTS, `REQUIRE_HTTPS`, and the warning about sessions without TLS.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ async fn curl_follows_the_redirect_to_the_same_place() -> Result<()> {
     let answer = site.curl(&[&url]).await?;
     assert_eq!(answer.status, 308, "{answer:?}");
     assert_eq!(answer.header("location"), Some(&*site.url("/a%2fb/?c=d&e")));
-    // What is promised in the clear can be somebody else's promise (RFC 6797 §7.2).
+    // An attacker could forge HSTS in an answer without TLS, so the gate does not send it there (RFC 6797 §7.2).
     assert_eq!(answer.header("strict-transport-security"), None);
 
     let (cookie, file) = (cookie("ada"), site.folder.path().join("form"));
@@ -111,12 +111,12 @@ async fn every_answer_over_https_promises_what_hsts_says() -> Result<()> {
         );
         assert_eq!(answer.head.matches("strict-transport-security").count(), 1);
     }
-    // Neither does what is no request go without it.
+    // The answer to a malformed request has it too.
     let words = ["-H", "Content-Length: x", &site.url("/open/")];
     let answer = site.curl(&words).await?;
     assert_eq!(answer.status, 400, "{answer:?}");
     assert_eq!(answer.header("strict-transport-security"), Some(HSTS));
-    // A proxy in front speaks TLS for us; whoever is no such proxy cannot say so.
+    // A trusted proxy in front may terminate TLS; the header of any other client has no effect.
     for (proxies, promised) in [("127.0.0.1", Some(HSTS)), ("192.0.2.1", None)] {
         let gate = gate(&site.echo.url())
             .envs([("HSTS", HSTS), ("TRUSTED_PROXIES", proxies)])

@@ -1,4 +1,4 @@
-//! Certificates that change while the gate runs, and clients that come back.
+//! Certificates that change while the gate runs, and clients that resume TLS sessions.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use harness::{Client, Request, poll};
 
 use super::{HERE, Site};
 
-/// The certificate that a connection was shown, by its fingerprint.
+/// A Python function that returns the fingerprint of a connection's certificate.
 const SHOWN: &str = r#"
 def shown(connection):
     return hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest()

@@ -1,4 +1,4 @@
-//! Which versions of TLS are spoken, and with which certificate where none was given.
+//! The supported versions of TLS, and the certificate that the gate generates if none is configured.
 
 use anyhow::Result;
 use harness::{Authority, Echo, poll};
@@ -30,7 +30,7 @@ async fn curl_is_served_over_both_versions_and_the_service_is_told_of_https() ->
 #[tokio::test]
 async fn versions_older_than_the_least_are_refused() -> Result<()> {
     let old = Site::start([]).await?;
-    // OpenSSL itself speaks it only when it is told to be careless.
+    // OpenSSL itself supports TLS 1.1 only with a lower security level.
     let refused = old.openssl("-tls1_1 -cipher DEFAULT@SECLEVEL=0").await;
     let error = refused.expect_err("TLS 1.1").to_string();
     assert!(error.contains("SSL alert number"), "{error}");
@@ -75,7 +75,7 @@ async fn for_development_a_certificate_is_made_for_the_names_of_the_gate() -> Re
     assert!(refused.to_string().contains("self-signed"), "{refused}");
     assert_eq!(curl(&stranger, &["-k", &url]).await?.status, 200);
 
-    // It is one that a client can be told to trust.
+    // A client can be configured to trust the generated certificate.
     let file = folder.path().join("made.pem");
     let mut fetch = std::process::Command::new("sh");
     fetch.args([

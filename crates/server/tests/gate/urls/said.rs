@@ -1,10 +1,10 @@
-//! What `check-config` and start-up say, word for word.
+//! The exact messages of `check-config` and start-up.
 
 use anyhow::Result;
 
 use crate::support::gate;
 
-/// What start-up says about these settings beside an upstream and a secret, when it refuses them.
+/// Returns the message with which start-up refuses these settings, given besides an upstream and a secret.
 async fn refusal(settings: &[(&str, &str)]) -> Result<String> {
     let command = gate("http://127.0.0.1:3000").envs(settings.iter().copied());
     let started = command.clone().run().await?;
@@ -191,7 +191,7 @@ async fn refuses(settings: &[(&str, &str)], problems: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Settings, and the problems that start-up has with them.
+/// Settings, and the problems that start-up reports about them.
 type Refused = (
     &'static [(&'static str, &'static str)],
     &'static [&'static str],

@@ -1,4 +1,4 @@
-//! Certificates that are ordered: a real ACME server, and where they are kept.
+//! Certificates from ACME: a real server, and the stores of certificates.
 
 use anyhow::{Context, Result};
 use harness::{Pebble, Postgres, free_port};
@@ -6,7 +6,7 @@ use harness::{Pebble, Postgres, free_port};
 use super::super::{Outcome, SECRET};
 use super::{doctor, ids, told};
 
-/// What there is to say of this server and this place.
+/// Runs `doctor` with this ACME server and this store of certificates.
 fn of(directory: &str, authority: Option<&str>, store: &str, database: Option<&str>) -> Outcome {
     let mut tool = doctor(["--ignore", "service-unreachable"])
         .env("AUTH_SECRET", SECRET)
@@ -39,7 +39,7 @@ async fn a_server_that_answers_and_a_folder_that_can_be_made_leave_a_certificate
     assert_eq!(ids(&outcome), ["acme-certificate-missing"], "{outcome:?}");
     assert!(!store.exists(), "nothing is written");
 
-    // Another server than the one that is meant.
+    // The URL of something other than an ACME directory.
     let wrong = pebble.directory_url().replace("/dir", "/nonce-plz");
     let outcome = of(&wrong, Some(&authority), shown, None);
     assert!(

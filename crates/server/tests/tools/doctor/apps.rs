@@ -1,4 +1,4 @@
-//! Real apps behind a real nginx that speaks TLS.
+//! Real apps behind a real nginx with TLS.
 
 use anyhow::Result;
 use harness::interop::{AuthApp, BetterAuth, Browser};
@@ -10,7 +10,7 @@ use super::super::SECRET;
 use super::super::mint::minted;
 use super::{doctor, file, findings, ids, told};
 
-/// An nginx in front of an app, by https on one port, and by http on another, which leads to the first.
+/// An nginx in front of an app, with HTTPS on one port, and with a redirect to it from HTTP on another.
 struct Front {
     _nginx: Nginx,
     folder: TempDir,
@@ -20,7 +20,7 @@ struct Front {
 }
 
 impl Front {
-    /// `proxy` is what stands beside `proxy_pass`; `status` is that of the redirect.
+    /// Starts nginx. `proxy` has the directives beside `proxy_pass`; `status` is that of the redirect.
     async fn start(app: std::net::SocketAddr, proxy: &str, status: u16) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let made = Certificates::make(folder.path()).await?;
@@ -60,7 +60,7 @@ http {{
     }
 }
 
-/// What a proxy says to an app, and a browser.
+/// The directives of a correct proxy: headers for the app, and HSTS for the browser.
 const AS_IT_SHOULD_BE: &str =
     "proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-Host $http_host;
     add_header Strict-Transport-Security max-age=31536000 always;";
@@ -222,7 +222,7 @@ async fn better_auth_is_found_and_its_sign_in_can_be_looked_at() -> Result<()> {
         .run();
     assert_eq!(ids(&outcome), ["plain-http-local"], "{outcome:?}");
     assert_eq!(outcome.code, Some(0));
-    // The same sign-in, if it had come over https.
+    // The same sign-in, judged as if it had come over HTTPS.
     let outcome = doctor(["--set-cookie-file", &set, "--cookie-file", &cookies]).run();
     let found = ids(&outcome);
     assert!(

@@ -1,4 +1,4 @@
-//! Cookies as an app should not set them, sent by a real server.
+//! Cookies with flaws, set by a real server.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use harness::{Nginx, free_port};
 use super::super::Tool;
 use super::{doctor, file, findings, ids, told};
 
-/// What a server with these `Set-Cookie` fields gets to hear, besides that it speaks plain HTTP.
+/// Returns the findings about a server with these `Set-Cookie` fields, except those about plain HTTP, and the exit code.
 async fn of(fields: &[&str]) -> Result<(Vec<String>, Option<i32>)> {
     let headers: Vec<_> = fields
         .iter()
@@ -103,14 +103,14 @@ async fn redirects_without_end_are_found_and_those_that_set_a_cookie_first_are_n
     Ok(())
 }
 
-/// No server that is to be had tells another time than its machine's.
+/// The test imitates the app, because real servers always send the time of their machine.
 #[test]
 fn an_app_whose_clock_is_off_is_named() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
     let outcome = thread::scope(|scope| {
         let outcome = scope.spawn(|| doctor(["--auth-path", "/auth", &url]).run());
-        // The page once for its redirect and once for itself, and the two endpoints by which a framework is known.
+        // Four requests: the page once for its redirect and once for itself, and the two endpoints that identify a framework.
         for _ in 0..4 {
             let (mut stream, _) = listener.accept()?;
             let mut head = BufReader::new(&stream).lines();

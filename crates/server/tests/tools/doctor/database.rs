@@ -1,4 +1,4 @@
-//! Real databases: indexes, rights, clocks, and what is missing.
+//! Real databases: indexes, rights, clocks, and missing tables and columns.
 
 use anyhow::Result;
 use harness::{Postgres, free_port, poll};
@@ -6,7 +6,7 @@ use harness::{Postgres, free_port, poll};
 use super::super::{Outcome, SECRET, Tool};
 use super::{doctor, doctor_of_stores, file, findings, ids, told};
 
-/// A role that may read the tables of an app and nothing more, and cannot write whatever it tries.
+/// The tables of an app, and a role that may only read them, in read-only transactions.
 const TABLES: &str = "
     CREATE TABLE users (id text, name text);
     INSERT INTO users SELECT n::text, 'hidden' FROM generate_series(1, 12000) AS n;
@@ -220,7 +220,7 @@ async fn looking_waits_for_no_writer() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres.execute("CREATE INDEX ON users (id)").await?;
-    // Of all locks on tables this one lets only those pass that read (PostgreSQL's manual, table 13.2).
+    // Besides this lock on a table, only reads are possible (PostgreSQL's manual, table 13.2).
     let holding = "BEGIN; LOCK TABLE users IN EXCLUSIVE MODE; SELECT pg_sleep(600)";
     let held = "SELECT pid FROM pg_locks WHERE mode = 'ExclusiveLock' AND relation = 'users'::regclass AND granted";
     let looked = async {

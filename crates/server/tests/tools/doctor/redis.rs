@@ -1,4 +1,4 @@
-//! A real Redis: what its users may do, and how it behaves when it is full.
+//! A real Redis: the rights of its users, and its behavior when it is full.
 
 use anyhow::Result;
 use harness::{Postgres, Redis, RedisCluster, RedisVersion};
@@ -6,7 +6,7 @@ use harness::{Postgres, Redis, RedisCluster, RedisVersion};
 use super::super::{Outcome, SECRET};
 use super::{doctor_of_stores, ids, told};
 
-/// What there is to say of this Redis, with a database that is fine.
+/// Runs `doctor` with this Redis and a database without flaws.
 fn of(postgres: &Postgres, redis: &str) -> Outcome {
     doctor_of_stores(["--ignore", "database-superuser"])
         .env("AUTH_SECRET", SECRET)
@@ -24,7 +24,7 @@ async fn database() -> Result<Postgres> {
     Ok(postgres)
 }
 
-/// The user `gate` with exactly these rights.
+/// Creates the user `gate` with exactly these rights; returns the URL to connect with.
 async fn allow(redis: &Redis, rights: &[&str]) -> Result<String> {
     redis
         .cli(["ACL", "SETUSER", "gate", "reset", "on", ">hidden-password"])
@@ -214,7 +214,7 @@ async fn a_redis_that_does_not_answer_is_a_problem() -> Result<()> {
     Ok(())
 }
 
-/// What there is to say of a Redis in which nothing but limits is counted.
+/// Runs `doctor` with a Redis that is used only for rate limits.
 fn of_limits(redis: &str) -> Outcome {
     doctor_of_stores([])
         .env("AUTH_SECRET", SECRET)
@@ -292,7 +292,7 @@ async fn rights_are_looked_for_on_every_server_of_a_cluster() -> Result<()> {
     allow_all(&format!("{hearing} {enough}")).await?;
     let outcome = judged("true");
     assert!(ids(&outcome).is_empty(), "{outcome:?}");
-    // One of them is enough for keys to be missed.
+    // One server with missing rights is enough for a finding.
     let all_but_set = enough.replace("+set ", "");
     allow(
         &cluster.nodes[1],

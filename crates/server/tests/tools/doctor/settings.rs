@@ -1,4 +1,4 @@
-//! Configurations: secrets, services, and what is not valid.
+//! Configurations: secrets, services, and invalid settings.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -8,7 +8,7 @@ use harness::{Nginx, free_port};
 use super::super::{SECRET, Tool};
 use super::{doctor, file, findings, ids, told};
 
-/// A configuration whose only flaw is its service.
+/// Returns `doctor` with a configuration in which only the service may have a flaw.
 fn gate(words: &[&str], upstream: &str) -> Tool {
     doctor(words.iter().copied())
         .env("AUTH_SECRET", SECRET)

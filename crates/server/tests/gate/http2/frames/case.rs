@@ -1,4 +1,4 @@
-//! What a case is.
+//! The type of a case: frames that break a rule, and the expected outcome.
 
 pub(super) const PROTOCOL_ERROR: u32 = 1;
 pub(super) const FLOW_CONTROL_ERROR: u32 = 3;
@@ -7,7 +7,7 @@ pub(super) const FRAME_SIZE_ERROR: u32 = 6;
 pub(super) const REFUSED_STREAM: u32 = 7;
 pub(super) const COMPRESSION_ERROR: u32 = 9;
 
-/// What is to become of a case.
+/// The expected outcome of a case.
 pub(super) enum Fate {
     /// The connection ends with this code.
     Away(u32),
@@ -17,5 +17,5 @@ pub(super) enum Fate {
     Ends(u32),
 }
 
-/// What is against the rules, where the RFC has the rule, and what becomes of it.
+/// A violation with its section of the RFC, the frames, and the expected outcome.
 pub(super) struct Case(pub(super) &'static str, pub(super) Vec<u8>, pub(super) Fate);

@@ -63,7 +63,7 @@ pub(super) fn on_streams() -> Vec<Case> {
             trailers(&[("x-a", "b")], 0),
             Ends(PROTOCOL_ERROR),
         ),
-        // `h2` drops it (0.4.20), as we do what else is in the trailers of a request.
+        // `h2` (0.4.20) drops the field, as the gate drops other fields in the trailers of a request.
         Case(
             "8.1 a pseudo-header field in trailers",
             trailers(&[(":path", "/")], END_STREAM),

@@ -74,7 +74,7 @@ impl Acme {
     /// Starts both tasks on `runtime`. A server or database that is down delays nothing.
     ///
     /// # Errors
-    /// When the folder cannot be used.
+    /// When the folder or the file of `ACME_CA_FILE` cannot be used.
     pub(crate) fn open(
         settings: AcmeSettings,
         runtime: &Handle,
@@ -103,12 +103,12 @@ impl Acme {
         Ok(Arc::new(acme))
     }
 
-    /// Whether it was started with the same settings.
+    /// Whether this instance was started with these settings.
     pub(crate) fn is_of(&self, settings: &AcmeSettings) -> bool {
         self.settings.is(settings)
     }
 
-    /// Waits for the end of the first look at the store, also if that has failed.
+    /// Waits until the store has been read once, successfully or not, for at most three seconds.
     pub(crate) async fn has_looked(&self) {
         let mut looked = self.looked.clone();
         let _ = timeout(LONGEST_LOOK, looked.wait_for(|looked| *looked)).await;
@@ -124,12 +124,12 @@ impl Acme {
         self.settings.domains.iter().any(|domain| domain == host)
     }
 
-    /// The key authorization for an authority that asks for `token` at `host`, if it belongs to a running order.
+    /// The key authorization for an authority that requests `token` at `host`, if it belongs to a running order.
     pub(crate) fn http_proof(&self, host: &str, token: &str) -> Option<Bytes> {
         self.shown.load().http_proof(host, token, clock::now())
     }
 
-    /// Stops the tasks, and waits for them.
+    /// Stops both tasks, and waits for them for at most a second.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         let _ = timeout(LONGEST_END, self.tasks.wait()).await;
@@ -156,7 +156,7 @@ impl fmt::Debug for Acme {
     }
 }
 
-/// The token in this path, if it is the path of an HTTP-01 challenge.
+/// Returns the token if this is the path of an HTTP-01 challenge.
 pub(crate) fn token(path: &str) -> Option<&str> {
     path.strip_prefix(HTTP_PREFIX)
 }
@@ -164,7 +164,7 @@ pub(crate) fn token(path: &str) -> Option<&str> {
 /// The path of HTTP-01 challenges (RFC 8555 §8.3).
 const HTTP_PREFIX: &str = "/.well-known/acme-challenge/";
 
-/// How long the start-up waits for the first look.
+/// How long start-up waits until the store has been read once.
 const LONGEST_LOOK: Duration = Duration::from_secs(3);
 
 /// How long releasing the lock may take at the end.

@@ -32,7 +32,7 @@ use crate::vital;
 
 /// What the admin listener needs.
 pub(crate) struct Admin {
-    /// The stores, and the token that everything but `/healthz` requires.
+    /// The live configuration, with the stores and the token that every path but `/healthz` requires.
     pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RecentRefusals>,
@@ -46,19 +46,19 @@ pub(crate) struct Admin {
 /// The running admin listener.
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// Its address.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     tasks: JoinSet<()>,
 }
 
 impl Running {
-    /// Stops it.
+    /// Stops the listener and closes its connections.
     pub(crate) async fn finish(mut self) {
         self.tasks.shutdown().await;
     }
 }
 
-/// Starts the listener on this socket.
+/// Starts the admin listener on this socket.
 pub(crate) async fn start(listener: StdTcpListener, admin: Admin) -> io::Result<Running> {
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
@@ -172,7 +172,7 @@ impl Admin {
         given.is_some_and(|given| verify_slices_are_equal(given, token.expose()).is_ok())
     }
 
-    /// Ready while decisions can be made: all necessary stores answer.
+    /// Answers `/readyz`. The gate is ready while it can make decisions: all necessary stores answer, and it is not stopping.
     fn readiness(&self) -> Response<String> {
         let live = self.live.load();
         let health = live.health();

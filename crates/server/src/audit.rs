@@ -60,12 +60,12 @@ impl Audit {
         String::from_utf8(self.buffer.text()).unwrap()
     }
 
-    /// Keeps a refusal in memory for a while, also if no lines are written.
+    /// Keeps a refusal in memory for a while, even if no lines are written.
     pub(crate) fn remember(&self, refusal: Remembered) {
         self.refusals.remember(refusal);
     }
 
-    /// Whether lines name sessions, by their ids.
+    /// Whether lines contain session ids.
     pub(crate) fn names_sessions(&self) -> bool {
         self.terms.names_sessions.load(Ordering::Relaxed)
     }
@@ -145,9 +145,9 @@ fn report(loss: Loss) {
     }
 }
 
-/// The next pause, after one in which the fullest buffer collected this many bytes: as long as it probably takes to collect
-/// what stays in the core's cache. Otherwise the log of a busy gate would evict other data from the cache, and its buffers
-/// would take new memory each time.
+/// Returns the next pause, after one in which the fullest buffer collected this many bytes. It is about as long as it takes to
+/// collect what stays in the core's cache. Otherwise the log of a busy gate would evict other data from the cache, and its
+/// buffers would take new memory each time.
 fn next_pause(last: Duration, fullest: usize) -> Duration {
     let fullest = u32::try_from(fullest.max(1)).unwrap_or(u32::MAX);
     let next = last.saturating_mul(CACHED_BUFFER) / fullest;
@@ -158,7 +158,7 @@ fn next_pause(last: Duration, fullest: usize) -> Duration {
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// The bytes in a buffer when it is written.
+/// How many bytes a buffer should contain when it is written.
 const CACHED_BUFFER: u32 = 32 << 10;
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ enum Reference {
     Settings,
 }
 
-/// Runs the command that was asked for.
+/// Parses the command line and runs its command.
 pub(crate) fn run() -> Result<ExitCode> {
     let Arguments { config, command } = Arguments::parse();
     let environment = Variables::of_process();
@@ -220,7 +220,7 @@ fn logged(
     served
 }
 
-/// The name of a value on the command line and in a variable.
+/// The name of a value, as it is written on the command line and in a variable.
 fn word(value: &impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
@@ -289,5 +289,5 @@ async fn ask_health(address: SocketAddr) -> Result<String> {
 }
 
 /// How long the process waits for its last log lines when it ends. Together with the waits for audit lines and for the error
-/// message, it ends within three seconds even if nobody reads its output.
+/// message, it ends within three seconds even if its output is not read.
 const LOG_FAREWELL: Duration = Duration::from_millis(200);

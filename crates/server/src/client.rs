@@ -30,12 +30,12 @@ use crate::wait_timer::WaitTimer;
 /// A client's connection.
 pub(crate) struct Client {
     pub(crate) connection: Connection,
-    /// What its bytes mean.
+    /// The state of HTTP/1.1 on the connection, which interprets its bytes.
     pub(crate) http: ServerConnection,
     limits: ClientSettings,
     stop: CancellationToken,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// How long a request is still awaited after that.
+    /// How long the gate still waits for a request after it was asked to stop.
     retiring: Option<Pin<Box<Sleep>>>,
     /// The largest body that the current request may still have, in bytes.
     body_limit: u64,
@@ -51,27 +51,28 @@ pub(crate) struct Client {
     own: Option<Box<Own>>,
     /// How long this task waits for a request before the connection is parked.
     at_hand: Duration,
-    /// Whether the connection is to be parked.
+    /// Whether the connection will be parked.
     parks: bool,
 }
 
 /// The identity of a server, and a connection to it that is reserved for one owner.
 type Own = (Rc<()>, Owner, Box<Link>);
 
-/// What came while a request was waited for.
+/// The outcome of a wait for more of a request.
 enum More {
-    /// More bytes.
+    /// More bytes have come.
     Came,
-    /// Nothing, for longer than that may take.
+    /// Nothing has come within the time limit.
     Late,
-    /// Nothing, and nothing will.
+    /// Nothing more will come: the client hung up, or the connection failed.
     Nothing,
-    /// Nothing, and we are to stop.
+    /// No request has begun, and the gate stops.
     Retired,
 }
 
 impl Client {
-    /// A connection that is never parked. `stop` asks for an end after the request in flight.
+    /// Creates a client whose connection is never parked. When `stop` is canceled, the connection ends after the request in
+    /// flight.
     pub(crate) fn new(stream: Stream, limits: ClientSettings, stop: CancellationToken) -> Self {
         let client = Self::resume(stream.into(), limits, stop);
         Self {
@@ -80,7 +81,7 @@ impl Client {
         }
     }
 
-    /// A connection that [may be parked](Self::into_parked), new or parked before.
+    /// Creates a client whose connection [may be parked](Self::into_parked), new or parked before.
     pub(crate) fn resume(
         parked: ParkedClient,
         limits: ClientSettings,
@@ -106,8 +107,8 @@ impl Client {
         }
     }
 
-    /// The parked client, after [`next`](Self::next) has ended because no request came for a while, and how long it may stay
-    /// parked. `None` if the connection has ended.
+    /// Returns the parked client and how long it may stay parked, after [`next`](Self::next) has ended because no request came
+    /// for a while. `None` if the connection has ended.
     pub(crate) fn into_parked(self) -> Option<(ParkedClient, Duration)> {
         let Self {
             connection,
@@ -122,18 +123,18 @@ impl Client {
         parks.then_some((ParkedClient { stream, own }, left))
     }
 
-    /// The connection with the preface of HTTP/2 put back, which was all that had been read.
+    /// Returns the connection with the preface of HTTP/2 put back before what was read after it.
     pub(crate) fn into_http2(self) -> Stream {
         let Self { connection, .. } = self;
         connection.into_stream(HTTP2_PREFACE)
     }
 
-    /// The next request. `None` when no request follows: the last one said so, the client hung up or is too slow, the gate
+    /// Reads the next request. `None` when no request follows: the last one said so, the client hung up or is too slow, the gate
     /// stops, or the client is idle and its connection [can be parked](Self::into_parked).
     ///
     /// # Errors
     ///
-    /// [`Violation`] when what came is no request; then nothing that follows can be read.
+    /// [`Violation`] when the bytes are not a valid request; then nothing that follows can be read.
     pub(crate) async fn next(&mut self) -> Option<Result<Box<Request<Length>>, Violation>> {
         if !self.http.is_persistent() || !self.discard_body().await {
             self.hang_up().await;
@@ -162,7 +163,7 @@ impl Client {
                 More::Came => {}
                 More::Late if is_inside => return Some(Err(self.http.give_up())),
                 More::Late if self.at_hand < self.limits.idle && self.stop.is_cancelled() => {
-                    // It ends soon, as below.
+                    // The gate stops, so the connection is not parked. It ends soon, with `More::Retired`.
                     self.at_hand = self.limits.idle;
                     self.connection
                         .set_read_budget(TimeBudget::per_wait(self.at_hand));
@@ -189,7 +190,7 @@ impl Client {
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(More::Nothing),
             Poll::Pending => {}
         }
-        // A request may have come that the runtime has not heard of.
+        // A request may have arrived that the runtime has not been notified of.
         if !is_inside && self.poll_retired(context).is_ready() && self.connection.is_idle_now() {
             return Poll::Ready(More::Retired);
         }
@@ -208,8 +209,8 @@ impl Client {
 
     /// Ready when the client has hung up. What it sends beforehand is kept for later, up to a limit.
     ///
-    /// One that has shut down its sending side may still read, as `nc -N` does, or may be gone, which looks the same. So an
-    /// answer that comes soon, or goes on, is still sent to it; what takes longer is given up.
+    /// A client that has shut down its sending side may still read, as `nc -N` does, or may be gone, which looks the same. So an
+    /// answer that begins soon and does not pause for long is still sent; any other is given up.
     pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while !self.has_finished {
             if self.connection.input.len() >= LARGEST_HEAD {
@@ -225,14 +226,14 @@ impl Client {
             .poll_spent(context, Duration::MAX, LONGEST_FAREWELL)
     }
 
-    /// Notes that the client is sent something, and restarts the wait for a client that may have left.
+    /// Notes progress towards the client, which restarts the wait for a client that may have left.
     pub(crate) fn gets_more(&mut self) {
         if self.has_finished {
             self.leaving.renew();
         }
     }
 
-    /// How long an exchange may take in all, if that is limited.
+    /// The limit on the time of a whole exchange, if there is one.
     pub(crate) fn total_time(&self) -> Option<Duration> {
         self.limits.total
     }
@@ -286,6 +287,6 @@ const BEFORE_PARKING: Duration = Duration::from_secs(1);
 /// lost, as with every server.
 const BEFORE_RETIREMENT: Duration = Duration::from_secs(1);
 
-/// How long the gate reads after it has closed its side. A request that was on its way then meets an orderly close, so its
-/// client knows that nobody has read it and may send it again (RFC 9112 §9.3.1).
+/// How long the gate reads after it has closed its side. A request that was on its way then meets an orderly close, so its client
+/// knows that the request was not processed and may send it again (RFC 9112 §9.3.1).
 const LONGEST_RETIREMENT: Duration = Duration::from_millis(500);

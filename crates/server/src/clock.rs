@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use session::UnixTime;
 
-/// The time of day. A clock before 1970 reads as 1970, where every session is issued in the future and refused.
+/// The current time. A clock before 1970 reads as 1970. Every session then seems to be issued in the future, and is refused.
 pub(crate) fn now() -> UnixTime {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -18,18 +18,18 @@ pub(crate) fn now() -> UnixTime {
     UnixTime::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// A clock that never jumps, for durations and for how long an answer is trusted.
+/// The time of a clock that never jumps, for durations and for how long an answer is trusted.
 pub(crate) fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// A time, for those who print it.
+/// Converts a time for formatting.
 pub(crate) fn timestamp(now: UnixTime) -> Timestamp {
     let millis = i64::try_from(now.millis()).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
 
-/// The time of day as a `Date` field has it (RFC 9110 §6.6.1). The text is made once a second.
+/// The current time as the value of a `Date` field (RFC 9110 §6.6.1). The text is formatted once a second.
 pub(crate) fn http_date() -> HeaderValue {
     thread_local! {
         static DATE_NOW: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };

@@ -116,7 +116,7 @@ pub(crate) struct Config {
     pub(crate) acme: Option<AcmeSettings>,
     /// HSTS, whether HTTPS is required, and the gate's own origins.
     pub(crate) https: HttpsSettings,
-    /// Where calling proxies ask for decisions; `None` if they cannot.
+    /// The address on which calling proxies ask for decisions; `None` if there is no such listener.
     pub(crate) decisions: Option<Address>,
     /// The listener for health and metrics.
     pub(crate) admin: AdminSettings,
@@ -132,7 +132,7 @@ pub(crate) struct Config {
     pub(crate) passes_preflight: bool,
     /// The headers that are removed from every request.
     pub(crate) hygiene: Hygiene,
-    /// The proxies whose forwarding headers are trusted.
+    /// The trusted proxies, whose forwarding headers are believed.
     pub(crate) trusted_proxies: TrustedProxies,
     /// Limits on connections, requests and rates.
     pub(crate) limits: LimitSettings,
@@ -158,7 +158,7 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
     /// Every setting that was read, with its effective value.
     pub(crate) settings: Vec<Setting>,
-    /// All other settings, which have no effect in this configuration.
+    /// Every setting that was not read, because it has no effect in this configuration.
     pub(crate) unread: Vec<Setting>,
 }
 
@@ -303,7 +303,7 @@ pub(crate) fn admin_address(variables: &Variables) -> Option<SocketAddr> {
     reader.problems.is_empty().then_some(address)
 }
 
-/// The variable that says that this is a production environment, if there is one.
+/// The name of the variable that marks this as a production environment, if one does.
 pub(crate) fn says_production(variables: &Variables) -> Option<&'static str> {
     production_marker(&mut Reader::new(variables))
 }
@@ -341,7 +341,8 @@ fn admin(reader: &mut Reader<'_>) -> AdminSettings {
     AdminSettings { listen, token }
 }
 
-/// Reads the bypass, and the name of its header, which is removed from every request even if the bypass is off.
+/// Reads the settings of the bypass. Also returns the name of its header, which is removed from every request even if the bypass
+/// is off.
 fn bypass(
     reader: &mut Reader<'_>,
     warnings: &mut Vec<String>,
@@ -386,7 +387,7 @@ pub(crate) const CONFIG_FILE: &str = "SESSIONGATE_CONFIG";
 const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";
 
-/// The shortest token or secret in bytes: 256 bits if every byte is random.
+/// The shortest accepted admin token or bypass secret, in bytes: 256 bits if every byte is random.
 const SHORTEST_SECRET: usize = 32;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A connection to one side, with its buffers and the time limits on reading and writing.
+//! A connection to a client or a server, with its buffers and the time limits on reading and writing.
 
 mod time_budget;
 
@@ -79,8 +79,8 @@ impl Connection {
         }
     }
 
-    /// Sets the lowest rate at which the other side has to take a message, in bytes a second. The time that it may stall
-    /// comes on top.
+    /// Sets the lowest rate at which the other side has to take a message, in bytes a second. The time for which it may stall is
+    /// added to what the rate allows.
     pub(crate) fn taking_at_least(self, rate: Option<NonZeroU64>) -> Self {
         Self {
             least_rate: rate,
@@ -106,8 +106,8 @@ impl Connection {
         self.reading.renew();
     }
 
-    /// Suspends or restarts the read timer. It runs only while the gate waits for this side, not while this side waits for
-    /// the other one.
+    /// Suspends or restarts the read timer. It runs only while the gate waits for this connection, not while this connection
+    /// waits for the other one of the exchange.
     pub(crate) fn suspend_timer(&mut self, suspended: bool) {
         self.suspended = suspended;
         if suspended {
@@ -224,7 +224,7 @@ impl Connection {
                 (false, true) => stream.poll_write(context, first),
                 (true, false) => stream.poll_write(context, second),
                 (true, true) if stream.is_holding() => {
-                    // Counts as one byte, so that it is not taken for the end.
+                    // Mapped to 1, because a write of 0 bytes is an error below.
                     stream.poll_drain(context).map_ok(|()| 1)
                 }
                 (true, true) => break,
@@ -254,7 +254,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends at most `count` bytes of a file from this offset. `output` must be empty. Ready with the number of bytes sent.
+    /// Sends at most `count` bytes of `file` from `offset` on. `output` must be empty. Ready with the number of bytes sent.
     pub(crate) fn poll_send_file(
         &mut self,
         context: &mut Context<'_>,
@@ -320,26 +320,26 @@ impl Connection {
     /// Reads from an idle connection. Returns true if it is still usable: the other side has neither closed it nor sent
     /// anything.
     ///
-    /// Costs no system call, because the kernel has told the runtime when something happened.
+    /// Makes no system call unless the kernel has notified the runtime of an event on the connection.
     pub(crate) fn poll_read_while_idle(&mut self, context: &mut Context<'_>) -> bool {
         self.input.is_empty() && self.poll_read(context).is_pending()
     }
 
-    /// Whether an idle connection is still usable, as the kernel knows it now. Unlike
-    /// [`poll_read_while_idle`](Self::poll_read_while_idle) this sees what the runtime has not been told yet, and costs a
-    /// system call.
+    /// Whether an idle connection is still usable, according to the kernel. Unlike
+    /// [`poll_read_while_idle`](Self::poll_read_while_idle) this sees events of which the runtime has not been notified yet, and
+    /// costs a system call.
     pub(crate) fn is_idle_now(&self) -> bool {
         self.stream.as_ref().expect(AT_HAND).is_quiet()
     }
 
-    /// The bare stream. `taken`, and then the rest of `input`, are read from it again.
+    /// Returns the bare stream. Reads from it return `taken` first, and then the rest of `input`.
     pub(crate) fn into_stream(self, taken: &[u8]) -> Stream {
         let ahead = [taken, &self.input].concat();
         let stream = self.stream.expect(AT_HAND);
         stream.with_ahead(ahead.into())
     }
 
-    /// The bare stream of an idle connection, with as little memory as possible.
+    /// Returns the bare stream of an idle connection, which takes as little memory as possible.
     pub(crate) fn into_parked(self) -> Box<Stream> {
         let mut stream = self.stream.expect(AT_HAND);
         if !stream.is_holding() {
@@ -348,13 +348,13 @@ impl Connection {
         stream
     }
 
-    /// The bare stream, for what is no HTTP message.
+    /// The bare stream, for bytes that are not HTTP messages.
     pub(crate) fn stream(&mut self) -> &mut Stream {
         self.stream.as_mut().expect(AT_HAND)
     }
 }
 
-/// The error for bytes that are no HTTP message.
+/// The error for bytes that are not a valid HTTP message.
 pub(crate) fn invalid(violation: Violation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, violation)
 }
@@ -362,7 +362,7 @@ pub(crate) fn invalid(violation: Violation) -> io::Error {
 /// `send_together` borrows the connection until the stream is back, so no other method sees it missing.
 const AT_HAND: &str = "the stream is elsewhere only while it is in the send queue";
 
-/// In bytes. Heads and small bodies fit, so that most connections never hold more.
+/// In bytes. Heads and small bodies fit, so most connections never need more.
 const LEAST_ROOM: usize = 8 * 1024;
 
 /// In bytes. Larger reads save hardly any time.

@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 pub(crate) struct Deadline(Option<Pin<Box<Sleep>>>);
 
 impl Deadline {
-    /// A deadline this far from now.
+    /// A deadline this far from now; no deadline without a limit.
     pub(crate) fn after(limit: Option<Duration>) -> Self {
         Self(limit.map(|limit| Box::pin(sleep(limit))))
     }

@@ -1,8 +1,8 @@
 //! `sessiongate demo`: gate, services and database in one process, with nothing to install.
 //!
-//! Three services that show what reaches them, one of which signs people in as an app with Auth.js would; their users in an
-//! SQLite database in memory; and the gate in front of them, configured by [`FILE`] and run as `sessiongate serve` would be.
-//! Nothing here is on any other path.
+//! Three services show the requests that they receive, and one of them signs users in as an app with Auth.js would. Their users
+//! are in an SQLite database in memory. The gate in front of them is configured by [`FILE`] and runs as with `sessiongate serve`.
+//! No other command uses this code.
 
 mod app;
 mod area;
@@ -36,7 +36,7 @@ use people::{PEOPLE, People};
 use refusals::LastRefusal;
 use sessions::DemoSessions;
 
-/// Runs the demo until it is told to stop, or its terminal closes. Of the environment it takes only [`OVERRIDABLE`], so that
+/// Runs the demo until it is asked to stop, or its terminal closes. From the environment it reads only [`OVERRIDABLE`], so that
 /// settings meant for another gate cannot change it.
 pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let secret = random::hex::<32>()?;
@@ -52,12 +52,12 @@ pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let [ada, kofi] = [sessions.issue(&PEOPLE[0])?, sessions.issue(&PEOPLE[1])?];
     serve::run(source, config, Inherited::default(), |bound| {
         refusals.ask_at(bound.admin);
-        // A terminal that went away, or does not read, is no reason to stop.
+        // A terminal that has closed, or is not read, does not prevent the start.
         output::say(io::stdout(), banner(bound, &ada, &kofi), BANNER);
     })
 }
 
-/// What the file leaves to the environment.
+/// The variables that complete the file: those that it refers to, and [`OVERRIDABLE`] from the environment.
 fn variables(services: &Services, secret: String, environment: &Variables) -> Variables {
     let url = |address: SocketAddr| format!("http://{address}");
     let ours = [
@@ -73,7 +73,7 @@ fn variables(services: &Services, secret: String, environment: &Variables) -> Va
     Variables::default().with(ours).with(theirs)
 }
 
-/// Settings that a person who tries the demo may want to change.
+/// Settings that a user of the demo may want to change.
 const OVERRIDABLE: [&str; 3] = ["ADMIN_LISTEN", "LISTEN", "LOG_FORMAT"];
 
 fn banner(bound: &Bound, ada: &str, kofi: &str) -> String {
@@ -104,7 +104,7 @@ fn banner(bound: &Bound, ada: &str, kofi: &str) -> String {
     )
 }
 
-/// Where a browser on this machine finds a listener, also one that listens everywhere.
+/// The address at which a browser on this machine reaches a listener, even one on all addresses.
 fn reachable(bound: &Address) -> Address {
     match bound {
         Address::Tcp(address) if address.ip().is_unspecified() => {
@@ -114,5 +114,5 @@ fn reachable(bound: &Address) -> Address {
     }
 }
 
-/// How long the banner may take.
+/// How long writing the banner may take.
 const BANNER: Duration = Duration::from_millis(500);

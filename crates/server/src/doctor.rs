@@ -39,12 +39,12 @@ use crate::clock;
 use crate::config::{self, Config, Loaded};
 use crate::tls::{Authorities, TlsFileError};
 
-/// What `doctor` examines.
+/// The input of an examination.
 #[derive(Debug)]
 pub(crate) struct Examination<'a> {
     /// The configuration; `None` if there is none.
     pub(crate) loaded: Option<&'a Loaded>,
-    /// The app.
+    /// The app, if a URL was given.
     pub(crate) site: Option<Site>,
     /// The base path of the app's framework, if it is not one of the usual ones.
     pub(crate) auth_path: Option<String>,
@@ -58,7 +58,7 @@ pub(crate) struct Examination<'a> {
     pub(crate) ignore: Vec<String>,
 }
 
-/// Examines everything that is given.
+/// Examines everything in the input.
 ///
 /// # Errors
 /// If there are no certificate authorities to verify the app with.
@@ -90,7 +90,7 @@ pub(crate) async fn examine(examination: Examination<'_>) -> Result<Report, TlsF
     Ok(Report::new(findings, asked, skipped, &examination.ignore))
 }
 
-/// The findings so far.
+/// The findings so far, the probes made, and what was skipped.
 #[derive(Debug, Default)]
 struct ReportBuilder {
     findings: Vec<Finding>,

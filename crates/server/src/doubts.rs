@@ -1,7 +1,6 @@
 //! Puts leases in doubt when a store says that something has changed, so that their requests are decided again.
 //!
-//! Changes come in bursts, and each one costs a look at all leases of each runtime. So the changes of a moment are
-//! collected.
+//! Changes come in bursts, and each one costs a look at all leases of each runtime. So changes are collected for a moment.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ struct OfRealm {
 }
 
 impl Doubts {
-    /// Collects on `runtime`.
+    /// Starts to collect changes, in a task on `runtime`.
     pub(crate) fn open(runtime: &Handle) -> Arc<Self> {
         let (heard, words) = mpsc::channel(MOST_WORDS);
         let too_many = Arc::new(AtomicBool::new(false));
@@ -137,5 +136,5 @@ impl Collected {
 /// How long changes are collected: too short to be noticed.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// How many changes wait at most. They take about 100 bytes each.
+/// The most changes that wait. They take about 100 bytes each.
 const MOST_WORDS: usize = 16_384;

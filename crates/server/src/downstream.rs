@@ -1,7 +1,7 @@
 //! The client's side of an exchange, whichever version of HTTP it speaks: a connection of HTTP/1.1 with its current request, or
 //! a stream of HTTP/2.
 //!
-//! The code that decides and answers is generic over this trait and compiled once for each version.
+//! The code that decides and answers is generic over [`Downstream`] and compiled once for each version.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -38,10 +38,10 @@ pub(crate) trait Downstream {
     /// Limits the request's body to this many bytes. Call it before the body is forwarded.
     fn limit_body(&mut self, bytes: u64);
 
-    /// Adapts an answer of the gate's own to this version of HTTP.
+    /// Adapts an answer of the gate itself to this version of HTTP.
     fn adapt(&self, response: &mut Response<Bytes>);
 
-    /// Sends an answer of the gate's own. `passed` is set to the number of body bytes that left.
+    /// Sends an answer of the gate itself. `passed` is set to the number of body bytes that were sent.
     async fn answer(&mut self, response: Response<Bytes>, passed: &Cell<u64>) -> Sent;
 
     /// Writes the head of an answer whose body has this length. `fields` contain nothing about framing or the connection.
@@ -53,16 +53,16 @@ pub(crate) trait Downstream {
         length: Length,
     );
 
-    /// Whether any of the answer has left for the client.
+    /// Whether any of the answer was sent to the client.
     fn is_being_answered(&self) -> bool;
 
-    /// Takes back an answer that has begun, if none of it has left, so that another one can be sent.
+    /// Takes back an answer that has begun, if none of it was sent, so that another one can be sent. Returns whether it could.
     fn take_back_answer(&mut self) -> bool;
 
     /// Cuts off an answer that has begun, so that no client takes it for complete.
     fn break_off(&mut self);
 
-    /// Cuts off an answer whose time is over, and tells the client why where the protocol allows it.
+    /// Cuts off an answer whose deadline has passed, and tells the client why where the protocol allows it.
     async fn cut_short(&mut self) {
         self.break_off();
     }
@@ -76,18 +76,18 @@ pub(crate) trait Downstream {
     /// Makes the request the last one on its connection.
     fn end(&mut self);
 
-    /// Whether the client has a connection to the server of this identity that is reserved for its owner.
+    /// Whether the client has an owned connection to the server with this identity.
     fn owns_connection_to(&self, server: &Rc<()>) -> bool;
 
-    /// Takes the connection to the server of this identity that is reserved for the owner.
+    /// Takes the owned connection to the server with this identity, if it is reserved for this owner.
     fn take_own(
         &mut self,
         server: &Rc<()>,
         owner: impl FnOnce() -> Option<Owner>,
     ) -> Option<Box<Link>>;
 
-    /// Awaits a future, or `None` if the client goes away first. The future is pinned by the caller, because moving a large
-    /// one takes longer than most of them run.
+    /// Awaits a future. `None` if the client goes away first. The future is pinned by the caller, because moving a large one
+    /// takes longer than most of them run.
     async fn unless_gone<F>(&mut self, mut future: F) -> Option<F::Output>
     where
         F: Future + Unpin,
@@ -107,7 +107,7 @@ impl Downstream for Client {
         Client::total_time(self)
     }
 
-    /// gRPC needs HTTP/2.
+    /// Always false: gRPC needs HTTP/2.
     fn is_calling(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Drives a client connection of hyper's, which makes no progress by itself.
+//! Drives a client connection of hyper, which makes no progress by itself.
 
 use std::convert::Infallible;
 use std::future::pending;

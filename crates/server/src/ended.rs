@@ -4,12 +4,12 @@ use std::io;
 
 use crate::transfer::Broken;
 
-/// Who ended an exchange.
+/// How an exchange ended, and which side ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// The client hung up before its request or the answer was complete.
     ClientLeft,
-    /// The gate, because a time limit was reached.
+    /// The gate, for example because a limit was reached or the gate stops.
     Cut,
     /// The gate, because the session of the exchange has expired.
     SessionExpired,
@@ -17,7 +17,7 @@ pub(crate) enum Ended {
     SessionRevoked,
     /// The upstream, which broke off or sent no valid answer.
     UpstreamBroke,
-    /// Nobody: the exchange is complete.
+    /// No side: the exchange is complete.
     Whole,
 }
 
@@ -34,7 +34,7 @@ impl Ended {
         }
     }
 
-    /// Who ended it when the client's connection has this error.
+    /// How the exchange ended if the client's connection has this error.
     pub(crate) fn with_client(error: &io::Error) -> Self {
         if is_our_limit(error) {
             Self::Cut
@@ -43,7 +43,7 @@ impl Ended {
         }
     }
 
-    /// Who ended it when the upstream's connection has this error.
+    /// How the exchange ended if the upstream's connection has this error.
     pub(crate) fn with_upstream(error: &io::Error) -> Self {
         if is_our_limit(error) {
             Self::Cut
@@ -70,7 +70,7 @@ pub(crate) fn is_our_limit(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
 }
 
-/// What became of an answer on its way to a client.
+/// The result of sending an answer to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
     /// How the exchange ended.
@@ -86,7 +86,7 @@ impl Sent {
         began: true,
     };
 
-    /// Nothing was sent, for this reason.
+    /// Nothing was sent, and the exchange ended like this.
     pub(crate) fn nothing(ended: Ended) -> Self {
         Self {
             ended,

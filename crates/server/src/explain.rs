@@ -52,21 +52,21 @@ pub(crate) struct Explanation {
     path: Option<PathPart>,
     /// The route that matches.
     route: Option<RouteLine>,
-    /// The next best routes, and why they do not apply.
+    /// The next best routes, each with the reason why it does not apply.
     other_routes: Vec<OtherRoute>,
-    /// How many more there are.
+    /// How many further routes are not in `other_routes`.
     more_routes: usize,
     /// The requirements of the route, and whether the request meets them.
     demands: Vec<DemandPart>,
     session: Option<SessionPart>,
-    /// How its headers are changed.
+    /// How the gate changes the request's headers.
     headers: Option<HeadersPart>,
     goes_to: Option<Destination>,
     notes: Vec<String>,
 }
 
 impl Explanation {
-    /// Whether the request enters, or is one that every client may send.
+    /// Whether the request enters, or the gate answers it itself without refusing it, such as a CORS preflight.
     pub(crate) fn enters(&self) -> bool {
         self.answer.enters
     }
@@ -87,7 +87,7 @@ impl Explanation {
     }
 }
 
-/// Explains a request without credentials, which needs no waiting.
+/// Explains a request without credentials, whose decision needs no waiting. `None` if it would have to wait.
 pub(crate) fn at_once(live: &Live, question: ExplainRequest) -> Option<Explanation> {
     let explaining = pin!(explain(live, question));
     match explaining.poll(&mut Context::from_waker(Waker::noop())) {
@@ -319,7 +319,7 @@ impl Explanation {
         }
     }
 
-    /// Sets the route, and the next best ones.
+    /// Sets the matching route and the next best ones.
     fn governed_by(&mut self, live: &Live, facts: &Facts<'_>, route: Option<&Route>) {
         let table = RouteTable::of_live(live);
         let routes = &live.gate.routes;
@@ -373,5 +373,5 @@ fn host_of(headers: &HeaderMap) -> Option<&str> {
     headers.get(HOST).and_then(|host| host.to_str().ok())
 }
 
-/// The most other routes to list. There may be thousands, and more would hide the first ones.
+/// The most other routes to list. There may be thousands, and a longer list would hide the first ones.
 const MOST_OTHERS: usize = 8;

@@ -1,4 +1,4 @@
-//! A folder as a service: its files answer requests.
+//! A folder as a service, which answers requests with its files.
 //!
 //! `tower-http`'s `ServeDir` is not used: it cleans the path as text and opens the result, so that links lead out of the
 //! folder (0.7.1; tower-rs/tower-http#658); it reads every file on other threads, however small; and it has no multipart
@@ -107,7 +107,7 @@ impl Folder {
         Some(response::of_error(status, file, is_head, &self.elsewhere))
     }
 
-    /// Looks in the page cache first, then on disk.
+    /// Finds a file in the page cache, or else on disk.
     async fn find(
         &self,
         sought: Sought,
@@ -123,7 +123,7 @@ impl Folder {
         found.map_err(|error: Errno| FolderError::Broken(error.into()))
     }
 
-    /// Relative links in a page depend on the slash at the end of its path.
+    /// Redirects to the path with a slash at its end, on which relative links in a page depend.
     fn to_folder(&self, asked: &FileRequest<'_>) -> FileResponse {
         response::to_folder(asked, self.site.cache_control(asked.is_public))
     }

@@ -1,4 +1,4 @@
-//! HTTP/2 from clients (RFC 9113). The `h2` crate does the protocol, and each stream is a request that the proxy answers
+//! HTTP/2 from clients (RFC 9113). The `h2` crate implements the protocol, and each stream is a request that the proxy answers
 //! like one over HTTP/1.1: with the same decision, services and audit line.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //!                       └─ …  each a task, which the connection waits for
 //! ```
 //!
-//! What clients may do has bounds. Those on frames and heads are `h2`'s; [`flood`] bounds frames without content, and
+//! Everything that a client can do is bounded. `h2` limits frames and heads, [`flood`] limits frames without content, and
 //! [`connection`] canceled requests. [`resets`] detects what `h2` refuses by itself.
 
 mod bodies;

@@ -1,4 +1,4 @@
-//! Requests that come in: the handlers of each kind of listener, and what they share.
+//! Incoming requests: the handlers of each kind of listener, and what they share.
 
 mod acme;
 pub(crate) mod answer;
@@ -51,7 +51,7 @@ pub(crate) trait ConnectionHandler: 'static {
     /// Admits a new connection, and counts it if connections are limited. `None` when there are too many.
     fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream>;
 
-    /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
+    /// Serves one connection until it ends. When `stop` is canceled, the connection ends after the requests in flight.
     fn serve(
         self: Rc<Self>,
         stream: Stream,
@@ -81,8 +81,8 @@ fn admitted(
     }
 }
 
-/// Refuses bytes that are no valid request. `came` are the bytes as received. The refusal is recorded like a decision, so
-/// that probes show in the audit log.
+/// Refuses bytes that are not a valid request. `came` is what was received. The refusal is recorded like a decision, so that
+/// probes show in the audit log.
 #[cold]
 pub(crate) fn unreadable<'p>(
     violation: Violation,
@@ -103,7 +103,7 @@ pub(crate) fn unreadable<'p>(
     (response, record)
 }
 
-/// The reason for bytes that are no valid request, in audit log and metrics.
+/// The reason for bytes that are not a valid request, in audit log and metrics.
 pub(crate) const UNREADABLE: &str = "malformed_request";
 
 /// The reason for a request that did not come over HTTPS although that is required, in audit log and metrics.
@@ -112,7 +112,7 @@ pub(crate) const HTTPS_REQUIRED: &str = "https_required";
 /// The first bytes of a TLS handshake record (RFC 8446 §5.1).
 const TLS_HANDSHAKE: &[u8] = &[22, 3];
 
-/// The status that answers this violation.
+/// The status of the answer to this violation.
 pub(crate) fn status_of(violation: Violation) -> StatusCode {
     match violation {
         Violation::TargetTooLong => StatusCode::URI_TOO_LONG,
@@ -131,7 +131,7 @@ pub(crate) fn status_of(violation: Violation) -> StatusCode {
     }
 }
 
-/// Limits a warning to one a second, for what can go wrong with every request. The audit log has each case anyway.
+/// Limits a warning about something that can happen with every request to one a second. The audit log has every case.
 #[derive(Debug, Default)]
 pub(crate) struct WarningLimiter(Cell<u64>);
 

@@ -2,7 +2,8 @@
 
 use http1::{Field, ResponseHead};
 
-/// The fields that are forwarded: not those of the connection, and not those that the gate writes into the final answer.
+/// The fields of an interim response that are forwarded: neither those of the connection, nor those that the gate writes into the
+/// final answer.
 pub(crate) fn fields(interim: &ResponseHead) -> impl Iterator<Item = Field<'_>> {
     let hop_by_hop = interim.hop_by_hop();
     let is_ours = |name: &[u8]| OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The text with these characters, and control characters beyond ASCII, as `\u{200b}`. ASCII is kept, because colors need
+/// The text with invisible characters, and control characters beyond ASCII, as `\u{200b}`. ASCII is kept, because colors need
 /// escape sequences.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {

@@ -1,11 +1,11 @@
 //! The keys of a token issuer, and when they are fetched again.
 //!
-//! One task fetches, so there is never more than one request at a time: at start-up, every ten minutes, and when a token
-//! names an unknown key, which is how issuers announce a new one. Anybody can send such a token, so each key name causes one
-//! fetch in ten seconds; in between, tokens that name it are refused without one. Tokens with other names wait for a common
-//! fetch, a second after the one before, so made-up names delay a genuine new key by that second at most. New keys replace
-//! the known ones only if the whole set is valid. The known keys stay while the issuer does not answer; it is then asked
-//! again after ten seconds, whatever tokens name.
+//! One task fetches, so there is never more than one request at a time: at start-up, every ten minutes, and when a token names an
+//! unknown key, which is how issuers announce a new one. Any client can send such a token, so each key name causes one fetch in
+//! ten seconds; in between, tokens that name it are refused without a fetch. Tokens with other names wait for a common fetch, a
+//! second after the previous one, so made-up names delay a genuine new key by that second at most. New keys replace the known
+//! ones only if the whole set is valid. The known keys stay in use while the issuer does not answer; the task then fetches again
+//! after ten seconds, whatever keys tokens name.
 
 mod source;
 
@@ -37,7 +37,7 @@ use stores::Trial;
 pub(crate) struct Settings {
     /// Where its keys come from.
     pub(crate) keys: KeySettings,
-    /// What its tokens must say.
+    /// The requirements on its tokens.
     pub(crate) demands: JwtDemands,
     /// Whether the subject of a token must be a user.
     pub(crate) check_user: bool,
@@ -61,14 +61,14 @@ pub(crate) struct Keychain {
     is_known: AtomicBool,
     /// Whether the last fetch failed: an outage is logged once, not every few seconds.
     is_failing: AtomicBool,
-    /// The questions on behalf of tokens.
+    /// The fetches that tokens have requested.
     asked: Mutex<Questions>,
     questions: mpsc::UnboundedSender<KeyRefresh>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-/// The questions on behalf of tokens.
+/// The fetches that tokens have requested, remembered to limit their number.
 #[derive(Default)]
 struct Questions {
     hasher: RandomState,
@@ -92,9 +92,9 @@ impl KeyRequest {
     }
 }
 
-/// A fetch as the task gets it.
+/// A request to the task for a fetch.
 struct KeyRefresh {
-    /// The keys that were not enough.
+    /// The keys among which a token's key was not found.
     tried: Arc<JwtKeys>,
     /// Dropped when the fetch has ended.
     _waiters: DropGuard,
@@ -151,8 +151,8 @@ impl Keychain {
             || matches!(self.newer_than(&known, None).await, Newer::Keys(_))
     }
 
-    /// Requests newer keys than `tried`, or joins a fetch that has not begun, or the last seconds' fetch for the same name.
-    /// The returned token is canceled when the fetch has ended.
+    /// Requests newer keys than `tried`, unless a fetch can be joined: one that has not begun yet, or one that was requested for
+    /// the same name within the last ten seconds. The returned token is canceled when the fetch has ended.
     fn ask(&self, tried: &Arc<JwtKeys>, unverified_kid: Option<&str>) -> CancellationToken {
         let now = clock::monotonic();
         let mut questions = self.questions();
@@ -186,10 +186,10 @@ impl Keychain {
         answered
     }
 
-    /// A fetch for the task.
+    /// Requests a fetch from the task. The returned token is canceled when the fetch has ended.
     fn put(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
         let answered = CancellationToken::new();
-        // If the task has ended, the fetch is dropped and counts as ended.
+        // If the task has ended, the request is dropped, which cancels the token.
         let _ = self.questions.send(KeyRefresh {
             tried: Arc::clone(tried),
             _waiters: answered.clone().drop_guard(),
@@ -238,7 +238,7 @@ impl fmt::Debug for Keychain {
     }
 }
 
-/// The task that fetches.
+/// The task that fetches the keys.
 struct Renewal {
     keychain: Arc<Keychain>,
     secret: Option<Secret>,
@@ -265,7 +265,7 @@ impl Renewal {
             if question.is_some() {
                 put = Some(clock::monotonic());
             }
-            // Requests from now on may mean a key that is published from now on.
+            // A token that comes from now on may name a key that is published from now on, so it needs another fetch.
             self.keychain.questions().waiting = None;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -284,7 +284,7 @@ impl Renewal {
         }
     }
 
-    /// The next fetch for which the latest keys are not enough.
+    /// Waits for a request for which the current keys are not new enough.
     async fn unanswered(&self, inbox: &mut mpsc::UnboundedReceiver<KeyRefresh>) -> KeyRefresh {
         loop {
             let Some(question) = inbox.recv().await else {
@@ -334,7 +334,7 @@ fn since(time: Instant) -> Duration {
     clock::monotonic().saturating_duration_since(time)
 }
 
-/// The pause between two fetches for the same key name, and before an issuer that did not answer is asked again.
+/// The pause between two fetches for the same key name, and after a failed fetch.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The pause between two fetches for tokens.

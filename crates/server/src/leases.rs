@@ -1,8 +1,8 @@
 //! Leases: how WebSockets and endless answers, which may last for hours, are ended early.
 //!
-//! Such an exchange has a lease; if the request has a session, the lease ends with it. Each runtime has a register of its
-//! own leases, without locks, in which all leases or those of one holder can be ended. Other exchanges have no lease, so
-//! they pay nothing. Each runtime also has a mailbox, by which any thread can end leases ([`end_everywhere`]) or have their requests
+//! Such an exchange has a lease; if the request has a session, the lease ends with it. Each runtime has a register of its own
+//! leases, without locks, in which all leases or those of one holder can be ended. Other exchanges have no lease, so they pay
+//! nothing. Each runtime also has a mailbox, by which any thread can end leases ([`end_everywhere`]) or have their requests
 //! decided again ([`doubt_everywhere`]).
 
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep};
 use crate::clock;
 use crate::ended::Ended;
 
-/// Who holds a lease.
+/// The holder of a lease: the session of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
     /// The name of the session's realm.
@@ -28,7 +28,7 @@ pub(crate) struct Holder {
     pub(crate) user: Box<str>,
     /// The session's id.
     pub(crate) session: Box<str>,
-    /// When the session was issued, if it says so.
+    /// When the user signed in, as far as the session says.
     pub(crate) issued_at: Option<UnixTime>,
 }
 
@@ -73,7 +73,7 @@ struct Entry {
     /// `None` if there is no session.
     holder: Option<Holder>,
     over: Option<Over>,
-    /// Whether a change was heard that may concern it, so that the request has to be decided again.
+    /// Whether a change was announced that may concern the holder, so that the request has to be decided again.
     is_in_doubt: bool,
     waits: Option<Waker>,
 }
@@ -105,7 +105,7 @@ impl<'l> Lease<'l> {
         self
     }
 
-    /// A lease that is over from the start.
+    /// A lease that has ended from the start.
     pub(crate) fn over(holder: Holder, over: Over) -> Self {
         let entry = Entry {
             holder: Some(holder),
@@ -162,7 +162,7 @@ impl<'l> Lease<'l> {
                     return Poll::Ready(Over::SessionRevoked);
                 }
             }
-            // A change that is heard from now on causes another decision.
+            // A change that is announced from now on causes another decision.
             let doubt =
                 |register: &mut Slab<Entry>| std::mem::take(&mut register[self.number].is_in_doubt);
             if !REGISTER.with_borrow_mut(doubt) {
@@ -201,7 +201,7 @@ fn mark(are_meant: impl Fn(Option<&Holder>) -> bool, mark: impl Fn(&mut Entry)) 
 }
 
 /// Ends the leases of all runtimes whose holders match `are_meant`. Any thread may call it. Each runtime does this after the
-/// tasks that are ready now, and it includes leases that began in the meantime.
+/// tasks that are ready now, and includes leases that began in the meantime.
 pub(crate) fn end_everywhere(
     over: Over,
     are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
@@ -223,7 +223,7 @@ fn say_everywhere(over: Option<Over>, are_meant: Arc<AreMeant>) {
     mailboxes.retain(|mailbox| mailbox.send((over, Arc::clone(&are_meant))).is_ok());
 }
 
-/// Obeys [`end_everywhere`] and [`doubt_everywhere`] on this runtime, forever. To be called once on each runtime, before it
+/// Obeys [`end_everywhere`] and [`doubt_everywhere`] on this runtime, forever. Call it once on each runtime, before the runtime
 /// has a lease.
 pub(crate) fn obey() -> impl Future<Output = ()> {
     let (mailbox, words) = mpsc::unbounded_channel();
@@ -241,7 +241,7 @@ async fn read(mut words: UnboundedReceiver<Word>) {
     }
 }
 
-/// Why leases end, or `None` if they are in doubt, and which ones.
+/// A message to a runtime: why leases end, or `None` if they are in doubt, and which leases.
 type Word = (Option<Over>, Arc<AreMeant>);
 
 type AreMeant = dyn Fn(Option<&Holder>) -> bool + Send + Sync;
@@ -255,7 +255,7 @@ pub(crate) fn count() -> usize {
 }
 
 /// When requests with this session are no longer permitted: its expiry or its greatest age, with the tolerance for clocks. A
-/// client whose exchange ends then cannot come back with it.
+/// client whose exchange ends then cannot come back with this session.
 pub(crate) fn end_of(session: &Session, max_age: Option<Duration>) -> UnixTime {
     // The greatest age applies to sessions, not to tokens of an issuer.
     let max_age = max_age.filter(|_| session.format() != Format::Jwt);
@@ -271,7 +271,7 @@ fn until(end: UnixTime) -> Duration {
     end.saturating_since(clock::now()).min(LONGEST_WAIT)
 }
 
-/// The same as in `session::Session`.
+/// The tolerance for clocks, as in `session::Session`.
 const TOLERANCE: Duration = Duration::from_secs(15);
 
 /// The longest time after which a changed clock, or a suspended machine, is noticed.
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(count(), 0);
     }
 
-    /// What the mailboxes of all tests of this process are told concerns this user alone.
+    /// Uses a user of its own, because the mailboxes of all tests in this process receive the message.
     #[tokio::test(flavor = "local")]
     async fn another_thread_can_end_leases_of_this_runtime() {
         let mut held = Lease::begin(Some(holder("mallory")), None);

@@ -19,14 +19,14 @@ pub(crate) struct Link {
     /// The client that was announced to the server in a PROXY header when the connection was opened. The connection carries no
     /// requests of other clients.
     pub(crate) announced_client: Option<IpAddr>,
-    /// Counts it among the connections to its server, if they are limited.
+    /// Counts this connection among those to its server, if their number is limited.
     _place: Option<OwnedSemaphorePermit>,
-    /// Counts its request among those under way, where requests are counted.
+    /// Counts the connection's request among those under way, if requests are counted.
     pub(crate) under_way: Option<UnderWay>,
 }
 
 impl Link {
-    /// A new connection.
+    /// Makes the link of a new connection, without a request under way.
     pub(crate) fn new(
         connection: Connection,
         born: Instant,
@@ -43,7 +43,7 @@ impl Link {
     }
 }
 
-/// Counts a request until this is dropped.
+/// Counts a request as under way until it is dropped.
 #[derive(Debug)]
 pub(crate) struct UnderWay(Arc<AtomicUsize>);
 

@@ -34,8 +34,8 @@ pub(crate) struct Listening {
     outlives: Outlives,
 }
 
-/// Whether another process goes on accepting on the same sockets when this one stops. This process then leaves the
-/// connections in the queues to it; there might be no end to them.
+/// Whether another process goes on accepting on the same sockets when this one stops. This process then leaves the connections in
+/// the accept queues to that process, because new ones may arrive without end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outlives(Arc<AtomicBool>);
 
@@ -116,7 +116,7 @@ impl StdSocket {
 ///
 /// # Errors
 ///
-/// When the address is not available, also because another process listens on it: sharing it with a second gate would
+/// When the address is not available, for example because another process listens on it: sharing it with a second gate would
 /// silently split the traffic.
 pub(crate) fn listen(address: &Address, count: usize) -> io::Result<Listening> {
     let (address, sockets) = match address {
@@ -159,7 +159,7 @@ pub(crate) fn listen_on(
 }
 
 impl Listening {
-    /// Its sockets, one for each queue, to be handed to another process, and the flag that this was done.
+    /// Returns its sockets, one for each queue, to be handed to another process, and the flag to set once that is done.
     ///
     /// # Errors
     /// When there are not enough file descriptors.
@@ -200,8 +200,8 @@ fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A process leaves its socket file behind when it ends. A file on which nobody listens is replaced; anything else is an
-/// error.
+/// Listens on a Unix socket. A process leaves its socket file behind when it ends, so a file on which no process listens is
+/// replaced; anything else is an error.
 fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     if is_socket {
@@ -259,8 +259,8 @@ impl Listener {
         }
     }
 
-    /// The next connection that was there before the end: handed to this runtime, or waiting in the accept queue. The kernel
-    /// would reset it, unless another process takes it.
+    /// The next connection that arrived before the end: handed to this runtime, or waiting in the accept queue. The kernel would
+    /// reset it, unless another process takes it.
     pub(crate) async fn accept_last(&mut self) -> Option<(Stream, IpAddr)> {
         while let Some(handed) = self.balancer.last_handed().await {
             if let Ok(connection) = handed {
@@ -276,7 +276,7 @@ impl Listener {
 }
 
 impl ListenerSocket {
-    /// The next connection. The peer of a Unix socket counts as the loopback address.
+    /// The next connection. The peer's address of a Unix socket is the loopback address.
     async fn accept(&self) -> io::Result<(Stream, IpAddr)> {
         match self {
             Self::Tcp(socket) => {

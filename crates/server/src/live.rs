@@ -1,8 +1,8 @@
 //! The live configuration: everything that a reload replaces, in one value.
 //!
 //! A reload reads the configuration again, as at start-up, and replaces the live value as a whole or not at all. Requests in
-//! flight keep the value that they began with; long exchanges are decided again by the latest one (`inbound/lasting.rs`). Stores, issuers' keys and connections to services stay open, with their
-//! caches, unless something that they depend on has changed.
+//! flight keep the value that they began with; long exchanges are decided again by the latest one (`inbound/lasting.rs`). Stores,
+//! issuers' keys and connections to services stay open, with their caches, unless something that they depend on has changed.
 
 mod error;
 mod listeners;
@@ -45,9 +45,9 @@ use stores::{SharedRates, StoreHealth, UnknownTokens, UserChain};
 
 /// The live configuration: rules, services, secrets, keys, stores and limits.
 pub(crate) struct Live {
-    /// What decides.
+    /// The gate, which makes the decisions.
     pub(crate) gate: Gate<UserChain, stores::SessionChain>,
-    /// What is configured for each route beside who may enter, by route id.
+    /// The handling of each route, by route id.
     pub(crate) handling: Vec<Handling>,
     /// The settings of the services.
     pub(crate) services: Vec<ServiceSettings>,
@@ -82,10 +82,10 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Opens a configuration. What has not changed since `before` is taken from there.
+    /// Opens a configuration. Parts that have not changed since `before` are taken from there.
     ///
     /// # Errors
-    /// When a store cannot be opened, or the TLS of a listener cannot be set up. Servers that are down are no error.
+    /// When a store cannot be opened, or the TLS of a listener cannot be set up. A server that is down is not an error.
     pub(crate) fn open(
         config: Config,
         before: Option<&Self>,
@@ -175,7 +175,7 @@ impl Live {
         })
     }
 
-    /// A live configuration for tests, with this gate and these services.
+    /// A live configuration for tests, with the gate and the services of `config` and without stores.
     #[cfg(test)]
     pub(crate) fn only(config: Config) -> Self {
         let realm = |settings: crate::config::RealmSettings| gate::Realm {
@@ -266,7 +266,7 @@ impl Live {
             .store(can_revoke, Ordering::Relaxed);
     }
 
-    /// What is configured for this route, or for requests without one.
+    /// The handling of a route, or of requests without one.
     pub(crate) fn handling(&self, route: Option<&gate::Route>) -> &Handling {
         // The last entry is for requests without a route.
         let last = self.handling.len() - 1;
@@ -283,7 +283,7 @@ impl Live {
         channels
     }
 
-    /// Whether there is a change channel.
+    /// Whether any store has a change channel.
     pub(crate) fn hears_changes(&self) -> bool {
         let mut opened = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
         opened.any(stores::Stores::hear_changes)
@@ -301,7 +301,7 @@ impl Live {
             session: session.id().into(),
             issued_at: session.signed_in_at(&realm.demands),
         };
-        // The session may have been revoked since the decision; from here on the lease hears of that.
+        // The session may have been revoked since the decision. From here on, the lease is notified of revocations.
         let verdict = realm
             .revocations
             .verdict(session, &realm.demands, clock::now());
@@ -335,7 +335,7 @@ impl Live {
         all_have
     }
 
-    /// Closes the parts that run for it.
+    /// Closes the running parts, such as stores and the keys of issuers.
     pub(crate) async fn close(&self) {
         self.close_all_but(None).await;
     }
@@ -346,7 +346,7 @@ impl Live {
         }
     }
 
-    /// The parts that run for it and not for `successor`.
+    /// The running parts that `successor` does not share.
     fn superseded_by(&self, successor: &Self) -> Vec<Superseded> {
         self.superseded(Some(successor))
     }

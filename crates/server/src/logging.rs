@@ -21,7 +21,7 @@ use crate::output::{Buffer, Loss, Output};
 pub(crate) enum LogFormat {
     /// One JSON object for each line.
     Json,
-    /// Text for people.
+    /// Text for humans.
     Text,
 }
 
@@ -34,7 +34,7 @@ impl Logging {
     pub(crate) fn start(format: LogFormat, directives: &str) -> io::Result<Self> {
         let buffer = Buffer::new(Arc::clone(&LOST));
         let buffers = vec![Arc::clone(&buffer)];
-        // Each line wakes the thread.
+        // Each line wakes the thread, so it need not wake by itself.
         let pause = |_, _| Duration::MAX;
         let output = Output::start("log", io::stderr(), buffers, pause, report)?;
         let writer = Writer {
@@ -61,18 +61,18 @@ impl Logging {
         Ok(Self(output))
     }
 
-    /// Writes the rest, within this time.
+    /// Writes the remaining lines and ends the log, within this time.
     pub(crate) fn finish(self, within: Duration) {
         self.0.finish(within);
     }
 }
 
-/// How many log lines were lost.
+/// The number of log lines that were lost.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
-/// The process has one log, and one counter for it.
+/// The counter of lost log lines. The process has one log, so one counter is enough.
 static LOST: LazyLock<Arc<AtomicU64>> = LazyLock::new(Arc::default);
 
 /// Reports lost lines when the log can be written again.

@@ -1,5 +1,4 @@
-//! The loop breaker: a browser that is redirected to sign in again and again gets an explanation instead of another
-//! redirect.
+//! The loop breaker: a browser that is redirected to sign in again and again gets an explanation instead of another redirect.
 //!
 //! A redirect loop occurs if the app has a session that this gate cannot use: the app sends the browser back at once, and
 //! the gate redirects it there again. The count is in a short-lived cookie that only a gate with the same secret can write,
@@ -39,7 +38,7 @@ impl LoopBreaker {
         Self { key: key.into() }
     }
 
-    /// Decides about another redirect of the browser that sent these headers.
+    /// Decides whether to redirect the browser that sent these headers once more.
     pub(crate) fn attempt(
         &self,
         headers: &HeaderMap,
@@ -104,7 +103,7 @@ impl fmt::Debug for LoopBreaker {
 /// The most redirects of a browser within [`WINDOW_SECS`].
 const MOST_REDIRECTS: usize = 3;
 
-/// How long a redirect is counted. People do not sign in three times in so short a time.
+/// How long a redirect is counted. Users do not sign in three times in so short a time.
 const WINDOW_SECS: u64 = 10;
 
 const NAME: &str = "sessiongate-redirects";
@@ -115,7 +114,7 @@ const LABEL: &[u8] = b"sessiongate redirect loop breaker";
 /// The most cookies with this name that are checked per request.
 const MOST_COOKIES: usize = 4;
 
-/// The longest cookie in bytes: three times and a tag take 103.
+/// The longest cookie value in bytes: three times, a tag and the dots between them take at most 106.
 const LONGEST_VALUE: usize = 128;
 
 #[cfg(test)]
@@ -126,7 +125,7 @@ mod tests {
         HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(cookie).unwrap())])
     }
 
-    /// The pair that a browser sends back.
+    /// The name and value of the cookie, as a browser sends them back.
     fn sent_on(attempt: SignInAttempt) -> String {
         let SignInAttempt::Redirect(cookie) = attempt else {
             panic!("looping");

@@ -61,7 +61,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-// Unit tests count what is asked of theirs.
+// Unit tests use the allocator of `allocation_counter`, which counts allocations.
 #[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -77,6 +77,6 @@ fn main() -> ExitCode {
     })
 }
 
-/// How long an error message may take if its reader is stalled. Otherwise it is written at once, but a busy machine may
-/// start the writing thread late.
+/// How long the process waits for its error message to be written if the reader is stalled. Otherwise the message is written at
+/// once, but a busy machine may start the writing thread late.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(2);

@@ -159,7 +159,7 @@ impl Metrics {
         counter.increment(1);
     }
 
-    /// The counter of checks of shared rate limits, by who counted: all nodes, or this one alone.
+    /// The counter of checks of shared rate limits, by whether all nodes counted or this one alone.
     pub(crate) fn shared_limits(&self, counted: &'static str) -> Counter {
         self.register(|| metrics::counter!("sessiongate_shared_limits_total", "counted" => counted))
     }
@@ -183,7 +183,7 @@ impl Metrics {
             .increment(1);
     }
 
-    /// The counter of lost audit lines, for those who lose them.
+    /// The counter of lost audit lines, which audit buffers increment.
     pub(crate) fn audit_lost(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.audit_lost)
     }
@@ -251,7 +251,7 @@ impl Metrics {
             .set(f64::from(count));
     }
 
-    /// The page that Prometheus reads.
+    /// The metrics as text, as Prometheus reads them.
     pub(crate) fn render(&self) -> String {
         let audit_lost = self.audit_lost.load(Ordering::Relaxed);
         self.audit_lines_lost.absolute(audit_lost);

@@ -130,7 +130,7 @@ pub(crate) fn cookies(
     Ok(seal::chunks(&name, &token, limit))
 }
 
-/// The attributes that the frameworks set on such a cookie.
+/// The attributes that the frameworks set on a session cookie, as written in `Set-Cookie`.
 pub(crate) fn attributes(name: &str, expires_in: i64) -> String {
     let secure = match name.starts_with("__Secure-") || name.starts_with("__Host-") {
         true => "; Secure",
@@ -202,7 +202,7 @@ impl NewSession {
         cookies
     }
 
-    /// The content of Better Auth's cookie cache, which requires texts for name and e-mail address.
+    /// The content of Better Auth's cookie cache, in which name and e-mail address must be strings.
     fn cached(&self, random: &Random) -> Map<String, Value> {
         let (now, end) = (iso(self.now), iso(self.expires_at()));
         let session = json!({
@@ -247,7 +247,7 @@ impl NewSession {
     }
 }
 
-/// A date as `JSON.stringify` writes it, at most the end of the year 9999.
+/// A time as `JSON.stringify` writes a date, at most the end of the year 9999.
 fn iso(time: UnixTime) -> String {
     let millis = i64::try_from(time.millis()).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);

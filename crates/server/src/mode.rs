@@ -1,12 +1,12 @@
-//! The ways a request can come in, as audit log and metrics name them.
+//! The ways in which a request arrives, with their names in the audit log and the metrics.
 
-/// Which listener took a request; for a decision, which kind of calling proxy asked.
+/// The listener that received a request; for a decision request, the kind of calling proxy that sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Authelia,
     Authentik,
     Caddy,
-    /// A decision request to a path that is no endpoint.
+    /// A decision request whose path is not an endpoint.
     Decisions,
     Envoy,
     EnvoyGrpc,
@@ -20,7 +20,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// How many there are.
+    /// The number of modes.
     pub(crate) const COUNT: usize = Mode::Vouch as usize + 1;
 
     /// The name in the audit log and the metrics.

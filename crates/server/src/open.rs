@@ -24,7 +24,7 @@ pub(crate) use self::realms::RealmOutcome;
 use self::term::Term;
 use crate::config::{RecognizedCookies, SessionFormat};
 
-/// Cookies and the secrets that go with them.
+/// Cookies, and the secrets to open them with.
 type Group<'q> = (&'q [Secret], Vec<SessionCookie>);
 
 impl Inspection<'_> {
@@ -137,7 +137,7 @@ impl Inspection<'_> {
             .collect()
     }
 
-    /// Whether there is a cookie cache that is ignored.
+    /// Whether the `Cookie` header contains a cookie cache that is ignored, because it is not trusted.
     fn ignores_cache(&self, found: Option<&SessionCookie>) -> bool {
         let data_name = found.and_then(SessionCookie::data_name);
         self.recognized.cache.is_none()
@@ -146,7 +146,7 @@ impl Inspection<'_> {
 }
 
 impl Outcome {
-    /// Whether a gate would accept it, or look it up in the store.
+    /// Whether a gate would accept the session, or look it up in the store.
     pub(crate) fn is_opened(&self) -> bool {
         !matches!(self, Self::Refused(_))
     }

@@ -56,12 +56,12 @@ impl Buffer {
     }
 }
 
-/// Why lines were lost. They have been counted.
+/// Why lines were lost. The counter of the buffers counts them.
 #[derive(Debug)]
 pub(crate) enum Loss {
-    /// This many found no room, because the reader is too slow.
+    /// This many lines did not fit into the buffer, because the reader is too slow.
     Dropped(u64),
-    /// They cannot be written. Reported once, until a write succeeds.
+    /// The stream cannot be written. This is reported once, until a write succeeds.
     Unwritable(io::Error),
 }
 
@@ -74,9 +74,9 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Starts the thread, called `name`. It writes `buffers` to `stream`, waits for the result of `pause`, which gets the
-    /// last pause and the number of bytes in the fullest buffer, and starts again; or sooner, when it is
-    /// [woken](Self::waker). `lost` is called for lost lines.
+    /// Starts a thread with this name, which writes `buffers` to `stream` again and again. Between two rounds it waits for the
+    /// time that `pause` returns, given the last pause and the number of bytes in the fullest buffer, or until it is
+    /// [woken](Self::waker). It calls `lost` for lost lines.
     pub(crate) fn start(
         name: &'static str,
         stream: impl AsFd,
@@ -121,7 +121,7 @@ impl Output {
         self.thread.clone()
     }
 
-    /// Writes the rest and ends the thread, within this time. A stalled reader loses the rest.
+    /// Writes the remaining lines and ends the thread, within this time. If the reader is stalled, the lines are lost.
     pub(crate) fn finish(self, within: Duration) {
         self.stops.store(true, Ordering::Release);
         self.thread.unpark();
@@ -130,10 +130,10 @@ impl Output {
     }
 }
 
-/// Prints the output of a command. A reader that is gone, such as `head`, is no error.
+/// Prints the output of a command. It is not an error if the reader has gone, as `head` does.
 ///
 /// # Errors
-/// When the output cannot be written although the reader is there.
+/// If the output cannot be written although the reader is there.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stream = io::stdout().lock();
     match stream
@@ -163,7 +163,7 @@ pub(crate) fn say(mut stream: impl Write + Send + 'static, words: String, within
     }
 }
 
-/// Swaps full buffers for empty ones, so that nothing waits for the write.
+/// Writes buffers. It swaps each for an empty one first, so that nothing waits for the write.
 struct Carrier<L> {
     stream: File,
     spare: Vec<u8>,
@@ -245,10 +245,11 @@ fn unbroken(lines: &[u8]) -> &[u8] {
     end.map_or(lines, |end| &lines[..=end])
 }
 
-/// In bytes: some 5,000 audit lines, a quarter of a second at the highest rate that one core can decide.
+/// The size in bytes from which a buffer is full: some 5,000 audit lines, a quarter of a second at the highest rate that one core
+/// can decide.
 pub(crate) const FULL_BUFFER: usize = 2 << 20;
 
-/// What a buffer keeps of its memory between two rounds.
+/// The capacity in bytes that a buffer keeps after it was written.
 const KEPT_BUFFER: usize = 64 << 10;
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
@@ -260,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    /// An output into a pipe, with one buffer, and what was lost on it.
+    /// An output to a pipe, with its reader, its only buffer, and a receiver of its losses.
     fn started() -> (PipeReader, Arc<Buffer>, Output, Receiver<Loss>) {
         let (reader, writer) = pipe().unwrap();
         let buffer = Buffer::new(Arc::default());
@@ -301,7 +302,7 @@ mod tests {
         assert!(!say(&buffer, b"one more\n"));
         output.waker().unpark();
         output.finish(Duration::ZERO);
-        // Who reads again gets all that was there, and the loss is told.
+        // When the reader continues, it gets everything that was buffered, and the loss is reported.
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
         assert_eq!(all.len(), said << 20);

@@ -1,12 +1,12 @@
-//! Who owns a connection to a service that was authenticated by a request (NTLM, Negotiate).
+//! The owner of a connection to a service that a request has authenticated (NTLM, Negotiate).
 
 use session::Session;
 
-/// Who has authenticated a connection to a service. A client connection alone does not identify the owner, because a proxy
-/// may send the requests of many users over one.
+/// The user or client that has authenticated a connection to a service. A client connection alone does not identify the owner,
+/// because a proxy may send the requests of many users over it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The client of the connection, by a request without a session.
+    /// The client of the connection, which sent a request without a session.
     Client,
     /// The holder of a session.
     Session {

@@ -13,8 +13,8 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-3NTz9sl2jKCFGAejznWPhOqOYhp9HcJwvatzjJ4U7uM='; \
     img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The page that answers a refused request of a browser: what happened, what to do, and the id under which the log
-/// knows the request. The reason itself stays in the log, because a stranger could learn from it.
+/// The page about a refused request of a browser: what happened, what to do, and the request id, under which the log has the
+/// reason. The page does not show the reason, because a stranger could learn from it.
 pub(crate) fn refusal(status: StatusCode, request_id: &str) -> String {
     refused(status, &Words::of(status), &html! {}, request_id)
 }

@@ -10,7 +10,7 @@ pub(crate) struct Pulses(Vec<mpsc::Sender<oneshot::Sender<()>>>);
 #[derive(Debug)]
 pub(crate) struct Pulse(mpsc::Receiver<oneshot::Sender<()>>);
 
-/// Pulses for this many workers.
+/// Makes the sender of pings to this many workers, and the receiver for each worker.
 pub(crate) fn pulses(count: usize) -> (Pulses, Vec<Pulse>) {
     let channels = (0..count).map(|_| mpsc::channel(1));
     let (asking, asked) = channels

@@ -1,5 +1,4 @@
-//! The last refusals, for a person who has a request id and asks why. They are kept in memory only, and their number is
-//! bounded.
+//! The last refusals, to look up by request id. They are kept in memory only, and their number is bounded.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +20,7 @@ pub(crate) struct Remembered {
     pub(crate) time: UnixTime,
     pub(crate) method: Box<str>,
     pub(crate) host: Box<str>,
-    /// Without its query.
+    /// The path without its query.
     pub(crate) path: Box<str>,
     /// The name of the route, if one governed the request.
     pub(crate) route: Option<Box<str>>,
@@ -36,7 +35,7 @@ pub(crate) struct Remembered {
 }
 
 impl RecentRefusals {
-    /// Keeps a refusal, in place of the oldest.
+    /// Keeps a refusal, in place of the oldest if there are [`KEPT`].
     pub(crate) fn remember(&self, refusal: Remembered) {
         let refusal = Box::new(refusal);
         let oldest = {
@@ -95,7 +94,7 @@ fn as_timestamp<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(&timestamp(*time))
 }
 
-/// The text, cut to at most this many bytes.
+/// Returns the text, cut to at most this many bytes.
 pub(crate) fn capped(text: &str, most: usize) -> Box<str> {
     if text.len() <= most {
         return text.into();
@@ -108,11 +107,11 @@ pub(crate) fn capped(text: &str, most: usize) -> Box<str> {
 /// How many refusals are kept. With the caps of their texts that is at most 3 MiB.
 pub(crate) const KEPT: usize = 1_000;
 
-/// In bytes: how much is kept of what a client chooses.
+/// How much is kept of a text that a client chooses, in bytes.
 pub(crate) const LONGEST_TEXT: usize = 256;
 pub(crate) const LONGEST_PATH: usize = 512;
 
-/// How many conditions are named.
+/// How many unmet conditions are kept.
 pub(crate) const MOST_CONDITIONS: usize = 6;
 
 #[cfg(test)]

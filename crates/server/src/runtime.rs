@@ -22,7 +22,7 @@ use crate::pulse::Pulse;
 use crate::signals::Stop;
 use crate::{tls, vital};
 
-/// What one runtime serves.
+/// The connection handlers of one runtime, each with its share of a listener.
 pub(crate) struct Handlers<P, R, D> {
     pub(crate) proxies: Vec<(Share, P)>,
     /// The redirect listeners.
@@ -34,7 +34,7 @@ pub(crate) struct Handlers<P, R, D> {
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     pub(crate) connections: TaskTracker,
-    /// The tasks of exchanges that are not those of a connection.
+    /// The tasks of exchanges that run apart from the task of their connection.
     pub(crate) exchanges: TaskTracker,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHan
     handlers: impl FnOnce(&Tasks) -> Handlers<P, R, D> + Send + 'static,
 ) -> io::Result<()> {
     let stop = Stop {
-        // Its own token, because every connection polls it, and that takes a lock.
+        // Each worker has its own token, because every connection polls it, and that takes a lock.
         begun: stop.begun.child_token(),
         ..stop
     };
@@ -108,7 +108,7 @@ async fn serve<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>
     while let Some(ended) = accepting.join_next().await {
         match ended {
             Ok(accepted) => accepted?,
-            // Without this part nothing is served, so the thread ends with it.
+            // Without this task the worker serves nothing, so its thread ends too.
             Err(error) => resume_unwind(error.into_panic()),
         }
     }
@@ -192,11 +192,12 @@ async fn accept<F: ConnectionHandler>(
     Ok(())
 }
 
-/// The interval. After two of them the free memory of a rush is returned, except partly used pages.
+/// The interval at which free memory is returned. After two intervals that of a traffic peak is returned, except partly used
+/// pages.
 const BEFORE_GIVING_BACK: Duration = Duration::from_secs(5);
 
-/// How long connections may take to end after the announcement. Each takes a second at most, unless its client reads
-/// nothing.
+/// How long WebSockets and event streams may take to end after the gate has announced it. Each takes a second at most, unless its
+/// client reads nothing.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

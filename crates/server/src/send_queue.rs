@@ -1,4 +1,4 @@
-//! What the tasks of a runtime have to send: queued until every ready task has run, and then sent in one system call.
+//! The send queue of a runtime: what tasks have to send waits until every ready task has run, and leaves in one system call.
 //!
 //! ```text
 //! task 1   work ── send ─┐ waits                       ┌─ goes on
@@ -50,7 +50,7 @@ pub(crate) async fn send(pending: PendingSend, give_back: impl FnMut(PendingSend
     });
 }
 
-/// A pending send in the queue, which takes it out again when it is dropped.
+/// A pending send in the queue, from which it is removed when this is dropped.
 struct Queued<F: FnMut(PendingSend)> {
     number: usize,
     give_back: F,
@@ -73,7 +73,7 @@ struct SendQueue {
     waiting: Vec<(usize, PendingSend)>,
     /// The tried sends by their numbers; `None` for those that wait.
     tried: Slab<Option<PendingSend>>,
-    /// How many bytes of each waiting send were sent. Kept for its memory.
+    /// How many bytes of each waiting send were sent. Kept to reuse its memory.
     results: Vec<usize>,
 }
 
@@ -130,7 +130,7 @@ impl SendQueue {
                 let left = &pending.bytes[pending.sent..];
                 (pending.stream.as_fd(), left)
             });
-            // After an error nothing counts as sent: it shows again when the connection sends the rest.
+            // After an error nothing is noted as sent: the error shows again when the connection sends the rest.
             kernel.send(messages, |index, taken| {
                 self.results[index] = taken.unwrap_or(0);
             });
@@ -181,7 +181,7 @@ mod tests {
         String::from_utf8_lossy(&bytes[..count]).into_owned()
     }
 
-    /// How much of each had gone out when it came back, and what was received by when the first one did.
+    /// How many bytes of each send were sent when it was given back, and what was received by the time the first one was.
     async fn sent_together(
         one: PendingSend,
         two: PendingSend,

@@ -35,7 +35,7 @@ use crate::vital::{self, Endings};
 /// listeners' addresses once requests are served.
 ///
 /// # Errors
-/// When it cannot start, or when a vital part has failed; it ends at once then.
+/// When the process cannot start, or when a vital part has failed, which ends it at once.
 pub(crate) fn run(
     source: ConfigSource,
     config: Config,
@@ -260,7 +260,7 @@ fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
         stop.announced.cancel();
         stop.begun.cancel();
         stop.cut.cancel();
-        // If a worker has failed, one report fewer is to come.
+        // If the part that failed is a worker, one report fewer comes.
         let others = (0..left).map_while(|_| endings.recv_timeout(CUT_FAREWELL).ok());
         others.for_each(drop);
         return Err(failure.into());

@@ -6,10 +6,10 @@ use crate::config::ServiceSettings;
 use crate::folder::Folder;
 use crate::upstream::{Members, Upstream};
 
-/// A service as one runtime sees it. Every kind accepts only admitted requests.
+/// A service of one runtime. Every kind accepts only admitted requests.
 #[derive(Debug)]
 pub(crate) enum Service {
-    /// A folder, whose files are sent from here.
+    /// A folder, whose files the gate sends itself.
     Folder(Folder),
     /// Servers, to which requests are forwarded.
     Upstream(Upstream),

@@ -82,13 +82,13 @@ impl Signals {
             }
         }
         tracing::info!("asked to stop: finishing what is in flight");
-        // Dropping it closes the copies of the listening sockets, so that nobody connects to one without an acceptor.
+        // Dropping it closes the copies of the listening sockets, so that no client connects to one from which nothing accepts.
         succession.abandon().await;
         stop.begun.cancel();
     }
 
-    /// Ready when the process is asked to stop, or with the id of the process that has taken over. Without a succession none
-    /// is started.
+    /// Ready when the process is asked to stop, or with the id of the process that has taken over. If `succession` is `None`, no
+    /// new process is started.
     async fn until_stop(
         &mut self,
         reloads: &Reloads,

@@ -1,4 +1,4 @@
-//! A connection: TCP, with TLS or without, or for calling proxies on the same machine a Unix socket.
+//! A connection: TCP, with or without TLS, or a Unix socket for calling proxies on the same machine.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::limits::LimitGuard;
 use crate::tls::socket::{Sealed, TlsSocket};
 
-/// Lets the kernel notice a peer that vanished without a word, which matters for connections that may be silent for
+/// Turns on TCP keep-alive, so that the kernel notices a peer that vanished. This matters for connections that may be silent for
 /// hours, such as WebSockets.
 pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     let probes = TcpKeepalive::new()
@@ -106,7 +106,7 @@ impl Stream {
     /// Adds TLS to a TCP connection: `secure` does the handshake. A connection over a Unix socket is left as it is.
     ///
     /// # Errors
-    /// As `secure` returns.
+    /// The errors of `secure`.
     pub(crate) async fn secured<E>(
         self,
         secure: impl AsyncFnOnce(TcpStream) -> Result<TlsSocket, E>,
@@ -161,7 +161,7 @@ impl Stream {
         self.tls().is_some_and(TlsSocket::is_holding)
     }
 
-    /// Sends some of what it [holds](Self::is_holding).
+    /// Sends some of the encrypted bytes that [wait](Self::is_holding).
     pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.tls_mut() {
             Some(tls) => tls.poll_drain(context),
@@ -195,7 +195,7 @@ impl Stream {
         }
     }
 
-    /// Asks the kernel whether the other side has neither sent anything nor closed.
+    /// Whether the other side has neither sent anything nor closed, as the kernel knows it now.
     pub(crate) fn is_quiet(&self) -> bool {
         let peeked = match &self.socket {
             StreamSocket::Tcp(stream) => peek(stream),
@@ -278,7 +278,7 @@ impl Stream {
     }
 }
 
-/// Peeks: 1 if there is a byte to read, 0 if the other side has closed.
+/// Peeks at the input. Returns 1 if there is a byte to read, 0 if the other side has closed.
 fn peek(socket: &impl AsFd) -> io::Result<usize> {
     SockRef::from(socket).peek(&mut [MaybeUninit::uninit()])
 }
@@ -388,5 +388,5 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// RFC 9113 §3.4.
+/// The connection preface of HTTP/2 (RFC 9113 §3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -26,7 +26,7 @@ pub(crate) enum BodyFrame {
 }
 
 impl BodyFrame {
-    /// In bytes.
+    /// The number of bytes of the body, without trailers.
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Data(piece) | Self::Last(piece) => piece.len() as u64,
@@ -49,7 +49,7 @@ pub(crate) trait Streamed: Downstream {
     /// Begins to read the request's body.
     fn forward_body(&mut self);
 
-    /// The next piece of the request's body. The piece before must have been taken.
+    /// The next piece of the request's body. The previous piece must have been taken.
     ///
     /// # Errors
     /// [`Broken::Limit`] when it is too long, [`Broken::Source`] when it breaks off or the client is too slow.
@@ -71,7 +71,7 @@ pub(crate) trait Streamed: Downstream {
     /// the client speaks HTTP/1.1 already.
     fn asks_for_http1(&mut self) -> bool;
 
-    /// How many bytes of the answer, at least, the client has not taken yet.
+    /// A lower bound on the bytes of the answer that the client has not taken yet.
     fn waiting(&self) -> usize;
 }
 
@@ -83,7 +83,7 @@ pub(crate) trait Origin {
     /// When it is malformed, or nothing comes for too long.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>>;
 
-    /// The next piece of the answer's body. The piece before must have been taken.
+    /// The next piece of the answer's body. The previous piece must have been taken.
     ///
     /// # Errors
     /// When it breaks off, or nothing comes for too long.
@@ -92,7 +92,7 @@ pub(crate) trait Origin {
     /// Sends what was begun and [put](Self::put) there. Ready when there is room for more.
     ///
     /// # Errors
-    /// When the server does not take it. It may answer nevertheless.
+    /// When the server accepts no more bytes. It may still answer.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Adds to the request's body. There must be [room](Self::poll_room).
@@ -101,7 +101,7 @@ pub(crate) trait Origin {
     /// Ends the request's body. There must be [room](Self::poll_room).
     fn finish(&mut self, trailers: Option<HeaderMap>);
 
-    /// Notes that the rest of the request will not come.
+    /// Notes that the rest of the request will not be sent.
     fn abandon(&mut self);
 
     /// Suspends or restarts the server's timer, which runs only while the gate waits for the server.

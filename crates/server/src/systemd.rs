@@ -6,12 +6,12 @@ use sd_notify::NotifyState;
 
 use crate::pulse::Pulses;
 
-/// The process serves.
+/// Notifies the service manager that the process serves.
 pub(crate) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
-/// The process reloads its configuration; [`ready`] says when it is done.
+/// Notifies the service manager that the process reloads its configuration. [`ready`] tells it when that is done.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
@@ -19,18 +19,18 @@ pub(crate) fn reloading() {
     }
 }
 
-/// The process has been asked to stop.
+/// Notifies the service manager that the process has been asked to stop.
 pub(crate) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Another process has taken over and is the main process from now on.
+/// Notifies the service manager that another process has taken over and is the main process from now on.
 pub(crate) fn succeeded_by(process: u32) {
     notify(&[NotifyState::MainPid(process)]);
 }
 
-/// Feeds the watchdog of the service manager, if there is one, for as long as every worker answers. Otherwise the process is
-/// restarted.
+/// Notifies the watchdog of the service manager, if there is one, for as long as every worker responds. Otherwise the service
+/// manager restarts the process.
 pub(crate) async fn keep_watchdog_quiet(pulses: Pulses) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
@@ -38,7 +38,7 @@ pub(crate) async fn keep_watchdog_quiet(pulses: Pulses) {
     loop {
         pulses.all_answer().await;
         notify(&[NotifyState::Watchdog]);
-        // `sd_watchdog_enabled(3)` recommends half of the interval.
+        // A third of the interval; `sd_watchdog_enabled(3)` recommends half of it.
         tokio::time::sleep((limit / 3).max(Duration::from_millis(1))).await;
     }
 }

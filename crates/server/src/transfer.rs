@@ -61,10 +61,10 @@ impl Transfer {
         }
     }
 
-    /// Queues the sink's output, with as much of the body as has come, in the [send queue](crate::send_queue).
+    /// Queues the sink's output, with as much of the body as has arrived, in the [send queue](crate::send_queue).
     ///
     /// # Errors
-    /// When what has come is malformed or too long. Nothing is sent then, and [`poll`](Self::poll) returns the same error.
+    /// When what has arrived is malformed or too long. Nothing is sent then, and [`poll`](Self::poll) returns the same error.
     pub(crate) async fn begin(
         &mut self,
         mut source: BodySource<'_>,
@@ -78,8 +78,8 @@ impl Transfer {
         Ok(())
     }
 
-    /// Moves as much of the body as both sides allow. What is already in the sink's output leaves first, with the first
-    /// piece if that has come.
+    /// Moves as much of the body as both sides allow. What is already in the sink's output is sent first, with the first piece if
+    /// that has arrived.
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl Transfer {
         sent
     }
 
-    /// Encodes what has come of the body into the sink's output. Returns whether the source has to send more first.
+    /// Encodes what has arrived of the body into the sink's output. Returns whether the source has to send more first.
     fn encode(
         &mut self,
         source: &mut BodySource<'_>,
@@ -164,7 +164,7 @@ impl Transfer {
         self.taken
     }
 
-    /// How many bytes of the body the sink has taken, at least. Framing that is still unsent counts as body.
+    /// A lower bound on the bytes of the body that the sink has taken: framing that is still unsent is taken for body.
     pub(crate) fn passed(&self, sink: &Connection) -> u64 {
         let waiting = self.passing + sink.unsent();
         self.taken.saturating_sub(waiting as u64)

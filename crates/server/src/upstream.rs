@@ -123,14 +123,14 @@ impl Upstream {
         }
     }
 
-    /// The server to which the client has a reserved connection, if there is one.
+    /// The server to which the client has an owned connection, if there is one.
     fn owned_by(&self, client: &impl Forwards) -> Option<usize> {
         let is_own = |server: &Rc<Server>| client.owns_connection_to(&server.identity);
         self.servers.iter().position(is_own)
     }
 
-    /// Whether a request may go to another server after this failure: if none of it has left, or if it is idempotent and
-    /// none of an answer has come (RFC 9110 §9.2.2).
+    /// Whether a request may go to another server after this failure: if none of it was sent, or if it is
+    /// [repeatable](is_repeatable), no part of an answer has arrived (RFC 9110 §9.2.2), and the retry budget allows it.
     fn may_go_elsewhere(
         &self,
         error: &UpstreamError,
@@ -171,7 +171,7 @@ fn key<'k>(record: &'k Record<'_>, realm: &'k str) -> Key<'k> {
 struct Attempt {
     /// Whether the request waits for a connection if their number is limited and reached.
     waits: bool,
-    /// Whether the request is counted.
+    /// Whether the request is counted among those in flight.
     counts: bool,
     /// Whether the request was sent to another server before.
     again: bool,
@@ -238,7 +238,7 @@ impl Server {
                     }
                     return Ok((answered, exchange));
                 }
-                // Bytes that are no answer have been consumed from the input.
+                // `InvalidData`: the server has sent bytes that are not an answer, and they are no longer in the input.
                 Err(UpstreamError::Exchange(error))
                     if exchange.is_unanswered() && error.kind() != ErrorKind::InvalidData =>
                 {
@@ -318,7 +318,7 @@ impl Server {
                     if !reused || !need.repeatable || refused == MOST_REFUSED {
                         return Some(Err(UpstreamError::Unanswered(error)));
                     }
-                    // A connection that has ended is tried once. One on which streams are refused stays in use.
+                    // A connection that has ended is not tried again. One on which streams are refused stays in use.
                     refused += u32::from(over_http2::is_refusal(&error));
                     need.again = true;
                 }
@@ -333,7 +333,7 @@ impl Server {
         }
     }
 
-    /// Notes a failure that is the server's.
+    /// Notes an error if it is a failure of the server.
     fn note_failure(&self, error: &UpstreamError) {
         if !error.blames_server() {
             return;

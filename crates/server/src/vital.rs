@@ -26,7 +26,7 @@ pub(crate) enum Failure {
 /// Reports of ended parts, for the main thread: one for each worker, and one for any other part that panics.
 pub(crate) type Endings = Receiver<Result<(), Failure>>;
 
-/// Starts to collect the reports.
+/// Starts to collect reports of ended parts.
 pub(crate) fn endings() -> Endings {
     let (told, endings) = mpsc::channel();
     *listener() = Some(told);
@@ -63,7 +63,7 @@ impl Drop for Part {
 
 fn tell(ending: Result<(), Failure>) {
     if let Some(listener) = &*listener() {
-        // Nobody listens if the process is ending already.
+        // The receiver is gone if the process is ending already.
         let _ = listener.send(ending);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// In effect, never: no timer can be set further ahead.
+/// A duration that means never: no timer can be set further ahead.
 pub(crate) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Adds up the time spent waiting for one side. The time of the other side does not count: a slow upstream must not be held

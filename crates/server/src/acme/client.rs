@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use crate::driven::driven;
 use crate::tls::{self, Authorities, Terms, TlsFileError, Verification};
 
-/// An HTTP client that trusts these authorities.
+/// The HTTP client for the ACME server. It trusts the configured authorities.
 #[derive(Clone)]
 pub(super) struct Client(Arc<ClientConfig>);
 
@@ -46,6 +46,8 @@ enum ExchangeError {
 }
 
 impl Client {
+    /// Creates a client that trusts these authorities.
+    ///
     /// # Errors
     /// When no authority is usable.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
@@ -59,7 +61,7 @@ impl Client {
     /// Fetches the directory of a server, which has the URLs of its resources (RFC 8555 §7.1.1).
     ///
     /// # Errors
-    /// Why it cannot be fetched.
+    /// A message that says why the directory cannot be fetched.
     pub(super) async fn directory(self, url: &str) -> Result<(), String> {
         let request = Request::get(url).body(BodyWrapper::from(Vec::new()));
         let request = request.map_err(|error| error.to_string())?;
@@ -157,5 +159,5 @@ impl HttpClient for Client {
 /// The limit for one request, from the name lookup to the end of the answer.
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
 
-/// In bytes: far more than a chain of certificates takes.
+/// The largest answer, in bytes: far more than a chain of certificates takes.
 const MOST_ANSWERED: usize = 256 << 10;

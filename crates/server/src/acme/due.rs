@@ -19,7 +19,8 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Another failure after `before`, with a pause of at least `at_least`. `share`, between 0 and 1, spreads the nodes.
+    /// Returns the record of one more failure after `before`. The pause is at least `at_least` long, and then spread among the
+    /// nodes by `share`, between 0 and 1.
     pub(super) fn after(
         before: Option<Self>,
         now: UnixTime,
@@ -55,7 +56,8 @@ pub(super) fn renewal(certificate: &Certificate, share: f64) -> u64 {
     not_before + lifetime / 3 * 2 + spread.as_secs()
 }
 
-/// Authorities limit failures: Let's Encrypt allows five for a hostname in an hour, which these pauses do not reach.
+/// The first pause after a failure. Authorities limit failures: Let's Encrypt allows five for a hostname in an hour, which these
+/// pauses do not reach.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(2 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
 

@@ -94,7 +94,7 @@ impl Folder {
         .await
     }
 
-    /// Tries to take the lock, which the system releases when this process ends.
+    /// Tries to take the lock, and returns whether it did. The system releases the lock when this process ends.
     pub(super) async fn lock(&self) -> Result<bool, KeepError> {
         let (path, held) = (self.root.join("lock"), Arc::clone(&self.lock));
         blocking(move || {
@@ -117,7 +117,7 @@ impl Folder {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Names are hostnames or fixed words, without slashes.
+    /// The path of a text. Names are hostnames or fixed words, without slashes.
     fn path(&self, kind: Kind, name: &str) -> PathBuf {
         let file = format!("{name}.{}", extension(kind));
         folder_of(&self.root, kind).join(file)
@@ -142,11 +142,11 @@ fn list(folder: &Path, kind: Kind, kept: &mut Vec<Kept>) -> io::Result<()> {
         let Some((name, end)) = name.to_str().and_then(|name| name.rsplit_once('.')) else {
             continue;
         };
-        // Files with a leading dot are being written.
+        // Files with a leading dot are still being written.
         if end != extension(kind) || name.starts_with('.') {
             continue;
         }
-        // It may have been replaced meanwhile.
+        // The file may have been replaced meanwhile.
         if let Ok(file) = entry.metadata() {
             kept.push(Kept {
                 kind,
@@ -198,7 +198,7 @@ fn cannot(what: &'static str, path: &Path) -> impl Fn(io::Error) -> KeepError {
     move |error| KeepError::Folder(what, path.clone(), error)
 }
 
-/// In bytes: far more than a chain of certificates takes.
+/// The largest file that is read, in bytes: far more than a chain of certificates takes.
 const LONGEST: u64 = 256 << 10;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::tls::certificate::Certificate;
 use crate::vital;
 
-/// What connections get, now and after updates.
+/// The certificates and challenges for connections, replaced when the store has changed.
 pub(super) type Shared = Arc<ArcSwap<Shown>>;
 
 /// The state that both tasks share.
@@ -33,7 +33,7 @@ pub(super) struct Keeper {
     metrics: Arc<Metrics>,
     shown: Shared,
     looked: watch::Sender<bool>,
-    /// Held during a look, so that looks do not overtake each other.
+    /// Held while the store is read, so that an older result never replaces a newer one.
     looking: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
     /// The start of this process, in milliseconds since 1970. Failures before it do not delay its attempts.
@@ -42,7 +42,7 @@ pub(super) struct Keeper {
     share: f64,
 }
 
-/// The stored texts as they were read.
+/// The contents of the store as last read.
 #[derive(Default)]
 struct Known {
     /// The versions that were read, so that only changed texts are read again.
@@ -100,7 +100,7 @@ impl Keeper {
         stop.run_until_cancelled(looking).await;
     }
 
-    /// Reads what has changed, and serves it.
+    /// Reads what has changed in the store, and publishes it to connections.
     async fn look(&self) -> Result<(), KeepError> {
         let _looking = self.looking.lock().await;
         let kept = self.store.list().await?;
@@ -126,7 +126,7 @@ impl Keeper {
             known.learn(&one, text.as_deref().unwrap_or_default());
         }
         let mut names: Vec<_> = known.certificates.keys().collect();
-        // The first one serves clients without a server name.
+        // The first certificate serves clients without a server name.
         names.sort_by_key(|name| self.settings.domains.iter().position(|one| one == *name));
         let certificates = names.into_iter().map(|name| &known.certificates[name]);
         let proofs = known.proofs.values().cloned().collect();
@@ -137,7 +137,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Certificates of other hostnames may belong to another gate. Challenges are served for all nodes.
+    /// Whether this gate reads the text. Certificates of other hostnames may belong to another gate. Challenges are served for
+    /// all nodes.
     fn is_ours(&self, kept: &Kept) -> bool {
         match kept.kind {
             Kind::Account => false,
@@ -197,7 +198,7 @@ impl Keeper {
                 // Another node orders; its certificate will appear in the store.
                 return Ok(());
             }
-            // Another node may just have stored one.
+            // Another node may have stored the certificate meanwhile.
             let looked = self.look().await;
             if looked.is_ok() && self.is_due(domain) {
                 self.order(domain).await;
@@ -256,7 +257,7 @@ impl Keeper {
         let mut known = self.known();
         known.failures.remove(domain);
         let until = certificate.not_after;
-        // Noted until the next look, so that it is not ordered again.
+        // Kept until the store is read next, so that the certificate is not ordered again.
         known
             .certificates
             .insert(domain.to_owned(), Arc::new(certificate));
@@ -311,7 +312,7 @@ impl Keeper {
 }
 
 impl Known {
-    /// Drops what is no longer in the store.
+    /// Drops versions and challenges that are no longer in the store.
     fn forget_all_but(&mut self, kept: &[Kept]) {
         let is_kept = |kind: Kind, name: &String| {
             kept.iter().any(|one| one.kind == kind && one.name == *name)
@@ -321,7 +322,7 @@ impl Known {
         // Certificates and failures stay in memory, because a certificate that was removed by accident is still valid.
     }
 
-    /// Takes a text that was read. An unusable one is logged once.
+    /// Parses a text that was read. An unusable text is logged once.
     fn learn(&mut self, kept: &Kept, text: &str) {
         let Kept {
             kind,
@@ -355,14 +356,15 @@ impl Known {
         self.versions.insert((*kind, name.clone()), version.clone());
     }
 
-    /// The last failure, unless it was before the start of this process: an operator who has fixed something restarts it.
+    /// The last failure of a hostname, unless it was before the start of this process: an operator who has fixed something
+    /// restarts it.
     fn failure_since(&self, domain: &str, started: u64) -> Option<Failure> {
         let failure = self.failures.get(domain).copied();
         failure.filter(|failure| failure.at >= started)
     }
 }
 
-/// A certificate with its key, both in one text.
+/// Parses a certificate and its key, both in one text.
 pub(super) fn read(domain: &str, text: &str) -> Result<Certificate, String> {
     let place = format!("{domain}.pem");
     let place = Path::new(&place);

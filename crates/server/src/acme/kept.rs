@@ -1,4 +1,4 @@
-//! The texts in the store, whichever it is.
+//! The texts in the store, and the errors of either kind of store.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(super) struct Kept {
     pub(super) version: String,
 }
 
-/// Why something cannot be read or written.
+/// Why the store cannot be read or written.
 #[derive(Debug, Error)]
 pub(super) enum KeepError {
     #[error("ACME_STORE: cannot {0} `{1}`: {2}")]

@@ -72,7 +72,7 @@ impl From<Error> for OrderError {
     }
 }
 
-/// An error of the authority, with its type (RFC 8555 §6.7).
+/// Formats an error of the authority, with its type (RFC 8555 §6.7).
 fn said(problem: &Problem) -> String {
     let name = problem.r#type.as_deref().unwrap_or("no type");
     let mut said = match &problem.detail {
@@ -120,7 +120,7 @@ pub(super) async fn order(
         Ok(()) => finish(domain, &mut order).await,
         Err(error) => Err(error),
     };
-    // No longer needed; otherwise it would expire.
+    // The challenge is no longer needed. If it stays, it expires.
     store.remove(Kind::Challenge, domain).await?;
     finished
 }
@@ -217,7 +217,7 @@ async fn seen(order: &mut Order) -> String {
     }
 }
 
-/// Gets the certificate signed, for a new key.
+/// Requests a certificate for a new key, and waits for it.
 async fn finish(domain: &str, order: &mut Order) -> Result<Ordered, OrderError> {
     let mut params = CertificateParams::new([domain.to_owned()])?;
     params.distinguished_name = DistinguishedName::new();
@@ -235,7 +235,7 @@ fn of(challenge: AcmeChallenge) -> ChallengeType {
     }
 }
 
-/// The stored name of a challenge.
+/// The name of a challenge (RFC 8555 §8.3, RFC 8737 §3), for messages.
 pub(super) fn name(challenge: AcmeChallenge) -> &'static str {
     match challenge {
         AcmeChallenge::Http01 => "http-01",
@@ -243,19 +243,19 @@ pub(super) fn name(challenge: AcmeChallenge) -> &'static str {
     }
 }
 
-/// There is one account for each server.
+/// The name of the account in the store. There is one account for each server.
 const ACCOUNT: &str = "account";
 
-/// RFC 8555 §6.7.
+/// The error type for an account that the authority does not know (RFC 8555 §6.7).
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
 /// The limit for a whole order, after which another node may order.
 pub(super) const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// Every node reads new challenges once a second.
+/// How long an order waits before the validation, so that all nodes serve the challenge. Each reads new challenges once a second.
 const UNTIL_ALL_HAVE_SEEN: Duration = Duration::from_secs(3);
 
-/// How often the authority is polled for the result: after half a second, then after twice that, and so on.
+/// How often the authority is polled for the result: after half a second, then after twice that, and so on, for two minutes.
 const PATIENCE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(500))
     .timeout(Duration::from_secs(120));

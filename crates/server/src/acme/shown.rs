@@ -96,7 +96,7 @@ impl Shown {
         proof?.certificate.clone()
     }
 
-    /// The certificate for a connection, or the challenge certificate if the client asks for it.
+    /// The certificate for a connection, which is the challenge certificate if the client requests a validation.
     pub(super) fn resolve(
         &self,
         hello: ClientHello<'_>,
@@ -110,6 +110,8 @@ impl Shown {
 }
 
 impl Proof {
+    /// Prepares a challenge to be served, with a certificate if it is TLS-ALPN-01.
+    ///
     /// # Errors
     /// When its certificate cannot be generated.
     pub(super) fn new(domain: &str, challenge: Challenge) -> Result<Self, ProofError> {
@@ -138,7 +140,7 @@ impl From<AcmeChallenge> for ChallengeWord {
     }
 }
 
-/// The authority offers only this protocol (RFC 8737 §3).
+/// Whether the connection is a TLS-ALPN-01 validation, for which the authority offers only this protocol (RFC 8737 §3).
 fn is_validation(hello: &ClientHello<'_>) -> bool {
     let mut offered = hello.alpn().into_iter().flatten();
     offered.next() == Some(ALPN) && offered.next().is_none()

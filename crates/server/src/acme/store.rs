@@ -17,7 +17,7 @@ pub(super) enum Store {
 }
 
 impl Store {
-    /// The configured store. A folder is created.
+    /// Opens the configured store. A folder is created if necessary.
     ///
     /// # Errors
     /// When the folder cannot be used.
@@ -79,7 +79,7 @@ impl Store {
         }
     }
 
-    /// Tries to take the lock for ordering.
+    /// Tries to take the lock for ordering, and returns whether it did.
     pub(super) async fn lock(&self) -> Result<bool, KeepError> {
         match self {
             Self::Folder(folder) => folder.lock().await,

@@ -12,7 +12,7 @@ use super::store;
 use crate::config::{AcmePlace, AcmeSettings};
 use stores::{Pools, SharedRows, SharedRowsSurvey};
 
-/// The results of the survey.
+/// The results of [`survey`].
 #[derive(Debug)]
 pub(crate) struct AcmeSurvey {
     /// Whether the directory can be fetched, or why not.
@@ -25,9 +25,9 @@ pub(crate) struct AcmeSurvey {
 /// The state of the store.
 #[derive(Debug)]
 pub(crate) enum PlaceSurvey {
-    /// A folder; the path that is not writable, if there is one.
+    /// A folder, with the path that is not writable, if there is one.
     Folder { not_writable: Option<PathBuf> },
-    /// A table; or why it cannot be read.
+    /// A table, or why it cannot be read.
     Rows(Result<SharedRowsSurvey, String>),
 }
 
@@ -35,12 +35,12 @@ pub(crate) enum PlaceSurvey {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum KeptCertificate {
     Missing,
-    /// When it expires, in seconds since 1970.
+    /// The certificate expires at `end` and is renewed at `renewal` at the latest, both in seconds since 1970.
     Until {
         end: u64,
         renewal: u64,
     },
-    /// It is unreadable or invalid.
+    /// The certificate is unreadable or invalid.
     Unreadable(String),
 }
 

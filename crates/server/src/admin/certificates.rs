@@ -22,7 +22,7 @@ pub(super) fn metrics(live: &Live) -> String {
 fn of_listener(lines: &mut String, listener: &str, tls: &Tls) {
     for (index, certificate) in tls.certificates().iter().enumerate() {
         let name = certificate.names.first().map_or("", String::as_str);
-        // Only hostnames without backslashes and quotes, which would end the label.
+        // A backslash, quote or line break would end the label.
         let name = name.replace(['\\', '"', '\n'], "_");
         let (number, expiry) = (index + 1, certificate.not_after);
         let _ = writeln!(

@@ -1,4 +1,4 @@
-//! `GET /explain`: why a request would be refused, or why one was.
+//! `GET /explain`: explains how a request would be decided, or why one was refused.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -74,7 +74,7 @@ impl ExplainQuery {
     }
 }
 
-/// A header that may be in a URL, because URLs are logged.
+/// Parses a header of the query. Headers with credentials are refused, because URLs are logged.
 fn field(text: &str, live: &Live) -> Result<FieldLine, String> {
     let field = FieldLine::parse(text).map_err(|error| error.to_string())?;
     let bypass = live
@@ -135,7 +135,7 @@ fn wants_text(headers: &HeaderMap) -> bool {
     kinds.any(|kind| kind.split(';').next().unwrap_or_default().trim() == "text/plain")
 }
 
-/// A percent-decoded parameter. A `+` is left as it is; a blank has to be `%20`.
+/// Percent-decodes a parameter. A `+` is left as it is; a space has to be `%20`.
 pub(super) fn decoded(value: &str) -> String {
     percent_decode_str(value).decode_utf8_lossy().into_owned()
 }
@@ -143,7 +143,7 @@ pub(super) fn decoded(value: &str) -> String {
 /// Headers with credentials, for the gate or for a proxy.
 const CREDENTIALS: [&str; 3] = ["Cookie", "Authorization", "Proxy-Authorization"];
 
-/// In bytes: how much of an unknown parameter's name is repeated.
+/// How much of an unknown parameter's name a message repeats, in bytes.
 const LONGEST_NAME: usize = 40;
 
 const USAGE: &str = "ask with ?method=GET&url=https%3A%2F%2Fapp.example.com%2Fadmin%2F, and &header=Name:%20value, several times \

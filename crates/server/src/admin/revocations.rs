@@ -1,7 +1,7 @@
-//! `GET`, `POST` and `DELETE /revocations`: lists, makes and lifts revocations.
+//! `GET`, `POST` and `DELETE /revocations`: lists, adds and removes revocations.
 //!
-//! They require ADMIN_TOKEN. Without it anybody who reaches the listener could sign everybody out: on loopback, every
-//! program of the machine, and any web page through a form in a browser. A browser never adds a bearer token by itself.
+//! These requests require ADMIN_TOKEN. Without it every client that reaches the listener could sign all users out: on loopback,
+//! every program on the machine, and any web page through a form in a browser. A browser never adds a bearer token by itself.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::revocations::{
 /// A status, the body's type, and the body.
 type Reply = (StatusCode, &'static str, String);
 
-/// Lists, adds or removes.
+/// Answers a request to list, add or remove revocations.
 pub(super) async fn answer(live: &Live, request: Request<Incoming>) -> Reply {
     if live.admin_token.is_none() {
         let why = "set ADMIN_TOKEN: revocations are only shown and made where a token is demanded";
@@ -181,6 +181,6 @@ fn json(status: StatusCode, body: &serde_json::Value) -> Reply {
     (status, "application/json", format!("{body}\n"))
 }
 
-/// In bytes: the largest body.
+/// The largest body, in bytes.
 const LONGEST_BODY: usize = 16 << 10;
 const LONGEST_SENDING: Duration = Duration::from_secs(10);

@@ -39,7 +39,7 @@ pub(super) fn metrics(live: &Live) -> String {
     lines
 }
 
-/// The path of a socket may contain characters that end a label.
+/// Replaces characters that end a label, which the path of a socket may contain.
 fn escaped(server: &str) -> String {
     server.replace(['\\', '"', '\n'], "_")
 }

@@ -1,10 +1,10 @@
-//! What an audit line says.
+//! The contents of an audit line.
 
 use std::net::IpAddr;
 
 use session::UnixTime;
 
-/// One decision. It never contains a token, a cookie, a secret or the query.
+/// One decision, for its audit line. It never contains a token, a cookie, a secret or the query.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
     /// When the request arrived.
@@ -27,7 +27,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) peer_ip: IpAddr,
     /// The session's subject, once the session was opened.
     pub(crate) user_id: Option<&'a str>,
-    /// The session's id, if lines are to contain it.
+    /// The session's id, if lines contain it.
     pub(crate) session_id: Option<&'a str>,
     /// Whether the user is a guest who has never signed up.
     pub(crate) anonymous: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) cred: &'static str,
     /// The format of the session, once it was opened.
     pub(crate) format: Option<&'static str>,
-    /// The store that answered for the session, if one was asked.
+    /// The store that answered for the session, if one was queried.
     pub(crate) session_check: Option<&'static str>,
     /// The store that knew the user, or `skipped`.
     pub(crate) user_check: &'static str,

@@ -92,7 +92,7 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// A line in the making. Each field's name is passed with all punctuation, up to the quotation mark that begins a text.
+/// A line that is being written. Each field's name is passed with all punctuation, up to the quotation mark that begins a text.
 struct JsonLine<'o>(&'o mut Vec<u8>);
 
 impl JsonLine<'_> {
@@ -109,7 +109,7 @@ impl JsonLine<'_> {
         }
     }
 
-    /// Writes any other text, escaped where necessary.
+    /// Writes a text, escaped where necessary.
     fn text(&mut self, name: &'static str, text: &str) {
         let mut bytes = text.bytes();
         if bytes.all(|byte| IS_PLAIN[usize::from(byte)]) {
@@ -169,5 +169,5 @@ fn write_timestamp(out: &mut Vec<u8>, time: UnixTime) {
     out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'Z']);
 }
 
-/// In bytes. Most lines are shorter, so the buffer grows at most once for a line.
+/// The room reserved for a line, in bytes. Most lines are shorter, so the buffer grows at most once for a line.
 const USUAL_LINE: usize = 640;

@@ -19,7 +19,7 @@ pub(super) struct CheckArguments {
     json: bool,
 }
 
-/// Prints the settings in effect and the routes. Of a secret it prints only length and fingerprint.
+/// Prints the settings in effect and the routes. For a secret, it prints only the length and a fingerprint.
 pub(super) fn run(arguments: &CheckArguments, config: &Config) -> Result<()> {
     let text = match arguments.json {
         true => format!("{}\n", json(config)),
@@ -99,7 +99,7 @@ fn own_settings<'c>(
     realm.settings.iter().filter(is_said)
 }
 
-/// Where the value comes from; `None` for a variable if there is no file, so that it can come from nowhere else.
+/// The origin of a value; `None` for a variable if there is no file, because then there is no other origin.
 fn origin(setting: &Setting, has_file: bool) -> Option<String> {
     match &setting.place {
         Some(Place::Variable(_)) if !has_file => None,
@@ -108,7 +108,7 @@ fn origin(setting: &Setting, has_file: bool) -> Option<String> {
     }
 }
 
-/// Where the value of a setting without effect comes from.
+/// The origin of the value of a setting that has no effect.
 fn unread_origin(setting: &Setting) -> String {
     match &setting.place {
         Some(place) => format!("{place}; no effect"),
@@ -197,5 +197,5 @@ fn json(config: &Config) -> Value {
 /// The label of a session cookie, in the column of setting names.
 const COOKIE: &str = "session cookie";
 
-/// The widest the column "who may enter" may be.
+/// The maximum width of the column "who may enter", in characters.
 const WIDEST: usize = 44;

@@ -141,7 +141,7 @@ fn print(all: &[WatchedTables<'_>], script: impl Fn(&ChangeTriggers) -> String) 
     Ok(())
 }
 
-/// Prints the state of each table's triggers. Fails unless all are complete.
+/// Prints the state of each table's triggers. Returns a failure unless all are complete.
 async fn status(all: &[WatchedTables<'_>], pools: &Pools) -> Result<ExitCode> {
     let mut are_complete = true;
     for WatchedTables { database, triggers } in all {

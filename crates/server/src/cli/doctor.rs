@@ -131,7 +131,8 @@ fn session(file: &Path) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// The values of `Set-Cookie` fields, one per line: with the field name, possibly among other fields, or all without it.
+/// The values of the `Set-Cookie` fields in a file, one per line. If a line has the field name, all lines without it are skipped
+/// as other fields; if none has, each line is a value.
 fn fields(file: &Path) -> Result<Vec<Vec<u8>>> {
     let shown = file.display();
     let text = named_file::read(file, LONGEST_FILE)
@@ -171,5 +172,5 @@ fn known_id(text: &str) -> Result<String, &'static str> {
         .ok_or("there is no finding with this id; docs/doctor.md lists all ids")
 }
 
-/// In bytes, as much as `open` takes.
+/// The longest file in bytes, which is also the longest input of `open`.
 const LONGEST_FILE: u64 = 1 << 20;

@@ -174,5 +174,5 @@ fn cookies(file: &Path) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// In bytes, as much as `open` takes.
+/// The longest cookie file in bytes, which is also the longest input of `open`.
 const LONGEST_COOKIES: u64 = 1 << 20;

@@ -125,7 +125,7 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
 }
 
 impl MintArguments {
-    /// Checks that every option that is given has an effect, and is given once.
+    /// Checks that every given option has an effect, and that none is given twice.
     fn check(&self) -> Result<()> {
         let format = self.format;
         let given = [
@@ -168,7 +168,7 @@ impl MintArguments {
         Ok(())
     }
 
-    /// Checks that no other option sets this claim: the two could contradict each other.
+    /// Checks that no other option sets this claim, because the two could contradict each other.
     fn check_claim(&self, name: &str) -> Result<()> {
         let option = match (self.format.is_better_auth(), name) {
             (_, "") => bail!("--claim: the name before the `=` is missing"),

@@ -80,7 +80,7 @@ enum StrategyArgument {
     Jwt,
 }
 
-/// Prints what becomes of the cookie. If the arguments or the configuration are wrong, says so and returns exit code 2.
+/// Prints the outcome. If the arguments or the configuration are wrong, says so and returns exit code 2.
 pub(super) fn run(arguments: &OpenArguments, loaded: Result<Loaded>) -> Result<ExitCode> {
     let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
     let found = match loaded.and_then(|loaded| ask(arguments, &loaded, now)) {
@@ -137,7 +137,7 @@ fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<Real
     Ok(found)
 }
 
-/// The realms that can be tried, and the ones that cannot, with the reason.
+/// The realms that can be tried, and the realms that cannot, each with the reason.
 type Ready<'l> = (Vec<(&'l str, RealmInspection<'l>)>, Vec<(&'l str, Error)>);
 
 /// Reads the settings of each realm. A realm without a secret does not matter if another one opens the session.

@@ -39,11 +39,11 @@ impl Client {
         }
         let output = &mut self.connection.output;
         self.http.write_interim(output, status, reason, fields);
-        // What the socket does not take now leaves with the answer, and so does an error.
+        // What the socket does not take now is sent with the answer, where an error shows as well.
         let _ = self.connection.poll_flush(context);
     }
 
-    /// The body of the answer.
+    /// The sink for the body of the answer.
     pub(crate) fn sink(&mut self) -> BodySink<'_> {
         BodySink {
             connection: &mut self.connection,

@@ -24,7 +24,7 @@ impl Client {
         self.http.forward_body();
     }
 
-    /// Counts a piece of the current request's body, and says whether it may be that long.
+    /// Counts a piece of the current request's body. Returns whether the body is still within its limit.
     pub(crate) fn has_room_for(&mut self, bytes: u64) -> bool {
         let left = self.body_limit.checked_sub(bytes);
         self.body_limit = left.unwrap_or(0);
@@ -47,7 +47,7 @@ impl Client {
         !self.connection.input.is_empty()
     }
 
-    /// The body of the current request.
+    /// The source of the current request's body.
     pub(crate) fn source(&mut self) -> BodySource<'_> {
         BodySource {
             connection: &mut self.connection,
@@ -102,7 +102,8 @@ impl Client {
         }
     }
 
-    /// A client that drips its body byte by byte holds a connection to the upstream for nothing.
+    /// The time budget for a body. Without one, a client that sends its body byte by byte would hold a connection to the upstream
+    /// for nothing.
     pub(super) fn for_body(&self) -> TimeBudget {
         TimeBudget {
             total: self.limits.body,

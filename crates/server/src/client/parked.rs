@@ -1,4 +1,4 @@
-//! What is left of a client while no request comes.
+//! A client whose connection is parked while no request comes.
 
 use std::future::poll_fn;
 

@@ -1,4 +1,4 @@
-//! Reads the settings of ACME: for which hosts certificates are ordered, how, and where they are stored.
+//! Reads the settings of ACME: the hosts for which certificates are ordered, how they are ordered, and where they are stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -55,7 +55,7 @@ pub(crate) enum AcmeChallenge {
 }
 
 impl AcmeSettings {
-    /// Whether certificates are stored in a database.
+    /// Whether the certificates are stored in a database.
     pub(super) fn asks_database(&self) -> bool {
         matches!(self.place, AcmePlace::Postgres(_))
     }
@@ -196,7 +196,7 @@ fn authorities(reader: &mut Reader<'_>) -> (Authorities, Option<ContentDigest>) 
     }
 }
 
-/// The wanted challenges that the listeners make possible.
+/// The challenges to use: those that `ACME_CHALLENGE` allows and the listeners make possible.
 fn challenges(reader: &mut Reader<'_>, listeners: &[ListenerSettings]) -> Vec<AcmeChallenge> {
     let words = [
         ("auto", None),

@@ -29,8 +29,7 @@ fn of_url(text: &str) -> Option<String> {
     Some(format!("{scheme}://{}{rest}", of_authority(authority)?))
 }
 
-/// The ASCII form of a hostname with an optional port. Returns `None` for one with credentials, so that they are not
-/// repeated.
+/// The ASCII form of a hostname with an optional port. Returns `None` if there are credentials, so that no message repeats them.
 pub(super) fn of_authority(authority: &str) -> Option<String> {
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, format!(":{port}")),

@@ -91,7 +91,7 @@ fn source(text: &str, authorities: Authorities) -> Result<KeySource, String> {
     Ok(KeySource::File(PathBuf::from(text)))
 }
 
-/// The keys at start-up. A file that cannot be read is a problem; an issuer that is down is not.
+/// The issuer's keys at start-up. A file that cannot be read is a problem; an issuer that is down is not.
 fn known_keys(
     reader: &mut Reader<'_>,
     secret: Option<&Secret>,

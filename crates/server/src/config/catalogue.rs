@@ -1,4 +1,4 @@
-//! Every setting, in one list: its variable, its key in the file, what it takes, its default, and what it means.
+//! Every setting, in one list: its variable, its key in the file, its type, its default, and what it means.
 //!
 //! The reader of the file, the tables in the documentation, the example file and the JSON Schema all derive from it.
 
@@ -18,17 +18,17 @@ pub(super) fn entries() -> impl Iterator<Item = &'static Entry> {
     rows.flat_map(|row| row.settings)
 }
 
-/// The setting of a variable.
+/// The setting with this variable.
 pub(super) fn entry(name: &str) -> Option<&'static Entry> {
     entries().find(|entry| entry.name == name)
 }
 
-/// The settings that can also come from a file, `NAME_FILE`: secrets, and what may hold one.
+/// Whether a setting can also come from a file, with `NAME_FILE`: it is a secret, or a value that may contain one.
 pub(super) fn is_from_files(name: &str) -> bool {
     entry(name).is_some_and(|entry| entry.kind.is_secret())
 }
 
-/// The setting that a key of the file stands for, and the name of its variable. Also finds the `_file` key of a secret.
+/// The setting of a key of the file, and the name of the variable that the key sets. Also finds the `_file` key of a secret.
 pub(super) fn of_key(key: &str) -> Option<(&'static Entry, String)> {
     let is_lower = !key.bytes().any(|byte| byte.is_ascii_uppercase());
     let name = key.to_ascii_uppercase();
@@ -39,7 +39,7 @@ pub(super) fn of_key(key: &str) -> Option<(&'static Entry, String)> {
     Some((found.flatten()?, name))
 }
 
-/// The keys of settings, including the `_file` keys of secrets.
+/// The keys of the settings for which `counts` returns true, including the `_file` keys of secrets.
 pub(super) fn file_keys(counts: impl Fn(&Entry) -> bool) -> impl Iterator<Item = String> {
     entries()
         .filter(move |entry| counts(entry))

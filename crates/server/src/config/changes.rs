@@ -4,7 +4,7 @@ use super::reader::Reader;
 use super::stores::postgres;
 use ::stores::PostgresServer;
 
-/// Reads the URL. Parameters for the schema and the number of connections have no effect in it.
+/// Reads the URL, and records that parameters for the schema and the number of connections have no effect in it.
 pub(super) fn listen(reader: &mut Reader<'_>) -> Option<Box<PostgresServer>> {
     let url = reader.url(LISTEN)?;
     let postgres = match url.starts_with("sqlite:") {

@@ -55,7 +55,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> ClientSettings {
     }
 }
 
-/// Reads a number between two others, both included.
+/// Reads a number from `least` to `most`.
 fn within(reader: &mut Reader<'_>, name: &str, default: usize, least: usize, most: usize) -> usize {
     let read = reader.named(name, &default.to_string(), |text| {
         let number = text.trim().parse::<NonZeroUsize>().map(NonZeroUsize::get);

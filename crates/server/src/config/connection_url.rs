@@ -1,7 +1,7 @@
 //! Parses the URL of a database or a cache without interpreting its parts.
 //!
-//! The drivers' own parsers skip parameters that they do not know, and a skipped parameter can be the one that asks for TLS
-//! or names a schema. Here every parameter is returned, and the caller must account for each.
+//! The drivers' own parsers skip parameters that they do not know, and a skipped parameter may require TLS or name a schema. Here
+//! every parameter is returned, and the caller must account for each.
 
 use std::fmt;
 
@@ -176,7 +176,8 @@ fn socket(text: &str) -> Result<Host, String> {
 fn parameter(pair: &str) -> Result<(String, String), String> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let name = decode(name, "name of a parameter")?;
-    // A plus sign is one to libpq and a space to JavaScript. It matters in `options`, which libpq could not read with one.
+    // libpq reads a plus sign as itself, and JavaScript as a space. This matters in `options`, in which libpq could not read a
+    // plus sign.
     let value = match &*name {
         "options" => value.replace('+', " "),
         _ => value.to_owned(),

@@ -35,8 +35,7 @@ impl AllowedOrigin {
         else {
             return Err(malformed);
         };
-        // The parser drops a fragment, and treats a port out of range as none, which would be another origin than the one
-        // written.
+        // The parser drops a fragment and ignores a port that is out of range, so the origin would differ from the written one.
         let written = authority.as_str();
         let has_port = written.len() > authority.host().len();
         if written.contains('@')

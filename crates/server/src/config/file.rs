@@ -43,7 +43,7 @@ pub(crate) struct Loaded {
     pub(crate) patterns: Vec<String>,
     /// Every file that was read, the configuration file first.
     pub(crate) files: Vec<Arc<SourceFile>>,
-    /// Problems of the files.
+    /// The problems of the files: those of syntax, keys and types.
     pub(crate) problems: Vec<Problem>,
     /// Whether part of a file could not be read, so that what seems to be missing may be there.
     pub(crate) is_partial: bool,
@@ -235,7 +235,7 @@ impl<'e> Loading<'e> {
             .extend(problems.into_iter().filter(is_new));
     }
 
-    /// Reads the tables of a file. A value that is not a table, but was probably meant to be, may be what a route names.
+    /// Reads the tables of a file. Sets `is_partial` if a value was probably meant to be a table, because a route may name it.
     fn tables(&mut self, table: &mut Table<'_>) {
         self.known_tables(table);
         let is_table = |meant: &String| TABLES.iter().any(|key| key.name == meant);
@@ -268,7 +268,7 @@ impl<'e> Loading<'e> {
         }
     }
 
-    /// Whether no table with this name has been defined before, in any file.
+    /// Whether this is the first table with this name in all files. Reports it if it is not.
     fn is_new(&mut self, kind: &str, name: &Spanned<String>, table: &mut Table<'_>) -> bool {
         let full = format!("{kind}.{}", name.value);
         if let Some(first) = self.names.get(&full) {
@@ -339,7 +339,7 @@ fn lines(text: &str, span: Range<usize>) -> Range<usize> {
     start..end.map_or(text.len(), |length| span.end + length)
 }
 
-/// The longest file in bytes: enough for far more than ten thousand routes, and a bound if a log file is named by mistake.
+/// The longest file in bytes: enough for far more than ten thousand routes, and a limit in case a log file is named by mistake.
 pub(super) const LONGEST: u64 = 64 << 20;
 
 #[cfg(test)]

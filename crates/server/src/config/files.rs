@@ -1,4 +1,4 @@
-//! The files that make up a configuration and those it names, which a reload checks for changes.
+//! The files that make up a configuration and the files that it names, which a reload checks for changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -41,7 +41,8 @@ pub(crate) struct FileMetadata(BTreeMap<PathBuf, Option<Look>>);
 type Look = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Files {
-    /// The files of what was loaded. Files that only a valid configuration names come from `config`.
+    /// The files that were loaded, and those that their settings name. `config` adds the files that are known only once the
+    /// configuration is valid.
     pub(super) fn of(loaded: &Loaded, config: Option<&Config>) -> Self {
         let mut files = Self {
             patterns: loaded.patterns.iter().cloned().collect(),
@@ -139,8 +140,7 @@ impl Files {
         self.contents_beside(&FileDigests::default(), &[])
     }
 
-    /// The digests of the files. Takes those that are in `known`, or of files that were `read`, from there instead of
-    /// reading again.
+    /// The digests of the files. Files in `read` or `known` are not read again.
     pub(super) fn contents_beside(
         &self,
         known: &FileDigests,
@@ -197,7 +197,7 @@ impl ContentDigest {
     }
 }
 
-/// The setting whose value is in the file that this variable names.
+/// The setting for which this variable names a file: the variable's own setting, or the secret that the file contains.
 fn naming_file(name: &str) -> Option<&'static Entry> {
     match catalogue::entry(name) {
         Some(entry) => {

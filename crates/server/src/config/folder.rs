@@ -13,7 +13,7 @@ use super::reader::Reader;
 /// A folder whose files are served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FolderSettings {
-    /// Its path. It existed when the configuration was read.
+    /// The path of the folder, which existed when the configuration was read.
     pub(crate) path: PathBuf,
     /// The timeout for the disk.
     pub(crate) timeout: Duration,
@@ -48,8 +48,8 @@ pub(crate) struct CacheControl {
 }
 
 impl FolderSettings {
-    /// The folder in a service's address, if it is one, such as `dir:./public`. A relative path is relative to the file that
-    /// contains it.
+    /// The path of the folder if a service's address names one, as `dir:./public` does. A relative path is relative to the file
+    /// that contains it.
     pub(super) fn located(text: &str, place: Option<&Place>) -> Option<Result<PathBuf, String>> {
         let path = text.strip_prefix(PREFIX)?;
         Some(located(path, place))
@@ -141,7 +141,7 @@ fn located(path: &str, place: Option<&Place>) -> Result<PathBuf, String> {
         },
         Some(Place::Variable(_)) | None => PathBuf::from(path),
     };
-    // Drop `./` from paths shown to people.
+    // Drop `./` from paths in messages.
     let path: PathBuf = path.components().collect();
     let shown = path.display();
     match fs::metadata(path.join(".")).map_err(|error| (error.kind(), error)) {

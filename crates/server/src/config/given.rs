@@ -35,7 +35,7 @@ pub(super) enum SecretForm {
 pub(super) struct Given {
     /// The variable or option, such as `AUTH_SECRET_FILE`.
     source: String,
-    /// The effective secret: a file without its final newline.
+    /// The effective secret: for a file, its content without the final newline.
     pub(super) secret: Secret,
     /// Whether a newline at the end of the file was removed.
     cut: bool,
@@ -79,7 +79,7 @@ impl Given {
         (!words.is_empty()).then(|| format!("the secret {}", words.join(", and ")))
     }
 
-    /// Whether this is the whole value of the variable, or of its `_FILE`; not an entry of a list.
+    /// Whether this is the whole value of the variable or of its `_FILE`, not an entry of a list.
     pub(super) fn is_all_of(&self, variable: &str) -> bool {
         let rest = self.source.strip_prefix(variable);
         rest.is_some_and(|rest| matches!(rest, "" | "_FILE"))
@@ -117,7 +117,7 @@ pub(super) fn doubts(given: &[Given], and_flaws: bool) -> Vec<String> {
         .collect()
 }
 
-/// Adds to each problem of a variable what is odd about its secret, which is often the cause.
+/// Adds the oddities of a secret to each problem of its variable, because they are often the cause.
 pub(super) fn explain(problems: &mut [Problem], given: &[Given]) {
     for problem in problems {
         let odd = given
@@ -188,7 +188,7 @@ pub(crate) fn without_assignment(text: &str) -> Option<&str> {
     (is_name && !value.is_empty() && !value.starts_with('=')).then_some(value)
 }
 
-/// The bytes without every byte-order mark, white space and pair of quotes at their ends.
+/// The bytes without white space and pairs of quotes around them, and without byte-order marks before them.
 pub(crate) fn core(bytes: &[u8]) -> &[u8] {
     let Ok(mut text) = str::from_utf8(bytes) else {
         return bytes.trim_ascii();

@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::try_from(value).map_err(|error| error.to_string())
 }
 
-/// In seconds.
+/// A year in seconds, the shortest `max-age` for `preload`.
 const YEAR: u64 = 31_536_000;
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ impl HttpsSettings {
         }
     }
 
-    /// The names for a self-signed certificate of this gate: its hostnames, and localhost.
+    /// The names for a self-signed certificate of a listener at `address`: the gate's hostnames, the address unless it is
+    /// unspecified, and localhost.
     pub(crate) fn names(&self, address: IpAddr) -> Vec<String> {
         let own = (!address.is_unspecified()).then(|| address.to_string());
         let mut names: Vec<_> = self.origins.iter().map(Origin::host_pattern).collect();

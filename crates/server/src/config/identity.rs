@@ -1,4 +1,4 @@
-//! Reads which users may enter, which of their e-mail addresses and groups are passed on, and which claim has their id.
+//! Reads which users may enter, which of their e-mail addresses and groups services receive, and which claim has their id.
 
 use gate::{ClaimPath, EmailHeader, Groups, GroupsSource, IdentityRules};
 
@@ -91,7 +91,7 @@ pub(super) fn groups(reader: &mut Reader<'_>) -> Option<RawGroups> {
     })
 }
 
-/// The warning if anonymous users are refused but the database does not tell who is one.
+/// The warning if anonymous users are refused, but the database does not show which users are anonymous.
 pub(super) fn unknown_guests(
     rules: &IdentityRules,
     stores: Option<&stores::Settings>,

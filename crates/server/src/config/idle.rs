@@ -1,8 +1,8 @@
 //! Warnings about settings that are set but cannot have an effect.
 //!
-//! Without them an operator could believe for a year that the gate checks users in a database. Each setting is reported at
-//! start-up and by `check-config`. They are not errors, because platforms and other programs set variables with these names
-//! in the same environment.
+//! Without these warnings, an operator could believe for a year that the gate checks users in a database. Each setting is
+//! reported at start-up and by `check-config`. It is not an error, because platforms and other programs set variables with these
+//! names in the same environment.
 
 mod rules;
 
@@ -46,7 +46,7 @@ pub(super) struct Uses {
     pub(super) revocations_in_redis: bool,
     /// The bypass is on.
     pub(super) bypass: bool,
-    /// Which sessions are recognized.
+    /// The sessions that are recognized.
     pub(super) format: SessionFormat,
     /// Cookies of Auth.js or NextAuth are recognized, because there is a secret for them or none is needed.
     pub(super) authjs: bool,
@@ -62,7 +62,7 @@ pub(super) struct Uses {
     pub(super) redis: bool,
     /// The settings of the cache in memory.
     pub(super) memory: MemorySettings,
-    /// The gate is notified of changes, at least of some.
+    /// The gate is notified of changes, at least in one store.
     pub(super) hears: bool,
     /// Bearer tokens are accepted.
     pub(super) bearer: bool,
@@ -165,7 +165,7 @@ pub(super) fn name_them(reader: &mut Reader<'_>, uses: &Uses) {
     }
 }
 
-/// The names of all settings that are not always read.
+/// The names of the settings that are read only in some configurations.
 pub(super) fn names() -> Vec<&'static str> {
     RULES
         .iter()

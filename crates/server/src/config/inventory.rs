@@ -127,5 +127,5 @@ pub(crate) fn realms(loaded: &Loaded) -> impl Iterator<Item = (&str, &Variables)
     std::iter::once((DEFAULT_REALM, &loaded.variables)).chain(named)
 }
 
-/// Settings that many programs read.
+/// Settings that many programs read, so they do not show that the gate is configured.
 const LOGS: [&str; 2] = ["LOG_FORMAT", "RUST_LOG"];

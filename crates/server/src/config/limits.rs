@@ -37,11 +37,11 @@ pub(crate) struct RateLimit {
     /// The average number of requests per window.
     pub(crate) count: NonZeroU32,
     pub(crate) window: Duration,
-    /// The number of requests allowed at once, after a quiet time.
+    /// The number of requests that are allowed at once after a quiet time.
     pub(crate) burst: NonZeroU32,
 }
 
-/// What requests are counted by.
+/// The property by which requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CountedBy {
     /// By client address; for IPv6 by /64 network.

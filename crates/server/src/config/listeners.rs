@@ -215,8 +215,8 @@ fn word<T: Copy>(
     *value
 }
 
-/// Reports conditions about client certificates if no listener asks for any: they would never be met, or inside `not`
-/// always.
+/// Reports conditions about client certificates if no listener requests any: they would never be met, or always if they are
+/// inside `not`.
 pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &mut Vec<Problem>) {
     let asks = |tls: &TlsSettings| !matches!(tls.client, ClientProof::Off);
     if all

@@ -112,7 +112,7 @@ impl SessionLookups {
         Some(lookups)
     }
 
-    /// These lookups for a realm that refuses anonymous users: then the column that marks them must be read.
+    /// Sets whether the realm refuses anonymous users. If it does, the column that marks them must be read.
     pub(super) fn refusing_guests(self, refuses_guests: bool) -> Self {
         Self {
             refuses_guests,
@@ -265,7 +265,8 @@ fn standing(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option
     Some(column.map(|column| StandingColumn { column, need }))
 }
 
-/// Warns about each of these settings, and about all table names and the prefix, that is set but has no effect.
+/// Reports each of these settings, and each setting of tables and of the prefix, as a problem if it is set, because it has no
+/// effect.
 fn idle(reader: &mut Reader<'_>, names: &[&str], why: &str) {
     for name in names.iter().chain(&[PREFIX]) {
         if reader.is_set(name) {
@@ -283,8 +284,9 @@ fn idle_tables(reader: &mut Reader<'_>, why: &str) {
     }
 }
 
-/// Better Auth 1.7.25: `dist/cookies/index.mjs` `setCookieCache` has 60 s for `compact` and 300 s for the others where a
-/// session is not remembered, and `dist/api/routes/session.mjs` does not write the cache of such a session anew.
+/// The warning about Better Auth without a session store. In Better Auth 1.7.25, the cache of a session that is not remembered
+/// lives 60 s with `compact` and 300 s with the other strategies (`setCookieCache` in `dist/cookies/index.mjs`), and the app does
+/// not renew it (`dist/api/routes/session.mjs`).
 const NO_STORE: &str = "without a session store (SESSION_FORMAT=better-auth with DATABASE_URL or SESSION_STORE=redis), a \
                         session of Better Auth enters only while its cookie cache counts. One that was started with \
                         `rememberMe: false`, and one of an admin who impersonates a user, is refused for good after 60 s \
@@ -292,12 +294,12 @@ const NO_STORE: &str = "without a session store (SESSION_FORMAT=better-auth with
 
 const NOBODY_ENTERS: &str = "TRUST_COOKIE_CACHE is off, and there is no session store: all sessions of Better Auth are refused";
 
-/// `dist/db/internal-adapter.mjs` `findSession`.
+/// The warning about `redis-then-database`, from `findSession` in Better Auth's `dist/db/internal-adapter.mjs`.
 const REDIS_THEN_DATABASE: &str = "SESSION_STORE=redis-then-database is for an app with `storeSessionInDatabase` alone. If \
                                    it has `preserveSessionInDatabase` too, it reads no session from its database, and a \
                                    session that is gone from Redis enters here and not there: set SESSION_STORE=redis";
 
-/// Settings that show that there is a Better Auth app, if its secret may be that of Auth.js.
+/// Settings that show that there is a Better Auth app, although its secret may be in a variable of Auth.js.
 const OF_BETTER_AUTH: [&str; 5] = [
     "BETTER_AUTH_SECRET",
     "BETTER_AUTH_SECRETS",

@@ -46,11 +46,11 @@ struct Masker<'t> {
     /// The open brackets.
     open: Vec<u8>,
     stands: Context,
-    /// In the line of a table header.
+    /// Whether the position is in the line of a table header.
     is_header: bool,
-    /// After a value that has not been terminated.
+    /// Whether the position follows a value that has not been terminated.
     follows_value: bool,
-    /// In a line that is not TOML, where quotes may be mismatched.
+    /// Whether the position is in a line that is not TOML, in which quotes may be mismatched.
     is_broken: bool,
     is_hiding: bool,
     hidden: Vec<Range<usize>>,
@@ -172,7 +172,7 @@ impl Masker<'_> {
         may_be && (says_something || is_known(key))
     }
 
-    /// Finds the end of a key including the `=`, and the last part of the key.
+    /// Finds the `=` after a key, and the last part of the key.
     fn key(&self) -> Option<(usize, String)> {
         let mut at = self.at;
         loop {
@@ -201,7 +201,7 @@ fn key_part(text: &str, at: usize) -> Option<(usize, Range<usize>)> {
     }
 }
 
-/// Where a string or a bare word ends, and its content.
+/// A string or a bare word: where it ends, and its content.
 fn word(text: &str, at: usize) -> (usize, Range<usize>) {
     let rest = &text[at..];
     for quotes in ["\"\"\"", "'''", "\"", "'"] {
@@ -310,7 +310,7 @@ fn urls(part: &str) -> Option<Vec<Range<usize>>> {
     Some(texts)
 }
 
-/// Whether the value of this key may be a secret. The value of a header in a profile may be one.
+/// Whether the value of this key may be a secret. An unknown key may be a header of a profile, whose value may be a secret.
 fn hides(key: &str) -> bool {
     match catalogue::of_key(key) {
         Some((entry, name)) => entry.kind.is_secret() && entry.name == name,

@@ -171,7 +171,7 @@ impl RequestHost {
         (is_address || self.name.split('.').all(is_label)).then_some(&self.name)
     }
 
-    /// Whether this is the host of a URL, and its port if the request has one.
+    /// Whether a URL has this host and this port. The default port of its scheme is the same as no port.
     pub(crate) fn is_of(&self, url: &Uri) -> bool {
         let scheme = match url.scheme_str() {
             Some("http") => Scheme::Http,

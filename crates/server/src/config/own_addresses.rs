@@ -10,8 +10,8 @@ use super::stack::Stack;
 use super::upstream;
 use crate::listener::Address;
 
-/// Reports an address for decisions or for the admin listener that another listener has. Listeners of the proxy are compared
-/// elsewhere.
+/// Reports an address for decisions or for the admin listener that another listener has too. Listeners of the proxy are compared
+/// with each other elsewhere.
 pub(super) fn name_twins(
     listeners: &[ListenerSettings],
     decisions: Option<&Address>,

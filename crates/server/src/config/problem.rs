@@ -16,7 +16,7 @@ use super::place::{Place, SourceFile};
 use super::stack::Spanned;
 use crate::invisible;
 
-/// One problem of the configuration: where, what, and what to do.
+/// One problem of the configuration: where it is, what is wrong, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     /// The variable to change; empty if `what` is enough.
@@ -81,7 +81,7 @@ impl Problem {
         }
     }
 
-    /// What is wrong, with the setting's name as it is written there.
+    /// What is wrong, after the name of the setting as the file or the environment writes it.
     fn title(&self) -> String {
         match (self.name.as_str(), self.is_in_file()) {
             ("", _) => self.what.clone(),
@@ -90,7 +90,7 @@ impl Problem {
         }
     }
 
-    /// Renders the report. Long lines that have been shown before are cut to the part near the mark; `shown` collects them.
+    /// Renders the report. A long line that was shown before is cut to the part near the mark; `shown` collects the lines.
     fn report<'p>(&'p self, renderer: &Renderer, shown: &mut HashSet<(&'p Path, usize)>) -> String {
         let mut is_known = false;
         let mut group = Group::with_title(Level::ERROR.primary_title(self.title()));
@@ -141,7 +141,7 @@ pub(crate) struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    /// Collects problems, dropping duplicates: two parts of the gate that need the same setting report the same.
+    /// Collects problems, dropping duplicates: two parts of the gate that need a setting report the same problem.
     pub(crate) fn new(problems: Vec<Problem>) -> Self {
         let mut distinct = Vec::with_capacity(problems.len());
         for problem in problems {

@@ -50,8 +50,8 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Reports a problem of a variable. Ignores it if something is only missing because that part of the file is invalid,
-    /// which is reported already. `what` may repeat the value; a password in it is hidden.
+    /// Reports a problem of a variable. Does nothing if a value is missing only because its part of the file is invalid, which is
+    /// reported already. `what` may repeat the value; a password in it is hidden.
     pub(crate) fn problem(&mut self, name: &str, what: impl Into<String>) {
         let what = what.into();
         let is_told =
@@ -81,7 +81,7 @@ impl<'v> Reader<'v> {
         self.variables.place(name)
     }
 
-    /// Whether the variable is set, or its `_FILE`.
+    /// Whether the variable or its `_FILE` is set.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         sources(name).any(|name| self.variables.get(&name).is_some())
     }
@@ -176,7 +176,7 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Reads an optional value with a function.
+    /// Reads a value with a function; `None` if the variable is not set.
     pub(crate) fn read<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -188,7 +188,7 @@ impl<'v> Reader<'v> {
             .ok()
     }
 
-    /// Reads a name, or a default name, with a function.
+    /// Reads a value with a function, which gets `default` if the variable is not set.
     pub(crate) fn named<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -327,7 +327,7 @@ impl<'v> Reader<'v> {
     }
 
     fn note(&mut self, name: &str, shown: &str, is_default: bool) {
-        // A remark about part of a setting has the name of the part after the setting's.
+        // In a remark about part of a setting, the name of the part follows that of the setting.
         let variable = name.split(' ').next().unwrap_or(name);
         let place = match is_default {
             true => None,

@@ -202,7 +202,8 @@ impl<'v> Reading<'v> {
         (rules, sign_in)
     }
 
-    /// Reads the trusted proxies, and checks the listeners against them. Without a service there are no listeners.
+    /// Reads the trusted proxies, and checks the listeners against them. Removes the listeners if there is no service. Also reads
+    /// the settings of ACME.
     pub(super) fn proxies(
         &mut self,
         front: &mut ListenSettings,
@@ -278,7 +279,7 @@ impl<'v> Reading<'v> {
     /// Warns about settings without effect, and about variables whose names resemble those of settings.
     pub(super) fn idle(&mut self, uses: &Uses) {
         let reader = &mut self.reader;
-        // With problems, the effect of a setting cannot be judged.
+        // If there are problems, the effect of a setting is not known.
         if reader.problems.is_empty() && self.stack.routes.is_empty() {
             idle::name_them(reader, uses);
         }
@@ -287,7 +288,7 @@ impl<'v> Reading<'v> {
         let mut others = idle::names();
         others.push(CONFIG_FILE);
         reader.unreadable(&others);
-        // With problems, some settings have not been read that are always read otherwise.
+        // If there are problems, some settings were not read that otherwise always are.
         others.extend(catalogue::entries().map(|entry| entry.name));
         self.slips = reader.slips(&others);
     }

@@ -26,7 +26,7 @@ pub(crate) struct RealmSettings {
     pub(crate) keys: Arc<KeyRing>,
     /// The requirements on a session's claims.
     pub(crate) demands: ClaimDemands,
-    /// Which users may enter, and which facts about them are passed on.
+    /// Which users may enter, and which facts about them services receive.
     pub(crate) identity: IdentityRules,
     /// The condition that every user's row must meet.
     pub(crate) active: Condition,
@@ -182,13 +182,13 @@ impl RealmReading {
         database.is_some_and(|database| !database.columns.is_empty())
     }
 
-    /// Adds columns of user rows, if there is a user table.
+    /// Adds columns of user rows. Returns false if no database is used, so that there are no rows.
     fn ask_for(&mut self, mut columns: Vec<UserColumn>) -> bool {
         let stores = self.stores.as_mut();
         let Some(database) = stores.and_then(|stores| stores.database.as_mut()) else {
             return false;
         };
-        // A session that the app cached in a cookie does not contain the row.
+        // A session from a cookie cache does not contain the user's row, so it is read from the user table.
         if let (None, Some(sessions)) = (&database.users, &database.sessions) {
             database.users = Some(sessions.users.clone());
         }

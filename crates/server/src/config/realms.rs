@@ -21,7 +21,7 @@ pub(super) struct Realms<'s> {
     active: Vec<Condition>,
     /// Where the groups of each realm's users are found.
     groups: Vec<Option<RawGroups>>,
-    /// Whether each realm is used: by a route, or because it is the first.
+    /// Whether each realm is used: a route names it, or it is the first.
     are_used: Vec<bool>,
     /// The realms in the file, with the readers of their settings.
     named: Vec<(&'s RawRealm, Reader<'s>)>,
@@ -180,7 +180,7 @@ impl<'s> Realms<'s> {
         }
     }
 
-    /// Finishes the realms; adds their problems, if there are any, and then returns `None`.
+    /// Finishes the realms, and adds their problems and warnings. `None` if the keys of a realm have problems.
     pub(super) fn finish(
         self,
         top: (&Variables, &[Setting]),

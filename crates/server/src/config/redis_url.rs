@@ -13,7 +13,7 @@ use stores::{ClusterSeeds, RedisAddress, RedisServer};
 /// The content of a Redis URL. Parts that the URL does not have are `None`, so that other settings can complete them.
 #[derive(Clone)]
 pub(super) struct RedisUrl {
-    /// The host, or `None` for a Unix socket.
+    /// The host; `None` for a Unix socket, for sentinels, and for a cluster.
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) tls: bool,
@@ -271,7 +271,7 @@ impl RedisUrl {
 const MALFORMED: &str =
     "not a URL of the form redis://[user[:password]@]host[:port][/database number]";
 
-/// The supported parameters, without `-` and `_`.
+/// The supported parameters that messages suggest, without `-` and `_`.
 const NAMES: [&str; 9] = [
     "database",
     "db",

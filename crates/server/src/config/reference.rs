@@ -22,7 +22,7 @@ struct Described {
     keys: &'static [Key],
 }
 
-/// Every table but that of a realm, whose keys are those of the environment.
+/// Every table except that of a realm, whose keys are settings of the environment.
 const DESCRIBED: &[Described] = &[
     Described {
         title: "[[route]]",

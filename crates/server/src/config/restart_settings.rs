@@ -36,7 +36,7 @@ impl RestartSettings {
             .filter(|(name, started)| value(config, name) != **started)
             .map(|(name, _)| name)
             .collect();
-        // A process that started without a service does not listen for its clients.
+        // A process that started without a service has no listeners of the proxy.
         if !config.listeners.is_empty() && !self.has_proxy && !names.contains(&"LISTEN") {
             names.push("LISTEN");
         }
@@ -76,7 +76,8 @@ fn value(config: &Config, name: &str) -> String {
     setting.map_or_else(String::new, |setting| setting.shown.clone())
 }
 
-/// Listeners are bound, threads are started and logs are opened only once, and all of them get the drain times at the start.
+/// The settings that take effect only at a restart: listeners are bound, threads are started and logs are opened only once, and
+/// all of them get the drain times at the start.
 const NAMES: [&str; 11] = [
     "ADMIN_LISTEN",
     "AUDIT_LOG",

@@ -65,7 +65,7 @@ pub(crate) struct Handling {
     pub(crate) sign_in: Option<SignIn>,
     /// Whether the service gets a `Via` header.
     pub(crate) via: bool,
-    /// Whether responses are marked private, whatever the service says to shared caches.
+    /// Whether responses are marked private, regardless of what the service allows shared caches to store.
     pub(crate) keeps_private: bool,
 }
 
@@ -162,7 +162,7 @@ pub(super) struct Usual {
 }
 
 impl Handling {
-    /// Whether a body exceeds the limit, as far as its length is known in advance.
+    /// Whether a body exceeds the limit, if its length is known in advance.
     pub(crate) fn refuses_body(&self, length: Length) -> bool {
         match (length, self.body_limit) {
             (Length::Exactly(bytes), Some(limit)) => bytes > limit,

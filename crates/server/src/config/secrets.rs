@@ -73,7 +73,7 @@ impl Secrets {
         })
     }
 
-    /// Reads the gate's secrets. If only Better Auth's are set, they are used for everything.
+    /// Reads the gate's secrets. If only those of Better Auth are set, they are used for all formats.
     fn of_environment(variables: &Variables, is_optional: bool) -> Result<Self, SecretErrors> {
         let mut reader = Reader::tolerant(variables);
         let mut warnings = Vec::new();

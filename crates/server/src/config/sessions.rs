@@ -11,7 +11,7 @@ use self::cookies::COOKIE_NAME;
 pub(crate) use self::cookies::RecognizedCookies;
 use super::reader::Reader;
 
-/// The value of `SESSION_FORMAT`: which sessions are recognized.
+/// The value of `SESSION_FORMAT`, which says which sessions are recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionFormat {
     /// All of them, distinguished by the cookie's name and the shape of its value.
@@ -42,7 +42,7 @@ impl SessionFormat {
         reader.choice("SESSION_FORMAT", Self::Auto, &formats)
     }
 
-    /// The format of a cookie with this name, if nothing else says it.
+    /// The format that the name of a cookie implies, if no setting says the format.
     fn of_cookie(name: &CookieName) -> Self {
         let of_nextauth = [
             "__Secure-next-auth.session-token",
@@ -57,9 +57,9 @@ impl SessionFormat {
 }
 
 /// Derives the keys of every recognized cookie, or reports why it cannot. `or_opaque` says that a cookie of Auth.js may also
-/// contain the token of a session in a database; `optional`, that requests can enter without any cookie.
+/// contain the token of a session in a database. `optional` says that requests can enter without any cookie.
 ///
-/// The returned format is the one of the keys: `auto` becomes the one that a fixed cookie name implies.
+/// Also returns the format of the keys: instead of `auto`, it is the format that a fixed cookie name implies, if there is one.
 pub(super) fn key_ring(
     reader: &mut Reader<'_>,
     format: SessionFormat,

@@ -65,13 +65,13 @@ impl SignIn {
         on_its_host || parameters(query).any(|name| name == self.callback)
     }
 
-    /// Detects browsers in a redirect loop.
+    /// The detector of browsers in a redirect loop.
     pub(crate) fn loops(&self) -> &LoopBreaker {
         &self.loops
     }
 
-    /// The only configured origin, or the one with the request's host. If two have that host, the one with the scheme that
-    /// the browser used.
+    /// The only configured origin, or the one with the request's host. If several have that host, an exact origin is preferred to
+    /// a wildcard, and then the scheme that the browser used.
     fn origin(&self, host: Option<&str>, is_https: bool) -> String {
         let asked = host.and_then(RequestHost::read);
         let asked = asked.as_ref();
@@ -125,7 +125,7 @@ pub(super) struct SignInCheck<'r> {
 }
 
 impl<'r> SignInCheck<'r> {
-    /// The context of a gate whose hosts have the same routes.
+    /// The context of a gate all of whose hosts have the same routes.
     pub(super) fn of_one_service(routes: &'r Routes, opened: PublicBy) -> Self {
         Self {
             routes,
@@ -295,7 +295,7 @@ fn sign_in_url(text: &str) -> Result<String, Cow<'static, str>> {
         advice.unwrap_or(Cow::Borrowed(URL_OR_PATH))
     })?;
     let is_web = uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"));
-    // The redirect would reveal them to every browser.
+    // A redirect would reveal credentials to every browser.
     if uri
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'))

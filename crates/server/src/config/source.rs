@@ -7,7 +7,7 @@ use super::files::{FileDigests, Files};
 use super::problem::ConfigErrors;
 use super::{Config, Variables};
 
-/// The configuration file, if there is one, and the environment; with the files found when they were read last.
+/// The configuration file, if there is one, and the environment, with the files that were found when they were last read.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigSource {
     beside: Document,
@@ -50,7 +50,7 @@ impl ConfigSource {
     /// # Errors
     /// [`ConfigErrors`] lists every problem.
     pub(crate) fn read(&mut self) -> Result<Config, ConfigErrors> {
-        // Of a file that changes meanwhile, the earlier digest is kept, so that the next check finds a difference.
+        // If a file changes while it is read, the earlier digest is kept, so that the next check finds a difference.
         let known = self.files.contents();
         let loaded = match &self.beside {
             Document::File(file) => load(file, &self.environment),
@@ -59,7 +59,7 @@ impl ConfigSource {
         };
         let read = Config::from_loaded(&loaded);
         let files = Files::of(&loaded, read.as_ref().ok());
-        // A file with problems may not have been read as far as the files that it names.
+        // If a file has problems, some of the files that it names may not be known.
         self.files = match &read {
             Ok(_) => files,
             Err(_) => files.and(std::mem::take(&mut self.files)),
@@ -73,7 +73,7 @@ impl ConfigSource {
         &self.files
     }
 
-    /// The digests of their contents when they were read.
+    /// The digests of the contents that the files had when they were read.
     pub(crate) fn contents(&self) -> &FileDigests {
         &self.contents
     }

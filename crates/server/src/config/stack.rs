@@ -1,6 +1,6 @@
 //! The tables of a file as written: routes, services, realms and header profiles, still unchecked.
 //!
-//! Texts are kept as texts, each with its place, so that later problems can be shown there.
+//! Texts are not interpreted. Each has its place, so that problems that are found later can be shown there.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) struct Stack {
     pub(crate) case_insensitive: bool,
 }
 
-/// `[[route]]`
+/// A `[[route]]` table.
 #[derive(Debug)]
 pub(crate) struct RawRoute {
     /// The beginning of its table.
@@ -47,13 +47,13 @@ pub(crate) struct RawRoute {
     pub(crate) methods: Vec<Spanned<String>>,
     /// `session`, `public` or `deny`.
     pub(crate) access: Option<Spanned<String>>,
-    /// All of them.
+    /// All of them must be met.
     pub(crate) require: Vec<RawCondition>,
     pub(crate) realm: Option<Spanned<String>>,
     pub(crate) service: Option<Spanned<String>>,
     /// One or more URLs, instead of `service`.
     pub(crate) upstreams: Vec<Spanned<String>>,
-    /// Whether it has either of the two, even if it is invalid.
+    /// Whether the route has `service` or `upstream`, even if it is invalid.
     pub(crate) seems_to_name_service: bool,
     /// The name of a profile.
     pub(crate) headers: Option<Spanned<String>>,
@@ -74,7 +74,7 @@ pub(crate) struct RawRoute {
     pub(crate) shared_cache: Option<Spanned<bool>>,
 }
 
-/// `[[listener]]`
+/// A `[[listener]]` table.
 #[derive(Debug)]
 pub(crate) struct RawListener {
     pub(crate) address: Spanned<String>,
@@ -88,7 +88,7 @@ pub(crate) struct RawListener {
     pub(crate) client_ca_file: Option<Spanned<String>>,
 }
 
-/// `[service.NAME]`
+/// A `[service.NAME]` table.
 #[derive(Debug)]
 pub(crate) struct RawService {
     pub(crate) name: Spanned<String>,
@@ -169,7 +169,7 @@ pub(crate) struct RawFolder {
     pub(crate) well_known: Option<Spanned<bool>>,
 }
 
-/// `[profile.NAME]`
+/// A `[profile.NAME]` table.
 #[derive(Clone, Debug)]
 pub(crate) struct RawProfile {
     pub(crate) name: Spanned<String>,
@@ -205,7 +205,7 @@ pub(crate) enum RawSource {
     Word(Spanned<String>),
 }
 
-/// `[realm.NAME]`
+/// A `[realm.NAME]` table.
 #[derive(Debug)]
 pub(crate) struct RawRealm {
     pub(crate) name: Spanned<String>,
@@ -217,7 +217,7 @@ pub(crate) struct RawRealm {
 /// `active = …`: the conditions on the user's row.
 #[derive(Debug)]
 pub(crate) enum RawActive {
-    /// All of these.
+    /// Conditions that must all be met.
     Conditions(Vec<RawCondition>),
     /// The name of a preset.
     Preset(Spanned<String>),
@@ -278,7 +278,7 @@ pub(crate) struct RawTest {
     pub(crate) separator: Option<Spanned<String>>,
 }
 
-/// The test itself.
+/// The kind of a test, with the values to compare with.
 #[derive(Debug)]
 pub(crate) enum RawTestKind {
     /// It is a list that contains one of these.
@@ -339,5 +339,5 @@ impl Stack {
     }
 }
 
-/// The name of the realm that the top level defines, which is that of routes without `realm`.
+/// The name of the realm that the top level defines, to which routes without `realm` belong.
 pub(crate) const DEFAULT_REALM: &str = "default";

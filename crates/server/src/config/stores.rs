@@ -81,8 +81,8 @@ fn stale(stale_if_down: Duration) -> String {
     )
 }
 
-/// Reads the Redis that all nodes share for data of the gate itself. `known` are the stores of the top level, if they were
-/// read already.
+/// Reads the settings of the Redis in which all nodes share data of the gate itself. `known` are the stores of the top level, if
+/// they were read already.
 pub(super) fn shared_redis(
     reader: &mut Reader<'_>,
     known: Option<&Settings>,
@@ -93,8 +93,8 @@ pub(super) fn shared_redis(
     }
 }
 
-/// Reads the PostgreSQL that all nodes share for data of the gate itself, because the setting `name` is `postgres`. `known`
-/// are the stores of the top level, if they were read already; `advice` is an alternative to PostgreSQL.
+/// Reads the settings of the PostgreSQL in which all nodes share data of the gate itself, because the setting `name` is
+/// `postgres`. `known` are the stores of the top level, if they were read already; `advice` is an alternative to PostgreSQL.
 pub(super) fn shared_database(
     reader: &mut Reader<'_>,
     known: Option<&Settings>,
@@ -209,8 +209,8 @@ fn connections(reader: &mut Reader<'_>, of_url: Option<u32>) -> u32 {
     connections
 }
 
-/// Sets a value that is unset. If `place`, another setting, has set a different one, one of the two would silently have no
-/// effect: that is a problem.
+/// Sets a value that is unset. Reports a problem if another setting, `place`, has set a different value, because one of the two
+/// would silently have no effect.
 fn agree<T: PartialEq>(
     reader: &mut Reader<'_>,
     name: &str,

@@ -1,4 +1,4 @@
-//! What a whole configuration may and may not say.
+//! Tests of whole configurations: which are valid, what they mean, and which problems are reported.
 
 mod credentials;
 
@@ -21,7 +21,7 @@ fn config(pairs: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
     )
 }
 
-/// The one server of the one service.
+/// The host and port of the only server of the only service.
 fn server(config: &Config) -> (&str, u16) {
     let ServiceSettings::Upstream(upstream) = &config.rules.services[0] else {
         panic!("a folder");
@@ -153,7 +153,7 @@ fn limits_are_shared_where_redis_is_and_nothing_else_needs_to_be_there() {
     assert_eq!(settings.key_prefix, "shop:");
     let idle = read.warnings.iter().filter(|one| one.contains("REDIS_"));
     assert_eq!(idle.count(), 0, "{:?}", read.warnings);
-    // Beside a cache it is the same one.
+    // With a cache in Redis, rates are counted in the same Redis.
     let more = [
         ("ENABLE_DB_CHECK", "true"),
         ("DATABASE_URL", "postgres://db/app"),
@@ -258,7 +258,7 @@ fn what_follows_from_a_problem_is_not_said() {
         said(&[switch, ("GROUPS_COLUMN", "groups")]),
         ["ENABLE_DB_CHECK"]
     );
-    // Without anything wrong of its own, it is the problem.
+    // If the TLS settings have no problem, REDIRECT_LISTEN has one.
     let redirects = [url, ("REDIRECT_LISTEN", "127.0.0.1:0"), ("TLS", "off")];
     assert_eq!(said(&redirects), ["REDIRECT_LISTEN"]);
 }
@@ -346,7 +346,7 @@ fn the_salt_fixes_the_cookie() {
     assert!(problem(&[("JWT_SALT", "not a name")]).starts_with("JWT_SALT"));
 }
 
-/// The cookies that are recognized, and what is expected of them, without the secret that the other tests have.
+/// The cookies that a configuration recognizes, each with the expected format. It does not have the secret of the other tests.
 fn recognized(pairs: &[(&'static str, &str)]) -> Vec<String> {
     let upstream = [("UPSTREAM", "http://127.0.0.1:3000")];
     let pairs = pairs.iter().chain(&upstream);

@@ -10,14 +10,14 @@ use super::files::ContentDigest;
 use crate::tls::certificate::{self, Certificate, CertificateError, CertificateFiles};
 use crate::tls::server::{ClientProof, MinVersion};
 
-/// The TLS settings of a listener, valid.
+/// The checked TLS settings of a listener.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsSettings {
     pub(crate) certificates: Certificates,
     pub(crate) oldest: MinVersion,
     pub(crate) client: ClientProof,
-    /// Separates TLS sessions that may not be resumed on each other's listeners, because a resumed session is not asked for
-    /// a certificate again: the digest of the client authorities, and whether a certificate is required.
+    /// Separates TLS sessions that must not be resumed on each other's listeners, because the gate requests no certificate when a
+    /// session is resumed: the digest of the client authorities, and whether a certificate is required.
     pub(crate) clients: Option<(ContentDigest, bool)>,
     /// The files used, each with the setting that names it.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
@@ -28,7 +28,7 @@ pub(crate) struct TlsSettings {
 pub(crate) enum Certificates {
     /// From files. The first certificate is the fallback.
     Files(Vec<Arc<Certificate>>),
-    /// Made at start-up, self-signed.
+    /// A self-signed certificate, made at start-up.
     SelfSigned,
     /// Ordered and renewed by ACME.
     Acme,
@@ -77,7 +77,7 @@ pub(super) struct CheckedTls {
     pub(super) problems: Vec<TlsProblem>,
     /// Warnings about valid but odd settings.
     pub(super) warnings: Vec<String>,
-    /// Settings without an effect, and why.
+    /// Settings that have no effect, each with the reason.
     pub(super) idle: Vec<(&'static str, &'static str)>,
 }
 

@@ -87,7 +87,7 @@ fn authority(text: &str) -> Result<(Scheme, Authority), String> {
     if authority.as_str().contains('@') {
         return Err("credentials in the URL are not supported; remove them".to_owned());
     }
-    // The parser treats a port out of range as none, so another service would be used.
+    // The parser ignores a port that is out of range, so requests would go to another service.
     let has_port = authority.as_str().len() > authority.host().len();
     if has_port && authority.port_u16().is_none() {
         return Err(format!(

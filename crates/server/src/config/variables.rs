@@ -79,7 +79,7 @@ impl Variables {
         Some(place)
     }
 
-    /// The place to show if something is missing: the file without the key.
+    /// The place to show if something is missing: the file or table that lacks the key.
     pub(crate) fn home(&self) -> Option<&Place> {
         self.home.as_ref()
     }
@@ -113,7 +113,7 @@ impl Variables {
         self.is_partial = true;
     }
 
-    /// Whether a setting may be missing only because of another problem of the file.
+    /// Whether a setting is missing, perhaps only because of another problem of the file.
     pub(super) fn lacks_for_a_reason(&self, name: &str) -> bool {
         self.place(name).is_none()
             && (self.is_partial
@@ -121,7 +121,7 @@ impl Variables {
                 || self.spoiled.contains(&format!("{name}_FILE")))
     }
 
-    /// Whether a text asks for a setting whose value in the file is invalid, which is reported already.
+    /// Whether a message names a setting that is missing because its value in the file is invalid, which is reported already.
     pub(super) fn asks_for_spoiled(&self, text: &str) -> bool {
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let mut words = text.split(|letter| !is_part(letter));

@@ -1,6 +1,6 @@
 //! Suggestions for misspelled words.
 
-/// The most similar of these words, if one is similar enough.
+/// The known word that is most similar to `word`, if one is similar enough.
 pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
     let plain = |word: &str| word.to_ascii_lowercase().replace('-', "_");
     let word = plain(word);
@@ -24,7 +24,7 @@ pub(super) fn not_understood(name: &str, known: impl IntoIterator<Item = &'stati
     format!("it is not supported and would have no effect; {instead}")
 }
 
-/// "`a`, `b` and `c`".
+/// Lists words for a sentence: "`a`, `b` and `c`".
 pub(super) fn listed(words: &[String]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.as_slice() {
@@ -34,7 +34,7 @@ pub(super) fn listed(words: &[String]) -> String {
     }
 }
 
-/// The help for a word that is none of these: the known words, and the one probably meant.
+/// The help for a word that is not known: the known words, and the one that was probably meant.
 pub(super) fn known_words<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
     let there = match known.as_slice() {

@@ -7,8 +7,8 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What becomes of two megabytes for somebody who takes so many bytes every ten seconds, where 20,000 bytes a second are
-/// demanded beyond a minute.
+/// Sends two megabytes to a reader that takes `bytes` bytes every ten seconds. Beyond a minute, the reader has to take `rate`
+/// bytes a second.
 async fn sent_to_reader_of(bytes: usize, rate: Option<NonZeroU64>) -> io::Result<()> {
     let (ours, mut theirs) = UnixStream::pair()?;
     let budget = TimeBudget::per_wait(60 * SECOND);

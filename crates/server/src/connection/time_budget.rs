@@ -15,7 +15,7 @@ pub(crate) struct TimeBudget {
 }
 
 impl TimeBudget {
-    /// A limit on each wait, and none on their sum.
+    /// A budget that limits each wait, but not their sum.
     pub(crate) fn per_wait(limit: Duration) -> Self {
         Self {
             total: Duration::MAX,

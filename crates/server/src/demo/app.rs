@@ -1,6 +1,6 @@
-//! The three services: each shows what reaches it, and the public one signs people in the way an Auth.js app does.
+//! The three services: each shows the requests that it receives, and the public one signs users in as an Auth.js app does.
 //!
-//! None of them ever opens a session. Who is calling they learn from the headers that the gate writes.
+//! None of them opens a session. The headers that the gate writes tell them who is calling.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,18 +30,18 @@ use super::refusals::LastRefusal;
 use super::sessions::DemoSessions;
 use super::words::Words;
 
-/// Where the gate sends people who are not signed in.
+/// The sign-in page, to which the gate redirects users who are not signed in.
 const SIGN_IN: &str = "/api/auth/signin";
 
-/// Where the services are.
+/// The addresses of the services.
 pub(super) struct Services {
     pub(super) public: SocketAddr,
     pub(super) members: SocketAddr,
     pub(super) admin: SocketAddr,
 }
 
-/// Starts the services on free ports of this machine, on a thread that ends with the process; which that thread ends when the
-/// terminal closes.
+/// Starts the services on free ports of this machine, on one thread that ends with the process. The thread ends the process when
+/// the terminal closes.
 pub(super) fn start(
     sessions: DemoSessions,
     refusals: Arc<LastRefusal>,
@@ -83,7 +83,7 @@ pub(super) fn start(
     Ok(services)
 }
 
-/// Ends the process. A gate that serves reloads on this signal; this one nobody would see any more.
+/// Ends the process. `sessiongate serve` reloads on this signal, but without a terminal the demo would run on unseen.
 #[expect(
     clippy::exit,
     reason = "the terminal is gone, and there is nothing to finish"
@@ -134,7 +134,7 @@ impl App {
         Ok(answer.into_response())
     }
 
-    /// The members' area, or that of admins: for everyone whom the gate lets in.
+    /// Answers requests for the member area and the admin area, which the gate has permitted.
     async fn enter(&self, area: Area, request: &Request<Incoming>) -> anyhow::Result<DemoResponse> {
         if request.uri().path() == area.path().trim_end_matches('/') {
             return Ok(DemoResponse::SeeOther(area.path().to_owned()));
@@ -159,7 +159,7 @@ impl App {
         Ok(DemoResponse::Page(StatusCode::OK, page))
     }
 
-    /// The public page, and what belongs to it.
+    /// Answers requests for the public page, the sign-in, the last refusal, and changes to the user table.
     async fn receive(&self, request: Request<Incoming>) -> anyhow::Result<DemoResponse> {
         let (head, body) = request.into_parts();
         let received = ReceivedHeaders(&head.headers);
@@ -189,9 +189,9 @@ impl App {
         }
     }
 
-    /// Signs in whomever the form names, also those whom the gate will refuse: sessions outlive what becomes of their users.
+    /// Signs in the user whom the form names, even one whom the gate will refuse: a session outlives changes to its user.
     ///
-    /// The form carries no token against forged requests: nobody is harmed here. An app with more to lose needs one.
+    /// The form carries no token against forged requests: they do no harm here. An app with more to lose needs one.
     fn sign_in(&self, form: &str) -> anyhow::Result<DemoResponse> {
         let chosen = field(form, "user");
         let Some(person) = chosen.and_then(|id| Person::of_id(&id)) else {
@@ -216,7 +216,7 @@ impl App {
         Ok(DemoResponse::SeeOther(local_path(field(form, "back"))))
     }
 
-    /// Why the gate refused what it refused last.
+    /// The explanation of the last refusal.
     async fn last_refusal(&self, received: &ReceivedHeaders<'_>) -> anyhow::Result<DemoResponse> {
         let Some(refused) = self.refusals.last() else {
             return Ok(match received.wants_page() {
@@ -256,13 +256,13 @@ fn greeting(area: Area, received: &ReceivedHeaders<'_>) -> DemoResponse {
     ))
 }
 
-/// A form. One that breaks off says nothing; one that is too long does not come here, by the `body_limit` of its route.
+/// Reads a form. One that breaks off reads as empty; the `body_limit` of its route refuses one that is too long.
 async fn text(body: Incoming) -> String {
     let body = body.collect().await.map(|body| body.to_bytes());
     String::from_utf8_lossy(&body.unwrap_or_default()).into_owned()
 }
 
-/// What a service can say.
+/// An answer of a service.
 enum DemoResponse {
     Cookie { cookie: String, to: String },
     Page(StatusCode, Markup),

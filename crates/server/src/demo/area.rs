@@ -1,6 +1,6 @@
 //! The three areas of the demo, a service for each.
 
-/// One of the services.
+/// An area of the demo, with a service of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Area {
     Admin,
@@ -9,7 +9,7 @@ pub(super) enum Area {
 }
 
 impl Area {
-    /// Where it is.
+    /// The path of the area.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Admin => "/admin/",
@@ -18,7 +18,7 @@ impl Area {
         }
     }
 
-    /// What it is called.
+    /// The name of the area, for people.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Admin => "Admin area",

@@ -1,4 +1,4 @@
 //! The configuration of the demo, as `--config` would read it.
 
-/// What describes the gate of the demo.
+/// The configuration file of the demo's gate.
 pub(super) const FILE: &str = include_str!("sessiongate.toml");

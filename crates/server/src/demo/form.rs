@@ -1,8 +1,8 @@
-//! What comes from a form or a query.
+//! Reads forms and queries.
 
 use percent_encoding::percent_decode_str;
 
-/// The first field of this name in a query or a form.
+/// Returns the first field of this name in a query or a form, decoded.
 pub(super) fn field(form: &str, name: &str) -> Option<String> {
     let mut fields = form.split('&').filter_map(|field| field.split_once('='));
     let (_, value) = fields.find(|(key, _)| *key == name)?;
@@ -13,7 +13,7 @@ pub(super) fn field(form: &str, name: &str) -> Option<String> {
     )
 }
 
-/// Where to go after signing in: a path on this site, and nothing that a browser could take for another one.
+/// Returns the path to redirect to: `callback` if no browser could take it for another site, otherwise `/`.
 pub(super) fn local_path(callback: Option<String>) -> String {
     let is_local = |path: &String| {
         path.starts_with('/')

@@ -14,7 +14,7 @@ use crate::pages::{mark, page};
 
 type Everyone = [(&'static Person, Option<Row>)];
 
-/// The public page: what there is, who may enter where, and the user table to play with.
+/// The public page: the areas, who may enter each, and the user table, which can be changed.
 pub(super) fn public(received: &ReceivedHeaders<'_>, everyone: &Everyone) -> Markup {
     frame(
         Area::Public.name(),
@@ -55,7 +55,7 @@ fn area_card(area: Area, who: &str) -> Markup {
     html! { li { a href=(area.path()) { (area.name()) } span { (who) } } }
 }
 
-/// Somebody's row, with what can be done to it.
+/// A user's row, with buttons to change it.
 fn user(person: &Person, row: Option<&Row>) -> Markup {
     let name = person.first_name();
     let changes: &[(PersonChange, &str)] = match row {
@@ -97,7 +97,7 @@ fn user(person: &Person, row: Option<&Row>) -> Markup {
     }
 }
 
-/// What the table says of somebody, at a glance.
+/// Badges that show a user's role, and whether the user is banned or deleted.
 fn badges(row: Option<&Row>) -> Markup {
     html! {
         @match row {
@@ -110,8 +110,8 @@ fn badges(row: Option<&Row>) -> Markup {
     }
 }
 
-/// The members' area, or that of admins: who is calling, how the service knows, and what to try. `you` is the caller, if the demo
-/// knows them.
+/// The page of the member area or the admin area: who is calling, how the service knows, and what to try. `you` is the caller, if
+/// that is a user of the demo.
 pub(super) fn area(
     area: Area,
     received: &ReceivedHeaders<'_>,
@@ -164,7 +164,7 @@ pub(super) fn area(
     )
 }
 
-/// The change of the caller's own role, which counts at once.
+/// A card to change the caller's own role, which takes effect at once.
 fn role_card(area: Area, person: &Person, row: &Row) -> Markup {
     let (changed, label, then) = match row.role {
         Role::Admin => (PersonChange::MakeMember, "Make me a member", "closes"),
@@ -185,7 +185,7 @@ fn role_card(area: Area, person: &Person, row: &Row) -> Markup {
     }
 }
 
-/// A button that changes somebody's row.
+/// A button that changes a user's row.
 fn change(
     person: &Person,
     change: PersonChange,
@@ -222,7 +222,7 @@ fn header(name: &str, value: &str) -> Markup {
     html! { tr { th.mono scope="row" { (name) } td.mono { (value) } } }
 }
 
-/// The sign-in page, with everyone to choose from.
+/// The sign-in page, with all users to choose from.
 pub(super) fn sign_in(everyone: &Everyone, callback: &str) -> Markup {
     frame(
         "Sign in",
@@ -256,7 +256,7 @@ pub(super) fn sign_in(everyone: &Everyone, callback: &str) -> Markup {
     )
 }
 
-/// Why a request was refused: in words, with the lines of the file that say so, and with what would change it.
+/// The page about a refusal: the reason, the lines of the file that say so, and what would change it.
 pub(super) fn refusal(
     refused: &RefusedRequest,
     words: &Words,
@@ -334,7 +334,7 @@ fn label(change: PersonChange, person: &Person) -> Markup {
     }
 }
 
-/// Before anything was refused.
+/// The page about the last refusal while there is none.
 pub(super) fn nothing_refused() -> Markup {
     frame(
         "Last refusal",
@@ -370,7 +370,7 @@ pub(super) fn broken() -> Markup {
     )
 }
 
-/// A page with the way to all others; `here` is its own path.
+/// A page with links to all others. `here` is its own path.
 fn frame(title: &str, here: &str, content: &Markup) -> Markup {
     let link = |path: &'static str, name: &'static str| {
         html! { a href=(path) aria-current=[(path == here).then_some("page")] { (name) } }

@@ -3,16 +3,16 @@
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
 
-/// Someone to sign in as.
+/// A user of the demo.
 pub(super) struct Person {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
     pub(super) email: &'static str,
-    /// What the table says of them at first; `None` for one who was deleted.
+    /// The user's first row in the table; `None` for a user who was deleted.
     first: Option<Row>,
 }
 
-/// What the user table says of somebody.
+/// The row of a user in the user table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) role: Role,
@@ -25,7 +25,7 @@ pub(super) enum Role {
     Member,
 }
 
-/// One of them has a name that no header can carry as it is.
+/// The users of the demo. One of them has a name that no header can carry unencoded.
 pub(super) static PEOPLE: [Person; 5] = [
     Person {
         id: "ada",
@@ -72,19 +72,19 @@ pub(super) static PEOPLE: [Person; 5] = [
 ];
 
 impl Person {
-    /// The one of this id.
+    /// Returns the user with this id.
     pub(super) fn of_id(id: &str) -> Option<&'static Self> {
         PEOPLE.iter().find(|person| person.id == id)
     }
 
-    /// What friends say.
+    /// The user's first name.
     pub(super) fn first_name(&self) -> &'static str {
         self.name.split(' ').next().unwrap_or(self.name)
     }
 }
 
 impl Role {
-    /// As the table has it.
+    /// The value of the column `role`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -100,7 +100,7 @@ impl Role {
     }
 }
 
-/// What can be done to somebody's row.
+/// A change to a user's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PersonChange {
     Ban,
@@ -121,7 +121,7 @@ impl PersonChange {
         Self::Unban,
     ];
 
-    /// As the forms name it.
+    /// The value that forms send for the change.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Ban => "ban",
@@ -139,11 +139,11 @@ impl PersonChange {
 pub(super) struct People(SqlitePool);
 
 impl People {
-    /// A database in memory that the gate's own connections see as well: SQLite shares it under a name that is a
-    /// `file:` URI, and only then (<https://www.sqlite.org/inmemorydb.html>).
+    /// A database in memory that the gate's own connections open as well. SQLite shares it only under a name that is a `file:`
+    /// URI (<https://www.sqlite.org/inmemorydb.html>).
     pub(super) const URL: &str = "sqlite://file:sessiongate-demo?mode=memory&cache=shared";
 
-    /// Creates the table.
+    /// Creates the table and fills it.
     pub(super) async fn open() -> Result<Self, sqlx::Error> {
         // SQLite drops such a database with its last connection, so this one stays open.
         let options = SqlitePoolOptions::new()
@@ -175,7 +175,7 @@ impl People {
         Ok(())
     }
 
-    /// Changes somebody's row.
+    /// Changes a user's row.
     pub(super) async fn change(
         &self,
         person: &Person,
@@ -203,7 +203,7 @@ impl People {
         Ok(())
     }
 
-    /// What the table says of somebody now; `None` when they are not in it.
+    /// The current row of a user; `None` if the table has none.
     pub(super) async fn row(&self, person: &Person) -> Result<Option<Row>, sqlx::Error> {
         let row: Option<(String, bool)> =
             sqlx::query_as("SELECT role, banned FROM users WHERE id = ?")
@@ -216,7 +216,7 @@ impl People {
         }))
     }
 
-    /// Everyone, with what the table says of them now.
+    /// All users, each with its current row.
     pub(super) async fn everyone(
         &self,
     ) -> Result<Vec<(&'static Person, Option<Row>)>, sqlx::Error> {

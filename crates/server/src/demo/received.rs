@@ -1,4 +1,4 @@
-//! What reaches a service with a request that the gate has let through.
+//! The headers with which a permitted request reaches a service.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use http::header::{ACCEPT, COOKIE};
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
-/// The headers of a request behind the gate.
+/// The headers of a request that the gate has forwarded.
 pub(super) struct ReceivedHeaders<'a>(pub(super) &'a HeaderMap);
 
 impl ReceivedHeaders<'_> {
@@ -20,7 +20,7 @@ impl ReceivedHeaders<'_> {
         self.decoded("x-user-name")
     }
 
-    /// What the gate wrote: who is calling first, then how the request arrived.
+    /// The headers that the gate wrote: first those about the user, then those about the request.
     pub(super) fn rows(&self) -> Vec<(String, Cow<'_, str>)> {
         let names = self.0.keys().map(HeaderName::as_str);
         let mut ranked: Vec<(usize, &str)> =
@@ -32,14 +32,14 @@ impl ReceivedHeaders<'_> {
             .collect()
     }
 
-    /// Whether to answer with a page or with a few lines of text.
+    /// Whether to answer with a page, rather than with a few lines of text.
     pub(super) fn wants_page(&self) -> bool {
         self.text(ACCEPT.as_str()).contains("text/html")
     }
 
     /// A command that sends this session together with forged headers.
     pub(super) fn forgery(&self, path: &str) -> String {
-        // Both end up in a shell, so neither may hold anything that means something there.
+        // Both are pasted into a shell, so neither may contain characters that are special there.
         let plain = |text: &str| {
             text.bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-._:=".contains(&byte))
@@ -60,7 +60,7 @@ impl ReceivedHeaders<'_> {
         )
     }
 
-    /// The gate percent-encodes a value that no header can carry as it is.
+    /// The decoded value of a header. The gate percent-encodes a value that no header can carry as it is.
     fn decoded(&self, name: &str) -> String {
         percent_decode_str(&self.text(name))
             .decode_utf8_lossy()

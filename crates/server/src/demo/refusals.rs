@@ -1,4 +1,4 @@
-//! What the gate refused last, and what the process says about it.
+//! The last refusal of the gate, and how the admin listener explains it.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -13,11 +13,11 @@ use tokio::time::timeout;
 use crate::audit::Entry;
 use crate::clock::timestamp;
 
-/// A refused request, as its audit line has it.
+/// A refused request, as in its audit line.
 #[derive(Clone, Debug)]
 pub(super) struct RefusedRequest {
     pub(super) request_id: String,
-    /// To the second, in UTC.
+    /// When the request arrived, in UTC, to the second.
     pub(super) time: String,
     pub(super) method: String,
     pub(super) path: String,
@@ -26,11 +26,11 @@ pub(super) struct RefusedRequest {
     /// The code of the reason.
     pub(super) reason: &'static str,
     pub(super) status: u16,
-    /// Whose session it carried, once that was opened.
+    /// The user of its session, once that was opened.
     pub(super) user_id: Option<String>,
 }
 
-/// The last refusal of this process, and where its admin listener is.
+/// The last refusal of this process, and the address of its admin listener.
 #[derive(Debug, Default)]
 pub(super) struct LastRefusal {
     last: Mutex<Option<RefusedRequest>>,
@@ -38,7 +38,7 @@ pub(super) struct LastRefusal {
 }
 
 impl LastRefusal {
-    /// Notes what is about to stand in the log, if it is a refusal of something that a person has asked for.
+    /// Keeps the entry of an audit line if it is a refusal, unless browsers send such requests by themselves.
     pub(super) fn note(&self, entry: &Entry<'_>) {
         if entry.outcome != "deny" || is_asked_by_browsers(entry.path) {
             return;
@@ -59,9 +59,9 @@ impl LastRefusal {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
     }
 
-    /// Notes where the admin listener is, once it is there.
+    /// Sets the address of the admin listener.
     pub(super) fn ask_at(&self, admin: SocketAddr) {
-        // There is one, and it is told once.
+        // There is one admin listener, and this is called once.
         let _ = self.admin.set(admin);
     }
 
@@ -70,8 +70,8 @@ impl LastRefusal {
         last.clone()
     }
 
-    /// What the admin listener answers to `GET /explain?request_id=…`; `None` when it has no such page or does not know the
-    /// request any more.
+    /// The answer of the admin listener to `GET /explain?request_id=…`; `None` when that is not 200, for example because the
+    /// listener does not know the request any more.
     pub(super) async fn explained(&self, request_id: &str) -> Option<String> {
         let admin = *self.admin.get()?;
         let answer = timeout(LONGEST_QUESTION, ask(admin, request_id)).await;
@@ -82,7 +82,7 @@ impl LastRefusal {
     }
 }
 
-/// Whether browsers ask for it by themselves, beside the page that they were sent to.
+/// Whether browsers request this path by themselves, beside the page that they load.
 fn is_asked_by_browsers(path: &str) -> bool {
     path == "/favicon.ico"
         || path.starts_with("/apple-touch-icon")
@@ -101,7 +101,7 @@ async fn ask(admin: SocketAddr, request_id: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// JSON in lines; anything else as it is.
+/// Formats JSON on several lines. Any other text is returned as it is, without white space at the end.
 fn readable(body: &str) -> String {
     match serde_json::from_str::<serde_json::Value>(body) {
         Ok(json) => format!("{json:#}"),
@@ -109,7 +109,7 @@ fn readable(body: &str) -> String {
     }
 }
 
-/// For a listener of this process.
+/// How long to wait for the admin listener, which is in this process.
 const LONGEST_QUESTION: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// What is shown of this answer of the admin listener, and what that was asked.
+    /// Returns the explanation from this answer of the admin listener, and the request that was sent to it.
     async fn shown(answer: &str) -> (Option<String>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let refusals = LastRefusal::default();

@@ -9,7 +9,7 @@ use session::{CookieName, Secret, seal};
 use super::people::Person;
 use crate::{clock, random};
 
-/// What an Auth.js app has: a secret, and the name of its cookie.
+/// Issues sessions as an Auth.js app does, with its secret and the name of its cookie.
 #[derive(Clone)]
 pub(super) struct DemoSessions {
     secret: Secret,
@@ -24,7 +24,7 @@ impl DemoSessions {
         })
     }
 
-    /// A new session of this person, as a browser would send it: `name=value`.
+    /// Issues a new session for this user. Returns its cookie as a browser would send it: `name=value`.
     pub(super) fn issue(&self, person: &Person) -> anyhow::Result<String> {
         let now = clock::now();
         let claims = json!({
@@ -43,7 +43,7 @@ impl DemoSessions {
         ))
     }
 
-    /// A `Set-Cookie` value that signs this person in.
+    /// A `Set-Cookie` value that signs this user in.
     pub(super) fn sign_in(&self, person: &Person) -> anyhow::Result<String> {
         Ok(format!(
             "{}; {ATTRIBUTES}; Max-Age={}",
@@ -52,7 +52,7 @@ impl DemoSessions {
         ))
     }
 
-    /// A `Set-Cookie` value that signs anyone out.
+    /// A `Set-Cookie` value that signs the user out.
     pub(super) fn sign_out(&self) -> String {
         format!("{}=; {ATTRIBUTES}; Max-Age=0", self.cookie)
     }
@@ -60,5 +60,5 @@ impl DemoSessions {
 
 const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
 
-/// What Auth.js sets on plain HTTP; elsewhere it adds `Secure`.
+/// The attributes that Auth.js sets on plain HTTP. Over HTTPS it adds `Secure`.
 const ATTRIBUTES: &str = "Path=/; HttpOnly; SameSite=Lax";

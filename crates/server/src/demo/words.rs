@@ -1,4 +1,4 @@
-//! Why a request was refused, in words for somebody who sees this for the first time.
+//! Explains refusals in plain words, for people who are new to the gate.
 
 use super::file::FILE;
 use super::people::{Person, PersonChange, Role, Row};
@@ -7,27 +7,27 @@ use super::refusals::RefusedRequest;
 /// A refusal in plain words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Words {
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub(super) why: String,
-    /// What would have had to be there.
+    /// What the request lacked.
     pub(super) missing: String,
     /// The lines of the file that demand it.
     pub(super) rule: Option<&'static str>,
-    /// What would let the next request in.
+    /// What would permit the next request.
     pub(super) remedy: Option<Remedy>,
 }
 
-/// What lets a request in that was refused.
+/// A change that would permit a request that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
     /// A change of the user's row.
     Change(PersonChange),
-    /// A session.
+    /// A new session.
     SignIn,
 }
 
 impl Words {
-    /// About this request of this person, of whom the table now says this.
+    /// Explains a refused request. `person` is its user, and `row` is the user's current row.
     pub(super) fn about(
         refused: &RefusedRequest,
         person: Option<&Person>,
@@ -73,7 +73,7 @@ struct Case<'c> {
 }
 
 impl Case<'_> {
-    /// Why, and what was missing. The reasons are those of `docs/audit-log.md`; the demo meets few of them.
+    /// Returns the reason and what was missing. `docs/audit-log.md` has all reasons; few of them occur in the demo.
     fn sentences(&self, name: &str) -> (String, String) {
         let place = self.place();
         let (why, missing) = match self.refused.reason {
@@ -132,7 +132,7 @@ impl Case<'_> {
         (capitalized(&why), missing)
     }
 
-    /// The value that a column should have had, and the one that it has.
+    /// A sentence about the value that a column should have, and the value that it has now.
     fn value(&self, value: &str, column: &str, name: &str, is: impl Fn(&Row) -> String) -> String {
         let now = match self.row {
             None => "By now there is no such row.".to_owned(),
@@ -141,7 +141,7 @@ impl Case<'_> {
         format!("The value “{value}” in the column “{column}” of {name}’s row. {now}")
     }
 
-    /// The route, or the path where none governs.
+    /// The name of the route, or the path if no route governs it.
     fn place(&self) -> String {
         match &self.refused.route {
             Some(route) if self.refused.reason != "no_route" => format!("the {route}"),
@@ -156,7 +156,7 @@ impl Case<'_> {
         }
     }
 
-    /// What would let such a request in, unless it would enter by now.
+    /// What would permit such a request, unless it would be permitted by now.
     fn remedy(&self) -> Option<Remedy> {
         let change = match (self.refused.reason, self.row) {
             ("rule_denied", Some(row)) if row.role == Role::Member => PersonChange::MakeAdmin,
@@ -179,7 +179,7 @@ fn capitalized(sentence: &str) -> String {
     first.unwrap_or_default() + letters.as_str()
 }
 
-/// The lines of the file around this text, up to the next empty ones.
+/// The paragraph of the file that has a line beginning with this text.
 fn paragraph(text: &str) -> Option<&'static str> {
     let paragraphs = FILE.split("\n\n").map(str::trim);
     paragraphs.into_iter().find(|lines| {

@@ -79,7 +79,7 @@ fn certificate(domain: &str, kept: &KeptCertificate, now: UnixTime) -> Option<Fi
         }
         KeptCertificate::Until { end, renewal } => {
             let (left, good) = (end - now.secs(), days(end - now.secs()));
-            // It is renewed with a third of its lifetime left, and retried every six hours.
+            // The certificate is renewed with a third of its lifetime left, and the order retried every six hours.
             let is_late = left < (end - renewal.min(end)) / 2;
             let check = if is_late {
                 &checks::LATE

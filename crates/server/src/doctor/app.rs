@@ -37,7 +37,7 @@ impl<'a> App<'a> {
         }
     }
 
-    /// Requests the page over http and https, and examines it. Returns where the app is, if it answers.
+    /// Requests the app's page over http and https, and examines the responses. Returns the URL at which the app answers.
     pub(super) async fn enter(&mut self, site: &Site) -> Option<Site> {
         let site = match site.is_https {
             true => {
@@ -86,7 +86,7 @@ impl<'a> App<'a> {
         }
     }
 
-    /// Whether a session can be sent there without being readable on the network.
+    /// Whether a session can be sent to this URL without being readable on the network.
     pub(super) fn may_have_session(&self, site: &Site) -> bool {
         (site.is_https && self.trust == CertificateCheck::Required) || site.is_this_machine()
     }
@@ -273,7 +273,7 @@ impl<'a> App<'a> {
     }
 }
 
-/// Describes how far another clock is off, which read `theirs` between two times of this machine.
+/// Describes how far another clock is off, which read `theirs` between two times of this machine. `None` if that is tolerable.
 pub(super) fn apart(theirs: UnixTime, before: UnixTime, after: UnixTime) -> Option<String> {
     let ahead = theirs.saturating_since(after);
     let behind = before.saturating_since(theirs);
@@ -281,7 +281,7 @@ pub(super) fn apart(theirs: UnixTime, before: UnixTime, after: UnixTime) -> Opti
         true => (behind, "behind"),
         false => (ahead, "ahead of"),
     };
-    // Such clocks show whole seconds.
+    // The other clock may show whole seconds only.
     let is_apart = by > TOLERANCE + Duration::from_secs(1);
     is_apart.then(|| format!("its clock is {} s {word} this machine's", by.as_secs()))
 }

@@ -239,7 +239,7 @@ fn covers(domain: &str, host: &str) -> bool {
     below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Whether anybody can register names below this domain (<https://publicsuffix.org>). `localhost` does not count.
+/// Whether anyone can register names below this domain (<https://publicsuffix.org>). `localhost` is an exception.
 fn is_public_suffix(domain: &str) -> bool {
     let is_address = domain.parse::<std::net::IpAddr>().is_ok();
     !is_address && domain != "localhost" && psl::domain_str(domain).is_none()
@@ -253,10 +253,11 @@ const LONGEST_LIFE: i64 = 30 * DAY + 60 * 60;
 /// The longest name and value together (RFC 6265bis section 5.5).
 const LONGEST_COOKIE: usize = 4096;
 
-/// The length from which one more claim may be too much.
+/// The length, in bytes, from which one more claim may exceed the limit.
 const NEAR_LIMIT: usize = 3800;
 
-/// In bytes: nginx's `large_client_header_buffers` is 8192 by default, and other cookies go along.
+/// The length, in bytes, from which a session may be too long: nginx's `large_client_header_buffers` is 8192 by default, and the
+/// header line also has other cookies.
 const LONGEST_LINE: usize = 7800;
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(super) fn chapters() -> [Chapter; 5] {
     ]
 }
 
-/// The check of this id.
+/// Returns the check with this id.
 pub(crate) fn of_id(id: &str) -> Option<&'static Check> {
     all().find(|check| check.id == id)
 }
@@ -54,7 +54,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Check> {
         .flat_map(|chapter| chapter.checks.iter().copied())
 }
 
-/// The tables of `docs/doctor.md`.
+/// The tables of `docs/doctor.md`, as Markdown.
 pub(crate) fn markdown() -> String {
     let mut text = String::new();
     for chapter in chapters() {

@@ -6,17 +6,17 @@ use session::UnixTime;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SetCookie {
     pub(super) name: String,
-    /// In bytes.
+    /// The length of the value, in bytes.
     pub(super) value_len: usize,
     /// The domain in lower case, without a leading dot.
     pub(super) domain: Option<String>,
     pub(super) path: Option<String>,
-    /// In seconds.
+    /// The `Max-Age`, in seconds.
     pub(super) max_age: Option<i64>,
     pub(super) expires: Option<UnixTime>,
     pub(super) secure: bool,
     pub(super) http_only: bool,
-    /// In lower case.
+    /// The `SameSite`, in lower case.
     pub(super) same_site: Option<String>,
 }
 

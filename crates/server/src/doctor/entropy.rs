@@ -116,8 +116,8 @@ fn is_common(pair: &[u8]) -> bool {
     common.any(|common| common[..2] == pair[..])
 }
 
-/// Entropy of a letter in English text, generously (Shannon, "Prediction and Entropy of Printed English", 1951: about one
-/// bit; words that somebody has picked are worth more).
+/// The entropy of a letter in English text, in bits, generously (Shannon, "Prediction and Entropy of Printed English", 1951:
+/// about one bit; words that a person has picked are worth more).
 const BITS_PER_LETTER: f64 = 2.0;
 
 const COMMON_PAIRS: &str = "th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se le sa \

@@ -67,7 +67,7 @@ pub(super) enum FetchError {
     /// The URL cannot be requested.
     #[error("{0}")]
     Target(#[from] http::Error),
-    /// It took too long.
+    /// The response took too long.
     #[error("no answer within {} s", LIMIT.as_secs())]
     TimedOut,
 }
@@ -76,7 +76,7 @@ impl Fetcher {
     /// Makes a client that trusts these certificate authorities.
     ///
     /// # Errors
-    /// If there are none.
+    /// If there are no certificate authorities.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
         let config = |verification| {
             let terms = Terms {

@@ -38,7 +38,7 @@ impl Finding {
         self
     }
 
-    /// What to do.
+    /// What to do about the finding.
     pub(crate) fn advice(&self) -> &str {
         self.advice.as_deref().unwrap_or(self.check.advice)
     }

@@ -135,7 +135,7 @@ fn cache_rule(headers: &HeaderMap) -> CacheRule {
     }
 }
 
-/// Whether a separate header tells CDNs not to store the response (RFC 9213).
+/// Whether a separate header allows CDNs to store the response (RFC 9213).
 fn is_for_cdns(headers: &HeaderMap) -> bool {
     let said = headers.iter();
     let mut said =

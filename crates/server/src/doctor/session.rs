@@ -48,7 +48,7 @@ pub(super) fn judge(
     findings
 }
 
-/// The findings about a session that opens; or why it does not, if it belongs to this realm.
+/// Returns the finding about a session that opens, or why it does not open: `None` if this realm has no such cookie.
 fn open(
     header: &[u8],
     realm: RealmKeys<'_>,

@@ -43,7 +43,7 @@ pub(super) fn judge(config: &Config, loaded: &Loaded, secrets: &[GivenSecret]) -
     findings
 }
 
-/// Whether a network is too large to belong to one operator.
+/// The findings about trusted networks that are too large to belong to one operator.
 fn trusted_proxies(config: &Config) -> impl Iterator<Item = Finding> {
     let networks = config.trusted_proxies.networks().iter();
     let wide = networks.filter(|network| match network {
@@ -88,7 +88,7 @@ fn admin(config: &Config) -> Option<Finding> {
     is_exposed.then(|| Finding::new(&checks::ADMIN_EXPOSED, "ADMIN_LISTEN", seen))
 }
 
-/// The findings about URLs to which browsers are redirected.
+/// The findings about http:// URLs to which browsers are redirected.
 fn plain_urls(realm: &str, variables: &Variables) -> impl Iterator<Item = Finding> {
     let names = ["PUBLIC_URL", "SIGN_IN_URL"].into_iter();
     let given = names.filter_map(|name| Some((name, variables.get(name)?)));

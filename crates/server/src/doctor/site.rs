@@ -12,7 +12,7 @@ use crate::config::ascii_host;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Site {
     pub(super) is_https: bool,
-    /// In lower case, without brackets.
+    /// The hostname or address, in lower case and without brackets.
     pub(super) host: String,
     pub(super) port: u16,
     /// The path and query of the page.
@@ -66,7 +66,7 @@ impl Site {
         })
     }
 
-    /// Another page of the same app.
+    /// Returns the URL of another page of the same app.
     pub(super) fn at(&self, target: impl Into<String>) -> Self {
         Self {
             target: target.into(),

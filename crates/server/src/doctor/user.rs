@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::inbound::arrival::{self, Peer};
 use crate::live::{HandedTickets, Live, Surroundings};
 
-/// The finding that a gate with this configuration would refuse a session that opens, because of its stores; `None` if it
-/// would not, or if they do not answer. `Err` with a reason if they are not contacted.
+/// Returns a finding if a gate with this configuration would refuse a session that opens, because of its stores. `None` if it
+/// would not, or if they do not answer. `Err` says why they are not contacted.
 pub(super) async fn examine(
     mut config: Config,
     cookies: &HeaderValue,
@@ -70,7 +70,7 @@ pub(super) async fn examine(
     Ok(finding)
 }
 
-/// The finding about the decision of one realm.
+/// The finding about the refusal of one realm, if its stores are the reason.
 fn refused(found: Result<Admission, Refusal>) -> Option<Finding> {
     let refusal = found.err()?;
     let is_of_stores = matches!(

@@ -78,7 +78,7 @@ pub(super) fn unjudged(demands: &[DemandPart]) -> Option<&DemandPart> {
     first.is_unjudged.then_some(first)
 }
 
-/// The requirement of a session, and why there is none.
+/// The verdict on the requirement of a session, with the user, or with the reason why there is no session.
 fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option<String>) {
     let user =
         |session: Option<&Session>| session.map(|session| format!("user {}", session.subject()));
@@ -115,8 +115,8 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
 }
 
 impl DemandPart {
-    /// The result of a requirement. If the stores were not contacted, requirements on the user's row are neither comparable
-    /// nor incomparable, but unknown.
+    /// The result of a requirement. If the stores were not contacted, a requirement on the user's row has no verdict, instead of
+    /// being incomparable.
     fn of(demand: Demand, skipped: Skipped) -> Self {
         let parts = demand.parts.into_iter();
         let parts: Vec<_> = parts.map(|part| Self::of(part, skipped)).collect();

@@ -75,8 +75,8 @@ pub(crate) fn method(text: &str) -> Result<Method, String> {
 const LONGEST_METHOD: usize = 32;
 
 impl RequestTarget {
-    /// Reads `https://app.example.com/admin/?page=2`; or `/admin/`, a request without a host; or `*`, the server itself.
-    /// Whether it is allowed is left to the gate.
+    /// Reads `https://app.example.com/admin/?page=2`; or `/admin/`, a request without a host; or `*`, the server itself. The
+    /// gate, not this function, checks whether the target is allowed.
     pub(crate) fn parse(text: &str) -> Result<Self, BadTarget> {
         if text.contains('\n') {
             return Err(BadTarget::SeveralLines);
@@ -130,7 +130,7 @@ impl RequestTarget {
 }
 
 impl FieldLine {
-    /// Reads `Name: value`. Whether it is allowed is left to the gate.
+    /// Reads `Name: value`. The gate, not this function, checks whether the field is allowed.
     pub(crate) fn parse(text: &str) -> Result<Self, BadField> {
         match text.contains('\n') {
             true => Err(BadField::SeveralLines),
@@ -139,7 +139,7 @@ impl FieldLine {
         }
     }
 
-    /// Makes a `Cookie` field, with line ends removed.
+    /// Makes a `Cookie` field of the value of a header, which contains no line ends.
     pub(crate) fn cookies(value: &[u8]) -> Self {
         Self([b"Cookie: ", value].concat())
     }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 use http1::Length;
 use serde::Serialize;
 
-/// How headers are changed. It contains no values of cookies or credentials.
+/// How the gate changes the headers of a request. It contains no values of cookies or credentials.
 #[derive(Debug, Serialize)]
 pub(crate) struct HeadersPart {
     /// The name of the profile.
@@ -82,7 +82,7 @@ fn values_of<'v>(fields: &[(&'v str, &'v str)], name: &str) -> Vec<&'v str> {
     of_name.map(|(_, value)| *value).collect()
 }
 
-/// A value in displayable form: constants may be secrets shared with the service.
+/// A value in displayable form. Constants are hidden, because they may be secrets shared with the service.
 fn shown(name: &str, value: &str, profile: &HeaderProfile) -> String {
     let mut headers = profile.headers.iter();
     let is_constant = headers

@@ -17,7 +17,7 @@ pub(super) struct ReadingPart {
     pub(super) path: String,
     /// `None` if no route matches.
     pub(super) route: Option<String>,
-    /// The route that matches if case is ignored, if it is another one.
+    /// The route that matches if case is ignored, unless it is the same one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ignoring_case: Option<String>,
 }

@@ -98,5 +98,5 @@ fn revoked_by(by: RevokedBy) -> String {
     }
 }
 
-/// The reason code if the decision needs a store that was not contacted. Only explanations have it.
+/// The reason code if the decision needs a store that was not contacted. It occurs only in explanations.
 pub(super) const NOT_JUDGED: &str = "not_judged";

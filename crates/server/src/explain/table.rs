@@ -69,7 +69,7 @@ impl<'t> RouteTable<'t> {
             .collect()
     }
 
-    /// Whether some route matches every request.
+    /// Whether one of the routes matches every request.
     pub(crate) fn is_complete(&self) -> bool {
         let is_all = |row: &RouteRow<'_>| {
             *row.host == gate::HostPattern::Any && row.path.as_str() == "/" && row.methods.is_any()

@@ -11,7 +11,7 @@ use crate::inbound::arrival::X_REQUEST_ID;
 use crate::inbound::record::Record;
 
 impl FileResponse {
-    /// Begins the answer, and returns the body that is to follow, if there is one.
+    /// Begins the answer. Returns the body that follows, if there is one.
     pub(crate) fn begin(self, client: &mut impl Downstream, record: &Record<'_>) -> Option<Body> {
         let Self {
             status,

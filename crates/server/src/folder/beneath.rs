@@ -1,4 +1,4 @@
-//! Opens files below a folder, and never one outside of it, whatever links there are.
+//! Opens files below a folder, and never one outside of it, even where links lead out.
 //!
 //! On Linux `openat2` with `RESOLVE_BENEATH` follows links that stay below the folder and refuses others. Without that call
 //! (before Linux 5.6, in a sandbox that does not know it, on other systems) each component is opened separately, and links
@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, open, openat, readlinkat};
 use rustix::io::Errno;
 
-/// A folder, by its path. The path is resolved for each request, so that a changed symbolic link counts at once.
+/// A folder, by its path. The path is resolved for each request, so that a changed symbolic link takes effect at once.
 #[derive(Debug)]
 pub(super) struct Root {
     path: PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct Root {
 pub(super) enum Haste {
     /// As long as it takes, on a blocking thread.
     Any,
-    /// Only from the page cache: what needs a disk or a network is [`AGAIN`](Errno::AGAIN).
+    /// Only as long as the page cache answers: a lookup that needs a disk or a network fails with [`AGAIN`](Errno::AGAIN).
     InMemory,
 }
 
@@ -191,7 +191,7 @@ mod kernel {
     const MOST_TRIES: u32 = 16;
 }
 
-/// Other systems have no such call.
+/// Other systems have no `openat2`.
 #[cfg(not(target_os = "linux"))]
 mod kernel {
     use std::os::fd::{BorrowedFd, OwnedFd};
@@ -234,7 +234,7 @@ const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOCTTY)
     .union(OFlags::NONBLOCK);
 
-/// The most links, as in Linux.
+/// How many links are followed, as in Linux.
 const MOST_LINKS: u32 = 40;
 
 #[cfg(test)]

@@ -14,13 +14,13 @@ use crate::client::Client;
 use crate::connection::Connection;
 use crate::downstream::Downstream;
 
-/// The rest of a body.
+/// A body that is being sent: the segments that are left.
 #[derive(Debug)]
 pub(crate) struct Body {
     opened: OwnedFd,
     /// The remaining segments in reverse order.
     segments: SmallVec<[Segment; 1]>,
-    /// The size of the next piece.
+    /// The size of the next piece, in bytes.
     room: usize,
     elsewhere: Elsewhere,
 }
@@ -49,7 +49,7 @@ impl Body {
         }
     }
 
-    /// In bytes.
+    /// The length of what is left, in bytes.
     pub(super) fn length(&self) -> u64 {
         let segments = self.segments.iter();
         let lengths = segments.map(|segment| segment.before.len() as u64 + segment.part.length);
@@ -61,15 +61,15 @@ impl Body {
         self.segments.is_empty()
     }
 
-    /// How many of the next bytes can be sent straight from the file, because they are in the page cache; 0 if there are so
-    /// few that a copy costs less.
+    /// How many of the next bytes can be sent straight from the file, because they are in the page cache. `None` if they are not,
+    /// or if they are so few that a copy costs less.
     pub(super) fn at_hand(&self) -> Option<usize> {
         let Segment { before, part } = self.segments.last()?;
         if !before.is_empty() || part.length < LEAST_UNCOPIED {
             return None;
         }
         let count = part.length.min(MOST_UNCOPIED);
-        // The kernel reads ahead what is in between, or it will be there soon.
+        // The kernel reads ahead what is between the first and the last byte, or it will be in the page cache soon.
         let is_in_memory = |offset| {
             let read = read_in_memory(self.opened.as_fd(), &mut [0], offset);
             matches!(read, Ok(1))
@@ -200,20 +200,20 @@ fn read_in_memory(file: BorrowedFd<'_>, piece: &mut [u8], start: u64) -> Result<
     preadv2(file, &mut slices, start, ReadWriteFlags::NOWAIT)
 }
 
-/// Other systems do not tell what is in the page cache.
+/// Other systems do not report what is in the page cache.
 #[cfg(not(target_os = "linux"))]
 fn read_in_memory(_: BorrowedFd<'_>, _: &mut [u8], _: u64) -> Result<usize, Errno> {
     Err(Errno::NOSYS)
 }
 
-/// In bytes. A file of up to this size is sent with its head, in one system call.
+/// The size of the first piece, in bytes. A file of up to this size is sent with its head, in one system call.
 const FIRST_ROOM: usize = 64 * 1024;
 
-/// In bytes. Less than this is copied: that takes one system call, and sending straight from the file takes four.
+/// The fewest bytes that are sent straight from the file. Fewer are copied: that takes one system call instead of four.
 const LEAST_UNCOPIED: u64 = 64 * 1024 + 1;
 
-/// In bytes: how much is looked up in the page cache and sent before other tasks run.
+/// The most bytes that are looked up in the page cache and sent before other tasks run.
 const MOST_UNCOPIED: u64 = 512 * 1024;
 
-/// In bytes: the buffer of a download.
+/// The size of later pieces, in bytes: the buffer of a download.
 const MOST_ROOM: usize = 128 * 1024;

@@ -68,7 +68,7 @@ pub(super) fn accepted(headers: &HeaderMap) -> Accepted {
     accepted.into_iter().map(|(coding, _)| coding).collect()
 }
 
-/// The most compact coding first.
+/// All codings, the most compact first.
 const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstandard, Coding::Gzip];
 
 #[cfg(test)]

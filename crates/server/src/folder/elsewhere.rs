@@ -50,7 +50,7 @@ impl Elsewhere {
         let working = async {
             let slot = Arc::clone(&self.slots).acquire_owned().await;
             let work = move || {
-                // Released when the work is done, also if nobody waits for it any more.
+                // Released when the work is done, even if no task waits for it any more.
                 let _slot = slot;
                 work()
             };
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk that hangs cannot be had in a test, but a thread that waits as for one can.
+    /// A test has no disk that hangs, so threads wait as they would for one.
     #[tokio::test]
     async fn a_disk_that_hangs_holds_its_threads_and_nobody_for_longer_than_it_may() {
         let elsewhere = Elsewhere::new(Duration::from_millis(20));

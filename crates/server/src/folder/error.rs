@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::ended::Ended;
 
-/// Why a folder gives no file.
+/// Why a folder does not answer with a file.
 #[derive(Debug, Error)]
 pub(crate) enum FolderError {
     /// The disk, or the folder itself, has failed.

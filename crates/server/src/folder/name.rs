@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 /// A file name below the folder, read like the path of a route: by segments, percent-decoded once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
-    /// Without a slash at either end; empty for the folder itself.
+    /// The decoded path without a slash at either end; empty for the folder itself.
     bytes: Vec<u8>,
     /// Whether the path ends with a slash.
     is_folder: bool,

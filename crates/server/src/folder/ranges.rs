@@ -1,7 +1,7 @@
 //! Range requests (RFC 9110 §14).
 //!
-//! `http-range` (0.1.6) parses the field by RFC 2616, and leaves most decisions open: overlapping ranges, their number, and
-//! the errors that count as no range.
+//! `http-range` (0.1.6) parses the field by RFC 2616, and leaves most decisions open: overlapping ranges, their number, and the
+//! errors that make the field invalid.
 
 use http::HeaderMap;
 use http::header::RANGE;
@@ -11,11 +11,11 @@ use smallvec::SmallVec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) start: u64,
-    /// The range, which has at least one byte.
+    /// The length in bytes. A part that a request asks for has at least one.
     pub(super) length: u64,
 }
 
-/// The parts of a file that a request wants.
+/// The parts of a file that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Several parts, in this order, without overlaps.
@@ -28,8 +28,8 @@ pub(super) enum Wanted {
     Whole,
 }
 
-/// The parts that a GET with these fields wants of a file of this length. An invalid field is ignored, and so is one that
-/// asks for more bytes than the file has.
+/// Returns the parts that a GET with these fields asks for, of a file of this length. A field is ignored if it is invalid, if its
+/// ranges overlap, or if it has more than [`MOST_PARTS`].
 pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
     let mut values = headers.get_all(RANGE).iter();
     let value = values.next().filter(|_| values.next().is_none());
@@ -107,7 +107,7 @@ fn overlap(parts: &[Part]) -> bool {
     pairs.any(|pair| pair[0].start + pair[0].length > pair[1].start)
 }
 
-/// The most parts, because each has a head of its own.
+/// How many parts an answer may have. Each has a head of its own.
 const MOST_PARTS: usize = 16;
 
 #[cfg(test)]

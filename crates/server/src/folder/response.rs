@@ -34,7 +34,7 @@ impl FileResponse {
         self.fields.push((STRICT_TRANSPORT_SECURITY, hsts.clone()));
     }
 
-    /// Adds the fields that another answer with this status has to have.
+    /// Adds the fields that an answer with this status must have, from another answer with it.
     pub(crate) fn takes_from(&mut self, headers: &HeaderMap) {
         for name in [ALLOW, CONTENT_RANGE] {
             let value = headers.get(&name).cloned();
@@ -46,7 +46,7 @@ impl FileResponse {
 /// The fields of an answer, in order.
 pub(super) type Fields = Vec<(HeaderName, HeaderValue)>;
 
-/// The answer with a file, or the part of it that the client asks for, or 304.
+/// Returns the answer with a file or the requested parts of it, or 304.
 pub(super) fn of_file(
     file: File,
     is_head: bool,
@@ -195,11 +195,11 @@ fn partial(
     }
 }
 
-/// The `Content-Type` of a file.
+/// Adds the fields that describe a file's content: its type and coding.
 fn describe(file: &File, fields: &mut Fields) {
     let kind = HeaderValue::from_static(file.kind.name);
     fields.push((CONTENT_TYPE, kind));
-    // The type follows from the name only, and never from the content, which may come from anybody.
+    // The type follows from the name only, and never from the content, which may come from anyone.
     let nosniff = HeaderValue::from_static("nosniff");
     fields.push((X_CONTENT_TYPE_OPTIONS, nosniff));
     if let Some(coding) = file.coding {
@@ -227,5 +227,5 @@ fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("numbers and a part of a valid target are visible ASCII")
 }
 
-/// The most fields.
+/// How many fields an answer has at most.
 const MOST_FIELDS: usize = 10;

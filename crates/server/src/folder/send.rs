@@ -130,7 +130,7 @@ impl Sending<'_, '_> {
         self.or_gone(context, flushed)
     }
 
-    /// The result of the future, or the error that the client has hung up.
+    /// Returns the result of a send, or an error if the client has hung up.
     fn or_gone<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -149,5 +149,6 @@ impl Sending<'_, '_> {
     }
 }
 
-/// In bytes. Less output than this waits for the next piece, because the parts of a file may be small.
+/// The least output that is sent before the end of the body, in bytes. Less waits for the next piece, because the parts of a file
+/// may be small.
 const LEAST_SENT: usize = 32 * 1024;

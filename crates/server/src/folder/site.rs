@@ -45,7 +45,7 @@ pub(super) struct File {
     pub(super) opened: OwnedFd,
     pub(super) stat: Stat,
     pub(super) kind: &'static MediaType,
-    /// Its coding.
+    /// The coding of a precompressed file.
     pub(super) coding: Option<Coding>,
     /// Whether it is the fallback for a missing page.
     pub(super) is_fallback: bool,
@@ -68,7 +68,7 @@ impl Site {
         }
     }
 
-    /// Looks a file up.
+    /// Looks up a file, or the fallback page for a missing one.
     ///
     /// # Errors
     /// When the folder or the file cannot be read; with [`Haste::InMemory`] also when it is not in the page cache.
@@ -92,7 +92,7 @@ impl Site {
 }
 
 impl Sought {
-    /// The file that a path names.
+    /// Creates the lookup of the file that a path names, which is the index page if the path names a folder.
     pub(super) fn new(name: Name, codings: Accepted, takes_fallback: bool) -> Self {
         Self {
             takes_fallback: takes_fallback && !MediaType::is_asset(name.path()),
@@ -104,7 +104,7 @@ impl Sought {
         }
     }
 
-    /// This page only.
+    /// Creates the lookup of this page, without a fallback.
     pub(super) fn page(path: PathBuf, codings: Accepted) -> Self {
         Self {
             path,
@@ -154,7 +154,7 @@ fn find_at(folder: &Opened<'_>, path: &Path, codings: &Accepted) -> Result<Found
     Ok(Found::File(file))
 }
 
-/// Opens a file. Links that lead out of the folder, and unreadable files, count as missing.
+/// Opens a file. `None` if it is missing or unreadable, or if a link leads out of the folder.
 fn open(folder: &Opened<'_>, path: &Path) -> Result<Option<OwnedFd>, Errno> {
     match folder.file(path) {
         Ok(opened) => Ok(Some(opened)),

@@ -5,14 +5,14 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
-/// What the file system says of a file.
+/// The metadata of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stat {
-    /// In bytes.
+    /// The length in bytes.
     pub(super) length: u64,
     /// The time of the last change of its content: seconds and nanoseconds.
     pub(super) modified: (i64, i64),
-    /// The time of the last change of content or metadata, likewise.
+    /// The time of the last change of content or metadata: seconds and nanoseconds.
     pub(super) changed: (i64, i64),
 }
 
@@ -45,7 +45,7 @@ impl Nature {
     }
 }
 
-/// The types of these fields differ from system to system.
+/// Converts a field of `stat`, whose type differs from system to system.
 fn number(field: impl TryInto<i64>) -> i64 {
     field.try_into().unwrap_or_default()
 }

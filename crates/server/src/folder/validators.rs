@@ -154,7 +154,7 @@ fn time(seconds: u64) -> SystemTime {
 /// The first second of 2 January 1980: no file on the web is older.
 const FIRST_REAL_TIME: u64 = 315_619_200;
 
-/// In seconds: the resolution of FAT, which is the coarsest.
+/// The resolution of file times on FAT, which is the coarsest, in seconds.
 const STEP: u64 = 2;
 
 #[cfg(test)]

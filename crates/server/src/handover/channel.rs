@@ -50,7 +50,7 @@ pub(crate) struct Origin {
 /// Sends a message, with a duplicate of a socket.
 ///
 /// # Errors
-/// Also when the other process has ended.
+/// When the message cannot be sent, for example because the other process has ended.
 pub(super) fn send(
     channel: &UnixStream,
     message: &Message,
@@ -107,16 +107,16 @@ pub(super) fn receive(channel: &UnixStream) -> io::Result<Option<(Message, Optio
     Ok(Some((serde_json::from_slice(&text)?, socket)))
 }
 
-/// Received descriptors are closed on `exec`.
+/// The flags for receiving. Descriptors are closed on `exec`.
 #[cfg(target_os = "linux")]
 const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 #[cfg(not(target_os = "linux"))]
 const FLAGS: RecvFlags = RecvFlags::empty();
 
-/// In bytes.
+/// The longest message, in bytes.
 const LONGEST: u32 = 64 * 1024;
 
-/// The length of a message comes before it, in this many bytes.
+/// The size of the length that precedes each message, in bytes.
 const LENGTH: usize = 4;
 
 #[cfg(test)]

@@ -51,14 +51,14 @@ struct Predecessor {
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) address: Address,
-    /// At least one.
+    /// The sockets, at least one.
     pub(crate) sockets: Vec<StdSocket>,
     pub(crate) outlives: Outlives,
 }
 
 impl Inherited {
-    /// Takes what this process has inherited. To be called before there are other threads, because it removes variables from
-    /// the environment.
+    /// Takes what this process has inherited. Call it before there are other threads, because it removes variables from the
+    /// environment.
     ///
     /// # Errors
     /// When something other than listening sockets was passed, or the previous process has ended.
@@ -84,7 +84,7 @@ impl Inherited {
         })
     }
 
-    /// Takes what the previous process hands over.
+    /// Receives the sockets and ticket keys that the previous process hands over.
     fn from_predecessor() -> Result<Self> {
         let gone = "the process that started this one has ended before it handed its sockets over";
         let channel = io::stdin().as_fd().try_clone_to_owned()?;
@@ -131,7 +131,7 @@ impl Inherited {
             SocketOrigin::Manager(_) => false,
         };
         let found = self.extract(is_for_this);
-        // The service manager knows only addresses, and they may now be in another setting.
+        // The service manager knows only addresses. An address of the previous process may now be in another setting.
         let found = match found.is_empty() {
             true => self.extract(|socket| is_same_place(&socket.address, asked)),
             false => found,
@@ -224,7 +224,7 @@ fn passed_socket(passed: &mut ListenFd, index: usize) -> Result<OwnedFd> {
     socket.context("it is gone")
 }
 
-/// Whether a socket at this address serves the wanted one. systemd makes a socket for IPv6 and IPv4 of a bare port.
+/// Whether a socket at `address` serves the address `asked`. For a bare port, systemd creates a socket for IPv6 and IPv4.
 fn is_same_place(address: &Address, asked: &Address) -> bool {
     match (address, asked) {
         (Address::Tcp(address), Address::Tcp(asked)) => {

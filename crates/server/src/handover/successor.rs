@@ -78,13 +78,13 @@ enum HandoverError {
     /// This is the first process of a container, with which the container would end.
     #[error("this is process 1, with which its container ends; start a new container beside it")]
     FirstProcess,
-    /// The two processes do not understand each other.
+    /// The channel to the next process failed.
     #[error("the channel to it is broken: {0}")]
     Io(#[from] io::Error),
     /// The next process takes too long.
     #[error("it does not serve after {} s, and is killed", .0.as_secs())]
     Late(Duration),
-    /// This process could not do its part.
+    /// The thread of the attempt panicked.
     #[error(transparent)]
     Panicked(#[from] JoinError),
     /// The next process could not be started.
@@ -96,7 +96,7 @@ impl Succession {
     /// The succession of a process with these listening sockets.
     pub(crate) fn of(sockets: Vec<Kept>, live: Shared) -> Self {
         let mut arguments = std::env::args_os();
-        // By the name it was called with, so that a changed symbolic link leads to the new version.
+        // By the name with which it was called, so that a changed symbolic link leads to the new version.
         let program = arguments.next().unwrap_or_default();
         let offer = Offer {
             program,
@@ -242,11 +242,11 @@ impl Offer {
     }
 }
 
-/// For how many listeners ticket keys fit into a message.
+/// The number of listeners whose ticket keys fit into a message.
 const MOST_TICKETS: usize = 64;
 
 /// How long a new process may take until it is ready.
 const LONGEST_START: Duration = Duration::from_secs(60);
 
-/// How often it is checked whether this process is asked to stop meanwhile.
+/// How often this process checks, while it waits, whether it was asked to stop.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);

@@ -71,8 +71,8 @@ impl Streamed for Http2Stream {
         self.answer.left.finish(trailers);
     }
 
-    /// `HTTP_1_1_REQUIRED` (RFC 9113 §7): on a shared connection it is unknown which streams belong to the authenticated
-    /// user.
+    /// Always true: resets the stream with `HTTP_1_1_REQUIRED` (RFC 9113 §7). On a shared connection it is unknown which streams
+    /// belong to the authenticated user.
     fn asks_for_http1(&mut self) -> bool {
         self.reset(Reason::HTTP_1_1_REQUIRED);
         true

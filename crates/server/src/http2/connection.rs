@@ -1,4 +1,4 @@
-//! Serves an HTTP/2 connection of a client: accepts streams, and ends it after them or when the client misbehaves.
+//! Serves an HTTP/2 connection of a client: accepts its streams, and closes it once they are done or the client misbehaves.
 
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +27,7 @@ use crate::inbound::arrival::Peer;
 use crate::inbound::proxy::Proxy;
 use crate::socket::Stream;
 
-/// Serves a connection until it ends, or `stop` asks for an end after the requests in flight.
+/// Serves a connection until it ends. When `stop` is canceled, the connection ends after the requests in flight.
 pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
     let peer = Rc::new(Peer::of(&stream, peer));
     let reached = SockRef::from(&stream).local_addr();
@@ -84,7 +84,7 @@ fn terms(limits: &ClientSettings) -> Builder {
     terms
 }
 
-/// In bytes: the largest head that the gate itself refuses.
+/// The size of the largest head that the gate itself refuses, in bytes. `h2` refuses larger ones.
 fn most_of_head(limits: &ClientSettings) -> u32 {
     let twice = u32::try_from(limits.head.bytes * 2).unwrap_or(u32::MAX);
     twice.max(LEAST_OF_LARGE_HEAD)
@@ -98,7 +98,7 @@ struct Serving {
     /// The ids of these streams.
     under_way: Vec<u32>,
     noticed: Rc<Noticed>,
-    /// `None` once it is canceled.
+    /// Ready when the gate stops. `None` once it was ready.
     stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// When the connection ends if no stream is open.
     end: Pin<Box<Sleep>>,
@@ -107,11 +107,11 @@ struct Serving {
     /// Whether the client was sent GOAWAY.
     is_ending: bool,
     requests: u64,
-    /// How many of them were canceled before they were answered.
+    /// How many of these requests were canceled before they were answered.
     taken_back: u64,
 }
 
-/// What happens on a connection.
+/// An event on a connection.
 enum Event {
     /// Streams were reset because the client broke the rules.
     Broken(Vec<u32>),
@@ -119,11 +119,11 @@ enum Event {
     Ended(Option<h2::Error>),
     /// A request.
     Request(Box<(Request<RecvStream>, SendResponse<Bytes>)>),
-    /// It has been idle for too long.
+    /// The connection has been idle for too long.
     Idle,
     /// The gate stops.
     Stopped,
-    /// The client misbehaves, for this reason in the audit log.
+    /// The client misbehaves. This is the reason for the audit log.
     Trouble(&'static str),
 }
 
@@ -153,7 +153,7 @@ impl Serving {
                 Event::Trouble(reason) => {
                     let abrupt = &mut self.connection;
                     abrupt.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                    // The client may not hear of it.
+                    // The client may no longer receive it.
                     let closed = poll_fn(|context| abrupt.poll_closed(context));
                     let _ = timeout(LONGEST_FAREWELL, closed).await;
                     break Some(reason);
@@ -182,7 +182,7 @@ impl Serving {
 
     fn poll_event(&mut self, context: &mut Context<'_>, limits: &ClientSettings) -> Poll<Event> {
         while let Poll::Ready(Some(answered)) = self.answering.poll_join_next(context) {
-            // A task that panicked does not return its id. The id stays in the set, which does no harm.
+            // A task that panicked does not return its id. The id stays in `under_way`, which does no harm.
             let (stream, is_taken_back) = answered.unwrap_or_default();
             self.under_way.retain(|other| *other != stream);
             self.taken_back += u64::from(is_taken_back);
@@ -288,10 +288,10 @@ fn trouble(error: &h2::Error) -> Option<&'static str> {
 const FLOOD: &str = "http2_flood";
 const RAPID_RESET: &str = "http2_rapid_reset";
 
-/// In bytes. Browsers rarely send more cookies than this, so users with too many cookies get an answer of the gate.
+/// In bytes. Browsers rarely send more cookies than this, so users with too many cookies get an answer from the gate.
 const LEAST_OF_LARGE_HEAD: u32 = 256 * 1024;
 
-/// Concurrent streams. RFC 9113 §6.5.2 recommends no fewer.
+/// The most concurrent streams of a connection. RFC 9113 §6.5.2 recommends no fewer than this.
 const MOST_STREAMS: u32 = 100;
 
 /// In bytes: the flow-control windows of a stream and of a connection, which bound what waits in memory. Larger ones speed
@@ -302,22 +302,22 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// In bytes: how much of a stream's answer may wait for the connection.
 const MOST_BUFFERED: usize = 64 * 1024;
 
-/// In bytes: the sum by which waiting frames fall short of 256 bytes each; beyond it the connection ends. A stream of
-/// eight-byte messages that fills its window takes some four megabytes. By default `h2` allows half a connection's window,
-/// which some thousand unread small messages exceed.
+/// The overhead of small frames that wait to be read, in bytes: the sum by which they fall short of 256 bytes each. Beyond this
+/// limit the connection ends. A stream of eight-byte messages that fills its window takes some four megabytes. By default `h2`
+/// allows half a connection's window, which some thousand unread small messages exceed.
 const MOST_OVERHEAD: usize = 8 * 1024 * 1024;
 
-/// Streams that are canceled before they are accepted (CVE-2023-44487, "Rapid Reset").
+/// The most streams that may be canceled before they are accepted (CVE-2023-44487, "Rapid Reset").
 const MOST_UNSEEN: usize = 20;
 
-/// Streams that the gate has reset and whose frames may still arrive.
+/// The most streams to remember that the gate has reset and whose frames may still arrive.
 const MOST_REMEMBERED: usize = 50;
 
-/// Streams that the gate had to reset because of invalid frames (CVE-2025-8671, "MadeYouReset").
+/// The most streams that the gate may have to reset because of invalid frames (CVE-2025-8671, "MadeYouReset").
 const MOST_ERRORS: usize = 100;
 
-/// Requests that are canceled before they are answered, if they are more than half of all: people leave pages before they
-/// are loaded, but not most of the time. Envoy's numbers (`overload.premature_reset_min_stream_count`, 1.28).
+/// The most requests that may be canceled before they are answered, if they are more than half of all: people leave pages before
+/// they are loaded, but not most of the time. These are Envoy's numbers (`overload.premature_reset_min_stream_count`, 1.28).
 const MOST_TAKEN_BACK: u64 = 500;
 
 /// How long a client may take to finish after GOAWAY.

@@ -30,7 +30,7 @@ impl Window {
         self.frames.sent(bytes);
     }
 
-    /// Starts a new window if the current one is over.
+    /// Starts a new window if the current one is over. Returns whether it was over.
     fn begins_anew(&mut self) -> bool {
         let now = Instant::now();
         let is_over = now.duration_since(self.since) >= WINDOW;

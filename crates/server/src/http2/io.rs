@@ -16,16 +16,16 @@ use super::resets::Resets;
 use crate::socket::Stream;
 use crate::wait_timer::WaitTimer;
 
-/// What was noticed in a client's bytes.
+/// What was noticed on a client's connection.
 #[derive(Default)]
 pub(super) struct Noticed {
-    /// Whether it floods the connection. Nothing more is read then.
+    /// Whether the client floods the connection. If so, nothing more is read from it.
     pub(super) floods: Cell<bool>,
     /// Streams that `h2` has reset because the client broke the rules, until they are taken.
     pub(super) broken: Cell<Vec<u32>>,
 }
 
-/// A connection with limits on floods and on stalled reads.
+/// A client's connection that detects floods and refused streams, and limits how long a write may stall.
 pub(super) struct Watched {
     stream: Stream,
     frames: Window,
@@ -34,12 +34,13 @@ pub(super) struct Watched {
     writing: WaitTimer,
     /// How long the client may accept no bytes.
     stalled: Duration,
-    /// At the end: the deadline and the number of bytes for reading what the client still sends.
+    /// Set while the connection is being closed: the deadline for reading what the client still sends, and how many bytes of it
+    /// may still be read.
     farewell: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Watched {
-    /// A connection of which nothing has been read.
+    /// Wraps a connection from which nothing has been read.
     pub(super) fn new(stream: Stream, stalled: Duration, noticed: Rc<Noticed>) -> Self {
         Self {
             stream,
@@ -74,7 +75,7 @@ impl Watched {
         Poll::Ready(())
     }
 
-    /// Parses bytes that have been sent.
+    /// Counts and parses bytes that have been sent: the first `count` bytes of `slices`.
     fn left(&mut self, slices: &[IoSlice<'_>], count: usize) {
         self.frames.sent(count);
         let (noticed, mut left) = (&self.noticed, count);

@@ -92,7 +92,7 @@ impl Answerable for Http2Stream {
 /// A stream as a byte stream: the contents of its DATA frames.
 struct Talk<'s> {
     stream: &'s mut Http2Stream,
-    /// Bytes that came and were not read yet.
+    /// Bytes that have arrived and were not read yet.
     read: Bytes,
 }
 

@@ -1,4 +1,4 @@
-//! The two halves of a stream, for clients and servers: receiving and sending.
+//! The receiving and the sending half of a stream, towards clients and servers.
 
 use std::io;
 use std::mem;
@@ -17,7 +17,7 @@ use crate::streamed::BodyFrame;
 #[derive(Debug)]
 pub(crate) struct Incoming {
     stream: RecvStream,
-    /// A piece that was received before it was asked for.
+    /// A piece that has arrived and was not read yet.
     ahead: Option<Bytes>,
     /// How many bytes were consumed and not yet released to the flow-control window.
     unreleased: usize,
@@ -37,7 +37,7 @@ impl Incoming {
         self.ahead.is_none() && self.stream.is_end_stream()
     }
 
-    /// Whether something has come. It is kept for the next read.
+    /// Whether a piece of the body has arrived. The piece is kept for the next read.
     pub(crate) fn has_come(&mut self, context: &mut Context<'_>) -> bool {
         if self.ahead.is_none()
             && let Poll::Ready(Some(Ok(piece))) = self.stream.poll_data(context)
@@ -65,7 +65,7 @@ impl Incoming {
         Poll::Ready(Ok(()))
     }
 
-    /// The next piece of the body, which may be empty. The piece before counts as consumed and is released to the window.
+    /// The next piece of the body, which may be empty. Releases the flow-control window that the previous piece took up.
     pub(crate) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
@@ -124,7 +124,7 @@ impl Outgoing {
         self.stream.send_reset(reason);
     }
 
-    /// Sends as much of the body as the window allows. Ready when that was all.
+    /// Sends as much of the body as the window allows. Ready when everything is sent.
     pub(crate) fn poll_send(
         &mut self,
         context: &mut Context<'_>,
@@ -163,7 +163,7 @@ impl Outgoing {
     }
 }
 
-/// What is left to send of a body.
+/// The part of a body that is left to send.
 #[derive(Debug, Default)]
 pub(crate) struct LeftToSend {
     pub(crate) piece: Bytes,
@@ -197,7 +197,7 @@ impl LeftToSend {
         }
     }
 
-    /// Whether the body is empty. If so, it counts as sent with the head.
+    /// Whether the body is empty. If so, its end is marked as sent, because the head ends the stream.
     pub(crate) fn ends_with_head(&mut self) -> bool {
         let ends = self.piece.is_empty() && matches!(self.end, End::Due(None));
         if ends {

@@ -97,7 +97,7 @@ mod tests {
             flagged(HEADERS, 0, 3, &[0; 40]),
             flagged(DATA, END_STREAM, 3, &[]),
             flagged(HEADERS, END_STREAM, 5, &[0; 40]),
-            // Not one of these.
+            // A bare status, as `h2` sends it.
             flagged(HEADERS, END_STREAM, 7, &[0x48, 2, 0x68, 0x41]),
         ]
         .concat();

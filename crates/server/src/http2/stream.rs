@@ -31,7 +31,7 @@ use crate::owner::Owner;
 use crate::streamed::{BodyFrame, Streamed};
 use crate::wait_timer::WaitTimer;
 
-/// A stream on which a request has come.
+/// A stream with a request: the client's side of one exchange.
 pub(super) struct Http2Stream {
     pub(super) request: RequestBody,
     pub(super) answer: AnswerBody,
@@ -56,14 +56,14 @@ pub(super) struct Http2Stream {
 #[derive(Debug)]
 pub(super) struct RequestBody {
     pub(super) incoming: Incoming,
-    /// The longest pause. A gRPC call may be a stream of messages, so all of them may pause like streams.
+    /// The longest pause. A gRPC call may be a stream of messages, so every gRPC call may pause as long as a stream.
     pub(super) pause: Duration,
-    /// The limit on the sum of its pauses, and the number of bytes for which a second is added.
+    /// The limit on the sum of the pauses. One second is added to it for every `rate` bytes received.
     pub(super) total: Duration,
     pub(super) rate: Option<NonZeroU64>,
-    /// How many bytes have come.
+    /// How many bytes have been received.
     pub(super) received: u64,
-    /// The limit on its length, in bytes.
+    /// The limit on the body's length, in bytes.
     pub(super) limit: u64,
     /// Whether the client waits for `100 Continue`.
     pub(super) is_held: bool,
@@ -74,13 +74,13 @@ pub(super) struct RequestBody {
 #[derive(Debug)]
 pub(super) struct AnswerBody {
     pub(super) respond: SendResponse<Bytes>,
-    /// Whether it has no body, because the request is `HEAD`.
+    /// Whether the request is `HEAD`, so that the answer has no body.
     is_to_head: bool,
-    /// Whether it is a gRPC answer, whose trailers have the status of the call.
+    /// Whether this is a gRPC answer, whose trailers have the status of the call.
     is_grpc: bool,
-    /// The head, until it is sent.
+    /// The response head, until it is sent.
     pub(super) head: Option<Response<()>>,
-    /// The stream, once the head was sent.
+    /// The sending half of the stream, once the response head is sent.
     pub(super) outgoing: Option<Outgoing>,
     pub(super) left: LeftToSend,
     pub(super) writing: WaitTimer,
@@ -174,7 +174,7 @@ impl Http2Stream {
         let _ = timeout(LONGEST_LINGER, reading).await;
     }
 
-    /// Whether the deadline of the call is over.
+    /// Whether the deadline of the call has passed.
     fn is_too_late(&self) -> bool {
         self.deadline
             .is_some_and(|deadline| deadline <= Instant::now())

@@ -9,8 +9,8 @@ use crate::acme;
 use crate::config::RequestHost;
 use crate::live::Live;
 
-/// The key authorization, if the request asks for the token of a running order, of this node or another. Every other request
-/// under the same path is handled as usual.
+/// The answer with the key authorization, if the request is for the token of an order in progress, of this node or another.
+/// `None` for every other request under the same path, which is handled as usual.
 pub(super) fn proof(live: &Live, request: &Request<Length>) -> Option<Response<Bytes>> {
     let acme = live.acme.as_ref()?;
     let token = acme::token(request.uri().path())?;

@@ -1,4 +1,4 @@
-//! Renders refusals. A stranger sees only a few kinds; the reason stays in the log.
+//! Renders refusals. A client sees only a few kinds of answers; the reason stays in the log.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use super::asker::Asker;
 use super::way_in::WayIn;
 use crate::pages;
 
-/// Renders a refusal of the gate. `way_in` is what a browser is offered to sign in.
+/// Renders a refusal of the gate. `way_in` says how a browser can sign in.
 #[cold]
 pub(crate) fn refusal(
     answer: RefusalClass,
@@ -40,7 +40,7 @@ pub(crate) fn refusal(
     status(code, asker, request_id)
 }
 
-/// Renders a status of the gate's own: a page for a browser, JSON for a program, and the headers that the status requires.
+/// Renders an answer of the gate itself: a page for a browser, JSON for a program, and the headers that the status requires.
 #[cold]
 pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let (content_type, body) = match asker {
@@ -152,8 +152,8 @@ pub(crate) fn options() -> Response<Bytes> {
     response
 }
 
-/// The gRPC code for a status of the gate's own, by gRPC's mapping ("http-grpc-status-mapping.md"). A client that gets no
-/// `grpc-status`, because a calling proxy has replaced the answer, derives the same code.
+/// The gRPC code for the status of an answer of the gate itself, by gRPC's mapping ("http-grpc-status-mapping.md"). A client that
+/// gets no `grpc-status`, because a calling proxy has replaced the answer, derives the same code.
 fn grpc_status(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "13",

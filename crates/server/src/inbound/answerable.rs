@@ -1,4 +1,4 @@
-//! What the proxy needs of a client's side besides its own answers: files and WebSockets.
+//! What the proxy needs from a client's side besides sending its own answers: files and WebSockets.
 
 use crate::client::Client;
 use crate::ended::{Ended, Sent};
@@ -8,20 +8,20 @@ use crate::inbound::tunnel;
 use crate::leases::Lease;
 use crate::upstream::{Forwards, Upgraded};
 
-/// A client's side whose requests the proxy answers.
+/// The client's side of an exchange that the proxy answers.
 pub(crate) trait Answerable: Forwards {
     /// Sends the answer of a folder. `record` counts the bytes.
     ///
     /// # Errors
-    /// When the file cannot be read and none of the answer has left. Another answer can be sent then.
+    /// When the file cannot be read and none of the answer was sent. Another answer can be sent then.
     async fn send_file(
         &mut self,
         found: FileResponse,
         record: &Record<'_>,
     ) -> Result<Sent, FolderError>;
 
-    /// Relays a WebSocket between client and service, after the head of the answer. Returns how it ended. When the session
-    /// ends, the client gets a close frame with `code`.
+    /// Relays a WebSocket between client and service, after the response head. Returns how it ended. When the session ends, the
+    /// client gets a close frame with `expired_code`.
     async fn join(
         &mut self,
         upstream: Upgraded,

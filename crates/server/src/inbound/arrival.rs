@@ -18,7 +18,7 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// Whether the connection is encrypted.
     pub(crate) secure: bool,
-    /// The client certificate that it has shown.
+    /// The client certificate that the peer has presented.
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
 }
 
@@ -32,7 +32,7 @@ impl Peer {
         }
     }
 
-    /// The peer of this connection, which comes from this address.
+    /// The peer of `stream`, which connects from `address`.
     pub(crate) fn of(stream: &Stream, address: IpAddr) -> Self {
         let Some(tls) = stream.tls() else {
             return Self::plain(address);
@@ -83,7 +83,7 @@ pub(crate) fn relayed(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxie
     }
 }
 
-/// The arrival of bytes that are no valid request.
+/// The arrival of bytes that are not a valid request.
 pub(crate) fn unreadable(peer: IpAddr) -> Arrival {
     let peer = peer.to_canonical();
     Arrival {
@@ -97,7 +97,7 @@ pub(crate) fn unreadable(peer: IpAddr) -> Arrival {
     }
 }
 
-/// 128 random bits. They need not be secret, only different everywhere, so a fast generator will do.
+/// A request id: 128 random bits. They need not be secret, only unique, so a fast generator suffices.
 fn new_request_id() -> HeaderValue {
     let bits = fastrand::u128(..).to_be_bytes();
     let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];

@@ -50,8 +50,8 @@ fn navigates(method: &Method, headers: &HeaderMap) -> bool {
     }
     match headers.get(SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
-        // Browsers do not send it over plain HTTP. A navigation with GET has no `Origin`; a script's request to another
-        // origin has one.
+        // Browsers do not send `Sec-Fetch-Mode` over plain HTTP. A navigation with GET has no `Origin`; a script's request to
+        // another origin has one.
         None => prefers_html(headers) && !(is_read(method) && headers.contains_key(ORIGIN)),
     }
 }
@@ -86,7 +86,7 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     says(&SEC_PURPOSE) || says(&PURPOSE)
 }
 
-/// Whether HTML is the preferred type (RFC 9110 §12.5.1). Of equal types the first one counts. Wildcards do not count,
+/// Whether HTML is the preferred type (RFC 9110 §12.5.1). Among types of equal weight the first one wins. Wildcards are ignored,
 /// because every script sends one.
 fn prefers_html(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter();
@@ -132,7 +132,7 @@ pub(crate) fn weighted(entry: &str) -> (&str, u32) {
     (name, weight)
 }
 
-/// `0.9` as 900 (RFC 9110 §12.4.2).
+/// A weight in thousandths: 900 for `0.9` (RFC 9110 §12.4.2).
 fn thousandths(text: &str) -> Option<u32> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -143,7 +143,7 @@ fn thousandths(text: &str) -> Option<u32> {
     Some((whole.parse::<u32>().ok()? * 1000 + fraction).min(1000))
 }
 
-/// The kind of gRPC, which only the content type tells ("PROTOCOL-HTTP2.md" and "PROTOCOL-WEB.md" of grpc/grpc).
+/// The kind of gRPC, which only the content type shows ("PROTOCOL-HTTP2.md" and "PROTOCOL-WEB.md" of grpc/grpc).
 enum Grpc {
     Native,
     Web { is_text: bool },

@@ -33,7 +33,7 @@ impl Cors<'_> {
 
     /// The answer to a preflight of a listed origin; `None` for every other request.
     ///
-    /// It permits everything that is asked for: the request that follows is decided like any other.
+    /// It permits everything that the preflight asks for: the request that follows is decided like any other.
     pub(crate) fn preflight(self, method: &Method, asked: &HeaderMap) -> Option<Response<Bytes>> {
         if self.0.is_empty() || *method != Method::OPTIONS {
             return None;
@@ -68,7 +68,7 @@ impl Cors<'_> {
     }
 }
 
-/// Names of fields, separated by commas (RFC 9110 §5.6.2).
+/// Whether the value is a list of field names, separated by commas (RFC 9110 §5.6.2).
 fn is_list_of_names(value: &HeaderValue) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, ".contains(&byte);
     value.as_bytes().iter().copied().all(is_name)

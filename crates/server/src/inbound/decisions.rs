@@ -1,8 +1,9 @@
 //! Decisions for calling proxies, which forward requests themselves and ask the gate whether they may.
 //!
-//! nginx, Caddy, Traefik and others ask over HTTP, each at its own endpoint; Envoy asks over HTTP or gRPC. They differ in
-//! where they describe the original request, and in the form of the answer. Whatever goes wrong, the answer is a denial that
-//! the calling proxy understands, never a transport error.
+//! nginx, Caddy, Traefik and others ask over HTTP, each at its own endpoint; Envoy asks over HTTP or gRPC. They differ in where
+//! they describe the original request, and in the form of the answer. If something goes wrong, the answer is a denial that the
+//! calling proxy understands, not a transport error. The exception is a gRPC message that cannot be read or arrives too slowly:
+//! it is answered with a gRPC error.
 
 mod check;
 mod connection;
@@ -49,7 +50,7 @@ use crate::socket::Stream;
 
 /// What one runtime needs to decide for calling proxies.
 pub(crate) struct DecisionServer {
-    /// With the gate.
+    /// The live configuration, which has the gate.
     pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
@@ -57,7 +58,7 @@ pub(crate) struct DecisionServer {
     pub(crate) tasks: TaskTracker,
     /// Limits warnings about decision requests.
     pub(crate) warnings: WarningLimiter,
-    /// The connections of its listener.
+    /// The connections of the decision listener.
     pub(crate) connections: Arc<Connections>,
 }
 
@@ -77,7 +78,7 @@ impl ConnectionHandler for DecisionServer {
 
     async fn serve(self: Rc<Self>, mut stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let first = timeout(IDLE_CALLING_PROXY, stream.begins_with_http2());
-        // On an error, or without a byte, the other side has hung up.
+        // On an error, or without a first byte, the calling proxy has hung up or sends nothing.
         let begins_with_http2 = tokio::select! {
             first = first => first,
             () = given_up(&stop) => return,
@@ -296,9 +297,9 @@ fn refuse(
     response
 }
 
-/// A request for a decision.
+/// A decision request, as far as it could be read.
 struct DecisionRequest<'h> {
-    /// The request that is to be decided.
+    /// The original request, on which the gate decides.
     original: Result<OriginalRequest, OriginalError>,
     /// What the calling proxy demands of the user beyond a session.
     restriction: Result<Restriction, NotUnderstood>,

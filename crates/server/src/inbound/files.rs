@@ -14,15 +14,15 @@ use crate::folder::{FileRequest, FileResponse, Folder, FolderError};
 
 /// How a request to a folder is answered.
 pub(super) enum FileOutcome {
-    /// Its client has gone away.
+    /// Not at all: the client has gone away.
     Abandoned,
     /// With a file of the folder, or with the folder's own error page.
     Answered(FileResponse),
-    /// With an error of the gate's own.
+    /// With an error of the gate itself.
     Refused(Response<Bytes>),
 }
 
-/// Asks a folder for the answer to a permitted request.
+/// Finds a folder's answer to an admitted request.
 pub(super) async fn find(
     folder: &Folder,
     admitted: Admitted<'_, Length>,
@@ -49,7 +49,7 @@ pub(super) async fn find(
         return FileOutcome::Abandoned;
     };
     let method = request.method();
-    // Programs get JSON; and a failing disk would not give the page either.
+    // Programs get JSON. After a server error the page is not read, because a failing disk would not give it either.
     if !refused.status().is_server_error()
         && let Asker::Browser | Asker::Form = Asker::of(method, request.headers())
         && let Some(mut page) = folder

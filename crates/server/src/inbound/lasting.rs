@@ -14,9 +14,9 @@ use crate::leases::Lease;
 use crate::live::Live;
 
 impl Proxy {
-    /// The lease of an exchange that may last for hours. Where the gate hears of changes in the stores, the request is
-    /// decided again whenever a change may concern it, and once at the start, because something may have changed since the
-    /// first decision.
+    /// The lease of an exchange that may last for hours. Where the gate is notified of changes in the stores, the request is
+    /// decided again whenever a change may concern it, and once at the start, because something may have changed since the first
+    /// decision.
     pub(super) fn lease<'l>(
         &'l self,
         live: &Live,
@@ -33,8 +33,8 @@ impl Proxy {
         }
     }
 
-    /// Decides the request again, as soon as the stores can tell. Expiry since the first decision does not count here: the
-    /// lease ends with the session.
+    /// Decides the request again, and waits while a store does not answer. Returns whether the request would still be permitted,
+    /// for the same user. Expiry since the first decision is ignored here, because the lease ends with the session.
     async fn would_enter(&self, request: &Request<Length>, record: &Record<'_>) -> bool {
         loop {
             {
@@ -55,7 +55,7 @@ impl Proxy {
     }
 }
 
-/// Whether the refusal is an outage, which says nothing about the request.
+/// Whether the refusal is due to an outage or a rate limit, and says nothing about the request.
 fn cannot_tell(refusal: &Refusal) -> bool {
     matches!(
         refusal,

@@ -88,7 +88,7 @@ async fn of_user(live: &Live, rates: &Rates, permit: &Permit<'_>) -> Result<(), 
     }
 }
 
-/// Whether the session may be a guess. One that the application has issued, but that is expired or not valid yet, is not.
+/// Whether the session may be a guess. A session that the application has issued is not, even if it is expired or not valid yet.
 fn is_made_up(error: &OpenError) -> bool {
     let is_genuine = matches!(
         error,

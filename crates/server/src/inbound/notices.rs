@@ -1,4 +1,4 @@
-//! Notices in the log about users, said once or once a minute.
+//! Log messages about users, each limited to once in the life of a process or once a minute.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, Once, PoisonError};
@@ -39,11 +39,11 @@ fn say_unverified(request_id: &str) {
     );
 }
 
-/// Logs which value cannot be compared with the route's rule, once a minute for each: every request of a user with such a
+/// Logs which value cannot be compared with the route's rule, at most once a minute for each: every request of a user with such a
 /// value causes it.
 #[cold]
 pub(super) fn of_refusal(refusal: &Refusal, rule: Option<&str>, now: UnixTime, request_id: &str) {
-    /// When each was logged last, in minutes.
+    /// The minute in which each message was logged last.
     static SAID: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
     let Refusal::Incomparable(found) = refusal else {
         return;

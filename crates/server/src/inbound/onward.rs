@@ -20,7 +20,7 @@ pub(super) struct Added<'h> {
 }
 
 impl<'h> Added<'h> {
-    /// No fields.
+    /// No additional fields.
     pub(super) fn nothing() -> Self {
         Self {
             hsts: None,
@@ -77,8 +77,8 @@ fn depends_on_cookies(answer: &ResponseHead) -> bool {
     names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }
 
-/// The fields that are forwarded with a service's answer: all but those of its connection, with the gate's request id and
-/// the added fields. The `Content-Length` of an answer to `HEAD` stays.
+/// The fields that are forwarded with a service's answer: all but those of its connection, with the gate's request id and the
+/// added fields. The `Content-Length` of an answer to `HEAD` and of a 304 stays.
 pub(super) fn fields<'a>(
     answer: &'a ResponseHead,
     is_head: bool,
@@ -112,7 +112,7 @@ pub(super) fn fields<'a>(
 
 const HSTS: &[u8] = b"strict-transport-security";
 
-/// The `Upgrade` of a 426 (RFC 9110 §15.5.22): a field of the connection that is meant for the client here.
+/// The `Upgrade` of a 426 (RFC 9110 §15.5.22): a connection field that is meant for the client here.
 fn wanted_protocols(answer: &ResponseHead) -> impl Iterator<Item = Field<'_>> {
     let is_meant = answer.status == StatusCode::UPGRADE_REQUIRED;
     let answer = is_meant.then_some(answer).into_iter();

@@ -16,7 +16,7 @@ use super::proxy::{Connected, Proxy, Served};
 use crate::aside::aside;
 use crate::http2;
 
-/// Serves a connection until it ends or is parked. A new task takes a parked one.
+/// Serves a connection until it ends or is parked. A parked connection moves to a new task.
 pub(super) async fn serve(proxy: Rc<Proxy>, connected: Connected, stop: CancellationToken) {
     let address = connected.peer.address;
     match Rc::clone(&proxy).serve(connected, stop.clone()).await {

@@ -1,4 +1,4 @@
-//! What the gate reads of a service's answer.
+//! What the gate reads from the head of a service's answer.
 
 use http1::{Length, ResponseHead};
 

@@ -1,4 +1,4 @@
-//! The client of a connection that a listed proxy has opened, on a listener that takes the PROXY protocol.
+//! Connections that trusted proxies open on a listener with the PROXY protocol, and the client of each.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::socket::Stream;
 
-/// What is needed of a listener to accept connections of proxies.
+/// The parts of a listener that are needed to accept connections of proxies.
 pub(super) struct Proxied<'l> {
     pub(super) live: &'l Live,
     /// The index of the listener among the live ones.

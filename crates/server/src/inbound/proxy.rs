@@ -68,13 +68,13 @@ pub(super) enum Served {
     Over,
     /// The client begins with the preface of HTTP/2, which this listener accepts.
     OverHttp2(Stream),
-    /// The connection is idle and to be parked, for at most this long.
+    /// The connection is idle and can be parked, for at most this long.
     Parked(Connected, Duration),
 }
 
 impl Proxy {
-    /// Serves one HTTP/1.1 connection until it ends or is to be parked, or until `stop` asks for an end after the request in
-    /// flight.
+    /// Serves one HTTP/1.1 connection until it ends or is to be parked. When `stop` is canceled, the connection ends after the
+    /// request in flight.
     pub(super) async fn serve(
         self: Rc<Self>,
         connected: Connected,
@@ -116,7 +116,7 @@ impl Proxy {
     }
 }
 
-/// A service's answer on its way to the client. It holds references, so that the future of the request has the answer only
+/// A service's answer on its way to the client. It holds references, so that the future of the request stores the answer only
 /// once.
 struct Passing<'x, 'l, E> {
     answer: &'x ResponseHead,
@@ -152,7 +152,7 @@ impl Proxy {
         record.ends(Sent::nothing(Ended::Cut));
     }
 
-    /// Refuses bytes that are no valid request.
+    /// Refuses bytes that are not a valid request.
     #[cold]
     pub(crate) fn unreadable(
         &self,
@@ -255,7 +255,7 @@ impl Proxy {
         }
     }
 
-    /// Relays a service's answer. Returns an answer of the gate's own if that failed before any of it had left.
+    /// Relays a service's answer. Returns an answer of the gate itself if that failed before any of the service's was sent.
     async fn pass_on<D: Answerable>(
         &self,
         passing: Passing<'_, '_, D::Exchange>,

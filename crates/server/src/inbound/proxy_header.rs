@@ -7,10 +7,10 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::proxy_protocol::{self, ProxyHeader, ProxyHeaderError};
 
-/// Why there is no PROXY header.
+/// Why no PROXY header could be read.
 #[derive(Debug, Error)]
 pub(super) enum NoHeader {
-    /// The connection broke off.
+    /// The connection ended within the header.
     #[error("the connection ended before its PROXY header did")]
     Ended(#[from] io::Error),
     /// The connection ended without a byte, as port checks do.
@@ -24,7 +24,7 @@ pub(super) enum NoHeader {
 /// Reads the PROXY header, and not a byte more. Returns the client's address, if the header names one.
 ///
 /// # Errors
-/// [`NoHeader`] says what is wrong. The connection is of no use then.
+/// [`NoHeader`] says what is wrong. The connection cannot be used then.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<IpAddr>, NoHeader> {

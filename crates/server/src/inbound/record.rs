@@ -23,17 +23,17 @@ use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, Remembered, capped};
 
-/// What is known of a request and its exchange. Dropped when the exchange ends, in whatever way, it writes
-/// the audit line. A WebSocket or an endless answer also has a line when its answer begins.
+/// The record of a request and its exchange. It is dropped when the exchange ends, in whatever way, and then writes the audit
+/// line. A WebSocket or an endless answer also has a line when its answer begins.
 #[derive(Debug)]
 pub(crate) struct Record<'p> {
     /// How the request has reached the gate.
     pub(crate) arrival: Arrival,
     /// When the request arrived.
     pub(crate) now: UnixTime,
-    /// What came of the exchange with the service: the class of its status (`2xx`), or what went wrong.
+    /// The result of the exchange with the service: the class of its status (`2xx`), or what went wrong.
     pub(crate) upstream: Option<&'static str>,
-    /// Who ended the exchange, once somebody has.
+    /// How the exchange has ended, once it has.
     pub(crate) ended: Option<Ended>,
     /// Bytes of the request's body that have been forwarded.
     pub(crate) bytes_in: Cell<u64>,
@@ -54,9 +54,9 @@ pub(crate) struct Record<'p> {
     status: Option<StatusCode>,
     /// Whether the exchange may last for hours.
     is_long: bool,
-    /// When the answer's head had left, if more was to follow.
+    /// When the answer's head was sent, if more was to follow.
     head_left_at: Cell<Option<Instant>>,
-    /// Which of several servers the request went to last.
+    /// The server to which the request was sent last, if the service has several.
     server: RefCell<Option<Arc<str>>>,
     audit: &'p Audit,
     metrics: &'p Metrics,
@@ -103,7 +103,7 @@ impl<'p> Record<'p> {
         }
     }
 
-    /// Notes what the request asks for.
+    /// Notes the method, host and URI of the request.
     pub(crate) fn asks(&mut self, method: Method, host: Option<HeaderValue>, uri: Option<Uri>) {
         self.line = Some(RequestLine { method, host, uri });
     }
@@ -203,8 +203,8 @@ impl<'p> Record<'p> {
         self.server.replace(Some(Arc::clone(server)));
     }
 
-    /// Counts a server's failure, by what became of the request: it had not been sent and goes to another server, it is
-    /// repeated there, or it is not because the retry budget is spent.
+    /// Counts a server's failure. `result` says what became of the request: it had not been sent and goes to another server, it
+    /// is repeated there, or it is not repeated because the retry budget is spent.
     pub(crate) fn is_sent_again(&self, result: &'static str) {
         self.metrics.sent_again(result);
     }
@@ -222,7 +222,7 @@ impl<'p> Record<'p> {
         self.is_long = is_long;
     }
 
-    /// Notes that the answer's head has left, and that the exchange goes on. Only the first time counts.
+    /// Notes that the answer's head was sent, and that the exchange goes on. Only the first call has an effect.
     pub(crate) fn head_left(&self) {
         if self.head_left_at.get().is_some() {
             return;
@@ -246,7 +246,7 @@ impl<'p> Record<'p> {
 
     /// Notes how the answer, and with it the exchange, has ended. An end that was noted before stays.
     ///
-    /// By reference, because a record is large and several futures hold it in turn.
+    /// Takes a reference, because a record is large and several futures hold it in turn.
     pub(crate) fn ends(&mut self, sent: Sent) {
         self.ended = self.ended.or(Some(sent.ended));
         if !sent.began {
@@ -254,7 +254,7 @@ impl<'p> Record<'p> {
         }
     }
 
-    /// Ends the record of an answer with a body of this length that hyper or tonic sends.
+    /// Ends the record of an answer that hyper or tonic sends, with a body of `length` bytes.
     pub(crate) fn handed_over(mut self, length: usize) {
         self.passed_out(length as u64);
         self.ends(Sent::WHOLE);

@@ -31,9 +31,9 @@ pub(crate) struct Redirect {
     pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    /// The ports of the listeners, in the order of the live ones.
+    /// The ports of the listeners, in the order of the live configuration.
     pub(crate) ports: Arc<[Option<u16>]>,
-    /// The connections of its listener.
+    /// The connections of the redirect listener.
     pub(crate) connections: Arc<Connections>,
     /// The index of the listener among the live ones.
     pub(crate) listener: usize,
@@ -133,7 +133,7 @@ impl Redirect {
     }
 }
 
-/// The request's URL with `https://`, if its hostname is known by `PUBLIC_URL`, a route or a certificate. A hostname that a
+/// The request's URL with `https://`, if its hostname is known from `PUBLIC_URL`, a route or a certificate. A hostname that a
 /// client made up never becomes a `Location`.
 fn location(live: &Live, request: &Request<Length>, ports: &[Option<u16>]) -> Option<HeaderValue> {
     let host = request.headers().get(HOST);

@@ -147,8 +147,8 @@ impl Secured {
         }
     }
 
-    /// Failed handshakes are counted, not logged: scanners cause them all day. A request without TLS is logged, because a
-    /// person has probably typed `http://`.
+    /// Logs a failed handshake. Failures are counted, and usually logged at debug level only, because scanners cause them all
+    /// day. A request without TLS is logged at info level, because a person has probably typed `http://`.
     fn tell(&self, error: &HandshakeError, peer: IpAddr) {
         let client = peer.to_canonical();
         match error {
@@ -166,5 +166,5 @@ impl Secured {
     }
 }
 
-/// How long a client may take for the handshake or its first byte after the gate was asked to stop.
+/// How long a client may take for the handshake or its first byte once the gate stops.
 const AFTER_STOP: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http1::RawTarget;
 use memchr::memchr;
 
-/// What a request line and `Host` ask for.
+/// The kind of target that a request has.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A path, in origin form (RFC 9112 §3.2.1).
@@ -17,7 +17,7 @@ pub(crate) enum Target {
     Server,
 }
 
-/// Why a request cannot be forwarded, with any credentials.
+/// Why a request cannot be forwarded, whatever its credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
     /// Its `Expect` is not `100-continue`.
@@ -81,7 +81,7 @@ pub(crate) fn normalize_target<B>(request: &mut Request<B>) -> Result<Target, Ma
     }
 }
 
-/// The authority of an absolute-form target wins over `Host` (RFC 9112 §3.2.2).
+/// Converts an absolute-form target, whose authority takes precedence over `Host` (RFC 9112 §3.2.2).
 fn absolute_form<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
     let parts = std::mem::take(request.uri_mut()).into_parts();
     let web = matches!(
@@ -147,7 +147,7 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
         return false;
     };
     let (address, rest) = (&bracketed[..end], &bracketed[end + 1..]);
-    // Without a zone, which means something on its own machine alone (RFC 6874 §1).
+    // A zone is not allowed, because it has a meaning only on its own machine (RFC 6874 §1).
     let is_address = str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
     is_address && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
 }
@@ -280,7 +280,7 @@ mod tests {
             ".wiki.example.com",
             "wiki..example.com",
             ".:80",
-            // What RFC 3986 would have in a name.
+            // Allowed in a name by RFC 3986.
             "a,b",
             "a, b",
             "a;b",
@@ -294,7 +294,7 @@ mod tests {
             "a=b",
             "a~b",
             "a%2eb",
-            // What it would not.
+            // Not allowed by RFC 3986 either.
             "a b",
             " a",
             "a/b",
@@ -322,7 +322,7 @@ mod tests {
             "a:000080",
             "a:80:80",
             "a.:80.",
-            // Addresses of IPv6.
+            // IPv6 addresses.
             "::1",
             "[]",
             "[::1",

@@ -114,7 +114,7 @@ async fn join_connections(
     .await
 }
 
-/// Like [`join`], for a client's side whose answer has been sent.
+/// Relays between both sides like [`join`], if the head of the answer has been sent to `client` already.
 pub(crate) async fn join_stream(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
     upstream: Upgraded,
@@ -272,7 +272,7 @@ where
     }
 }
 
-/// Who hung up first, once somebody has.
+/// How the exchange has ended, according to the side that hung up first. `None` until then.
 #[derive(Default)]
 struct Talk(Cell<Option<Ended>>);
 
@@ -287,9 +287,9 @@ impl Talk {
 /// One side of a WebSocket.
 struct Side<'t, S> {
     stream: &'t mut S,
-    /// Counts what was written to it.
+    /// Counts the bytes that were written to this side.
     written: &'t Cell<u64>,
-    /// What was written to it.
+    /// The frames that were written to this side.
     frames: FrameScanner,
     /// How the exchange ended if this side hangs up first.
     hangs_up: Ended,

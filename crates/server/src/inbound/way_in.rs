@@ -1,4 +1,4 @@
-//! Where a browser is sent that has to sign in.
+//! How a browser whose request was refused can sign in.
 
 use gate::{Arrival, ForwardedOrigin, RefusalClass, TrustedProxies};
 use http::header::HOST;
@@ -10,7 +10,7 @@ use super::asker::Asker;
 use crate::config::SignIn;
 use crate::loops::SignInAttempt;
 
-/// What a refused browser is offered to sign in.
+/// How a browser whose request was refused can sign in.
 #[derive(Debug)]
 pub(crate) enum WayIn {
     /// The browser came back from the sign-in page too often to be redirected once more; a page says so.
@@ -23,18 +23,19 @@ pub(crate) enum WayIn {
         /// The URL of the page, with the URL to return to.
         sign_in: String,
     },
-    /// Nothing: no sign-in page is configured, the request is for that page, or the client is no browser.
+    /// Not at all: no sign-in page is configured, the request is for that page or opens no page in a browser, or signing in would
+    /// not help.
     Nowhere,
     /// A redirect to the sign-in page.
     Redirect {
-        /// The page, with the way back.
+        /// The URL of the page, with the URL to return to.
         location: String,
         /// The `Set-Cookie` that counts the redirect.
         counted: HeaderValue,
     },
 }
 
-/// What has to be known of a browser's request to redirect it to the sign-in page and back.
+/// The parts of a browser's request that are needed to redirect it to the sign-in page and back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BrowserRequest<'r> {
     /// The hostname that the browser asked for, as trusted proxies report it.
@@ -47,7 +48,7 @@ pub(crate) struct BrowserRequest<'r> {
 }
 
 impl WayIn {
-    /// What a request with this answer is offered.
+    /// How the sender of a request can sign in, if the request is refused with this answer.
     pub(crate) fn of(
         sign_in: Option<&SignIn>,
         answer: RefusalClass,
@@ -122,7 +123,7 @@ pub(crate) fn asks_for_https(headers: &HeaderMap, origin: &ForwardedOrigin<'_>) 
     url || origin.scheme.is_some_and(is_secure)
 }
 
-/// Traefik says `wss` for a WebSocket.
+/// Whether a scheme is `https`, or the `wss` that Traefik sends for a WebSocket.
 fn is_secure(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss")
 }

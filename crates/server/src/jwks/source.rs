@@ -44,7 +44,7 @@ pub(crate) enum JwksError {
     /// The server's answer broke off.
     #[error("the answer broke off: {0}")]
     Body(Box<dyn Error + Send + Sync>),
-    /// The server did not speak HTTP.
+    /// The server did not answer with valid HTTP.
     #[error("{0}")]
     Exchange(#[from] hyper::Error),
     /// The file cannot be read, or there is no connection to the server.
@@ -68,7 +68,7 @@ pub(crate) enum JwksError {
 }
 
 impl KeySource {
-    /// What is published there now.
+    /// Reads the keys that are published now, as text.
     pub(crate) async fn read(&self) -> Result<String, JwksError> {
         match self {
             Self::File(path) => {
@@ -92,7 +92,7 @@ impl fmt::Display for KeySource {
     }
 }
 
-/// Reads a file with keys, and not more of it than keys may be long.
+/// Reads a file with keys, unless it is longer than keys may be.
 pub(crate) fn read_file(path: &Path) -> Result<String, JwksError> {
     let bytes = named_file::read(path, JwtKeys::MAX_JWKS_LEN as u64);
     text(
@@ -119,19 +119,19 @@ fn text(bytes: Vec<u8>) -> Result<String, JwksError> {
     })
 }
 
-/// A URL with keys, and how its server proves who it is.
+/// A URL with keys, and how its server is authenticated.
 #[derive(Clone)]
 pub(crate) struct JwksUrl {
     host: String,
     port: u16,
-    /// As it stands in `Host`.
+    /// The value of the `Host` header.
     authority: String,
     path_and_query: String,
     /// `None` for plain HTTP, which does not leave this machine.
     tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
 }
 
-/// Why a URL is not one to have keys from.
+/// Why a URL is not suitable for fetching keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum JwksUrlError {
     /// Without TLS, anybody on the network path could replace the keys.
@@ -143,14 +143,14 @@ pub(crate) enum JwksUrlError {
 }
 
 impl JwksUrl {
-    /// Takes a URL as configured; over HTTPS one of `authorities` must vouch for the server.
+    /// Parses a URL as configured. Over HTTPS, one of `authorities` must vouch for the server's certificate.
     pub(crate) fn parse(text: &str, authorities: Authorities) -> Result<Self, JwksUrlError> {
         let uri: Uri = text.parse().map_err(|_| JwksUrlError::Malformed)?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(JwksUrlError::Malformed);
         };
         let has_port = authority.as_str().len() > authority.host().len();
-        // The parser takes a port out of range for none, and another server would be asked.
+        // The parser treats a port out of range like a missing one, and the request would go to another server.
         if authority.as_str().contains('@') || (has_port && authority.port_u16().is_none()) {
             return Err(JwksUrlError::Malformed);
         }
@@ -181,7 +181,7 @@ impl JwksUrl {
         })
     }
 
-    /// Whether its server proves who it is.
+    /// Whether the keys are fetched over TLS, which authenticates the server.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.tls.is_some()
     }
@@ -230,7 +230,7 @@ impl JwksUrl {
 }
 
 impl fmt::Display for JwksUrl {
-    /// Without the query, in which some issuers want a key of their own.
+    /// Shows the URL without the query, in which some issuers require an access key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let path = self.path_and_query.split('?').next().unwrap_or_default();
@@ -249,7 +249,7 @@ fn client_config(authorities: Authorities) -> Result<ClientConfig, JwksUrlError>
         verification: Verification::AuthorityAndName(authorities),
         identity: None,
     };
-    // Without a single authority nothing could be verified; the public ones are always there.
+    // This fails only without a single authority, and the public ones are always there.
     tls::client_config(terms).map_err(|_| JwksUrlError::Malformed)
 }
 
@@ -258,7 +258,7 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(is_loopback)
 }
 
-/// For one question, from the lookup of the name to the end of the answer.
+/// The limit for one fetch, from the name lookup to the end of the answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

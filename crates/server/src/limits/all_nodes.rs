@@ -15,7 +15,7 @@ use super::limiter::Counted;
 use crate::metrics::Metrics;
 use stores::SharedRates;
 
-/// The shared count.
+/// The count that all nodes share.
 #[derive(Clone)]
 pub(crate) struct AllNodes {
     rates: Arc<SharedRates>,
@@ -23,7 +23,7 @@ pub(crate) struct AllNodes {
     by_this_node: Counter,
 }
 
-/// Who has counted a request.
+/// Which nodes have counted a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CountedBy {
     /// All nodes.
@@ -48,7 +48,7 @@ impl AllNodes {
     /// Adds this node's counts, at least one, to those of all nodes.
     ///
     /// # Errors
-    /// The limit that all nodes together exceed. The request then counts on no node.
+    /// The limit that all nodes together exceed. From that limit on, this request is then not counted on any node.
     pub(super) async fn count(&self, step: Step<'_>) -> Result<CountedBy, Exceeded> {
         let cells = step.iter().map(Counted::shared).collect();
         let over = match self.rates.count(cells).await {
@@ -63,7 +63,7 @@ impl AllNodes {
             }
         };
         self.by_all.increment(1);
-        // The counts before it stay.
+        // The counts for the limits before it stay.
         for uncounted in step.iter().skip(over.cell) {
             uncounted.give_back();
         }

@@ -1,4 +1,4 @@
-//! How often an address may bring a session that does not open, or that no store knows.
+//! Limits how often an address may send a session that does not open, or that no store knows.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::table::Table;
 use crate::aside::aside;
 use crate::config::RateLimit;
 
-/// How often an address may bring a session that does not open, or that no store knows.
+/// The limit on how often an address may send a session that does not open, or that no store knows.
 #[derive(Debug)]
 pub(crate) struct BadSessions {
     limiter: Limiter,
@@ -37,7 +37,7 @@ impl BadSessions {
         }
     }
 
-    /// Counts a session from an address.
+    /// Counts a session from an address as a bad one.
     ///
     /// # Errors
     /// The limit that is exceeded.

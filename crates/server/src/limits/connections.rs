@@ -45,7 +45,7 @@ impl Full {
 }
 
 impl Connections {
-    /// Counts a new connection, if there are limits. The limit of one address does not apply to proxies, which bring many
+    /// Counts a new connection, if there are limits. The limit of one address does not apply to proxies, which connect for many
     /// clients.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ pub(super) struct Limiter {
     salt: u64,
     /// Separates its keys from those of other limits in the shared count.
     name: Box<str>,
-    /// The interval of one cell, in nanoseconds.
+    /// The interval at which one more action is allowed, in nanoseconds.
     interval: u64,
     cells: RateLimiter<u64, Cells, Ticks, NoOpMiddleware<Nanos>>,
 }
@@ -87,13 +87,13 @@ impl Limiter {
         checked.map_err(|later| self.exceeded(&later))
     }
 
-    /// The count of an address, for all nodes.
+    /// The count of an address, for the shared count.
     pub(super) fn counted_address(&self, address: IpAddr) -> Counted<'_> {
         let network = network_of(address);
         self.counted(network, &[&network.to_be_bytes()])
     }
 
-    /// The count under this key, for all nodes; `text` is the key in the shared count.
+    /// The count under this key, for the shared count, where `text` is its key.
     pub(super) fn counted(&self, key: impl Hash, text: &[&[u8]]) -> Counted<'_> {
         let mut digest = Context::new(&SHA256);
         for part in [self.name.as_bytes()].iter().chain(text) {
@@ -133,13 +133,13 @@ pub(super) struct Counted<'l> {
 }
 
 impl Counted<'_> {
-    /// The action in the shared count.
+    /// The change that counts the action in the shared count.
     pub(super) fn shared(&self) -> SharedCell {
         let burst = self.limiter.limit.burst.get();
         self.cell(SharedChange::Count { burst })
     }
 
-    /// The action, to be taken back from the shared count.
+    /// The change that takes the action back from the shared count.
     pub(super) fn given_back(&self) -> SharedCell {
         self.cell(SharedChange::GiveBack)
     }
@@ -165,7 +165,7 @@ impl Counted<'_> {
     }
 }
 
-/// The name of a limit in the shared count, which is made of its values.
+/// The name of a limit in the shared count. It is composed of the limit's values.
 fn name(policy: &str, limit: &RateLimit, place: Option<&str>) -> Box<str> {
     let RateLimit {
         by,
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
     use crate::config::CountedBy;
 
-    /// So slow that nothing comes back during a test.
+    /// A limit that recovers so slowly that nothing comes back during a test.
     fn limit(burst: u32) -> RateLimit {
         RateLimit {
             by: CountedBy::Address,

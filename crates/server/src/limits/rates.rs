@@ -36,8 +36,8 @@ struct Limiters {
 }
 
 impl Rates {
-    /// The rate limits of a configuration, if it has any. `routes` are its routes, `handling` what is configured for them,
-    /// `all_nodes` the shared count if there is one.
+    /// The rate limits of a configuration, if it has any. `routes` are its routes, `handling` is the handling of each route, and
+    /// `all_nodes` is the shared count, if there is one.
     pub(crate) fn new<'r>(
         table: &Arc<Table>,
         limits: &LimitSettings,
@@ -89,7 +89,7 @@ impl Rates {
     /// Counts a request by the route that governs it.
     ///
     /// # Errors
-    /// The limit that it is over.
+    /// The limit that is exceeded.
     pub(crate) async fn of_route(&self, route: &Route, client: IpAddr) -> Result<(), Exceeded> {
         check(&self.of_all.by_route, route.id)?;
         let own = self.of_routes.get(route.id);
@@ -124,7 +124,7 @@ impl Rates {
     /// Counts a request by its user, with this id in this realm.
     ///
     /// # Errors
-    /// The limit that it is over.
+    /// The limit that is exceeded.
     pub(crate) async fn of_user(
         &self,
         route: &Route,

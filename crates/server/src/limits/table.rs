@@ -1,4 +1,4 @@
-//! Recent clients, in a table of fixed size.
+//! The counts of recent clients, in a table of fixed size.
 //!
 //! The table neither grows nor has to be swept: a key has only a few places, and if all are taken it replaces the key that
 //! has recovered most of its limit. So what matters least is forgotten first. An attacker with more addresses than there are
@@ -14,17 +14,17 @@ use crate::clock;
 #[derive(Debug)]
 pub(crate) struct Table {
     sets: Box<[Mutex<Set>]>,
-    /// Keyed at random, so that nobody can aim at another client's places.
+    /// Keyed at random, so that no client can aim at the places of another.
     hasher: RandomState,
     epoch: Instant,
 }
 
-/// The places of keys whose hashes leave the same remainder, divided by the number of sets.
+/// The entries of keys whose hashes have the same remainder modulo the number of sets.
 type Set = [Entry; WAYS];
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    /// The key's hash: two of 65,536 collide once in four billion tables. Zero in an empty place.
+    /// The key's hash. Two of 65,536 collide in one of eight billion tables. Zero in an empty entry.
     key: u64,
     /// When the key has its whole limit back ("theoretical arrival time"), in nanoseconds since the epoch.
     full_at: u64,
@@ -67,7 +67,7 @@ impl Table {
         Ok(given)
     }
 
-    /// Lets a known key have its whole limit back this much earlier.
+    /// Lets a known key have its whole limit back earlier by `nanos`.
     pub(super) fn give_back(&self, key: u64, nanos: u64) {
         let mut set = self.set(key).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = set.iter_mut().find(|entry| entry.key == key) {
@@ -90,7 +90,7 @@ impl Table {
     }
 }
 
-/// The place of the key that has recovered most of its limit. An empty place counts as one that has recovered all of it.
+/// The place of the key that has recovered most of its limit. An empty place is taken for a key that has recovered all of it.
 fn least(set: &Set) -> usize {
     let places = set.iter().enumerate();
     let least = places.min_by_key(|(_, entry)| entry.full_at);
@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(put(&table, key * sets, 100 + key), None);
         }
         assert_eq!(put(&table, sets, 101), Some(101));
-        // The ninth takes the place of the first, which has the most back.
+        // The ninth takes the place of the first, which has recovered most of its limit.
         assert_eq!(put(&table, 9 * sets, 200), None);
         assert_eq!(put(&table, 2 * sets, 102), Some(102));
         assert_eq!(put(&table, sets, 300), None, "it is forgotten");

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub(crate) enum Address {
     /// A TCP port.
     Tcp(SocketAddr),
-    /// A Unix socket's file, with its permissions: write permission allows to connect.
+    /// A Unix socket's file, with its permissions: only programs with write permission can connect.
     Unix { path: PathBuf, mode: u32 },
 }
 

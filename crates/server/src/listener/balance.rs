@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::socket::{ConnectionGuard, StdStream, Stream};
 
-/// One runtime of a listener.
+/// One runtime's part in the balancing of a listener's connections.
 #[derive(Debug)]
 pub(crate) struct ConnectionBalancer {
     index: usize,
@@ -20,7 +20,7 @@ pub(crate) struct ConnectionBalancer {
     handed: UnboundedReceiver<Handed>,
 }
 
-/// What the other runtimes know about one.
+/// What the other runtimes know about a runtime.
 #[derive(Debug)]
 struct GroupMember {
     /// Each of its connections has a clone, so the reference count is the number of connections plus one.
@@ -108,7 +108,7 @@ impl ConnectionBalancer {
     /// When the connection cannot join this runtime. It is closed then.
     pub(crate) async fn handed(&mut self) -> io::Result<(Stream, IpAddr)> {
         let handed = self.handed.recv().await;
-        // This runtime is one of the senders itself.
+        // Never `None`, because this runtime has a sender of its own.
         handed.map_or_else(|| Err(io::ErrorKind::NotConnected.into()), Handed::arrive)
     }
 
@@ -161,12 +161,12 @@ mod tests {
         }
         assert_eq!(kept.len(), 3);
         assert_eq!(connections(&group[0]), [3, 3, 3]);
-        // Those that are handed on count from then on, and until they end.
+        // A connection that is handed on counts for its new runtime from then on, until it ends.
         let (handed, _) = group[2].handed().await.unwrap();
         assert_eq!(connections(&group[0]), [3, 3, 3]);
         drop((handed, kept));
         assert_eq!(connections(&group[0]), [3, 0, 2]);
-        // What another runtime accepts helps out.
+        // Another runtime hands over a connection that it has accepted.
         assert!(
             group[0]
                 .keep_or_hand_on(connection(), PEER)

@@ -22,7 +22,7 @@ pub(crate) enum LiveError {
     /// The revocations cannot be read.
     #[error("REVOCATION_STORE: revocations cannot be read there; the log says why")]
     Revocations,
-    /// A store that answers now does not answer with the new settings.
+    /// A store that answers with the current settings does not answer with the new ones.
     #[error("{} does not answer with the new settings: {}", .0.source.as_str(), .0.detail.as_deref().unwrap_or("no reason given"))]
     Store(StoreHealth),
     /// The stores cannot be opened.
@@ -33,7 +33,7 @@ pub(crate) enum LiveError {
     Tls(#[from] TlsOpenError),
 }
 
-/// A column that cannot be read, and where the configuration file asks for it.
+/// A column that cannot be read, and where the configuration file names it.
 #[derive(Debug, Error)]
 #[error("{}{error}", .place.as_ref().map_or_else(String::new, |place| format!("{place}: ")))]
 pub(crate) struct AskedColumnError {

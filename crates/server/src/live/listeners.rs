@@ -19,7 +19,7 @@ use crate::tls::tickets::Tickets;
 /// A listener of the process. Its address is fixed; its protocols may change.
 #[derive(Clone)]
 pub(crate) struct ListenerTerms {
-    /// As configured.
+    /// The address as configured.
     pub(crate) address: SocketAddr,
     pub(crate) redirects: bool,
     /// Whether trusted proxies send a PROXY header on each connection.
@@ -48,7 +48,7 @@ pub(crate) enum TlsOpenError {
     /// The settings do not fit together.
     #[error("TLS: {0}")]
     Config(#[from] rustls::Error),
-    /// There is no certificate.
+    /// The self-signed certificate cannot be made.
     #[error("TLS=self-signed: {0}")]
     SelfSigned(#[from] SelfSignedError),
 }
@@ -65,7 +65,7 @@ pub(super) struct Spoken<'s> {
 }
 
 impl ListenerTerms {
-    /// Opens the listeners of this process. On a reload these are the ones of `before`, whatever `settings` name: other
+    /// Opens the listeners of this process. On a reload these are the listeners of `before`, whatever `settings` name: other
     /// changes need a restart.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl ListenerTerms {
         })
     }
 
-    /// Its ticket keys, for the next process.
+    /// The listener's ticket keys, for the next process.
     pub(super) fn tickets(&self) -> Option<ListenerTickets> {
         let tls = self.tls.as_ref()?;
         Some(ListenerTickets {
@@ -139,7 +139,7 @@ impl Tls {
     /// Sets up TLS. `names` are those of a self-signed certificate, which is kept until they change.
     ///
     /// # Errors
-    /// When there is no certificate, or the settings do not fit together.
+    /// When the self-signed certificate cannot be made, or the settings do not fit together.
     pub(super) fn open(
         settings: &TlsSettings,
         listener: &TicketsOf,

@@ -40,10 +40,10 @@ pub(super) struct Superseded {
 }
 
 impl Opened {
-    /// Opens the stores and keys of a realm. What has not changed since `before` is taken from there.
+    /// Opens the stores and keys of a realm. Parts that have not changed since `before` are taken from there.
     ///
     /// # Errors
-    /// When the stores cannot be opened. Servers that are down are no error.
+    /// When the stores cannot be opened. A server that is down is not an error.
     pub(super) fn open(
         settings: RealmSettings,
         before: Option<&Self>,
@@ -104,7 +104,7 @@ impl Opened {
         Ok((opened, realm))
     }
 
-    /// Waits for the first answer of its issuer, if it has one, or for a failure. Returns whether it has answered.
+    /// Waits for the first answer or failure of the realm's token issuer. Returns whether it has answered, or there is none.
     pub(super) async fn hears_from_issuer(&self) -> bool {
         match &self.keychain {
             Some(keychain) => keychain.is_usable().await,
@@ -198,7 +198,7 @@ impl KeysOf {
         let settings = settings.iter();
         let settings = settings.filter(|setting| KEYS.contains(&setting.name.as_str()));
         let said = settings.map(|Setting { name, shown, .. }| {
-            // A URL has no content.
+            // `None` for a URL.
             let content = ContentDigest::of_file(Path::new(shown));
             (name.clone(), shown.clone(), content)
         });
@@ -234,7 +234,7 @@ impl Superseded {
             && (keychain.is_none() && stores.is_none())
     }
 
-    /// Closes them.
+    /// Closes these parts.
     pub(super) async fn close(&self) {
         if let Some(acme) = &self.acme {
             acme.close().await;
@@ -257,6 +257,6 @@ impl Superseded {
 /// The settings that determine the keys of a token issuer.
 const KEYS: [&str; 3] = ["BEARER_JWKS", "BEARER_JWKS_CA_FILE", "BEARER_SECRET"];
 
-/// How long the stores may take to answer with new settings. They are checked every other second.
+/// How long the stores may take to answer with new settings. Their health is checked every two seconds.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);

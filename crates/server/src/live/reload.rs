@@ -33,7 +33,7 @@ pub(crate) struct Reload {
     needs_restart: Vec<&'static str>,
     /// Why the last reload failed, if it did.
     failed: Option<Failed>,
-    /// The parts that are closed when no request can be using them.
+    /// The tasks that close superseded parts when no request can be using them.
     closing: JoinSet<()>,
 }
 
@@ -111,12 +111,12 @@ impl Reload {
         })
     }
 
-    /// The live configuration, now and after reloads.
+    /// The cell that has the live configuration, now and after reloads.
     pub(crate) fn live(&self) -> Shared {
         Arc::clone(&self.shared)
     }
 
-    /// Reloads until `stop`, which also cancels a running reload.
+    /// Starts to reload on request and on changes, until `stop` is canceled, which also cancels a running reload.
     pub(crate) fn start(self, stop: CancellationToken) -> Reloads {
         let (asking, asked) = mpsc::channel(1);
         let runtime = self.around.runtime.clone();
@@ -209,7 +209,7 @@ impl Reload {
         Ok(changes)
     }
 
-    /// Closes the parts of `before` that are no longer in use, without keeping the rest in memory.
+    /// Closes the parts of `before` that are no longer in use, after a pause and without keeping the rest in memory.
     fn close_later(&mut self, before: &Live, live: &Live) {
         while self.closing.try_join_next().is_some() {}
         let superseded = before.superseded_by(live);
@@ -274,9 +274,10 @@ impl ReloadError {
     }
 }
 
-/// How long after a reload the old stores are closed. Requests ask them soon after their head; those that have asked are
-/// awaited.
+/// How long after a reload the old stores are closed. A request queries them soon after its head has arrived, and closing them
+/// waits for the queries under way.
 const BEFORE_CLOSING: Duration = Duration::from_secs(5);
 
-/// The pause before a retry after a server did not answer: a password is often changed here before it is changed there.
+/// The pause before a retry after a server did not answer: a password is often changed in the gate's configuration before it is
+/// changed on the server.
 const RETRY: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! What stores and keys need of the process.
+//! What stores and keys need from the process.
 
 use std::sync::Arc;
 

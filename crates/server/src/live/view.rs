@@ -65,7 +65,7 @@ impl Current {
 }
 
 impl View {
-    /// A view of `shared`, now and after reloads.
+    /// A view of `shared`, which follows reloads.
     pub(crate) fn of(shared: Shared) -> Self {
         let mut latest = Cache::new(shared);
         let current = Current::of(Arc::clone(latest.load()), None);

@@ -1,8 +1,8 @@
 //! Notices changed configuration files.
 //!
-//! Files are polled once a second. Notifications of the kernel (inotify) do not come for files on network file systems that
-//! are changed elsewhere, and they concern one directory entry: in a Kubernetes ConfigMap or Secret a symbolic link in the
-//! middle of a chain (`..data`) is swapped, an editor replaces the file, and a file for an `include` pattern may not exist
+//! Files are polled, once a second by default. Notifications of the kernel (inotify) do not come for files on network file
+//! systems that are changed elsewhere, and they concern one directory entry: in a Kubernetes ConfigMap or Secret a symbolic link
+//! in the middle of a chain (`..data`) is swapped, an editor replaces the file, and a file for an `include` pattern may not exist
 //! yet. Polling follows all links, costs one system call for each file, and misses nothing.
 
 use std::future::pending;
@@ -20,8 +20,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Ready when `files` differ from `contents` and are stable, so that a burst of writes counts as one change. Polls once
-    /// in `every`.
+    /// Ready when `files` differ from `contents` and are stable, so that a burst of writes counts as one change. `every` is the
+    /// interval of polling; zero turns it off.
     pub(super) async fn changed(&mut self, files: &Files, contents: &FileDigests, every: Duration) {
         if every.is_zero() {
             return pending().await;
@@ -33,7 +33,8 @@ impl Watch {
                 continue;
             }
             self.seen = at_rest(files, looks).await;
-            // Most often the files were only touched; and their times do not tell what was in them when they were read.
+            // Usually the files were only touched. Times do not say what was in a file when it was read, so contents are
+            // compared.
             let files = files.clone();
             let found = spawn_blocking(move || files.contents()).await;
             if found.is_ok_and(|found| found != *contents) {
@@ -65,5 +66,5 @@ async fn look(files: &Files) -> Option<FileMetadata> {
 /// How long files have to stay unchanged. File times have the resolution of the kernel's ticks, at most 10 ms.
 const REST: Duration = Duration::from_millis(100);
 
-/// The longest wait for stable files, for writers that never stop.
+/// How often files that keep changing are looked at again, because some writers never stop.
 const MOST_LOOKS: usize = 50;

@@ -1,4 +1,4 @@
-//! Finds out why a session does not open. Nothing is guessed: every cause was tried, counted or measured.
+//! Finds out why a session does not open. No cause is a guess: each one was tried, counted or measured.
 //!
 //! A gate must not try keys other than its own. But the operator who runs this command has the secrets, and wants to know
 //! the cause.
@@ -25,7 +25,7 @@ pub(super) use keys::is_about_claims;
 use keys::{Part, Trial};
 pub(super) use misspellings::misspellings;
 
-/// The likely cause why a session does not open; `found` is its cookie.
+/// The likely reason why a session does not open; `found` is its cookie.
 pub(super) fn of_session(
     inspection: &Inspection<'_>,
     found: Option<&SessionCookie>,
@@ -42,7 +42,7 @@ pub(super) fn of_session(
         .or_else(|| cause(&trial, name, error))
 }
 
-/// The likely cause why Better Auth's cookie cache beside the genuine `token` is not valid.
+/// The likely reason why Better Auth's cookie cache beside the genuine `token` is not valid.
 pub(super) fn of_cache(
     inspection: &Inspection<'_>,
     found: Option<&SessionCookie>,
@@ -97,7 +97,7 @@ pub(super) fn unknown_cookie(inspection: &Inspection<'_>) -> Option<CookieName> 
         .cloned()
 }
 
-/// The names of the cookies, with chunks counted as their cookie.
+/// The names of the cookies, each once. A chunk has the name of its cookie, without the number.
 fn whole_names(pasted: &Pasted<'_>) -> Vec<CookieName> {
     let mut names: Vec<CookieName> = Vec::new();
     for name in pasted.names() {
@@ -109,7 +109,7 @@ fn whole_names(pasted: &Pasted<'_>) -> Vec<CookieName> {
     names
 }
 
-/// The likely cause of an error; `name` is the cookie it is about.
+/// The likely cause of an error; `name` is the cookie that the error is about.
 fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Option<String> {
     let now = trial.inspection.now;
     let pasted = Pasted::new(trial.inspection.cookie_header);
@@ -208,7 +208,7 @@ pub(super) fn of_time(inspection: &Inspection<'_>, error: &OpenError) -> Option<
     }
 }
 
-/// The likely cause of a wrong claim: what the variable requires and what the session says.
+/// The likely cause of a wrong claim: the variable that requires a value, and the value in the session.
 fn demanded(inspection: &Inspection<'_>, variable: &str, claim: &str) -> Option<String> {
     let keys = KeyRing::of_groups(&inspection.groups()).ok()?;
     let sealed =
@@ -233,7 +233,7 @@ fn token_elsewhere(inspection: &Inspection<'_>, pasted: &Pasted<'_>) -> Option<S
     })
 }
 
-/// Describes a duplicate cookie: how often it is there, and which of the values would open.
+/// Describes a duplicate cookie: how often it occurs, and which of its values would open.
 fn duplicate(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> String {
     let values = pasted.values(name);
     let chunks = pasted.chunks(name);
@@ -269,7 +269,7 @@ fn times(count: usize) -> String {
     }
 }
 
-/// Describes the missing chunk, counted from 1, with its name.
+/// Describes the missing chunk `index` of the cookie `name`, counted from 1.
 fn missing_chunk(pasted: &Pasted<'_>, name: &CookieName, index: usize) -> String {
     let count = pasted.chunks(name).last().map_or(index, |(last, _)| *last) + 1;
     format!(

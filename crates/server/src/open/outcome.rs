@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
         /// How long it is valid as a cookie cache of Better Auth, if it is one.
         cache: Option<Term>,
     },
-    /// A genuine token, whose session only the app's store knows.
+    /// A session token, whose session only the app's store knows. It is genuine, if its format has a signature.
     Token {
         /// Its cookie, or `None` if it was in `Authorization`.
         cookie: Option<CookieName>,

@@ -55,7 +55,7 @@ impl<'a> Pasted<'a> {
         self.values(name).iter().any(|value| !value.is_empty()) || !self.chunks(name).is_empty()
     }
 
-    /// Whether the cookie `name`, which has the name of a session cookie, is there but empty.
+    /// Whether `name` is that of a session cookie, and the cookie has no value, whole or in chunks.
     pub(super) fn is_emptied(&self, name: &CookieName) -> bool {
         let ends = ["session-token", "session_token"];
         ends.iter().any(|end| name.as_str().ends_with(end)) && !self.has(name)

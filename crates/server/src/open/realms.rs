@@ -15,7 +15,7 @@ pub(crate) struct RealmOutcome {
     tried: Vec<String>,
 }
 
-/// How much of the input a realm recognizes.
+/// How much of the input a realm recognizes, from nothing to everything.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Recognition {
     /// The input has none of its cookies.
@@ -28,7 +28,7 @@ enum Recognition {
     Value,
     /// The session is genuine, but refused because of its claims.
     Session,
-    /// The session opens.
+    /// The session opens, or a gate would look it up in the store.
     All,
 }
 
@@ -85,7 +85,7 @@ impl RealmOutcome {
         )
     }
 
-    /// Whether a gate would accept it, or look it up in the store.
+    /// Whether a gate would accept the session, or look it up in the store.
     pub(crate) fn is_opened(&self) -> bool {
         self.answer.is_opened()
     }
@@ -110,7 +110,7 @@ impl Outcome {
         let Self::Refused(refusal) = self else {
             return Recognition::All;
         };
-        // As documented, a cause with these words is about a value that was tried and opened.
+        // As docs/explaining-cookies.md says, a cause with these words is about a value that was tried and opened.
         let opens = refusal.likely_cause.as_ref();
         let opens = opens.is_some_and(|cause| cause.contains("it opens"));
         match (refusal.reason, opens) {
@@ -130,7 +130,7 @@ impl Outcome {
         }
     }
 
-    /// Adds that a session of this realm is in a cookie with the name of the cookie of `owner`.
+    /// Adds to the cause that a session of this realm is in the cookie of the realm `owner`.
     fn under_the_name_of(self, owner: &str, realm: &str) -> Self {
         match self {
             Self::Refused(refusal) => Self::Refused(RefusedSession {
@@ -158,7 +158,7 @@ impl Outcome {
     }
 }
 
-/// The name of a variable in the table of this realm.
+/// The name of a setting of this realm: the variable if the top level defines the realm, or else the key in its table.
 pub(super) fn key(realm: Option<&str>, variable: &str) -> String {
     match realm {
         None | Some(DEFAULT_REALM) => variable.to_owned(),

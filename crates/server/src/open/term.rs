@@ -12,7 +12,7 @@ use super::inspection::Inspection;
 /// When a cookie cache expires, and what happens then.
 #[derive(Debug, Serialize)]
 pub(crate) struct Term {
-    /// Seconds from the time of the inspection.
+    /// The seconds until it expires, from the time of the inspection.
     expires_in: u64,
     /// Whether the app never renews it, because the session is one without "remember me" or is impersonated.
     #[serde(skip_serializing_if = "Not::not")]
@@ -22,7 +22,7 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// The term of a session from a cookie cache; `None` for any other session.
+    /// The term of the cookie cache that contains a session; `None` for any other session.
     pub(super) fn of_cache(
         format: Format,
         claims: &Map<String, Value>,

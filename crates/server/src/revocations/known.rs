@@ -21,9 +21,9 @@ pub(super) struct Known {
     pub(super) realms: Realms,
     /// The entries that were read last, ordered by key; `None` before the first read.
     last: Option<Vec<RevocationEntry>>,
-    /// Why the list does not count, or is missing; `None` while it counts.
+    /// Why there is no valid list; `None` while there is one.
     why_unknown: Option<StoreError>,
-    /// Until when the list counts, and why it is unknown afterwards.
+    /// Until when the list is valid, and why it is unknown afterwards.
     counts: Option<(UnixTime, StoreError)>,
 }
 
@@ -44,7 +44,7 @@ impl Realms {
 }
 
 impl Known {
-    /// No list yet, for this reason.
+    /// Creates a value without a list, for this reason.
     pub(super) fn nothing(why_unknown: StoreError) -> Self {
         Self {
             realms: Realms::default(),
@@ -54,7 +54,7 @@ impl Known {
         }
     }
 
-    /// The list for a realm's decisions, now and after updates.
+    /// Returns the list for a realm's decisions. Later updates change it in place.
     pub(super) fn of(&mut self, realm: &str) -> Arc<Revocations> {
         if let Some(known) = self.realms.0.get(realm) {
             return Arc::clone(known);
@@ -80,14 +80,14 @@ impl Known {
         self.current().map(<[_]>::len)
     }
 
-    /// The current list, if it counts.
+    /// The current list, if it is valid.
     fn current(&self) -> Option<&[RevocationEntry]> {
         let last = self.last.as_deref();
         last.filter(|_| self.why_unknown.is_none())
     }
 
-    /// Replaces the list by a newly read one, ordered by key. `None` if nothing has changed; otherwise the changes. The
-    /// first list has none.
+    /// Replaces the list with a newly read one, ordered by key. Returns the changes, or `None` if nothing has changed. The first
+    /// list has no changes.
     pub(super) fn learn(
         &mut self,
         entries: Vec<RevocationEntry>,
@@ -105,7 +105,7 @@ impl Known {
         Some(changes.unwrap_or_default())
     }
 
-    /// Lets the list count until `end`; afterwards it is unknown, for this reason.
+    /// Makes the list valid until `end`. Afterwards it is unknown, for this reason.
     pub(super) fn counts_until(&mut self, end: UnixTime, reason: StoreError) {
         for revocations in self.realms.0.values() {
             revocations.counts_until(end, &reason);
@@ -113,7 +113,7 @@ impl Known {
         self.counts = Some((end, reason));
     }
 
-    /// Adds news to the current list, and returns the changes. `None` if no list counts, so that the whole list has to be
+    /// Adds news to the current list, and returns the changes. `None` if there is no valid list, so that the whole list has to be
     /// read.
     pub(super) fn amend(
         &mut self,
@@ -151,7 +151,7 @@ impl Known {
         Some(changes.into_iter().filter(is_news).collect())
     }
 
-    /// Drops the list, for this reason.
+    /// Makes the list unknown, for this reason.
     pub(super) fn forget(&mut self, why: StoreError) {
         for revocations in self.realms.0.values() {
             revocations.forget(why.clone());
@@ -316,7 +316,7 @@ mod tests {
         let gone = known.amend(changed(vec![(bob.key(), None), (bob.key(), None)]), now);
         assert_eq!(gone, Some(vec![RevocationChange::Removed(bob)]));
         assert!(!is_revoked(&known, "bob"));
-        // A second one about the same: what both say.
+        // A second revocation of the same user is combined with the first.
         let longer = entry("a", "ada", 120);
         let more = ChangedRevocations::Added(vec![longer.clone(), ada.clone()]);
         let added = known.amend(more, now);

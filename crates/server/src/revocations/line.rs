@@ -90,7 +90,7 @@ impl RevocationChange {
         }
     }
 
-    /// The revocation that has changed.
+    /// Returns the key of the changed revocation, and its new state; `None` if it was lifted.
     pub(crate) fn effect(&self) -> (&Revoked, Option<&Revocation>) {
         let revocation = &self.entry().revocation;
         match self {
@@ -99,7 +99,7 @@ impl RevocationChange {
         }
     }
 
-    /// Writes the line.
+    /// Writes the audit line.
     pub(crate) fn write(&self, out: &mut Vec<u8>, now: UnixTime, format: LogFormat) {
         let action = match self {
             Self::Added(_) => "added",

@@ -13,7 +13,7 @@ use stores::RevocationEntry;
 pub(crate) struct RevocationRequest {
     pub(crate) realm: String,
     pub(crate) what: Revoked,
-    /// The time from which it counts; now if none is given.
+    /// Sessions issued before this time are revoked; `None` is now. It has no effect for a single session.
     pub(crate) before: Option<UnixTime>,
     pub(crate) by: String,
     /// `admin` or `cli`.
@@ -22,10 +22,10 @@ pub(crate) struct RevocationRequest {
 }
 
 impl RevocationRequest {
-    /// The entry, which is kept for this long.
+    /// Converts the request into an entry that is kept for the time `keep`.
     ///
     /// # Errors
-    /// What is wrong, and what to do.
+    /// A message that says what is wrong, and what to do.
     pub(crate) fn entry(self, now: UnixTime, keep: Duration) -> Result<RevocationEntry, String> {
         check_text("the reason", &self.reason, LONGEST_REASON)?;
         check_text("the name of who revokes", &self.by, LONGEST_NAME)?;
@@ -51,10 +51,10 @@ impl RevocationRequest {
     }
 }
 
-/// The key of the entry. Exactly one of the arguments must be given.
+/// Returns what to revoke. Exactly one of `user`, `session` and `all` must be given.
 ///
 /// # Errors
-/// What is wrong with them. `names` are the names by which the caller knows them.
+/// A message that says what is wrong. `names` lists the three as the caller calls them.
 pub(crate) fn read_key(
     user: Option<String>,
     session: Option<String>,
@@ -75,7 +75,7 @@ pub(crate) fn read_key(
     }
 }
 
-/// The longest ids that sessions have.
+/// Checks an id: it must not be empty, longer than the longest ids that sessions have, or contain control characters.
 fn check_id(of: &str, id: &str) -> Result<(), String> {
     match id {
         "" => Err(format!("the id of {of} is empty")),
@@ -99,10 +99,10 @@ fn check_text(what: &str, text: &str, longest: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// A time: `now`, seconds since 1970, or RFC 3339.
+/// Parses a time: `now`, seconds since 1970, or RFC 3339.
 ///
 /// # Errors
-/// The accepted forms.
+/// A message with the accepted forms.
 pub(crate) fn time_of(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     if text == "now" {
         return Ok(now);
@@ -117,7 +117,7 @@ pub(crate) fn time_of(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     Ok(UnixTime::from_millis(millis))
 }
 
-/// In bytes: the limit for ids of sessions and users.
+/// The longest id of a session or user, in bytes.
 const LONGEST_ID: usize = 1024;
 const LONGEST_REASON: usize = 500;
 const LONGEST_NAME: usize = 200;

@@ -47,7 +47,7 @@ struct Shared {
     settings: RevocationSettings,
     store: RevocationStore,
     known: Mutex<Known>,
-    /// Locked by the reader, so that no older list replaces a newer one; holds what was read last.
+    /// Locked while the store is read, so that no older list replaces a newer one; holds the mark of what was read last.
     turn: Turns<RevocationMark>,
     /// The progress of reading.
     progress: watch::Sender<Progress>,
@@ -65,7 +65,7 @@ struct Progress {
 }
 
 impl RevocationWatch {
-    /// Starts to read the store. A store that is down delays only requests with a session.
+    /// Starts to read the store. If it is down, only requests with a session are refused.
     pub(crate) fn open(
         settings: RevocationSettings,
         pools: &Pools,
@@ -107,7 +107,7 @@ impl RevocationWatch {
         })
     }
 
-    /// Whether it was made of the same settings.
+    /// Whether it was opened with these settings, and the files that they name are unchanged.
     pub(crate) fn is_of(&self, settings: &RevocationSettings) -> bool {
         self.shared.settings == *settings && self.files == settings.place.fingerprints()
     }
@@ -132,7 +132,7 @@ impl RevocationWatch {
     /// Stores a revocation, which takes effect on this node before this returns.
     ///
     /// # Errors
-    /// What is wrong with it, or with the store.
+    /// When the request is invalid, or the store has failed.
     pub(crate) async fn add(
         &self,
         request: RevocationRequest,
@@ -148,7 +148,7 @@ impl RevocationWatch {
     /// Lifts a revocation. Returns whether there was one.
     ///
     /// # Errors
-    /// What is wrong with the store.
+    /// When the store has failed.
     pub(crate) async fn remove(&self, realm: &str, what: &Revoked) -> Result<bool, RevokeError> {
         let was_there = self.shared.store.remove(realm, what).await?;
         let (realm, what) = (realm.to_owned(), what.clone());
@@ -159,7 +159,7 @@ impl RevocationWatch {
     /// All stored revocations.
     ///
     /// # Errors
-    /// What is wrong with the store.
+    /// When the store has failed.
     pub(crate) async fn list(&self) -> Result<Vec<RevocationEntry>, RevokeError> {
         Ok(self.shared.store.load(clock::now()).await?)
     }
@@ -189,7 +189,7 @@ pub(crate) enum RevokeError {
 }
 
 impl Shared {
-    /// Reads the list again and again, forever.
+    /// Reads the list again and again. Never returns.
     async fn keep_reading(&self, mut news: RevocationNewsReceiver) {
         loop {
             // The failure was logged.
@@ -216,7 +216,7 @@ impl Shared {
         }
     }
 
-    /// Reads the changed entries. Returns whether that is enough.
+    /// Reads the changed entries. Returns false if the whole list has to be read instead.
     async fn look(&self, news: &RevocationNews) -> bool {
         let mut mark = self.turn.lock().await;
         let look = self.store.look(news, &mut mark, clock::now());
@@ -332,7 +332,7 @@ impl Shared {
         });
     }
 
-    /// Drops the list whenever it is too old, forever.
+    /// Makes the list unknown whenever it is too old. Never returns.
     async fn mind_the_age(&self) {
         let mut progress = self.progress.subscribe();
         loop {
@@ -384,5 +384,5 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 const TOO_OLD: &str = "revocations could not be read for longer than REVOCATION_MAX_STALE";
 
-/// The pause before a failed store is asked again.
+/// The pause before a failed store is read again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ pub(crate) struct Bound {
     pub(crate) listeners: Vec<BoundListener>,
     /// The decision listener, if there is one.
     pub(crate) decisions: Option<Address>,
-    /// Health and metrics.
+    /// The admin listener.
     pub(crate) admin: SocketAddr,
 }
 
@@ -30,18 +30,18 @@ pub(crate) struct BoundListener {
     redirects: bool,
 }
 
-/// The fixed part of a listener.
+/// The part of a listener's settings that does not change until the process ends.
 #[derive(Clone)]
 pub(super) struct FixedListener {
     name: &'static str,
     address: SocketAddr,
     pub(super) redirects: bool,
-    /// The address at the start.
+    /// Whether the listener had TLS at start-up.
     speaks_tls: bool,
 }
 
 impl FixedListener {
-    /// Whether both have the same setting, as two with port 0 may.
+    /// Whether both have the same setting and address, as two listeners with port 0 may.
     fn is_asked_as(&self, other: &Self) -> bool {
         (self.name, self.address) == (other.name, other.address)
     }
@@ -70,7 +70,7 @@ pub(super) struct Wanted<'f> {
 pub(super) struct Listeners {
     /// The proxy's listeners, in the order of the live ones.
     pub(super) all: Vec<(FixedListener, Listening)>,
-    /// The configured and the actual address.
+    /// The decision listener, with its configured address.
     pub(super) decisions: Option<(Address, Listening)>,
     pub(super) admin: (TcpListener, Outlives),
     asked_admin: SocketAddr,
@@ -193,7 +193,7 @@ impl Bound {
     }
 }
 
-/// How many listeners before this one have the same setting.
+/// How many listeners before this one have the same setting and address.
 fn number(listeners: &[FixedListener], index: usize) -> usize {
     let before = listeners[..index].iter();
     before
@@ -207,7 +207,7 @@ fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The admin listener needs only one socket.
+/// Returns the socket of the admin listener, which needs only one.
 fn admin_socket(taken: Taken) -> io::Result<(TcpListener, Outlives)> {
     match taken.sockets.into_iter().next() {
         Some(StdSocket::Tcp(socket)) => Ok((socket, taken.outlives)),

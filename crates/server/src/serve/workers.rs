@@ -107,7 +107,7 @@ impl WorkerShare {
 }
 
 impl Worker {
-    /// Its connection handlers, created on its thread.
+    /// Creates its connection handlers, on its own thread.
     fn handlers(self, tasks: &Tasks) -> Handlers<Secured, Redirect, DecisionServer> {
         let Self { live, .. } = self;
         let decisions = self.decisions.into_iter().map(|share| {

@@ -71,10 +71,10 @@ impl Certificate {
         Self::new(certificates, secret, path, path)
     }
 
-    /// Builds a certificate from PEM in memory; the paths are for messages.
+    /// Builds a certificate from a chain and a key in memory; the paths are for messages.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// The errors of [`load`](Self::load).
     pub(crate) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -109,7 +109,7 @@ impl Certificate {
         })
     }
 
-    /// Warnings about the certificate and its files. It is used all the same: an expired one is better than none.
+    /// Warnings about the certificate and its files. It is used anyway: an expired one is better than none.
     pub(crate) fn doubts(&self, chain: &Path, key: &Path, now: UnixTime) -> Vec<String> {
         let shown = chain.display();
         let mut doubts = Vec::new();
@@ -143,7 +143,7 @@ impl Certificate {
         doubts
     }
 
-    /// The index, from 1, of the first certificate of the chain that has not signed the one before it.
+    /// The index, from 1, of the first certificate of the chain whose subject is not the issuer of the one before it.
     fn first_out_of_order(&self) -> Option<usize> {
         let parsed = self
             .key
@@ -318,6 +318,6 @@ pub(crate) struct CertificateFiles {
 
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
-/// In seconds: a certificate that expires within this time causes a warning. One that is renewed in time never does: those
-/// of Let's Encrypt are renewed with a third of 90 days left, and short-lived ones are valid for six days.
+/// How long before its expiry a certificate causes a warning, in seconds. One that is renewed in time never does: those of Let's
+/// Encrypt are renewed with a third of 90 days left, and short-lived ones are valid for six days.
 const SOON: u64 = 3 * 24 * 60 * 60;

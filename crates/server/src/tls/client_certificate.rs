@@ -9,7 +9,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::RdnSequence;
 
-/// What a certificate says of its client: its subject, and its alternative names. `None` for what is no certificate.
+/// Returns the names in a client's certificate: its subject and its alternative names. `None` if it is not a valid certificate.
 pub(crate) fn of(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
     let parsed = x509_cert::Certificate::from_der(certificate).ok()?;
     let body = parsed.tbs_certificate;
@@ -27,7 +27,7 @@ pub(crate) fn of(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> 
 /// Reads a name that a condition demands, and spells it as [`of`] does.
 ///
 /// # Errors
-/// What to write.
+/// A message that says what to write.
 pub(crate) fn parse(text: &str) -> Result<String, &'static str> {
     match text.split_once(':') {
         Some((kind @ ("URI" | "email"), name)) if !name.is_empty() => Ok(format!("{kind}:{name}")),
@@ -86,7 +86,7 @@ mod tests {
         }
     }
 
-    /// What an authority signs as one text is never taken for two.
+    /// A name that contains a comma is never taken for two names.
     #[test]
     fn a_comma_within_a_name_is_escaped() {
         let subject = RdnSequence::from_str(r"CN=billing\,O=Example").unwrap();

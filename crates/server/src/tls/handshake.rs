@@ -77,7 +77,7 @@ pub(crate) async fn accept(
         Ok(()) => Ok(socket),
         Err(error) => {
             if matches!(error, HandshakeError::PlainHttp) {
-                // The connection is over, whether the client reads the alert or not.
+                // The connection is over, whether the client reads the answer or not.
                 let _ = timeout(LONGEST_LINGER, explain(socket.tcp())).await;
             }
             Err(error)
@@ -150,14 +150,14 @@ fn poll(
             return Poll::Ready(Err(HandshakeError::TooLong));
         }
     }
-    // Before TLS 1.3 the client waits for these bytes. In TLS 1.3 they are tickets, for which nobody waits.
+    // Before TLS 1.3 the client waits for these bytes. In TLS 1.3 they are tickets, for which no client waits.
     while socket.is_holding() && socket.version() != Some(ProtocolVersion::TLSv1_3) {
         ready!(socket.poll_drain(context))?;
     }
     Poll::Ready(Ok(()))
 }
 
-/// Answers a client that sent HTTP without TLS. The request is read first, or the answer might be lost (RFC 9112 §9.6).
+/// Answers a client that sent HTTP without TLS. The request is read afterwards, or the answer might be lost (RFC 9112 §9.6).
 async fn explain(tcp: &mut TcpStream) -> io::Result<()> {
     tcp.write_all(ASKS_FOR_TLS).await?;
     tcp.shutdown().await?;
@@ -178,7 +178,8 @@ const ASKS_FOR_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     connection: close\r\n\r\n\
     This port speaks HTTPS, and the request came without it: https://\n";
 
-/// In bytes. A client's certificates take a few KiB; the longest message that rustls accepts has 64 KiB.
+/// How much a client may send in a handshake, in bytes. A client's certificates take a few KiB; the longest message that rustls
+/// accepts has 64 KiB.
 const MOST_RECEIVED: usize = 96 * 1024;
 
 const LONGEST_LINGER: Duration = Duration::from_secs(1);

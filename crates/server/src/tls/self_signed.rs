@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::certificate::{Certificate, CertificateError};
 
-/// Why there is no certificate.
+/// Why no self-signed certificate can be generated.
 #[derive(Debug, Error)]
 pub(crate) enum SelfSignedError {
     /// The generated certificate cannot be used.
@@ -42,5 +42,5 @@ pub(crate) fn make(names: &[String], now: UnixTime) -> Result<Certificate, SelfS
     Ok(certificate)
 }
 
-/// Browsers reject certificates that are valid for longer than 398 days.
+/// The lifetime of the certificate. Browsers reject certificates that are valid for longer than 398 days.
 const GOOD_FOR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -19,14 +19,14 @@ pub(crate) enum MinVersion {
     Tls13,
 }
 
-/// The client authentication.
+/// Whether clients authenticate with certificates.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientProof {
-    /// Clients are not asked for a certificate.
+    /// No certificate is requested from clients.
     Off,
     /// Clients may send a certificate that one of these authorities has signed.
     Optional(Arc<RootCertStore>),
-    /// Clients must send one.
+    /// Clients must send such a certificate.
     Required(Arc<RootCertStore>),
 }
 
@@ -76,12 +76,12 @@ pub(crate) struct ByName {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// Wildcard certificates, by what follows `*.`.
     one_label_below: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    /// The certificate for all other names.
+    /// All certificates, for clients without a server name and for all other names.
     all: Vec<Arc<CertifiedKey>>,
 }
 
 impl ByName {
-    /// The first certificate also serves clients that send no server name, or one without a certificate.
+    /// Indexes certificates by name. The first one also serves clients that send no server name, or one without a certificate.
     pub(crate) fn of(certificates: &[Arc<Certificate>]) -> Self {
         let mut by_name = Self {
             exact: HashMap::new(),
@@ -112,7 +112,7 @@ impl ByName {
 }
 
 impl ResolvesServerCert for ByName {
-    /// Of several for a hostname, the first whose key type the client supports: an ECDSA certificate can be configured
+    /// Returns the first certificate for the hostname whose key type the client supports: an ECDSA certificate can be configured
     /// beside an RSA one.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| self.named(name));

@@ -109,7 +109,7 @@ impl TlsSocket {
         !self.outgoing.left().is_empty()
     }
 
-    /// Encrypts these bytes, and returns everything that is to be sent, to a caller that [puts the rest
+    /// Encrypts these bytes. Returns all encrypted bytes that are to be sent, for a caller that sends them and [puts the rest
     /// back](Self::put_back).
     pub(crate) fn seal(&mut self, mut bytes: &[u8]) -> Sealed {
         self.has_written = true;
@@ -307,7 +307,7 @@ impl AsyncWrite for TlsSocket {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
 
-    /// Accepts bytes while few wait to be sent. They are sent after [`poll_flush`](AsyncWrite::poll_flush).
+    /// Accepts bytes while few wait to be sent. [`poll_flush`](AsyncWrite::poll_flush) sends those that are left.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -359,14 +359,14 @@ thread_local! {
     static CUTS_OFF: Cell<bool> = const { Cell::new(false) };
 }
 
-/// In bytes: one record with its overhead (RFC 8446 §5.2), and the head of the next.
+/// How much one system call reads, in bytes: one record with its overhead (RFC 8446 §5.2), and the head of the next.
 const MOST_READ: usize = 17 * 1024;
 
-/// In bytes of plaintext: as many as one write encrypts.
+/// How much plaintext one write encrypts at most, in bytes.
 const MOST_SEALED: usize = 64 * 1024;
 
-/// In bytes. While more wait to be sent, nothing is encrypted.
+/// How many encrypted bytes may wait to be sent. While there are more, nothing is encrypted.
 const MOST_WAITING: usize = 16 * 1024;
 
-/// In bytes: the buffer that a connection keeps for its next answer.
+/// The size of the buffer that a connection keeps for its next answer, in bytes.
 const KEPT: usize = 8 * 1024;

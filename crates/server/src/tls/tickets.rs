@@ -28,7 +28,7 @@ pub(crate) struct TicketKey {
     /// The prefix of each ticket of this key.
     name: [u8; NAME_LEN],
     secret: [u8; 32],
-    /// In seconds of the Unix time.
+    /// When the key was made, in seconds of the Unix time.
     made: u64,
 }
 
@@ -115,7 +115,7 @@ impl Tickets {
         Some(opened)
     }
 
-    /// The current encrypting key.
+    /// Returns the current encrypting key, which is replaced when it is due.
     fn sealing(&self, now: u64) -> Result<Arc<Key>, Error> {
         let keys = self.keys.load();
         if keys.current.seals(now) {
@@ -198,7 +198,7 @@ impl Key {
     }
 }
 
-/// The time of day in seconds, because the next process reads the same clock.
+/// The Unix time in seconds, because the next process reads the same clock.
 fn seconds() -> u64 {
     clock::now().millis() / 1000
 }
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(tickets.open(&second, late + 1).unwrap(), b"2");
         assert_eq!(tickets.open(&third, late + 1).unwrap(), b"3");
         assert_eq!(tickets.keys().len(), 2);
-        // After a long rest there is nothing left to open with the keys before.
+        // After a long pause, no earlier key opens a ticket any more.
         tickets.seal(b"4", START + 100 * HOUR).unwrap();
         assert_eq!(tickets.keys().len(), 1);
     }

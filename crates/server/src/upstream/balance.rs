@@ -14,7 +14,7 @@ pub(super) struct Balancer {
     members: Arc<Members>,
     /// The round-robin order, with each server as often as its weight says.
     turns: Box<[usize]>,
-    /// The next position in it.
+    /// The next position in `turns`.
     next: Cell<usize>,
     /// For each server, the hash of its name, mixed into that of the key.
     seeds: Box<[u64]>,
@@ -23,7 +23,7 @@ pub(super) struct Balancer {
 /// The key by which a server is chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key<'k> {
-    /// The user is not known.
+    /// The address of the client, if the user is not known.
     Address(IpAddr),
     /// A user, and the realm where the user has signed in.
     User { realm: &'k str, id: &'k str },
@@ -50,8 +50,8 @@ impl Balancer {
         self.kind == Balance::LeastRequests
     }
 
-    /// The best server that was not `tried` yet. An ejected one is chosen only if all others were tried. `None` when all
-    /// were tried.
+    /// The best server that was not `tried` yet. A server that is ejected or unwell is chosen only if all others were tried.
+    /// `None` when all were tried.
     pub(super) fn choose(&self, tried: &[usize], key: Key<'_>) -> Option<usize> {
         let all = &self.members.all;
         let is_left = |place: &usize| !tried.contains(place);

@@ -53,7 +53,7 @@ impl Budget {
     }
 }
 
-/// In hundredths of a request. The savings of a quiet hour must not pay for a storm of retries.
+/// The most savings, in hundredths of a request: a quiet hour must not allow a storm of retries.
 const MOST_SAVED: u32 = 1_000;
 
 /// One request in this time may always be sent again, because a service with few requests saves nothing.

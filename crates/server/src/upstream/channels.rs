@@ -29,7 +29,7 @@ pub(super) struct Channels {
     freed: Rc<Notify>,
 }
 
-/// A connection.
+/// A connection over HTTP/2.
 #[derive(Debug)]
 struct Channel {
     requests: SendRequest<Bytes>,
@@ -68,7 +68,7 @@ pub(super) enum Connected {
 
 /// The result of looking for a stream for a request.
 pub(super) enum Agreed {
-    /// The server has chosen HTTP/1.1, perhaps for this connection.
+    /// The server has chosen HTTP/1.1. Contains the connection on which it did, if that was opened for this request.
     Http1(Option<Fresh>),
     Http2(Turn),
 }
@@ -85,8 +85,8 @@ pub(super) struct Turn {
 }
 
 impl Channels {
-    /// Reserves a stream on a connection that has room, or on one that `connect` opens. Only one task opens a connection at
-    /// a time; `connect` gets the notification that a request has ended.
+    /// Reserves a stream on a connection that has room, or on one that `connect` opens. Only one task opens a connection at a
+    /// time; `connect` gets a [`Notify`], which notifies it that a request has ended.
     ///
     /// # Errors
     /// When there is no connection.
@@ -121,7 +121,7 @@ impl Channels {
     /// Begins HTTP/2 on a connection, and reserves the first stream on it.
     ///
     /// # Errors
-    /// When the server does not speak it.
+    /// When the server does not speak HTTP/2.
     pub(super) async fn adopt(self: &Rc<Self>, fresh: Fresh) -> io::Result<Turn> {
         let handshake = terms().handshake(fresh.stream).await;
         let (requests, mut connection) = handshake.map_err(broken)?;
@@ -222,7 +222,7 @@ async fn drive(
     let mut idle_for = Duration::ZERO;
     let has_ended = loop {
         tokio::select! {
-            // The requests in flight see the error.
+            // The requests in flight receive the error.
             _ = connection.as_mut() => break true,
             () = sleep(idling.between_looks) => {}
             () = until(ends) => channel.is_over.set(true),
@@ -253,7 +253,7 @@ struct Idling {
     between_looks: Duration,
     /// The idle time after which it is closed, perhaps up to one check later.
     longest: Duration,
-    /// The server, where there may be only so many connections to it.
+    /// The server, if the number of connections to it is limited.
     limited: Option<Arc<Member>>,
 }
 
@@ -270,14 +270,14 @@ impl Idling {
         }
     }
 
-    /// Whether others wait for a connection.
+    /// Whether other requests wait for a connection.
     fn is_wanted(&self) -> bool {
         let limited = self.limited.as_ref();
         limited.is_some_and(|member| member.is_wanted())
     }
 }
 
-/// Ready at this time; never without one.
+/// Ready at this time; without a time, never ready.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -302,14 +302,15 @@ fn terms() -> Builder {
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-/// In bytes: the sum by which waiting frames fall short of 256 bytes each. Beyond it `h2` ends the connection, and with it
-/// the calls of other clients. Four streams of eight-byte messages to clients that do not read reach it.
+/// The overhead of small frames that wait to be read, in bytes: the sum by which they fall short of 256 bytes each. Beyond it
+/// `h2` ends the connection, and with it the calls of other clients. Four streams of eight-byte messages to clients that do not
+/// read reach it.
 const MOST_OVERHEAD: usize = 32 * 1024 * 1024;
 
 /// In bytes: how much of a stream's request may wait for the connection.
 const MOST_BUFFERED: usize = 64 * 1024;
 
-/// In bytes, as over HTTP/1.1.
+/// The largest response head, in bytes, as over HTTP/1.1.
 const LARGEST_HEAD: u32 = http1::LARGEST_HEAD as u32;
 
 /// The interval of idle checks. A connection that was idle between two of them is closed.

@@ -139,7 +139,7 @@ impl Tls {
     }
 }
 
-/// Adds to a TLS error that it is one, and what to do about it.
+/// Adds "TLS" to the message of an error of TLS, and what to do about it.
 fn explained(error: io::Error) -> io::Error {
     let what = match advice(&error) {
         Some(advice) => format!("TLS: {error}; {advice}"),

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::ended::Ended;
 
-/// Why the upstream gave no answer.
+/// Why an exchange with an upstream failed.
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
     /// All connections that are allowed were in use for too long.
@@ -46,7 +46,7 @@ pub(crate) enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// Whether none of the request can have reached the server, so that another one may get it.
+    /// Whether none of the request can have reached the server, so that another server may get it.
     pub(super) fn is_before_request(&self) -> bool {
         match self {
             Self::Busy(_) | Self::Connect(_) | Self::NotConnected(_) => true,
@@ -60,7 +60,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether the request was sent, and none of an answer has come.
+    /// Whether the request was sent, and no part of an answer has arrived.
     pub(super) fn is_unanswered(&self) -> bool {
         matches!(self, Self::Unanswered(_))
     }
@@ -81,8 +81,7 @@ impl UpstreamError {
         }
     }
 
-    /// Who ended the exchange with this error. `None` if it goes on: the client gets an answer to its malformed or too long
-    /// body.
+    /// How this error ends the exchange. `None` if it goes on: the client gets an answer to its malformed or too long body.
     pub(crate) fn ended(&self) -> Option<Ended> {
         match self {
             Self::BodyTooLong => None,

@@ -26,11 +26,11 @@ use crate::transfer::{BodySink, BodySource, Broken, Transfer};
 pub(crate) struct Exchange {
     /// Boxed, because it is moved several times with every request.
     connection: Box<Link>,
-    /// What its bytes mean.
+    /// The state of HTTP/1.1 on the connection.
     http: ClientConnection,
     /// The client's body, until it has been sent.
     sending: Option<Transfer>,
-    /// The client's body is held back until this time is over, or the server asks for it (RFC 9110 §10.1.1).
+    /// Set while the client's body is held back: until this time is over, or the server requests it (RFC 9110 §10.1.1).
     held: Option<Pin<Box<Sleep>>>,
     /// Whether the connection is reserved for its client, because a request has authenticated it.
     is_bound: bool,
@@ -226,7 +226,7 @@ impl Exchange {
         client.poll_gone(context).map(|()| ClientFailed::Gone)
     }
 
-    /// Whether no byte of an answer has come.
+    /// Whether no byte of an answer has arrived.
     pub(super) fn is_unanswered(&self) -> bool {
         self.connection.input.is_empty()
     }
@@ -235,8 +235,8 @@ impl Exchange {
     /// client's connection is cut, so that the answer cannot look complete. `record` counts the bytes.
     ///
     /// # Errors
-    /// When the server failed, or the request's body became too long, before any of the head had left. The head is taken
-    /// back, so that another answer can be sent.
+    /// When the server failed, or the request's body became too long, before any of the head was sent. The head is taken back, so
+    /// that another answer can be sent.
     pub(crate) async fn relay(
         &mut self,
         client: &mut Client,
@@ -306,7 +306,7 @@ impl Exchange {
         .await
     }
 
-    /// Lets an endless answer pause for this long.
+    /// Limits each further wait for the server to this time.
     pub(crate) fn may_pause(&mut self, limit: Duration) {
         self.connection.set_read_budget(TimeBudget::per_wait(limit));
     }
@@ -345,11 +345,11 @@ impl Exchange {
 /// How a client fails during its request.
 #[derive(Debug)]
 enum ClientFailed {
-    /// Its body broke off.
+    /// The client's body broke off.
     Body(io::Error),
-    /// Its body is longer than its limit.
+    /// The client's body is longer than its limit.
     BodyTooLong,
-    /// It hung up.
+    /// The client hung up.
     Gone,
 }
 
@@ -364,7 +364,7 @@ impl From<ClientFailed> for UpstreamError {
 }
 
 impl From<ClientFailed> for Broken {
-    /// The client's failure, as that of the answer on its way to it.
+    /// The client's failure, as a failure to relay the answer to it.
     fn from(failed: ClientFailed) -> Self {
         match failed {
             ClientFailed::Body(error) => Self::Sink(error),

@@ -50,20 +50,20 @@ pub(crate) trait Exchanging<D>: Sized {
         record: &Record<'_>,
     ) -> Result<ResponseHead, UpstreamError>;
 
-    /// Whether no byte of an answer has come.
+    /// Whether no byte of an answer has arrived.
     fn is_unanswered(&self) -> bool;
 
     /// Whether any of the request's body has been consumed, so that it cannot be sent again.
     fn has_taken_body(&self) -> bool;
 
-    /// Lets an endless answer pause for this long.
+    /// Limits each further wait for the server to this time.
     fn may_pause(&mut self, limit: Duration);
 
-    /// Relays the answer's body to the client, after the head that was begun there. `record` counts the bytes.
+    /// Relays the answer's body to the client, after the head that was begun on the client's side. `record` counts the bytes.
     ///
     /// # Errors
-    /// When the server failed, or the request's body became too long, before any of the head had left. The head is taken
-    /// back, so that another answer can be sent.
+    /// When the server failed, or the request's body became too long, before any of the head was sent. The head is taken back, so
+    /// that another answer can be sent.
     async fn relay(&mut self, client: &mut D, record: &Record<'_>) -> Result<Sent, UpstreamError>;
 
     /// Ends the exchange. A reusable connection returns to the pool, or stays reserved for its owner; it is closed if the

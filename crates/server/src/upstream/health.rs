@@ -1,4 +1,4 @@
-//! Active health checks: each server of a service is asked every few seconds.
+//! Active health checks: each server of a service is checked every few seconds.
 
 use std::io;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Checks {
 
 async fn keep_on(member: Arc<Member>, settings: HealthSettings) {
     let HealthSettings { check, interval } = settings;
-    // The first check counts alone; later, several in a row are needed for a change.
+    // The first check sets the state by itself. Later, several checks in a row are needed to change it.
     let (mut is_well, mut differing) = (None, 0);
     loop {
         let found = timeout(interval, ask(&member, &check)).await;

@@ -1,7 +1,7 @@
 //! The servers of a service as all runtimes share them: which of them get requests, and how many connections there are.
 //!
-//! Every runtime has its own connections, but what it learns about a dead server helps the others. So this state is shared,
-//! in atomics without locks, and used only if a service has several servers.
+//! Every runtime has its own connections, but what it learns about a dead server helps the others. So this state is shared, in
+//! atomics without locks. A server is ejected only if its service has several.
 
 use std::io;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) struct Members {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(super) dialer: Dialer,
-    /// The server as configured, for people.
+    /// The server's address as configured, for display.
     pub(crate) name: String,
     pub(super) weight: u32,
     /// Permits for connections, if they are limited.
@@ -54,9 +54,9 @@ struct Ejection {
     started: Instant,
     /// Failures in a row.
     failures: AtomicU32,
-    /// Ejections without an answer in between.
+    /// Ejections in a row, without an answer in between.
     in_a_row: AtomicU32,
-    /// The end of the ejection, in milliseconds since `start`. 0: not ejected.
+    /// The end of the ejection, in milliseconds since `started`. 0: not ejected.
     until: AtomicU64,
     /// All ejections since the start.
     total: AtomicU64,
@@ -78,7 +78,7 @@ impl Members {
         }
     }
 
-    /// Whether their state is tracked: a single server is never ejected.
+    /// Whether the state of the servers is tracked. A single server without health checks always gets the requests.
     pub(crate) fn are_watched(&self) -> bool {
         self.all.len() > 1 || self.pool.health.is_some()
     }
@@ -88,7 +88,7 @@ impl Members {
         self.servers == settings.servers && self.pool == settings.pool
     }
 
-    /// The number of a runtime that begins to use them.
+    /// The number of the runtime that now begins to use the servers.
     pub(super) fn next_beginner(&self) -> usize {
         self.beginners.fetch_add(1, Ordering::Relaxed)
     }
@@ -132,7 +132,7 @@ impl Member {
         self.dialer.is_like(&other.dialer)
     }
 
-    /// Whether it gets requests only if no other server can. The clock is read only if it was ejected recently.
+    /// Whether this server gets requests only if no other can take them. The clock is read only if it was ejected recently.
     pub(crate) fn is_out(&self) -> bool {
         self.is_unwell.load(Ordering::Relaxed) || self.ejection.is_on(clock::monotonic)
     }
@@ -163,7 +163,7 @@ impl Member {
         load(self) * u64::from(other.weight) < load(other) * u64::from(self.weight)
     }
 
-    /// Counts a request that goes to it.
+    /// Counts a request that goes to this server.
     pub(super) fn begins(&self) -> UnderWay {
         UnderWay::of(&self.under_way)
     }

@@ -23,7 +23,7 @@ use crate::socket::Stream;
 pub(super) struct Need {
     /// Whether the request may be sent twice.
     pub(super) repeatable: bool,
-    /// The client that a PROXY header announces to the server, where the server is sent one.
+    /// The client that a PROXY header announces to the server, if the server gets one.
     pub(super) announced_client: Option<IpAddr>,
     /// Whether it waits when the limit is reached.
     pub(super) waits: bool,
@@ -41,9 +41,9 @@ pub(super) struct Opened {
 
 /// How a request gets a connection.
 enum Room {
-    /// With one that has become idle.
+    /// It takes one that has become idle.
     Kept(Box<Link>),
-    /// With another one, which has a permit if they are limited.
+    /// It opens a new one, with a permit if connections are limited.
     Place(Option<OwnedSemaphorePermit>),
 }
 
@@ -189,7 +189,7 @@ impl Server {
         }
     }
 
-    /// Now, less a random part of a tenth of a connection's greatest age.
+    /// Now, minus a random part of a tenth of a connection's greatest age.
     fn birth(&self) -> Instant {
         let now = Instant::now();
         let tenth = self.max_age.unwrap_or_default() / 10;

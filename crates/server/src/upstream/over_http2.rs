@@ -87,7 +87,7 @@ impl Http2Origin {
         })
     }
 
-    /// Lets the server pause for this long.
+    /// Limits each further wait for the server to this time.
     pub(super) fn may_pause(&mut self, limit: Duration) {
         self.time_limit = limit;
         self.reading.renew();
@@ -129,7 +129,7 @@ impl Origin for Http2Origin {
         self.reading.renew();
         let (head, body) = response.map_err(broken)?.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            // RFC 9113 §8.6.
+            // HTTP/2 does not support 101 (RFC 9113 §8.6).
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         self.incoming = Some(Incoming::new(body));
@@ -181,7 +181,7 @@ impl Origin for Http2Origin {
         self.left.finish(trailers);
     }
 
-    /// The stream is reset when this is dropped.
+    /// No-op: the stream is reset when this is dropped.
     fn abandon(&mut self) {}
 
     fn suspend_timer(&mut self, suspended: bool) {
@@ -216,7 +216,7 @@ fn of_http2(error: &io::Error) -> Option<&h2::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-/// The request in the form of HTTP/2: its host in `:authority`, and without connection fields.
+/// The request in the form of HTTP/2: with its host in `:authority`, and without connection fields.
 fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
     let admitted = asked.admitted;
     let mut headers = fields_of(http1::read_fields(admitted.fields()));

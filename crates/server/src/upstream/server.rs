@@ -36,7 +36,7 @@ pub(crate) struct Server {
     pub(super) identity: Rc<()>,
     /// Its HTTP/2 connections, if it may speak HTTP/2.
     pub(super) channels: Option<Rc<Channels>>,
-    /// Whether it speaks HTTP/2, as the last connection has shown if the server chooses.
+    /// Whether the server speaks HTTP/2. If the server chooses the version, this is its last choice.
     pub(super) speaks_http2: Cell<bool>,
     /// The idle connections, the most recently used one last.
     idle: RefCell<Vec<Idle>>,
@@ -46,7 +46,7 @@ pub(crate) struct Server {
     oldest: Cell<Option<Instant>>,
     /// How many requests of this runtime wait for a connection.
     pub(super) waiting: Cell<usize>,
-    /// Notifies them that a connection is idle.
+    /// Notifies these requests that a connection is idle.
     pub(super) freed: Notify,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 struct Idle {
     link: Box<Link>,
-    /// When it can be used, if the end of its last answer is uncertain: no byte may come before that.
+    /// When it can be used, if the end of its last answer is uncertain: no byte may arrive before that.
     quiet_until: Option<Instant>,
     /// After how many more sweeps it is closed.
     sweeps: u32,
@@ -99,14 +99,14 @@ impl Server {
         }
     }
 
-    /// The client that a PROXY header announces to the server, where the server is sent one.
+    /// The client that a PROXY header announces to the server, if the server gets one.
     pub(super) fn announced_client(&self, record: &Record<'_>) -> Option<IpAddr> {
         let version = self.member.dialer.proxy_protocol;
         version.map(|_| record.arrival.client)
     }
 
     /// Takes the most recently used idle connection that is still usable; the others grow old. For a request that cannot be
-    /// repeated, and after an answer whose end was uncertain, the kernel is asked too.
+    /// repeated, and after an answer whose end was uncertain, the kernel is queried too.
     pub(super) async fn take_idle(
         &self,
         repeatable: bool,
@@ -140,7 +140,7 @@ impl Server {
     }
 
     /// Returns a connection to the pool. If the end of its last answer is uncertain, it has to be quiet for a while first.
-    /// `said` is for how many seconds the server keeps it, if it has said so.
+    /// `said` is the number of seconds for which the server keeps it, if the server has announced that.
     pub(super) fn keep(self: &Rc<Self>, link: Box<Link>, has_to_be_quiet: bool, said: Option<u32>) {
         let sweeps = sweeps(self.keep_alive, said);
         let is_old = self.oldest.get().is_some_and(|oldest| link.born < oldest);
@@ -178,7 +178,7 @@ impl Server {
         is_any
     }
 
-    /// Closes connections that have been idle or open for too long. Returns whether others are left.
+    /// Closes connections that have been idle or open for too long. Returns whether any are left.
     fn sweep(&self) -> bool {
         let oldest = self.max_age.and_then(|age| Instant::now().checked_sub(age));
         self.oldest.set(oldest);
@@ -209,8 +209,8 @@ async fn sweep(server: Weak<Server>) {
     }
 }
 
-/// After how many sweeps an idle connection is closed: before the server does, so that no request crosses the close.
-/// `configured` and `said` are for how many seconds the server keeps it.
+/// After how many sweeps an idle connection is closed: before the server closes it, so that no request crosses the close.
+/// `configured` and `said` are the numbers of seconds for which the server keeps it.
 fn sweeps(configured: Option<u32>, said: Option<u32>) -> u32 {
     let seconds = match (configured, said) {
         (Some(configured), Some(said)) => configured.min(said),
@@ -225,19 +225,19 @@ fn sweeps(configured: Option<u32>, said: Option<u32>) -> u32 {
 const SWEEPS_A_SECOND: u32 = 2;
 const BETWEEN_SWEEPS: Duration = Duration::from_millis(500);
 
-/// In seconds: gunicorn closes idle connections after two (20.1.0, `--keep-alive`), the shortest of the common servers.
-/// Apache and Node wait for five, and say so.
+/// In seconds: gunicorn closes idle connections after two (20.1.0, `--keep-alive`), the shortest of the common servers. Apache
+/// and Node wait for five, and announce it.
 const LEAST_PATIENT: u32 = 2;
 
 /// In seconds. A longer idle time costs both sides more than a new connection.
 const LONGEST_SAID: u32 = 60;
 
-/// How long a connection has to be quiet after an answer without a body. A faulty server that sends one sends it right after
-/// the head; within a data center it comes within this time. A longer wait would need more connections for requests that
+/// How long a connection has to be quiet after an answer without a body. A faulty server that sends a body anyway sends it right
+/// after the head; within a data center it comes within this time. A longer wait would need more connections for requests that
 /// only revalidate pages.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// How many idle connections are kept. A burst may open more, which are closed after their request. Few HTTP/2 clients
+/// How many idle connections are kept. A burst may open more, which are closed after their request. Even a few HTTP/2 clients
 /// together have so many requests in flight, and opening a connection for each would cost more than the rest of a request.
 const MOST_IDLE: usize = 1024;
 
@@ -245,7 +245,7 @@ const MOST_IDLE: usize = 1024;
 mod tests {
     use super::*;
 
-    /// How long a connection waits at most.
+    /// The longest time that a connection stays idle.
     fn longest(configured: Option<u32>, said: Option<u32>) -> Duration {
         BETWEEN_SWEEPS * sweeps(configured, said)
     }

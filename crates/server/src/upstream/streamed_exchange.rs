@@ -38,7 +38,7 @@ pub(crate) struct StreamedExchange {
     server: Rc<Server>,
 }
 
-/// A server's side.
+/// A server's side, over either version of HTTP.
 enum AnyOrigin {
     Http1(Http1Origin),
     /// Boxed, because it is larger.

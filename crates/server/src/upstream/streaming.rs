@@ -19,7 +19,7 @@ use crate::transfer::Broken;
 pub(super) struct Streaming<O> {
     pub(super) origin: O,
     request: RequestBody,
-    /// Whether any of the request's body has come from its client.
+    /// Whether any of the request's body has arrived from its client.
     pub(super) has_taken_body: bool,
 }
 
@@ -203,7 +203,7 @@ impl<O: Origin> Streaming<O> {
         }
     }
 
-    /// Relays the answer's body to the client, after the head that was begun there.
+    /// Relays the answer's body to the client, after the head that was begun on the client's side.
     pub(super) async fn relay(
         &mut self,
         client: &mut impl Streamed,

@@ -19,7 +19,7 @@ use super::channels::Turn;
 use crate::http2::messages::{Incoming, LeftToSend, Outgoing};
 use crate::link::Link;
 
-/// What carries an accepted WebSocket.
+/// The connection or stream of an accepted WebSocket.
 pub(crate) enum Upgraded {
     Connection(Box<Link>),
     Stream(Box<OverStream>),
@@ -31,7 +31,7 @@ pub(crate) struct OverStream {
     incoming: Incoming,
     outgoing: Outgoing,
     left: LeftToSend,
-    /// Bytes that came and were not read yet.
+    /// Bytes that have arrived and were not read yet.
     read: Bytes,
     /// Its reservation on the connection.
     _turn: Turn,

@@ -22,7 +22,7 @@ pub(in crate::config) struct Row {
 /// One setting.
 #[derive(Debug)]
 pub(in crate::config) struct Entry {
-    /// The variable. The key of the file is the same in lower case.
+    /// The variable. The key in the file has the same name in lower case.
     pub(in crate::config) name: &'static str,
     pub(in crate::config) kind: Kind,
     pub(in crate::config) scope: Scope,
@@ -44,9 +44,9 @@ pub(in crate::config) struct Key {
 /// The value of a setting in the example file, in TOML.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::config) enum ExampleValue {
-    /// Its default, commented out because it has an effect only together with other settings.
+    /// The default, commented out because it has an effect only together with other settings.
     Dependent(&'static str),
-    /// Its default, as an active line.
+    /// The default, as an active line.
     Default(&'static str),
     /// A sample, commented out because the setting has no default.
     Sample(&'static str),
@@ -107,8 +107,8 @@ pub(in crate::config) enum Kind {
     Urls,
 }
 
-/// What a setting belongs to. This decides whether a realm may have its own value, and whether it shares that of the top
-/// level.
+/// The part of the configuration that a setting belongs to. This decides whether a realm may have its own value, and whether it
+/// shares that of the top level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Scope {
     /// A setting of the database connection. A realm has all of its own, or shares all of the top level's.
@@ -147,7 +147,7 @@ impl Kind {
         matches!(self, Self::Secret | Self::SecretList | Self::SecretUrl)
     }
 
-    /// Whether `${VARIABLE}` is replaced in it: secrets and addresses.
+    /// Whether `${VARIABLE}` is replaced in such a value: in secrets, addresses, hosts, networks, URLs and the paths of files.
     pub(in crate::config) fn takes_variables(self) -> bool {
         self.is_secret()
             || matches!(
@@ -162,7 +162,7 @@ impl Kind {
             )
     }
 
-    /// The end of the sentence "it must be …".
+    /// The end of the sentence "it must be …", for messages about a value of another type.
     pub(in crate::config) fn words(self) -> String {
         match self {
             Self::Active => "a list of conditions, or the name of a preset in quotes".to_owned(),
@@ -199,7 +199,7 @@ impl Kind {
 }
 
 impl Scope {
-    /// Whether `[realm.NAME]` may have its own.
+    /// Whether `[realm.NAME]` may set a value of its own.
     pub(in crate::config) fn is_of_realms(self) -> bool {
         match self {
             Self::Database | Self::Realm | Self::Redis | Self::Stores => true,

@@ -9,7 +9,7 @@ use super::form::Kind::{
 };
 use super::form::{Key, Kind};
 
-/// Keys of the top level that are no settings of the environment.
+/// The keys of the top level that are not settings of the environment.
 pub(in crate::config) const TOP_LEVEL: &[Key] = &[
     key(
         "include",
@@ -37,7 +37,7 @@ pub(in crate::config) const TOP_LEVEL: &[Key] = &[
     TABLES[3],
 ];
 
-/// The tables that may stand in an included file too.
+/// The tables that are also allowed in an included file.
 pub(in crate::config) const TABLES: &[Key] = &[
     key(
         "route",
@@ -377,7 +377,7 @@ pub(in crate::config) const SERVICE: &[Key] = &[
     ),
 ];
 
-/// The keys of `[realm.NAME]` that are no settings of the environment.
+/// The keys of `[realm.NAME]` that are not settings of the environment.
 pub(in crate::config) const REALM: &[Key] = &[ACTIVE];
 
 const ACTIVE: Key = key(

@@ -58,7 +58,8 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// Checks that exactly one of these keys is there.
+    /// Returns the only one of these keys that the table has. Reports it if there are several, or none: `lacking` says what is
+    /// missing then.
     pub(super) fn one_of(
         &mut self,
         names: &'static [&'static str],
@@ -99,7 +100,7 @@ impl<'t> Table<'t> {
         Some(self.spanned(item.value, scalar?))
     }
 
-    /// A whole number that can be represented exactly: larger ones would equal their neighbors.
+    /// Reads a whole number that a floating-point number can represent exactly. Larger ones would equal their neighbors.
     fn number(&mut self, item: &Item<'t>) -> Option<Spanned<RawScalar>> {
         let number = super::value::integer(item.value.get_ref());
         let number = number.filter(|number| number.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS);
@@ -115,7 +116,7 @@ impl<'t> Table<'t> {
         Some(self.spanned(item.value, RawScalar::Number(number)))
     }
 
-    /// One scalar, or several.
+    /// Reads one scalar, or a list of them.
     fn scalars(&mut self, name: &'static str) -> Option<Vec<Spanned<RawScalar>>> {
         let item = self.item(name)?;
         let DeValue::Array(entries) = item.value.get_ref() else {
@@ -185,7 +186,7 @@ fn test(table: &mut Table<'_>) -> Option<RawTest> {
     Some(RawTest { kind, separator })
 }
 
-/// Reports tests in conditions that take no test.
+/// Reports tests in a condition that takes none, because it tests neither a claim nor a column.
 fn name_idle_tests(table: &mut Table<'_>, subject: &str) {
     for name in TESTS.iter().chain(&["separator"]) {
         let help = "it tests a `claim` or a `column`; remove it, or write two conditions";
@@ -198,7 +199,7 @@ fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
     (!values.is_empty()).then_some(values)
 }
 
-/// The keys for what a condition tests; it has exactly one.
+/// The keys that say what a condition tests. A condition has exactly one.
 const SUBJECTS: &[&str] = &[
     "claim",
     "column",
@@ -212,7 +213,7 @@ const SUBJECTS: &[&str] = &[
     "organization_role",
 ];
 
-/// The keys for how a claim or a column is tested; a condition has exactly one.
+/// The keys that say how a claim or a column is tested. A condition about one has exactly one.
 pub(in crate::config) const TESTS: &[&str] = &[
     "equals", "one_of", "contains", "present", "empty", "past", "future",
 ];

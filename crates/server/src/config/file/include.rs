@@ -54,7 +54,7 @@ impl Included {
     }
 }
 
-/// The pattern, relative to this folder.
+/// The pattern with this folder before it, unless it is absolute.
 fn whole(folder: &Path, pattern: &str) -> Result<String, String> {
     let folder = folder.to_str().map(glob::Pattern::escape);
     let folder = folder.ok_or("the path of this file is not UTF-8, so it cannot include files")?;

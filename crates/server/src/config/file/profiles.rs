@@ -96,7 +96,7 @@ fn header<'t>(
     })
 }
 
-/// The source of the value: exactly one of the keys for it.
+/// Reads the source of a header's value, for which there must be exactly one key.
 fn source(header: &mut Table<'_>) -> Option<RawSource> {
     let source = header.one_of(SOURCES, "this header has no value")?;
     let idle: &[_] = match source {

@@ -1,4 +1,4 @@
-//! Turns settings in a file into variables.
+//! Converts settings in a file to variables.
 
 use toml::Spanned as Parsed;
 use toml::de::DeValue;
@@ -97,8 +97,9 @@ fn may_be_of_realm(entry: &Entry) -> Result<(), (&'static str, &'static str)> {
     }
 }
 
-/// Completes a realm with the settings it shares with the top level: those of the process, and those of stores unless it has
-/// its own. The settings of a server are shared as a whole or not at all, so that no password is sent to the wrong server.
+/// Completes a realm with the settings that it shares with the top level: those of the process except secrets, and those of
+/// stores unless it has its own. The settings of a server are shared as a whole or not at all, so that no password is sent to the
+/// wrong server.
 pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
     let has_own = |scope: Scope| {
         let mut entries = catalogue::entries().filter(|entry| entry.scope == scope);
@@ -107,7 +108,7 @@ pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
     let (has_database, has_redis) = (has_own(Scope::Database), has_own(Scope::Redis));
     realm.take_missing(top, |name| {
         let Some((entry, _)) = catalogue::of_key(&name.to_ascii_lowercase()) else {
-            // Not a setting, but it may say that this is production.
+            // Not a setting, but a variable such as NODE_ENV may mark this as production.
             return true;
         };
         match entry.scope {
@@ -120,7 +121,7 @@ pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
     });
 }
 
-/// The value in the form of a variable.
+/// Reads a value, and converts it to the form that it has in a variable.
 fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
     let text = match item.kind {
         Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds => {
@@ -152,7 +153,7 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
     })
 }
 
-/// A list, in the form of a variable: with commas between its entries.
+/// Reads a list, and converts it to the form that it has in a variable: with commas between its entries.
 fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
     let count = table.problems.len();
     if let Some(entries) = item.value.get_ref().as_array() {

@@ -28,7 +28,7 @@ pub(super) struct Table<'t> {
     /// Its name in messages, such as `[[route]]`.
     title: String,
     keys: &'static [Key],
-    /// Further known keys.
+    /// Further known keys, which other code reads.
     also_known: Vec<&'t str>,
     /// The keys that were probably meant by unknown keys, or by known keys with values of the wrong type.
     meant: Vec<String>,
@@ -90,12 +90,12 @@ impl<'t> Table<'t> {
         entries
     }
 
-    /// Whether this key is read by another part.
+    /// Whether other code reads this key.
     pub(super) fn is_also_known(&self, key: &str) -> bool {
         self.also_known.contains(&key)
     }
 
-    /// Records that this key is read by another part.
+    /// Records that other code reads this key.
     pub(super) fn knows(&mut self, key: &'t str) {
         self.also_known.push(key);
     }
@@ -150,7 +150,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Whether a key is there, or an unknown key that was probably meant to be it.
+    /// Whether the table has this key, or another one that was probably meant to be it.
     pub(super) fn seems_to_have(&self, name: &'static str) -> bool {
         self.item(name).is_some() || self.meant.iter().any(|meant| meant == name)
     }
@@ -212,7 +212,7 @@ impl<'t> Table<'t> {
         (known.len() <= FEW).then(|| format!("the keys are {}", listed(&known)))
     }
 
-    /// Reports a key that has no effect together with another one, if it is there.
+    /// Reports a key, if the table has it, that has no effect together with the key `beside`.
     pub(super) fn name_idle(&mut self, name: &'static str, beside: &str, help: &str) {
         if let Some(item) = self.item(name) {
             let what = format!("`{name}` has no effect together with `{beside}`");
@@ -221,7 +221,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// The value of a key of this table, if it is there.
+    /// The value of a key, if the table has it.
     pub(super) fn item(&self, name: &'static str) -> Option<Item<'t>> {
         let (_, value) = self
             .entries
@@ -304,7 +304,7 @@ impl<'t> Table<'t> {
         found
     }
 
-    /// Makes a table of an inline value, such as a condition.
+    /// Makes a table of a value, such as an inline condition; `None` if the value is not a table.
     pub(super) fn inner(
         &self,
         value: &'t Parsed<DeValue<'t>>,

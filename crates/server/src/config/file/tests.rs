@@ -1,4 +1,4 @@
-//! What a file may say, what becomes of it, and what is said of each mistake.
+//! Tests of the configuration file: what it may contain, how it is read, and how each mistake is reported.
 
 mod advised;
 mod damaged;
@@ -14,7 +14,7 @@ use super::super::Config;
 use super::super::stack::{RawActive, RawKind, RawScalar, RawSource, RawTestKind};
 use super::*;
 
-/// Reads files by name and text, the first one first.
+/// Writes files with these names and texts to a folder, and loads the first one.
 fn load_files(files: &[(&str, &str)], environment: &[(&'static str, &str)]) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -35,7 +35,7 @@ fn load_text(text: &str) -> Loaded {
     load_files(&[("gate.toml", text)], &[("SET", "from the environment")])
 }
 
-/// Every report, with bare file names.
+/// All reports, with file names instead of paths.
 fn reports(loaded: &Loaded) -> String {
     let folder = loaded.files[0].path.parent().unwrap().to_str().unwrap();
     let reports = loaded.problems.iter().map(|problem| problem.to_string());
@@ -43,7 +43,7 @@ fn reports(loaded: &Loaded) -> String {
     reports.replace(&format!("{folder}/"), "")
 }
 
-/// Each block of `mistakes.txt` is a file, a line of dashes, and what is said of it.
+/// Each block of `mistakes.txt` is a file, a line of dashes, and the expected reports.
 #[test]
 fn each_mistake_is_shown_with_what_to_write_instead() {
     let mistakes = include_str!("tests/mistakes.txt");
@@ -204,7 +204,7 @@ fn a_file_that_cannot_be_read_is_named() {
         missing.problems[0].to_string(),
         "/nonexistent/gate.toml: cannot read this configuration file: No such file or directory (os error 2)"
     );
-    // Nothing is said of settings that may stand there.
+    // Settings that may be in the file are not reported as missing.
     let errors = Config::from_loaded(&missing).unwrap_err();
     assert_eq!(errors.problems().len(), 1, "{errors}");
     let folder = tempfile::tempdir().unwrap();

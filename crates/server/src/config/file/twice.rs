@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-/// The parser's message.
+/// The parser's message about a duplicate.
 pub(super) const MESSAGE: &str = "duplicate key";
 
-/// The first place of a duplicate, if `message` of the parser is about a duplicate key at this place.
+/// The first place of a key or table, if the parser's `message` says that it is a duplicate at `span`.
 pub(super) fn other_place(text: &str, span: &Range<usize>, message: &str) -> Option<Range<usize>> {
     if message != MESSAGE {
         return None;
@@ -19,7 +19,7 @@ pub(super) fn other_place(text: &str, span: &Range<usize>, message: &str) -> Opt
     }
 }
 
-/// An earlier line that begins the same table.
+/// The first line that begins the same table.
 fn same_table(before: &str, line: &str) -> Option<Range<usize>> {
     let plain = |line: &str| {
         let name = line.split('#').next().unwrap_or_default();

@@ -23,7 +23,7 @@ impl<'t> Table<'t> {
         self.texts_of(&item)
     }
 
-    /// Reads one text, or a list of texts. An empty list is a problem, because it would mean the same as no list.
+    /// Reads one text, or a list of texts. An empty list is a problem, because it would mean the same as no key.
     pub(super) fn filled(&mut self, name: &'static str) -> Vec<Spanned<String>> {
         self.filled_or(name, "give at least one, or remove the key")
     }
@@ -164,7 +164,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// What to write instead of a text if the value should have another type.
+/// The value to write without quotes, if the key takes a number or a boolean and the text contains one.
 fn without_quotes(kind: Kind, text: &str) -> Option<&str> {
     let text = text.trim();
     let is_number = matches!(

@@ -181,7 +181,7 @@ fn of_text(text: &str, cut: bool) -> Vec<Oddity> {
     if bare.contains('\n') {
         found.push(Oddity::Lines);
     }
-    // They are often copied along from a web page or a chat.
+    // Such characters are often copied along from a web page or a chat.
     let is_odd =
         |char: &char| (char.is_control() && !matches!(char, '\n' | '\r')) || is_invisible(*char);
     found.extend(bare.chars().find(is_odd).map(Oddity::Invisible));
@@ -196,7 +196,7 @@ fn of_text(text: &str, cut: bool) -> Vec<Oddity> {
     found
 }
 
-/// Whether it is ASCII text in UTF-16, with or without a byte-order mark.
+/// Whether the bytes are ASCII text in UTF-16, with or without a byte-order mark.
 fn is_utf16(bytes: &[u8]) -> bool {
     let is_of = |pairs: &[u8], high: usize| {
         pairs.len() >= 4

@@ -76,7 +76,7 @@ fn what_cannot_be_meant_is_a_flaw() {
     let utf16 =
         |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
     let marked = [&b"\xff\xfe"[..], &utf16("secret")].concat();
-    // What is left of a file whose final newline was cut.
+    // A file that ends in a newline. Its last byte is NUL, so the newline is not removed.
     let cut = [&marked[..], b"\n\0"].concat();
     let big: Vec<u8> = "secret".encode_utf16().flat_map(u16::to_be_bytes).collect();
     for bytes in [&marked[..], &cut, &utf16("secret"), &big] {

@@ -1,10 +1,10 @@
-//! The rules by which settings have no effect, and variables of other programs that are no settings here.
+//! The rules that say when settings have no effect, and variables of other programs that are not settings of the gate.
 
 use super::super::lookups::SessionLookups;
 use super::super::sessions::SessionFormat;
 use super::{DatabaseKind, Uses};
 
-/// Names of settings, a test whether they have no effect, and the reason for the warning.
+/// A rule: names of settings, a test whether they have no effect, and the reason for the warning.
 pub(super) type UnusedRule = (&'static [&'static str], fn(&Uses) -> bool, &'static str);
 
 pub(super) const RULES: &[UnusedRule] = &[
@@ -293,7 +293,7 @@ pub(super) const RULES: &[UnusedRule] = &[
     ),
 ];
 
-/// Variables of libpq, and what to use instead.
+/// Variables of libpq, each with what to use instead.
 pub(super) const OF_LIBPQ: [(&str, &str); 17] = [
     ("PGAPPNAME", "`application_name=`"),
     ("PGCHANNELBINDING", "`channel_binding=`"),
@@ -314,7 +314,7 @@ pub(super) const OF_LIBPQ: [(&str, &str); 17] = [
     ("PGUSER", "POSTGRES_USER"),
 ];
 
-/// Variables of other programs for settings that have other names here, in configurations with PostgreSQL.
+/// Variables of other programs, each with what to use instead, in configurations with PostgreSQL.
 pub(super) const BESIDE_POSTGRES: [(&str, &str); 5] = [
     ("DATABASE_SSL", "set POSTGRES_SSLMODE"),
     ("POSTGRES_DATABASE", "set POSTGRES_DB"),
@@ -323,7 +323,7 @@ pub(super) const BESIDE_POSTGRES: [(&str, &str); 5] = [
     ("POSTGRES_URL", "set DATABASE_URL"),
 ];
 
-/// Variables of other programs for settings that have other names here, in configurations with Redis.
+/// Variables of other programs, each with what to use instead, in configurations with Redis.
 pub(super) const BESIDE_REDIS: [(&str, &str); 6] = [
     (
         "REDIS_DATABASE",

@@ -1,4 +1,4 @@
-//! Every setting is read in every configuration, or somebody says where it has no effect.
+//! Tests that every setting is read in every configuration, or reported where it has no effect.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ const OTHER: &str = "another-secret-0123456789abcdef01234";
 
 type Pairs = &'static [(&'static str, &'static str)];
 
-/// What start-up says about these settings beside an upstream and a secret: its problems, or its warnings.
+/// The problems of a configuration with an upstream, a secret and these settings; or its warnings, if it is valid.
 fn said(pairs: &[(&'static str, &'static str)]) -> Vec<String> {
     match read(pairs) {
         Ok(config) => config.warnings,
@@ -92,7 +92,7 @@ fn a_setting_without_effect_is_named() {
     }
 }
 
-/// What a warning about two settings at once begins with.
+/// The beginning of a warning about two settings at once, one of which is `name`.
 fn line_of_pair(name: &str) -> &'static str {
     match name {
         "BEARER_AUDIENCE" => "BEARER_ISSUER and BEARER_AUDIENCE have no effect",
@@ -125,7 +125,7 @@ fn settings_from_files_are_those_that_the_readme_marks() {
 fn a_file_for_what_comes_from_no_file_is_named() {
     for (name, marked) in documented() {
         let file: &'static str = format!("{name}_FILE").leak();
-        // This name is a setting of its own.
+        // These names are settings of their own.
         if file == "REDIS_CA_FILE" || file == "BEARER_JWKS_CA_FILE" {
             continue;
         }
@@ -165,7 +165,7 @@ fn names_that_other_programs_read_are_answered_with_ours() {
     }
 }
 
-/// Read in every configuration.
+/// The settings that are read in every configuration.
 const ALWAYS: [&str; 39] = [
     "UPSTREAM",
     "AUTH_LISTEN",
@@ -205,11 +205,11 @@ const ALWAYS: [&str; 39] = [
     "LOG_FORMAT",
     "RUST_LOG",
     "ALLOW_BYPASS",
-    // Removed from every request, whether or not the bypass is on.
+    // The header is removed from every request, whether or not the bypass is on.
     "BYPASS_HEADER",
 ];
 
-/// Said by programs about themselves; they only forbid the bypass.
+/// Variables that describe the environment. They are not settings, and only forbid the bypass.
 const OF_PLATFORMS: [&str; 4] = ["NODE_ENV", "RAILS_ENV", "APP_ENV", "SESSIONGATE_ENV"];
 
 const CHECK: (&str, &str) = ("ENABLE_DB_CHECK", "true");
@@ -225,15 +225,15 @@ const OWN_SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", OTHER);
 const TOKEN_COOKIE: (&str, &str) = ("AUTH_COOKIE_NAME", "shop.session_token");
 const ISSUER: (&str, &str) = ("BEARER_ISSUER", "https://issuer.example");
 const AUDIENCE: (&str, &str) = ("BEARER_AUDIENCE", "api");
-/// As `openssl req -x509` makes one.
+/// A file with a certificate authority, as `openssl req -x509` makes it.
 const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/idle/authority.pem");
-/// No session is accepted.
+/// Settings with which bearer tokens are accepted, and no sessions.
 const MACHINES: Pairs = &[("AUTH_SECRET", ""), BEARER, ISSUER, AUDIENCE];
 const BEARER: (&str, &str) = ("BEARER_SECRET", OTHER);
 
-/// A setting, a value, and other settings beside which it has no effect.
 const FOLDER: Pairs = &[("UPSTREAM", "dir:/")];
 
+/// Cases: a setting, a value, and other settings with which it has no effect.
 const CASES: &[(&str, &str, Pairs)] = &[
     ("LISTEN", "127.0.0.1:1", NO_UPSTREAM),
     ("REDIRECT_LISTEN", "127.0.0.1:1", NO_UPSTREAM),
@@ -503,7 +503,7 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ),
 ];
 
-/// Configurations in which everything that is set has an effect.
+/// Configurations in which every given setting has an effect.
 const EFFECTIVE: &[Pairs] = &[
     &[],
     &[

@@ -34,8 +34,8 @@ impl Schema {
         ("better-auth-drizzle", Self::BetterAuthDrizzle),
     ];
 
-    /// The sources: `@auth/pg-adapter` `src/index.ts`, `@auth/drizzle-adapter` `src/lib/pg.ts`, `@auth/prisma-adapter`
-    /// `src/index.ts`, `better-auth` `db/get-migration.mjs`, and the generator of `auth` for Drizzle.
+    /// The names that the adapter uses. The sources: `@auth/pg-adapter` `src/index.ts`, `@auth/drizzle-adapter` `src/lib/pg.ts`,
+    /// `@auth/prisma-adapter` `src/index.ts`, `better-auth` `db/get-migration.mjs`, and the generator of `auth` for Drizzle.
     pub(super) fn names(self) -> TableNames {
         let authjs = TableNames {
             table: "session",

@@ -24,7 +24,7 @@ fn stores(pairs: &[(&'static str, &str)]) -> Option<Settings> {
     config(pairs).unwrap().realms.remove(0).stores
 }
 
-/// The names of the variables that are wrong.
+/// The names of the variables that have problems.
 fn problems(pairs: &[(&'static str, &str)]) -> String {
     let errors = config(pairs).expect_err("a problem");
     let names: Vec<_> = errors
@@ -39,7 +39,7 @@ fn tables(pairs: &[(&'static str, &str)]) -> Option<SessionTables> {
     stores(pairs)?.database?.sessions
 }
 
-/// Table, token, user, expires, created, table of users, id, e-mail, name.
+/// The tables with these names: table, token, user, expires, created, table of users, id, e-mail, name.
 fn named(names: [&str; 9]) -> Option<SessionTables> {
     let column = |name: &str| Column::parse(name).unwrap();
     let optional = |name: &str| (name != "none").then(|| column(name));
@@ -65,7 +65,7 @@ fn named(names: [&str; 9]) -> Option<SessionTables> {
     })
 }
 
-/// The columns that tell whether the address is verified, who is a guest, and who acts: as far as they can be read.
+/// The columns for verified addresses, anonymous users and impersonation, which are read if they are readable.
 fn standing(names: [&str; 3]) -> StandingColumns {
     let [verified, anonymous, impersonated_by] = names.map(|name| {
         let column = (name != "none").then(|| Column::parse(name).unwrap());
@@ -286,7 +286,7 @@ fn what_is_looked_up_follows_from_the_format() {
         "DATABASE_URL"
     );
 
-    // Users are checked in their own table, whatever happens to sessions.
+    // Users are checked in their own table, whether or not sessions are looked up.
     let checked = stores(&[DATABASE, ("ENABLE_DB_CHECK", "true")])
         .unwrap()
         .database

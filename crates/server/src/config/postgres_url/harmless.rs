@@ -1,7 +1,7 @@
 //! Parameters of other PostgreSQL clients that need no effect here.
 
-/// Parameters that need no effect on single queries without named statements, with the reason: in lower case, with `_` for
-/// `-`.
+/// Parameters that need no effect, because the gate runs single queries without named statements: names in lower case, with `_`
+/// for `-`, and the reason.
 pub(super) const HARMLESS: [(&[&str], &str); 7] = [
     (
         &["pgbouncer"],

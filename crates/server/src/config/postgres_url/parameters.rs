@@ -38,7 +38,7 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// Sets the hosts of a parameter. A socket folder replaces `localhost` before the path, which Prisma requires there (its
+    /// Sets the hosts of a parameter. The folder of a socket replaces the `localhost` that Prisma requires before the path (its
     /// documentation of PostgreSQL, "Connecting via sockets").
     fn take_hosts(&mut self, hosts: Vec<Host>) -> Result<(), String> {
         let is_socket = hosts.iter().all(|host| host.name.starts_with('/'));
@@ -139,7 +139,7 @@ impl PostgresUrl {
     }
 }
 
-/// Refuses a known parameter, or a value of it, that is not supported.
+/// Refuses a parameter that is known but not supported, or not with this value.
 fn unsupported(name: &str) -> Result<(), String> {
     Err(not_understood(name, []))
 }

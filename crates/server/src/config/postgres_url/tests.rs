@@ -1,4 +1,4 @@
-//! What a URL of PostgreSQL may say, and what becomes of it.
+//! Tests of PostgreSQL URLs: which are valid, and how they are read.
 
 use super::*;
 

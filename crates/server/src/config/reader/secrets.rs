@@ -75,14 +75,14 @@ impl Reader<'_> {
         given::doubts(&self.given, self.is_tolerant)
     }
 
-    /// Adds to problems of secrets what is odd about the secret.
+    /// Adds the oddities of secrets to the problems of their settings.
     pub(crate) fn explain_problems(&mut self) {
         given::explain(&mut self.problems, &self.given);
     }
 
-    /// A secret to derive another key from; `None` if it cannot be read. A secret that was read before is not read again,
-    /// because a pipe can be read only once. White space at its end is removed, so that nodes that get it in different ways
-    /// derive the same key.
+    /// A secret from which to derive another key; `None` if it cannot be read. A secret that was read before is not read again,
+    /// because a pipe can be read only once. White space at its end is removed, so that nodes that get the secret in different
+    /// ways derive the same key.
     pub(crate) fn secret_again(&self, name: &str) -> Option<Secret> {
         let known = self.given.iter().find(|given| given.is_all_of(name));
         let secret = match (known, self.variables.get(name)) {

@@ -6,7 +6,7 @@ use super::super::place::Place;
 use super::super::variables::Variables;
 use super::sources;
 
-/// One setting with its effective value, for `check-config`. Of a secret it has only length and fingerprint.
+/// One setting with its effective value, for `check-config`. For a secret, the value is only its length and fingerprint.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     /// The variable's name.

@@ -1,10 +1,10 @@
-//! An example file with every key. It configures the same as an empty file.
+//! An example file with every key, equivalent to an empty file.
 
 use super::super::catalogue::{Entry, ExampleValue, Key, Row, SECTIONS};
 use super::plain::{plain, sentence, wrapped};
 use super::{DESCRIBED, meaning, of_top_level};
 
-/// The file. A line without a space behind `#` is a key that is commented out.
+/// The example file. A line without a space after `#` is a key that is commented out.
 pub(crate) fn example() -> String {
     let mut text = HEAD.to_owned();
     for section in SECTIONS {
@@ -67,7 +67,7 @@ fn table(header: &str, keys: &[Key], counts: impl Fn(&Key) -> bool) -> String {
     text
 }
 
-/// A header for each source.
+/// A sample header for each key.
 fn headers(keys: &[Key]) -> String {
     let mut text = "#[profile.wiki.headers]\n#\"X-Login\" = \"email\"\n".to_owned();
     let (sources, others): (Vec<&Key>, Vec<&Key>) = keys
@@ -92,7 +92,7 @@ fn headers(keys: &[Key]) -> String {
     text
 }
 
-/// A condition for each key, all in one sample route.
+/// A sample condition for each key, all in one route.
 fn conditions(keys: &[Key]) -> String {
     let mut text = "#[[route]]\n#path = \"/sample/\"\n#require = [\n".to_owned();
     for key in keys {
@@ -119,7 +119,7 @@ fn commented(text: &str) -> String {
     format!("\n{}", lines.collect::<String>())
 }
 
-/// In characters.
+/// The width of the file in characters.
 const WIDTH: usize = 118;
 
 const HEAD: &str = "\

@@ -3,7 +3,7 @@
 use super::super::catalogue::{Entry, Key, SECTIONS};
 use super::{DESCRIBED, of_top_level};
 
-/// The table of settings, for a page in `docs/`.
+/// The table of settings in Markdown, for a page in `docs/`.
 pub(crate) fn settings() -> String {
     let mut table = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
     for section in SECTIONS {
@@ -31,7 +31,7 @@ fn name(entry: &Entry) -> String {
     format!("`{}`{mark}", entry.name)
 }
 
-/// The keys of the file that are not settings, table by table.
+/// The keys of the file that are not settings, as one table in Markdown for each table of the file.
 pub(crate) fn keys() -> String {
     let mut text = "The top level, in addition to the settings:\n\n".to_owned();
     text += &table(of_top_level());

@@ -2,7 +2,7 @@
 
 use super::super::catalogue;
 
-/// Converts to a sentence without links, and with the keys of the file instead of variables.
+/// Converts Markdown to a sentence without links, and with the keys of the file instead of variables.
 pub(super) fn sentence(markdown: &str) -> String {
     let text = plain(markdown);
     let mut chars = text.chars();
@@ -11,12 +11,12 @@ pub(super) fn sentence(markdown: &str) -> String {
     format!("{}{}{end}", first.unwrap_or_default(), chars.as_str())
 }
 
-/// Converts to plain words without links, and with the keys of the file instead of variables.
+/// Converts Markdown to plain text without links, and with the keys of the file instead of variables.
 pub(super) fn plain(markdown: &str) -> String {
     keys(&without_links(markdown))
 }
 
-/// `[words](address)` becomes `words`.
+/// Replaces each link by its text: `[words](address)` becomes `words`.
 fn without_links(markdown: &str) -> String {
     let mut text = String::new();
     let mut rest = markdown;

@@ -46,7 +46,7 @@ pub(crate) fn schema() -> Value {
     root
 }
 
-/// The JSON type of a value.
+/// Converts a value of TOML to JSON.
 pub(super) fn json_of(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::Array(entries) => entries
@@ -169,7 +169,7 @@ fn list_of(schema: Value) -> Value {
     json!({ "type": "array", "items": schema, "minItems": 1 })
 }
 
-/// Lets a list have nothing in it, which says "none".
+/// Allows a list to be empty, which means "none".
 fn allow_empty(schema: &mut Value) {
     if let Some(list) = schema
         .pointer_mut("/anyOf/1")
@@ -183,7 +183,7 @@ fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/definitions/{name}") })
 }
 
-/// A value of the catalogue in JSON.
+/// Converts a value of the catalogue from TOML to JSON.
 fn literal(toml: &str) -> Value {
     DeValue::parse(toml).map_or(Value::Null, |value| json_of(value.get_ref()))
 }

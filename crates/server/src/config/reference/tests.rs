@@ -1,4 +1,4 @@
-//! What is committed is what the catalogue says, and what the catalogue says is what the program does.
+//! Tests that the committed documentation matches the catalogue, and that the catalogue matches the program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +40,7 @@ fn the_example_says_the_same_as_no_file() {
             .map(|setting| (setting.name.clone(), setting.shown.clone()))
             .collect::<Vec<_>>()
     };
-    // The one default that is written in another way than it is kept.
+    // The example writes these defaults in another form than the program shows them.
     let shown_with = shown(&with)
         .into_iter()
         .map(|(name, shown)| match name.as_str() {
@@ -189,13 +189,13 @@ fn read_with(text: &str, environment: &Variables) -> Loaded {
     load(&path, environment)
 }
 
-/// With every variable that samples name.
+/// An environment with every variable that samples refer to.
 fn environment_of_samples() -> Variables {
     let secrets = catalogue::entries().filter(|entry| entry.kind.is_secret());
     environment().with(secrets.map(|entry| (entry.name, "x".to_owned())))
 }
 
-/// With every key that is commented out.
+/// The example with every key that is commented out.
 fn uncommented(example: &str) -> String {
     let lines = example.lines().map(|line| match line.strip_prefix('#') {
         Some(key)
@@ -212,7 +212,7 @@ fn json(text: &str) -> Value {
     json_of_table(DeTable::parse(text).unwrap().get_ref())
 }
 
-/// What is wrong with a value, by the keywords that the schema uses.
+/// The ways in which a value violates the schema. Knows only the keywords that the schema uses.
 fn faults(root: &Value, schema: &Value, value: &Value, path: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (keyword, wanted) in schema.as_object().unwrap() {
@@ -328,7 +328,7 @@ const USES: [&[(&str, &str)]; 5] = [
     ],
 ];
 
-/// What has no text of its own when it is not set.
+/// Settings whose default is not shown, because they are unset by default.
 const NOT_SHOWN: [&str; 8] = [
     "SUBJECT_CLAIM",
     "SESSION_TIME_ZONE",

@@ -1,4 +1,4 @@
-//! Collects the columns of user rows that a realm needs because the configuration refers to them.
+//! Collects the columns of users' rows that a realm needs because the configuration refers to them.
 
 use gate::{ClaimPath, ColumnRef};
 
@@ -32,7 +32,7 @@ pub(in crate::config) struct StoreColumns {
 }
 
 impl StoreColumns {
-    /// Each column or table as messages call it, with the place where the file first names it.
+    /// The name of a column or table in messages, and the place where the file first names it; `None` if it does not.
     pub(in crate::config) fn place_of(&self, column: &UserColumn) -> Option<(String, Place)> {
         let (name, called) = match column {
             UserColumn::Time(column) | UserColumn::Value(column) => {
@@ -49,7 +49,7 @@ impl StoreColumns {
 }
 
 impl RuleColumns {
-    /// Makes an empty collection for a realm with such sessions.
+    /// Makes an empty collection for a realm with sessions of this format.
     pub(in crate::config) fn new(
         format: SessionFormat,
         lookups: Option<SessionLookups>,
@@ -147,13 +147,13 @@ impl RuleColumns {
             | SessionFormat::NextAuth => "activeOrganizationId",
         };
         let path = ClaimPath::new(path).expect("names with a dot between them");
-        // The claim is never invalid, because it is the name of a column.
+        // The claim is always valid, because it is the name of a column.
         let _ = self.stored_claim(&path, Some(place));
         path
     }
 
-    /// Checks that sessions can have this claim, including those that are looked up. A condition about a claim that never
-    /// exists would never be met, or inside `not` always.
+    /// Checks that sessions can have this claim, including those that are looked up. A condition about a claim that never exists
+    /// would never be met, or always if it is inside `not`.
     pub(super) fn claim(
         &mut self,
         path: &ClaimPath,

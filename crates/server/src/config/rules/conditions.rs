@@ -16,7 +16,7 @@ use crate::config::stack::{
 use crate::tls::client_certificate;
 use stores::Column;
 
-/// Combines these conditions into one. Their columns are read with every user from now on.
+/// Combines these conditions into one. The columns that they name are added to those that are read with every user.
 pub(super) fn all(
     raw: &[RawCondition],
     columns: &mut RuleColumns,
@@ -224,7 +224,7 @@ fn test(raw: &RawTest, problems: &mut Vec<Problem>) -> Test {
     }
 }
 
-/// Reads the separator of a list. It must not be empty, because then each letter would be an entry.
+/// Reads the separator of a list. It must not be empty, because then each character would be an entry.
 pub(super) fn separator<'r>(
     raw: Option<&'r Spanned<String>>,
     problems: &mut Vec<Problem>,

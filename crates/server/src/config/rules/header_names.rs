@@ -30,7 +30,7 @@ pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
 
 /// Fields that clients, services or caches obey: those of RFC 9110 and of other standards in the registry of fields
 /// (<https://www.iana.org/assignments/http-fields>), of WebDAV (RFC 4918), of tracing (W3C Trace Context) and of browsers.
-/// Fields of answers are among them, because a calling proxy gets a profile in an answer.
+/// Fields of responses are among them, because a calling proxy receives the headers of a profile in a response.
 const NOT_OURS: [&str; 85] = [
     "a-im",
     "accept",
@@ -119,8 +119,8 @@ const NOT_OURS: [&str; 85] = [
     "www-authenticate",
 ];
 
-/// How the names of further such fields begin: content negotiation, CORS, representations, conditions, digests, and what
-/// only browsers, proxies and servers of a kind may say.
+/// The beginnings of the names of further such fields: content negotiation, CORS, representations, conditions, digests, and
+/// fields that only browsers, proxies or servers of a certain kind may set.
 const FAMILIES: [&str; 8] = [
     "accept-",
     "access-control-",

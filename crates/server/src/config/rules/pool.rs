@@ -24,7 +24,7 @@ pub(crate) struct PoolSettings {
     pub(crate) eject_time: Duration,
     /// The age after which a connection is no longer reused.
     pub(crate) max_age: Option<Duration>,
-    /// How many seconds servers keep idle connections open. `None`: as they say, or a short default.
+    /// How many seconds servers keep idle connections open. `None`: as long as their `Keep-Alive` says, or a short default.
     pub(crate) keep_alive: Option<u32>,
     /// The most connections to each server, from all runtimes together.
     pub(crate) max_connections: Option<NonZeroU32>,
@@ -37,11 +37,11 @@ pub(crate) struct PoolSettings {
 /// How the server for a request is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Balance {
-    /// Always the same one for a user, as long as it is available.
+    /// Always the same server for a user, as long as it is available.
     ByUser,
-    /// The one with the fewest requests in progress.
+    /// The server with the fewest requests in progress.
     LeastRequests,
-    /// Each in turn.
+    /// Each server in turn.
     RoundRobin,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the keys of `[service.NAME]` about servers and the connections to them.
+//! Reads the keys of `[service.NAME]` for servers and the connections to them.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ impl UsualPool {
     }
 }
 
-/// Reads the keys about these servers. A key that cannot have an effect is a problem.
+/// Reads the keys for these servers. A key that cannot have an effect is a problem.
 pub(super) fn pool(
     raw: &RawPool,
     servers: &[ServerSettings],
@@ -115,13 +115,13 @@ fn name_shared(raw: &RawPool, servers: &[ServerSettings], problems: &mut Vec<Pro
     }
 }
 
-/// The settings of a service without any of these keys.
+/// The settings of a service that has none of the keys for servers.
 pub(super) fn usual_pool(servers: &[ServerSettings], connections: &UsualPool) -> PoolSettings {
-    // Without keys there are no problems.
+    // There are no problems, because there are no keys.
     pool(&RawPool::default(), servers, connections, &mut Vec::new())
 }
 
-/// Reports keys for several servers of a service that has one.
+/// Reports keys that need several servers, in a service that has one.
 pub(super) fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
     let places = [
         raw.balance.as_ref().map(|value| &value.place),
@@ -137,7 +137,7 @@ pub(super) fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Reports keys about servers of a service that is a folder.
+/// Reports keys for servers, in a service that is a folder.
 pub(super) fn name_idle_of_folder(raw: &RawPool, problems: &mut Vec<Problem>) {
     for place in raw.places() {
         let problem = Problem::at(place.clone(), "this has no effect");

@@ -100,8 +100,8 @@ impl<'s> Profiles<'s> {
         Some(made(raw?, columns, problems))
     }
 
-    /// Also builds the profiles that no route names, so that clients cannot forge their headers either, and reports their
-    /// problems. The columns and files they refer to need not exist.
+    /// Returns the profiles. Also builds those that no route names, so that clients cannot forge their headers either, and
+    /// reports their problems. The columns and files that these refer to need not exist.
     pub(super) fn finish(mut self, problems: &mut Vec<Problem>) -> Vec<HeaderProfile> {
         for raw in self.raw {
             let is_made = self.places.keys().any(|(name, _)| *name == raw.name.value);

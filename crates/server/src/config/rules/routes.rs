@@ -32,7 +32,7 @@ pub(in crate::config) struct BuiltRoutes {
     pub(in crate::config) rules: Rules,
     /// The index of each route's realm.
     pub(in crate::config) realms: Vec<usize>,
-    /// The sign-in pages of single routes.
+    /// The URL of each route's own sign-in page, if it has one.
     pub(in crate::config) sign_in_urls: Vec<Option<Spanned<String>>>,
 }
 
@@ -46,7 +46,7 @@ pub(in crate::config) fn make(
 ) -> Option<BuiltRoutes> {
     let mut profiles = Profiles::new(&stack.profiles, usual.is_partial, problems);
     let mut names: HashMap<String, &Spanned<String>> = HashMap::new();
-    // The realm does not exist.
+    // The columns for routes whose realm does not exist.
     let mut unknown = RuleColumns::of_nobody();
     let (mut matched, mut handling, mut of_realms) = (Vec::new(), Vec::new(), Vec::new());
     for (id, raw) in stack.routes.iter().enumerate() {

@@ -23,7 +23,7 @@ use crate::config::words::known_words;
 pub(in crate::config) struct Services {
     /// The defined services by name; the one of the top level is `default`.
     named: Vec<(String, ServiceSettings)>,
-    /// The index of each name, because there may be thousands.
+    /// The index of each name in `named`. There may be thousands.
     names: HashMap<String, usize>,
     /// The default timeouts.
     usual: Timeouts,
@@ -31,7 +31,7 @@ pub(in crate::config) struct Services {
     connections: UsualPool,
     /// The services that some route uses.
     used: Vec<ServiceSettings>,
-    /// The index of each used service.
+    /// The index of each service in `used`.
     places: HashMap<ServiceSettings, usize>,
 }
 
@@ -62,7 +62,7 @@ impl Services {
             }
             let service = match is_used(&raw.name.value) {
                 true => of_table(raw, usual, &all.connections, problems),
-                // It is unused, which has its own warning; what it refers to need not exist.
+                // An unused service has its own warning, and the files and folders that it names need not exist.
                 false => of_table(raw, usual, &all.connections, &mut Vec::new()),
             };
             all.define(raw.name.value.clone(), service);
@@ -70,7 +70,7 @@ impl Services {
         all
     }
 
-    /// Adds a service. If there are two with the same name, the first is used, and there is a problem.
+    /// Adds a service. If there are two with the same name, the first is used, and the caller reports the second.
     fn define(&mut self, name: String, service: ServiceSettings) {
         let place = self.named.len();
         self.names.entry(name.clone()).or_insert(place);
@@ -93,7 +93,7 @@ impl Services {
         let named = self.named_by(raw, access, usual, problems);
         let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
         let settings = match named {
-            // Problems of the timeouts are reported anyway.
+            // Report problems of the timeouts anyway.
             None => {
                 timeouts(own, self.usual, problems);
                 return None;
@@ -223,7 +223,7 @@ fn of_table(
         }
         ServiceSettings::Upstream(mut upstream) => {
             name_folder_keys(&raw.folder, problems);
-            // An invalid entry still counts as a server.
+            // Invalid entries are counted too, because they are meant as servers.
             if raw.upstreams.len() < 2 {
                 name_idle_of_one(&raw.pool, problems);
             }
@@ -233,7 +233,7 @@ fn of_table(
     }
 }
 
-/// Reads a folder, or servers that share requests. It is a problem if none of them is valid.
+/// Reads a folder, or servers that share requests. Reports each invalid entry.
 fn service(
     upstreams: &[Spanned<String>],
     timeouts: Timeouts,
@@ -306,7 +306,7 @@ fn folder_options(raw: &RawFolder, path: &Path, problems: &mut Vec<Problem>) -> 
     }
 }
 
-/// Reports keys for folders of a service that has servers.
+/// Reports keys for folders, in a service that has servers.
 fn name_folder_keys(raw: &RawFolder, problems: &mut Vec<Problem>) {
     let why = "it applies only to folders, such as `upstream = \"dir:./public\"`";
     name_idle(raw.fallback.as_ref(), why, problems);

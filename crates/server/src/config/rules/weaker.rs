@@ -4,7 +4,8 @@ use gate::{Left, LeftRequests, Routes};
 
 use crate::config::stack::Stack;
 
-/// Warns about each such route: which requests it leaves to which other route, and what to write.
+/// Warns about each strict route that leaves requests to a route that requires less: which requests and which route, and what to
+/// write.
 pub(in crate::config) fn name_them(stack: &Stack, routes: &Routes, warnings: &mut Vec<String>) {
     for left in routes.left_to_weaker() {
         let Left { row, to, what } = left;

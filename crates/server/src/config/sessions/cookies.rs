@@ -14,7 +14,7 @@ pub(crate) struct RecognizedCookies {
     pub(crate) cookie_name: Option<CookieName>,
     /// The salt for Auth.js, if the app has its own.
     pub(crate) salt: Option<String>,
-    /// What is expected of Better Auth's cookie cache; `None` if it is not trusted.
+    /// The requirements on Better Auth's cookie cache; `None` if it is not trusted.
     pub(crate) cache: Option<CookieCache>,
     /// The cookies of Auth.js and NextAuth, the preferred one first.
     pub(crate) authjs: Vec<SessionCookie>,
@@ -53,7 +53,7 @@ impl RecognizedCookies {
         }
     }
 
-    /// These cookies with the salt that the app passes to `encode()`.
+    /// Sets the salt that the app passes to `encode()`.
     #[must_use]
     pub(crate) fn with_salt(mut self, salt: &str) -> Self {
         let salted = |cookie: SessionCookie| cookie.with_salt(salt);
@@ -115,7 +115,7 @@ fn authjs_cookies(
     adjusted.collect()
 }
 
-/// The recognized cookies of Better Auth, and what is expected of the cookie cache.
+/// The recognized cookies of Better Auth, and the requirements on the cookie cache.
 fn better_auth_cookies(
     reader: &mut Reader<'_>,
     format: SessionFormat,
@@ -180,8 +180,8 @@ fn better_auth_cookies(
     (adjusted.collect(), cache)
 }
 
-/// The name that the cookie cache has beside the token in the cookie `token`: Better Auth puts `__Secure-` before both or
-/// before none, also where the app gave a name of its own (1.7.25, `dist/cookies/index.mjs` `createCookie`).
+/// The name of the cookie cache that belongs to the token in the cookie `token`. Better Auth puts `__Secure-` before both names
+/// or before neither, even if the app chose the name (1.7.25, `dist/cookies/index.mjs` `createCookie`).
 fn beside(data_name: &CookieName, token: &CookieName) -> CookieName {
     let bare = data_name.as_str();
     let bare = bare.strip_prefix(SECURE).unwrap_or(bare);

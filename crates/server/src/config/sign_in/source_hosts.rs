@@ -11,7 +11,7 @@ pub(in crate::config) struct SourceHosts {
     pub(in crate::config) hosts: BTreeSet<String>,
     /// Whether there may be other hosts, whose names are unknown.
     pub(in crate::config) others: bool,
-    /// Whether a route without `host` redirects there.
+    /// Whether a route without `host` redirects to the page.
     pub(in crate::config) from_anywhere: bool,
 }
 
@@ -27,12 +27,12 @@ impl SourceHosts {
             sources.from_anywhere |= names.peek().is_none();
             sources.hosts.extend(names);
         }
-        // Requests that match no route are redirected there too.
+        // Requests that match no route are redirected to the page too.
         sources.others = sources.from_anywhere || sources.hosts.is_empty();
         sources
     }
 
-    /// Whether a path is public on all of these hosts. Of the unknown hosts, one is enough.
+    /// Whether a path is public on all known hosts, and if there may be unknown ones, on at least one host.
     pub(super) fn can_open(&self, routes: &Routes, path: &str) -> bool {
         self.closed(routes, path).next().is_none() && (!self.others || routes.are_open_at(path))
     }

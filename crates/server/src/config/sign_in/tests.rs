@@ -3,7 +3,7 @@ use gate::PathPattern;
 use super::*;
 use crate::config::Variables;
 
-/// Reads settings for a proxy with these public paths.
+/// Reads the settings of a proxy with these public paths. Returns the problems and the warnings too.
 fn read(
     pairs: &[(&'static str, &str)],
     public: &[&str],

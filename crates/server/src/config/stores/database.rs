@@ -11,7 +11,7 @@ use super::super::reader::Reader;
 use super::{agree, disagreement};
 use stores::DatabaseUrl;
 
-/// The database's address, with the other content of its URL.
+/// The address of the database, with the other content of its URL.
 pub(super) struct DatabaseTarget {
     pub(super) url: DatabaseUrl,
     /// The schema of tables whose names have none.

@@ -1,4 +1,4 @@
-//! A password that stands where none belongs is not repeated: not in a report, a warning, or what `check-config` prints.
+//! Tests that a misplaced password is not repeated: not in a report, a warning, or the output of `check-config`.
 
 use super::super::catalogue::{
     self, CONDITION, Entry, HEADER, Key, Kind, LISTENER, PROFILE, ROUTE, SERVICE, TOP_LEVEL,
@@ -16,7 +16,7 @@ const VALUES: [&str; 5] = [
     "https://user:a,Sup3r-S3cret@host.example",
 ];
 
-/// Everything that people are told of a configuration.
+/// Everything that the gate prints about a configuration.
 fn told(read: Result<Config, ConfigErrors>) -> String {
     let config = match read {
         Ok(config) => config,
@@ -29,7 +29,7 @@ fn told(read: Result<Config, ConfigErrors>) -> String {
     lines.join("\n")
 }
 
-/// What is wrong with one hides what another would say, so each stands alone; then all of them together, with other values.
+/// Tests each variable alone, because a problem of one can hide that of another; then all of them together, with other values.
 #[test]
 fn a_password_in_a_variable_is_not_repeated() {
     for entry in catalogue::entries() {
@@ -49,7 +49,7 @@ fn a_password_in_a_variable_is_not_repeated() {
     assert!(!told.contains(PASSWORD), "{told}");
 }
 
-/// A value of this kind in TOML.
+/// A value in TOML for a key of this kind.
 fn written(kind: Kind, value: &str) -> String {
     match kind {
         Kind::Files

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Variables;
 
-/// What is said of the way to the database at this URL.
+/// The ids of the findings about the connection to the database at this URL.
 fn ids(url: &str) -> Vec<&'static str> {
     let variables = Variables::default().with([
         (

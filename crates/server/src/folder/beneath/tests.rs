@@ -37,7 +37,7 @@ fn site() -> tempfile::TempDir {
     all
 }
 
-/// What can be read at this name, in both ways, which must agree.
+/// Reads the file with this name, by the kernel and step by step, which must agree.
 fn read(site: &Path, name: &str) -> Result<String, Errno> {
     let by = |root: Root| {
         let mut text = String::new();

@@ -1,9 +1,9 @@
 //! `envoy.service.auth.v3.Authorization/Check`: Envoy's decision request over gRPC.
 //!
-//! The messages have those fields of Envoy's (api/envoy/service/auth/v3/{attribute_context,external_auth}.proto) that a
-//! decision needs; Protocol Buffers skip the others. Texts that come from a client are bytes here: in a `string`, one byte
-//! outside UTF-8 would make the whole message unreadable and the answer a transport error, which some proxies are configured
-//! to take for permission.
+//! The messages have only the fields of Envoy's messages (api/envoy/service/auth/v3/{attribute_context,external_auth}.proto) that
+//! a decision needs; Protocol Buffers skip the others. Texts that come from a client are bytes here: in a `string`, one byte
+//! outside UTF-8 would make the whole message unreadable and the answer a transport error, which some proxies are configured to
+//! take for permission.
 
 use bytes::Bytes;
 use gate::Restriction;
@@ -14,7 +14,7 @@ use super::super::asker;
 use super::original::{self, OriginalError, OriginalRequest};
 use super::restrictions::{self, NotUnderstood};
 
-/// Whether a request is this call. Method, version, path and content type must all match: the answer has status 200 even for
+/// Whether a request is a `Check` call. Method, version, path and content type must all match: the answer has status 200 even for
 /// a denial, so a proxy that asks over plain HTTP, and lets its clients choose the path, must not get one.
 pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2
@@ -33,10 +33,10 @@ pub(crate) struct CheckRequest {
 struct AttributeContext {
     #[prost(message, optional, tag = "4")]
     request: Option<AttributedRequest>,
-    /// A map of texts: what the operator says of a route (`check_settings`).
+    /// A map of strings: what the operator has configured for the route (`check_settings`).
     #[prost(message, repeated, tag = "10")]
     context_extensions: Vec<HeaderField>,
-    /// The metadata of the route, of the namespaces that the operator has named (`route_metadata_context_namespaces`).
+    /// The metadata of the route, from the namespaces that the operator lists (`route_metadata_context_namespaces`).
     #[prost(bytes = "bytes", tag = "13")]
     route_metadata_context: Bytes,
 }
@@ -51,15 +51,15 @@ struct AttributedRequest {
 struct HttpRequest {
     #[prost(bytes = "bytes", tag = "2")]
     method: Bytes,
-    /// A map of texts; on the wire it looks like this.
+    /// A map of strings, which has this form on the wire.
     #[prost(message, repeated, tag = "3")]
     headers: Vec<HeaderField>,
-    /// With the query.
+    /// The path with the query.
     #[prost(bytes = "bytes", tag = "4")]
     path: Bytes,
     #[prost(bytes = "bytes", tag = "5")]
     host: Bytes,
-    /// In place of `headers` when Envoy is told to leave them as they are (`encode_raw_headers`).
+    /// Takes the place of `headers` if Envoy is configured to leave them as they are (`encode_raw_headers`).
     #[prost(message, optional, tag = "13")]
     header_map: Option<RawHeaders>,
 }
@@ -93,7 +93,7 @@ impl CheckRequest {
         let raw = http.header_map.iter().flat_map(|raw| &raw.headers);
         let mut headers = HeaderMap::with_capacity(http.headers.len());
         for field in http.headers.iter().chain(raw) {
-            // The parts of the request line, as HTTP/2 writes them.
+            // Pseudo-header fields of HTTP/2: the parts of the request line.
             if field.key.starts_with(b":") {
                 continue;
             }
@@ -128,7 +128,7 @@ impl CheckRequest {
     ///
     /// # Errors
     ///
-    /// [`NotUnderstood`] when it is anything but a restriction by e-mail addresses.
+    /// [`NotUnderstood`] when it is anything but a restriction by e-mail addresses, their domains or groups.
     pub(crate) fn restriction(&self) -> Result<Restriction, NotUnderstood> {
         let Some(attributes) = &self.attributes else {
             return Ok(Restriction::default());
@@ -174,7 +174,7 @@ struct DeniedResponse {
 
 #[derive(Clone, PartialEq, Message)]
 struct HttpStatus {
-    /// An enumeration whose numbers are those of HTTP.
+    /// An enumeration with the numbers of HTTP status codes.
     #[prost(int32, tag = "1")]
     code: i32,
 }
@@ -191,8 +191,8 @@ struct OkResponse {
 struct HeaderOption {
     #[prost(message, optional, tag = "1")]
     header: Option<HeaderField>,
-    /// A `google.protobuf.BoolValue`; without a value, `false`: the header replaces those of its name. Said outright,
-    /// because its absence has meant different things in different versions of Envoy.
+    /// A `google.protobuf.BoolValue` without a value, which means `false`: the header replaces those of its name. It is always
+    /// sent, because its absence has meant different things in different versions of Envoy.
     #[prost(message, optional, tag = "2")]
     append: Option<()>,
 }
@@ -213,7 +213,7 @@ impl CheckResponse {
         }
     }
 
-    /// Refuses the request with the answer that the proxy listener would give.
+    /// Refuses the request with the answer that the proxy listener would send.
     pub(crate) fn denied(answer: Response<Bytes>) -> Self {
         let (head, body) = answer.into_parts();
         let headers = head.headers.iter();
@@ -248,5 +248,5 @@ impl HeaderOption {
     }
 }
 
-/// `google.rpc.Code`. Envoy only asks whether the code is 0.
+/// `google.rpc.Code`. Envoy only checks whether the code is 0.
 const PERMISSION_DENIED: i32 = 7;

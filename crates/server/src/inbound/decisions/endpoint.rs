@@ -14,14 +14,14 @@ pub(crate) struct Endpoint {
     pub(crate) mode: Mode,
     /// Where the original request is described.
     pub(crate) source: RequestSource,
-    /// The headers that tell who the user is.
+    /// The headers that say who the user is.
     pub(crate) identity: IdentityHeaders,
     /// The status that permits a request.
     pub(crate) allows_with: StatusCode,
     pub(crate) refusal_style: RefusalStyle,
-    /// The query parameters that it understands. Any other one means a denial.
+    /// The query parameters that it understands. Others cause a denial, unless they may be the client's and restrict nothing.
     parameters: Vocabulary,
-    /// Whether its calling proxies may send the query of the original request as their own.
+    /// Whether its calling proxies may send the query of the original request as the query of the decision request.
     keeps_query: bool,
 }
 
@@ -59,7 +59,7 @@ impl RefusalStyle {
 }
 
 impl Endpoint {
-    /// The endpoint of a path.
+    /// The endpoint at the path of `uri`.
     pub(crate) fn of(uri: &Uri) -> Option<Self> {
         let path = uri.path();
         if let Some(prefix) = PREFIXES.iter().find(|(prefix, ..)| is_below(path, prefix)) {
@@ -79,7 +79,7 @@ impl Endpoint {
         if *mode == Mode::OAuth2Proxy {
             endpoint.allows_with = StatusCode::ACCEPTED;
         }
-        // Authelia's older endpoint redirects only if the request names the sign-in page. Ours is configured.
+        // Authelia's older endpoint redirects only if the request names the sign-in page. The gate's sign-in page is configured.
         if path == "/api/verify" && has_parameter(uri, "rd") {
             endpoint.refusal_style = RefusalStyle::PassedOn;
         }
@@ -107,7 +107,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`NotUnderstood`] when it demands something else.
+    /// [`NotUnderstood`] when it demands something that is not understood.
     pub(crate) fn restriction(&self, asking: &Parts) -> Result<Restriction, NotUnderstood> {
         let query = match self.source {
             RequestSource::Line { .. } => None,
@@ -126,7 +126,7 @@ impl Endpoint {
     }
 }
 
-/// The query parameters of a gateway's endpoints that are understood here.
+/// The query parameters that are understood at the endpoints of a gateway.
 ///
 /// Two are not understood, so a request that has them is refused: `auth=basic` of Authelia, which asks for a password in place of a
 /// session, and `access_token` of vouch, which carries a session of its own.
@@ -148,7 +148,7 @@ fn parameters(mode: Mode) -> Vocabulary {
     }
 }
 
-/// The URL of the sign-in page, and what the page is told about the request.
+/// The URL of the sign-in page, and parameters that describe the request to that page.
 const AUTHELIA: Vocabulary = &[
     ("authelia_url", Meaning::Harmless),
     ("rd", Meaning::Harmless),
@@ -158,7 +158,7 @@ const AUTHELIA: Vocabulary = &[
 /// Where a user goes after signing in.
 const AUTHENTIK: Vocabulary = &[("rd", Meaning::Harmless)];
 
-/// oauth2-proxy's own (`oauthproxy.go`, `authOnlyAuthorize`), and where a user goes after signing in.
+/// The restrictions of oauth2-proxy (`oauthproxy.go`, `authOnlyAuthorize`), and where a user goes after signing in.
 const OAUTH2_PROXY: Vocabulary = &[
     ("allowed_emails", Meaning::Emails),
     ("allowed_email_domains", Meaning::EmailDomains),
@@ -178,8 +178,8 @@ fn has_parameter(uri: &Uri, name: &str) -> bool {
         .any(|(known, _)| known == name)
 }
 
-/// Where Caddy asks. Its `uri` replaces the path of the request, and the query only if it has one itself (seen with 2.6.2 and
-/// 2.11.7).
+/// The endpoints that Caddy asks. Its `uri` replaces the path of the request, but the query only if `uri` has one itself (seen
+/// with 2.6.2 and 2.11.7).
 const KEEPS_QUERY: [&str; 7] = [
     "/api/authz/forward-auth",
     "/api/verify",

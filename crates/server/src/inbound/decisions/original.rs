@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::super::target;
 
-/// The request that is to be decided.
+/// The original request: the one that a calling proxy asks about.
 #[derive(Debug)]
 pub(crate) struct OriginalRequest {
     pub(crate) method: Method,
@@ -178,7 +178,7 @@ fn original_url(asking: &Parts, method: Method) -> Result<OriginalRequest, Origi
     })
 }
 
-/// The query that `X-Forwarded-Uri` ends with, if it is there once.
+/// The query of `X-Forwarded-Uri`, if that header occurs exactly once.
 pub(crate) fn forwarded_query(headers: &HeaderMap) -> Option<&str> {
     let uri = single(headers, &X_FORWARDED_URI).ok()??;
     uri.split_once('?').map(|(_, query)| query)
@@ -197,7 +197,7 @@ pub(crate) fn stated(
     })
 }
 
-/// The value of an optional field, which may occur once.
+/// The value of an optional field, which may occur at most once.
 fn single<'h>(
     headers: &'h HeaderMap,
     field: &'static Field,
@@ -209,7 +209,7 @@ fn single<'h>(
     value.ok_or(OriginalError::Malformed(field.shown))
 }
 
-/// The value of an optional field, which may occur once and may have bytes beyond ASCII, as URLs and paths do.
+/// The value of an optional field, which may occur at most once and may have bytes beyond ASCII, as URLs and paths do.
 fn single_bytes<'h>(
     headers: &'h HeaderMap,
     field: &'static Field,
@@ -224,7 +224,7 @@ fn single_bytes<'h>(
     }
 }
 
-/// Visible ASCII, blanks and tabs.
+/// Whether the text consists of visible ASCII, spaces and tabs.
 fn is_visible(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
 }
@@ -259,7 +259,7 @@ fn allowed(method: Method, name: &'static str) -> Result<Method, OriginalError> 
     Ok(method)
 }
 
-/// `Host`, or the authority of HTTP/2 or of an absolute target. They must agree if both are there.
+/// The host from `Host`, or from the authority of HTTP/2 or of an absolute target. They must agree if both are there.
 fn host(asking: &Parts) -> Result<Authority, OriginalError> {
     match (
         single(&asking.headers, &HOST_FIELD)?,
@@ -281,15 +281,14 @@ fn authority(text: &str, name: &'static str) -> Result<Authority, OriginalError>
         .ok_or(OriginalError::Malformed(name))
 }
 
-/// A path and query, with bytes encoded that a URI cannot have. What the proxy listener refuses in a request line is refused
-/// here too.
+/// Parses a path and query, and encodes bytes that a URI cannot have. Refuses what the proxy listener refuses in a request line.
 fn path(text: &[u8], name: &'static str) -> Result<PathAndQuery, OriginalError> {
     let path = encoded_target(text).filter(|text| text.starts_with('/'));
     let path = path.map(|path| path.parse().ok());
     path.flatten().ok_or(OriginalError::Malformed(name))
 }
 
-/// Whether a text is the same path and query.
+/// Whether `text`, once encoded, is this path and query.
 fn is_same(text: &[u8], path: &PathAndQuery) -> bool {
     encoded_target(text).is_some_and(|text| *text == *path.as_str())
 }

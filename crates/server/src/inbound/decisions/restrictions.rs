@@ -13,23 +13,23 @@ use percent_encoding::percent_decode_str;
 /// What a parameter means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// The e-mail addresses of those who may enter.
+    /// The e-mail addresses of users who may enter.
     Emails,
-    /// The domains of the e-mail addresses of those who may enter.
+    /// The domains of the e-mail addresses of users who may enter.
     EmailDomains,
-    /// The groups of those who may enter.
+    /// The groups of users who may enter.
     Groups,
-    /// It does not restrict anybody. Its value is ignored.
+    /// The parameter does not restrict who may enter. Its value is ignored.
     Harmless,
 }
 
-/// The parameters that are understood in one place.
+/// The parameters that are understood in one place, such as the query of an endpoint.
 pub(crate) type Vocabulary = &'static [(&'static str, Meaning)];
 
-/// A parameter that may restrict who may enter, and that is not understood, or whose value is not.
+/// A parameter that may restrict who may enter, and whose name or value is not understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotUnderstood {
-    /// The parameter's name, if it may be logged: clients can write some of them, with secrets.
+    /// The parameter's name, if it may be logged: clients can write some names, with secrets in them.
     word: Option<String>,
     place: &'static str,
 }
@@ -56,15 +56,15 @@ impl fmt::Display for NotUnderstood {
 
 /// Reads the query parameters of a decision request.
 ///
-/// Names and values are decoded like Go's `url.ParseQuery`, which oauth2-proxy uses; but a pair that it silently drops (a
-/// `;`, an invalid `%`) counts as not understood here.
+/// Names and values are decoded like Go's `url.ParseQuery`, which oauth2-proxy uses; but a pair that Go silently drops (a `;`, an
+/// invalid `%`) is treated as not understood.
 ///
-/// `of_client` says that the query may be the client's own, because the original request has the same. Then only parameters
-/// count that restrict somewhere.
+/// `of_client` says that the query may be the client's own, because the original request has the same one. Then a parameter that
+/// is not understood matters only if it restricts who may enter at the endpoint of some gateway.
 ///
 /// # Errors
 ///
-/// [`NotUnderstood`] when one of them is not in the vocabulary, or its value is not UTF-8.
+/// [`NotUnderstood`] when such a parameter is not in the vocabulary, or its value is not UTF-8.
 pub(crate) fn in_query(
     query: &str,
     vocabulary: Vocabulary,
@@ -115,8 +115,8 @@ pub(crate) fn in_extensions<'q>(
     Ok(restriction)
 }
 
-/// Checks that no header has the name of a restricting parameter: no gateway reads them from headers, so such a header is a
-/// misunderstanding.
+/// Checks that no header has the name of a restricting parameter. No gateway reads these parameters from headers, so such a
+/// header is a misunderstanding of the operator.
 ///
 /// # Errors
 ///
@@ -137,12 +137,12 @@ pub(crate) fn groups_without_any() -> NotUnderstood {
     NotUnderstood::new("allowed_groups", WORD)
 }
 
-/// What Envoy tells of a route beyond the request, other than context extensions.
+/// The error for metadata of a route, which Envoy can send beside context extensions.
 pub(crate) fn route_metadata() -> NotUnderstood {
     NotUnderstood::new("route_metadata_context", ATTRIBUTE)
 }
 
-/// Takes one word into the restriction; `None` when it is not understood.
+/// Adds one parameter to the restriction. Returns `None` when it is not understood.
 fn narrow<'v>(
     restriction: &mut Restriction,
     vocabulary: Vocabulary,
@@ -159,7 +159,7 @@ fn narrow<'v>(
     Some(())
 }
 
-/// The text that a part of a query stands for; `None` where readers disagree.
+/// The decoded text of a part of a query. `None` where parsers read it differently.
 fn decoded(part: &str) -> Option<Cow<'_, str>> {
     let mut escapes = part.split('%').skip(1);
     let is_escape = |rest: &str| {
@@ -180,14 +180,15 @@ fn without_prefix(name: &str) -> String {
     rest.unwrap_or(name).to_owned()
 }
 
-/// Those that can be judged by the session's address, and by the groups of its user where the realm says which they are.
+/// The parameters that can be checked against the session's e-mail address, and against the user's groups if the realm defines
+/// them.
 pub(crate) const BY_USER: Vocabulary = &[
     ("allowed_emails", Meaning::Emails),
     ("allowed_email_domains", Meaning::EmailDomains),
     ("allowed_groups", Meaning::Groups),
 ];
 
-/// The words that narrow, as a header would be called.
+/// The names of the restricting parameters, in the form of header names.
 const IN_HEADERS: [&str; 3] = ["allowed-email-domains", "allowed-emails", "allowed-groups"];
 
 const ATTRIBUTE: &str = "attribute";
@@ -196,7 +197,7 @@ const HEADER: &str = "header";
 const PARAMETER: &str = "parameter";
 const WORD: &str = "word";
 
-/// Longer than every word that a gateway knows.
+/// Longer than the name of every parameter that a gateway knows.
 const LONGEST_SHOWN: usize = 40;
 
 #[cfg(test)]

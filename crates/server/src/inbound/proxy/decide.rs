@@ -19,7 +19,7 @@ use crate::inbound::{HTTPS_REQUIRED, acme, answer, limited, tunnel};
 use crate::live::{Current, Live};
 
 impl Proxy {
-    /// Decides on a request, and forwards it if it is permitted. Also returns what is configured for its route.
+    /// Decides on a request, and forwards it if it is permitted. Also returns the handling of its route.
     pub(super) async fn decide<'l, D: Answerable>(
         &self,
         live: &'l Current,
@@ -92,8 +92,8 @@ pub(in crate::inbound) fn facts<'r>(
     }
 }
 
-/// The answer to a preflight from a listed origin, by the route of the request that the page announces. On public routes the
-/// service answers preflights itself.
+/// The answer to a preflight from a listed origin, according to the route of the request that the page announces. On public
+/// routes the service answers preflights itself.
 pub(crate) fn preflight<'l>(
     live: &'l Live,
     facts: &Facts<'_>,
@@ -108,7 +108,7 @@ pub(crate) fn preflight<'l>(
     needs_session.then_some((route, answer))
 }
 
-/// Applies a permit to a request: the request for the service, and the grounds of the permit.
+/// Applies a permit to a request. Returns the request for the service, and why it was permitted.
 pub(crate) fn admit<'r>(
     permit: Permit<'_>,
     request: &'r Request<Length>,
@@ -126,8 +126,8 @@ pub(crate) fn admit<'r>(
     }
 }
 
-/// Records and renders a refusal. `lacking` are the conditions that the user did not meet. Also returns what is configured
-/// for its route.
+/// Records and renders a refusal. `lacking` are the conditions that the user did not meet. Also returns the handling of its
+/// route.
 #[cold]
 fn refuse<'l, E>(
     refused: Refused<'l>,

@@ -1,4 +1,4 @@
-//! Answers of the gate's own, in place of the service's.
+//! Answers of the gate itself, in place of a service's.
 
 use bytes::Bytes;
 use http::header::STRICT_TRANSPORT_SECURITY;
@@ -20,7 +20,7 @@ pub(super) fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
     record.ends(Sent::nothing(Ended::ClientLeft));
 }
 
-/// Cuts off an answer whose time is over. If none of it has left, returns an answer that says so.
+/// Cuts off an answer whose deadline has passed. If none of it was sent, returns an answer that says so.
 #[cold]
 pub(super) async fn cut_off(
     client: &mut impl Answerable,
@@ -36,7 +36,7 @@ pub(super) async fn cut_off(
     None
 }
 
-/// The answer to a request whose time is over.
+/// The answer to a request whose deadline has passed.
 #[cold]
 pub(super) fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) -> Response<Bytes> {
     match record.is_decided() {
@@ -48,12 +48,12 @@ pub(super) fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) ->
     answer::status(status, asker, record.request_id())
 }
 
-/// The kind of client, which is only worked out for the gate's own answers.
+/// The kind of client, which is determined only for answers of the gate itself.
 pub(super) fn asker(request: &Request<Length>) -> Asker {
     Asker::of(request.method(), request.headers())
 }
 
-/// Adds the headers of CORS and HSTS to an answer of the gate's own.
+/// Adds the headers of CORS and HSTS to an answer of the gate itself.
 pub(super) fn describe(
     response: &mut Response<Bytes>,
     asked: &HeaderMap,
@@ -64,7 +64,7 @@ pub(super) fn describe(
     promise(response, hsts);
 }
 
-/// Adds `Strict-Transport-Security` to an answer of the gate's own.
+/// Adds `Strict-Transport-Security` to an answer of the gate itself.
 pub(super) fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>) {
     if let Some(hsts) = hsts {
         let headers = response.headers_mut();
@@ -72,7 +72,7 @@ pub(super) fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>
     }
 }
 
-/// Sends an answer of the gate's own, and ends the record.
+/// Sends an answer of the gate itself, and ends the record.
 pub(super) async fn answer_ourselves(
     mut response: Response<Bytes>,
     client: &mut impl Answerable,

@@ -1,7 +1,7 @@
-//! What a request costs on its way through, counted exactly: a change that costs an allocation shows here.
+//! Counts exactly what a request allocates on its way through the gate, so that a change that costs an allocation shows here.
 //!
-//! The gate runs on the test's own thread, its client and its upstream on threads of theirs, so that only the gate is
-//! counted. What the cryptographic library asks of C's allocator is not.
+//! The gate runs on the test's own thread, its client and its upstream on other threads, so that only the gate is counted. Memory
+//! that the cryptographic library gets from C's allocator is not counted.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,9 +22,10 @@ use crate::live::Live;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123";
 
-/// How often a permitted request asks for memory: 10 times, for the heads of both sides, the map of the client's, where the fields of
-/// the answer are, what is read of the session, the request id, and the boxes of the request and its session, which would be copied
-/// some thirty times otherwise; and in about every fourth request once more, for a buffer.
+/// The most allocations for each permitted request, on average. Every request has 10: for the heads of both sides, the header map
+/// of the client's, the positions of the answer's fields, what is read from the session, the request id, and the boxes of the
+/// request and its session, which would otherwise be copied some thirty times. About every fourth request has one more, for a
+/// buffer.
 const FOR_EACH_REQUEST: f64 = 10.5;
 
 #[test]
@@ -34,7 +35,7 @@ fn a_request_on_its_way_through_asks_little_of_the_allocator() {
     assert!(each <= FOR_EACH_REQUEST, "{each} for each request");
 }
 
-/// What the gate allocates for one connection with so many requests on it.
+/// The number of allocations of the gate for one connection with this many requests.
 fn allocations(requests: usize) -> u64 {
     let proxy = proxy(upstream());
     let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
@@ -80,7 +81,7 @@ fn proxy(upstream: SocketAddr) -> Proxy {
     }
 }
 
-/// Sends requests of one user, each when the answer to the last one is there, and hangs up.
+/// Sends requests of one user, each after the answer to the previous one, and closes the connection.
 fn send(gate: SocketAddr, requests: usize) {
     let claims: Map<_, _> = [
         ("sub", json!("clx3k9v2p0000qwer1234tyui")),
@@ -104,7 +105,7 @@ fn send(gate: SocketAddr, requests: usize) {
     }
 }
 
-/// Answers every request alike.
+/// Starts an upstream that gives every request the same answer. Returns its address.
 fn upstream() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -119,7 +120,7 @@ fn upstream() -> SocketAddr {
     address
 }
 
-/// Reads a head, and gives its first line; `None` at the end of the connection.
+/// Reads a head, and returns its first line. `None` at the end of the connection.
 fn head(stream: &mut impl BufRead) -> Option<String> {
     let mut first = String::new();
     stream.read_line(&mut first).unwrap();

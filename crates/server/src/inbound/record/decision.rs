@@ -23,7 +23,7 @@ pub(crate) enum Decision {
     Permitted(Admission),
     /// It was refused.
     Refused(Refusal),
-    /// It could not be decided, for this reason, whatever credentials it has.
+    /// It could not be decided, for this reason, whatever its credentials are.
     Rejected(&'static str),
 }
 

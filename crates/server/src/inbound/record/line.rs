@@ -63,8 +63,8 @@ impl Record<'_> {
     }
 }
 
-/// The client went away before a status was sent. nginx logs the same number.
+/// The status in the line of a client that went away before a status was sent. nginx logs the same number.
 const CLIENT_GONE: u16 = 499;
 
-/// No status was sent although the client was there. Envoy logs the same number.
+/// The status in the line if no status was sent although the client was there. Envoy logs the same number.
 const NO_ANSWER: u16 = 0;

@@ -1,4 +1,4 @@
-//! One direction of a WebSocket: bytes from one side that the other one has not taken yet.
+//! One direction of a WebSocket: bytes that were read from one side and not yet written to the other.
 
 use std::io;
 use std::ops::Range;
@@ -14,7 +14,7 @@ pub(super) struct Flow {
     here: Range<usize>,
     /// Whether the source has ended.
     is_read: bool,
-    /// Whether the sink has been shut down after it.
+    /// Whether the sink was shut down after the end of the source.
     is_over: bool,
     needs_flush: bool,
 }
@@ -30,7 +30,7 @@ impl Flow {
         }
     }
 
-    /// Copies what is there. Ready when the source has ended and the sink has been shut down.
+    /// Copies the bytes that are available. Ready when the source has ended and the sink has been shut down.
     ///
     /// # Errors
     /// An error of either side.

@@ -24,7 +24,7 @@ fn connection() -> (Connection, UnixStream) {
     (connection, theirs)
 }
 
-/// How a WebSocket ends, between a client and a service that do as `talk` says.
+/// Relays a WebSocket between a client and a service that `talk` plays, and returns how it ended.
 async fn ends(talk: impl AsyncFnOnce(UnixStream, UnixStream)) -> Ended {
     let (audit, metrics) = (Audit::unread(), Metrics::new().unwrap());
     let arrival = arrival::unreadable(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -44,10 +44,10 @@ async fn read<const N: usize>(from: &mut UnixStream) -> [u8; N] {
     bytes
 }
 
-/// "ab", as a service says it.
+/// A frame with "ab", as a service sends it.
 const FRAME: [u8; 4] = [0x82, 2, b'a', b'b'];
 
-/// Close with 1001, as a client says it, masked with nothing.
+/// A close frame with 1001, as a client sends it, masked with zeros.
 const CLIENTS_CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 3, 0xe9];
 
 #[tokio::test(start_paused = true)]

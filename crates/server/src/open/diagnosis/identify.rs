@@ -23,7 +23,7 @@ pub(super) struct Identity {
     advice: String,
 }
 
-/// Tries to open the value of the cookie `name` as every framework would write it. It may have expired.
+/// Tries to open the value of the cookie `name` as every framework would write it. An expired session is identified too.
 pub(super) fn opens(
     inspection: &Inspection<'_>,
     name: &CookieName,
@@ -35,14 +35,14 @@ pub(super) fn opens(
             .or_else(|| nextauth(inspection, name, value))
             .or_else(|| cookie_cache(inspection, name, value)),
         1 => better_auth(inspection, name, value),
-        // The same signature is valid for both formats, so the signed content decides.
+        // A signature is valid for Auth.js and for Better Auth, so the signed content decides.
         2 if shape::format(value) == Some("jwt") => authjs_signed(inspection, name, value),
         0 | 2 if value.starts_with(JSON_START) => cookie_cache(inspection, name, value),
         _ => None,
     }
 }
 
-/// Identifies another framework's value in a cookie that is recognized as one of this framework.
+/// Describes a value of another framework in a cookie that is recognized as one of this framework.
 pub(super) fn other_framework(
     trial: &Trial<'_>,
     pasted: &Pasted<'_>,
@@ -72,7 +72,7 @@ pub(super) fn other_framework(
 }
 
 impl Identity {
-    /// The likely cause for a cookie that is not recognized.
+    /// The likely cause if this value is in a cookie that is not recognized.
     pub(super) fn elsewhere(&self, name: &CookieName) -> String {
         format!(
             "the cookie {name} is not recognized, but contains a value of the format {}, as {} writes it; it opens{}. To \
@@ -82,7 +82,7 @@ impl Identity {
     }
 }
 
-/// Advice to recognize a cookie with this name, with further options and variables.
+/// Advice on how to recognize a cookie with this name. `options` and `variables` are added to it.
 fn advice(format: &str, name: &CookieName, options: &str, variables: &str) -> String {
     format!(
         "give `--format {format} --cookie-name {name}{options}`, and SESSION_FORMAT={format}, \
@@ -156,8 +156,8 @@ fn better_auth(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> 
     })
 }
 
-/// Tries the cookie cache of Better Auth. It needs a token beside it, so a made-up one is used, to which the cache does not
-/// belong.
+/// Tries to open the value as Better Auth's cookie cache. A cache needs a token beside it, so this makes one up. The cache does
+/// not belong to that token, so a genuine cache is refused because of its claims.
 fn cookie_cache(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
     let token_name: CookieName = "sessiongate.session_token".parse().ok()?;
     let any = CookieCache {
@@ -195,7 +195,7 @@ fn cookie_cache(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) ->
     })
 }
 
-/// The result of opening the header, and the variant of the secret that opened it.
+/// The format of the session in the header, and the variant of the secret that opened it.
 fn attempt(
     inspection: &Inspection<'_>,
     cookie: &SessionCookie,
@@ -214,7 +214,7 @@ fn attempt(
     })
 }
 
-/// The secrets as given, then common misspellings, each with a phrase for after "it opens".
+/// The secrets as given, then common misspellings, each with a phrase that follows "it opens".
 fn variants(secrets: &[Secret]) -> impl Iterator<Item = (Secret, String)> {
     let given = secrets.iter().map(|secret| (secret.clone(), String::new()));
     let misspelt = secrets.iter().flat_map(|secret| {
@@ -239,5 +239,5 @@ fn header(name: &CookieName, value: &[u8]) -> Vec<u8> {
     [name.as_str().as_bytes(), b"=", value].concat()
 }
 
-/// `{"` in base64url: how JSON begins, and with it every header of a token.
+/// `{"` in base64url: the beginning of JSON, and so of every token's header.
 const JSON_START: &[u8] = b"eyJ";

@@ -18,7 +18,7 @@ use crate::config::SessionFormat;
 /// A session that did not open.
 pub(super) struct Trial<'t> {
     pub(super) inspection: &'t Inspection<'t>,
-    /// The cookie that it is in; `None` for a Bearer value, or if no cookie could be put together.
+    /// The session's cookie; `None` for a Bearer value, or if no cookie could be joined from its chunks.
     pub(super) found: Option<&'t SessionCookie>,
     pub(super) part: Part<'t>,
 }
@@ -27,12 +27,12 @@ pub(super) struct Trial<'t> {
 pub(super) enum Part<'t> {
     /// Better Auth's cookie cache, beside this token.
     Cache(&'t SessionToken),
-    /// All of it.
+    /// The whole session.
     Whole,
 }
 
 impl Trial<'_> {
-    /// A session in another cookie that opens, while the preferred one in `name` does not.
+    /// Describes a session in another cookie that opens, although the preferred one in `name` does not.
     pub(super) fn other_cookie(&self, name: Option<&CookieName>) -> Option<String> {
         let name = name?;
         let groups = self.inspection.groups();
@@ -58,7 +58,7 @@ impl Trial<'_> {
         })
     }
 
-    /// Whether the part in question opens from another header.
+    /// Whether the part that did not open opens from this header instead.
     pub(super) fn opens_with(&self, header: &[u8]) -> bool {
         let opened = KeyRing::of_groups(&self.inspection.groups())
             .ok()
@@ -165,14 +165,15 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether it is an Auth.js token whose header names the key that was tried.
+    /// Whether the session is an Auth.js token whose header names its key. If the gate did not have that key, the error would be
+    /// [`OpenError::UnknownKey`], so with [`OpenError::RejectedTag`] it is the key that was tried.
     fn names_its_key(&self) -> bool {
         let is_authjs = |cookie: &&SessionCookie| cookie.expects().starts_with("authjs-v5");
         let header = self.found.filter(is_authjs).and_then(|_| self.header());
         header.is_some_and(|header| header.contains_key("kid"))
     }
 
-    /// The header of the token that the cookie holds.
+    /// The header of the token in the cookie.
     fn header(&self) -> Option<Map<String, Value>> {
         let value = Pasted::new(self.inspection.cookie_header).value(self.found?.name());
         header(&value)
@@ -185,7 +186,7 @@ impl Trial<'_> {
         }
     }
 
-    /// The result of one secret and one way of reading. `None` if it says nothing about the part in question.
+    /// The result of opening the session with this secret, as this cookie. `None` if that finds no session to open.
     fn attempt(&self, secret: &Secret, cookie: &SessionCookie) -> Option<Result<(), OpenError>> {
         let secrets = [secret.clone()];
         let keys = KeyRing::new(&secrets, vec![cookie.clone()]).ok()?;
@@ -193,7 +194,8 @@ impl Trial<'_> {
         let opened = match (&self.part, self.found) {
             (Part::Whole, Some(_)) => self.open(&keys, inspection.cookie_header, None)?,
             (Part::Whole, None) => self.open(&keys, b"", inspection.authorization)?,
-            // The token is genuine under the current secret; signed anew, it goes with the secret on trial.
+            // A cache opens only beside a token that is signed with the same secret. The token is genuine, so sign it again with
+            // the secret that is tried.
             (Part::Cache(token), _) => {
                 let data_name = cookie.data_name()?;
                 let pasted = Pasted::new(inspection.cookie_header);
@@ -225,7 +227,7 @@ impl Trial<'_> {
     }
 }
 
-/// Whether the session was decrypted or verified before it was refused.
+/// Whether a session with this error was decrypted or verified before it was refused.
 pub(in crate::open) fn is_about_claims(error: &OpenError) -> bool {
     match error {
         OpenError::Expired { .. }

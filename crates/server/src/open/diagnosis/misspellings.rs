@@ -95,7 +95,7 @@ fn of_text(text: &str) -> Vec<(Vec<u8>, &'static str, &'static str)> {
         "without its byte-order mark",
         "your app uses it that way: save the file without one",
     );
-    // As `String.prototype.trim` does, which takes a byte-order mark for white space.
+    // `String.prototype.trim` removes a byte-order mark too, because it treats it as white space.
     other(
         owned(text.trim_matches(|char: char| char.is_whitespace() || char == MARK)),
         "without the white space at its ends",

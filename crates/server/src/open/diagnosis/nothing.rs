@@ -1,4 +1,4 @@
-//! Finds out why a header contains no session at all.
+//! Finds out why a header contains no recognized session.
 
 use session::{CookieName, SessionCookie};
 
@@ -7,7 +7,7 @@ use super::super::pasted::Pasted;
 use super::prefix::{SECURE, other_prefix};
 use super::{identify, shape, whole_names, without_number};
 
-/// The likely cause why there is no session at all.
+/// The likely reason why the header contains no recognized session.
 pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
     let header = inspection.cookie_header.trim_ascii();
     let pasted = Pasted::new(header);
@@ -57,8 +57,8 @@ pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String>
             "there is the cookie {name}, which is the session cookie of {library}; give `{option}`"
         ))
     };
-    // If the cookie has a custom name, one with a default name may belong to another app, and a value that opens is a better
-    // hint.
+    // If the session cookie has a custom name, a cookie with a default name may belong to another app, so a value that opens is a
+    // better hint.
     let told = match inspection.recognized.cookie_name.is_some() {
         true => identified().or_else(of_another),
         false => of_another().or_else(identified),

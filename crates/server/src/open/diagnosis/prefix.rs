@@ -2,7 +2,7 @@
 
 use session::CookieName;
 
-/// The name of the same cookie over HTTPS instead of HTTP, or the reverse.
+/// The name that the cookie has over HTTPS instead of HTTP, or the reverse.
 pub(super) fn other_prefix(name: &CookieName) -> Option<CookieName> {
     match name.as_str().strip_prefix(SECURE) {
         Some(plain) => plain.parse().ok(),

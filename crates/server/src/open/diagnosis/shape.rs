@@ -10,7 +10,7 @@ use session::CookieName;
 use super::super::pasted::Pasted;
 use super::keys::{Part, Trial, header};
 
-/// The likely cause why the value does not have the expected form.
+/// The likely reason why the value does not have the expected form.
 pub(super) fn of(
     trial: &Trial<'_>,
     pasted: &Pasted<'_>,
@@ -61,7 +61,7 @@ pub(super) fn format(value: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Whether the end of the value is missing, or something follows it.
+/// Describes a value whose end is missing, or that has a chunk too many.
 pub(super) fn cut(
     trial: &Trial<'_>,
     pasted: &Pasted<'_>,
@@ -84,7 +84,7 @@ pub(super) fn cut(
         .or_else(|| cut_token(&value))
 }
 
-/// Whether a chunk is missing or left over.
+/// Describes a chunk that is missing or left over.
 fn cut_chunks(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Option<String> {
     let chunks = pasted.chunks(name);
     for count in (1..chunks.len()).rev() {
@@ -113,7 +113,7 @@ fn cut_chunks(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Opti
     })
 }
 
-/// Whether a token is shorter than its header implies.
+/// Describes a token that is shorter than its header implies.
 fn cut_token(value: &[u8]) -> Option<String> {
     let parts: Vec<&[u8]> = value.split(|byte| *byte == b'.').collect();
     let last = parts.last().map_or(0, |part| part.len());
@@ -218,5 +218,5 @@ const JWE_START: &[u8] = b"eyJhbGciOiJkaXIi";
 /// The beginning of Better Auth's compact cache: `{"session` in base64url.
 const COMPACT_START: &[u8] = b"eyJzZXNzaW9u";
 
-/// The most bytes of a line that Linux hands over from a terminal, its end not counted.
+/// The longest line that Linux reads from a terminal, in bytes without its newline.
 const TERMINAL_LINE: usize = 4095;

@@ -1,4 +1,4 @@
-//! What is wrong is shown where it stands, with advice that fits; what nothing uses stops nobody.
+//! Tests that a problem is shown at its place with fitting advice, and that unused definitions do not prevent the start.
 
 use super::load_files;
 use crate::config::Config;

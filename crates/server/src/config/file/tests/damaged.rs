@@ -1,4 +1,4 @@
-//! Files with a damage anywhere: they are read without a panic, and shown without their secrets.
+//! Tests of files with damage at any position: reading them does not panic, and reports do not show their secrets.
 
 use crate::config::{Config, ConfigErrors};
 
@@ -10,11 +10,11 @@ fn a_damaged_file_is_reported_without_its_secrets() {
     for at in (0..=FILE.len()).filter(|at| FILE.is_char_boundary(*at)) {
         for inserted in ["", "\"", "'", "{", "]", "=", "#", "\n", "é"] {
             let rest = &FILE[at..];
-            // Without it, nothing tells a password from a host.
+            // Without the `@`, a password cannot be distinguished from a host.
             if inserted.is_empty() && rest.starts_with('@') {
                 continue;
             }
-            // Without anything to insert, a character goes away.
+            // If nothing is inserted, one character is removed.
             let skipped = rest.chars().next().filter(|_| inserted.is_empty());
             let rest = &rest[skipped.map_or(0, char::len_utf8)..];
             let text = format!("{}{inserted}{rest}", &FILE[..at]);
@@ -35,7 +35,7 @@ fn a_damaged_file_is_reported_without_its_secrets() {
     assert!(reported > FILE.len(), "{reported}");
 }
 
-/// What is said of the file, and with `checks` of the settings too.
+/// The report on a file. With `checks`, its settings are checked too.
 fn report(loaded: &Loaded, checks: bool) -> String {
     let errors = match checks.then(|| Config::from_loaded(loaded)) {
         Some(Ok(_)) => return String::new(),
@@ -45,13 +45,13 @@ fn report(loaded: &Loaded, checks: bool) -> String {
     errors.to_string()
 }
 
-/// Whether a part of the secret is there that is longer than chance.
+/// Whether a report contains a part of the secret that is too long to be there by chance.
 fn shows(said: &str, secret: &str) -> bool {
     let parts = (0..=secret.len() - LONG).map(|at| &secret[at..at + LONG]);
     parts.into_iter().any(|part| said.contains(part))
 }
 
-/// In characters.
+/// The length of such a part in characters.
 const LONG: usize = 6;
 
 const SECRETS: [&str; 6] = [

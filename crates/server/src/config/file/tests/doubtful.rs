@@ -1,9 +1,9 @@
-//! Files that are valid and hardly mean what they say.
+//! Tests of files that are valid but probably not intended that way.
 
 use super::load_text;
 use crate::config::Config;
 
-/// The warnings of a file of these lines behind a secret and an upstream.
+/// The warnings about a file with a secret, an upstream and these lines.
 fn warned(text: &str) -> Vec<String> {
     let loaded = load_text(&format!("{TOP}{text}"));
     let warnings = Config::from_loaded(&loaded).expect("a valid file").warnings;
@@ -11,19 +11,19 @@ fn warned(text: &str) -> Vec<String> {
     warnings.into_iter().filter(is_of_file).collect()
 }
 
-/// What is wrong with such a file.
+/// The problems of a file with a secret, an upstream and these lines.
 fn refused(text: &str) -> String {
     let loaded = load_text(&format!("{TOP}{text}"));
     let errors = Config::from_loaded(&loaded).expect_err("a problem");
     errors.to_string()
 }
 
-/// What each file begins with: on this machine alone, so that nothing travels in the clear.
+/// The beginning of each file. It listens on loopback, so that there is no warning about sessions in the clear.
 const TOP: &str = "auth_secret = '0123456789abcdef0123456789abcdef0123'\nupstream = 'http://a'\nlisten = '127.0.0.1:0'\n";
 
 const ALL: &str = "[[route]]\npath = '/'\n";
 
-/// Makes sure that there is one warning, and that it says all of this; or none.
+/// Asserts that there is exactly one warning, which contains all `parts`; or none, if there are no `parts`.
 fn warns(text: &str, parts: &[&str]) {
     let warnings = warned(text);
     let is_expected = match parts {
@@ -219,7 +219,7 @@ fn tables_that_no_route_names_are_named() {
     );
 }
 
-/// Looks users up, in a database and in Redis.
+/// The settings to look up users in a database, with a cache in Redis.
 const USERS: &str = "enable_db_check = true\ndatabase_url = 'postgres://127.0.0.1/app'\nredis_url = 'redis://127.0.0.1'\n";
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is wrong with what `[service.NAME]` says of servers.
+//! Tests of the problems in the keys of `[service.NAME]` for servers.
 
 use super::reported::says;
 

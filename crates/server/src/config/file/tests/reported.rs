@@ -1,9 +1,9 @@
-//! Everything that is wrong is reported at once, and each fault once.
+//! Tests that all problems are reported at once, and each of them once.
 
 use super::load_text;
 use crate::config::Config;
 
-/// What is wrong with a file of these lines behind a secret, in the order of the file, without excerpts.
+/// The problems of a file with a secret and these lines, in the order of the file, without excerpts.
 fn said(text: &str) -> Vec<String> {
     let secret = "auth_secret = '0123456789abcdef0123456789abcdef0123'\n";
     let loaded = load_text(&format!("{secret}{text}"));
@@ -17,7 +17,7 @@ fn said(text: &str) -> Vec<String> {
     titles.filter(is_title).map(str::to_owned).collect()
 }
 
-/// Makes sure that there are so many problems, and that they begin so.
+/// Asserts that a file has exactly these problems, each given by its beginning.
 pub(super) fn says(text: &str, expected: &[&str]) {
     let said = said(text);
     let as_expected = said.len() == expected.len()

@@ -1,11 +1,11 @@
-//! A sign-in page behind the gate is public for everybody who is sent to it.
+//! Tests that a sign-in page behind the gate must be public on every host from which browsers are redirected to it.
 
 use super::load_text;
 use crate::config::Config;
 
 const TOP: &str = "auth_secret = '0123456789abcdef0123456789abcdef0123'\nupstream = 'http://a'\n";
 
-/// What is said of the sign-in page in such a file.
+/// The problems of a file with a secret, an upstream and these lines; empty if there are none.
 fn said(text: &str) -> String {
     let loaded = load_text(&format!("{TOP}{text}"));
     match Config::from_loaded(&loaded) {
@@ -29,10 +29,10 @@ fn a_page_that_is_a_path_is_public_on_every_host_whose_people_are_sent_there() {
     let top = "sign_in_url = '/signin'\n";
     assert_eq!(said(&format!("{top}{app}")), "");
     let everywhere = format!("[[route]]\npath = {PAGE}\n{PUBLIC}\n");
-    // What no route of its host matches has that of all hosts.
+    // A path that no route of its host matches is governed by the routes without `host`.
     let exact = "[[route]]\npath = '/'\n";
     assert_eq!(said(&format!("{top}{everywhere}{exact}")), "");
-    // By which hosts people come is not said.
+    // The file does not say which hosts browsers use.
     let page_alone = route("'app.example'", PAGE, PUBLIC);
     assert_eq!(said(&format!("{top}{page_alone}{exact}")), "");
     let no_session = route("'files.example'", "'/'", PUBLIC);

@@ -2,7 +2,7 @@ use http::Request;
 
 use super::*;
 
-/// Method, host and path, or what is wrong.
+/// The original request as method, host and path, or what is wrong.
 fn read(
     source: RequestSource,
     target: &str,

@@ -1,4 +1,4 @@
-//! The ways to read a session, and the secrets, that operators commonly mix up.
+//! Ways to read a session that operators commonly mix up, and secrets to read it with.
 
 use session::{CookieName, Secret, SessionCookie};
 
@@ -21,7 +21,7 @@ pub(super) struct Candidate {
     pub(super) other: Option<Other>,
 }
 
-/// How this differs from the configuration.
+/// How an attempt differs from the configuration.
 #[derive(Clone)]
 pub(super) struct Other {
     /// A phrase that follows "it opens".
@@ -31,7 +31,7 @@ pub(super) struct Other {
 }
 
 impl Trial<'_> {
-    /// The configured way to read the session, then other ways.
+    /// The ways to read the session: for each cookie those that differ from the configuration, then the configured one.
     pub(super) fn readings(&self) -> Vec<Reading> {
         let recognized = &self.inspection.recognized;
         let mut readings = Vec::new();

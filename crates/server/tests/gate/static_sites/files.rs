@@ -211,10 +211,10 @@ async fn requests_that_come_together_are_answered_in_order() -> Result<()> {
     let targets = ["/a.txt", "/b.txt", "/c.txt", "/a.txt"];
     let requests = targets.map(|target| signed_in(&Request::get(target)).bytes(site.gate.proxy));
     client.raw(&requests.concat()).await?;
-    for (status, content) in [(200, "a"), (200, "b"), (404, ""), (200, "a")] {
+    for (status, start) in [(200, "a"), (200, "b"), (404, "{"), (200, "a")] {
         let answer = client.response().await?;
         assert_eq!(answer.status, status);
-        assert!(status == 404 || answer.text() == content);
+        assert!(answer.text().starts_with(start), "{}", answer.text());
     }
     Ok(())
 }

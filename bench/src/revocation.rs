@@ -41,9 +41,10 @@ pub(crate) fn run(binary: Option<&PathBuf>, what: &What, markdown: bool) -> Resu
     test::install_node_modules()?;
     let gate = match binary {
         Some(path) => path.canonicalize()?,
-        None => build(&mut command(
-            "cargo build --release --locked -p sessiongate",
-        ))?,
+        None => build(
+            &mut command("cargo build --release --locked -p sessiongate"),
+            "sessiongate",
+        )?,
     };
     let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;

@@ -4,7 +4,7 @@ use std::thread;
 
 use anyhow::{Result, ensure};
 
-use crate::step::{clock, command, output, print_times, step};
+use crate::step::{build, clock, command, output, print_times, step};
 use crate::{docs, fuzz, msrv, supply, test};
 
 /// Checks format, lints, documentation and dependencies, runs the tests, builds the site, fuzzes for a moment, and sees that all of
@@ -21,19 +21,19 @@ pub(crate) fn run() -> Result<()> {
         lint()?;
         installing.join().expect("an installation does not panic")
     })?;
-    // Tests wait a lot: for servers that start, for time limits that pass. What only computes takes the cores meanwhile, and gives
-    // way to them.
+    // Tests mostly wait: for servers to start, and for time limits to pass. Checks that compute use the cores meanwhile, at a lower
+    // priority.
     let unchecked = thread::scope(|scope| {
         let computing = scope.spawn(|| {
-            // First what a test waits for.
-            build_static()?;
             fuzz::build_for_a_moment()?;
             anyhow::Ok([supply::check()?, msrv::check()?])
         });
         test::run()?;
         computing.join().expect("a check does not panic")
     })?;
-    docs::run()?;
+    // What the tests have built, with the features that they need.
+    let mut tested = command("cargo test --quiet --workspace --no-run");
+    docs::write(&build(&mut tested, "sessiongate")?)?;
     fuzz::run_for_a_moment(FUZZ_SECONDS)?;
     let after = output(&mut command("git status --porcelain"))?;
     ensure!(
@@ -60,15 +60,6 @@ fn lint() -> Result<()> {
     step(&mut command(
         "cargo fmt --manifest-path fuzz/Cargo.toml --check",
     ))
-}
-
-/// Builds the binary that a test runs in an empty root.
-fn build_static() -> Result<()> {
-    let mut build = command("nice -n 19");
-    build
-        .arg(std::env::current_exe()?)
-        .args(["dist", "--quick"]);
-    step(&mut build)
 }
 
 /// Of each target: enough for every input that it starts from, and to see that it still runs.

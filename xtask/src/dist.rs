@@ -81,7 +81,7 @@ fn compile(profile: &str, flags: &str, folder: &str) -> Result<PathBuf> {
         "cargo build --profile {profile} --locked -p sessiongate --target {host} --target-dir {folder}"
     ));
     let flags = format!("-C target-feature=+crt-static {flags}");
-    build(cargo.env("RUSTFLAGS", flags.trim_end()))
+    build(cargo.env("RUSTFLAGS", flags.trim_end()), "sessiongate")
 }
 
 /// The tool that makes one profile of many, of the compiler's own version of LLVM: rustup's, or Debian's.

@@ -12,16 +12,26 @@ use anyhow::{Context, Result};
 
 use crate::step::{build, command, output, root};
 
-/// Writes the generated parts of the documentation, builds the site from all pages, and checks the links of the site.
-///
-/// A tree whose generated parts are current stays as it is: the site is built below `target`. A diagram is drawn only when its
-/// text has changed.
+/// Builds the program, and the documentation with it.
 ///
 /// # Errors
-/// When the program or the site cannot be built, a page has no marks for its table, or a link leads nowhere.
+/// When the program does not build, and as [`write`].
 pub(crate) fn run() -> Result<()> {
-    let program = build(&mut command("cargo build -p sessiongate"))?;
-    let mut changed = write_reference(&program)?;
+    write(&build(
+        &mut command("cargo build -p sessiongate"),
+        "sessiongate",
+    )?)
+}
+
+/// Writes the generated parts of the documentation, builds the site from all pages, and checks the links of the site.
+///
+/// The tables are what `program`, a build of the gate, prints. A tree whose generated parts are current stays as it is: the site is
+/// built below `target`. A diagram is drawn only when its text has changed.
+///
+/// # Errors
+/// When the site cannot be built, a page has no marks for its table, or a link leads nowhere.
+pub(crate) fn write(program: &Path) -> Result<()> {
+    let mut changed = write_reference(program)?;
     changed.extend(diagrams::draw_changed()?);
     for file in &changed {
         eprintln!("xtask: written: {file}");

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs `command` and says how long it took.
 ///
@@ -69,11 +69,11 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Runs a `cargo build` and gives the path of the executable that it makes.
+/// Runs a command of Cargo that builds the program `name`, and returns the path of that program.
 ///
 /// # Errors
-/// When the build fails, or makes no executable.
-pub fn build(cargo: &mut Command) -> Result<PathBuf> {
+/// When the build fails, or does not make the program.
+pub fn build(cargo: &mut Command, name: &str) -> Result<PathBuf> {
     let built = cargo
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root())
@@ -82,11 +82,15 @@ pub fn build(cargo: &mut Command) -> Result<PathBuf> {
         .context("cannot start cargo")?;
     ensure!(built.status.success(), "the build failed");
     let messages = String::from_utf8(built.stdout)?;
-    let executable = messages.lines().find_map(|message| {
+    let program = messages.lines().find_map(|message| {
         let message: Value = serde_json::from_str(message).ok()?;
-        Some(PathBuf::from(message.get("executable")?.as_str()?))
+        let target = &message["target"];
+        let is_program = target["name"] == name && target["kind"] == json!(["bin"]);
+        // The unit tests of a program are an executable of the same name.
+        let is_it = is_program && message["profile"]["test"] == false;
+        Some(PathBuf::from(message["executable"].as_str().filter(|_| is_it)?))
     });
-    executable.context("cargo names no executable")
+    program.with_context(|| format!("cargo does not say where it puts {name}"))
 }
 
 /// A command made of the words of `line`.

@@ -139,11 +139,11 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "the ticket is taken when the answer arrives",
         file: "chain.rs",
-        before: "        let has_missed = asked.was_heard",
-        after: "        let asked = LookupStart { ticket: changes.ticket(now), ..asked };\n        let has_missed = asked.was_heard",
+        before: "        let has_missed = asked.was_up",
+        after: "        let asked = LookupStart { ticket: changes.ticket(now), ..asked };\n        let has_missed = asked.was_up",
     },
     Mutation {
-        what: "an answer is kept although a change was heard since its lookup began",
+        what: "an answer is kept although a change was announced since its lookup began",
         file: "chain.rs",
         before: "        if has_missed || self.has_changed(flight.progress(), asked.ticket, stripes) {\n            return Kept::Unsure;",
         after: "        if has_missed {\n            return Kept::Unsure;",
@@ -209,16 +209,16 @@ const MUTATIONS: &[Mutation] = &[
         after: "|entry| { entry.trusted_until += 60_000_000_000; std::mem::take(&mut entry.early) > 0 })",
     },
     Mutation {
-        what: "a stale answer counts although a change of it was heard",
+        what: "a stale answer counts although a change of it was up",
         file: "memory.rs",
-        before: "entry.found.filter(|_| !is_late && !was_heard())",
-        after: "entry.found.filter(|_| !is_late || was_heard())",
+        before: "entry.found.filter(|_| !is_late && !was_invalidated())",
+        after: "entry.found.filter(|_| !is_late || was_invalidated())",
     },
     Mutation {
         what: "a stale answer counts forever while the truth is down",
         file: "memory.rs",
-        before: "entry.found.filter(|_| !is_late && !was_heard())",
-        after: "entry.found.filter(|_| is_late || !was_heard())",
+        before: "entry.found.filter(|_| !is_late && !was_invalidated())",
+        after: "entry.found.filter(|_| is_late || !was_invalidated())",
     },
     Mutation {
         what: "a hit in Redis counts while the truth is down, although the truth has announced a change since",

@@ -88,7 +88,9 @@ pub fn build(cargo: &mut Command, name: &str) -> Result<PathBuf> {
         let is_program = target["name"] == name && target["kind"] == json!(["bin"]);
         // The unit tests of a program are an executable of the same name.
         let is_it = is_program && message["profile"]["test"] == false;
-        Some(PathBuf::from(message["executable"].as_str().filter(|_| is_it)?))
+        Some(PathBuf::from(
+            message["executable"].as_str().filter(|_| is_it)?,
+        ))
     });
     program.with_context(|| format!("cargo does not say where it puts {name}"))
 }

@@ -29,7 +29,7 @@ mod slow;
 mod target;
 
 pub use case::{Case, Class, Level, Needs};
-pub use profile::{Profile, Question};
+pub use profile::{OriginalRequest, Profile};
 pub use report::{Outcome, Report, Row, described, list_markdown};
 pub use run::{SetupError, catalogue, run};
 pub use target::Target;

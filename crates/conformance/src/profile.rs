@@ -9,14 +9,14 @@ pub struct Profile {
     /// Its identity headers; the first one names the user.
     pub identity: &'static [&'static str],
     /// How its forward-auth endpoint receives the original request.
-    pub question: Question,
+    pub original_request: OriginalRequest,
     /// Prefixes of case ids, and why these cases do not apply.
     not_applicable: &'static [(&'static str, &'static str)],
 }
 
 /// How a forward-auth endpoint receives the original request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum OriginalRequest {
     /// In `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
     Forwarded,
     /// In `X-Original-Method` and `X-Original-URL`.
@@ -64,31 +64,31 @@ const PROFILES: &[Profile] = &[
     Profile {
         name: "sessiongate",
         identity: OURS,
-        question: Question::Forwarded,
+        original_request: OriginalRequest::Forwarded,
         not_applicable: &[],
     },
     Profile {
         name: "nginx",
         identity: OURS,
-        question: Question::OriginalUrl,
+        original_request: OriginalRequest::OriginalUrl,
         not_applicable: BEHIND_A_HOST,
     },
     Profile {
         name: "caddy",
         identity: OURS,
-        question: Question::Forwarded,
+        original_request: OriginalRequest::Forwarded,
         not_applicable: BEHIND_A_HOST,
     },
     Profile {
         name: "envoy",
         identity: OURS,
-        question: Question::RequestLine,
+        original_request: OriginalRequest::RequestLine,
         not_applicable: BEHIND_A_HOST,
     },
     Profile {
         name: "traefik",
         identity: OURS,
-        question: Question::Forwarded,
+        original_request: OriginalRequest::Forwarded,
         not_applicable: BEHIND_A_HOST,
     },
     Profile {
@@ -100,7 +100,7 @@ const PROFILES: &[Profile] = &[
             "X-Forwarded-Preferred-Username",
             "X-Forwarded-Access-Token",
         ],
-        question: Question::Forwarded,
+        original_request: OriginalRequest::Forwarded,
         not_applicable: &[
             ("CK08", "its session is no JWE"),
             ("CK09", "its session is no JWE"),

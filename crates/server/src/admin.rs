@@ -192,8 +192,7 @@ impl Admin {
         let channels = live.channels();
         if !channels.is_empty() {
             let channels = channels.into_iter();
-            let channels =
-                channels.map(|(channel, is_heard)| (channel.to_owned(), state(is_heard)));
+            let channels = channels.map(|(channel, is_up)| (channel.to_owned(), state(is_up)));
             body["channels"] = Value::Object(channels.collect());
         }
         // Without Redis each gate counts rate limits by itself, so it is still ready.
@@ -211,8 +210,8 @@ impl Admin {
         for store in live.health() {
             self.metrics.store_up(store.source.as_str(), store.up);
         }
-        for (channel, is_heard) in live.channels() {
-            self.metrics.channel_up(channel, is_heard);
+        for (channel, is_up) in live.channels() {
+            self.metrics.channel_up(channel, is_up);
         }
         if let Some(are_shared) = live.shares_limits() {
             self.metrics.store_up("shared-limits", are_shared);

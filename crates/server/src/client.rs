@@ -21,7 +21,7 @@ pub(crate) use self::closing::{LONGEST_LINGER, LONGEST_PAUSE};
 pub(crate) use self::parked::ParkedClient;
 use crate::config::ClientSettings;
 use crate::connection::{Connection, TimeBudget};
-use crate::ended::is_our_limit;
+use crate::exchange_end::is_our_limit;
 use crate::link::Link;
 use crate::owner::Owner;
 use crate::socket::Stream;

@@ -17,7 +17,7 @@ use http1::{Field, Length};
 use socket2::SockRef;
 
 use crate::client::Client;
-use crate::ended::Sent;
+use crate::exchange_end::Sent;
 use crate::link::Link;
 use crate::owner::Owner;
 

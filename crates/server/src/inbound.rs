@@ -21,10 +21,10 @@ mod proxy_header;
 pub(crate) mod record;
 pub(crate) mod redirect;
 pub(crate) mod secured;
+pub(crate) mod sign_in_offer;
 mod streaming;
 pub(crate) mod target;
 pub(crate) mod tunnel;
-pub(crate) mod way_in;
 
 use std::cell::Cell;
 use std::net::IpAddr;

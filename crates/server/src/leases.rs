@@ -3,7 +3,7 @@
 //! Such an exchange has a lease; if the request has a session, the lease ends with it. Each runtime has a register of its own
 //! leases, without locks, in which all leases or those of one holder can be ended. Other exchanges have no lease, so they pay
 //! nothing. Each runtime also has a mailbox, by which any thread can end leases ([`end_everywhere`]) or have their requests
-//! decided again ([`doubt_everywhere`]).
+//! decided again ([`recheck_everywhere`]).
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Sleep, sleep};
 
 use crate::clock;
-use crate::ended::Ended;
+use crate::exchange_end::ExchangeEnd;
 
 /// The holder of a lease: the session of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +45,11 @@ pub(crate) enum Over {
 
 impl Over {
     /// How the exchange ended.
-    pub(crate) fn ended(self) -> Ended {
+    pub(crate) fn ended(self) -> ExchangeEnd {
         match self {
-            Self::GoingAway => Ended::Cut,
-            Self::SessionExpired => Ended::SessionExpired,
-            Self::SessionRevoked => Ended::SessionRevoked,
+            Self::GoingAway => ExchangeEnd::CutOff,
+            Self::SessionExpired => ExchangeEnd::SessionExpired,
+            Self::SessionRevoked => ExchangeEnd::SessionRevoked,
         }
     }
 }
@@ -59,13 +59,13 @@ pub(crate) struct Lease<'l> {
     number: usize,
     /// When the lease expires, and the timer for that.
     end: Option<(UnixTime, Pin<Box<Sleep>>)>,
-    /// Decides the request again, when the lease is in doubt.
-    ask: Option<Box<dyn Fn() -> Asking<'l> + 'l>>,
-    asking: Option<Asking<'l>>,
+    /// Decides the request again when a recheck is due.
+    decide: Option<Box<dyn Fn() -> Recheck<'l> + 'l>>,
+    recheck: Option<Recheck<'l>>,
 }
 
 /// A renewed decision: whether the request would still be permitted.
-pub(crate) type Asking<'l> = Pin<Box<dyn Future<Output = bool> + 'l>>;
+pub(crate) type Recheck<'l> = Pin<Box<dyn Future<Output = bool> + 'l>>;
 
 /// A lease in the register.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ struct Entry {
     holder: Option<Holder>,
     over: Option<Over>,
     /// Whether a change was announced that may concern the holder, so that the request has to be decided again.
-    is_in_doubt: bool,
+    needs_recheck: bool,
     waits: Option<Waker>,
 }
 
@@ -93,15 +93,15 @@ impl<'l> Lease<'l> {
         Self {
             number,
             end: end.map(|end| (end, Box::pin(sleep(until(end))))),
-            ask: None,
-            asking: None,
+            decide: None,
+            recheck: None,
         }
     }
 
-    /// Adds `ask`, which decides the request again whenever the lease is in doubt, and once at the start.
-    pub(crate) fn asking(mut self, ask: impl Fn() -> Asking<'l> + 'l) -> Self {
-        self.ask = Some(Box::new(ask));
-        REGISTER.with_borrow_mut(|register| register[self.number].is_in_doubt = true);
+    /// Adds `decide`, which decides the request again whenever a recheck is due, and once at the start.
+    pub(crate) fn rechecked_by(mut self, decide: impl Fn() -> Recheck<'l> + 'l) -> Self {
+        self.decide = Some(Box::new(decide));
+        REGISTER.with_borrow_mut(|register| register[self.number].needs_recheck = true);
         self
     }
 
@@ -116,8 +116,8 @@ impl<'l> Lease<'l> {
         Self {
             number,
             end: None,
-            ask: None,
-            asking: None,
+            decide: None,
+            recheck: None,
         }
     }
 
@@ -133,7 +133,7 @@ impl<'l> Lease<'l> {
         if let Some(over) = over {
             return Poll::Ready(over);
         }
-        if let Poll::Ready(over) = self.poll_doubt(context) {
+        if let Poll::Ready(over) = self.poll_recheck(context) {
             return Poll::Ready(over);
         }
         let Some((end, timer)) = &mut self.end else {
@@ -149,26 +149,27 @@ impl<'l> Lease<'l> {
         }
     }
 
-    /// Ready when the lease was in doubt and the request would no longer be permitted.
-    fn poll_doubt(&mut self, context: &mut Context<'_>) -> Poll<Over> {
-        let Some(ask) = &self.ask else {
+    /// Ready when a recheck has found that the request would no longer be permitted.
+    fn poll_recheck(&mut self, context: &mut Context<'_>) -> Poll<Over> {
+        let Some(decide) = &self.decide else {
             return Poll::Pending;
         };
         loop {
-            if let Some(asking) = &mut self.asking {
-                let may_go_on = ready!(asking.as_mut().poll(context));
-                self.asking = None;
+            if let Some(recheck) = &mut self.recheck {
+                let may_go_on = ready!(recheck.as_mut().poll(context));
+                self.recheck = None;
                 if !may_go_on {
                     return Poll::Ready(Over::SessionRevoked);
                 }
             }
             // A change that is announced from now on causes another decision.
-            let doubt =
-                |register: &mut Slab<Entry>| std::mem::take(&mut register[self.number].is_in_doubt);
-            if !REGISTER.with_borrow_mut(doubt) {
+            let is_due = |register: &mut Slab<Entry>| {
+                std::mem::take(&mut register[self.number].needs_recheck)
+            };
+            if !REGISTER.with_borrow_mut(is_due) {
                 return Poll::Pending;
             }
-            self.asking = Some(ask());
+            self.recheck = Some(decide());
         }
     }
 }
@@ -206,48 +207,48 @@ pub(crate) fn end_everywhere(
     over: Over,
     are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
 ) {
-    say_everywhere(Some(over), Arc::new(are_meant));
+    send_everywhere(Some(over), Arc::new(are_meant));
 }
 
-/// Puts the leases of all runtimes in doubt whose holders match `are_meant`, so that their requests are decided again. Works
+/// Marks the leases of all runtimes whose holders match `are_meant`, so that their requests are decided again. Works
 /// like [`end_everywhere`].
-pub(crate) fn doubt_everywhere(
+pub(crate) fn recheck_everywhere(
     are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
 ) {
-    say_everywhere(None, Arc::new(are_meant));
+    send_everywhere(None, Arc::new(are_meant));
 }
 
-fn say_everywhere(over: Option<Over>, are_meant: Arc<AreMeant>) {
+fn send_everywhere(over: Option<Over>, are_meant: Arc<AreMeant>) {
     let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
     // The mailbox of a runtime that has ended is closed.
     mailboxes.retain(|mailbox| mailbox.send((over, Arc::clone(&are_meant))).is_ok());
 }
 
-/// Obeys [`end_everywhere`] and [`doubt_everywhere`] on this runtime, forever. Call it once on each runtime, before the runtime
+/// Carries out [`end_everywhere`] and [`recheck_everywhere`] on this runtime, forever. Call it once on each runtime, before it
 /// has a lease.
-pub(crate) fn obey() -> impl Future<Output = ()> {
-    let (mailbox, words) = mpsc::unbounded_channel();
+pub(crate) fn run_mailbox() -> impl Future<Output = ()> {
+    let (mailbox, orders) = mpsc::unbounded_channel();
     let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
     mailboxes.push(mailbox);
-    read(words)
+    carry_out(orders)
 }
 
-async fn read(mut words: UnboundedReceiver<Word>) {
-    while let Some((over, are_meant)) = words.recv().await {
+async fn carry_out(mut orders: UnboundedReceiver<Order>) {
+    while let Some((over, are_meant)) = orders.recv().await {
         match over {
             Some(over) => end(over, &*are_meant),
-            None => mark(&*are_meant, |entry| entry.is_in_doubt = true),
+            None => mark(&*are_meant, |entry| entry.needs_recheck = true),
         }
     }
 }
 
-/// A message to a runtime: why leases end, or `None` if they are in doubt, and which leases.
-type Word = (Option<Over>, Arc<AreMeant>);
+/// A message to a runtime: why leases end, or `None` if they need a recheck, and which leases.
+type Order = (Option<Over>, Arc<AreMeant>);
 
 type AreMeant = dyn Fn(Option<&Holder>) -> bool + Send + Sync;
 
 /// The mailboxes of all runtimes. Locked when a runtime begins and when leases are to end, never for a request.
-static MAILBOXES: Mutex<Vec<UnboundedSender<Word>>> = Mutex::new(Vec::new());
+static MAILBOXES: Mutex<Vec<UnboundedSender<Order>>> = Mutex::new(Vec::new());
 
 /// How many leases there are on this runtime.
 pub(crate) fn count() -> usize {
@@ -334,7 +335,7 @@ mod tests {
     async fn another_thread_can_end_leases_of_this_runtime() {
         let mut held = Lease::begin(Some(holder("mallory")), None);
         let mut other = Lease::begin(Some(holder("bob")), None);
-        let obeying = tokio::task::spawn_local(obey());
+        let obeying = tokio::task::spawn_local(run_mailbox());
         let is_meant = |held: Option<&Holder>| held.is_some_and(|held| &*held.user == "mallory");
         let told = std::thread::spawn(move || end_everywhere(Over::SessionRevoked, is_meant));
         told.join().unwrap();
@@ -349,21 +350,21 @@ mod tests {
     async fn an_exchange_in_doubt_asks_and_goes_on_or_not() {
         let may_go_on = std::cell::Cell::new(true);
         let asked = std::cell::Cell::new(0);
-        let ask = || -> Asking<'_> {
+        let ask = || -> Recheck<'_> {
             asked.set(asked.get() + 1);
             Box::pin(async { may_go_on.get() })
         };
-        let mut held = Lease::begin(Some(holder("trent")), None).asking(ask);
+        let mut held = Lease::begin(Some(holder("trent")), None).rechecked_by(ask);
         let goes_on =
             |held: &mut Lease<'_>, context: &mut Context<'_>| held.poll_over(context).is_pending();
         assert!(poll_fn(|context| Poll::Ready(goes_on(&mut held, context))).await);
-        assert_eq!(asked.get(), 1, "it is in doubt from the start");
+        assert_eq!(asked.get(), 1, "there is a recheck at the start");
         assert!(poll_fn(|context| Poll::Ready(goes_on(&mut held, context))).await);
         assert_eq!(asked.get(), 1);
         may_go_on.set(false);
-        let obeying = tokio::task::spawn_local(obey());
+        let obeying = tokio::task::spawn_local(run_mailbox());
         tokio::task::yield_now().await;
-        doubt_everywhere(|held| held.is_some_and(|held| &*held.user == "trent"));
+        recheck_everywhere(|held| held.is_some_and(|held| &*held.user == "trent"));
         let over = poll_fn(|context| held.poll_over(context)).await;
         assert_eq!((over, asked.get()), (Over::SessionRevoked, 2));
         obeying.abort();

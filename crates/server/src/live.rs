@@ -277,16 +277,16 @@ impl Live {
     pub(crate) fn channels(&self) -> BTreeMap<&'static str, bool> {
         let opened = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
         let mut channels = BTreeMap::new();
-        for (channel, is_heard) in opened.flat_map(stores::Stores::channels) {
-            *channels.entry(channel).or_insert(true) &= is_heard;
+        for (channel, is_up) in opened.flat_map(stores::Stores::channels) {
+            *channels.entry(channel).or_insert(true) &= is_up;
         }
         channels
     }
 
     /// Whether any store has a change channel.
-    pub(crate) fn hears_changes(&self) -> bool {
+    pub(crate) fn has_channels(&self) -> bool {
         let mut opened = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
-        opened.any(stores::Stores::hear_changes)
+        opened.any(stores::Stores::have_channels)
     }
 
     /// The lease of an exchange that may last for hours, with its session if it has one.

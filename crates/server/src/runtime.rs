@@ -66,7 +66,7 @@ pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHan
                 let mut beating = JoinSet::new();
                 beating.spawn_local(pulse.beat());
                 beating.spawn_local(give_back());
-                beating.spawn_local(leases::obey());
+                beating.spawn_local(leases::run_mailbox());
                 serve(stop, drain, handlers).await
             });
             // A blocking thread that waits for a dead disk is not awaited.

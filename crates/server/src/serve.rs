@@ -204,7 +204,7 @@ impl Built {
         let handed_over = stop.handed_over.clone();
         let keeping_quiet = systemd::keep_watchdog_quiet(pulses);
         shared.spawn(handed_over.run_until_cancelled_owned(keeping_quiet));
-        shared.spawn(signals.obey(reloads, stop.clone(), fixed.drain_delay, succession));
+        shared.spawn(signals.handle(reloads, stop.clone(), fixed.drain_delay, succession));
         Ok(Serving {
             shared,
             endings,

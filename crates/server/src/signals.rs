@@ -51,7 +51,7 @@ impl Signals {
 
     /// Handles signals until the process is asked to stop, and then stops it: `delay` after the announcement, at a second
     /// signal, or at once if another process has taken over.
-    pub(crate) async fn obey(
+    pub(crate) async fn handle(
         mut self,
         reloads: Reloads,
         stop: Stop,

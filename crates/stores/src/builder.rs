@@ -8,8 +8,8 @@ use super::cache::SharedCache;
 use super::chain::{self, Chain, Outage, Tasks, Truth};
 use super::change_listener::ChangeListener;
 use super::changes::{Changes, Channels};
+use super::channel::{Channel, ChannelSubscriber, Publisher};
 use super::fact::Fact as _;
-use super::hearing::{Audience, Channel, Hears};
 use super::memory::Memory;
 use super::observer::Observer;
 use super::process::{Clock, Jitter};
@@ -31,8 +31,8 @@ pub(super) struct Builder<'a> {
     pub(super) clock: &'a Clock,
     pub(super) jitter: Jitter,
     pub(super) stop: &'a CancellationToken,
-    /// The audiences of the channels that announce changes.
-    pub(super) audiences: &'a [Arc<Audience>],
+    /// The publishers of the channels that announce changes.
+    pub(super) publishers: &'a [Arc<Publisher>],
     pub(super) listener: Arc<dyn ChangeListener>,
 }
 
@@ -113,12 +113,12 @@ impl Builder<'_> {
             Channels::NONE => channels,
             needed => needed,
         };
-        let memory = match truth.is_heard_on(channels) {
-            true => self.settings.heard(),
+        let memory = match truth.is_announced_on(channels) {
+            true => self.settings.memory_with_channels(),
             false => self.settings.memory,
         };
         let changes =
-            Changes::new(channels, needed, self.clock.monotonic()).proven_by(self.audiences);
+            Changes::new(channels, needed, self.clock.monotonic()).proven_by(self.publishers);
         let outdated = cache.is_some() && channels.postgres;
         let (outdated, waiting) = outdated.then(chain::outdated).unzip();
         let chain = Arc::new(Chain {
@@ -143,19 +143,19 @@ impl Builder<'_> {
                     .await;
             });
         }
-        let hearer: Arc<dyn Hears> = chain.clone();
-        self.audiences
+        let subscriber: Arc<dyn ChannelSubscriber> = chain.clone();
+        self.publishers
             .iter()
-            .for_each(|audience| audience.join(&hearer));
+            .for_each(|publisher| publisher.subscribe(&subscriber));
         chain
     }
 
     /// The channels that announce changes to this realm.
     fn channels(&self) -> Channels {
         let has = |channel| {
-            self.audiences
+            self.publishers
                 .iter()
-                .any(|audience| audience.channel() == channel)
+                .any(|publisher| publisher.channel() == channel)
         };
         Channels {
             postgres: has(Channel::Postgres),

@@ -25,8 +25,8 @@ pub(super) use self::stale::Outage;
 pub(super) use self::truth::{Affected, Truth};
 use super::cache::{Cached, Hit, KeyLease, SharedCache, Written};
 use super::changes::{Channels, Stripes, Ticket};
+use super::channel::Channel;
 use super::fact::Fact as _;
-use super::hearing::Channel;
 use super::memory::{LookupStart, Memory, Recalled};
 use super::process::Clock;
 use super::reporter::Reporter;
@@ -144,7 +144,7 @@ impl<T: Truth> Chain<T> {
                 at,
                 now: self.clock.now(),
                 ticket: flight.progress().asked(),
-                was_heard: !self.memory.changes.is_deaf(at),
+                was_up: !self.memory.changes.is_down(at),
             };
             let (answer, backing) = self.ask(&key, &query, asked).await;
             let lookup = match &answer {
@@ -222,7 +222,7 @@ impl<T: Truth> Chain<T> {
         let now = self.clock.monotonic();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
         // A process that was suspended in between may not know yet that it has missed something.
-        let has_missed = asked.was_heard && changes.is_deaf(now);
+        let has_missed = asked.was_up && changes.is_down(now);
         if has_missed || self.has_changed(flight.progress(), asked.ticket, stripes) {
             return Kept::Unsure;
         }
@@ -301,7 +301,7 @@ impl<T: Truth> Chain<T> {
         if !changes.has(Channel::Postgres) {
             return true;
         }
-        !changes.is_deaf(asked.at) && self.unchallenged_since(key, hit, asked).is_some()
+        !changes.is_down(asked.at) && self.unchallenged_since(key, hit, asked).is_some()
     }
 
     /// Creates the error for a lookup that did not reach the truth.

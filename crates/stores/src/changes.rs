@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::hearing::{Audience, Channel};
+use super::channel::{Channel, Publisher};
 use foldhash::fast::RandomState;
 
 /// The changes that a chain was notified of.
@@ -24,12 +24,12 @@ pub(super) struct Changes {
     hasher: RandomState,
     postgres: Option<LastChanges>,
     redis: Option<LastChanges>,
-    /// The channels that must be heard for memory to answer.
+    /// The channels that must be up for memory to answer.
     needed: Channels,
     /// The needed channels that are silent, as [`Channels::bits`].
-    silent: AtomicU8,
-    /// The audiences of the needed channels, for their proofs.
-    audiences: Vec<Arc<Audience>>,
+    down: AtomicU8,
+    /// The publishers of the needed channels, for their proofs.
+    publishers: Vec<Arc<Publisher>>,
 }
 
 /// The time of a lookup, taken before it begins.
@@ -46,7 +46,7 @@ pub(super) struct Stripes {
 /// When one channel last announced changes.
 #[derive(Debug)]
 struct LastChanges {
-    /// When the channel last announced that anything may have changed, or last began to be heard.
+    /// When the channel last announced that anything may have changed, or last came up.
     everything: AtomicU64,
     /// When the channel last announced a change in each stripe.
     stripes: Box<[AtomicU64]>,
@@ -104,23 +104,23 @@ impl Changes {
     /// Creates the changes of a chain with these channels. The `needed` ones are silent until [`Self::listen`] is called
     /// for them. Times are counted from `start`.
     pub(super) fn new(channels: Channels, needed: Channels, start: Instant) -> Self {
-        let heard = |is_there: bool| is_there.then(LastChanges::nothing);
+        let last = |is_there: bool| is_there.then(LastChanges::nothing);
         Self {
             start,
             hasher: RandomState::default(),
-            postgres: heard(channels.postgres),
-            redis: heard(channels.redis),
+            postgres: last(channels.postgres),
+            redis: last(channels.redis),
             needed,
-            silent: AtomicU8::new(needed.bits()),
-            audiences: Vec::new(),
+            down: AtomicU8::new(needed.bits()),
+            publishers: Vec::new(),
         }
     }
 
-    /// Adds the proofs of the needed channels: a channel without a current proof is treated as deaf.
-    pub(super) fn proven_by(self, audiences: &[Arc<Audience>]) -> Self {
-        let is_needed = |audience: &&Arc<Audience>| self.needed.has(audience.channel());
-        let audiences = audiences.iter().filter(is_needed).cloned().collect();
-        Self { audiences, ..self }
+    /// Adds the proofs of the needed channels: a channel without a current proof is treated as down.
+    pub(super) fn proven_by(self, publishers: &[Arc<Publisher>]) -> Self {
+        let is_needed = |publisher: &&Arc<Publisher>| self.needed.has(publisher.channel());
+        let publishers = publishers.iter().filter(is_needed).cloned().collect();
+        Self { publishers, ..self }
     }
 
     /// The ticket of a lookup that begins now.
@@ -148,11 +148,11 @@ impl Changes {
 
     /// Whether the answer of a lookup with this ticket may be repeated.
     pub(super) fn may_reuse(&self, ticket: Ticket, of: Stripes, now: Instant) -> bool {
-        !self.is_deaf(now)
+        !self.is_down(now)
             && ![&self.postgres, &self.redis]
                 .into_iter()
                 .flatten()
-                .any(|heard| heard.after(ticket, of))
+                .any(|last| last.after(ticket, of))
     }
 
     /// Whether one of these channels has announced a change of the answer since this ticket. A channel that does not
@@ -161,14 +161,14 @@ impl Changes {
         [Channel::Postgres, Channel::Redis]
             .into_iter()
             .filter(|channel| channels.has(*channel))
-            .filter_map(|channel| self.heard(channel))
-            .any(|heard| heard.after(ticket, of))
+            .filter_map(|channel| self.last_changes(channel))
+            .any(|last| last.after(ticket, of))
     }
 
     /// Whether a needed channel is silent, or its last proof has expired.
-    pub(super) fn is_deaf(&self, now: Instant) -> bool {
-        let is_unproven = |audience: &Arc<Audience>| !audience.is_proven(now);
-        self.silent.load(Ordering::Acquire) != 0 || self.audiences.iter().any(is_unproven)
+    pub(super) fn is_down(&self, now: Instant) -> bool {
+        let is_unproven = |publisher: &Arc<Publisher>| !publisher.is_proven(now);
+        self.down.load(Ordering::Acquire) != 0 || self.publishers.iter().any(is_unproven)
     }
 
     /// Whether this is the only needed channel.
@@ -178,42 +178,40 @@ impl Changes {
 
     /// Whether this channel exists.
     pub(super) fn has(&self, channel: Channel) -> bool {
-        self.heard(channel).is_some()
+        self.last_changes(channel).is_some()
     }
 
     /// Invalidates the answers about `key`, or about the user whose id is `key`.
     pub(super) fn forget(&self, channel: Channel, key: &str, now: Instant) {
-        if let Some(heard) = self.heard(channel) {
+        if let Some(last) = self.last_changes(channel) {
             let stripe = usize::from(self.stripe(key));
-            heard.stripes[stripe].fetch_max(self.nanos(now), Ordering::AcqRel);
+            last.stripes[stripe].fetch_max(self.nanos(now), Ordering::AcqRel);
         }
     }
 
     /// Invalidates everything.
     pub(super) fn forget_all(&self, channel: Channel, now: Instant) {
-        if let Some(heard) = self.heard(channel) {
-            heard
-                .everything
-                .fetch_max(self.nanos(now), Ordering::AcqRel);
+        if let Some(last) = self.last_changes(channel) {
+            last.everything.fetch_max(self.nanos(now), Ordering::AcqRel);
         }
     }
 
-    /// Notes that this channel is deaf.
-    pub(super) fn deaf(&self, channel: Channel) {
-        let silent = self.needed.and(Channels::only(channel)).bits();
-        self.silent.fetch_or(silent, Ordering::AcqRel);
+    /// Notes that this channel is down.
+    pub(super) fn channel_down(&self, channel: Channel) {
+        let down = self.needed.and(Channels::only(channel)).bits();
+        self.down.fetch_or(down, Ordering::AcqRel);
     }
 
-    /// Notes that this channel is heard from now on, and invalidates everything from before.
-    pub(super) fn listen(&self, channel: Channel, now: Instant) {
+    /// Notes that this channel is up from now on, and invalidates everything from before.
+    pub(super) fn channel_up(&self, channel: Channel, now: Instant) {
         if self.needed.has(channel) {
             self.forget_all(channel, now);
-            let silent = Channels::only(channel).bits();
-            self.silent.fetch_and(!silent, Ordering::AcqRel);
+            let down = Channels::only(channel).bits();
+            self.down.fetch_and(!down, Ordering::AcqRel);
         }
     }
 
-    fn heard(&self, channel: Channel) -> Option<&LastChanges> {
+    fn last_changes(&self, channel: Channel) -> Option<&LastChanges> {
         match channel {
             Channel::Postgres => self.postgres.as_ref(),
             Channel::Redis => self.redis.as_ref(),
@@ -272,13 +270,13 @@ mod tests {
         redis: true,
     };
 
-    /// Changes whose channels are heard, and the time from which they are.
+    /// Changes whose channels are up, and the time from which they are.
     fn listening(channels: Channels) -> (Changes, Instant) {
         let start = Instant::now();
         let changes = Changes::new(channels, channels, start);
         let now = start + TICK;
-        changes.listen(Channel::Redis, now);
-        changes.listen(Channel::Postgres, now);
+        changes.channel_up(Channel::Redis, now);
+        changes.channel_up(Channel::Postgres, now);
         (changes, now)
     }
 
@@ -331,19 +329,19 @@ mod tests {
         let at = |ticks: u32| changes.ticket(start + ticks * TICK);
         assert!(!changes.may_reuse(at(1), of, start));
         // The channel of the cache is not enough.
-        changes.listen(Channel::Redis, start + TICK);
+        changes.channel_up(Channel::Redis, start + TICK);
         assert!(!changes.may_reuse(at(2), of, start));
-        changes.listen(Channel::Postgres, start + 3 * TICK);
+        changes.channel_up(Channel::Postgres, start + 3 * TICK);
         assert_eq!(
             [2, 3, 4].map(|ticks| changes.may_reuse(at(ticks), of, start)),
             [false, false, true]
         );
         // Without it the answer still holds.
-        changes.deaf(Channel::Redis);
+        changes.channel_down(Channel::Redis);
         assert!(changes.may_reuse(at(4), of, start));
-        changes.deaf(Channel::Postgres);
+        changes.channel_down(Channel::Postgres);
         assert!(!changes.may_reuse(at(4), of, start));
-        changes.listen(Channel::Postgres, start + 5 * TICK);
+        changes.channel_up(Channel::Postgres, start + 5 * TICK);
         assert_eq!(
             [4, 6].map(|ticks| changes.may_reuse(at(ticks), of, start)),
             [false, true]
@@ -357,7 +355,7 @@ mod tests {
         let ticket = changes.ticket(now);
         changes.forget(Channel::Redis, "7", now + TICK);
         changes.forget_all(Channel::Postgres, now + TICK);
-        changes.deaf(Channel::Redis);
+        changes.channel_down(Channel::Redis);
         assert!(changes.may_reuse(ticket, of, now));
     }
 }

@@ -58,8 +58,8 @@ pub(super) struct LookupStart {
     /// The answer may be kept if no invalidation was received from this time on. It can be later than the lookup, for an
     /// answer that is known to be current.
     pub(super) ticket: Ticket,
-    /// Whether the channels were heard when the lookup began.
-    pub(super) was_heard: bool,
+    /// Whether the channels were up when the lookup began.
+    pub(super) was_up: bool,
 }
 
 /// Computes how much of [`MemorySettings::bytes`] an entry takes.
@@ -116,18 +116,18 @@ impl<F: Fact> Memory<F> {
     }
 
     /// Returns the fact that existed under `key`, for use when no store answers: until `beyond` after the time for which
-    /// it was trusted, unless an invalidation was received since. Whether the channels are heard does not matter here.
+    /// it was trusted, unless an invalidation was received since. Whether the channels are up does not matter here.
     pub(super) fn stale(&self, key: &str, now: Instant, beyond: Duration) -> Option<F> {
         let entry = self.entries.as_ref()?.get(key)?;
         let beyond = u64::try_from(beyond.as_nanos()).unwrap_or(u64::MAX);
         let is_late = self.changes.nanos(now) >= entry.trusted_until.saturating_add(beyond);
-        let was_heard = || {
+        let was_invalidated = || {
             entry.trusted_until == FORGOTTEN
                 || self
                     .changes
                     .changed_since(Channels::ALL, entry.ticket, entry.stripes)
         };
-        entry.found.filter(|_| !is_late && !was_heard())
+        entry.found.filter(|_| !is_late && !was_invalidated())
     }
 
     /// Whether the fact under `key` existed at the last lookup, however long ago. Entries that are too old to be

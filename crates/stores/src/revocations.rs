@@ -281,7 +281,7 @@ impl RevocationStore {
 
 /// Handles an announcement that revocations have changed. An announcement by another program may lack a key; then the
 /// whole list is read again.
-pub(super) fn heard_of(payload: &str) {
+pub(super) fn announced(payload: &str) {
     match RevocationKey::read(payload) {
         Some(key) => news::changed(key),
         None => reload_soon(),

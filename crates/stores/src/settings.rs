@@ -24,7 +24,7 @@ pub struct Settings {
     /// The settings of this process's own cache.
     pub memory: MemorySettings,
     /// How long this process trusts facts whose changes are announced to it, in place of [`MemorySettings::ttl`].
-    pub heard_ttl: Duration,
+    pub announced_ttl: Duration,
     /// How long the answer that there is no such user or session is trusted, in memory and in Redis each. Zero means not
     /// at all.
     pub absent_ttl: Duration,
@@ -66,9 +66,9 @@ impl Settings {
     }
 
     /// The settings of memory for facts whose changes are announced.
-    pub(super) fn heard(&self) -> MemorySettings {
+    pub(super) fn memory_with_channels(&self) -> MemorySettings {
         MemorySettings {
-            ttl: self.heard_ttl,
+            ttl: self.announced_ttl,
             ..self.memory
         }
     }

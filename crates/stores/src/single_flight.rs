@@ -139,11 +139,11 @@ impl<F> SingleFlight<F> {
         )
     }
 
-    /// Notes in the flight for `key`, if there is one, that its key was invalidated at the time of the ticket `heard`.
-    pub(super) fn invalidate(&self, key: &str, heard: Ticket) {
+    /// Notes in the flight for `key`, if there is one, that its key was invalidated at the time of `ticket`.
+    pub(super) fn invalidate(&self, key: &str, ticket: Ticket) {
         if let Some(flight) = lock(&self.in_flight).by_key.get(key) {
             let invalidated = &mut lock(&flight.progress).invalidated;
-            *invalidated = (*invalidated).max(Some(heard));
+            *invalidated = (*invalidated).max(Some(ticket));
         }
     }
 }

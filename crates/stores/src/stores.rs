@@ -14,9 +14,9 @@ use super::StoreHealth;
 use super::builder::Builder;
 use super::chain::{Tasks, Truth as _};
 use super::change_listener::ChangeListener;
+use super::channel::{Channel, Publisher};
 use super::columns::ColumnError;
 use super::database::{Database, DatabaseLease};
-use super::hearing::{Audience, Channel};
 use super::observer::Observer;
 use super::pools::{self, Fingerprints, Lease, Pools, RedisHandle};
 use super::postgres::listener::{ChangesTarget, PostgresChannel};
@@ -80,10 +80,10 @@ impl Stores {
             database: database.map(Arc::new),
         };
         let postgres_changes = pools.postgres_changes(settings);
-        let from_redis = tracking.iter().map(|lease| lease.resource.audience());
+        let from_redis = tracking.iter().map(|lease| lease.resource.publisher());
         let from_postgres = postgres_changes.iter();
-        let from_postgres = from_postgres.map(|lease| lease.resource.audience());
-        let audiences: Vec<_> = from_redis.chain(from_postgres).cloned().collect();
+        let from_postgres = from_postgres.map(|lease| lease.resource.publisher());
+        let publishers: Vec<_> = from_redis.chain(from_postgres).cloned().collect();
         let stop = CancellationToken::new();
         let builder = Builder {
             settings,
@@ -93,7 +93,7 @@ impl Stores {
             clock: &pools.process().clock,
             jitter: Jitter::new(pools.process().random),
             stop: &stop,
-            audiences: &audiences,
+            publishers: &publishers,
             listener,
         };
         let (users, sessions) = (builder.users(), builder.sessions());
@@ -119,7 +119,7 @@ impl Stores {
             }),
             tasks,
             stop,
-            audiences,
+            publishers,
         })))
     }
 
@@ -134,14 +134,14 @@ impl Stores {
     }
 
     /// Whether there is a channel that announces changes.
-    pub fn hear_changes(&self) -> bool {
-        !self.0.audiences.is_empty()
+    pub fn have_channels(&self) -> bool {
+        !self.0.publishers.is_empty()
     }
 
-    /// The names of the channels that announce changes, and whether each is heard.
+    /// The names of the channels that announce changes, and whether each is up.
     pub fn channels(&self) -> impl Iterator<Item = (&'static str, bool)> {
-        let audiences = self.0.audiences.iter();
-        audiences.map(|audience| (audience.channel().as_str(), audience.is_heard()))
+        let publishers = self.0.publishers.iter();
+        publishers.map(|publisher| (publisher.channel().as_str(), publisher.is_up()))
     }
 
     /// Whether [`Stores::open`] would open the same stores for `settings` now, because the settings are equal, and so are
@@ -179,9 +179,9 @@ impl Stores {
         let in_redis =
             |sessions: &SessionChain| sessions.chain.truth.source() == LookupSource::Redis;
         let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
-        let of_postgres = |audience: &Arc<Audience>| audience.channel() == Channel::Postgres;
+        let of_postgres = |publisher: &Arc<Publisher>| publisher.channel() == Channel::Postgres;
         let asks_postgres = self.0.users.is_some() || !needs_redis;
-        let needs_postgres = asks_postgres && self.0.audiences.iter().any(of_postgres);
+        let needs_postgres = asks_postgres && self.0.publishers.iter().any(of_postgres);
         (redis_answers || !needs_redis && health.iter().any(|store| store.up))
             && (!needs_postgres || is_up(LookupSource::Postgres))
     }
@@ -245,7 +245,7 @@ struct Open {
     leases: Mutex<Leases>,
     tasks: Tasks,
     stop: CancellationToken,
-    audiences: Vec<Arc<Audience>>,
+    publishers: Vec<Arc<Publisher>>,
 }
 
 impl Drop for Open {

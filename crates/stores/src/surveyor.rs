@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::channel::ChannelState;
 use super::columns::UserColumn;
-use super::hearing::ChannelState;
 use super::pools::Pools;
 use super::process::Clock;
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
@@ -52,15 +52,11 @@ pub async fn survey_changes(
     patience: Duration,
 ) -> Option<String> {
     let lease = pools.postgres_changes(settings)?;
-    let mut heard = lease.resource.audience().subscribe();
-    let _ = timeout(
-        patience,
-        heard.wait_for(|heard| *heard == ChannelState::Heard),
-    )
-    .await;
-    let why = match &*heard.borrow() {
-        ChannelState::Heard => None,
-        ChannelState::Silent(why) => Some(why.to_string()),
+    let mut state = lease.resource.publisher().watch();
+    let _ = timeout(patience, state.wait_for(|state| *state == ChannelState::Up)).await;
+    let why = match &*state.borrow() {
+        ChannelState::Up => None,
+        ChannelState::Down(why) => Some(why.to_string()),
     };
     if let Some(channel) = lease.give_back() {
         channel.close().await;

@@ -107,7 +107,7 @@ fn settings(database: DatabaseUrl, table: &str) -> Settings {
             entries: 100,
             bytes: MANY_BYTES,
         },
-        heard_ttl: MINUTE,
+        announced_ttl: MINUTE,
         absent_ttl: MINUTE,
         stale_if_down: Duration::ZERO,
         redis: None,
@@ -189,8 +189,8 @@ fn open(settings: Settings) -> (Node, Arc<RecordedOutcomes>) {
 }
 
 fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<RecordedOutcomes>) {
-    let heard = Arc::new(RecordedOutcomes::default());
-    let observer = Arc::clone(&heard) as Arc<dyn Observer>;
+    let outcomes = Arc::new(RecordedOutcomes::default());
+    let observer = Arc::clone(&outcomes) as Arc<dyn Observer>;
     let stores = Stores::open(
         settings,
         pools,
@@ -198,7 +198,7 @@ fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<RecordedOutcomes>) 
         Arc::new(RecordedOutcomes::default()),
     )
     .unwrap();
-    (Node(stores), heard)
+    (Node(stores), outcomes)
 }
 
 /// Starts a server with a database that has user 7 in `users`.
@@ -491,7 +491,7 @@ async fn each_store_answers_for_the_next() {
         redis: Some(redis(&cache.url())),
         ..settings(postgres(&server), "users")
     };
-    let (stores, heard) = open(chain());
+    let (stores, outcomes) = open(chain());
     for (subject, present, ttl) in [("7", true, MINUTE), ("8", false, MINUTE)] {
         assert_eq!(source(&stores, subject).await, LookupSource::Postgres);
         assert_eq!(source(&stores, subject).await, LookupSource::Memory);
@@ -513,9 +513,9 @@ async fn each_store_answers_for_the_next() {
         );
         assert_eq!(source(&node, subject).await, LookupSource::Memory);
     }
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Absent), 1);
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 2);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Present), 1);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Absent), 1);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Missed), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -525,7 +525,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     let url = server.url_through(&wire.address(), Postgres::DATABASE);
     let mut chain = settings(postgres_at(&url), "users");
     database(&mut chain).timeout = PATIENCE;
-    let (stores, heard) = open(chain);
+    let (stores, outcomes) = open(chain);
     until(&stores, LookupSource::Postgres, true).await;
     wire.stall();
     assert!(
@@ -579,7 +579,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
             100
         ]
     );
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Present), 1);
 }
 
 /// Runs all futures at once.

@@ -9,7 +9,7 @@ use crate::client::Exchange;
 use crate::judgement::{Judgement, broken, each};
 use crate::latin::folded;
 use crate::probe::Probe;
-use crate::profile::Question;
+use crate::profile::OriginalRequest;
 use crate::request::Request;
 
 const fn case(
@@ -96,18 +96,18 @@ pub(super) const CASES: &[Case] = &[
     .known("CVE-2026-40575, CVE-2026-41059, CVE-2025-54576"),
     case("FA04", "questions that say two things", "denied", |probe| {
         let public = probe.marked(&probe.target.public_folder());
-        let lines: Vec<String> = match probe.target.profile.question {
-            Question::Forwarded => vec![
+        let lines: Vec<String> = match probe.target.profile.original_request {
+            OriginalRequest::Forwarded => vec![
                 format!("X-Forwarded-Uri: {public}"),
                 format!("X-Original-URL: {public}"),
                 format!("X_Forwarded_Uri: {public}"),
             ],
-            Question::OriginalUrl => vec![
+            OriginalRequest::OriginalUrl => vec![
                 format!("X-Original-URL: http://{}{public}", probe.target.host),
                 format!("X-Original-URI: {public}"),
                 format!("X-Forwarded-Uri: {public}"),
             ],
-            Question::RequestLine => vec![
+            OriginalRequest::RequestLine => vec![
                 format!("X-Forwarded-Uri: {public}"),
                 format!("X-Envoy-Original-Path: {public}"),
                 format!("X-Original-URL: {public}"),
@@ -226,8 +226,8 @@ fn of(probe: &Probe<'_>, method: &str, host: &str, path: Option<&str>) -> Reques
     let own = &probe.target.host;
     let check = probe.target.check.as_ref();
     let check = check.map_or("/", |(_, path)| path.as_str());
-    let request = match probe.target.profile.question {
-        Question::Forwarded => {
+    let request = match probe.target.profile.original_request {
+        OriginalRequest::Forwarded => {
             let lines = [
                 format!("X-Forwarded-Method: {method}"),
                 "X-Forwarded-Proto: http".to_owned(),
@@ -237,12 +237,12 @@ fn of(probe: &Probe<'_>, method: &str, host: &str, path: Option<&str>) -> Reques
             let path = path.map(|path| format!("X-Forwarded-Uri: {path}"));
             Request::get(check, own).lines(lines).lines(path)
         }
-        Question::OriginalUrl => {
+        OriginalRequest::OriginalUrl => {
             let line = format!("X-Original-Method: {method}");
             let url = path.map(|path| format!("X-Original-URL: http://{host}{path}"));
             Request::get(check, own).line(line).lines(url)
         }
-        Question::RequestLine => {
+        OriginalRequest::RequestLine => {
             let target = format!(
                 "{}{}",
                 check.trim_end_matches('/'),

@@ -9,10 +9,10 @@ use crate::live::Reloads;
 /// Returns status, content type and body: 200 with the changes, or 422 with all problems.
 pub(super) async fn answer(
     reloads: &Reloads,
-    asking: &HeaderMap,
+    headers: &HeaderMap,
 ) -> (StatusCode, &'static str, String) {
     // Without a token, any page in a browser on this machine could send this; browsers send `Origin` with a POST.
-    if asking.contains_key(ORIGIN) {
+    if headers.contains_key(ORIGIN) {
         let said = "reloads are not for web pages\n".to_owned();
         return (StatusCode::FORBIDDEN, TEXT, said);
     }

@@ -10,7 +10,7 @@ use http1::{Field, Length, ResponseHead};
 
 use super::Client;
 use crate::clock;
-use crate::ended::{Ended, Sent};
+use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::interim;
 use crate::transfer::BodySink;
 
@@ -118,11 +118,11 @@ impl Client {
         let passed_on = body.len().saturating_sub(self.connection.unsent());
         passed.set(passed_on as u64);
         match flushed {
-            Ok(()) => Sent::WHOLE,
+            Ok(()) => Sent::COMPLETE,
             Err(error) => {
                 self.end();
                 Sent {
-                    ended: Ended::with_client(&error),
+                    ended: ExchangeEnd::with_client(&error),
                     began: self.is_being_answered(),
                 }
             }

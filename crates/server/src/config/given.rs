@@ -98,7 +98,7 @@ impl Given {
 
 /// Warnings about odd secrets, and about secrets that differ only at their ends. Secrets with fatal oddities are included
 /// only with `and_flaws`.
-pub(super) fn doubts(given: &[Given], and_flaws: bool) -> Vec<String> {
+pub(super) fn warnings(given: &[Given], and_flaws: bool) -> Vec<String> {
     let odd = given
         .iter()
         .filter(|given| and_flaws || given.flaw().is_none())

@@ -61,13 +61,17 @@ impl HttpsSettings {
     }
 
     /// Warnings about valid but risky settings. `has_proxies` says that there are trusted proxies.
-    pub(super) fn doubts(&self, listeners: &[ListenerSettings], has_proxies: bool) -> Vec<String> {
+    pub(super) fn warnings(
+        &self,
+        listeners: &[ListenerSettings],
+        has_proxies: bool,
+    ) -> Vec<String> {
         let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
-        let mut doubts = Vec::new();
+        let mut warnings = Vec::new();
         for listener in listeners {
             if listener.is_in_the_clear() && !has_proxies {
                 let ListenerSettings { name, address, .. } = listener;
-                doubts.push(format!(
+                warnings.push(format!(
                     "{name}: {IN_THE_CLEAR}: other machines can reach {address} without TLS, and TRUSTED_PROXIES has no \
                      proxy that terminates it; set TLS_CERT_FILE, add the proxy in front to TRUSTED_PROXIES, or listen \
                      on 127.0.0.1"
@@ -75,7 +79,7 @@ impl HttpsSettings {
             }
         }
         if self.hsts.is_some() && !speaks_tls && !has_proxies {
-            doubts.push("HSTS has no effect: TLS_CERT_FILE is not set, and there are no TRUSTED_PROXIES that could \
+            warnings.push("HSTS has no effect: TLS_CERT_FILE is not set, and there are no TRUSTED_PROXIES that could \
                  terminate TLS".to_owned());
         }
         let is_plain = |origin: &&Origin| !origin.is_https();
@@ -86,11 +90,11 @@ impl HttpsSettings {
                 .all(|listener| listener.tls.is_some() || listener.redirects)
         {
             let host = plain.host_pattern();
-            doubts.push(format!(
+            warnings.push(format!(
                 "PUBLIC_URL has http:// for `{host}`, but every listener uses HTTPS; write https://"
             ));
         }
-        doubts
+        warnings
     }
 
     /// Reports combinations that cannot work.

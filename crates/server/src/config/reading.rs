@@ -196,7 +196,7 @@ impl<'v> Reading<'v> {
         let rules = made.map(|mut made| {
             let problems = &mut self.problems;
             realms.send_to_sign_in(&mut made, &self.reader, sign_in.clone(), problems);
-            made.rules.doubts(stack, &mut self.warnings);
+            made.rules.warnings(stack, &mut self.warnings);
             made.rules
         });
         (rules, sign_in)
@@ -229,8 +229,8 @@ impl<'v> Reading<'v> {
         if self.problems.is_empty() && reader.problems.is_empty() {
             listeners::name_unasked(listeners, self.stack, &mut self.problems);
         }
-        let doubts = front.https.doubts(listeners, has_proxies);
-        self.warnings.extend(doubts);
+        let warnings = front.https.warnings(listeners, has_proxies);
+        self.warnings.extend(warnings);
         (proxies, acme)
     }
 
@@ -245,8 +245,8 @@ impl<'v> Reading<'v> {
         let shared = limits::shared(reader, is_limited, stores);
         let revocations = revocations::read(reader, stores);
         if let Some(settings) = &revocations {
-            let doubt = revocations::doubt(settings, realms.stores());
-            self.warnings.extend(doubt);
+            let warning = revocations::warning(settings, realms.stores());
+            self.warnings.extend(warning);
         }
         Bounds {
             limits,
@@ -284,7 +284,7 @@ impl<'v> Reading<'v> {
             idle::name_them(reader, uses);
         }
         reader.explain_problems();
-        self.warnings.extend(reader.doubts());
+        self.warnings.extend(reader.warnings());
         let mut others = idle::names();
         others.push(CONFIG_FILE);
         reader.unreadable(&others);

@@ -191,7 +191,7 @@ impl<'s> Realms<'s> {
         let mut settings = vec![(DEFAULT_REALM.to_owned(), top.0, top.1.to_vec())];
         for (raw, mut reader) in self.named {
             reader.explain_problems();
-            warnings.extend(reader.doubts());
+            warnings.extend(reader.warnings());
             warnings.extend(reader.warnings);
             problems.append(&mut reader.problems);
             settings.push((raw.name.value.clone(), &raw.settings, reader.settings));

@@ -38,7 +38,7 @@ pub(super) fn read(
 }
 
 /// The warning that `REVOCATION_MAX_STALE` limits `STALE_IF_DOWN` if the database also stores the revocations.
-pub(super) fn doubt<'s>(
+pub(super) fn warning<'s>(
     settings: &RevocationSettings,
     mut stores: impl Iterator<Item = &'s ::stores::Settings>,
 ) -> Option<String> {

@@ -201,7 +201,7 @@ impl Rules {
     }
 
     /// Warns about routes that are probably not intended that way.
-    pub(super) fn doubts(&self, stack: &Stack, warnings: &mut Vec<String>) {
+    pub(super) fn warnings(&self, stack: &Stack, warnings: &mut Vec<String>) {
         methods::name_unusual(stack, warnings);
         weaker::name_them(stack, &self.routes, warnings);
         unused::name_tables(stack, warnings);

@@ -64,7 +64,7 @@ impl Secrets {
             .filter_map(|(name, given)| warning(name, &given.secret));
         let mut warnings: Vec<_> = weak.collect();
         let given: Vec<_> = named.into_iter().map(|(_, given)| given).collect();
-        warnings.extend(given::doubts(&given, true));
+        warnings.extend(given::warnings(&given, true));
         let secrets: Vec<_> = given.into_iter().map(|given| given.secret).collect();
         Ok(Self {
             authjs: secrets.clone(),
@@ -90,7 +90,7 @@ impl Secrets {
         if better_auth.is_empty() && reader.problems.is_empty() && !is_optional {
             reader.problem("AUTH_SECRET", NO_SECRET);
         }
-        warnings.extend(reader.doubts());
+        warnings.extend(reader.warnings());
         if !reader.problems.is_empty() {
             reader.explain_problems();
             let others: Vec<_> = catalogue::entries().map(|entry| entry.name).collect();

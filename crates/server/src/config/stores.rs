@@ -37,7 +37,7 @@ pub(super) fn settings(
         entries: reader.parsed("MEMORY_CACHE_ENTRIES", 100_000, "a number of entries"),
         bytes: reader.parsed("MEMORY_CACHE_BYTES", 268_435_456, "a number of bytes"),
     };
-    let heard_ttl = reader.seconds("HEARD_CACHE_TTL", 300);
+    let announced_ttl = reader.seconds("HEARD_CACHE_TTL", 300);
     let absent_ttl = reader.seconds("ABSENT_CACHE_TTL", 5);
     let stale_if_down = reader.seconds("STALE_IF_DOWN", 0);
     let sessions_in_redis = lookups.and_then(|lookups| lookups.redis_prefix(reader));
@@ -63,7 +63,7 @@ pub(super) fn settings(
     Some(Settings {
         realm: None,
         memory,
-        heard_ttl,
+        announced_ttl,
         absent_ttl,
         stale_if_down,
         redis,

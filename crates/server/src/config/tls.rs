@@ -165,7 +165,7 @@ impl RawTls {
             };
             match Certificate::load(&files.chain, &files.key) {
                 Ok(certificate) => {
-                    let warnings = certificate.doubts(&files.chain, &files.key, now);
+                    let warnings = certificate.warnings(&files.chain, &files.key, now);
                     reading.warnings.extend(warnings);
                     certificates.push(Arc::new(certificate));
                 }

@@ -13,7 +13,7 @@ use super::{Explanation, realms};
 use crate::clock::timestamp;
 use crate::inbound::answer;
 use crate::inbound::asker::Asker;
-use crate::inbound::way_in::{BrowserRequest, WayIn};
+use crate::inbound::sign_in_offer::{BrowserRequest, SignInOffer};
 use crate::live::Live;
 
 impl Explanation {
@@ -43,8 +43,8 @@ impl Explanation {
         let handling = live.handling(*route);
         let (face, asker) = (refusal.class(), Asker::of(facts.method, facts.headers));
         let asked = BrowserRequest::of(request, facts.arrival, &live.trusted_proxies, now);
-        let way_in = WayIn::of(handling.sign_in.as_ref(), face, asker, &asked);
-        let response = answer::refusal(face, asker, way_in, "");
+        let offer = SignInOffer::of(handling.sign_in.as_ref(), face, asker, &asked);
+        let response = answer::refusal(face, asker, offer, "");
         let location = response.headers().get(LOCATION);
         self.answer = AnswerPart {
             status: Some(response.status().as_u16()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use thiserror::Error;
 
-use crate::ended::Ended;
+use crate::exchange_end::ExchangeEnd;
 
 /// Why a folder does not answer with a file.
 #[derive(Debug, Error)]
@@ -52,11 +52,11 @@ impl FolderError {
     }
 
     /// Who ended the exchange with this error; `None` if it goes on.
-    pub(crate) fn ended(&self) -> Option<Ended> {
+    pub(crate) fn ended(&self) -> Option<ExchangeEnd> {
         match self {
-            Self::Broken(_) => Some(Ended::UpstreamBroke),
-            Self::ClientGone => Some(Ended::ClientLeft),
-            Self::TimedOut(_) => Some(Ended::Cut),
+            Self::Broken(_) => Some(ExchangeEnd::UpstreamBroke),
+            Self::ClientGone => Some(ExchangeEnd::ClientLeft),
+            Self::TimedOut(_) => Some(ExchangeEnd::CutOff),
             Self::Method | Self::NotFound | Self::Precondition | Self::Range { .. } => None,
         }
     }

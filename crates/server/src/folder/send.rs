@@ -8,7 +8,7 @@ use super::body::{Body, became_shorter};
 use super::error::FolderError;
 use super::response::FileResponse;
 use crate::client::Client;
-use crate::ended::{Ended, Sent};
+use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::inbound::record::Record;
 
 impl FileResponse {
@@ -28,11 +28,11 @@ impl FileResponse {
             put: 0,
         };
         match sending.all(body).await {
-            Ok(()) => Ok(Sent::WHOLE),
+            Ok(()) => Ok(Sent::COMPLETE),
             Err(Failed::Client(error)) => {
                 client.break_off();
                 Ok(Sent {
-                    ended: Ended::with_client(&error),
+                    ended: ExchangeEnd::with_client(&error),
                     began: client.is_being_answered(),
                 })
             }
@@ -43,7 +43,7 @@ impl FileResponse {
             Err(Failed::Folder(error)) => {
                 client.break_off();
                 Ok(Sent {
-                    ended: error.ended().unwrap_or(Ended::UpstreamBroke),
+                    ended: error.ended().unwrap_or(ExchangeEnd::UpstreamBroke),
                     began: true,
                 })
             }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::Http2Stream;
 use crate::downstream::Downstream;
-use crate::ended::{Ended, Sent};
+use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::folder::{FileResponse, FolderError};
 use crate::inbound::answerable::Answerable;
 use crate::inbound::record::Record;
@@ -41,7 +41,7 @@ impl Answerable for Http2Stream {
                 Err(error) if self.take_back_answer() => return Err(error),
                 Err(error) => {
                     self.break_off();
-                    let ended = error.ended().unwrap_or(Ended::UpstreamBroke);
+                    let ended = error.ended().unwrap_or(ExchangeEnd::UpstreamBroke);
                     return Ok(Sent { ended, began: true });
                 }
             }
@@ -54,12 +54,12 @@ impl Answerable for Http2Stream {
             if let Err(error) = sent {
                 self.break_off();
                 return Ok(Sent {
-                    ended: Ended::with_client(&error),
+                    ended: ExchangeEnd::with_client(&error),
                     began: self.is_being_answered(),
                 });
             }
             if left.is_none() {
-                return Ok(Sent::WHOLE);
+                return Ok(Sent::COMPLETE);
             }
             record.head_left();
         }
@@ -71,15 +71,15 @@ impl Answerable for Http2Stream {
         record: &Record<'_>,
         lease: Lease<'_>,
         expired_code: u16,
-    ) -> Ended {
+    ) -> ExchangeEnd {
         // A WebSocket may be silent for days.
         self.limits.body = FOREVER;
         self.limits.download_rate = None;
         if let Err(error) = poll_fn(|context| self.poll_room(context)).await {
-            return Ended::with_client(&error);
+            return ExchangeEnd::with_client(&error);
         }
         if self.answer.left.has_ended() {
-            return Ended::UpstreamBroke;
+            return ExchangeEnd::UpstreamBroke;
         }
         let mut talk = Talk {
             stream: self,

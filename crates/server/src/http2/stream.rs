@@ -23,7 +23,7 @@ use crate::client::{LONGEST_LINGER, LONGEST_PAUSE};
 use crate::clock;
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
-use crate::ended::{Ended, Sent, is_our_limit};
+use crate::exchange_end::{ExchangeEnd, Sent, is_our_limit};
 use crate::inbound::asker::is_grpc;
 use crate::inbound::proxy::Proxy;
 use crate::link::Link;
@@ -264,12 +264,12 @@ impl Downstream for Http2Stream {
         let sent = poll_fn(|context| self.answer.poll_room(context, &limits)).await;
         passed.set(self.answer.left.sent);
         match sent {
-            Ok(()) => Sent::WHOLE,
+            Ok(()) => Sent::COMPLETE,
             Err(error) => {
                 self.is_gone |= !is_our_limit(&error);
                 self.reset(Reason::CANCEL);
                 Sent {
-                    ended: Ended::with_client(&error),
+                    ended: ExchangeEnd::with_client(&error),
                     began: self.is_being_answered(),
                 }
             }

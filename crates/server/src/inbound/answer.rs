@@ -11,28 +11,30 @@ use http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde_json::json;
 
 use super::asker::Asker;
-use super::way_in::WayIn;
+use super::sign_in_offer::SignInOffer;
 use crate::pages;
 
-/// Renders a refusal of the gate. `way_in` says how a browser can sign in.
+/// Renders a refusal of the gate. `offer` says how a browser can sign in.
 #[cold]
 pub(crate) fn refusal(
     answer: RefusalClass,
     asker: Asker,
-    way_in: WayIn,
+    offer: SignInOffer,
     request_id: &str,
 ) -> Response<Bytes> {
     let code = match answer {
         RefusalClass::BadRequest => StatusCode::BAD_REQUEST,
-        RefusalClass::Forbid => match way_in {
-            WayIn::Offer { sign_in } => return offering(&sign_in, asker, request_id),
-            WayIn::Loop { .. } | WayIn::Nowhere | WayIn::Redirect { .. } => StatusCode::FORBIDDEN,
+        RefusalClass::Forbid => match offer {
+            SignInOffer::AnotherUser { sign_in } => return offering(&sign_in, asker, request_id),
+            SignInOffer::Loop { .. } | SignInOffer::Nothing | SignInOffer::Redirect { .. } => {
+                StatusCode::FORBIDDEN
+            }
         },
         RefusalClass::NotFound => StatusCode::NOT_FOUND,
-        RefusalClass::SignIn => match way_in {
-            WayIn::Loop { sign_in } => return looping(&sign_in, asker, request_id),
-            WayIn::Nowhere | WayIn::Offer { .. } => StatusCode::UNAUTHORIZED,
-            WayIn::Redirect { location, counted } => return redirect(&location, counted),
+        RefusalClass::SignIn => match offer {
+            SignInOffer::Loop { sign_in } => return looping(&sign_in, asker, request_id),
+            SignInOffer::Nothing | SignInOffer::AnotherUser { .. } => StatusCode::UNAUTHORIZED,
+            SignInOffer::Redirect { location, counted } => return redirect(&location, counted),
         },
         RefusalClass::TooMany => StatusCode::TOO_MANY_REQUESTS,
         RefusalClass::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -240,7 +242,12 @@ mod tests {
 
     #[test]
     fn a_form_gets_a_page_and_is_not_sent_elsewhere() {
-        let answer = refusal(RefusalClass::SignIn, Asker::Form, WayIn::Nowhere, "id");
+        let answer = refusal(
+            RefusalClass::SignIn,
+            Asker::Form,
+            SignInOffer::Nothing,
+            "id",
+        );
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
         assert!(!answer.headers().contains_key(LOCATION));

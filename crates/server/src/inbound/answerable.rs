@@ -1,7 +1,7 @@
 //! What the proxy needs from a client's side besides sending its own answers: files and WebSockets.
 
 use crate::client::Client;
-use crate::ended::{Ended, Sent};
+use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::folder::{FileResponse, FolderError};
 use crate::inbound::record::Record;
 use crate::inbound::tunnel;
@@ -28,7 +28,7 @@ pub(crate) trait Answerable: Forwards {
         record: &Record<'_>,
         lease: Lease<'_>,
         expired_code: u16,
-    ) -> Ended;
+    ) -> ExchangeEnd;
 }
 
 impl Answerable for Client {
@@ -46,7 +46,7 @@ impl Answerable for Client {
         record: &Record<'_>,
         lease: Lease<'_>,
         expired_code: u16,
-    ) -> Ended {
+    ) -> ExchangeEnd {
         tunnel::join(&mut self.connection, upstream, record, lease, expired_code).await
     }
 }

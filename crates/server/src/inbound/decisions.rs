@@ -38,7 +38,7 @@ use super::asker::Asker;
 use super::cors::Cors;
 use super::record::{Decision, Record};
 use super::secured::given_up;
-use super::way_in::{BrowserRequest, WayIn, asks_for_https};
+use super::sign_in_offer::{BrowserRequest, SignInOffer, asks_for_https};
 use super::{ConnectionHandler, WarningLimiter, arrival, limited};
 use crate::audit::Audit;
 use crate::config::Handling;
@@ -101,17 +101,17 @@ impl DecisionServer {
         if check::is_asked(&request) {
             return self.answer_grpc(request, peer).await;
         }
-        let (asking, _) = request.into_parts();
-        let (answer, record) = self.answer_http(&asking, peer).await;
+        let (parts, _) = request.into_parts();
+        let (answer, record) = self.answer_http(&parts, peer).await;
         record.handed_over(answer.body().len());
         answer.map(|body| tonic::body::Body::new(Full::new(body)))
     }
 
     /// Answers one decision request over plain HTTP. The caller ends the record when the answer is sent.
-    async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
+    async fn answer_http(&self, parts: &Parts, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
         let live = self.live.current();
-        let arrival = arrival::relayed(peer, &asking.headers, &live.calling_proxies);
-        let endpoint = Endpoint::of(&asking.uri);
+        let arrival = arrival::relayed(peer, &parts.headers, &live.calling_proxies);
+        let endpoint = Endpoint::of(&parts.uri);
         let mode = endpoint.map_or(Mode::Decisions, |endpoint| endpoint.mode);
         let mut record = Record::start(mode, arrival, &self.audit, &self.metrics);
         let mut response = match endpoint {
@@ -120,10 +120,10 @@ impl DecisionServer {
                 answer::status(StatusCode::NOT_FOUND, Asker::Program, record.request_id())
             }
             Some(endpoint) => {
-                let headers = &asking.headers;
+                let headers = &parts.headers;
                 let question = DecisionRequest {
-                    original: endpoint.source.read(asking),
-                    restriction: endpoint.restriction(asking),
+                    original: endpoint.source.read(parts),
+                    restriction: endpoint.restriction(parts),
                     headers,
                     refusal_style: endpoint.refusal_style,
                 };
@@ -286,9 +286,9 @@ fn refuse(
     record: &mut Record<'_>,
 ) -> Response<Bytes> {
     let answer = refused.refusal.class();
-    let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, asked);
-    record.redirect_loop = way_in.is_loop();
-    let mut response = answer::refusal(answer, asker, way_in, record.request_id());
+    let offer = SignInOffer::of(handling.sign_in.as_ref(), answer, asker, asked);
+    record.redirect_loop = offer.is_loop();
+    let mut response = answer::refusal(answer, asker, offer, record.request_id());
     if let Refusal::RateLimited(limited) = &refused.refusal {
         answer::say_limit(response.headers_mut(), &limited.exceeded);
     }

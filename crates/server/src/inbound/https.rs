@@ -4,7 +4,7 @@ use gate::{Arrival, TrustedProxies};
 use http::{HeaderMap, HeaderValue};
 
 use super::arrival::Peer;
-use super::way_in::came_by_https;
+use super::sign_in_offer::came_by_https;
 use crate::config::HttpsSettings;
 
 impl HttpsSettings {

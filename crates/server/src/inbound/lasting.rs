@@ -26,8 +26,8 @@ impl Proxy {
     ) -> Lease<'l> {
         let lease = live.lease(handling, record.session());
         match record.session() {
-            Some(_) if live.hears_changes() => {
-                lease.asking(move || Box::pin(self.would_enter(request, record)))
+            Some(_) if live.has_channels() => {
+                lease.rechecked_by(move || Box::pin(self.would_enter(request, record)))
             }
             _ => lease,
         }

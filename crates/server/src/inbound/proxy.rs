@@ -34,7 +34,7 @@ use crate::audit::Audit;
 use crate::client::{Client, ParkedClient};
 use crate::config::Handling;
 use crate::deadline::Deadline;
-use crate::ended::{Ended, Sent};
+use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::folder;
 use crate::limits::InFlight;
 use crate::live::{Live, View};
@@ -149,7 +149,7 @@ impl Proxy {
         let arrival = arrival::unreadable(peer);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         record.decided(Decision::Rejected(reason));
-        record.ends(Sent::nothing(Ended::Cut));
+        record.ends(Sent::nothing(ExchangeEnd::CutOff));
     }
 
     /// Refuses bytes that are not a valid request.

@@ -18,7 +18,7 @@ use super::arrival::X_REQUEST_ID;
 use super::notices;
 use crate::audit::Audit;
 use crate::clock;
-use crate::ended::{Ended, Sent};
+use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, Remembered, capped};
@@ -34,7 +34,7 @@ pub(crate) struct Record<'p> {
     /// The result of the exchange with the service: the class of its status (`2xx`), or what went wrong.
     pub(crate) upstream: Option<&'static str>,
     /// How the exchange has ended, once it has.
-    pub(crate) ended: Option<Ended>,
+    pub(crate) ended: Option<ExchangeEnd>,
     /// Bytes of the request's body that have been forwarded.
     pub(crate) bytes_in: Cell<u64>,
     /// Bytes of the answer's body that have been sent.
@@ -257,7 +257,7 @@ impl<'p> Record<'p> {
     /// Ends the record of an answer that hyper or tonic sends, with a body of `length` bytes.
     pub(crate) fn handed_over(mut self, length: usize) {
         self.passed_out(length as u64);
-        self.ends(Sent::WHOLE);
+        self.ends(Sent::COMPLETE);
     }
 
     /// The time since the request arrived.
@@ -292,9 +292,13 @@ impl Drop for Record<'_> {
         }
         let ended = self.ended.unwrap_or_else(|| {
             let by_us = CUTS_OFF.get() || thread::panicking();
-            if by_us { Ended::Cut } else { Ended::ClientLeft }
+            if by_us {
+                ExchangeEnd::CutOff
+            } else {
+                ExchangeEnd::ClientLeft
+            }
         });
-        if ended != Ended::Whole {
+        if ended != ExchangeEnd::Complete {
             self.metrics.broken(ended.as_str());
         }
         self.write(self.elapsed(), Some(ended));

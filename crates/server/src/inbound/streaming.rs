@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::answerable::Answerable;
 use super::record::Record;
-use crate::ended::Sent;
+use crate::exchange_end::Sent;
 use crate::leases::Lease;
 use crate::upstream::{Exchanging, UpstreamError};
 

@@ -19,7 +19,7 @@ use wire::websocket::{self, FrameScanner};
 use self::flow::Flow;
 use super::record::Record;
 use crate::connection::Connection;
-use crate::ended::Ended;
+use crate::exchange_end::ExchangeEnd;
 use crate::leases::{Lease, Over};
 use crate::upstream::Upgraded;
 
@@ -59,7 +59,7 @@ pub(crate) async fn join(
     record: &Record<'_>,
     lease: Lease<'_>,
     expired_code: u16,
-) -> Ended {
+) -> ExchangeEnd {
     match upstream {
         Upgraded::Connection(link) => {
             join_connections(client, link.connection, record, lease, expired_code).await
@@ -68,11 +68,11 @@ pub(crate) async fn join(
             let mut to_upstream = FrameScanner::default();
             to_upstream.see(&client.input);
             if let Err(error) = client.flush().await {
-                return Ended::with_client(&error);
+                return ExchangeEnd::with_client(&error);
             }
             record.head_left();
             if let Err(error) = stream.write_all(&client.input).await {
-                return Ended::with_upstream(&error);
+                return ExchangeEnd::with_upstream(&error);
             }
             record.passed_in(client.input.len() as u64);
             let sides = (client.stream(), &mut *stream);
@@ -88,7 +88,7 @@ async fn join_connections(
     record: &Record<'_>,
     lease: Lease<'_>,
     expired_code: u16,
-) -> Ended {
+) -> ExchangeEnd {
     let (mut to_client, mut to_upstream) = (FrameScanner::default(), FrameScanner::default());
     // Bytes that each side sent before the relay began.
     to_client.see(&upstream.input);
@@ -96,12 +96,12 @@ async fn join_connections(
     client.output.extend_from_slice(&upstream.input);
     upstream.output.extend_from_slice(&client.input);
     if let Err(error) = client.flush().await {
-        return Ended::with_client(&error);
+        return ExchangeEnd::with_client(&error);
     }
     record.passed_out(upstream.input.len() as u64);
     record.head_left();
     if let Err(error) = upstream.flush().await {
-        return Ended::with_upstream(&error);
+        return ExchangeEnd::with_upstream(&error);
     }
     record.passed_in(client.input.len() as u64);
     let sides = (client.stream(), upstream.stream());
@@ -121,7 +121,7 @@ pub(crate) async fn join_stream(
     record: &Record<'_>,
     lease: Lease<'_>,
     expired_code: u16,
-) -> Ended {
+) -> ExchangeEnd {
     let mut to_client = FrameScanner::default();
     let mut upstream = match upstream {
         Upgraded::Connection(link) => link.connection,
@@ -135,7 +135,7 @@ pub(crate) async fn join_stream(
     // Bytes that the service sent right after its answer.
     to_client.see(&upstream.input);
     if let Err(error) = client.write_all(&upstream.input).await {
-        return Ended::with_client(&error);
+        return ExchangeEnd::with_client(&error);
     }
     record.passed_out(upstream.input.len() as u64);
     record.head_left();
@@ -152,21 +152,21 @@ async fn talk(
     (to_client, to_upstream): (FrameScanner, FrameScanner),
     record: &Record<'_>,
     (lease, expired_code): (Lease<'_>, u16),
-) -> Ended {
+) -> ExchangeEnd {
     let talk = Talk::default();
     let mut tunnel = Tunnel {
         client: Side {
             stream: client,
             written: &record.bytes_out,
             frames: to_client,
-            hangs_up: Ended::ClientLeft,
+            hangs_up: ExchangeEnd::ClientLeft,
             talk: &talk,
         },
         upstream: Side {
             stream: upstream,
             written: &record.bytes_in,
             frames: to_upstream,
-            hangs_up: Ended::UpstreamBroke,
+            hangs_up: ExchangeEnd::UpstreamBroke,
             talk: &talk,
         },
         down: Flow::new(),
@@ -176,10 +176,10 @@ async fn talk(
     };
     let over = poll_fn(|context| tunnel.poll(context)).await;
     if tunnel.is_closed() {
-        return Ended::Whole;
+        return ExchangeEnd::Complete;
     }
     let Some(over) = over else {
-        return talk.0.get().unwrap_or(Ended::Whole);
+        return talk.0.get().unwrap_or(ExchangeEnd::Complete);
     };
     let (code, reason) = match over {
         Over::GoingAway => (GOING_AWAY, "going away"),
@@ -274,10 +274,10 @@ where
 
 /// How the exchange has ended, according to the side that hung up first. `None` until then.
 #[derive(Default)]
-struct Talk(Cell<Option<Ended>>);
+struct Talk(Cell<Option<ExchangeEnd>>);
 
 impl Talk {
-    fn ends(&self, ended: Ended) {
+    fn ends(&self, ended: ExchangeEnd) {
         if self.0.get().is_none() {
             self.0.set(Some(ended));
         }
@@ -292,7 +292,7 @@ struct Side<'t, S> {
     /// The frames that were written to this side.
     frames: FrameScanner,
     /// How the exchange ended if this side hangs up first.
-    hangs_up: Ended,
+    hangs_up: ExchangeEnd,
     talk: &'t Talk,
 }
 

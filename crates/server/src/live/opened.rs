@@ -56,7 +56,7 @@ impl Opened {
             (Some(settings), Some(known)) if known.are_of(&settings) => Some(known.clone()),
             (Some(settings), _) => {
                 let observer = Arc::clone(&around.metrics) as _;
-                let listener = around.doubts.of(Arc::clone(&name));
+                let listener = around.rechecks.of(Arc::clone(&name));
                 Some(Stores::open(&settings, &around.pools, observer, listener)?)
             }
             (None, _) => None,

@@ -7,10 +7,10 @@ use tokio::runtime::Handle;
 
 use super::tickets::HandedTickets;
 use crate::audit::AuditTerms;
-use crate::doubts::Doubts;
 use crate::limits::Table;
 use crate::metrics::Metrics;
 use crate::process::process;
+use crate::rechecks::Rechecks;
 use stores::{Pools, Trial};
 
 /// The runtime of the live parts, their metrics, and what they share across reloads.
@@ -21,7 +21,7 @@ pub(crate) struct Surroundings {
     pub(crate) pools: Pools,
     pub(crate) metrics: Arc<Metrics>,
     /// The collector of changes, for leases.
-    pub(crate) doubts: Arc<Doubts>,
+    pub(crate) rechecks: Arc<Rechecks>,
     /// The table of the rate limits, which is kept across reloads.
     pub(crate) table: Arc<Table>,
     /// The ticket keys of the previous process.
@@ -39,7 +39,7 @@ impl Surroundings {
         Ok(Self {
             pools: Pools::new(process(runtime.clone())),
             metrics: Metrics::new()?,
-            doubts: Doubts::open(&runtime),
+            rechecks: Rechecks::open(&runtime),
             table: Arc::new(Table::new()),
             tickets,
             audit: AuditTerms::default(),

@@ -110,37 +110,37 @@ impl Certificate {
     }
 
     /// Warnings about the certificate and its files. It is used anyway: an expired one is better than none.
-    pub(crate) fn doubts(&self, chain: &Path, key: &Path, now: UnixTime) -> Vec<String> {
+    pub(crate) fn warnings(&self, chain: &Path, key: &Path, now: UnixTime) -> Vec<String> {
         let shown = chain.display();
-        let mut doubts = Vec::new();
+        let mut warnings = Vec::new();
         let day = |secs| i64::try_from(secs).map_or(Timestamp::MAX, at);
         if now.secs() >= self.not_after {
             let end = day(self.not_after);
-            doubts.push(format!("the certificate in `{shown}` has expired at {end}: clients refuse it; put a new one in its place"));
+            warnings.push(format!("the certificate in `{shown}` has expired at {end}: clients refuse it; put a new one in its place"));
         } else if now.secs() < self.not_before {
             let begin = day(self.not_before);
-            doubts.push(format!("the certificate in `{shown}` is good from {begin} on, which is yet to come: clients refuse it until then; see whether the clock is right"));
+            warnings.push(format!("the certificate in `{shown}` is good from {begin} on, which is yet to come: clients refuse it until then; see whether the clock is right"));
         } else if self.not_after - now.secs() < SOON {
             let end = day(self.not_after);
-            doubts.push(format!("the certificate in `{shown}` expires at {end}"));
+            warnings.push(format!("the certificate in `{shown}` expires at {end}"));
         }
         if self.names.is_empty() {
-            doubts.push(format!("the certificate in `{shown}` names no host (subjectAltName): browsers refuse it; it is served where no other one fits"));
+            warnings.push(format!("the certificate in `{shown}` names no host (subjectAltName): browsers refuse it; it is served where no other one fits"));
         }
         if let Some(number) = self.first_out_of_order() {
             let before = number - 1;
-            doubts.push(format!(
+            warnings.push(format!(
                 "the chain in `{shown}` is not in order: certificate {number} has not signed certificate {before}; the \
                  server's own comes first, then who signed it, and so on"
             ));
         }
         if is_open_to_all(key) {
             let shown = key.display();
-            doubts.push(format!(
+            warnings.push(format!(
                 "the key in `{shown}` can be read by every user of this machine; `chmod 600` it"
             ));
         }
-        doubts
+        warnings
     }
 
     /// The index, from 1, of the first certificate of the chain whose subject is not the issuer of the one before it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::ended::Ended;
+use crate::exchange_end::ExchangeEnd;
 
 /// Why an exchange with an upstream failed.
 #[derive(Debug, Error)]
@@ -82,16 +82,16 @@ impl UpstreamError {
     }
 
     /// How this error ends the exchange. `None` if it goes on: the client gets an answer to its malformed or too long body.
-    pub(crate) fn ended(&self) -> Option<Ended> {
+    pub(crate) fn ended(&self) -> Option<ExchangeEnd> {
         match self {
             Self::BodyTooLong => None,
             Self::ClientBody(error) if error.kind() == io::ErrorKind::InvalidData => None,
-            Self::ClientBody(error) => Some(Ended::with_client(error)),
-            Self::ClientGone => Some(Ended::ClientLeft),
+            Self::ClientBody(error) => Some(ExchangeEnd::with_client(error)),
+            Self::ClientGone => Some(ExchangeEnd::ClientLeft),
             Self::Connect(_) | Self::Exchange(_) | Self::Http1Wanted | Self::Unanswered(_) => {
-                Some(Ended::UpstreamBroke)
+                Some(ExchangeEnd::UpstreamBroke)
             }
-            Self::Busy(_) | Self::NotConnected(_) | Self::TimedOut(_) => Some(Ended::Cut),
+            Self::Busy(_) | Self::NotConnected(_) | Self::TimedOut(_) => Some(ExchangeEnd::CutOff),
         }
     }
 }

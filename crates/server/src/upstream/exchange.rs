@@ -16,7 +16,7 @@ use super::error::UpstreamError;
 use super::server::Server;
 use crate::client::Client;
 use crate::connection::{TimeBudget, invalid};
-use crate::ended::{Ended, Sent, is_our_limit};
+use crate::exchange_end::{ExchangeEnd, Sent, is_our_limit};
 use crate::inbound::record::Record;
 use crate::link::Link;
 use crate::transfer::{BodySink, BodySource, Broken, Transfer};
@@ -252,7 +252,7 @@ impl Exchange {
         match relayed {
             Ok(()) => {
                 self.is_relayed = true;
-                Ok(Sent::WHOLE)
+                Ok(Sent::COMPLETE)
             }
             Err(Broken::Limit) if client.take_back_answer() => {
                 record.bytes_out.set(0);
@@ -265,7 +265,7 @@ impl Exchange {
             Err(broken) => {
                 client.break_off();
                 Ok(Sent {
-                    ended: Ended::from(&broken),
+                    ended: ExchangeEnd::from(&broken),
                     began: client.is_being_answered(),
                 })
             }

@@ -11,7 +11,7 @@ use super::over_http2::Http2Origin;
 use super::server::Server;
 use super::websocket::Upgraded;
 use crate::downstream::Downstream;
-use crate::ended::Sent;
+use crate::exchange_end::Sent;
 use crate::inbound::record::Record;
 use crate::link::Link;
 

@@ -15,7 +15,7 @@ use super::streamed_exchange::StreamedExchange;
 use super::websocket::Upgraded;
 use crate::aside::aside;
 use crate::client::Client;
-use crate::ended::Sent;
+use crate::exchange_end::Sent;
 use crate::inbound::record::Record;
 use crate::link::Link;
 

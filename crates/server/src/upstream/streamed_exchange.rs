@@ -18,7 +18,7 @@ use super::server::Server;
 use super::streaming::{Failed, Streaming};
 use super::websocket::Upgraded;
 use crate::connection::TimeBudget;
-use crate::ended::{Ended, Sent, is_our_limit};
+use crate::exchange_end::{ExchangeEnd, Sent, is_our_limit};
 use crate::inbound::record::Record;
 use crate::link::Link;
 use crate::streamed::{BodyFrame, Origin, Streamed};
@@ -115,19 +115,19 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
 
     async fn relay(&mut self, client: &mut D, record: &Record<'_>) -> Result<Sent, UpstreamError> {
         if self.binds_client && client.asks_for_http1() {
-            return Ok(Sent::nothing(Ended::Cut));
+            return Ok(Sent::nothing(ExchangeEnd::CutOff));
         }
         match self.streaming.relay(client, record).await {
             Ok(()) => {
                 self.is_relayed = true;
-                Ok(Sent::WHOLE)
+                Ok(Sent::COMPLETE)
             }
             Err(Broken::Limit) if client.take_back_answer() => Err(UpstreamError::BodyTooLong),
             Err(Broken::Source(error)) if client.take_back_answer() => Err(self.broken(error)),
             Err(broken) => {
                 client.break_off();
                 Ok(Sent {
-                    ended: Ended::from(&broken),
+                    ended: ExchangeEnd::from(&broken),
                     began: client.is_being_answered(),
                 })
             }

@@ -9,9 +9,9 @@ use harness::{
 };
 use tempfile::TempDir;
 
-use crate::hearing::{Heard, key, value};
 use crate::redis_rights::{CACHE, USERS, cached, caching, logged};
 use crate::support::signed_in;
+use crate::tracking::{Tracking, key, value};
 
 /// Returns session tokens, a third of them on each server.
 fn tokens() -> Vec<String> {
@@ -38,14 +38,14 @@ async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
     for token in tokens() {
         sign_in(&cluster, &token).await?;
     }
-    let heard = Heard::start(&cluster.url()).await?;
+    let tracking = Tracking::start(&cluster.url()).await?;
     let (first, later) = (tokens().split_off(6), tokens()[..6].to_vec());
     for token in tokens() {
-        heard.remembered(&token).await?;
+        tracking.remembered(&token).await?;
     }
     for token in &first {
         sign_out(&cluster, token).await?;
-        heard.refused(token).await?;
+        tracking.refused(token).await?;
     }
     // The test must not stop the server that holds `revoked-sessions-before-ada`, without which no session enters. It asks the
     // cluster for the holders, because on a slow machine a replica may already have taken over.
@@ -57,11 +57,11 @@ async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
     let stopped = holders.iter().copied().find(|holder| *holder != needed);
     let stopped = stopped.context("there is a session on each server")?;
     cluster.nodes[stopped].stop();
-    heard.logged("Redis does not say what changes").await?;
+    tracking.logged("Redis announces no changes").await?;
     // Nothing is answered from memory, and the other servers still answer for their keys.
     for (token, holder) in later.iter().zip(holders) {
         poll("the session to be answered for", async || {
-            let status = heard.status(token).await.ok()?;
+            let status = tracking.status(token).await.ok()?;
             assert!([200, 503].contains(&status), "{token}: {status}");
             // The replica of the stopped server may or may not have taken over by now.
             (status == 200 || holder == stopped).then_some(())
@@ -69,13 +69,13 @@ async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
         .await?;
     }
     for token in &later {
-        let remembered = heard.remembered(token).await;
-        remembered.with_context(|| heard.told("after the failover"))?;
+        let remembered = tracking.remembered(token).await;
+        remembered.with_context(|| tracking.told("after the failover"))?;
     }
     for token in &later {
         sign_out(&cluster, token).await?;
-        let refused = heard.refused(token).await;
-        refused.with_context(|| heard.told("after the failover"))?;
+        let refused = tracking.refused(token).await;
+        refused.with_context(|| tracking.told("after the failover"))?;
     }
     Ok(())
 }
@@ -86,14 +86,14 @@ async fn nobody_enters_by_what_was_true_before_a_slot_moved() -> Result<()> {
     for token in tokens() {
         sign_in(&cluster, &token).await?;
     }
-    let heard = Heard::start(&cluster.url()).await?;
+    let tracking = Tracking::start(&cluster.url()).await?;
     let new = cluster.add().await?;
     for token in tokens() {
-        heard.remembered(&token).await?;
+        tracking.remembered(&token).await?;
         let slot = cluster.say(&["CLUSTER", "KEYSLOT", &key(&token)]).await?;
         cluster.move_slot(slot.parse()?, new).await?;
         sign_out(&cluster, &token).await?;
-        heard.refused(&token).await?;
+        tracking.refused(&token).await?;
     }
     Ok(())
 }
@@ -126,11 +126,11 @@ async fn the_documented_rights_are_enough_in_a_cluster() -> Result<()> {
     let gate = caching(&echo, &postgres, &url).start().await?;
     cached(&gate, "ada").await?;
     nothing_was_refused().await?;
-    let hearing = ["+client|tracking", "+cluster|slots", "+cluster|nodes"];
-    restrict(&[CACHE, &hearing].concat()).await?;
-    let hearing = caching(&echo, &postgres, &url).env("REDIS_TRACKING", "true");
-    let gate = hearing.start().await?;
-    logged(&gate, "Redis says what changes").await?;
+    let rights = ["+client|tracking", "+cluster|slots", "+cluster|nodes"];
+    restrict(&[CACHE, &rights].concat()).await?;
+    let settings = caching(&echo, &postgres, &url).env("REDIS_TRACKING", "true");
+    let gate = settings.start().await?;
+    logged(&gate, "Redis announces changes").await?;
     cached(&gate, "ada").await?;
     nothing_was_refused().await
 }
@@ -161,15 +161,15 @@ async fn sessions_end_on_every_server_over_tls() -> Result<()> {
         sign_in(&cluster, &token).await?;
     }
     let url = tls_url(&cluster, "127.0.0.1", &folder.path().join("authority.pem"));
-    let heard = Heard::start(&url).await?;
+    let tracking = Tracking::start(&url).await?;
     let (first, rest) = (tokens().split_off(8), tokens()[..8].to_vec());
     let (second, third) = rest.split_at(4);
     for token in tokens() {
-        heard.remembered(&token).await?;
+        tracking.remembered(&token).await?;
     }
     for token in &first {
         sign_out(&cluster, token).await?;
-        heard.refused(token).await?;
+        tracking.refused(token).await?;
     }
     // The gate listens to all servers, including replicas, and only over TLS.
     for node in &cluster.nodes {
@@ -184,17 +184,17 @@ async fn sessions_end_on_every_server_over_tls() -> Result<()> {
     }
     cluster.fail_over_to(RedisCluster::PRIMARIES).await?;
     for token in second {
-        heard.remembered(token).await?;
+        tracking.remembered(token).await?;
         sign_out(&cluster, token).await?;
-        heard.refused(token).await?;
+        tracking.refused(token).await?;
     }
     let new = cluster.add().await?;
     for token in third {
-        heard.remembered(token).await?;
+        tracking.remembered(token).await?;
         let slot = cluster.say(&["CLUSTER", "KEYSLOT", &key(token)]).await?;
         cluster.move_slot(slot.parse()?, new).await?;
         sign_out(&cluster, token).await?;
-        heard.refused(token).await?;
+        tracking.refused(token).await?;
     }
     Ok(())
 }
@@ -247,11 +247,11 @@ async fn a_certificate_that_proves_nothing_is_refused_and_the_server_named() -> 
         said.await?;
         // Requests enter without the cache, and nothing is sent to a server that is not trusted.
         assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
-        let heard = caching(&echo, &postgres, url).env("REDIS_TRACKING", "true");
-        let heard = heard.start().await?;
-        let stderr = heard.stderr();
+        let tracking = caching(&echo, &postgres, url).env("REDIS_TRACKING", "true");
+        let tracking = tracking.start().await?;
+        let stderr = tracking.stderr();
         let said = stderr.wait_for(|line| {
-            let is_it = line.contains("Redis does not say what changes")
+            let is_it = line.contains("Redis announces no changes")
                 && line.contains(server)
                 && line.contains(advice);
             is_it.then_some(())

@@ -181,7 +181,7 @@ async fn shared_limits_work_with_exactly_the_documented_rights() -> Result<()> {
 }
 
 /// The rights of the table, for notifications of changes.
-const HEARING: &[&str] = &[
+const TRACKING: &[&str] = &[
     "+getrange",
     "+set",
     "+pttl",
@@ -197,12 +197,14 @@ async fn changes_are_heard_with_exactly_the_documented_rights() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
-    let hearing = |url: &str| caching(&echo, &postgres, url).env("REDIS_TRACKING", "true");
-    let gate = hearing(&restricted(&redis, HEARING).await?).start().await?;
+    let tracking = |url: &str| caching(&echo, &postgres, url).env("REDIS_TRACKING", "true");
+    let gate = tracking(&restricted(&redis, TRACKING).await?)
+        .start()
+        .await?;
     cached(&gate, "ada").await?;
-    logged(&gate, "Redis says what changes").await?;
+    logged(&gate, "Redis announces changes").await?;
     assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
-    let gate = hearing(&restricted(&redis, CACHE).await?).start().await?;
+    let gate = tracking(&restricted(&redis, CACHE).await?).start().await?;
     logged(&gate, "refused CLIENT TRACKING: NOPERM").await
 }
 
@@ -211,17 +213,17 @@ async fn a_primary_that_sentinels_name_needs_one_right_more() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let (echo, sentinels) = (Echo::start().await?, Sentinels::start(&redis, 0).await?);
-    restricted(&redis, HEARING).await?;
+    restricted(&redis, TRACKING).await?;
     let url = sentinels.url();
     let url = url.replacen("://", "://gate:gate-password@", 1);
     let command = caching(&echo, &postgres, &url).env("REDIS_TRACKING", "true");
     let gate = command.clone().start().await?;
     logged(&gate, "refused ROLE: NOPERM").await?;
-    restricted(&redis, &[HEARING, &["+role"]].concat()).await?;
+    restricted(&redis, &[TRACKING, &["+role"]].concat()).await?;
     redis.cli(["ACL", "LOG", "RESET"]).await?;
     let gate = command.start().await?;
     cached(&gate, "ada").await?;
-    logged(&gate, "Redis says what changes").await?;
+    logged(&gate, "Redis announces changes").await?;
     assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
     Ok(())
 }

@@ -6,13 +6,13 @@ use std::time::Instant;
 use gate::LookupSource;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use super::super::channel::{Channel, ChannelSubscriber, Invalidation};
 use super::super::fact::Fact as _;
-use super::super::hearing::{Channel, Hears, Invalidation};
 use super::super::{Change, FactKind, Outcome};
 use super::{Affected, Chain, Truth};
 
-impl<T: Truth> Hears for Chain<T> {
-    fn hear(&self, channel: Channel, invalidation: &Invalidation) {
+impl<T: Truth> ChannelSubscriber for Chain<T> {
+    fn receive(&self, channel: Channel, invalidation: &Invalidation) {
         let now = self.clock.monotonic();
         let (changes, of) = (&self.memory.changes, T::Fact::KIND);
         match invalidation {
@@ -20,7 +20,7 @@ impl<T: Truth> Hears for Chain<T> {
                 changes.forget_all(channel, now);
                 self.listener.changed(Change::Everything);
             }
-            Invalidation::RedisKey(redis_key) => self.hear_of_redis(redis_key, now),
+            Invalidation::RedisKey(redis_key) => self.forget_redis_key(redis_key, now),
             Invalidation::Session(id) if of == FactKind::Session => {
                 changes.forget(channel, id, now);
                 self.delete_soon(id);
@@ -37,12 +37,14 @@ impl<T: Truth> Hears for Chain<T> {
         }
     }
 
-    fn deaf(&self, channel: Channel) {
-        self.memory.changes.deaf(channel);
+    fn channel_down(&self, channel: Channel) {
+        self.memory.changes.channel_down(channel);
     }
 
-    fn listen(&self, channel: Channel) {
-        self.memory.changes.listen(channel, self.clock.monotonic());
+    fn channel_up(&self, channel: Channel) {
+        self.memory
+            .changes
+            .channel_up(channel, self.clock.monotonic());
         // Announcements in between were missed.
         self.listener.changed(Change::Everything);
     }
@@ -53,7 +55,7 @@ impl<T: Truth> Chain<T> {
     /// announcements are not changes. An invalidation of a key therefore removes only that key from memory, where a
     /// [stripe](super::super::changes) would remove its neighbors too: with a million users, each written once in ten
     /// minutes, they would invalidate one another all the time.
-    fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
+    fn forget_redis_key(&self, redis_key: &[u8], now: Instant) {
         let changes = &self.memory.changes;
         let cached = self
             .cache
@@ -89,7 +91,7 @@ impl<T: Truth> Chain<T> {
         }
     }
 
-    /// Deletes the keys that [`Hears::hear`] queues, until canceled.
+    /// Deletes the keys that [`ChannelSubscriber::receive`] queues, until canceled.
     pub(in super::super) async fn delete_outdated(
         self: Arc<Self>,
         mut outdated: Receiver<Box<str>>,

@@ -41,7 +41,7 @@ pub(in super::super) trait Truth: Send + Sync + 'static {
     }
 
     /// Whether these channels announce every change of this truth. A SQLite file announces none.
-    fn is_heard_on(&self, channels: Channels) -> bool {
+    fn is_announced_on(&self, channels: Channels) -> bool {
         self.sources()
             .into_iter()
             .flatten()

@@ -3,7 +3,7 @@
 use gate::{KnownSession, User};
 use session::{Standing, StoredColumns, StoredSession};
 
-use super::super::hearing::Channel;
+use super::super::channel::Channel;
 use super::*;
 
 const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
@@ -20,10 +20,10 @@ fn settings(ttl: Duration, entries: usize) -> MemorySettings {
 }
 
 fn memory(ttl: Duration, entries: usize) -> Memory<User> {
-    Memory::new(settings(ttl, entries), SECOND, nothing_heard(), NO_JITTER)
+    Memory::new(settings(ttl, entries), SECOND, no_changes(), NO_JITTER)
 }
 
-fn nothing_heard() -> Changes {
+fn no_changes() -> Changes {
     Changes::new(Channels::NONE, Channels::NONE, Instant::now())
 }
 
@@ -32,7 +32,7 @@ fn asked(memory: &Memory<impl Fact>, at: Instant) -> LookupStart {
         at,
         now: NOW,
         ticket: memory.changes.ticket(at),
-        was_heard: true,
+        was_up: true,
     }
 }
 
@@ -69,7 +69,7 @@ fn present_and_absent_users_expire_after_their_own_times() {
 fn a_session_is_forgotten_when_it_ends() {
     let settings = settings(60 * SECOND, 10);
     let (memory, start) = (
-        Memory::new(settings, SECOND, nothing_heard(), NO_JITTER),
+        Memory::new(settings, SECOND, no_changes(), NO_JITTER),
         Instant::now(),
     );
     let session = StoredSession::new(StoredColumns {
@@ -94,7 +94,7 @@ fn a_session_is_forgotten_when_it_ends() {
 fn an_answer_that_is_not_kept_takes_the_earlier_one_away() {
     let start = Instant::now();
     let settings = settings(60 * SECOND, 10);
-    let memory = Memory::new(settings, Duration::ZERO, nothing_heard(), NO_JITTER);
+    let memory = Memory::new(settings, Duration::ZERO, no_changes(), NO_JITTER);
     let asked = asked(&memory, start);
     memory.remember(
         "7",
@@ -123,7 +123,7 @@ fn a_later_answer_replaces_an_earlier_one() {
 }
 
 #[test]
-fn nothing_is_known_after_something_was_heard_of_it_or_while_nothing_is() {
+fn nothing_is_known_after_an_invalidation_or_while_the_channel_is_down() {
     let start = Instant::now();
     let channels = Channels {
         postgres: true,
@@ -137,8 +137,8 @@ fn nothing_is_known_after_something_was_heard_of_it_or_while_nothing_is() {
         remember(&memory, "7", Some(&User::default()), at);
     };
     remember(start + SECOND);
-    assert!(!known("7"), "deaf");
-    memory.changes.listen(Channel::Postgres, start + SECOND);
+    assert!(!known("7"), "the channel is down");
+    memory.changes.channel_up(Channel::Postgres, start + SECOND);
     assert!(!known("7"), "from before");
     remember(start + 2 * SECOND);
     assert!(known("7"));
@@ -199,12 +199,7 @@ fn what_ends_soon_is_due_once_unless_it_does_not_exist() {
 #[test]
 fn what_is_forgotten_is_known_to_have_been_there_and_is_not_repeated() {
     let start = Instant::now();
-    let memory = Memory::<User>::new(
-        settings(100 * SECOND, 10),
-        SECOND,
-        nothing_heard(),
-        NO_JITTER,
-    );
+    let memory = Memory::<User>::new(settings(100 * SECOND, 10), SECOND, no_changes(), NO_JITTER);
     let later = start + SECOND;
     for key in ["7", "8"] {
         remember(&memory, key, Some(&User::default()), start);
@@ -237,7 +232,7 @@ fn what_is_forgotten_is_known_to_have_been_there_and_is_not_repeated() {
 fn times_are_shortened_by_the_jitter() {
     let start = Instant::now();
     let settings = settings(100 * SECOND, 10);
-    let memory = Memory::<User>::new(settings, SECOND, nothing_heard(), Jitter::new(|| u64::MAX));
+    let memory = Memory::<User>::new(settings, SECOND, no_changes(), Jitter::new(|| u64::MAX));
     let asked = asked(&memory, start);
     memory.remember(
         "7",
@@ -264,7 +259,7 @@ fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard()
     };
     let changes = Changes::new(channels, channels, start);
     let memory = Memory::new(settings(10 * SECOND, 10), SECOND, changes, NO_JITTER);
-    memory.changes.listen(Channel::Postgres, start);
+    memory.changes.channel_up(Channel::Postgres, start);
     let later = start + SECOND;
     for (key, found) in [("7", Some(User::default())), ("8", None)] {
         let asked = asked(&memory, later);
@@ -274,8 +269,8 @@ fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard()
         let now = later + seconds * SECOND;
         memory.stale(key, now, 20 * SECOND).is_some()
     };
-    // Whether the channel is currently heard does not matter.
-    memory.changes.deaf(Channel::Postgres);
+    // Whether the channel is currently up does not matter.
+    memory.changes.channel_down(Channel::Postgres);
     assert_eq!(
         [0, 29, 30].map(|after| is_stale("7", after)),
         [true, true, false]
@@ -319,7 +314,7 @@ fn a_million_entries_take_little_above_their_own_text() {
             bytes: 1 << 30,
             ..settings(3600 * SECOND, ENTRIES)
         };
-        let memory = Memory::new(settings, SECOND, nothing_heard(), NO_JITTER);
+        let memory = Memory::new(settings, SECOND, no_changes(), NO_JITTER);
         for subject in 0..ENTRIES {
             let asked = asked(&memory, start);
             let subject = format!("{subject:0len$}");

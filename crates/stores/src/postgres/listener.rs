@@ -1,4 +1,4 @@
-//! The channel that announces changes in PostgreSQL (`LISTEN`), and how it proves that it is heard.
+//! The channel that announces changes in PostgreSQL (`LISTEN`), and how it proves that it is up.
 //!
 //! One connection listens. It may have to bypass a pooler that other connections go through: with transaction pooling,
 //! `LISTEN` appears to succeed and nothing is received. So about once a second, a second connection, which takes the same
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::hearing::{Audience, Channel, Invalidation};
+use super::super::channel::{Channel, Invalidation, Publisher};
 use super::super::hex;
 use super::super::pools::Fingerprints;
 use super::super::process::{Clock, Process, Trial};
@@ -24,7 +24,7 @@ use super::super::revocations::reload_soon;
 use super::error::PostgresError;
 use super::notifications::{NotificationReceiver, REVOCATIONS};
 use super::own::text;
-use super::server::{Connection, Hearing, PostgresServer};
+use super::server::{Connection, NotificationHandler, PostgresServer};
 use super::triggers::{CHANNEL, ChangeTriggers, TriggerState};
 
 /// The settings that a channel from PostgreSQL depends on.
@@ -43,7 +43,7 @@ pub(in super::super) struct ChangesTarget {
 
 /// The channel that announces changes in PostgreSQL, and the task that keeps it open.
 pub(in super::super) struct PostgresChannel {
-    audience: Arc<Audience>,
+    publisher: Arc<Publisher>,
     stop: CancellationToken,
     keeper: TaskTracker,
 }
@@ -52,13 +52,13 @@ impl PostgresChannel {
     /// Starts the task that opens the channel, and reopens it whenever it breaks.
     pub(in super::super) fn open(target: ChangesTarget, process: &Process) -> Self {
         let channel = Self {
-            audience: Arc::new(Audience::new(Channel::Postgres)),
+            publisher: Arc::new(Publisher::new(Channel::Postgres)),
             stop: CancellationToken::new(),
             keeper: TaskTracker::new(),
         };
         let keeper = Keeper {
             target,
-            audience: Arc::clone(&channel.audience),
+            publisher: Arc::clone(&channel.publisher),
             clock: process.clock.clone(),
             said: None,
             trial: process.trial.clone(),
@@ -75,8 +75,8 @@ impl PostgresChannel {
     }
 
     /// The subscribers of the channel.
-    pub(in super::super) fn audience(&self) -> &Arc<Audience> {
-        &self.audience
+    pub(in super::super) fn publisher(&self) -> &Arc<Publisher> {
+        &self.publisher
     }
 
     /// Closes the channel for good.
@@ -84,7 +84,7 @@ impl PostgresChannel {
         self.stop.cancel();
         // The task waits for its connections only, so it ends at once when stopped.
         let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
-        self.audience.deaf("it was closed");
+        self.publisher.mark_down("it was closed");
     }
 }
 
@@ -96,10 +96,10 @@ impl Drop for PostgresChannel {
 
 struct Keeper {
     target: ChangesTarget,
-    audience: Arc<Audience>,
+    publisher: Arc<Publisher>,
     clock: Clock,
     trial: Trial,
-    /// The last logged state of the channel: that it is heard, or why it is not.
+    /// The last logged state of the channel: that it is up, or why it is not.
     said: Option<Result<(), String>>,
 }
 
@@ -117,8 +117,8 @@ impl Keeper {
         let mut wait = SHORTEST_WAIT;
         loop {
             let began = Instant::now();
-            let why = self.hear_once().await;
-            self.deaf(&why);
+            let why = self.listen_once().await;
+            self.mark_down(&why);
             if began.elapsed() > LONGEST_WAIT * 2 {
                 wait = SHORTEST_WAIT;
             }
@@ -129,7 +129,7 @@ impl Keeper {
     }
 
     /// Opens the connections and listens until something fails. Returns the reason of the failure.
-    async fn hear_once(&mut self) -> String {
+    async fn listen_once(&mut self) -> String {
         let limit = self.target.timeout;
         let pair = match timeout(limit, self.open()).await {
             Ok(Ok(pair)) => pair,
@@ -153,11 +153,12 @@ impl Keeper {
             timeout,
             ..
         } = &self.target;
-        let receiver = Arc::new(NotificationReceiver::new(Arc::clone(&self.audience)));
-        let hears = Arc::clone(&receiver);
-        let hearing: Hearing = Arc::new(move |notification| hears.hear(notification));
+        let receiver = Arc::new(NotificationReceiver::new(Arc::clone(&self.publisher)));
+        let receives = Arc::clone(&receiver);
+        let on_notification: NotificationHandler =
+            Arc::new(move |notification| receives.receive(notification));
         let of_listen = |error| ("LISTEN_DATABASE_URL", error);
-        let listening = listen.connect(*timeout, Some(&hearing)).await;
+        let listening = listen.connect(*timeout, Some(&on_notification)).await;
         let listening = listening.map_err(of_listen)?;
         let listen = format!("LISTEN {CHANNEL}; LISTEN {REVOCATIONS}");
         listening.run(&listen).await.map_err(of_listen)?;
@@ -198,7 +199,7 @@ impl Keeper {
                     next_look = Instant::now() + LOOK_EVERY;
                     let is_same = |last: &TriggerState| last.fingerprint == seen.fingerprint;
                     if !last.as_ref().is_none_or(is_same) {
-                        self.audience.announce(&Invalidation::Everything);
+                        self.publisher.announce(&Invalidation::Everything);
                     }
                     last = Some(seen);
                 }
@@ -213,10 +214,10 @@ impl Keeper {
             }
             match last.as_ref().and_then(TriggerState::flaw) {
                 None => {
-                    self.audience.prove(asked, TRUST);
-                    self.listen();
+                    self.publisher.prove(asked, TRUST);
+                    self.mark_up();
                 }
-                Some(flaw) => self.deaf(&format!(
+                Some(flaw) => self.mark_down(&format!(
                     "{flaw}; `sessiongate db install` creates the triggers, `sessiongate db status` says what is wrong"
                 )),
             }
@@ -224,23 +225,23 @@ impl Keeper {
         }
     }
 
-    fn listen(&mut self) {
-        self.audience.listen();
+    fn mark_up(&mut self) {
+        self.publisher.mark_up();
         if self.said != Some(Ok(())) {
             let configuration = self.trial.configuration();
-            tracing::info!(configuration, "changes in PostgreSQL are heard");
+            tracing::info!(configuration, "PostgreSQL announces changes");
             self.said = Some(Ok(()));
         }
     }
 
-    fn deaf(&mut self, why: &str) {
-        self.audience.deaf(why);
+    fn mark_down(&mut self, why: &str) {
+        self.publisher.mark_down(why);
         let said = Some(Err(why.to_owned()));
         if self.said != said {
             tracing::warn!(
                 configuration = self.trial.configuration(),
                 detail = why,
-                "changes in PostgreSQL are not heard, so nothing is answered from memory"
+                "PostgreSQL announces no changes, so nothing is answered from memory"
             );
             self.said = said;
         }
@@ -300,7 +301,7 @@ const SAY: &str = "\
 const NEVER_IDLE: &str = "\
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
 
-const STANDBY: &str = "DATABASE_URL leads to a standby, which may still have the state before a change that was heard; \
+const STANDBY: &str = "DATABASE_URL leads to a standby, which may still have the state before an announced change; \
                        let it lead to the primary";
 
 const QUEUE: &str = "the queue of notifications of the PostgreSQL server is more than half full, and triggers do not notify when it \
@@ -309,12 +310,12 @@ const QUEUE: &str = "the queue of notifications of the PostgreSQL server is more
 
 const UNHEARD: &str = "notifications sent through DATABASE_URL do not arrive through LISTEN_DATABASE_URL: both must lead to the same \
                        database of the same server, and LISTEN_DATABASE_URL past a pooler in transaction mode, through which \
-                       LISTEN hears nothing";
+                       LISTEN receives nothing";
 
 /// How full the queue of notifications may be. Our triggers stop notifying above nine tenths.
 const FULL: f64 = 0.5;
 
-/// The pause between proofs that the channel is heard. With the time that a proof takes, less than two seconds.
+/// The pause between proofs that the channel is up. With the time that a proof takes, less than two seconds.
 const BEAT: Duration = Duration::from_millis(700);
 
 /// How long a proof is trusted: until the next proof, including the longest time that the next one may take.

@@ -8,15 +8,15 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Notification;
 
-use super::super::hearing::{Audience, Invalidation};
-use super::super::revocations::heard_of;
+use super::super::channel::{Invalidation, Publisher};
+use super::super::revocations::announced;
 
 /// The channel that announces changes of revocations.
 pub(super) const REVOCATIONS: &str = "sessiongate_revocations";
 
 /// Receives the notifications of a connection, and passes them on as invalidations.
 pub(super) struct NotificationReceiver {
-    audience: Arc<Audience>,
+    publisher: Arc<Publisher>,
     flood: Mutex<Flood>,
     /// Notified when invalidations are held back.
     held_back: Notify,
@@ -26,10 +26,10 @@ pub(super) struct NotificationReceiver {
 }
 
 impl NotificationReceiver {
-    /// Creates a receiver that passes invalidations on to this audience.
-    pub(super) fn new(audience: Arc<Audience>) -> Self {
+    /// Creates a receiver that passes invalidations on to this publisher.
+    pub(super) fn new(publisher: Arc<Publisher>) -> Self {
         Self {
-            audience,
+            publisher,
             flood: Mutex::new(Flood::since(Instant::now())),
             held_back: Notify::new(),
             proof: Mutex::default(),
@@ -38,9 +38,9 @@ impl NotificationReceiver {
     }
 
     /// Handles one notification.
-    pub(super) fn hear(&self, notification: &Notification) {
+    pub(super) fn receive(&self, notification: &Notification) {
         if notification.channel() == REVOCATIONS {
-            heard_of(notification.payload());
+            announced(notification.payload());
             return;
         }
         let payload = notification.payload();
@@ -55,7 +55,7 @@ impl NotificationReceiver {
         }
         let invalidation = invalidation(payload);
         if self.flood().admits(&invalidation, Instant::now()) {
-            self.audience.announce(&invalidation);
+            self.publisher.announce(&invalidation);
         } else {
             self.held_back.notify_one();
         }
@@ -79,7 +79,7 @@ impl NotificationReceiver {
             self.held_back.notified().await;
             sleep(WINDOW).await;
             *self.flood() = Flood::since(Instant::now());
-            self.audience.announce(&Invalidation::Everything);
+            self.publisher.announce(&Invalidation::Everything);
         }
     }
 

@@ -106,17 +106,17 @@ impl PostgresServer {
     }
 
     /// Connects to the first host that accepts. `limit` is the time for a whole lookup, of which several hosts get
-    /// equal shares. `hearing`, if given, receives the server's notifications.
+    /// equal shares. `on_notification`, if given, receives the server's notifications.
     pub(super) async fn connect(
         &self,
         limit: Duration,
-        hearing: Option<&Hearing>,
+        on_notification: Option<&NotificationHandler>,
     ) -> Result<Connection, PostgresError> {
         let count = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
         let share = (count > 1).then(|| limit / count);
         let mut result = Err(PostgresError::Closed);
         for host in &self.hosts {
-            let connecting = self.connect_to(host, hearing);
+            let connecting = self.connect_to(host, on_notification);
             // Whatever `connect_timeout` says, time must remain for the next host.
             result = match [self.host_timeout, share].into_iter().flatten().min() {
                 None => connecting.await,
@@ -135,7 +135,7 @@ impl PostgresServer {
     async fn connect_to(
         &self,
         host: &PostgresHost,
-        hearing: Option<&Hearing>,
+        on_notification: Option<&NotificationHandler>,
     ) -> Result<Connection, PostgresError> {
         let mut config = self.config.clone();
         config.host(&host.name).port(host.port);
@@ -143,10 +143,10 @@ impl PostgresServer {
             // A Unix socket cannot be eavesdropped on, and libpq does not encrypt it either.
             config.ssl_mode(SslMode::Disable);
             let (client, driver) = config.connect(NoTls).await?;
-            return Ok(Connection::new(client, driver, hearing));
+            return Ok(Connection::new(client, driver, on_notification));
         }
         let (client, driver) = config.connect(self.tls()?).await?;
-        Ok(Connection::new(client, driver, hearing))
+        Ok(Connection::new(client, driver, on_notification))
     }
 }
 
@@ -237,19 +237,19 @@ pub(in super::super) struct Connection {
 struct Driver(JoinHandle<()>);
 
 /// Receives notifications. It is called in the task that reads the connection, so it must not block.
-pub(super) type Hearing = Arc<dyn Fn(&Notification) + Send + Sync>;
+pub(super) type NotificationHandler = Arc<dyn Fn(&Notification) + Send + Sync>;
 
 impl Connection {
     fn new<S, T>(
         client: Client,
         mut driver: tokio_postgres::Connection<S, T>,
-        hearing: Option<&Hearing>,
+        on_notification: Option<&NotificationHandler>,
     ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let hearing = hearing.map(Arc::clone);
+        let on_notification = on_notification.map(Arc::clone);
         let ended = CancellationToken::new();
         let at_the_end = ended.clone().drop_guard();
         #[expect(
@@ -259,13 +259,13 @@ impl Connection {
         // The client reports an error of the driver to the next query.
         let driver = tokio::spawn(async move {
             let _at_the_end = at_the_end;
-            let Some(hearing) = hearing else {
+            let Some(on_notification) = on_notification else {
                 drop(driver.await);
                 return;
             };
             while let Some(Ok(message)) = poll_fn(|context| driver.poll_message(context)).await {
                 if let AsyncMessage::Notification(notification) = message {
-                    hearing(&notification);
+                    on_notification(&notification);
                 }
             }
         });

@@ -93,7 +93,7 @@ impl RedisServer {
     /// # Errors
     /// When the server cannot be found or reached, does not prove its identity, refuses the sign-in, or does not support
     /// RESP3.
-    pub(super) async fn connect_hearing(
+    pub(super) async fn connect_with_pushes(
         &self,
         ca_file: Option<&PathBuf>,
         timeout: Duration,

@@ -148,7 +148,7 @@ impl Surveyor {
         }
         if settings.tracking {
             // These come last: afterwards the connection uses another version of the protocol.
-            for (name, command) in hearing(&settings.key_prefix) {
+            for (name, command) in tracking_commands(&settings.key_prefix) {
                 if let Some(code) = self.refused(name, command).await? {
                     note(&mut survey.refused, refusal(name, &code));
                 }
@@ -206,7 +206,7 @@ fn using(prefix: &str, uses: RedisUses) -> Vec<(&'static str, Cmd)> {
 }
 
 /// The commands that the channel of changes needs. TRACKING runs before the switch to RESP3, so nothing is ever pushed.
-fn hearing(prefix: &str) -> [(&'static str, Cmd); 2] {
+fn tracking_commands(prefix: &str) -> [(&'static str, Cmd); 2] {
     let mut tracking = redis::cmd("CLIENT");
     tracking.arg("TRACKING").arg("ON").arg("BCAST");
     tracking.arg("PREFIX").arg(prefix);

@@ -1,8 +1,8 @@
-//! The channel on which Redis announces changes (`CLIENT TRACKING`), and how it proves that it is heard.
+//! The channel on which Redis announces changes (`CLIENT TRACKING`), and how it proves that it is up.
 //!
 //! After `CLIENT TRACKING … BCAST` on a connection, Redis pushes on it the name of every key under our prefixes as soon
 //! as the key changes. Nothing there indicates when a server stops doing so: a connection can be dead and look open, a
-//! server can forget that it tracks, a primary can be demoted. So the channel is treated as heard only while it proves
+//! server can forget that it tracks, a primary can be demoted. So the channel is treated as up only while it proves
 //! that it is. Every [`HEARTBEAT`] another connection writes a heartbeat, a key under the prefix, and the server must
 //! announce it on the tracking connection within [`ANSWER_WITHIN`]; all earlier writes have been announced then too. The
 //! other connection is reopened regularly, so that heartbeats go to the server to which the address leads now.
@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::hearing::{Audience, Channel};
+use super::super::channel::{Channel, Publisher};
 use super::super::pools::{Lease, RedisHandle};
 use super::super::process::{Clock, Process, Trial};
 use super::super::revocations::reload_soon;
@@ -56,24 +56,24 @@ pub(in super::super) struct Tracking {
     keeper: TaskTracker,
 }
 
-/// The task that keeps the channel open, and the audience that it notifies.
+/// The task that keeps the channel open, and the publisher that it notifies.
 struct TrackingTask {
     target: TrackingTarget,
-    audience: Arc<Audience>,
+    publisher: Arc<Publisher>,
     clock: Clock,
     /// The connections to the cluster, if Redis is one.
     cluster: Option<Lease<RedisTarget, RedisHandle>>,
     trial: Trial,
-    /// The last logged reason why the channel is not heard.
+    /// The last logged reason why the channel is not up.
     silence: Mutex<Option<String>>,
 }
 
-/// Marks the channel as deaf when the task ends, however it ends.
-struct DeafOnDrop<'a>(&'a Audience);
+/// Marks the channel as down when the task ends, however it ends.
+struct DownOnDrop<'a>(&'a Publisher);
 
-impl Drop for DeafOnDrop<'_> {
+impl Drop for DownOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.deaf("it was closed");
+        self.0.mark_down("it was closed");
     }
 }
 
@@ -105,7 +105,7 @@ impl Tracking {
         let tracking = Self {
             task: Arc::new(TrackingTask {
                 target,
-                audience: Arc::new(Audience::new(Channel::Redis)),
+                publisher: Arc::new(Publisher::new(Channel::Redis)),
                 clock: process.clock.clone(),
                 cluster,
                 trial: process.trial.clone(),
@@ -118,8 +118,8 @@ impl Tracking {
         let vital = process.vital;
         let keep = async move {
             let _part = vital("the channel from Redis");
-            let _deaf = DeafOnDrop(&task.audience);
-            stop.run_until_cancelled(task.hear_for_ever()).await;
+            let _down = DownOnDrop(&task.publisher);
+            stop.run_until_cancelled(task.track_forever()).await;
         };
         tracking.keeper.spawn_on(keep, &process.runtime);
         tracking.keeper.close();
@@ -127,8 +127,8 @@ impl Tracking {
     }
 
     /// The subscribers of the channel.
-    pub(in super::super) fn audience(&self) -> &Arc<Audience> {
-        &self.task.audience
+    pub(in super::super) fn publisher(&self) -> &Arc<Publisher> {
+        &self.task.publisher
     }
 
     /// Closes the channel for good.
@@ -146,20 +146,20 @@ impl Drop for Tracking {
 }
 
 impl TrackingTask {
-    async fn hear_for_ever(&self) {
+    async fn track_forever(&self) {
         let mut hold = FIRST_HOLD;
         loop {
             let began = Instant::now();
-            let heard = match self
+            let ended = match self
                 .cluster
                 .as_ref()
                 .and_then(|cluster| cluster.resource.redis.cluster())
             {
-                Some(cluster) => self.hear_cluster(cluster).await,
-                None => self.hear_server().await,
+                Some(cluster) => self.track_cluster(cluster).await,
+                None => self.track_server().await,
             };
-            let Err(why) = heard;
-            self.fell_silent(&why);
+            let Err(why) = ended;
+            self.mark_down(&why);
             // The channel has worked for a while, so begin with the shortest wait again.
             if began.elapsed() > LONGEST_HOLD {
                 hold = FIRST_HOLD;
@@ -174,25 +174,25 @@ impl TrackingTask {
         format!("{}{HEARTBEATS}{:016x}:", self.target.key_prefix, random())
     }
 
-    /// Marks the channel as heard, after its first proof.
-    fn listen(&self) {
-        self.audience.listen();
+    /// Marks the channel as up, after its first proof.
+    fn mark_up(&self) {
+        self.publisher.mark_up();
         // Announcements of revocations may have been missed in the meantime.
         reload_soon();
         *self.silence() = None;
         let configuration = self.trial.configuration();
-        tracing::info!(channel = "redis", configuration, "Redis says what changes");
+        tracing::info!(channel = "redis", configuration, "Redis announces changes");
     }
 
-    fn fell_silent(&self, why: &str) {
-        self.audience.deaf(why);
+    fn mark_down(&self, why: &str) {
+        self.publisher.mark_down(why);
         let mut silence = self.silence();
         if silence.as_deref() != Some(why) {
             tracing::warn!(
                 channel = "redis",
                 configuration = self.trial.configuration(),
                 detail = why,
-                "Redis does not say what changes, so memory is not trusted"
+                "Redis announces no changes, so memory is not trusted"
             );
             *silence = Some(why.to_owned());
         }
@@ -226,7 +226,7 @@ fn random() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// How often the channel proves that it is heard. With this and [`ANSWER_WITHIN`], a dead connection that looks open is
+/// How often the channel proves that it is up. With this and [`ANSWER_WITHIN`], a dead connection that looks open is
 /// detected within two seconds.
 const HEARTBEAT: Duration = Duration::from_millis(700);
 

@@ -38,29 +38,31 @@ impl RevocationNews {
 /// Announces that any revocation may have changed since the list was last read. It can be called on any thread and does
 /// not block.
 pub fn reload_soon() {
-    SAID.send_modify(|said| {
-        said.count += 1;
-        said.everything = said.count;
+    ANNOUNCED.send_modify(|announced| {
+        announced.count += 1;
+        announced.everything = announced.count;
     });
 }
 
 /// Announces that the revocations in Redis have changed. It does not block.
 pub(in super::super) fn changed_in_redis() {
-    SAID.send_modify(|said| {
-        said.count += 1;
-        said.in_redis = said.count;
+    ANNOUNCED.send_modify(|announced| {
+        announced.count += 1;
+        announced.in_redis = announced.count;
     });
 }
 
 /// Announces that the revocation under this key may have changed. It does not block.
 pub(in super::super) fn changed(key: RevocationKey) {
-    SAID.send_modify(|said| {
-        said.count += 1;
-        said.keys.push_back((said.count, key));
-        if said.keys.len() > MOST_KEYS {
+    ANNOUNCED.send_modify(|announced| {
+        announced.count += 1;
+        announced.keys.push_back((announced.count, key));
+        if announced.keys.len() > MOST_KEYS {
             // A receiver that has not received the first of them must read everything.
-            let first = said.keys.pop_front();
-            said.everything = first.map_or(said.count, |(number, _)| number.max(said.everything));
+            let first = announced.keys.pop_front();
+            announced.everything = first.map_or(announced.count, |(number, _)| {
+                number.max(announced.everything)
+            });
         }
     });
 }
@@ -68,29 +70,32 @@ pub(in super::super) fn changed(key: RevocationKey) {
 /// Receives news about revocations. It also receives news that arrives between two calls.
 #[derive(Debug)]
 pub struct RevocationNewsReceiver {
-    said: watch::Receiver<Said>,
+    announced: watch::Receiver<Announced>,
     /// The number of the last news that was received.
-    heard: u64,
+    seen: u64,
 }
 
 impl RevocationNewsReceiver {
     /// Creates a receiver of all news from now on.
     pub fn from_now_on() -> Self {
-        let said = SAID.subscribe();
-        let heard = said.borrow().count;
-        Self { said, heard }
+        let announced = ANNOUNCED.subscribe();
+        let seen = announced.borrow().count;
+        Self { announced, seen }
     }
 
     /// Waits for news, and returns all news since the last call.
     pub async fn changed(&mut self) -> RevocationNews {
-        let heard = self.heard;
+        let seen = self.seen;
         // Cannot fail: the sender lives as long as the process.
-        let said = self.said.wait_for(|said| said.count > heard).await;
-        said.map_or_else(
+        let announced = self
+            .announced
+            .wait_for(|announced| announced.count > seen)
+            .await;
+        announced.map_or_else(
             |_| RevocationNews::default(),
-            |said| {
-                self.heard = said.count;
-                said.after(heard)
+            |announced| {
+                self.seen = announced.count;
+                announced.after(seen)
             },
         )
     }
@@ -98,7 +103,7 @@ impl RevocationNewsReceiver {
 
 /// The latest news, which is numbered from 1.
 #[derive(Debug, Default)]
-struct Said {
+struct Announced {
     count: u64,
     /// The number of the last news that may concern any revocation.
     everything: u64,
@@ -106,19 +111,19 @@ struct Said {
     keys: VecDeque<(u64, RevocationKey)>,
 }
 
-impl Said {
-    fn after(&self, heard: u64) -> RevocationNews {
+impl Announced {
+    fn after(&self, seen: u64) -> RevocationNews {
         let keys = self.keys.iter().rev();
-        let keys = keys.take_while(|(number, _)| *number > heard);
+        let keys = keys.take_while(|(number, _)| *number > seen);
         RevocationNews {
-            everything: self.everything > heard,
-            in_redis: self.in_redis > heard,
+            everything: self.everything > seen,
+            in_redis: self.in_redis > seen,
             keys: keys.map(|(_, key)| key.clone()).collect(),
         }
     }
 }
 
-static SAID: LazyLock<watch::Sender<Said>> = LazyLock::new(watch::Sender::default);
+static ANNOUNCED: LazyLock<watch::Sender<Announced>> = LazyLock::new(watch::Sender::default);
 
 /// The most keys whose news is kept for receivers.
 const MOST_KEYS: usize = 1000;
@@ -130,21 +135,21 @@ mod tests {
     #[test]
     fn what_is_too_much_to_be_kept_is_news_of_everything_for_those_who_have_missed_it() {
         let key = |number: u64| RevocationKey::read(&format!("r:user:{number}")).unwrap();
-        let mut said = Said {
+        let mut announced = Announced {
             everything: 5,
             count: 9,
-            ..Said::default()
+            ..Announced::default()
         };
-        said.keys = (6..10).map(|number| (number, key(number))).collect();
+        announced.keys = (6..10).map(|number| (number, key(number))).collect();
         let keys = |range: std::ops::Range<u64>| range.map(key).collect();
         let news = |everything, keys| RevocationNews {
             everything,
             in_redis: false,
             keys,
         };
-        assert_eq!(said.after(4), news(true, keys(6..10)));
-        assert_eq!(said.after(5), news(false, keys(6..10)));
-        assert_eq!(said.after(7), news(false, keys(8..10)));
-        assert!(said.after(9).is_empty());
+        assert_eq!(announced.after(4), news(true, keys(6..10)));
+        assert_eq!(announced.after(5), news(false, keys(6..10)));
+        assert_eq!(announced.after(7), news(false, keys(8..10)));
+        assert!(announced.after(9).is_empty());
     }
 }

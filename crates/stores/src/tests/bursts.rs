@@ -32,10 +32,10 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
             timeout: PATIENCE,
             ..redis(&cache.url())
         });
-        let (stores, heard) = open(chain);
+        let (stores, outcomes) = open(chain);
         until(&stores, LookupSource::Redis, true).await;
         if tracking {
-            until_heard(&stores).await;
+            until_up(&stores).await;
         }
         let mut requests = JoinSet::new();
         for number in 0..REQUESTS {
@@ -43,16 +43,16 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
             requests.spawn(async move { exists(&stores, &(number % USERS + 1).to_string()).await });
         }
         assert!(requests.join_all().await.into_iter().all(|exists| exists));
-        let asked = heard.count(LookupSource::Postgres, Outcome::Present);
+        let asked = outcomes.count(LookupSource::Postgres, Outcome::Present);
         assert_eq!(asked, USERS, "tracking: {tracking}");
         stores.close().await;
     }
 }
 
-/// Waits until every channel is heard.
-async fn until_heard(stores: &Node) {
+/// Waits until every channel is up.
+async fn until_up(stores: &Node) {
     let waiting = async {
-        while !stores.0.channels().all(|(_, is_heard)| is_heard) {
+        while !stores.0.channels().all(|(_, is_up)| is_up) {
             sleep(Duration::from_millis(10)).await;
         }
     };
@@ -70,7 +70,7 @@ async fn an_answer_from_before_a_deletion_is_written_nowhere() {
     let mut chain = settings(postgres(&server), "slow");
     database(&mut chain).timeout = PATIENCE;
     chain.redis = Some(redis(&cache.url()));
-    let (stores, heard) = open(chain);
+    let (stores, outcomes) = open(chain);
     until(&stores, LookupSource::Redis, true).await;
     let asking = {
         let stores = stores.clone();
@@ -85,7 +85,7 @@ async fn an_answer_from_before_a_deletion_is_written_nowhere() {
     };
     let (answer, ()) = tokio::join!(asking, deleting);
     assert_eq!(answer.found, None, "it was asked for again");
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Present), 1);
     let kept = cache.cli(["GET", "auth:7"]).await.unwrap();
     assert!(!kept.contains(r#""user":true"#), "{kept}");
     assert!(!exists(&stores, "7").await);

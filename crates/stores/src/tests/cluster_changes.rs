@@ -4,7 +4,7 @@ use harness::{RedisCluster, RedisVersion, poll};
 
 use super::tracking::{BOTH, Event, Listening, tracked};
 use super::*;
-use crate::hearing::Invalidation;
+use crate::channel::Invalidation;
 
 const EVERYTHING: Event = Event::Invalidation(Invalidation::Everything);
 
@@ -25,15 +25,15 @@ async fn held_by(cluster: &RedisCluster, node: usize) -> String {
 }
 
 /// Waits until this key is announced, and, before or after it, that anything may have changed.
-async fn heard_with_everything(listening: &Listening, key: &str) {
-    let heard = listening.until(key).await;
-    if !heard.contains(&EVERYTHING) {
+async fn receives_or_everything(listening: &Listening, key: &str) {
+    let received = listening.until(key).await;
+    if !received.contains(&EVERYTHING) {
         listening.until_event(&EVERYTHING).await;
     }
 }
 
 /// Waits until a key of each server is announced.
-async fn all_are_heard(cluster: &RedisCluster, listening: &Listening, nodes: [usize; 3]) {
+async fn all_are_up(cluster: &RedisCluster, listening: &Listening, nodes: [usize; 3]) {
     for node in nodes {
         let key = held_by(cluster, node).await;
         set(cluster, &key).await;
@@ -46,7 +46,7 @@ async fn a_change_on_every_primary_is_told_and_a_flush_of_one_is_everything() {
     for version in BOTH {
         let cluster = RedisCluster::start(version).await.unwrap();
         let listening = Listening::to(&tracked(&cluster.url())).await;
-        all_are_heard(&cluster, &listening, [0, 1, 2]).await;
+        all_are_up(&cluster, &listening, [0, 1, 2]).await;
         for node in &cluster.nodes {
             let key = held_by(&cluster, 0).await;
             set(&cluster, &key).await;
@@ -64,20 +64,20 @@ async fn a_primary_that_dies_or_stands_still_is_missed_until_its_replica_takes_o
         let listening = Listening::to(&tracked(&cluster.url())).await;
         let former = cluster.nodes[0].address();
         cluster.nodes[0].stop();
-        listening.silent(&former).await;
+        listening.until_down(&former).await;
         cluster.took_over(3).await.unwrap();
-        listening.heard().await;
-        all_are_heard(&cluster, &listening, [3, 1, 2]).await;
+        listening.until_up().await;
+        all_are_up(&cluster, &listening, [3, 1, 2]).await;
         cluster.nodes[0].start_again().await.unwrap();
-        all_are_heard(&cluster, &listening, [3, 1, 2]).await;
+        all_are_up(&cluster, &listening, [3, 1, 2]).await;
 
         // This server resumes later, and keeps its old view for a moment.
         cluster.nodes[1].stand_still().unwrap();
-        listening.silent(&cluster.nodes[1].address()).await;
+        listening.until_down(&cluster.nodes[1].address()).await;
         cluster.took_over_without(4, Some(1)).await.unwrap();
-        listening.heard().await;
+        listening.until_up().await;
         cluster.nodes[1].go_on().unwrap();
-        all_are_heard(&cluster, &listening, [3, 4, 2]).await;
+        all_are_up(&cluster, &listening, [3, 4, 2]).await;
     }
 }
 
@@ -89,7 +89,7 @@ async fn without_a_replica_that_takes_over_nothing_is_believed_until_it_is_back(
         let listening = Listening::to(&tracked(&cluster.url())).await;
         let failed = cluster.nodes[2].address();
         cluster.nodes[2].stop();
-        listening.silent(&failed).await;
+        listening.until_down(&failed).await;
         poll("the others to miss it", async || {
             let known = cluster.nodes[0].cli(["CLUSTER", "NODES"]).await.ok()?;
             known.contains("master,fail ").then_some(())
@@ -100,11 +100,11 @@ async fn without_a_replica_that_takes_over_nothing_is_believed_until_it_is_back(
         let key = held_by(&cluster, 0).await;
         let said = cluster.nodes[0].cli(["SET", &key, "x"]).await.unwrap();
         assert_eq!(said == "OK", full_coverage == "no", "{said}");
-        listening.silent(&failed).await;
+        listening.until_down(&failed).await;
         cluster.nodes[2].start_again().await.unwrap();
-        listening.heard().await;
+        listening.until_up().await;
         cluster.is_ready().await.unwrap();
-        all_are_heard(&cluster, &listening, [0, 1, 2]).await;
+        all_are_up(&cluster, &listening, [0, 1, 2]).await;
     }
 }
 
@@ -113,13 +113,13 @@ async fn a_failover_that_is_asked_for_is_followed_without_a_gap() {
     for version in BOTH {
         let cluster = RedisCluster::with_replicas(version).await.unwrap();
         let listening = Listening::to(&tracked(&cluster.url())).await;
-        all_are_heard(&cluster, &listening, [0, 1, 2]).await;
+        all_are_up(&cluster, &listening, [0, 1, 2]).await;
         let key = held_by(&cluster, 0).await;
         cluster.fail_over_to(3).await.unwrap();
-        // Changes on the new primary are heard from the start, and anything may have changed when it took over.
+        // Changes on the new primary are received from the start, and anything may have changed when it took over.
         set(&cluster, &key).await;
-        heard_with_everything(&listening, &key).await;
-        all_are_heard(&cluster, &listening, [3, 1, 2]).await;
+        receives_or_everything(&listening, &key).await;
+        all_are_up(&cluster, &listening, [3, 1, 2]).await;
     }
 }
 
@@ -150,10 +150,10 @@ async fn a_slot_that_moves_is_heard_on_its_new_server() {
         listening.until(other).await;
         cluster.move_slot(slot, new).await.unwrap();
         set(&cluster, kept).await;
-        heard_with_everything(&listening, kept).await;
+        receives_or_everything(&listening, kept).await;
         set(&cluster, kept).await;
         listening.until(kept).await;
-        all_are_heard(&cluster, &listening, [0, 1, 2]).await;
+        all_are_up(&cluster, &listening, [0, 1, 2]).await;
     }
 }
 
@@ -191,7 +191,7 @@ async fn where_all_keys_have_one_slot_its_server_alone_counts() {
     set(&cluster, "{app}better-auth:1").await;
     listening.until("{app}better-auth:1").await;
     cluster.nodes[holder].stop();
-    listening.silent(&cluster.nodes[holder].address()).await;
+    listening.until_down(&cluster.nodes[holder].address()).await;
     assert_ne!(address, cluster.nodes[holder].address());
 }
 
@@ -203,23 +203,23 @@ async fn a_user_needs_two_rights_more_on_each_server() {
             let words = [&["ACL", "SETUSER", "gate", "reset", "on", ">pw"], rights].concat();
             assert_eq!(cluster.nodes[node].say(&words).await.unwrap(), "OK");
         };
-        let hearing = ["+client|tracking", "+getrange", "+set", "~auth:*"];
-        let slots = [&hearing[..], &["+cluster|slots"]].concat();
+        let tracking = ["+client|tracking", "+getrange", "+set", "~auth:*"];
+        let slots = [&tracking[..], &["+cluster|slots"]].concat();
         let nodes = [&slots[..], &["+cluster|nodes"]].concat();
         for node in 0..3 {
-            allow(node, &hearing).await;
+            allow(node, &tracking).await;
         }
         let listening = Listening::soon(&tracked(&cluster.url_of("gate:pw@")));
-        listening.silent("refused CLUSTER SLOTS: NOPERM").await;
+        listening.until_down("refused CLUSTER SLOTS: NOPERM").await;
         for node in 0..3 {
             allow(node, &slots).await;
         }
-        listening.silent("refused CLUSTER NODES: NOPERM").await;
+        listening.until_down("refused CLUSTER NODES: NOPERM").await;
         for node in 0..2 {
             allow(node, &nodes).await;
         }
-        listening.silent(&cluster.nodes[2].address()).await;
+        listening.until_down(&cluster.nodes[2].address()).await;
         allow(2, &nodes).await;
-        listening.heard().await;
+        listening.until_up().await;
     }
 }

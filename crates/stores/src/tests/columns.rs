@@ -460,7 +460,7 @@ async fn a_column_that_is_out_of_reach_or_no_time_is_an_error_and_a_database_tha
 async fn a_value_that_cannot_be_read_is_no_user_and_two_rows_are_none() {
     let server = Postgres::start().await.unwrap();
     let url = on_postgres(&server, "integer", ", data jsonb").await;
-    let (node, heard) = open(asking(url.clone(), [value("data")]));
+    let (node, outcomes) = open(asking(url.clone(), [value("data")]));
     // PostgreSQL has numbers beyond the range of JSON parsers.
     let deep = format!(
         "UPDATE \"user\" SET data = '{}1{}'",
@@ -472,7 +472,10 @@ async fn a_value_that_cannot_be_read_is_no_user_and_two_rows_are_none() {
         assert_eq!(node.find("7").await.unwrap().found, None);
         assert_eq!(node.look_up(&token("7")).await.unwrap().found, None);
     }
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Malformed), 4);
+    assert_eq!(
+        outcomes.count(LookupSource::Postgres, Outcome::Malformed),
+        4
+    );
 
     let twice =
         r#"CREATE VIEW people AS SELECT 7 AS id, 'member' AS role UNION ALL SELECT 7, 'admin'"#;
@@ -493,7 +496,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     let mut chain = asking(url, [value("role")]);
     chain.memory.ttl = MINUTE;
     chain.redis = Some(redis(&cache.url()));
-    let (first, heard) = open(chain.clone());
+    let (first, outcomes) = open(chain.clone());
     assert_eq!(columns_of(&first).await, [json!("admin")]);
     let record = cached(&cache, "auth:7").await;
     assert!(
@@ -503,7 +506,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     let session = format!("auth:session:{}", token("7").id());
     let record = cached(&cache, &session).await;
     assert!(record.ends_with(r#","columns":["admin"]}}"#), "{record}");
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 2);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Present), 2);
 
     // A node with the user in memory does not ask again, and another node finds the user in Redis.
     server
@@ -511,10 +514,10 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
         .await
         .unwrap();
     assert_eq!(columns_of(&first).await, [json!("admin")]);
-    assert_eq!(heard.count(LookupSource::Memory, Outcome::Present), 2);
-    let (second, heard) = open(chain.clone());
+    assert_eq!(outcomes.count(LookupSource::Memory, Outcome::Present), 2);
+    let (second, outcomes) = open(chain.clone());
     assert_eq!(columns_of(&second).await, [json!("admin")]);
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Present), 2);
 
     // Short times to live expire soon.
     cache.cli(["DEL", "auth:7", &session]).await.unwrap();
@@ -548,11 +551,11 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     server.execute(&long).await.unwrap();
     cache.cli(["FLUSHALL"]).await.unwrap();
     chain.memory.ttl = MINUTE;
-    let (node, heard) = open(chain);
+    let (node, outcomes) = open(chain);
     for _ in 0..2 {
         columns_of(&node).await;
     }
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 4);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Present), 4);
     assert_eq!(cache.cli(["DBSIZE"]).await.unwrap(), "0");
 }
 
@@ -588,15 +591,15 @@ async fn nodes_that_ask_for_other_columns_take_each_others_records_for_misses() 
         ),
         (vec![moment("role")], vec![json!("admin")]),
     ] {
-        let (other, heard) = node(columns);
+        let (other, outcomes) = node(columns);
         assert_eq!(columns_of(&other).await, found);
-        assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 2);
-        assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 2);
+        assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Missed), 2);
+        assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Present), 2);
     }
     assert_eq!(cache.cli(["GET", "auth:7"]).await.unwrap(), record);
-    let (same, heard) = node(vec![value("role")]);
+    let (same, outcomes) = node(vec![value("role")]);
     assert_eq!(columns_of(&same).await, [json!("admin")]);
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Present), 2);
 
     // A record from another deployment cannot omit a column.
     let forged = record.replace(r#"["admin"]"#, "[]");
@@ -648,7 +651,7 @@ async fn realms_share_connections_and_nothing_else() {
 
     let pools = super::pools();
     let (app, _) = open_on(&pools, &first);
-    let (shop, heard) = open_on(&pools, &second);
+    let (shop, outcomes) = open_on(&pools, &second);
     for node in [&app, &shop] {
         until(node, LookupSource::Redis, true).await;
     }
@@ -659,7 +662,7 @@ async fn realms_share_connections_and_nothing_else() {
     cached(&cache, "auth:realm:shop:7").await;
     assert_eq!(shop.find("7").await.unwrap().source, LookupSource::Redis);
     assert_eq!(app.find("7").await.unwrap().source, LookupSource::Redis);
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Present), 1);
     let shared = backends(&server).await;
     assert_eq!(shared.len(), 1);
     until_lines(&cache, 1).await;

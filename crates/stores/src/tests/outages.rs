@@ -52,7 +52,7 @@ async fn while_the_database_is_down_cached_users_are_served_and_it_recovers_by_i
 async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out() {
     let server = with_users().await;
     let wire = CutProxy::start(&server.address()).await.unwrap();
-    let (stores, heard) = open(settings(
+    let (stores, outcomes) = open(settings(
         postgres_at(&server.url_through(&wire.address(), Postgres::DATABASE)),
         "users",
     ));
@@ -73,7 +73,7 @@ async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out
         .await
         .unwrap();
     assert!(exists(&stores, "7").await);
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Failed), 0);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Failed), 0);
 
     wire.stall();
     let asked = Instant::now();
@@ -219,7 +219,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
     served_by_redis(&stores, "7").await;
 
     // A server that is full, has too few replicas, or is a replica still answers about the keys that it holds.
-    let (stores, heard) = open(chain(&cache.url()));
+    let (stores, outcomes) = open(chain(&cache.url()));
     for (on, off, code) in [
         (
             ["CONFIG", "SET", "maxmemory", "1"],
@@ -252,8 +252,8 @@ async fn redis_that_refuses_to_work_is_skipped() {
         served_by_redis(&stores, code).await;
         assert_eq!(stores.health()[0].detail, None);
     }
-    assert!(heard.count(LookupSource::Redis, Outcome::Unwritten) >= 2);
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Failed), 0);
+    assert!(outcomes.count(LookupSource::Redis, Outcome::Unwritten) >= 2);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Failed), 0);
     let primary = Redis::start().await.unwrap();
     cache
         .cli(["REPLICAOF", "127.0.0.1", &primary.port().to_string()])
@@ -307,15 +307,15 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
     assert!(stores.health()[0].up);
 
     // Where changes are announced, the age of such a value is read too, but the value does not close the connection.
-    let mut hearing = chain.clone();
-    hearing.redis.as_mut().unwrap().tracking = true;
-    let (hearing, heard) = open(hearing);
-    until(&hearing, LookupSource::Redis, true).await;
+    let mut tracking = chain.clone();
+    tracking.redis.as_mut().unwrap().tracking = true;
+    let (tracking, outcomes) = open(tracking);
+    until(&tracking, LookupSource::Redis, true).await;
     for _ in 0..3 {
-        assert!(!exists(&hearing, "8").await);
+        assert!(!exists(&tracking, "8").await);
     }
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 3);
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Failed), 0);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Missed), 3);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Failed), 0);
 
     // Another deployment with the same Redis, the same prefix and the same ids.
     server

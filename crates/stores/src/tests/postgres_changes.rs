@@ -1,4 +1,4 @@
-//! Changes that PostgreSQL announces, and when the channel is deaf.
+//! Changes that PostgreSQL announces, and when the channel is down.
 
 use std::process::Command;
 
@@ -7,33 +7,33 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::columns::{asking, value};
 use super::sessions::token;
 use super::*;
-use crate::hearing::{Channel, ChannelState, Hears, Invalidation};
+use crate::channel::{Channel, ChannelState, ChannelSubscriber, Invalidation};
 use crate::pools::Lease;
 use crate::postgres::listener::{ChangesTarget, PostgresChannel};
 use crate::{ChangeTriggers, RevocationKey, RevocationNewsReceiver};
 
 /// A subscriber that records every call.
-struct Pen(UnboundedSender<Event>);
+struct Recorder(UnboundedSender<Event>);
 
 #[derive(Debug, PartialEq)]
 enum Event {
-    Deaf,
-    Listen,
+    Down,
+    Up,
     Invalidation(Invalidation),
 }
 
-impl Hears for Pen {
-    fn hear(&self, channel: Channel, word: &Invalidation) {
+impl ChannelSubscriber for Recorder {
+    fn receive(&self, channel: Channel, word: &Invalidation) {
         assert_eq!(channel, Channel::Postgres);
         let _ = self.0.send(Event::Invalidation(word.clone()));
     }
 
-    fn deaf(&self, _: Channel) {
-        let _ = self.0.send(Event::Deaf);
+    fn channel_down(&self, _: Channel) {
+        let _ = self.0.send(Event::Down);
     }
 
-    fn listen(&self, _: Channel) {
-        let _ = self.0.send(Event::Listen);
+    fn channel_up(&self, _: Channel) {
+        let _ = self.0.send(Event::Up);
     }
 }
 
@@ -41,19 +41,19 @@ impl Hears for Pen {
 struct Listening {
     told: UnboundedReceiver<Event>,
     lease: Lease<ChangesTarget, PostgresChannel>,
-    _pen: Arc<dyn Hears>,
+    _recorder: Arc<dyn ChannelSubscriber>,
 }
 
 impl Listening {
     fn open(settings: &Settings) -> Self {
         let lease = pools().postgres_changes(settings).unwrap();
         let (sender, told) = unbounded_channel();
-        let pen: Arc<dyn Hears> = Arc::new(Pen(sender));
-        lease.resource.audience().join(&pen);
+        let recorder: Arc<dyn ChannelSubscriber> = Arc::new(Recorder(sender));
+        lease.resource.publisher().subscribe(&recorder);
         Self {
             told,
             lease,
-            _pen: pen,
+            _recorder: recorder,
         }
     }
 
@@ -66,15 +66,16 @@ impl Listening {
         while self.next().await != *told {}
     }
 
-    /// Waits until the channel is deaf for a reason that contains `words`.
-    async fn deaf_because(&self, words: &str) {
-        let mut heard = self.lease.resource.audience().subscribe();
-        let is_it = |heard: &ChannelState| matches!(heard, ChannelState::Silent(why) if why.contains(words));
-        let waiting = timeout(PATIENCE, heard.wait_for(is_it)).await;
+    /// Waits until the channel is down for a reason that contains `words`.
+    async fn down_because(&self, words: &str) {
+        let mut state = self.lease.resource.publisher().watch();
+        let is_it =
+            |state: &ChannelState| matches!(state, ChannelState::Down(why) if why.contains(words));
+        let waiting = timeout(PATIENCE, state.wait_for(is_it)).await;
         if waiting.is_err() {
             panic!(
                 "{words}: {:?}",
-                *self.lease.resource.audience().subscribe().borrow()
+                *self.lease.resource.publisher().watch().borrow()
             );
         }
     }
@@ -126,8 +127,8 @@ async fn what_changes_is_heard_once_that_is_proved() {
     let (address, database) = (server.address(), Postgres::DATABASE);
     let url = format!("postgres://reader:reading@{address}/{database}");
     let mut channel = Listening::open(&at(&url, &url));
-    assert_eq!(channel.next().await, Event::Deaf);
-    assert_eq!(channel.next().await, Event::Listen);
+    assert_eq!(channel.next().await, Event::Down);
+    assert_eq!(channel.next().await, Event::Up);
     server
         .execute("INSERT INTO users VALUES (7)")
         .await
@@ -176,9 +177,9 @@ async fn what_changes_is_heard_once_that_is_proved() {
     server.execute(update).await.unwrap();
     channel.until(&user("7")).await;
 
-    // A closed channel is no longer heard.
+    // A closed channel is no longer up.
     channel.lease.resource.close().await;
-    channel.until(&Event::Deaf).await;
+    channel.until(&Event::Down).await;
     channel.close().await;
 }
 
@@ -192,7 +193,7 @@ async fn a_session_is_heard_by_its_id() {
     database(&mut settings).listen = Some(Box::new(urls::postgres_server(&url)));
     install(&settings).await;
     let mut channel = Listening::open(&settings);
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Up).await;
     let insert = "INSERT INTO session VALUES ('t0ken', '7', now())";
     server.execute(insert).await.unwrap();
     let id = token("t0ken").id().into();
@@ -203,7 +204,7 @@ async fn a_session_is_heard_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_channel_through_a_pooler_is_believed_only_where_it_hears() {
+async fn a_channel_through_a_pooler_is_up_only_if_it_receives() {
     let (server, _) = world().await;
     let direct = server.url(Postgres::DATABASE);
     let through = async |mode: &str| {
@@ -215,24 +216,24 @@ async fn a_channel_through_a_pooler_is_believed_only_where_it_hears() {
     for truth in [&direct, &transaction] {
         let channel = Listening::open(&at(truth, &transaction));
         channel
-            .deaf_because("past a pooler in transaction mode")
+            .down_because("past a pooler in transaction mode")
             .await;
         channel.close().await;
     }
     let (_session, session) = through("session").await;
     for (truth, listen) in [(&transaction, &direct), (&session, &session)] {
         let mut channel = Listening::open(&at(truth, listen));
-        channel.until(&Event::Listen).await;
+        channel.until(&Event::Up).await;
         channel.close().await;
     }
     // Another database of the same server has other notifications.
     server.execute("CREATE DATABASE other").await.unwrap();
     let channel = Listening::open(&at(&direct, &server.url("other")));
-    channel.deaf_because("the same database").await;
+    channel.down_because("the same database").await;
 }
 
 #[tokio::test]
-async fn triggers_that_are_not_complete_make_the_channel_deaf_until_they_are() {
+async fn incomplete_triggers_keep_the_channel_down() {
     let (server, settings) = world().await;
     let url = server.url(Postgres::DATABASE);
     ChangeTriggers::uninstall(settings.database.as_ref().unwrap(), &pools())
@@ -240,18 +241,18 @@ async fn triggers_that_are_not_complete_make_the_channel_deaf_until_they_are() {
         .unwrap();
     let mut channel = Listening::open(&settings);
     channel
-        .deaf_because("a trigger on public.users is missing; `sessiongate db install`")
+        .down_because("a trigger on public.users is missing; `sessiongate db install`")
         .await;
     install(&settings).await;
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Up).await;
     for sql in [
         "ALTER TABLE users DISABLE TRIGGER ALL",
         "DROP TABLE users; CREATE TABLE users (id int PRIMARY KEY, role text)",
     ] {
         server.execute(sql).await.unwrap();
-        channel.until(&Event::Deaf).await;
+        channel.until(&Event::Down).await;
         install(&settings).await;
-        channel.until(&Event::Listen).await;
+        channel.until(&Event::Up).await;
     }
 
     // A change between two checks is found.
@@ -274,7 +275,7 @@ async fn triggers_that_are_not_complete_make_the_channel_deaf_until_they_are() {
     users(&mut settings).table = Table::parse("parts.users").unwrap();
     install(&settings).await;
     let mut channel = Listening::open(&settings);
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Up).await;
     let detach = "ALTER TABLE parts.users DETACH PARTITION parts.one";
     server.execute(detach).await.unwrap();
     channel.until(&EVERYTHING).await;
@@ -287,32 +288,32 @@ async fn a_connection_that_breaks_or_freezes_is_noticed_and_replaced() {
     let proxy = CutProxy::start(&server.address()).await.unwrap();
     let through = server.url_through(&proxy.address(), Postgres::DATABASE);
     let mut channel = Listening::open(&at(&direct, &through));
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Up).await;
     proxy.stall();
-    channel.until(&Event::Deaf).await;
+    channel.until(&Event::Down).await;
     proxy.restore().await.unwrap();
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Up).await;
     proxy.cut().await.unwrap();
-    channel.until(&Event::Deaf).await;
+    channel.until(&Event::Down).await;
     proxy.restore().await.unwrap();
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Up).await;
 
     // A suspended backend process sends nothing, not even an error.
     let pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' AND pid <> pg_backend_pid()";
     let pid = server.execute(pid).await.unwrap();
     let signal = |name: &str| Command::new("kill").args([name, &pid]).status().unwrap();
     assert!(signal("-STOP").success());
-    channel.until(&Event::Deaf).await;
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Down).await;
+    channel.until(&Event::Up).await;
     let insert = "INSERT INTO users VALUES (8)";
     server.execute(insert).await.unwrap();
     channel.until(&user("8")).await;
     assert!(signal("-CONT").success());
 
     server.stop().await.unwrap();
-    channel.until(&Event::Deaf).await;
+    channel.until(&Event::Down).await;
     server.start_again().await.unwrap();
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Up).await;
     // A connection after the first one works, too.
     server
         .execute("DELETE FROM users WHERE id = 8")
@@ -330,17 +331,17 @@ async fn a_standby_is_no_truth_to_be_remembered() {
         standby.url(Postgres::DATABASE),
     );
     let late = Listening::open(&at(&standby_url, &primary_url));
-    late.deaf_because("a standby").await;
+    late.down_because("a standby").await;
     let mute = Listening::open(&at(&primary_url, &standby_url));
-    mute.deaf_because("LISTEN during recovery").await;
+    mute.down_because("LISTEN during recovery").await;
     let mut both = Listening::open(&at(&standby_url, &standby_url));
-    both.deaf_because("LISTEN_DATABASE_URL").await;
+    both.down_because("LISTEN_DATABASE_URL").await;
 
     // Once promoted, the standby is a separate server: a client that listens to the former primary receives nothing from
     // it.
     standby.execute("SELECT pg_promote()").await.unwrap();
-    both.until(&Event::Listen).await;
-    late.deaf_because("the same database of the same server")
+    both.until(&Event::Up).await;
+    late.down_because("the same database of the same server")
         .await;
 }
 
@@ -357,7 +358,7 @@ async fn what_logical_replication_applies_is_heard() {
 
     let (subscriber, settings) = world().await;
     let mut channel = Listening::open(&settings);
-    channel.until(&Event::Listen).await;
+    channel.until(&Event::Up).await;
     let url = publisher.url(Postgres::DATABASE);
     let subscribe = format!("CREATE SUBSCRIPTION ours CONNECTION '{url}' PUBLICATION people");
     subscriber.execute(&subscribe).await.unwrap();

@@ -67,9 +67,9 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
 
     let former = group.servers[0].port();
     group.servers[0].stop();
-    listening.silent("").await;
+    listening.until_down("").await;
     let new = group.sentinels.follow(former).await.unwrap();
-    listening.heard().await;
+    listening.until_up().await;
     until(&stores, LookupSource::Redis, true).await;
     let server = group.at(new);
     server.cli(["SET", "auth:1", "x"]).await.unwrap();
@@ -96,18 +96,18 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
 #[tokio::test]
 async fn a_former_primary_that_knows_nothing_of_it_is_not_believed() {
     // The sentinels cannot demote this server.
-    let deaf = Redis::options().set("rename-command", "SLAVEOF nobody-says-this");
-    let mut group = Group::of(deaf.start().await.unwrap()).await;
+    let stubborn = Redis::options().set("rename-command", "SLAVEOF nobody-says-this");
+    let mut group = Group::of(stubborn.start().await.unwrap()).await;
     let listening = Listening::to(&group.settings()).await;
     let new = group.sentinels.fail_over().await.unwrap();
     assert_ne!(new, group.servers[0].port());
     // The former primary would have accepted and announced every heartbeat.
     listening
-        .silent("a sentinel says that the primary is")
+        .until_down("a sentinel says that the primary is")
         .await;
     let role = group.servers[0].cli(["ROLE"]).await.unwrap();
     assert!(role.starts_with("master"), "{role}");
-    listening.heard().await;
+    listening.until_up().await;
     group.at(new).cli(["SET", "auth:1", "x"]).await.unwrap();
     listening.until("auth:1").await;
 }
@@ -118,7 +118,7 @@ async fn without_the_most_of_its_sentinels_a_primary_is_used_and_not_believed() 
     group.sentinels.stop(0);
     let listening = Listening::to(&group.settings()).await;
     group.sentinels.stop(1);
-    listening.silent("too few sentinels answer").await;
+    listening.until_down("too few sentinels answer").await;
     let mut chain = settings(postgres(&database), "users");
     chain.redis = Some(group.settings());
     let (stores, _) = open(chain);

@@ -352,11 +352,14 @@ async fn postgres_knows_sessions_in_the_tables_of_every_adapter() {
     contract(&mut app, settings.clone()).await;
 
     // Older tables of this adapter allow duplicate tokens, and sessions without a user.
-    let (node, heard) = open(settings);
+    let (node, outcomes) = open(settings);
     app.insert("no-user", None, "", &absolute(in_secs(HOUR)))
         .await;
     assert_eq!(node.look_up(&token("no-user")).await.unwrap().found, None);
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Malformed), 0);
+    assert_eq!(
+        outcomes.count(LookupSource::Postgres, Outcome::Malformed),
+        0
+    );
     for user in ["7", "8"] {
         app.insert("twice", Some(user), "", &absolute(in_secs(HOUR)))
             .await;
@@ -374,7 +377,10 @@ async fn postgres_knows_sessions_in_the_tables_of_every_adapter() {
             "{name}"
         );
     }
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Malformed), 4);
+    assert_eq!(
+        outcomes.count(LookupSource::Postgres, Outcome::Malformed),
+        4
+    );
     app.insert("past", Some("7"), "", "'-infinity'").await;
     assert_eq!(alive(&node, "past").await, None);
 
@@ -506,7 +512,7 @@ async fn sqlite_knows_sessions_whose_times_are_written_in_any_usual_way() {
     let database = OnSqlite::new(&folder, "hostile").await;
     let types = ["TEXT", "TEXT", "BLOB"];
     let mut app = SqlApp::new(database, tables(names), TEXTS, types, iso).await;
-    let (node, heard) = open(app.settings());
+    let (node, outcomes) = open(app.settings());
     let malformed = [
         "NULL",
         "''",
@@ -537,7 +543,7 @@ async fn sqlite_knows_sessions_whose_times_are_written_in_any_usual_way() {
     }
     assert_eq!(node.look_up(&token("twice")).await.unwrap().found, None);
     assert_eq!(
-        heard.count(LookupSource::Sqlite, Outcome::Malformed),
+        outcomes.count(LookupSource::Sqlite, Outcome::Malformed),
         malformed.len() + 2
     );
     app.insert("no-user", None, "NULL", &good).await;
@@ -609,7 +615,7 @@ async fn redis_knows_the_sessions_of_better_auth() {
     let mut app = SecondaryApp(&server);
     contract(&mut app, secondary(&server.url())).await;
 
-    let (node, heard) = open(secondary(&server.url()));
+    let (node, outcomes) = open(secondary(&server.url()));
     assert!(!node.0.sessions().unwrap().vouches_for_users());
     // Other keys of Better Auth, and values of other kinds.
     server
@@ -644,7 +650,7 @@ async fn redis_knows_the_sessions_of_better_auth() {
             "{text}"
         );
     }
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Malformed), 4);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Malformed), 4);
     server
         .cli(["HSET", "better-auth:hash", "session", "x"])
         .await
@@ -710,7 +716,7 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
         database,
         ..secondary(&cache.url())
     };
-    let (node, heard) = open(chain);
+    let (node, outcomes) = open(chain);
     for (text, source) in [
         ("both", LookupSource::Redis),
         ("redis", LookupSource::Redis),
@@ -727,8 +733,8 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
         node.look_up(&token("none")).await.unwrap().source,
         LookupSource::Postgres
     );
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 2);
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Missed), 2);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Present), 2);
     assert!(!node.0.sessions().unwrap().vouches_for_users());
 
     // A revoked session is not looked up in the database.
@@ -789,7 +795,7 @@ async fn redis_as_the_truth_that_fails_is_an_outage() {
     let wire = CutProxy::start(&server.address()).await.unwrap();
     let mut chain = secondary(&format!("redis://{}", wire.address()));
     chain.redis.as_mut().unwrap().timeout = Duration::from_millis(300);
-    let (node, heard) = open(chain);
+    let (node, outcomes) = open(chain);
     assert!(alive(&node, TOKEN).await.is_some());
     wire.stall();
     let error = node.look_up(&token(TOKEN)).await.unwrap_err();
@@ -803,7 +809,7 @@ async fn redis_as_the_truth_that_fails_is_an_outage() {
         ),
         "{error}"
     );
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Failed), 1);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Failed), 1);
     until(&node, LookupSource::Redis, false).await;
     wire.restore().await.unwrap();
     until(&node, LookupSource::Redis, true).await;
@@ -870,7 +876,7 @@ async fn caches_know_a_session_by_its_id_and_no_longer_than_it_lives() {
     app.write(row(TOKEN, HOUR)).await;
     app.write(row("soon-over", 20)).await;
     app.write(row("over", -HOUR)).await;
-    let (node, heard) = open(settings.clone());
+    let (node, outcomes) = open(settings.clone());
     assert!(node.0.sessions().unwrap().vouches_for_users());
     for (text, found, most) in [
         (TOKEN, true, 60_000),
@@ -909,7 +915,7 @@ async fn caches_know_a_session_by_its_id_and_no_longer_than_it_lives() {
             LookupSource::Memory
         );
     }
-    assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 4);
+    assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Missed), 4);
 
     // The token is stored nowhere.
     let keys = cache.cli(["KEYS", "*"]).await.unwrap();
@@ -1059,7 +1065,7 @@ async fn one_lookup_serves_every_request_with_the_same_token() {
     database(&mut settings).url =
         postgres_at(&server.url_through(&wire.address(), Postgres::DATABASE));
     database(&mut settings).timeout = PATIENCE;
-    let (node, heard) = open(settings);
+    let (node, outcomes) = open(settings);
     until(&node, LookupSource::Postgres, true).await;
     wire.stall();
     let token = token(TOKEN);
@@ -1075,5 +1081,5 @@ async fn one_lookup_serves_every_request_with_the_same_token() {
     for lookup in all(waiting.into_iter()).await {
         assert!(lookup.unwrap().found.is_some());
     }
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Present), 1);
 }

@@ -50,7 +50,7 @@ async fn a_database_that_is_slow_is_asked_on() {
     let server = with_users().await;
     let (wire, mut chain) = behind_a_wire(&server).await;
     database(&mut chain).timeout = PATIENCE;
-    let (stores, heard) = open(chain);
+    let (stores, outcomes) = open(chain);
     until(&stores, LookupSource::Postgres, true).await;
     wire.delay(Duration::from_millis(300));
     let mut asking = JoinSet::new();
@@ -59,7 +59,7 @@ async fn a_database_that_is_slow_is_asked_on() {
         asking.spawn(async move { stores.find(&subject.to_string()).await.is_ok() });
     }
     assert!(asking.join_all().await.into_iter().all(|answered| answered));
-    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Failed), 0);
+    assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Failed), 0);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
     chain.stale_if_down = Duration::from_millis(1);
     let shortly = open(chain.clone()).0;
     chain.stale_if_down = MINUTE;
-    let (stores, heard) = open(chain);
+    let (stores, outcomes) = open(chain);
     for node in [&stores, &without, &shortly] {
         assert!(exists(node, "7").await);
         assert!(!exists(node, "8").await);
@@ -120,7 +120,7 @@ async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
     let is_stale = async { while source(&stores, "7").await != LookupSource::Stale {} };
     timeout(PATIENCE, is_stale).await.unwrap();
     assert!(exists(&stores, "7").await);
-    assert!(heard.count(LookupSource::Stale, Outcome::Present) > 1);
+    assert!(outcomes.count(LookupSource::Stale, Outcome::Present) > 1);
     // There is no stale answer about a user who did not exist, or was never looked up.
     for subject in ["8", "9"] {
         error(&stores, subject).await;

@@ -23,7 +23,7 @@ use self::world::{Key, PREFIX, Said, View, World, is_since, name};
 use super::super::cache::SharedCache;
 use super::super::chain::{self, Chain, Outage, Tasks};
 use super::super::changes::{Changes, Channels};
-use super::super::hearing::{Channel, Hears as _, Invalidation};
+use super::super::channel::{Channel, ChannelSubscriber as _, Invalidation};
 use super::super::memory::Memory;
 use super::super::process::Jitter;
 use super::super::record::About;
@@ -145,7 +145,7 @@ impl Schedule {
             70..72 => self.operate(|world, index| world.give_up(index)),
             72..73 => self.world.lock().unwrap().lose(),
             73..78 => self.change(key),
-            78..90 => self.nodes[node].hear(node, &mut self.rng),
+            78..90 => self.nodes[node].receive(node, &mut self.rng),
             90..92 => {
                 let node_has = self.nodes[node].has;
                 let channel = match node_has.postgres && self.rng.bool() {
@@ -189,16 +189,20 @@ impl Schedule {
                 self.seed
             );
             assert!(
-                is_since(found, node.heard(key), next),
-                "seed {}: {found:?} of {key} from memory, after {} was heard",
+                is_since(found, node.received(key), next),
+                "seed {}: {found:?} of {key} from memory, after {} was announced",
                 self.seed,
-                node.heard(key),
+                node.received(key),
             );
-            let is_deaf = match node.has.postgres {
+            let is_down = match node.has.postgres {
                 true => !node.is_told.postgres,
                 false => !node.is_told.redis,
             };
-            assert!(!is_deaf, "seed {}: from memory while deaf", self.seed);
+            assert!(
+                !is_down,
+                "seed {}: from memory while the channel is down",
+                self.seed
+            );
             return;
         }
         let chain = Arc::clone(&node.chain);
@@ -301,7 +305,7 @@ impl Schedule {
             drop(world);
             assert!(
                 is_since(found, floor, next),
-                "seed {}: {found:?} of {key} for somebody who asked after {floor} was heard",
+                "seed {}: {found:?} of {key} for somebody who asked after {floor} was announced",
                 self.seed
             );
         }
@@ -330,7 +334,7 @@ impl Node {
     fn new(world: &Arc<Mutex<World>>, has: Channels, keys: usize, stale: Duration) -> Self {
         let view = View {
             world: Arc::clone(world),
-            heard: Arc::new(Mutex::new(vec![0; keys])),
+            received: Arc::new(Mutex::new(vec![0; keys])),
         };
         let clock = world::clock();
         let redis = RedisSettings {
@@ -398,21 +402,21 @@ impl Node {
     }
 
     /// The number of changes of the key that were announced to the node.
-    fn heard(&self, key: Key) -> u64 {
-        self.view.heard.lock().unwrap()[key]
+    fn received(&self, key: Key) -> u64 {
+        self.view.received.lock().unwrap()[key]
     }
 
     /// The number of changes that the answer to a request that begins now must include. A node that listens only to Redis
     /// learns of changes by deletions, and an answer that is on its way then may be older.
     fn floor(&self, key: Key) -> u64 {
         match self.has.postgres {
-            true => self.heard(key),
+            true => self.received(key),
             false => 0,
         }
     }
 
     /// Delivers the next announcement on one of the node's channels.
-    fn hear(&mut self, index: usize, rng: &mut Rng) {
+    fn receive(&mut self, index: usize, rng: &mut Rng) {
         let mut world = self.view.world();
         let queue = match self.has.postgres && rng.bool() {
             true => &mut world.from_truth[index],
@@ -424,20 +428,22 @@ impl Node {
             None => {}
             Some(Said::Pushed(key)) => self
                 .chain
-                .hear(Channel::Redis, &Invalidation::RedisKey(key.into())),
+                .receive(Channel::Redis, &Invalidation::RedisKey(key.into())),
             Some(Said::Changed(key, version)) => {
-                self.has_heard(key, version);
+                self.has_received(key, version);
                 self.chain
-                    .hear(Channel::Postgres, &Invalidation::User(name(key).into()));
+                    .receive(Channel::Postgres, &Invalidation::User(name(key).into()));
             }
-            Some(Said::Deleted(key, version)) if !self.has.postgres => self.has_heard(key, version),
+            Some(Said::Deleted(key, version)) if !self.has.postgres => {
+                self.has_received(key, version);
+            }
             Some(Said::Deleted(..)) => {}
         }
     }
 
-    fn has_heard(&self, key: Key, version: u64) {
-        let heard = &mut self.view.heard.lock().unwrap()[key];
-        *heard = version.max(*heard);
+    fn has_received(&self, key: Key, version: u64) {
+        let received = &mut self.view.received.lock().unwrap()[key];
+        *received = version.max(*received);
     }
 
     /// Breaks one of the node's channels, lets the node notice that it is broken, or opens it.
@@ -455,12 +461,12 @@ impl Node {
             (true, _) => *queue = None,
             (false, true) => {
                 *is_told = false;
-                self.chain.deaf(channel);
+                self.chain.channel_down(channel);
             }
             (false, false) => {
                 *queue = Some(VecDeque::new());
                 *is_told = true;
-                // A needed channel is heard from now on, and missed changes are treated as announced.
+                // A needed channel is up from now on, and missed changes are treated as announced.
                 let missed = match channel {
                     Channel::Postgres => world.versions.clone(),
                     Channel::Redis if self.has.postgres => Vec::new(),
@@ -468,9 +474,9 @@ impl Node {
                 };
                 drop(world);
                 for (key, version) in missed.into_iter().enumerate() {
-                    self.has_heard(key, version);
+                    self.has_received(key, version);
                 }
-                self.chain.listen(channel);
+                self.chain.channel_up(channel);
             }
         }
     }

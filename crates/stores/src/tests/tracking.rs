@@ -4,7 +4,7 @@ use harness::RedisVersion;
 use tokio::sync::watch;
 
 use super::*;
-use crate::hearing::{Channel, ChannelState, Hears, Invalidation};
+use crate::channel::{Channel, ChannelState, ChannelSubscriber, Invalidation};
 use crate::pools::Lease;
 use crate::redis::{Tracking, TrackingTarget};
 
@@ -14,23 +14,23 @@ pub(super) const BOTH: [RedisVersion; 2] = [RedisVersion::Debian, RedisVersion::
 /// A call of a subscriber.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Event {
-    Deaf,
-    Listen,
+    Down,
+    Up,
     Invalidation(Invalidation),
 }
 
 /// A subscriber that records every call.
 #[derive(Default)]
-pub(super) struct Ear(watch::Sender<Vec<Event>>);
+pub(super) struct Recorder(watch::Sender<Vec<Event>>);
 
-impl Ear {
+impl Recorder {
     fn take(&self, event: Event) {
         self.0.send_modify(|events| events.push(event));
     }
 }
 
-impl Hears for Ear {
-    fn hear(&self, channel: Channel, word: &Invalidation) {
+impl ChannelSubscriber for Recorder {
+    fn receive(&self, channel: Channel, word: &Invalidation) {
         assert_eq!(channel, Channel::Redis);
         // Heartbeats of other connections are announced too, and heartbeats of former connections when they expire.
         let is_heartbeat = |key: &[u8]| key.starts_with(b"auth:sessiongate:heartbeat:");
@@ -39,59 +39,59 @@ impl Hears for Ear {
         }
     }
 
-    fn deaf(&self, _: Channel) {
-        self.take(Event::Deaf);
+    fn channel_down(&self, _: Channel) {
+        self.take(Event::Down);
     }
 
-    fn listen(&self, _: Channel) {
-        self.take(Event::Listen);
+    fn channel_up(&self, _: Channel) {
+        self.take(Event::Up);
     }
 }
 
 /// A channel, and the events on it.
 pub(super) struct Listening {
-    ear: Arc<Ear>,
-    _hearer: Arc<dyn Hears>,
+    recorder: Arc<Recorder>,
+    _subscriber: Arc<dyn ChannelSubscriber>,
     lease: Lease<TrackingTarget, Tracking>,
 }
 
 impl Listening {
-    /// Opens a channel, and waits until it is heard.
+    /// Opens a channel, and waits until it is received.
     pub(super) async fn to(settings: &RedisSettings) -> Self {
         let listening = Self::soon(settings);
-        listening.heard().await;
+        listening.until_up().await;
         listening
     }
 
     pub(super) fn soon(settings: &RedisSettings) -> Self {
         let lease = pools().tracking(settings).expect("tracking is on");
-        let ear = Arc::new(Ear::default());
-        let hearer = Arc::clone(&ear) as Arc<dyn Hears>;
-        lease.resource.audience().join(&hearer);
+        let recorder = Arc::new(Recorder::default());
+        let subscriber = Arc::clone(&recorder) as Arc<dyn ChannelSubscriber>;
+        lease.resource.publisher().subscribe(&subscriber);
         Self {
-            ear,
-            _hearer: hearer,
+            recorder,
+            _subscriber: subscriber,
             lease,
         }
     }
 
-    pub(super) async fn heard(&self) {
-        self.state(|state| *state == ChannelState::Heard).await;
+    pub(super) async fn until_up(&self) {
+        self.state(|state| *state == ChannelState::Up).await;
     }
 
-    /// Waits until the channel is deaf for a reason that contains `words`.
-    pub(super) async fn silent(&self, words: &str) {
-        self.state(|state| matches!(state, ChannelState::Silent(why) if why.contains(words)))
+    /// Waits until the channel is down for a reason that contains `words`.
+    pub(super) async fn until_down(&self, words: &str) {
+        self.state(|state| matches!(state, ChannelState::Down(why) if why.contains(words)))
             .await;
     }
 
     async fn state(&self, wanted: impl FnMut(&ChannelState) -> bool) {
-        let mut state = self.lease.resource.audience().subscribe();
+        let mut state = self.lease.resource.publisher().watch();
         let waiting = timeout(PATIENCE, state.wait_for(wanted));
         if waiting.await.is_err() {
             panic!(
                 "it is {:?}",
-                self.lease.resource.audience().subscribe().borrow()
+                self.lease.resource.publisher().watch().borrow()
             );
         }
     }
@@ -102,26 +102,26 @@ impl Listening {
     }
 
     pub(super) async fn until_event(&self, last: &Event) -> Vec<Event> {
-        let mut events = self.ear.0.subscribe();
+        let mut events = self.recorder.0.subscribe();
         let waiting = timeout(PATIENCE, events.wait_for(|events| events.contains(last)));
         match waiting.await {
             Ok(found) => drop(found.unwrap()),
-            Err(_) => panic!("no {last:?} in {:?}", self.ear.0.borrow()),
+            Err(_) => panic!("no {last:?} in {:?}", self.recorder.0.borrow()),
         }
-        let mut heard = Vec::new();
-        self.ear.0.send_modify(|events| {
+        let mut received = Vec::new();
+        self.recorder.0.send_modify(|events| {
             let end = events.iter().position(|event| event == last).unwrap();
-            heard.extend(events.drain(..=end));
+            received.extend(events.drain(..=end));
         });
-        heard
+        received
     }
 
     /// Returns the events so far: all that come before an announcement that this function causes.
     async fn so_far(&self, server: &Redis) -> Vec<Event> {
         server.cli(["SET", "auth:marker", ""]).await.unwrap();
-        let mut heard = self.until("auth:marker").await;
-        heard.pop();
-        heard
+        let mut received = self.until("auth:marker").await;
+        received.pop();
+        received
     }
 }
 
@@ -189,10 +189,10 @@ async fn every_change_under_the_prefixes_is_told_and_nothing_else() {
             let words = [&["-n", "3"], command].concat();
             server.say(&words).await.unwrap();
             let told: Vec<_> = told.iter().map(|key| about(key)).collect();
-            let heard = listening.so_far(&server).await;
+            let received = listening.so_far(&server).await;
             let is_word = |event: &Event| matches!(event, Event::Invalidation(_));
-            let heard: Vec<_> = heard.into_iter().filter(is_word).collect();
-            assert_eq!(heard, told, "{version:?}: {words:?}");
+            let received: Vec<_> = received.into_iter().filter(is_word).collect();
+            assert_eq!(received, told, "{version:?}: {words:?}");
         }
     }
 }
@@ -272,52 +272,52 @@ async fn a_server_that_stands_still_or_takes_no_words_is_not_believed() {
         let server = server.start().await.unwrap();
         let listening = Listening::to(&tracked(&server.url())).await;
         server.stand_still().unwrap();
-        listening.silent("").await;
+        listening.until_down("").await;
         // The server accepts new connections, but does not answer.
-        listening.silent("did not answer within").await;
+        listening.until_down("did not answer within").await;
         server.go_on().unwrap();
-        listening.heard().await;
+        listening.until_up().await;
         let turns = listening.so_far(&server).await;
-        let expected = [Event::Deaf, Event::Listen, Event::Deaf, Event::Listen];
+        let expected = [Event::Down, Event::Up, Event::Down, Event::Up];
         assert_eq!(turns, expected, "{version:?}");
 
         for kind in ["ALL", "WRITE"] {
             server.cli(["CLIENT", "PAUSE", "3000", kind]).await.unwrap();
-            listening.silent("").await;
-            listening.heard().await;
+            listening.until_down("").await;
+            listening.until_up().await;
         }
 
         let endless = tokio::join!(server.cli(["EVAL", "while true do end", "0"]), async {
-            listening.silent("BUSY").await;
+            listening.until_down("BUSY").await;
             server.cli(["SCRIPT", "KILL"]).await.unwrap();
         });
         // redis-cli prints the error and succeeds.
         let error = endless.0.unwrap();
         assert!(error.contains("killed"), "{error}");
-        listening.heard().await;
+        listening.until_up().await;
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_or_silent_is_not_believed() {
+async fn a_connection_that_is_lost_or_silent_takes_the_channel_down() {
     let mut server = started(RedisVersion::Debian).await;
     let wire = CutProxy::start(&server.address()).await.unwrap();
     let listening = Listening::to(&tracked(&format!("redis://{}", wire.address()))).await;
     wire.cut().await.unwrap();
-    listening.silent("").await;
+    listening.until_down("").await;
     wire.restore().await.unwrap();
-    listening.heard().await;
+    listening.until_up().await;
     // The connection stays open, but delivers nothing.
     wire.stall();
     listening
-        .silent("accepted no heartbeat within 1100 ms")
+        .until_down("accepted no heartbeat within 1100 ms")
         .await;
     wire.restore().await.unwrap();
-    listening.heard().await;
+    listening.until_up().await;
     server.stop();
-    listening.silent("").await;
+    listening.until_down("").await;
     server.start_again().await.unwrap();
-    listening.heard().await;
+    listening.until_up().await;
     server.cli(["SET", "auth:1", "x"]).await.unwrap();
     listening.until("auth:1").await;
     let id = server
@@ -325,17 +325,17 @@ async fn a_connection_that_is_lost_or_silent_is_not_believed() {
         .await
         .unwrap();
     let is_push_connection = |line: &&str| line.contains("resp=3") && line.contains("flags=tB");
-    let ear = id
+    let listener = id
         .lines()
         .find(is_push_connection)
         .unwrap_or_else(|| panic!("{id}"));
-    let id = ear
+    let id = listener
         .split(' ')
         .find_map(|word| word.strip_prefix("id="))
         .unwrap();
     server.cli(["CLIENT", "KILL", "ID", id]).await.unwrap();
-    listening.silent("the connection was closed").await;
-    listening.heard().await;
+    listening.until_down("the connection was closed").await;
+    listening.until_up().await;
 }
 
 #[tokio::test]
@@ -348,8 +348,8 @@ async fn a_server_that_the_address_does_not_lead_to_any_more_is_not_believed() {
     let listening = Listening::to(&tracked(&format!("redis://{}", wire.address()))).await;
     // The former server keeps running, and answers everything.
     wire.lead_to(&primary.address()).unwrap();
-    listening.silent("leads to another server").await;
-    listening.heard().await;
+    listening.until_down("leads to another server").await;
+    listening.until_up().await;
     primary.cli(["SET", "auth:1", "x"]).await.unwrap();
     listening.until("auth:1").await;
 }
@@ -364,9 +364,9 @@ async fn a_replica_is_not_believed() {
             .cli(["REPLICAOF", "127.0.0.1", &port])
             .await
             .unwrap();
-        listening.silent("READONLY").await;
+        listening.until_down("READONLY").await;
         replica.cli(["REPLICAOF", "NO", "ONE"]).await.unwrap();
-        listening.heard().await;
+        listening.until_up().await;
     }
 }
 
@@ -381,19 +381,21 @@ async fn a_user_needs_the_rights_that_are_documented() {
         let settings = tracked(&server.url_of("gate", "pw"));
         set(&["+getrange", "+set", "~auth:*"]).await;
         let listening = Listening::soon(&settings);
-        listening.silent("refused CLIENT TRACKING: NOPERM").await;
+        listening
+            .until_down("refused CLIENT TRACKING: NOPERM")
+            .await;
         set(&["+client|tracking", "+getrange", "%R~auth:*"]).await;
-        listening.silent("refused SET: NOPERM").await;
+        listening.until_down("refused SET: NOPERM").await;
         set(&["+client|tracking", "+getrange", "+set", "~auth:*"]).await;
-        listening.heard().await;
+        listening.until_up().await;
         // The open connections would still receive announcements.
         server.cli(["ACL", "SETUSER", "gate", "off"]).await.unwrap();
-        listening.silent("AUTH").await;
+        listening.until_down("AUTH").await;
         server.cli(["ACL", "SETUSER", "gate", "on"]).await.unwrap();
-        listening.heard().await;
+        listening.until_up().await;
         server.cli(["ACL", "DELUSER", "gate"]).await.unwrap();
-        listening.silent("").await;
-        listening.silent("refused HELLO: WRONGPASS").await;
+        listening.until_down("").await;
+        listening.until_down("refused HELLO: WRONGPASS").await;
     }
 }
 
@@ -403,11 +405,11 @@ async fn a_server_that_cannot_say_what_changes_is_told_by_the_reason() {
         let server = with_debug(version).set("rename-command", "HELLO  nobody-says-this");
         let server = server.start().await.unwrap();
         let listening = Listening::soon(&tracked(&server.url()));
-        listening.silent("does not support RESP3").await;
+        listening.until_down("does not support RESP3").await;
         let full = Redis::options().version(version).maxmemory("1");
         let full = full.start().await.unwrap();
         let listening = Listening::soon(&tracked(&full.url()));
-        listening.silent("refused SET: OOM").await;
+        listening.until_down("refused SET: OOM").await;
     }
 }
 
@@ -420,11 +422,7 @@ async fn many_changes_at_once_are_everything() {
         server.cli(["EVAL", script, "0"]).await.unwrap();
         let everything = Event::Invalidation(Invalidation::Everything);
         let words = listening.until_event(&everything).await;
-        assert_eq!(
-            words,
-            [Event::Deaf, Event::Listen, everything],
-            "{version:?}"
-        );
+        assert_eq!(words, [Event::Down, Event::Up, everything], "{version:?}");
     }
 }
 
@@ -439,13 +437,13 @@ async fn it_works_over_tls_and_is_shared() {
     let [first, second] = [(); 2].map(|()| pools.tracking(&settings).unwrap());
     assert!(Arc::ptr_eq(&first.resource, &second.resource));
     assert!(pools.tracking(&redis(&server.url())).is_none());
-    let mut state = first.resource.audience().subscribe();
-    let hearing = state.wait_for(|state| *state == ChannelState::Heard);
-    timeout(PATIENCE, hearing).await.unwrap().unwrap();
+    let mut state = first.resource.publisher().watch();
+    let up = state.wait_for(|state| *state == ChannelState::Up);
+    timeout(PATIENCE, up).await.unwrap().unwrap();
     assert!(first.give_back().is_none());
     let last = second.give_back().unwrap();
     last.close().await;
-    assert!(matches!(&*state.borrow(), ChannelState::Silent(why) if why.contains("closed")));
+    assert!(matches!(&*state.borrow(), ChannelState::Down(why) if why.contains("closed")));
 }
 
 #[tokio::test]

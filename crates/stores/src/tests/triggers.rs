@@ -10,14 +10,14 @@ use super::*;
 use crate::{ChangeTriggers, TriggerFlaw};
 
 /// A client that listens to the notifications of the triggers.
-struct Ear {
+struct Recorder {
     words: UnboundedReceiver<String>,
     marks: usize,
     _client: Client,
     _driver: JoinSet<()>,
 }
 
-impl Ear {
+impl Recorder {
     async fn open(server: &Postgres) -> Self {
         let url = server.url(Postgres::DATABASE);
         let (client, mut connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
@@ -51,13 +51,13 @@ impl Ear {
         let mark = format!("mark {}", self.marks);
         let say = format!("NOTIFY sessiongate_changes, '{mark}'");
         server.execute(&say).await.unwrap();
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         loop {
             let word = timeout(PATIENCE, self.words.recv()).await.unwrap().unwrap();
             if word == mark {
-                return heard;
+                return received;
             }
-            heard.push(word);
+            received.push(word);
         }
     }
 }
@@ -125,7 +125,7 @@ async fn every_change_of_a_user_that_is_looked_at_is_said_and_no_other() {
     let settings = looking(&server, &["role", "about"]);
     assert_eq!(install(&settings).await, []);
     assert_eq!(install(&settings).await, []);
-    let mut ear = Ear::open(&server).await;
+    let mut recorder = Recorder::open(&server).await;
     let long = "x".repeat(7900);
     for (sql, said) in [
         (
@@ -170,14 +170,14 @@ async fn every_change_of_a_user_that_is_looked_at_is_said_and_no_other() {
             &[EVERYTHING],
         ),
     ] {
-        let mut heard = ear.during(&server, sql).await;
-        heard.sort_unstable();
-        assert_eq!(heard, said, "{sql}");
+        let mut received = recorder.during(&server, sql).await;
+        received.sort_unstable();
+        assert_eq!(received, said, "{sql}");
     }
     let many = "INSERT INTO users SELECT number::text FROM generate_series(1, 2000) AS of (number)";
-    let heard = ear.during(&server, many).await;
-    assert_eq!(heard.len(), 501);
-    assert_eq!(heard.last().map(String::as_str), Some(EVERYTHING));
+    let received = recorder.during(&server, many).await;
+    assert_eq!(received.len(), 501);
+    assert_eq!(received.last().map(String::as_str), Some(EVERYTHING));
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
     let mut settings = looking(&server, &["role"]);
     users(&mut settings).table = Table::parse("app.users").unwrap();
     assert_eq!(install(&settings).await, []);
-    let mut ear = Ear::open(&server).await;
+    let mut recorder = Recorder::open(&server).await;
     for (sql, said) in [
         (
             "INSERT INTO app.users (id, area) VALUES (1, 'north'), (2, 'south')",
@@ -221,7 +221,7 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
         ),
         ("TRUNCATE app.north", &[EVERYTHING]),
     ] {
-        assert_eq!(ear.during(&server, sql).await, said, "{sql}");
+        assert_eq!(recorder.during(&server, sql).await, said, "{sql}");
     }
     // A new partition inherits its parent's triggers on rows, but not the trigger on TRUNCATE.
     let later = "CREATE TABLE app.west PARTITION OF app.users FOR VALUES IN ('west')";
@@ -229,9 +229,12 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
     let missing = TriggerFlaw::Missing("app.west".to_owned());
     assert_eq!(flaws(&settings).await, [missing]);
     let insert = "INSERT INTO app.users (id, area) VALUES (4, 'west')";
-    assert_eq!(ear.during(&server, insert).await, ["user:4"]);
+    assert_eq!(recorder.during(&server, insert).await, ["user:4"]);
     assert_eq!(install(&settings).await, []);
-    assert_eq!(ear.during(&server, "TRUNCATE app.west").await, [EVERYTHING]);
+    assert_eq!(
+        recorder.during(&server, "TRUNCATE app.west").await,
+        [EVERYTHING]
+    );
 
     users(&mut settings).table = Table::parse("old").unwrap();
     assert_eq!(install(&settings).await, []);
@@ -240,7 +243,7 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
         ("UPDATE old SET role = 'x'", "user:5"),
         ("TRUNCATE older", EVERYTHING),
     ] {
-        assert_eq!(ear.during(&server, sql).await, [said], "{sql}");
+        assert_eq!(recorder.during(&server, sql).await, [said], "{sql}");
     }
 }
 
@@ -258,7 +261,7 @@ async fn a_session_is_said_by_the_id_of_its_token_and_a_member_by_its_user() {
         .unwrap();
     let settings = asking(postgres(&server), [value("role"), roles()]);
     assert_eq!(install(&settings).await, []);
-    let mut ear = Ear::open(&server).await;
+    let mut recorder = Recorder::open(&server).await;
     let user = "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b";
     let (said_user, said_session) = (
         format!("user:{user}"),
@@ -286,9 +289,9 @@ async fn a_session_is_said_by_the_id_of_its_token_and_a_member_by_its_user() {
         ("UPDATE member SET role = 'member'".to_owned(), &both[1..]),
         ("DELETE FROM \"user\"".to_owned(), &both),
     ] {
-        let mut heard = ear.during(&server, &sql).await;
-        heard.sort_unstable();
-        assert_eq!(heard, said, "{sql}");
+        let mut received = recorder.during(&server, &sql).await;
+        received.sort_unstable();
+        assert_eq!(received, said, "{sql}");
     }
 }
 
@@ -305,11 +308,11 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
         .unwrap();
     let settings = looking(&server, &["role"]);
     assert_eq!(install(&settings).await, []);
-    let mut ear = Ear::open(&server).await;
+    let mut recorder = Recorder::open(&server).await;
     let hijack = "SET ROLE app; CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS 'SELECT'; \
                   CREATE FUNCTION public.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '9' $$; \
                   SET search_path = public, pg_catalog; INSERT INTO users VALUES (1)";
-    assert_eq!(ear.during(&server, hijack).await, ["user:1"]);
+    assert_eq!(recorder.during(&server, hijack).await, ["user:1"]);
 
     // The owner of the function may no longer notify: nothing is announced, nothing fails, and the check reports it.
     server
@@ -322,7 +325,7 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
     let mute = [TriggerFlaw::MayNotNotify("owner".to_owned())];
     assert_eq!(flaws(&settings).await, mute);
     let update = "SET ROLE app; UPDATE users SET role = 'x'";
-    assert!(ear.during(&server, update).await.is_empty());
+    assert!(recorder.during(&server, update).await.is_empty());
     assert_eq!(server.execute("SELECT role FROM users").await.unwrap(), "x");
 
     // A function of that name that another role owns could run with the privileges of the role that changes the table.

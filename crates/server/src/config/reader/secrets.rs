@@ -64,15 +64,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Records a secret that was taken from a list, for [`Reader::doubts`].
+    /// Records a secret that was taken from a list, for [`Reader::warnings`].
     pub(crate) fn saw(&mut self, source: String, secret: &Secret) {
         self.given
             .push(Given::new(source, secret.clone(), false, SecretForm::Text));
     }
 
     /// Warnings about odd secrets, and about secrets that differ only at their ends.
-    pub(crate) fn doubts(&self) -> Vec<String> {
-        given::doubts(&self.given, self.is_tolerant)
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        given::warnings(&self.given, self.is_tolerant)
     }
 
     /// Adds the oddities of secrets to the problems of their settings.

@@ -98,7 +98,7 @@ pub(super) fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option
     let ca_file = redis.ca_file.clone();
     let server = redis.server();
     if let (RedisAddress::Cluster(_), true) = (&server.address, tracking)
-        && !ClusterSeeds::can_be_heard(&key_prefix, sessions.as_deref())
+        && !ClusterSeeds::can_be_tracked(&key_prefix, sessions.as_deref())
     {
         reader.problem("REDIS_TRACKING", NOT_HEARD);
     }

@@ -35,8 +35,8 @@ impl DecisionServer {
         while let Some(request) = client.next().await {
             let answered = match request {
                 Ok(request) => {
-                    let (asking, _) = request.into_parts();
-                    let answering = pin!(self.answer_http(&asking, peer));
+                    let (parts, _) = request.into_parts();
+                    let answering = pin!(self.answer_http(&parts, peer));
                     let answered = client.unless_gone(answering).await;
                     // nginx announces the body of the original request, unless it is configured otherwise, and never sends
                     // it: the next request on this connection would be taken for that body.

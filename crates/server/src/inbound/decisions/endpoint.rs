@@ -108,20 +108,20 @@ impl Endpoint {
     /// # Errors
     ///
     /// [`NotUnderstood`] when it demands something that is not understood.
-    pub(crate) fn restriction(&self, asking: &Parts) -> Result<Restriction, NotUnderstood> {
+    pub(crate) fn restriction(&self, parts: &Parts) -> Result<Restriction, NotUnderstood> {
         let query = match self.source {
             RequestSource::Line { .. } => None,
             RequestSource::Either
             | RequestSource::Forwarded
             | RequestSource::Nowhere
             | RequestSource::OriginalUrl
-            | RequestSource::OriginalUrlAlone => asking.uri.query(),
+            | RequestSource::OriginalUrlAlone => parts.uri.query(),
         };
         let Some(query) = query else {
             return Ok(Restriction::default());
         };
         let of_client =
-            self.keeps_query && original::forwarded_query(&asking.headers) == Some(query);
+            self.keeps_query && original::forwarded_query(&parts.headers) == Some(query);
         restrictions::in_query(query, self.parameters, of_client)
     }
 }

@@ -83,20 +83,18 @@ impl RequestSource {
     /// # Errors
     ///
     /// [`OriginalError`] says what is wrong. The original request is unknown then and must be denied.
-    pub(crate) fn read(self, asking: &Parts) -> Result<OriginalRequest, OriginalError> {
-        let headers = &asking.headers;
+    pub(crate) fn read(self, parts: &Parts) -> Result<OriginalRequest, OriginalError> {
+        let headers = &parts.headers;
         match self {
             RequestSource::Either => either(headers),
             RequestSource::Forwarded => forwarded(headers),
-            RequestSource::Line { prefix } => line(asking, prefix),
+            RequestSource::Line { prefix } => line(parts, prefix),
             RequestSource::Nowhere => Ok(OriginalRequest {
                 method: Method::GET,
-                host: host(asking)?,
+                host: host(parts)?,
                 path: None,
             }),
-            RequestSource::OriginalUrl => {
-                original_url(asking, method(headers, &X_ORIGINAL_METHOD)?)
-            }
+            RequestSource::OriginalUrl => original_url(parts, method(headers, &X_ORIGINAL_METHOD)?),
             RequestSource::OriginalUrlAlone => {
                 let (host, path) = absolute(required_bytes(headers, &X_ORIGINAL_URL)?)?;
                 Ok(OriginalRequest {
@@ -148,21 +146,21 @@ fn forwarded(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
     })
 }
 
-fn line(asking: &Parts, prefix: usize) -> Result<OriginalRequest, OriginalError> {
-    let asked = asking.uri.path_and_query();
+fn line(parts: &Parts, prefix: usize) -> Result<OriginalRequest, OriginalError> {
+    let asked = parts.uri.path_and_query();
     let rest = asked.and_then(|asked| asked.as_str().get(prefix..));
     Ok(OriginalRequest {
-        method: allowed(asking.method.clone(), REQUEST_LINE)?,
-        host: host(asking)?,
+        method: allowed(parts.method.clone(), REQUEST_LINE)?,
+        host: host(parts)?,
         path: Some(path(rest.unwrap_or_default().as_bytes(), REQUEST_LINE)?),
     })
 }
 
-fn original_url(asking: &Parts, method: Method) -> Result<OriginalRequest, OriginalError> {
-    let uri = single_bytes(&asking.headers, &X_ORIGINAL_URI)?;
-    let (host, path) = match (single_bytes(&asking.headers, &X_ORIGINAL_URL)?, uri) {
+fn original_url(parts: &Parts, method: Method) -> Result<OriginalRequest, OriginalError> {
+    let uri = single_bytes(&parts.headers, &X_ORIGINAL_URI)?;
+    let (host, path) = match (single_bytes(&parts.headers, &X_ORIGINAL_URL)?, uri) {
         (None, None) => return Err(OriginalError::Missing(X_ORIGINAL_URL.shown)),
-        (None, Some(uri)) => (host(asking)?, path(uri, X_ORIGINAL_URI.shown)?),
+        (None, Some(uri)) => (host(parts)?, path(uri, X_ORIGINAL_URI.shown)?),
         (Some(url), uri) => {
             let (host, path) = absolute(url)?;
             if uri.is_some_and(|uri| !is_same(uri, &path)) {
@@ -260,11 +258,8 @@ fn allowed(method: Method, name: &'static str) -> Result<Method, OriginalError> 
 }
 
 /// The host from `Host`, or from the authority of HTTP/2 or of an absolute target. They must agree if both are there.
-fn host(asking: &Parts) -> Result<Authority, OriginalError> {
-    match (
-        single(&asking.headers, &HOST_FIELD)?,
-        asking.uri.authority(),
-    ) {
+fn host(parts: &Parts) -> Result<Authority, OriginalError> {
+    match (single(&parts.headers, &HOST_FIELD)?, parts.uri.authority()) {
         (Some(host), Some(authority)) if *authority != *host => {
             Err(OriginalError::Contradictory(HOST_FIELD.shown))
         }

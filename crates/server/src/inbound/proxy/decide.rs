@@ -14,7 +14,7 @@ use crate::config::Handling;
 use crate::inbound::answerable::Answerable;
 use crate::inbound::cors::Cors;
 use crate::inbound::record::{Decision, Record};
-use crate::inbound::way_in::{BrowserRequest, WayIn};
+use crate::inbound::sign_in_offer::{BrowserRequest, SignInOffer};
 use crate::inbound::{HTTPS_REQUIRED, acme, answer, limited, tunnel};
 use crate::live::{Current, Live};
 
@@ -141,9 +141,9 @@ fn refuse<'l, E>(
     let (asker, answer) = (asker(request), refused.refusal.class());
     let proxies = &live.trusted_proxies;
     let asked = BrowserRequest::of(request, &record.arrival, proxies, record.now);
-    let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, &asked);
-    record.redirect_loop = way_in.is_loop();
-    let mut answer = answer::refusal(answer, asker, way_in, record.request_id());
+    let offer = SignInOffer::of(handling.sign_in.as_ref(), answer, asker, &asked);
+    record.redirect_loop = offer.is_loop();
+    let mut answer = answer::refusal(answer, asker, offer, record.request_id());
     if let Refusal::RateLimited(limited) = &refused.refusal {
         answer::say_limit(answer.headers_mut(), &limited.exceeded);
     }

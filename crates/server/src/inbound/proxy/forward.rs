@@ -10,7 +10,7 @@ use super::own_answer::asker;
 use super::{Proxy, RequestOutcome};
 use crate::aside::aside;
 use crate::config::Handling;
-use crate::ended::{Ended, is_our_limit};
+use crate::exchange_end::{ExchangeEnd, is_our_limit};
 use crate::inbound::answerable::Answerable;
 use crate::inbound::record::{Decision, Record};
 use crate::inbound::{answer, files, tunnel};
@@ -63,7 +63,7 @@ impl Proxy {
         // The request did not ask for another protocol. After a 101 both sides would read the following bytes differently.
         if is_upgrade && !becomes_websocket {
             record.upstream = Some("bad_upgrade");
-            record.ended = Some(Ended::UpstreamBroke);
+            record.ended = Some(ExchangeEnd::UpstreamBroke);
             let (status, asker) = (StatusCode::BAD_GATEWAY, asker(request));
             let answer = answer::status(status, asker, record.request_id());
             return RequestOutcome::Answered(answer);

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http1::Length;
 
 use crate::config::Handling;
-use crate::ended::{Ended, Sent};
+use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::inbound::answer;
 use crate::inbound::answerable::Answerable;
 use crate::inbound::asker::Asker;
@@ -17,7 +17,7 @@ use crate::inbound::record::{Decision, Record};
 #[cold]
 pub(super) fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
     client.end();
-    record.ends(Sent::nothing(Ended::ClientLeft));
+    record.ends(Sent::nothing(ExchangeEnd::ClientLeft));
 }
 
 /// Cuts off an answer whose deadline has passed. If none of it was sent, returns an answer that says so.
@@ -31,7 +31,7 @@ pub(super) async fn cut_off(
         return Some(out_of_time(request, record));
     }
     client.cut_short().await;
-    let (ended, began) = (Ended::Cut, client.is_being_answered());
+    let (ended, began) = (ExchangeEnd::CutOff, client.is_being_answered());
     record.ends(Sent { ended, began });
     None
 }
@@ -43,7 +43,7 @@ pub(super) fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) ->
         true => record.upstream = Some("timed_out"),
         false => record.decided(Decision::Rejected("request_timeout")),
     }
-    record.ended = Some(Ended::Cut);
+    record.ended = Some(ExchangeEnd::CutOff);
     let (status, asker) = (StatusCode::GATEWAY_TIMEOUT, asker(request));
     answer::status(status, asker, record.request_id())
 }

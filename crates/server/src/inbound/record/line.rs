@@ -7,12 +7,12 @@ use session::Session;
 
 use super::Record;
 use crate::audit::Entry;
-use crate::ended::Ended;
+use crate::exchange_end::ExchangeEnd;
 
 impl Record<'_> {
     /// Writes the line about the end of the exchange, or, without `ended`, about its start. `elapsed` is the time since the
     /// request arrived.
-    pub(super) fn write(&self, elapsed: Duration, ended: Option<Ended>) {
+    pub(super) fn write(&self, elapsed: Duration, ended: Option<ExchangeEnd>) {
         let (outcome, reason) = self.outcome();
         let head = self.head_left_at.get();
         let head = head.map_or(elapsed, |left| left.saturating_duration_since(self.started));
@@ -23,7 +23,7 @@ impl Record<'_> {
         };
         let status = match (self.status, ended) {
             (Some(status), _) => status.as_u16(),
-            (None, Some(Ended::ClientLeft)) => CLIENT_GONE,
+            (None, Some(ExchangeEnd::ClientLeft)) => CLIENT_GONE,
             (None, _) => NO_ANSWER,
         };
         let session_id = self.session().filter(|_| self.audit.names_sessions());
@@ -57,7 +57,7 @@ impl Record<'_> {
             upstream: self.upstream,
             server: self.server.borrow().as_deref(),
             status,
-            ended: ended.map(Ended::as_str),
+            ended: ended.map(ExchangeEnd::as_str),
             event,
         });
     }

@@ -25,7 +25,7 @@ fn connection() -> (Connection, UnixStream) {
 }
 
 /// Relays a WebSocket between a client and a service that `talk` plays, and returns how it ended.
-async fn ends(talk: impl AsyncFnOnce(UnixStream, UnixStream)) -> Ended {
+async fn ends(talk: impl AsyncFnOnce(UnixStream, UnixStream)) -> ExchangeEnd {
     let (audit, metrics) = (Audit::unread(), Metrics::new().unwrap());
     let arrival = arrival::unreadable(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let record = Record::start(Mode::Proxy, arrival, &audit, &metrics);
@@ -65,7 +65,7 @@ async fn a_close_frame_waits_for_the_end_of_another_and_is_answered() {
         browser.write_all(&CLIENTS_CLOSE).await.unwrap();
         assert_eq!(read(&mut service).await, CLIENTS_CLOSE);
     });
-    assert_eq!(ended.await, Ended::Cut);
+    assert_eq!(ended.await, ExchangeEnd::CutOff);
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +81,7 @@ async fn neither_a_frame_without_an_end_nor_a_client_that_says_nothing_is_waited
             browser.read_exact(&mut rest).await.unwrap();
             ends_of_both = Some((browser, service));
         });
-        assert_eq!(ended.await, Ended::Cut, "{said:?}");
+        assert_eq!(ended.await, ExchangeEnd::CutOff, "{said:?}");
         assert_eq!(start.elapsed(), FAREWELL, "{said:?}");
     }
 }
@@ -97,5 +97,5 @@ async fn what_the_sides_have_closed_themselves_is_whole() {
         browser.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"", "no second Close");
     });
-    assert_eq!(ended.await, Ended::Whole);
+    assert_eq!(ended.await, ExchangeEnd::Complete);
 }

@@ -166,7 +166,7 @@ async fn what_is_new_in_redis_is_obeyed_when_it_is_heard_and_so_is_a_flush() -> 
     ];
     for node in &nodes {
         let heard = node.stderr();
-        let heard = heard.wait_for(|line| line.contains("Redis says what changes").then_some(()));
+        let heard = heard.wait_for(|line| line.contains("Redis announces changes").then_some(()));
         heard.await?;
     }
     for user in ["ada", "bob", "eve"] {

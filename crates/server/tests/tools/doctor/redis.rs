@@ -128,7 +128,7 @@ async fn the_advice_gives_the_gate_what_it_needs() -> Result<()> {
 #[tokio::test]
 async fn rights_to_hear_of_changes_are_looked_at() -> Result<()> {
     let (postgres, redis) = (database().await?, Redis::start().await?);
-    let hearing = |url: &str| {
+    let tracking = |url: &str| {
         doctor_of_stores(["--ignore", "database-superuser"])
             .env("AUTH_SECRET", SECRET)
             .env("ENABLE_DB_CHECK", "true")
@@ -138,7 +138,7 @@ async fn rights_to_hear_of_changes_are_looked_at() -> Result<()> {
             .run()
     };
     let url = allow(&redis, &["+getrange", "+set", "+info", "~auth:*"]).await?;
-    let outcome = hearing(&url);
+    let outcome = tracking(&url);
     let seen = told(&outcome, "redis-rights-missing", "seen");
     assert!(seen.contains("refused CLIENT TRACKING: NOPERM"), "{seen}");
     let advice = told(&outcome, "redis-rights-missing", "advice");
@@ -148,7 +148,7 @@ async fn rights_to_hear_of_changes_are_looked_at() -> Result<()> {
     );
     let rights = "+getrange +set +pttl +del +evalsha +eval +client|tracking +info ~auth:*";
     let rights: Vec<_> = rights.split(' ').collect();
-    let outcome = hearing(&allow(&redis, &rights).await?);
+    let outcome = tracking(&allow(&redis, &rights).await?);
     assert_eq!(ids(&outcome), [""; 0], "{outcome:?}");
     Ok(())
 }
@@ -257,7 +257,7 @@ async fn rights_are_looked_for_on_every_server_of_a_cluster() -> Result<()> {
     let postgres = database().await?;
     let cluster = RedisCluster::start(RedisVersion::Debian).await?;
     let enough = "+getrange +set +pttl +del +evalsha +eval +info +cluster|slots ~auth:*";
-    let hearing = "+client|tracking +cluster|nodes";
+    let tracking = "+client|tracking +cluster|nodes";
     let url = cluster.url_of("gate:hidden-password@");
     let judged = |tracking: &str| {
         let ignored = ["--ignore", "database-superuser"];
@@ -289,7 +289,7 @@ async fn rights_are_looked_for_on_every_server_of_a_cluster() -> Result<()> {
         advice.contains("+client|tracking +cluster|slots +cluster|nodes"),
         "{advice}"
     );
-    allow_all(&format!("{hearing} {enough}")).await?;
+    allow_all(&format!("{tracking} {enough}")).await?;
     let outcome = judged("true");
     assert!(ids(&outcome).is_empty(), "{outcome:?}");
     // One server with missing rights is enough for a finding.

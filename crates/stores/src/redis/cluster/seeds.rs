@@ -30,7 +30,7 @@ pub struct ClusterSeeds {
 impl ClusterSeeds {
     /// Whether every server of the cluster can prove that it announces changes of keys with these prefixes. For that,
     /// each server that holds keys must be able to hold a heartbeat key under `key_prefix`.
-    pub fn can_be_heard(key_prefix: &str, sessions: Option<&str>) -> bool {
+    pub fn can_be_tracked(key_prefix: &str, sessions: Option<&str>) -> bool {
         let Some(slot) = fixed_slot(key_prefix.as_bytes()) else {
             return true;
         };
@@ -136,7 +136,7 @@ mod tests {
             ("{app}:auth:", Some("better-auth:"), false),
             ("{app}:auth:", Some("{other}:"), false),
         ] {
-            assert_eq!(ClusterSeeds::can_be_heard(key_prefix, sessions), can);
+            assert_eq!(ClusterSeeds::can_be_tracked(key_prefix, sessions), can);
         }
     }
 }

@@ -35,7 +35,7 @@ struct TrackedServers<'a> {
 
 impl TrackingTask {
     /// Opens the connections and listens until something fails. Returns the reason of the failure.
-    pub(super) async fn hear_cluster(&self, cluster: &Cluster) -> Result<Infallible, String> {
+    pub(super) async fn track_cluster(&self, cluster: &Cluster) -> Result<Infallible, String> {
         let (new, mut to_open) = mpsc::channel(MOST_SERVERS);
         let proving = async {
             let mut servers = TrackedServers {
@@ -50,14 +50,14 @@ impl TrackingTask {
                 let (began, asked) = (Instant::now(), self.clock.monotonic());
                 let is_first = servers.agreed.is_none();
                 slots = servers.beat(slots, began + ANSWER_WITHIN).await?;
-                self.audience.prove(asked, TRUST);
+                self.publisher.prove(asked, TRUST);
                 if is_first {
-                    self.listen();
+                    self.mark_up();
                 }
                 sleep_until(began + HEARTBEAT).await;
             }
         };
-        let hearing = async {
+        let receiving = async {
             let mut open = FuturesUnordered::new();
             loop {
                 tokio::select! {
@@ -70,7 +70,7 @@ impl TrackingTask {
         // `biased`, so that everything that has arrived is passed on before a failure ends this.
         tokio::select! {
             biased;
-            silence = hearing => silence,
+            silence = receiving => silence,
             silence = proving => silence,
         }
     }
@@ -90,7 +90,7 @@ impl TrackingTask {
 }
 
 impl TrackedServers<'_> {
-    /// Runs one heartbeat: all servers agree on a slot map, which is returned, and each proves that it is heard.
+    /// Runs one heartbeat: all servers agree on a slot map, which is returned, and each proves that it is up.
     /// `slots` is the previous map.
     async fn beat(&mut self, slots: SlotMap, deadline: Instant) -> Result<SlotMap, String> {
         let mut slots = slots;
@@ -176,9 +176,9 @@ impl TrackedServers<'_> {
                     (true, _) => server.prove(task, slots, deadline).await,
                     (false, true) => {
                         server.is_alive(task, deadline).await?;
-                        Ok(ProofOutcome::Heard)
+                        Ok(ProofOutcome::Received)
                     }
-                    (false, false) => Ok(ProofOutcome::Heard),
+                    (false, false) => Ok(ProofOutcome::Received),
                 }
             }
         });

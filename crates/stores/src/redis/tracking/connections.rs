@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::super::hearing::Invalidation;
+use super::super::super::channel::Invalidation;
 use super::super::super::revocations::{self, changed_in_redis, reload_soon};
 use super::super::refusal::{TRACKING, WRITE, describe, late, no_connection, no_push_connection};
 use super::super::server::{Driver, RedisServer};
@@ -48,7 +48,7 @@ impl TrackingTask {
             pushes.take(push);
             Ok::<_, Infallible>(())
         };
-        let connecting = here.connect_hearing(ca_file, self.target.timeout, pushes);
+        let connecting = here.connect_with_pushes(ca_file, self.target.timeout, pushes);
         let connected = self.in_time(connecting).await?;
         let (mut connection, driver) = connected.map_err(|error| no_push_connection(&error))?;
         let mut command = redis::cmd("CLIENT");
@@ -84,15 +84,15 @@ impl TrackingTask {
     }
 
     /// Passes on everything that arrives in `inbox` until its connection ends, and reports the number of the last
-    /// heartbeat in `last_heard`.
-    pub(super) async fn pass_on_from(&self, inbox: &Inbox, last_heard: &watch::Sender<u64>) {
+    /// heartbeat in `last_received`.
+    pub(super) async fn pass_on_from(&self, inbox: &Inbox, last_received: &watch::Sender<u64>) {
         loop {
             let waiting = inbox.empty().await;
             self.pass_on(&waiting);
             // Report a heartbeat after passing on everything that came before it. It is announced once more when it expires,
             // hence the maximum.
             if let Some(number) = waiting.heartbeat {
-                last_heard.send_modify(|last| *last = number.max(*last));
+                last_received.send_modify(|last| *last = number.max(*last));
             }
             if waiting.ended {
                 return;
@@ -111,13 +111,14 @@ impl TrackingTask {
             if revocations::is_key(&self.target.key_prefix, key) {
                 changed_in_redis();
             }
-            self.audience.announce(&Invalidation::RedisKey(key.clone()));
+            self.publisher
+                .announce(&Invalidation::RedisKey(key.clone()));
         }
     }
 
     /// Announces that anything may have changed.
     pub(super) fn forget_everything(&self) {
-        self.audience.announce(&Invalidation::Everything);
+        self.publisher.announce(&Invalidation::Everything);
         reload_soon();
     }
 }

@@ -49,12 +49,12 @@ impl Inbox {
                         self.take_key(&mut waiting, key);
                     } else {
                         // No version of Redis names a key in another way, so this may mean any key.
-                        waiting.hear_everything();
+                        waiting.add_everything();
                     }
                 }
             }
             // Null, which stands for every key, or a message that no version of Redis has sent so far.
-            (PushKind::Invalidate, _) => waiting.hear_everything(),
+            (PushKind::Invalidate, _) => waiting.add_everything(),
             // No other pushes were requested.
             _ => return,
         }
@@ -76,7 +76,7 @@ impl Inbox {
     fn take_key(&self, waiting: &mut Waiting, key: Vec<u8>) {
         match self.heartbeat_number(&key) {
             Some(number) => waiting.heartbeat = waiting.heartbeat.max(Some(number)),
-            None => waiting.hear(key),
+            None => waiting.add(key),
         }
     }
 
@@ -91,19 +91,19 @@ impl Inbox {
 }
 
 impl Waiting {
-    fn hear(&mut self, key: Vec<u8>) {
+    fn add(&mut self, key: Vec<u8>) {
         if self.everything {
             return;
         }
         self.bytes += key.len();
         if self.keys.len() == MOST_KEYS || self.bytes > MOST_BYTES {
-            self.hear_everything();
+            self.add_everything();
         } else {
             self.keys.push(key.into());
         }
     }
 
-    fn hear_everything(&mut self) {
+    fn add_everything(&mut self) {
         self.everything = true;
         self.keys = Vec::new();
     }

@@ -17,7 +17,7 @@ use super::{
 
 impl TrackingTask {
     /// Opens the connections and listens until something fails. Returns the reason of the failure.
-    pub(super) async fn hear_server(&self) -> Result<Infallible, String> {
+    pub(super) async fn track_server(&self) -> Result<Infallible, String> {
         let prefix = self.heartbeat_prefix();
         let inbox = Arc::new(Inbox::new(&prefix));
         let (server, ca_file) = (&self.target.server, self.target.ca_file.as_ref());
@@ -26,7 +26,7 @@ impl TrackingTask {
         let mut sentinels = SentinelConnections::of(server, &here, ca_file);
         let _pushes = self.open_push_connection(&here, &inbox).await?;
         let mut heartbeats = self.open_heartbeat_connection(&here).await?;
-        let (last_heard, mut heard) = watch::channel(0);
+        let (last_received, mut received) = watch::channel(0);
         let proving = async {
             let mut number = 0;
             loop {
@@ -39,17 +39,17 @@ impl TrackingTask {
                         None => Ok(()),
                     }
                 };
-                let proof = self.prove(&here, &mut heartbeats, &key, number, &mut heard);
+                let proof = self.prove(&here, &mut heartbeats, &key, number, &mut received);
                 tokio::try_join!(agreeing, proof)?;
-                self.audience.prove(asked, TRUST);
+                self.publisher.prove(asked, TRUST);
                 if number == 1 {
-                    self.listen();
+                    self.mark_up();
                 }
                 sleep_until(began + HEARTBEAT).await;
             }
         };
         let passing_on = async {
-            self.pass_on_from(&inbox, &last_heard).await;
+            self.pass_on_from(&inbox, &last_received).await;
             Err(CLOSED.to_owned())
         };
         // `biased`, so that everything that has arrived is passed on before a failure ends this.
@@ -67,7 +67,7 @@ impl TrackingTask {
         heartbeats: &mut HeartbeatConnection,
         key: &str,
         number: u64,
-        heard: &mut watch::Receiver<u64>,
+        received: &mut watch::Receiver<u64>,
     ) -> Result<(), String> {
         let mut is_written = false;
         let proof = async {
@@ -80,7 +80,7 @@ impl TrackingTask {
                 .map_err(|error| describe(WRITE, &error))?;
             is_written = true;
             // Cannot fail: the sender outlives this future.
-            let _ = heard.wait_for(|last| *last >= number).await;
+            let _ = received.wait_for(|last| *last >= number).await;
             Ok(())
         };
         let proven = timeout(ANSWER_WITHIN, proof).await;

@@ -19,7 +19,7 @@ use super::inbox::Inbox;
 use super::view::View;
 use super::{FIRST_HOLD, HEARTBEAT_CONNECTION_AGE, LONGEST_HOLD, TrackingTask, fraction, unproven};
 
-/// A server of a cluster, and the connections on which it proves that its changes are heard.
+/// A server of a cluster, and the connections on which it proves that its changes are announced.
 pub(super) struct TrackedServer {
     pub(super) source: Arc<PushSource>,
     place: Place,
@@ -27,7 +27,7 @@ pub(super) struct TrackedServer {
     heartbeats: Option<HeartbeatConnection>,
     /// The number of the last heartbeat.
     number: u64,
-    heard: watch::Receiver<u64>,
+    received: watch::Receiver<u64>,
 }
 
 /// A server, and the connection on which it pushes changes.
@@ -35,9 +35,9 @@ pub(super) struct PushSource {
     here: RedisServer,
     /// The prefix of the keys of this server's heartbeats.
     heartbeat_prefix: String,
-    last_heard: watch::Sender<u64>,
+    last_received: watch::Sender<u64>,
     pushes: watch::Sender<PushConnection>,
-    /// Whether the channel is deaf without this server.
+    /// Whether the channel is down without this server.
     is_needed: AtomicBool,
     /// Canceled when the server is no longer tracked.
     pub(super) stop: CancellationToken,
@@ -54,19 +54,19 @@ enum PushConnection {
 /// The result of a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProofOutcome {
-    Heard,
+    Received,
     /// The server no longer holds the slot of the heartbeat.
     Moved,
 }
 
 impl TrackedServer {
     pub(super) fn new(task: &TrackingTask, here: RedisServer, place: Place) -> Self {
-        let (last_heard, heard) = watch::channel(0);
+        let (last_received, received) = watch::channel(0);
         Self {
             source: Arc::new(PushSource {
                 here,
                 heartbeat_prefix: task.heartbeat_prefix(),
-                last_heard,
+                last_received,
                 pushes: watch::Sender::new(PushConnection::Opening),
                 is_needed: AtomicBool::new(false),
                 stop: CancellationToken::new(),
@@ -74,7 +74,7 @@ impl TrackedServer {
             place,
             heartbeats: None,
             number: 0,
-            heard,
+            received,
         }
     }
 
@@ -130,8 +130,8 @@ impl TrackedServer {
             is_written = true;
             self.source.opened().await?;
             // Cannot fail: `self` owns the sender.
-            let _ = self.heard.wait_for(|last| *last >= self.number).await;
-            Ok(ProofOutcome::Heard)
+            let _ = self.received.wait_for(|last| *last >= self.number).await;
+            Ok(ProofOutcome::Received)
         });
         let proven = proving.await;
         let proven = proven.unwrap_or_else(|_| Err(unproven(is_written)));
@@ -159,7 +159,7 @@ impl TrackedServer {
         asked.map_err(|why| self.said(&why))
     }
 
-    /// Sets whether the channel is deaf without this server.
+    /// Sets whether the channel is down without this server.
     pub(super) fn set_needed(&self, is_needed: bool) {
         self.source.is_needed.store(is_needed, Ordering::Relaxed);
     }
@@ -242,7 +242,7 @@ impl TrackingTask {
                         // Changes there before this moment may have been missed.
                         self.forget_everything();
                         source.pushes.send_replace(PushConnection::Open(connection));
-                        self.pass_on_from(&inbox, &source.last_heard).await;
+                        self.pass_on_from(&inbox, &source.last_received).await;
                         hold = FIRST_HOLD;
                         CLOSED.to_owned()
                     }

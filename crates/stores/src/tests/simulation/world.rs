@@ -324,7 +324,7 @@ impl World {
 pub(super) struct View {
     pub(super) world: Arc<Mutex<World>>,
     /// The number of changes of each key that were announced to this node.
-    pub(super) heard: Arc<Mutex<Vec<u64>>>,
+    pub(super) received: Arc<Mutex<Vec<u64>>>,
 }
 
 impl View {
@@ -386,10 +386,10 @@ impl Cells for View {
     }
 
     fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Unwritten>> {
-        let heard = self.heard.lock().unwrap().clone();
+        let received = self.received.lock().unwrap().clone();
         let floor = |redis_key: &Vec<u8>| {
-            let key = (0..heard.len()).find(|key| self::redis_key(*key) == *redis_key);
-            (redis_key.clone(), heard[key.unwrap()])
+            let key = (0..received.len()).find(|key| self::redis_key(*key) == *redis_key);
+            (redis_key.clone(), received[key.unwrap()])
         };
         let keys = keys.iter().map(floor).collect();
         Box::pin(async move { self.say(What::Delete(keys)).await.map(|_| ()) })

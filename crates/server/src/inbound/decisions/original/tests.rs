@@ -12,8 +12,8 @@ fn read(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (asking, ()) = request.body(()).unwrap().into_parts();
-    let OriginalRequest { method, host, path } = source.read(&asking)?;
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    let OriginalRequest { method, host, path } = source.read(&parts)?;
     let path = path.map_or("-".to_owned(), |path| path.to_string());
     Ok(format!("{method} {host} {path}"))
 }
@@ -156,12 +156,12 @@ fn a_path_is_a_path_and_a_host_a_host() {
         "[a]",
     ] {
         assert!(with("x-forwarded-host", host).is_err(), "{host}");
-        let asking = [HOST_A, METHOD, URI].map(|(name, value)| match name {
+        let parts = [HOST_A, METHOD, URI].map(|(name, value)| match name {
             "host" => (name, host),
             _ => (name, value),
         });
         assert!(
-            read(RequestSource::OriginalUrl, "/", &asking).is_err(),
+            read(RequestSource::OriginalUrl, "/", &parts).is_err(),
             "{host}"
         );
         assert!(stated("GET", host, "/").is_err(), "{host}");

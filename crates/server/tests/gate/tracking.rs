@@ -10,7 +10,7 @@ use session::{Secret, seal};
 use crate::support::gate;
 
 /// A gate that looks up Better Auth's sessions in a Redis and is notified of changes.
-pub(crate) struct Heard {
+pub(crate) struct Tracking {
     pub(crate) gate: Gate,
     _echo: Echo,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Heard {
 const TOKEN: &str = "abcdefghijklmnopqrstuvwxyz012345";
 const OTHER: &str = "012345abcdefghijklmnopqrstuvwxyz";
 
-impl Heard {
+impl Tracking {
     /// Starts the gate and waits until its channel works.
     pub(crate) async fn start(url: &str) -> Result<Self> {
         let echo = Echo::start().await?;
@@ -34,9 +34,9 @@ impl Heard {
             .env("HEARD_CACHE_TTL", "3600")
             .start()
             .await?;
-        let heard = Self { gate, _echo: echo };
-        heard.logged("Redis says what changes").await?;
-        Ok(heard)
+        let tracking = Self { gate, _echo: echo };
+        tracking.logged("Redis announces changes").await?;
+        Ok(tracking)
     }
 
     pub(crate) async fn status(&self, token: &str) -> Result<u16> {
@@ -109,33 +109,33 @@ async fn a_session_ends_with_its_key_and_with_its_users_revocation() -> Result<(
     for token in [TOKEN, OTHER] {
         sign_in(&redis, token).await?;
     }
-    let heard = Heard::start(&redis.url()).await?;
-    heard.remembered(TOKEN).await?;
-    heard.remembered(OTHER).await?;
+    let tracking = Tracking::start(&redis.url()).await?;
+    tracking.remembered(TOKEN).await?;
+    tracking.remembered(OTHER).await?;
     sign_out(&redis, TOKEN).await?;
-    heard.refused(TOKEN).await?;
-    assert_eq!(heard.status(OTHER).await?, 200);
+    tracking.refused(TOKEN).await?;
+    assert_eq!(tracking.status(OTHER).await?, 200);
     let key = "better-auth:revoked-sessions-before-ada";
     redis.cli(["SET", key, "4000000000000"]).await?;
-    heard.refused(OTHER).await?;
+    tracking.refused(OTHER).await?;
     redis.cli(["DEL", key]).await?;
-    heard.remembered(OTHER).await?;
+    tracking.remembered(OTHER).await?;
     redis.cli(["-n", "7", "FLUSHALL"]).await?;
-    heard.refused(OTHER).await
+    tracking.refused(OTHER).await
 }
 
 #[tokio::test]
 async fn a_gate_that_was_stopped_lets_nobody_in_by_what_it_knew_before() -> Result<()> {
     let redis = Redis::start().await?;
     sign_in(&redis, TOKEN).await?;
-    let heard = Heard::start(&redis.url()).await?;
-    heard.remembered(TOKEN).await?;
-    heard.gate.signal("STOP")?;
+    let tracking = Tracking::start(&redis.url()).await?;
+    tracking.remembered(TOKEN).await?;
+    tracking.gate.signal("STOP")?;
     sign_out(&redis, TOKEN).await?;
     // The last message on the channel is trusted for two seconds.
     tokio::time::sleep(Duration::from_millis(2100)).await;
-    heard.gate.signal("CONT")?;
-    assert_eq!(heard.status(TOKEN).await?, 401);
+    tracking.gate.signal("CONT")?;
+    assert_eq!(tracking.status(TOKEN).await?, 401);
     Ok(())
 }
 
@@ -144,19 +144,19 @@ async fn while_nothing_is_heard_memory_vouches_for_nobody() -> Result<()> {
     let redis = Redis::start().await?;
     sign_in(&redis, TOKEN).await?;
     let wire = CutProxy::start(&redis.address()).await?;
-    let heard = Heard::start(&format!("redis://{}", wire.address())).await?;
-    heard.remembered(TOKEN).await?;
+    let tracking = Tracking::start(&format!("redis://{}", wire.address())).await?;
+    tracking.remembered(TOKEN).await?;
     wire.stall();
-    heard.logged("Redis does not say what changes").await?;
+    tracking.logged("Redis announces no changes").await?;
     // From memory the answer would be 200.
-    assert_eq!(heard.status(TOKEN).await?, 503);
+    assert_eq!(tracking.status(TOKEN).await?, 503);
     sign_out(&redis, TOKEN).await?;
     wire.restore().await?;
     poll("Redis to answer", async || {
-        (heard.status(TOKEN).await.ok()? != 503).then_some(())
+        (tracking.status(TOKEN).await.ok()? != 503).then_some(())
     })
     .await?;
-    assert_eq!(heard.status(TOKEN).await?, 401);
+    assert_eq!(tracking.status(TOKEN).await?, 401);
     Ok(())
 }
 
@@ -170,8 +170,8 @@ async fn a_session_ends_on_the_primary_that_took_over() -> Result<()> {
         .await?;
     let sentinels = Sentinels::start(&former, 1).await?;
     sign_in(&former, TOKEN).await?;
-    let heard = Heard::start(&sentinels.url()).await?;
-    heard.remembered(TOKEN).await?;
+    let tracking = Tracking::start(&sentinels.url()).await?;
+    tracking.remembered(TOKEN).await?;
     poll("the replica to have the session", async || {
         (replica.cli(["EXISTS", &key(TOKEN)]).await.ok()? == "1").then_some(())
     })
@@ -180,19 +180,19 @@ async fn a_session_ends_on_the_primary_that_took_over() -> Result<()> {
     former.stand_still()?;
     let new = sentinels.follow(former.port()).await?;
     assert_eq!(new, replica.port());
-    poll("the new primary to be heard", async || {
-        let lines = heard.gate.stderr().all();
+    poll("the new primary to be tracking", async || {
+        let lines = tracking.gate.stderr().all();
         let says = lines
             .iter()
-            .filter(|line| line.contains("Redis says what changes"));
+            .filter(|line| line.contains("Redis announces changes"));
         (says.count() == 2).then_some(())
     })
     .await
     .context("after the failover")?;
-    heard.remembered(TOKEN).await?;
+    tracking.remembered(TOKEN).await?;
     sign_out(&replica, TOKEN).await?;
-    heard.refused(TOKEN).await?;
+    tracking.refused(TOKEN).await?;
     former.go_on()?;
-    assert_eq!(heard.status(TOKEN).await?, 401);
+    assert_eq!(tracking.status(TOKEN).await?, 401);
     Ok(())
 }

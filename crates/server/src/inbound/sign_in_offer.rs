@@ -12,20 +12,20 @@ use crate::loops::SignInAttempt;
 
 /// How a browser whose request was refused can sign in.
 #[derive(Debug)]
-pub(crate) enum WayIn {
+pub(crate) enum SignInOffer {
     /// The browser came back from the sign-in page too often to be redirected once more; a page says so.
     Loop {
         /// The URL of the page, for a person who wants to try again.
         sign_in: String,
     },
     /// The user is signed in but not permitted; a page offers to sign in as another user.
-    Offer {
+    AnotherUser {
         /// The URL of the page, with the URL to return to.
         sign_in: String,
     },
     /// Not at all: no sign-in page is configured, the request is for that page or opens no page in a browser, or signing in would
     /// not help.
-    Nowhere,
+    Nothing,
     /// A redirect to the sign-in page.
     Redirect {
         /// The URL of the page, with the URL to return to.
@@ -47,7 +47,7 @@ pub(crate) struct BrowserRequest<'r> {
     pub(crate) now: UnixTime,
 }
 
-impl WayIn {
+impl SignInOffer {
     /// How the sender of a request can sign in, if the request is refused with this answer.
     pub(crate) fn of(
         sign_in: Option<&SignIn>,
@@ -58,14 +58,14 @@ impl WayIn {
         let can_sign_in = matches!(answer, RefusalClass::Forbid | RefusalClass::SignIn);
         let can_be_sent = can_sign_in && asker == Asker::Browser;
         let Some(sign_in) = sign_in.filter(|_| can_be_sent) else {
-            return Self::Nowhere;
+            return Self::Nothing;
         };
         if sign_in.is_asked_for(asked.host, asked.path_and_query) {
-            return Self::Nowhere;
+            return Self::Nothing;
         }
         let location = sign_in.location(asked.host, asked.is_https, asked.path_and_query);
         if answer == RefusalClass::Forbid {
-            return Self::Offer { sign_in: location };
+            return Self::AnotherUser { sign_in: location };
         }
         let loops = sign_in.loops();
         match loops.attempt(asked.headers, asked.now, asked.is_https) {

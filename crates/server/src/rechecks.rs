@@ -1,4 +1,4 @@
-//! Puts leases in doubt when a store says that something has changed, so that their requests are decided again.
+//! Has the requests of leases decided again when a store announces that something has changed.
 //!
 //! Changes come in bursts, and each one costs a look at all leases of each runtime. So changes are collected for a moment.
 
@@ -17,15 +17,15 @@ use crate::vital;
 use stores::{Change, ChangeListener};
 
 /// Collects changes until it is dropped.
-pub(crate) struct Doubts {
-    heard: Sender<Heard>,
-    /// Whether there were more changes than could be collected, so that all leases are in doubt.
+pub(crate) struct Rechecks {
+    changes: Sender<RealmChange>,
+    /// Whether there were more changes than could be collected, so that all leases need a recheck.
     too_many: Arc<AtomicBool>,
-    _telling: AbortOnDropHandle<()>,
+    _collecting: AbortOnDropHandle<()>,
 }
 
 /// A change in one realm.
-struct Heard {
+struct RealmChange {
     realm: Arc<str>,
     what: What,
 }
@@ -38,64 +38,64 @@ enum What {
 }
 
 /// The listener for changes in one realm.
-struct OfRealm {
+struct RealmListener {
     realm: Arc<str>,
-    doubts: Arc<Doubts>,
+    rechecks: Arc<Rechecks>,
 }
 
-impl Doubts {
+impl Rechecks {
     /// Starts to collect changes, in a task on `runtime`.
     pub(crate) fn open(runtime: &Handle) -> Arc<Self> {
-        let (heard, words) = mpsc::channel(MOST_WORDS);
+        let (changes, receiver) = mpsc::channel(MAX_CHANGES);
         let too_many = Arc::new(AtomicBool::new(false));
         let all = Arc::clone(&too_many);
-        let telling = runtime.spawn(async move {
-            let _part = vital::part("the doubts about long exchanges");
-            tell(words, &all).await;
+        let collecting = runtime.spawn(async move {
+            let _part = vital::part("the rechecks of long exchanges");
+            collect(receiver, &all).await;
         });
         Arc::new(Self {
-            heard,
+            changes,
             too_many,
-            _telling: AbortOnDropHandle::new(telling),
+            _collecting: AbortOnDropHandle::new(collecting),
         })
     }
 
     /// A listener for changes in the realm of this name.
     pub(crate) fn of(self: &Arc<Self>, realm: Arc<str>) -> Arc<dyn ChangeListener> {
-        let doubts = Arc::clone(self);
-        Arc::new(OfRealm { realm, doubts })
+        let rechecks = Arc::clone(self);
+        Arc::new(RealmListener { realm, rechecks })
     }
 }
 
-impl ChangeListener for OfRealm {
-    fn changed(&self, change: Change<'_>) {
-        let what = match change {
+impl ChangeListener for RealmListener {
+    fn changed(&self, changed: Change<'_>) {
+        let what = match changed {
             Change::Everything => What::Everything,
             Change::Session(id) => What::Session(id.into()),
             Change::User(id) => What::User(id.into()),
         };
-        let heard = Heard {
+        let change = RealmChange {
             realm: Arc::clone(&self.realm),
             what,
         };
-        if self.doubts.heard.try_send(heard).is_err() {
-            self.doubts.too_many.store(true, Ordering::Release);
+        if self.rechecks.changes.try_send(change).is_err() {
+            self.rechecks.too_many.store(true, Ordering::Release);
         }
     }
 }
 
-async fn tell(mut words: Receiver<Heard>, too_many: &AtomicBool) {
-    while let Some(first) = words.recv().await {
-        sleep(MOMENT).await;
+async fn collect(mut changes: Receiver<RealmChange>, too_many: &AtomicBool) {
+    while let Some(first) = changes.recv().await {
+        sleep(COLLECTING_TIME).await;
         // Reset before the rest is taken, so that a change that finds no room from here on counts the next time.
-        let everybody = too_many.swap(false, Ordering::AcqRel);
+        let all = too_many.swap(false, Ordering::AcqRel);
         let mut collected = Collected::default();
         collected.add(first);
-        while let Ok(heard) = words.try_recv() {
-            collected.add(heard);
+        while let Ok(change) = changes.try_recv() {
+            collected.add(change);
         }
-        leases::doubt_everywhere(move |holder| {
-            everybody || holder.is_some_and(|holder| collected.concerns(holder))
+        leases::recheck_everywhere(move |holder| {
+            all || holder.is_some_and(|holder| collected.concerns(holder))
         });
     }
 }
@@ -109,7 +109,7 @@ struct Collected {
 }
 
 impl Collected {
-    fn add(&mut self, Heard { realm, what }: Heard) {
+    fn add(&mut self, RealmChange { realm, what }: RealmChange) {
         match what {
             What::Everything => self.realms.insert(realm),
             What::Session(id) => self.sessions.insert((realm, id)),
@@ -134,7 +134,7 @@ impl Collected {
 }
 
 /// How long changes are collected: too short to be noticed.
-const MOMENT: Duration = Duration::from_millis(2);
+const COLLECTING_TIME: Duration = Duration::from_millis(2);
 
 /// The most changes that wait. They take about 100 bytes each.
-const MOST_WORDS: usize = 16_384;
+const MAX_CHANGES: usize = 16_384;

@@ -6,11 +6,11 @@ use crate::transfer::Broken;
 
 /// How an exchange ended, and which side ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum ExchangeEnd {
     /// The client hung up before its request or the answer was complete.
     ClientLeft,
     /// The gate, for example because a limit was reached or the gate stops.
-    Cut,
+    CutOff,
     /// The gate, because the session of the exchange has expired.
     SessionExpired,
     /// The gate, because the session was revoked, or the request would no longer be permitted.
@@ -18,26 +18,26 @@ pub(crate) enum Ended {
     /// The upstream, which broke off or sent no valid answer.
     UpstreamBroke,
     /// No side: the exchange is complete.
-    Whole,
+    Complete,
 }
 
-impl Ended {
+impl ExchangeEnd {
     /// The value of `ended` in audit lines and metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ClientLeft => "client_left",
-            Self::Cut => "cut",
+            Self::CutOff => "cut",
             Self::SessionExpired => "session_expired",
             Self::SessionRevoked => "session_revoked",
             Self::UpstreamBroke => "upstream_broke",
-            Self::Whole => "whole",
+            Self::Complete => "whole",
         }
     }
 
     /// How the exchange ended if the client's connection has this error.
     pub(crate) fn with_client(error: &io::Error) -> Self {
         if is_our_limit(error) {
-            Self::Cut
+            Self::CutOff
         } else {
             Self::ClientLeft
         }
@@ -46,18 +46,18 @@ impl Ended {
     /// How the exchange ended if the upstream's connection has this error.
     pub(crate) fn with_upstream(error: &io::Error) -> Self {
         if is_our_limit(error) {
-            Self::Cut
+            Self::CutOff
         } else {
             Self::UpstreamBroke
         }
     }
 }
 
-impl From<&Broken> for Ended {
+impl From<&Broken> for ExchangeEnd {
     /// How an exchange ended whose answer broke off on its way from the upstream to the client.
     fn from(broken: &Broken) -> Self {
         match broken {
-            Broken::Limit => Self::Cut,
+            Broken::Limit => Self::CutOff,
             Broken::Sink(error) => Self::with_client(error),
             Broken::Source(error) => Self::with_upstream(error),
         }
@@ -74,20 +74,20 @@ pub(crate) fn is_our_limit(error: &io::Error) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
     /// How the exchange ended.
-    pub(crate) ended: Ended,
+    pub(crate) ended: ExchangeEnd,
     /// Whether the client got any of the answer.
     pub(crate) began: bool,
 }
 
 impl Sent {
     /// The whole answer was sent.
-    pub(crate) const WHOLE: Self = Self {
-        ended: Ended::Whole,
+    pub(crate) const COMPLETE: Self = Self {
+        ended: ExchangeEnd::Complete,
         began: true,
     };
 
     /// Nothing was sent, and the exchange ended like this.
-    pub(crate) fn nothing(ended: Ended) -> Self {
+    pub(crate) fn nothing(ended: ExchangeEnd) -> Self {
         Self {
             ended,
             began: false,

@@ -63,4 +63,4 @@ fn lint() -> Result<()> {
 }
 
 /// Of each target: enough for every input that it starts from, and to see that it still runs.
-const FUZZ_SECONDS: u32 = 5;
+const FUZZ_SECONDS: u32 = 3;

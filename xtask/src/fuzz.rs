@@ -48,7 +48,7 @@ pub(crate) fn build_for_a_moment() -> Result<()> {
     build(Optimization::ForAMoment)
 }
 
-/// Runs all targets, as [`build_for_a_moment`] has built them, for so many seconds each: as [`run`], with a third of the executions.
+/// Runs all targets, as [`build_for_a_moment`] has built them, for `seconds` each.
 ///
 /// # Errors
 /// As [`run`].
@@ -59,9 +59,9 @@ pub(crate) fn run_for_a_moment(seconds: u32) -> Result<()> {
 /// How well the targets are compiled.
 #[derive(Clone, Copy)]
 enum Optimization {
-    /// Little, because they take longer to compile than they run.
+    /// Not optimized, because they take longer to compile than they run.
     ForAMoment,
-    /// Well, because executions count.
+    /// Optimized, because executions count.
     ForLong,
 }
 
@@ -135,7 +135,7 @@ fn cargo(subcommand: &str, optimization: Optimization) -> Result<Command> {
     cargo.env("RUSTFLAGS", COVERAGE);
     if let Optimization::ForAMoment = optimization {
         cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
     }
     Ok(cargo)
 }

@@ -98,7 +98,7 @@ async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_bac
     ];
     for node in &nodes {
         let heard = node.stderr();
-        let heard = heard.wait_for(|line| line.contains("are heard").then_some(()));
+        let heard = heard.wait_for(|line| line.contains("PostgreSQL announces changes").then_some(()));
         heard.await?;
         comes_to(node, &old("ada"), 200).await?;
     }

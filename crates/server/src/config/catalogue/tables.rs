@@ -85,7 +85,7 @@ pub(in crate::config) const ROUTE: &[Key] = &[
         "access",
         Choice(&["session", "public", "deny"]),
         "\"session\"",
-        "`session` requires a session, `public` lets everybody enter, `deny` nobody",
+        "`session` requires a session, `public` lets every request enter, `deny` refuses every request",
     ),
     key(
         "realm",

@@ -1,4 +1,4 @@
-//! Settings of limits: how many connections and requests there may be, and how often clients may ask.
+//! Settings of limits: how many connections and requests there may be, and how many requests clients may send per time.
 
 use super::super::form::ExampleValue::{Default, Sample};
 use super::super::form::Kind::{Count, List, Switch, Text};

@@ -220,7 +220,7 @@ pub(super) const STORED: &[Row] = &[
             "",
         )],
         "`record`",
-        "`true`: store users as [the word `true`](docs/operating.md#gates-that-know-no-more-than-true), during a \
+        "`true`: store users as [the word `true`](docs/operating.md#gates-that-store-only-true), during a \
          migration",
     ),
     row(
@@ -232,7 +232,7 @@ pub(super) const STORED: &[Row] = &[
             "",
         )],
         "`false`",
-        "`true` makes Redis tell the gate [at once](docs/revocation.md#redis) what changes there",
+        "`true`: Redis notifies the gate [at once](docs/revocation.md#redis) of changes there",
     ),
     row(
         &[entry(
@@ -265,8 +265,8 @@ pub(super) const STORED: &[Row] = &[
             "",
         )],
         "`300` s",
-        "how long the gate trusts them in memory if it [is notified of \
-         changes](docs/revocation.md#changes-that-are-heard-of)",
+        "how long the gate trusts a user or a session cached in memory if it [is notified of \
+         changes](docs/revocation.md#notifications-of-changes)",
     ),
     row(
         &[entry(

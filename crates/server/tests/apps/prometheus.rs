@@ -49,27 +49,25 @@ async fn no_spelling_of_a_command_of_prometheus_gets_around_its_rule() -> Result
         let answer = anybody.send(Request::post(path, "")).await?;
         assert_eq!(answer.status, 200, "{path} without a gate");
     }
-    for path in [
-        "/-%2Freload",
-        "/-%2freload",
-        "/%2D/reload",
-        "//-/reload",
-        "/-//reload",
-        "/-/./reload",
-        "/graph/../-/reload",
-        "/-/%2E/reload",
-        "/-/reload;a",
-        "/-/reload/",
-        "/-/RELOAD",
+    for (path, expected) in [
+        ("/-%2Freload", 400),
+        ("/-%2freload", 400),
+        ("/%2D/reload", 403),
+        ("//-/reload", 400),
+        ("/-//reload", 400),
+        ("/-/./reload", 400),
+        ("/graph/../-/reload", 400),
+        ("/-/%2E/reload", 400),
+        ("/-/reload;a", 400),
+        // Prometheus itself sends the client to the path that only admins may request.
+        ("/-/reload/", 307),
+        ("/-/RELOAD", 307),
     ] {
         let mut operator = front.zoe("operator");
         let answer = operator.send(Request::post(path, "")).await?;
-        match answer.status {
-            400 | 403 => {}
-            // Prometheus itself redirects the client to the path that only admins may request.
-            307 => assert_eq!(answer.header("location"), Some("/-/reload"), "{path}"),
-            status => panic!("{path}: {status}"),
-        }
+        assert_eq!(answer.status, expected, "{path}");
+        let location = (expected == 307).then_some("/-/reload");
+        assert_eq!(answer.header("location"), location, "{path}");
     }
     Ok(())
 }

@@ -95,16 +95,16 @@ fn proxies() -> Vec<Entry> {
     vec![
         entry("nginx", Kind::Nginx),
         entry("gate", GATE),
-        entry("nginx-telling", Kind::NginxTelling).thorough(),
+        entry("nginx-telling", Kind::NginxHeaders).thorough(),
         entry("nginx-even", Kind::NginxEven).thorough(),
         entry("haproxy", Kind::Haproxy),
         entry("caddy", Kind::Caddy),
         entry("envoy", Kind::Envoy),
-        entry("nginx-asking", Kind::NginxAsking(Socket::Tcp)),
-        entry("nginx-asking-unix", Kind::NginxAsking(Socket::Unix)).thorough(),
-        entry("nginx-asking-cached", Kind::NginxAskingCached).thorough(),
-        entry("envoy-asking-http", Kind::EnvoyAsking(Wire::Http)).thorough(),
-        entry("envoy-asking-grpc", Kind::EnvoyAsking(Wire::Grpc)).thorough(),
+        entry("nginx-asking", Kind::NginxAuthRequest(Socket::Tcp)),
+        entry("nginx-asking-unix", Kind::NginxAuthRequest(Socket::Unix)).thorough(),
+        entry("nginx-asking-cached", Kind::NginxAuthRequestCached).thorough(),
+        entry("envoy-asking-http", Kind::EnvoyExtAuthz(Wire::Http)).thorough(),
+        entry("envoy-asking-grpc", Kind::EnvoyExtAuthz(Wire::Grpc)).thorough(),
         entry("node", Kind::Node),
     ]
 }
@@ -174,12 +174,12 @@ fn tls() -> Case {
 }
 
 /// One request for each TLS connection: with full handshakes, or by clients that resume with a ticket.
-fn handshakes(comes_back: bool) -> Case {
+fn handshakes(resumes: bool) -> Case {
     let load = Load::Handshakes {
         threads: 8,
-        comes_back,
+        resumes,
     };
-    let (name, title) = match comes_back {
+    let (name, title) = match resumes {
         false => (
             "tls-full",
             "A connection with TLS 1.3 for every request, ECDSA with P-256, 8 at a time",

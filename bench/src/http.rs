@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use memchr::{memchr, memmem};
 
-use super::tls::Acquaintance;
+use super::tls::TlsClient;
 
 /// Where a server listens on this machine.
 #[derive(Clone, Debug)]
@@ -56,12 +56,12 @@ impl Connection<'static> {
             Address::Tcp(port) => {
                 let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port))?;
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(TIMEOUT))?;
                 Box::new(stream)
             }
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(TIMEOUT))?;
                 Box::new(stream)
             }
         };
@@ -76,7 +76,7 @@ impl Connection<'static> {
         let Address::Tcp(port) = *address else {
             bail!("TLS is spoken over TCP");
         };
-        Ok(Self::of(Acquaintance::new(false)?.connect(port, PATIENCE)?))
+        Ok(Self::of(TlsClient::new(false)?.connect(port, TIMEOUT)?))
     }
 }
 
@@ -93,7 +93,7 @@ impl<'s> Connection<'s> {
     ///
     /// # Errors
     /// When the connection breaks, or the answer is not HTTP.
-    pub(crate) fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+    pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request)?;
         let mut filled = 0;
         let extent = loop {
@@ -179,7 +179,7 @@ fn header<'a>(head: &'a [u8], wanted: &str) -> Option<&'a str> {
 }
 
 /// Longer than any answer takes, so that a server which hangs becomes an error.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     /// Envoy as a proxy for gRPC.
     EnvoyGrpc,
     /// Envoy that asks the gate for each decision.
-    EnvoyAsking(Wire),
+    EnvoyExtAuthz(Wire),
     /// The gate as a proxy that finds its users in this store.
     Gate(Users),
     /// The gate as a proxy for gRPC, its users in memory.
@@ -33,9 +33,9 @@ pub(crate) enum Kind {
     /// nginx as a proxy.
     Nginx,
     /// nginx that asks the gate for each decision.
-    NginxAsking(Socket),
+    NginxAuthRequest(Socket),
     /// nginx that asks the gate over TCP and caches each decision for five seconds.
-    NginxAskingCached,
+    NginxAuthRequestCached,
     /// nginx as a proxy, with its connections spread evenly over its processes. Otherwise the process that happens to wait
     /// accepts most of them.
     NginxEven,
@@ -50,7 +50,7 @@ pub(crate) enum Kind {
     /// nginx as a proxy with TLS that reads no session.
     NginxTls,
     /// nginx as a proxy that adds as many headers as the gate does, always for the same user.
-    NginxTelling,
+    NginxHeaders,
     Node,
     Predecessor,
 }
@@ -145,10 +145,10 @@ impl Kind {
             Self::DecisionsGrpc => Traits::gate("**sessiongate**, gRPC"),
             Self::Envoy => Traits::open("Envoy"),
             Self::EnvoyGrpc => Traits::open("Envoy").for_grpc(),
-            Self::EnvoyAsking(Wire::Grpc) => {
+            Self::EnvoyExtAuthz(Wire::Grpc) => {
                 Traits::closed("Envoy + ext_authz, gRPC → sessiongate")
             }
-            Self::EnvoyAsking(Wire::Http) => {
+            Self::EnvoyExtAuthz(Wire::Http) => {
                 Traits::closed("Envoy + ext_authz, HTTP → sessiongate")
             }
             Self::Gate(_) => Traits::gate("**sessiongate**"),
@@ -159,9 +159,15 @@ impl Kind {
             Self::GateUnlogged => Traits::gate("**sessiongate**, audit log off"),
             Self::Haproxy => Traits::open("HAProxy"),
             Self::Nginx => Traits::open("nginx"),
-            Self::NginxAsking(Socket::Tcp) => Traits::closed("nginx + auth_request → sessiongate"),
-            Self::NginxAsking(Socket::Unix) => Traits::closed("the same through a Unix socket"),
-            Self::NginxAskingCached => Traits::closed("the same over TCP, decisions kept for 5 s"),
+            Self::NginxAuthRequest(Socket::Tcp) => {
+                Traits::closed("nginx + auth_request → sessiongate")
+            }
+            Self::NginxAuthRequest(Socket::Unix) => {
+                Traits::closed("the same through a Unix socket")
+            }
+            Self::NginxAuthRequestCached => {
+                Traits::closed("the same over TCP, decisions kept for 5 s")
+            }
             Self::NginxEven => Traits::open("nginx, connections spread evenly (`reuseport`)"),
             Self::NginxHttp2 | Self::NginxTls => Traits::open("nginx").over_tls(),
             Self::NginxRoutes => Traits::open("nginx, 1,000 locations on 100 hosts"),
@@ -170,7 +176,7 @@ impl Kind {
                 Traits::open("nginx `return 200` through a Unix socket")
             }
             Self::NginxStatic => Traits::open("nginx, a folder, `sendfile`").with_files(),
-            Self::NginxTelling => Traits::open("nginx, which writes the same header fields"),
+            Self::NginxHeaders => Traits::open("nginx, which writes the same header fields"),
             Self::Node => Traits::closed("Node.js with @auth/core"),
             Self::Predecessor => Traits::closed("nginx + Lua, a process for each request"),
         }
@@ -207,8 +213,8 @@ impl Kind {
     }
 
     /// Whether the server tells the upstream which user sent a request.
-    pub(crate) fn tells_user(self) -> bool {
-        self.authenticates() || self == Self::NginxTelling
+    pub(crate) fn sends_user(self) -> bool {
+        self.authenticates() || self == Self::NginxHeaders
     }
 
     /// Returns the path to request from this server where a proxy would get `path`.

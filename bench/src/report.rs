@@ -6,7 +6,7 @@ use super::goal::{self, Bound, Goal};
 use super::machine::Machine;
 use super::measure::{Effort, Figures, Measured, Metric, median};
 use super::table::Table;
-use super::trial::Tried;
+use super::trial::TrialResult;
 
 /// The results of a whole run.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Report {
     pub(crate) command: String,
     pub(crate) effort: Effort,
     pub(crate) cases: Vec<Measured>,
-    pub(crate) trials: Vec<Tried>,
+    pub(crate) trials: Vec<TrialResult>,
 }
 
 /// The format of a table.
@@ -52,9 +52,9 @@ impl Report {
         for measured in &self.cases {
             text += &section(measured.case.title, &rows(measured), &notes(measured));
         }
-        for tried in &self.trials {
-            let title = tried.title;
-            text += &match &tried.found {
+        for trial in &self.trials {
+            let title = trial.title;
+            text += &match &trial.found {
                 Ok(found) => section(title, &found.table, &found.notes),
                 Err(error) => format!("\n{heading}{title}\n\nBROKEN: {error:#}\n"),
             };
@@ -132,7 +132,7 @@ impl Report {
             "date": date, "processor": processor, "cores": cores, "kernel": kernel, "versions": versions,
             "command": self.command, "rounds": self.effort.rounds, "seconds": self.effort.seconds,
             "cases": cases.collect::<Vec<_>>(),
-            "trials": self.trials.iter().map(Tried::json).collect::<Vec<_>>(),
+            "trials": self.trials.iter().map(TrialResult::json).collect::<Vec<_>>(),
             "goals": goals.collect::<Vec<_>>(),
         })
     }
@@ -160,7 +160,7 @@ impl Report {
     }
 
     fn all_goals(&self) -> Vec<Goal> {
-        let trials = self.trials.iter().flat_map(Tried::goals);
+        let trials = self.trials.iter().flat_map(TrialResult::goals);
         goal::of_cases(&self.cases)
             .into_iter()
             .chain(trials)
@@ -311,7 +311,7 @@ mod tests {
     use super::thousands;
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated_by_commas() {
         assert_eq!(thousands(999.4), "999");
         assert_eq!(thousands(1234.0), "1,234");
         assert_eq!(thousands(1234567.0), "1,234,567");

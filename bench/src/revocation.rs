@@ -23,7 +23,7 @@ use super::lab::Lab;
 use super::machine::Machine;
 
 /// What to measure.
-pub(crate) enum What {
+pub(crate) enum Measurement {
     /// This many changes of each group of stores, without faults.
     Changes(usize),
     /// Each of these faults by itself.
@@ -36,7 +36,7 @@ pub(crate) enum What {
 ///
 /// # Errors
 /// When a program does not build or start, or a measurement fails.
-pub(crate) fn run(binary: Option<&PathBuf>, what: &What, markdown: bool) -> Result<()> {
+pub(crate) fn run(binary: Option<&PathBuf>, what: &Measurement, markdown: bool) -> Result<()> {
     packages::install_missing(packages::FOR_BENCH)?;
     test::install_node_modules()?;
     let gate = match binary {
@@ -46,7 +46,7 @@ pub(crate) fn run(binary: Option<&PathBuf>, what: &What, markdown: bool) -> Resu
             "sessiongate",
         )?,
     };
-    let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
+    let machine = Machine::inspect(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;
     let Machine {
         date,
@@ -57,15 +57,15 @@ pub(crate) fn run(binary: Option<&PathBuf>, what: &What, markdown: bool) -> Resu
     } = machine;
     println!("{date}: {processor}, {cores} cores, Linux {kernel}.");
     let tables = match what {
-        What::Changes(changes) => lateness::measure(&lab, *changes)?,
-        What::Faults(faults) => {
+        Measurement::Changes(changes) => lateness::measure(&lab, *changes)?,
+        Measurement::Faults(faults) => {
             if faults.contains(&Fault::Clocks) {
                 packages::install("faketime", "faketime")?;
             }
             println!("{}", faults::explained());
             vec![faults::each(&lab, faults)?]
         }
-        What::FaultsFor(lasting) => {
+        Measurement::FaultsFor(lasting) => {
             println!("{}", faults::explained());
             let (late, memory) = faults::at_random(&lab, *lasting)?;
             vec![late, memory]

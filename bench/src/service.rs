@@ -62,7 +62,7 @@ impl Service {
         let mut service = Self { child };
         for _ in 0..ATTEMPTS {
             if let Some(status) = service.child.try_wait()? {
-                bail!("{} ended, {status}: {}", program.name, said(&log));
+                bail!("{} ended, {status}: {}", program.name, log_end(&log));
             }
             if Connection::open(address).is_ok() {
                 return Ok(service);
@@ -72,7 +72,7 @@ impl Service {
         bail!(
             "{} does not listen at {address}: {}",
             program.name,
-            said(&log)
+            log_end(&log)
         );
     }
 
@@ -108,7 +108,7 @@ pub(crate) fn pinned(cores: Option<usize>) -> Vec<String> {
 }
 
 /// Returns the last lines of its standard error.
-fn said(log: &PathBuf) -> String {
+fn log_end(log: &PathBuf) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")

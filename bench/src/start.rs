@@ -108,7 +108,7 @@ impl Start<'_> {
             Kind::DecisionsGrpc => self.decisions(Socket::Tcp)?,
             Kind::Envoy => (tcp, vec![self.envoy("envoy.yaml", port, None)?]),
             Kind::EnvoyGrpc => (tcp, vec![self.envoy("envoy-grpc.yaml", port, None)?]),
-            Kind::EnvoyAsking(wire) => {
+            Kind::EnvoyExtAuthz(wire) => {
                 let (gate, mut services) = self.decisions(Socket::Tcp)?;
                 let configuration = match wire {
                     Wire::Grpc => "envoy-ext-authz-grpc.yaml",
@@ -154,12 +154,12 @@ impl Start<'_> {
                 )
             }
             Kind::Nginx | Kind::NginxEven => (tcp, vec![self.nginx("nginx.conf", port, None)?]),
-            Kind::NginxAsking(socket) => {
+            Kind::NginxAuthRequest(socket) => {
                 let (gate, mut services) = self.decisions(socket)?;
                 services.push(self.nginx("nginx-auth-request.conf", port, Some(&gate))?);
                 (tcp, services)
             }
-            Kind::NginxAskingCached => {
+            Kind::NginxAuthRequestCached => {
                 let (gate, mut services) = self.decisions(Socket::Tcp)?;
                 services.push(self.nginx("nginx-auth-request-cached.conf", port, Some(&gate))?);
                 (tcp, services)
@@ -173,7 +173,7 @@ impl Start<'_> {
             Kind::NginxRoutes => (tcp, vec![self.nginx("nginx-routes.conf", port, None)?]),
             Kind::NginxStatic => (tcp, vec![self.nginx("nginx-static.conf", port, None)?]),
             Kind::NginxTls => (tcp, vec![self.nginx("nginx-tls.conf", port, None)?]),
-            Kind::NginxTelling => (tcp, vec![self.nginx("nginx-telling.conf", port, None)?]),
+            Kind::NginxHeaders => (tcp, vec![self.nginx("nginx-telling.conf", port, None)?]),
             Kind::Node => {
                 let server = root().join("bench/node/server.mjs");
                 let program = Program {

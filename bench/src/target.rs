@@ -57,7 +57,7 @@ impl Target {
         if kind.authenticates() {
             for cookies in [Cookies::None, Cookies::WrongTag] {
                 let mut connection = connect()?;
-                let status = connection.ask(&request("/", cookies)?)?.status;
+                let status = connection.exchange(&request("/", cookies)?)?.status;
                 ensure!(status == 401, "{kind:?} answers {status} to {cookies:?}");
             }
         }
@@ -65,7 +65,7 @@ impl Target {
         if kind.has_files() {
             for (name, length) in SENT {
                 let request = request(&format!("/{name}"), Cookies::One)?;
-                let answered = connection.ask(&request)?.body.len();
+                let answered = connection.exchange(&request)?.body.len();
                 ensure!(
                     answered == length,
                     "{kind:?} answers {answered} bytes at {name}"
@@ -73,18 +73,21 @@ impl Target {
             }
             return Ok(());
         }
-        let seen = connection.ask(&request("/seen", Cookies::One)?)?;
+        let seen = connection.exchange(&request("/seen", Cookies::One)?)?;
         ensure!(seen.status == 200, "{kind:?} answers {}", seen.status);
         if let Kind::Decisions(_) = kind {
-            let said = seen.header("x-user-id");
-            ensure!(said == Some(&user), "{kind:?} says it is {said:?}");
+            let named = seen.header("x-user-id");
+            ensure!(named == Some(&user), "{kind:?} names the user {named:?}");
             return Ok(());
         }
-        let said = String::from_utf8_lossy(seen.body);
-        let expected = if kind.tells_user() { &user } else { "" };
-        ensure!(said == expected, "the upstream of {kind:?} saw {said:?}");
+        let seen = String::from_utf8_lossy(seen.body);
+        let expected = if kind.sends_user() { &user } else { "" };
+        ensure!(seen == expected, "the upstream of {kind:?} saw {seen:?}");
         for (path, length) in [("/", 72), ("/64k", 64 * 1024)] {
-            let answered = connection.ask(&request(path, Cookies::One)?)?.body.len();
+            let answered = connection
+                .exchange(&request(path, Cookies::One)?)?
+                .body
+                .len();
             ensure!(
                 answered == length,
                 "{kind:?} answers {answered} bytes at {path}"
@@ -105,10 +108,10 @@ impl Target {
                 .arg(body)
                 .arg(format!("http://{}{}", self.address, self.kind.path("/")));
             let nghttp = nghttp.output().context("cannot start nghttp")?;
-            let said = String::from_utf8_lossy(&nghttp.stdout);
+            let printed = String::from_utf8_lossy(&nghttp.stdout);
             ensure!(
-                said.contains(&user(0)) == enters,
-                "a call with {cookies:?} says {said:?}"
+                printed.contains(&user(0)) == enters,
+                "nghttp printed {printed:?} for a call with {cookies:?}"
             );
         }
         Ok(())
@@ -129,7 +132,7 @@ impl Target {
                 .arg(format!("--header=cookie:{cookie}"))
                 .arg(format!("http://{}{}", self.address, unary::PATH));
             let nghttp = nghttp.output().context("cannot start nghttp")?;
-            let said = String::from_utf8_lossy(&nghttp.stdout);
+            let printed = String::from_utf8_lossy(&nghttp.stdout);
             let enters = has_session || !self.kind.authenticates();
             let status = if enters {
                 "grpc-status: 0"
@@ -137,8 +140,8 @@ impl Target {
                 "grpc-status: 16"
             };
             ensure!(
-                said.contains(status),
-                "{:?} answers a call with {cookies:?}: {said}",
+                printed.contains(status),
+                "{:?} answers a call with {cookies:?}: {printed}",
                 self.kind
             );
         }
@@ -149,7 +152,7 @@ impl Target {
     ///
     /// # Errors
     /// When a request is refused.
-    pub(crate) fn meet_everybody(&self, lab: &Lab) -> Result<()> {
+    pub(crate) fn warm_up_all_users(&self, lab: &Lab) -> Result<()> {
         let cookies = fs::read_to_string(lab.cookies(Cookies::Many))?;
         let cookies: Vec<_> = cookies.lines().collect();
         std::thread::scope(|scope| {
@@ -158,7 +161,7 @@ impl Target {
                     let mut connection = Connection::open(&self.address)?;
                     for cookie in cookies {
                         let headers = [("Cookie".to_owned(), (*cookie).to_owned())];
-                        let status = connection.ask(&get("/", &headers))?.status;
+                        let status = connection.exchange(&get("/", &headers))?.status;
                         ensure!(status == 200, "{:?} answers {status}", self.kind);
                     }
                     Ok(())

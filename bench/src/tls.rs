@@ -19,20 +19,20 @@ pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
 /// The TLS configuration of a client, with the tickets that it has received.
 #[derive(Clone, Debug)]
-pub(crate) struct Acquaintance(Arc<ClientConfig>);
+pub(crate) struct TlsClient(Arc<ClientConfig>);
 
-impl Acquaintance {
+impl TlsClient {
     /// Creates a client that resumes with its tickets, or that makes a full handshake each time.
     ///
     /// # Errors
     /// When the library does not support TLS 1.3.
-    pub(crate) fn new(comes_back: bool) -> Result<Self> {
+    pub(crate) fn new(resumes: bool) -> Result<Self> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&TLS13])?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody))
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
             .with_no_client_auth();
-        if !comes_back {
+        if !resumes {
             config.resumption = Resumption::disabled();
         }
         Ok(Self(Arc::new(config)))
@@ -42,10 +42,10 @@ impl Acquaintance {
     ///
     /// # Errors
     /// When no server listens there.
-    pub(crate) fn connect(&self, port: u16, patience: Duration) -> Result<TlsStream> {
+    pub(crate) fn connect(&self, port: u16, timeout: Duration) -> Result<TlsStream> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(timeout))?;
         let name = ServerName::try_from("localhost")?;
         let connection = ClientConnection::new(Arc::clone(&self.0), name)?;
         Ok(StreamOwned::new(connection, stream))
@@ -54,9 +54,9 @@ impl Acquaintance {
 
 /// Accepts any certificate: the time to check it would be measured as the server's.
 #[derive(Debug)]
-struct Anybody;
+struct AnyCertificate;
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _certificate: &CertificateDer<'_>,

@@ -1,6 +1,6 @@
 //! Measurements other than requests/s: memory while little or nothing happens, and the effect of slow clients.
 //!
-//! To add a trial, add a variant of [`Subject`] and a file in `trial/`.
+//! To add a trial, add a variant of [`Trial`] and a file in `trial/`.
 
 mod crowd;
 mod idle;
@@ -18,7 +18,7 @@ use super::table::Table;
 
 /// The subject of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
+pub(crate) enum Trial {
     Idle,
     Slow,
     Stream,
@@ -35,7 +35,7 @@ pub(crate) struct Scale {
 
 /// The result of a trial.
 #[derive(Debug)]
-pub(crate) struct Tried {
+pub(crate) struct TrialResult {
     /// Its name among the cases.
     pub(crate) name: &'static str,
     /// The heading of its table.
@@ -60,9 +60,9 @@ pub(crate) struct Found {
 }
 
 /// Every trial.
-pub(crate) const ALL: [Subject; 3] = [Subject::Idle, Subject::Slow, Subject::Stream];
+pub(crate) const ALL: [Trial; 3] = [Trial::Idle, Trial::Slow, Trial::Stream];
 
-impl Subject {
+impl Trial {
     /// Its name among the cases.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl Subject {
     }
 
     /// Runs the trial.
-    pub(crate) fn run(self, lab: &Lab, scale: Scale) -> Tried {
+    pub(crate) fn run(self, lab: &Lab, scale: Scale) -> TrialResult {
         eprintln!("bench: {}", self.name());
         let found = match self {
             Self::Idle => idle::run(lab),
@@ -95,7 +95,7 @@ impl Subject {
         if let Err(error) = &found {
             eprintln!("bench:   broken: {error:#}");
         }
-        Tried {
+        TrialResult {
             name: self.name(),
             title: self.title(),
             aims: self.aims(),
@@ -113,7 +113,7 @@ impl Subject {
     }
 }
 
-impl Tried {
+impl TrialResult {
     /// Returns its goals, with the measured values.
     pub(crate) fn goals(&self) -> Vec<Goal> {
         let goals = self.aims.iter();

@@ -33,7 +33,7 @@ pub(crate) fn start() -> Result<u16> {
         for stream in listener.incoming().flatten() {
             std::thread::spawn(move || {
                 // The client notices when a connection breaks.
-                let _ = Connection::new(stream).serve();
+                let _ = Http2Connection::new(stream).serve();
             });
         }
     });
@@ -41,7 +41,7 @@ pub(crate) fn start() -> Result<u16> {
 }
 
 /// An HTTP/2 connection (RFC 9113).
-struct Connection {
+struct Http2Connection {
     stream: TcpStream,
     /// Frames to be sent.
     out: Vec<u8>,
@@ -54,7 +54,7 @@ struct Connection {
     message: Vec<u8>,
 }
 
-impl Connection {
+impl Http2Connection {
     fn new(stream: TcpStream) -> Self {
         Self {
             stream,

@@ -5,8 +5,8 @@
 //! transactions for the whole of it.
 
 mod flood;
+mod lookups;
 mod pace;
-mod questions;
 mod sessions;
 mod side;
 
@@ -16,20 +16,20 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
-use self::questions::Asked;
+use self::lookups::Lookups;
 use self::sessions::Sessions;
-use self::side::{Side, Way};
+use self::side::{Channels, Side};
 use super::cpu::Snapshot;
 use super::goal::Bound;
 use super::lab::Lab;
 use super::machine::version_of;
 use super::report;
 use super::table::Table;
-use super::trial::{Aim, Found, Tried};
+use super::trial::{Aim, Found, TrialResult};
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Scale {
+pub(crate) struct UsersScale {
     /// Whether Redis reports changes, besides PostgreSQL.
     pub(crate) tracks: bool,
     /// The number of users, each with a session.
@@ -48,7 +48,7 @@ pub(crate) struct Scale {
 
 /// Measures the lab's gate with channels beside an earlier one without: the lookups in the stores while every user sends a
 /// request every ten seconds, and the requests/s under full load.
-pub(crate) fn run(lab: &Lab, earlier: &Path, scale: Scale) -> Vec<Tried> {
+pub(crate) fn run(lab: &Lab, earlier: &Path, scale: UsersScale) -> Vec<TrialResult> {
     let (paced, flooded) = match both(lab, earlier, scale) {
         Ok((paced, flooded)) => (Ok(paced), flooded),
         Err(error) => {
@@ -60,13 +60,13 @@ pub(crate) fn run(lab: &Lab, earlier: &Path, scale: Scale) -> Vec<Tried> {
         eprintln!("bench:   broken: {error:#}");
     }
     vec![
-        Tried {
+        TrialResult {
             name: "users-paced",
             title: "Every user asks every ten seconds, 32 connections",
             aims: &PACED_AIMS,
             found: paced,
         },
-        Tried {
+        TrialResult {
             name: "users-flood",
             title: "As many users as come again after ten seconds under full load, 32 connections",
             aims: &FLOODED_AIMS,
@@ -77,7 +77,7 @@ pub(crate) fn run(lab: &Lab, earlier: &Path, scale: Scale) -> Vec<Tried> {
 
 /// Returns how many requests each user sends in twice the time for which users are remembered.
 pub(crate) fn passes(remember: u32) -> usize {
-    (2 * remember / AGAIN) as usize
+    (2 * remember / RETURN_AFTER) as usize
 }
 
 /// Returns the versions of the stores and of the gate without channels.
@@ -91,20 +91,20 @@ pub(crate) fn versions(lab: &Lab, earlier: &Path) -> Result<Vec<(&'static str, S
 }
 
 /// Measures both parts. An error of the second part is returned in its place, so that it does not discard the first.
-fn both(lab: &Lab, earlier: &Path, scale: Scale) -> Result<(Found, Result<Found>)> {
+fn both(lab: &Lab, earlier: &Path, scale: UsersScale) -> Result<(Found, Result<Found>)> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let way = match scale.tracks {
-        true => Way::WithChannels,
-        false => Way::WithPostgres,
+    let channels = match scale.tracks {
+        true => Channels::Both,
+        false => Channels::PostgresOnly,
     };
     eprintln!("bench: sealing {} sessions", scale.users);
     let sessions = Sessions::seal(lab.folder(), scale.users)?;
     let sides = [
-        Side::start(lab, &runtime, Way::Without, earlier, scale)?,
-        Side::start(lab, &runtime, way, &lab.gate, scale)?,
+        Side::start(lab, &runtime, Channels::None, earlier, scale)?,
+        Side::start(lab, &runtime, channels, &lab.gate, scale)?,
     ];
     for side in &sides {
         side.verify(&sessions)?;
@@ -112,15 +112,15 @@ fn both(lab: &Lab, earlier: &Path, scale: Scale) -> Result<(Found, Result<Found>
     let paced = pace::run(&sides, &sessions, scale)?;
     let flooded = flood::run(&sides, &sessions, scale).and_then(|found| {
         // Up to here, a gate that remembers users for long without hearing of changes would do as well.
-        sides[1].forgets_who_is_deleted(&sessions)?;
+        sides[1].refuses_deleted_user(&sessions)?;
         Ok(found)
     });
     Ok((paced, flooded))
 }
 
 /// The result of a gate in one part of the measurement.
-struct Row {
-    way: Way,
+struct GateResult {
+    channels: Channels,
     /// The seconds for which the gate with channels remembers a user.
     remember: u32,
     users: usize,
@@ -130,38 +130,38 @@ struct Row {
     rate: f64,
     /// Microseconds of user and system time for each request.
     cpu: f64,
-    /// The number of requests to which `asked` belongs.
+    /// The number of requests to which `lookups` belongs.
     requests: f64,
-    asked: Asked,
+    lookups: Lookups,
     /// MiB.
     memory: Option<f64>,
 }
 
-impl Row {
+impl GateResult {
     fn memory_of(side: &Side<'_>) -> Option<f64> {
         let memory = Snapshot::take().memory(&[side.process()]);
         memory.map(|memory| memory.pss)
     }
 
     /// Returns the lookups in both stores per request.
-    fn questions(&self) -> f64 {
-        self.asked.all() as f64 / self.requests
+    fn lookups(&self) -> f64 {
+        self.lookups.all() as f64 / self.requests
     }
 
     fn json(&self) -> Value {
         json!({
-            "name": self.way.name(), "users": self.users, "seconds_until_each_comes_again": self.again,
+            "name": self.channels.name(), "users": self.users, "seconds_until_each_comes_again": self.again,
             "requests_per_second": self.rate, "cpu_us": self.cpu, "requests": self.requests,
-            "redis_per_1000_requests": per_thousand(self.asked.redis(), self.requests),
-            "postgres_per_1000_requests": per_thousand(self.asked.postgres, self.requests),
-            "redis_commands": self.asked.commands, "postgres_transactions": self.asked.postgres,
+            "redis_per_1000_requests": per_thousand(self.lookups.redis(), self.requests),
+            "postgres_per_1000_requests": per_thousand(self.lookups.postgres, self.requests),
+            "redis_commands": self.lookups.commands, "postgres_transactions": self.lookups.postgres,
             "pss_mib": self.memory,
         })
     }
 }
 
 /// Returns a table with a line for each gate; `rate` and `cpu` are the second gate's, divided by the first's.
-fn table(rows: &[Row; 2], rate: f64, cpu: f64) -> Table {
+fn table(rows: &[GateResult; 2], rate: f64, cpu: f64) -> Table {
     let mut table = Table::new([
         "",
         "users",
@@ -175,20 +175,20 @@ fn table(rows: &[Row; 2], rate: f64, cpu: f64) -> Table {
         "×",
         "MiB",
     ]);
-    let questions = rows[1].questions() / rows[0].questions();
-    for (row, [rate, cpu, questions]) in rows.iter().zip([[1.0; 3], [rate, cpu, questions]]) {
-        let asked = |questions| format!("{:.2}", per_thousand(questions, row.requests));
+    let lookups = rows[1].lookups() / rows[0].lookups();
+    for (row, [rate, cpu, lookups]) in rows.iter().zip([[1.0; 3], [rate, cpu, lookups]]) {
+        let cell = |lookups| format!("{:.2}", per_thousand(lookups, row.requests));
         table.push([
-            row.way.label(row.remember),
+            row.channels.label(row.remember),
             report::thousands(row.users as f64),
             format!("{:.1}", row.again),
             report::thousands(row.rate),
             report::ratio(rate),
             format!("{:.1}", row.cpu),
             report::ratio(cpu),
-            asked(row.asked.redis()),
-            asked(row.asked.postgres),
-            report::ratio(questions),
+            cell(row.lookups.redis()),
+            cell(row.lookups.postgres),
+            report::ratio(lookups),
             row.memory
                 .map_or("–".to_owned(), |memory| format!("{memory:.1}")),
         ]);
@@ -196,9 +196,9 @@ fn table(rows: &[Row; 2], rate: f64, cpu: f64) -> Table {
     table
 }
 
-/// Returns the number of questions per thousand requests.
-fn per_thousand(questions: u64, requests: f64) -> f64 {
-    questions as f64 / requests * 1000.0
+/// Returns the number of lookups per thousand requests.
+fn per_thousand(lookups: u64, requests: f64) -> f64 {
+    lookups as f64 / requests * 1000.0
 }
 
 const PACED_AIMS: [Aim; 1] = [(
@@ -214,7 +214,7 @@ const FLOODED_AIMS: [Aim; 1] = [(
 )];
 
 /// The seconds after which every user sends another request.
-const AGAIN: u32 = 10;
+const RETURN_AFTER: u32 = 10;
 
 const CONNECTIONS: u32 = 32;
 
@@ -222,16 +222,16 @@ const CONNECTIONS: u32 = 32;
 mod tests {
     use super::*;
 
-    fn row(way: Way, requests: f64, redis: u64, postgres: u64) -> Row {
-        Row {
-            way,
+    fn row(channels: Channels, requests: f64, redis: u64, postgres: u64) -> GateResult {
+        GateResult {
+            channels,
             remember: 600,
             users: 100_000,
             again: 10.0,
             rate: 10_000.0,
             cpu: 20.0,
             requests,
-            asked: Asked {
+            lookups: Lookups {
                 commands: [("getrange".to_owned(), redis)].into(),
                 postgres,
             },
@@ -240,13 +240,13 @@ mod tests {
     }
 
     #[test]
-    fn questions_are_compared_for_as_many_requests() {
+    fn lookups_are_compared_per_request() {
         let rows = [
-            row(Way::Without, 2_000.0, 2_000, 100),
-            row(Way::WithChannels, 4_000.0, 60, 24),
+            row(Channels::None, 2_000.0, 2_000, 100),
+            row(Channels::Both, 4_000.0, 60, 24),
         ];
         assert_eq!(per_thousand(60, 4_000.0), 15.0);
-        let ratio = rows[0].questions() / rows[1].questions();
+        let ratio = rows[0].lookups() / rows[1].lookups();
         assert!((ratio - 50.0).abs() < 1e-9, "{ratio}");
         let text = table(&rows, 1.5, 0.5).markdown();
         assert!(text.contains("| 1000.00 | 50.00 | 1.00 |"), "{text}");

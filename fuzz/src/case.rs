@@ -6,7 +6,7 @@ use session::KeyRing;
 use sha2::{Sha256, Sha512};
 
 use crate::keys::{self, Key};
-use crate::{App, Kind, Opinion, Request, agree};
+use crate::{App, Kind, Outcome, Request, compare};
 
 /// The time of every case, in seconds since the epoch: the beginning of 2030, which is before the time of any vector.
 pub const NOW: u64 = 1_893_456_000;
@@ -68,14 +68,14 @@ pub fn known(kind: Kind) -> &'static Known {
         .expect("all kinds are there")
 }
 
-/// Compares both opinions about a request whose `Cookie` is these pieces joined, and returns the session crate's.
-pub fn cookie(kind: Kind, pieces: &[&[u8]]) -> Opinion {
+/// Compares the session crate with the reference on a request whose `Cookie` is these pieces joined, and returns the session crate's.
+pub fn cookie(kind: Kind, pieces: &[&[u8]]) -> Outcome {
     let cookie = pieces.concat();
     ask(kind, cookie, None)
 }
 
-/// Compares both opinions about a request with this Bearer value, and returns the session crate's.
-pub fn bearer(kind: Kind, value: &[u8]) -> Opinion {
+/// Compares the session crate with the reference on a request with this Bearer value, and returns the session crate's.
+pub fn bearer(kind: Kind, value: &[u8]) -> Outcome {
     ask(kind, Vec::new(), Some([b"Bearer ", value].concat()))
 }
 
@@ -86,14 +86,14 @@ pub fn line(data: &[u8]) -> (&[u8], &[u8]) {
     (&data[..end], data.get(end + 1..).unwrap_or_default())
 }
 
-fn ask(kind: Kind, cookie: Vec<u8>, authorization: Option<Vec<u8>>) -> Opinion {
+fn ask(kind: Kind, cookie: Vec<u8>, authorization: Option<Vec<u8>>) -> Outcome {
     let known = known(kind);
     let request = Request {
         cookie,
         authorization,
         now: NOW,
     };
-    agree(&known.app, &known.ring, &request)
+    compare(&known.app, &known.ring, &request)
 }
 
 /// How a case is sealed.

@@ -6,7 +6,7 @@
 pub mod case;
 pub mod keys;
 pub mod messages;
-pub mod opinion;
+pub mod reference;
 pub mod vectors;
 
 use serde_json::{Map, Value};
@@ -65,7 +65,7 @@ pub struct Request {
 
 /// What one implementation reads in a request.
 #[derive(Debug, PartialEq)]
-pub struct Opinion {
+pub struct Outcome {
     /// The token to look up.
     pub token: Option<String>,
     /// The session that needs no lookup.
@@ -112,7 +112,7 @@ impl App {
 }
 
 /// Finds and opens the session of a request with the session crate.
-pub fn open(ring: &KeyRing, request: &Request) -> Opinion {
+pub fn open(ring: &KeyRing, request: &Request) -> Outcome {
     let authorization = request.authorization.as_deref();
     let sealed = SealedSession::find(ring, [request.cookie.as_slice()], authorization);
     let now = UnixTime::from_secs(request.now);
@@ -122,7 +122,7 @@ pub fn open(ring: &KeyRing, request: &Request) -> Opinion {
             .transpose()
     });
     match opened {
-        Ok(Some(Opened::Session(session))) => Opinion {
+        Ok(Some(Opened::Session(session))) => Outcome {
             token: None,
             session: Some(Identity {
                 claims: session.claims(),
@@ -132,24 +132,24 @@ pub fn open(ring: &KeyRing, request: &Request) -> Opinion {
                 ends: session.expires_at().millis(),
             }),
         },
-        Ok(Some(Opened::Lookup { token, .. })) => Opinion {
+        Ok(Some(Opened::Lookup { token, .. })) => Outcome {
             token: Some(token.expose().to_owned()),
             session: None,
         },
-        Ok(None) | Err(_) => Opinion {
+        Ok(None) | Err(_) => Outcome {
             token: None,
             session: None,
         },
     }
 }
 
-/// Opens a request with the session crate, and compares the result with the second opinion. Returns the session crate's result.
+/// Opens a request with the session crate, and compares the result with the reference implementation. Returns the session crate's result.
 ///
 /// # Panics
-/// When the session crate opens what the second opinion does not, or reads something else in it.
-pub fn agree(app: &App, ring: &KeyRing, request: &Request) -> Opinion {
+/// When the session crate opens what the reference implementation does not, or reads something else in it.
+pub fn compare(app: &App, ring: &KeyRing, request: &Request) -> Outcome {
     let ours = open(ring, request);
-    let theirs = opinion::of(app, request);
+    let theirs = reference::open(app, request);
     let same_token = ours.token.is_none() || ours.token == theirs.token;
     let same_session = ours.session.is_none() || ours.session == theirs.session;
     assert!(

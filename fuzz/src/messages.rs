@@ -23,7 +23,7 @@ pub struct Message {
 }
 
 /// The ways in which bytes may arrive: at once, cut in two anywhere, and in pieces of `size` bytes.
-pub fn ways(bytes: &[u8], size: u8) -> [Vec<&[u8]>; 3] {
+pub fn splits(bytes: &[u8], size: u8) -> [Vec<&[u8]>; 3] {
     let (first, rest) = bytes.split_at(bytes.len() * usize::from(size) / 256);
     let pieces = bytes.chunks(usize::from(size).max(1));
     [vec![bytes], vec![first, rest], pieces.collect()]
@@ -86,7 +86,7 @@ pub fn answers(pieces: &[&[u8]], method: &Method) -> Result<Vec<Message>, Violat
             continue;
         };
         let is_last = !is_interim(answered.status);
-        check_passed_on(&answered, *method == Method::HEAD);
+        check_forwarded(&answered, *method == Method::HEAD);
         let (body, complete) = match is_last {
             true => body(client.body(), &mut input, &mut pieces)?,
             false => (Vec::new(), true),
@@ -148,7 +148,7 @@ fn header((name, value): Field<'_>) -> (HeaderName, HeaderValue) {
 }
 
 /// Checks that another parser reads the response that is forwarded to the client as it was read here.
-fn check_passed_on(answered: &ResponseHead, to_head: bool) {
+fn check_forwarded(answered: &ResponseHead, to_head: bool) {
     let hop_by_hop = answered.hop_by_hop();
     let kept = answered
         .fields()

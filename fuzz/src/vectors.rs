@@ -6,9 +6,9 @@ mod vector;
 use session::CacheStrategy;
 
 use self::vector::{Expect, Vector};
-use crate::{App, Kind, Request, agree};
+use crate::{App, Kind, Request, compare};
 
-/// Compares both opinions about every vector.
+/// Compares the session crate with the reference on every vector.
 ///
 /// # Panics
 /// When they disagree, or the session crate's verdict is not the one that the vector expects.
@@ -20,10 +20,10 @@ pub fn check() {
             authorization: vector.authorization.map(String::into_bytes),
             now: vector.now,
         };
-        let opinion = agree(&app, &app.ring(), &request);
+        let outcome = compare(&app, &app.ring(), &request);
         let opened = match vector.format.as_str() {
-            "better-auth-signed-token" => opinion.token.is_some() || opinion.session.is_some(),
-            _ => opinion.session.is_some(),
+            "better-auth-signed-token" => outcome.token.is_some() || outcome.session.is_some(),
+            _ => outcome.session.is_some(),
         };
         assert_eq!(opened, vector.expect == Expect::Valid, "{}", vector.name);
     }

@@ -181,7 +181,7 @@ mod tests {
     use super::Line;
 
     #[test]
-    fn numbers_stand_before_their_words() {
+    fn numbers_are_read_before_their_words() {
         let printed = "finished in 1s\nrequests: 12 total, 12 started, 10 done, 9 succeeded, 1 failed, 0 errored, 3 timeout\n";
         let line = Line::starting(printed, "requests:").unwrap();
         assert_eq!(line.number_before("done").unwrap(), 10);

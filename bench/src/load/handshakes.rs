@@ -8,13 +8,13 @@ use xtask::step::clock;
 
 use super::{Answered, Order, percentile};
 use crate::http::{Address, Connection, get};
-use crate::tls::Acquaintance;
+use crate::tls::TlsClient;
 
 /// Runs the load in this many threads, each with one connection at a time.
 ///
 /// # Errors
 /// As [`super::Load::run`]; also when a handshake is full where it should be resumed, or the reverse.
-pub(super) fn run(order: &Order<'_>, threads: u32, comes_back: bool) -> Result<Answered> {
+pub(super) fn run(order: &Order<'_>, threads: u32, resumes: bool) -> Result<Answered> {
     let Address::Tcp(port) = *order.address else {
         bail!("TLS is spoken over TCP");
     };
@@ -28,15 +28,15 @@ pub(super) fn run(order: &Order<'_>, threads: u32, comes_back: bool) -> Result<A
     let end = Duration::from_secs(order.seconds.into());
     let parts = std::thread::scope(|scope| {
         let client = || {
-            let acquaintance = Acquaintance::new(comes_back)?;
+            let tls_client = TlsClient::new(resumes)?;
             // The first handshake is always full, and yields the first ticket.
-            once(&acquaintance, port, &request)?;
+            once(&tls_client, port, &request)?;
             let mut made = Vec::new();
             while start.elapsed() < end {
                 let began = clock();
-                let (status, kind) = once(&acquaintance, port, &request)?;
-                let is_back = kind == HandshakeKind::Resumed;
-                ensure!(is_back == comes_back, "a handshake was {kind:?}");
+                let (status, kind) = once(&tls_client, port, &request)?;
+                let was_resumed = kind == HandshakeKind::Resumed;
+                ensure!(was_resumed == resumes, "a handshake was {kind:?}");
                 made.push((began.elapsed().as_secs_f64() * 1e6, status));
             }
             anyhow::Ok(made)
@@ -61,12 +61,12 @@ pub(super) fn run(order: &Order<'_>, threads: u32, comes_back: bool) -> Result<A
 }
 
 /// Sends one request on a new connection; returns the status and the kind of handshake.
-fn once(acquaintance: &Acquaintance, port: u16, request: &[u8]) -> Result<(u16, HandshakeKind)> {
-    let mut stream = acquaintance.connect(port, PATIENCE)?;
-    let status = Connection::of(&mut stream).ask(request)?.status;
+fn once(tls_client: &TlsClient, port: u16, request: &[u8]) -> Result<(u16, HandshakeKind)> {
+    let mut stream = tls_client.connect(port, TIMEOUT)?;
+    let status = Connection::of(&mut stream).exchange(request)?.status;
     let kind = stream.conn.handshake_kind().context("no handshake")?;
     Ok((status, kind))
 }
 
 /// Longer than any answer takes, so that a server which hangs becomes an error.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

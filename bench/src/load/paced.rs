@@ -132,7 +132,7 @@ impl Timetable {
             }
         }
         let waiting = |lane: &Arc<Lane>| lane.waiting_since.load(Ordering::Acquire) != 0;
-        while lanes.iter().any(waiting) && start.elapsed() < self.end + PATIENCE {
+        while lanes.iter().any(waiting) && start.elapsed() < self.end + TIMEOUT {
             sleep(Duration::from_millis(1));
         }
         Ok(never_sent)
@@ -208,4 +208,4 @@ fn receive(lanes: &[Arc<Lane>]) -> Result<Vec<(Duration, u16)>> {
 const TICK: Duration = Duration::from_micros(50);
 
 /// How long the last answers may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

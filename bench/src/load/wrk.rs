@@ -62,8 +62,8 @@ fn load(
     more(&mut wrk);
     let printed = output(&mut wrk)?;
     let line = printed.lines().find_map(|line| line.strip_prefix("BENCH "));
-    let said: Value = serde_json::from_str(line.context("wrk did not report")?)?;
-    let number = |name: &str| said[name].as_u64().with_context(|| format!("no {name}"));
+    let report: Value = serde_json::from_str(line.context("wrk did not report")?)?;
+    let number = |name: &str| report[name].as_u64().with_context(|| format!("no {name}"));
     let requests = number("requests")?;
     order.check(
         requests,

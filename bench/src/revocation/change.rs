@@ -144,7 +144,7 @@ impl Stores {
                         "user": {"id": id, "email": "ada@example.com", "name": "Ada Lovelace"},
                     });
                     let key = format!("better-auth:{token}");
-                    say(redis, &["SET", &key, &value.to_string()])?;
+                    send_command(redis, &["SET", &key, &value.to_string()])?;
                 }
             }
         }
@@ -196,7 +196,7 @@ impl Stores {
                     .enable_all()
                     .build()?;
                 let connecting = tokio_postgres::connect(&places.truth, NoTls);
-                let connecting = async { timeout(PATIENCE, connecting).await };
+                let connecting = async { timeout(TIMEOUT, connecting).await };
                 let (client, connection) = runtime.block_on(connecting)??;
                 runtime.spawn(connection);
                 Client::Postgres(runtime, Box::new(client))
@@ -215,8 +215,8 @@ impl Stores {
 fn primary_at(port: u16) -> Result<Option<TcpStream>> {
     let mut redis = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     redis.set_nodelay(true)?;
-    redis.set_read_timeout(Some(PATIENCE))?;
-    let role = say(&mut redis, &["ROLE"])?;
+    redis.set_read_timeout(Some(TIMEOUT))?;
+    let role = send_command(&mut redis, &["ROLE"])?;
     Ok(role.contains("master").then_some(redis))
 }
 
@@ -235,21 +235,21 @@ impl Client {
                          SELECT pg_notify('sessiongate_revocations', 'default:user:{id}'); COMMIT"
                     ),
                 };
-                let making = async { timeout(PATIENCE, client.batch_execute(&sql)).await };
+                let making = async { timeout(TIMEOUT, client.batch_execute(&sql)).await };
                 Ok(runtime.block_on(making)??)
             }
             Self::Redis(redis, has_replicas) => {
                 match change {
                     Change::RevokeByApp => {
                         let key = format!("better-auth:revoked-sessions-before-{id}");
-                        say(redis, &["SET", &key, "4000000000000"])?
+                        send_command(redis, &["SET", &key, "4000000000000"])?
                     }
                     Change::Delete | Change::DeleteSession | Change::Revoke | Change::Role => {
-                        say(redis, &["DEL", &format!("better-auth:{token}")])?
+                        send_command(redis, &["DEL", &format!("better-auth:{token}")])?
                     }
                 };
                 // A change that only the primary has may be lost with it.
-                if *has_replicas && say(redis, &["WAIT", "1", "1000"])?.starts_with(":0") {
+                if *has_replicas && send_command(redis, &["WAIT", "1", "1000"])?.starts_with(":0") {
                     bail!("no replica knows it");
                 }
                 Ok(())
@@ -259,7 +259,7 @@ impl Client {
 }
 
 /// Sends a command to Redis and returns the beginning of its answer, at most 4 KiB.
-fn say(redis: &mut TcpStream, words: &[&str]) -> Result<String> {
+fn send_command(redis: &mut TcpStream, words: &[&str]) -> Result<String> {
     let mut command = format!("*{}\r\n", words.len());
     for word in words {
         command += &format!("${}\r\n{word}\r\n", word.len());
@@ -276,4 +276,4 @@ fn say(redis: &mut TcpStream, words: &[&str]) -> Result<String> {
 }
 
 /// How long a server may take for a change before it is considered to hang.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);

@@ -8,12 +8,12 @@ pub(super) struct Distribution(Vec<Duration>);
 
 /// How long after a change the last answer permitted a request, and the last WebSocket ended.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Late {
+pub(super) struct Delays {
     pub(super) answers: Distribution,
     pub(super) sockets: Distribution,
 }
 
-impl Late {
+impl Delays {
     pub(super) fn add(&mut self, other: Self) {
         self.answers.0.extend(other.answers.0);
         self.sockets.0.extend(other.sockets.0);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_the_middle_and_the_end() {
+    fn a_row_has_the_median_and_the_maximum() {
         let mut late = Distribution::default();
         (1..=101)
             .rev()

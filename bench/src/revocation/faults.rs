@@ -33,8 +33,14 @@ pub(super) fn each(lab: &Lab, faults: &[Fault]) -> Result<Table> {
             Ok(())
         };
         let changed = 2000;
-        let row = while_changes(lab, fault.stores(), Some(*fault), (changed, PAUSE), stays)
-            .with_context(|| fault.title())?;
+        let row = while_changes(
+            lab,
+            fault.stores(),
+            Some(*fault),
+            (changed, CHANGE_INTERVAL),
+            stays,
+        )
+        .with_context(|| fault.title())?;
         table.push(row.cells(fault.title()));
     }
     Ok(table)
@@ -47,20 +53,20 @@ pub(super) fn each(lab: &Lab, faults: &[Fault]) -> Result<Table> {
 pub(super) fn at_random(lab: &Lab, lasting: Duration) -> Result<(Table, Table)> {
     let mut memory = Table::new(["MiB of memory after", "gate 1", "gate 2", "gate 3"]);
     let changed = USERS / 2 - 1;
-    let pause = PAUSE.max(lasting / u32::try_from(changed)?);
+    let pause = CHANGE_INTERVAL.max(lasting / u32::try_from(changed)?);
     let mut count = 0;
     let breaking = |servers: &mut Servers, nodes: &[Node]| {
-        let (began, mut dice) = (clock(), Dice::new(0));
+        let (began, mut random) = (clock(), Random::new(0));
         sleep(BEFORE);
         let mut look = Duration::ZERO;
         while began.elapsed() < lasting {
-            let fault = AT_RANDOM[dice.below(AT_RANDOM.len())];
-            let node = &nodes[dice.below(nodes.len())];
+            let fault = AT_RANDOM[random.below(AT_RANDOM.len())];
+            let node = &nodes[random.below(nodes.len())];
             fault.begin(servers, node)?;
-            sleep(Duration::from_millis(500) * u32::try_from(1 + dice.below(6))?);
+            sleep(Duration::from_millis(500) * u32::try_from(1 + random.below(6))?);
             fault.end(servers, node)?;
             count += 1;
-            sleep(Duration::from_millis(500) * u32::try_from(2 + dice.below(6))?);
+            sleep(Duration::from_millis(500) * u32::try_from(2 + random.below(6))?);
             if began.elapsed() >= look {
                 memory.push(memory_of(began.elapsed(), nodes)?);
                 look = began.elapsed() + lasting / 10;
@@ -80,12 +86,12 @@ pub(super) fn at_random(lab: &Lab, lasting: Duration) -> Result<(Table, Table)> 
 }
 
 /// The result of a run with faults.
-struct Row {
+struct FaultResult {
     late: super::distribution::Distribution,
     tally: Tally,
 }
 
-impl Row {
+impl FaultResult {
     fn cells(self, title: &str) -> [String; 10] {
         let [title, changes, middle, most, last] = self.late.row(title);
         let refused = match self.tally.refused.is_empty() {
@@ -114,30 +120,30 @@ fn while_changes(
     fault: Option<Fault>,
     (changed, pause): (usize, Duration),
     done: impl FnOnce(&mut Servers, &[Node]) -> Result<()>,
-) -> Result<Row> {
+) -> Result<FaultResult> {
     let mut servers = Servers::start(fault)?;
     let mut people = stores.people(lab, changed)?;
-    people.truncate(changed + SPARED);
+    people.truncate(changed + NEVER_CHANGED);
     let (nodes, places) = servers.open_to(stores, lab, &people, fault)?;
-    let ledger = Ledger::new(people, SPARED);
+    let ledger = Ledger::new(people, NEVER_CHANGED);
     let is_over = AtomicBool::new(false);
     scope(|scope| {
         let (ledger, is_over) = (&ledger, &is_over);
         scope.spawn(|| keep_changing(stores, &places, ledger, pause, is_over));
         for (number, node) in nodes.iter().enumerate() {
-            for asker in 0..ASKERS {
-                let dice = Dice::new(1 + number * ASKERS + asker);
-                scope.spawn(move || keep_asking(ledger, &node.address, dice, is_over));
+            for client in 0..CLIENTS {
+                let random = Random::new(1 + number * CLIENTS + client);
+                scope.spawn(move || keep_requesting(ledger, &node.address, random, is_over));
             }
-            let dice = Dice::new(1000 + number);
-            scope.spawn(move || keep_coming(scope, ledger, &node.address, dice, is_over));
+            let random = Random::new(1000 + number);
+            scope.spawn(move || keep_connecting(scope, ledger, &node.address, random, is_over));
         }
         let done = done(&mut servers, &nodes);
         is_over.store(true, Ordering::Release);
         done
     })?;
     let tally = ledger.tally().clone();
-    Ok(Row {
+    Ok(FaultResult {
         late: ledger.late(),
         tally,
     })
@@ -170,43 +176,43 @@ fn keep_changing(
 }
 
 /// Sends requests on one connection, and opens another when it breaks.
-fn keep_asking(ledger: &Ledger, address: &Address, mut dice: Dice, is_over: &AtomicBool) {
+fn keep_requesting(ledger: &Ledger, address: &Address, mut random: Random, is_over: &AtomicBool) {
     let mut connection = None;
     while !is_over.load(Ordering::Acquire) {
-        sleep(BETWEEN);
-        ask(ledger, address, &mut connection, &mut dice);
+        sleep(INTERVAL);
+        send_one(ledger, address, &mut connection, &mut random);
     }
 }
 
 /// Sends each request on a new connection, so that some are already waiting when a stopped gate continues.
-fn keep_coming<'scope>(
+fn keep_connecting<'scope>(
     scope: &'scope Scope<'scope, '_>,
     ledger: &'scope Ledger,
     address: &'scope Address,
-    mut dice: Dice,
+    mut random: Random,
     is_over: &AtomicBool,
 ) {
     while !is_over.load(Ordering::Acquire) {
-        sleep(BETWEEN_NEW);
-        let mut dice = Dice::new(dice.below(usize::MAX));
-        scope.spawn(move || ask(ledger, address, &mut None, &mut dice));
+        sleep(INTERVAL_NEW);
+        let mut random = Random::new(random.below(usize::MAX));
+        scope.spawn(move || send_one(ledger, address, &mut None, &mut random));
     }
 }
 
-fn ask(
+fn send_one(
     ledger: &Ledger,
     address: &Address,
     connection: &mut Option<Connection<'static>>,
-    dice: &mut Dice,
+    random: &mut Random,
 ) {
-    let (number, person) = ledger.choose(dice.number());
+    let (number, person) = ledger.choose(random.number());
     if connection.is_none() {
         *connection = Connection::open(address).ok();
     }
     let sent = clock();
     let status = connection
         .as_mut()
-        .and_then(|connection| Some(connection.ask(&person.request).ok()?.status));
+        .and_then(|connection| Some(connection.exchange(&person.request).ok()?.status));
     if status.is_none() {
         *connection = None;
     }
@@ -228,9 +234,9 @@ fn memory_of(after: Duration, nodes: &[Node]) -> Result<[String; 4]> {
 }
 
 /// Pseudorandom numbers with a fixed seed (`SplitMix64`), so that every run is alike.
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn new(seed: usize) -> Self {
         Self(u64::try_from(seed).unwrap_or(u64::MAX))
     }
@@ -264,17 +270,17 @@ const HEAD: [&str; 10] = [
 ];
 
 /// The number of users that are never changed.
-const SPARED: usize = 200;
+const NEVER_CHANGED: usize = 200;
 
 /// The number of clients that send requests to each gate at once.
-const ASKERS: usize = 3;
+const CLIENTS: usize = 3;
 
 /// The pause between two changes.
-const PAUSE: Duration = Duration::from_millis(40);
+const CHANGE_INTERVAL: Duration = Duration::from_millis(40);
 
 /// The pauses between requests on one connection, and between connections that send one request.
-const BETWEEN: Duration = Duration::from_millis(3);
-const BETWEEN_NEW: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(3);
+const INTERVAL_NEW: Duration = Duration::from_millis(100);
 
 /// How long the run goes on without a fault before and after it.
 const BEFORE: Duration = Duration::from_secs(4);

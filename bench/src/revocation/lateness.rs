@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use xtask::step::clock;
 
 use super::change::{Change, Places, Stores};
-use super::distribution::Late;
+use super::distribution::Delays;
 use super::node::{Node, Person};
-use super::socket::Socket;
+use super::socket::WebSocket;
 use super::{NODES, socket};
 use crate::http::Connection;
 use crate::lab::Lab;
@@ -44,7 +44,7 @@ pub(super) fn measure(lab: &Lab, changes: usize) -> Result<Vec<Table>> {
 }
 
 /// Makes changes in these stores; returns how late each kind of change was, and how many requests the load has sent.
-fn of(stores: Stores, lab: &Lab, changes: usize) -> Result<(Vec<Late>, usize)> {
+fn of(stores: Stores, lab: &Lab, changes: usize) -> Result<(Vec<Delays>, usize)> {
     let people = stores.people(lab, changes)?;
     let places = Places::of(lab, socket::start()?);
     stores.prepare(lab, &places, &people)?;
@@ -63,7 +63,7 @@ fn of(stores: Stores, lab: &Lab, changes: usize) -> Result<(Vec<Late>, usize)> {
         let workers: Vec<_> = (0..WORKERS)
             .map(|_| scope.spawn(|| work(stores, &places, &nodes, changed, &next)))
             .collect();
-        let mut late = vec![Late::default(); stores.changes().len()];
+        let mut late = vec![Delays::default(); stores.changes().len()];
         let mut failure = None;
         for worker in workers {
             match worker.join().expect("no worker panics") {
@@ -93,9 +93,9 @@ fn work(
     nodes: &[Node],
     people: &[Person],
     next: &AtomicUsize,
-) -> Result<Vec<Late>> {
+) -> Result<Vec<Delays>> {
     let kinds = stores.changes();
-    let mut late = vec![Late::default(); kinds.len()];
+    let mut late = vec![Delays::default(); kinds.len()];
     let mut client = stores.client(places)?;
     let mut connections = nodes
         .iter()
@@ -128,9 +128,11 @@ fn one(
     let known = Barrier::new(connections.len() + nodes.len() + 1);
     let is_made = AtomicBool::new(false);
     let (made, last, ended) = scope(|scope| {
-        let asking: Vec<_> = connections
+        let requesting: Vec<_> = connections
             .iter_mut()
-            .map(|connection| scope.spawn(|| ask(connection, person, &known, &is_made)))
+            .map(|connection| {
+                scope.spawn(|| request_until_refused(connection, person, &known, &is_made))
+            })
             .collect();
         let ending: Vec<_> = nodes
             .iter()
@@ -139,8 +141,8 @@ fn one(
         known.wait();
         let made = make(change).map(|()| clock());
         is_made.store(true, Ordering::Release);
-        let last = asking.into_iter().map(|asking| {
-            let last = asking.join().expect("nobody who asks panics");
+        let last = requesting.into_iter().map(|requesting| {
+            let last = requesting.join().expect("nobody who asks panics");
             last.transpose()
         });
         let last = last.collect::<Result<Vec<_>>>();
@@ -160,13 +162,13 @@ fn one(
 
 /// Opens a WebSocket and waits until it ends; returns when that was.
 fn end(node: &Node, person: &Person, known: &Barrier) -> Result<Instant> {
-    let socket = Socket::open(&node.address, &person.cookie);
+    let socket = WebSocket::open(&node.address, &person.cookie);
     known.wait();
     socket?.ended()
 }
 
 /// Sends requests until the user is refused; returns when the last answer came that permitted a request.
-fn ask(
+fn request_until_refused(
     connection: &mut Connection<'static>,
     person: &Person,
     known: &Barrier,
@@ -174,7 +176,7 @@ fn ask(
 ) -> Option<Result<Instant>> {
     // From the second request on, memory answers.
     let known_before = (0..2).try_for_each(|_| {
-        let status = connection.ask(&person.request)?.status;
+        let status = connection.exchange(&person.request)?.status;
         ensure!(status == 200, "it is {status} before the change");
         Ok(())
     });
@@ -184,7 +186,7 @@ fn ask(
     }
     let (mut last, mut refused_since, began) = (None, None, clock());
     loop {
-        let status = match connection.ask(&person.request) {
+        let status = match connection.exchange(&person.request) {
             Ok(answer) => answer.status,
             Err(error) => return Some(Err(error)),
         };
@@ -193,14 +195,14 @@ fn ask(
             (last, refused_since) = (Some(now), None);
         } else if is_made.load(Ordering::Acquire) {
             let since = *refused_since.get_or_insert(now);
-            if now - since > QUIET {
+            if now - since > SETTLE_TIME {
                 return last.map(Ok);
             }
         }
         if now - began > LIMIT {
             return Some(Err(anyhow::anyhow!("still allowed after {LIMIT:?}")));
         }
-        sleep(BETWEEN);
+        sleep(INTERVAL);
     }
 }
 
@@ -212,7 +214,7 @@ fn load(node: &Node, people: &[Person], is_over: &AtomicBool) -> Result<usize> {
         if is_over.load(Ordering::Relaxed) {
             break;
         }
-        let status = connection.ask(&person.request)?.status;
+        let status = connection.exchange(&person.request)?.status;
         if status != 200 {
             bail!("{} of whom nothing has changed got {status}", person.id);
         }
@@ -230,10 +232,10 @@ const WORKERS: usize = 4;
 const PACE: u32 = 500;
 
 /// How long all requests must be refused before a gate is considered to know of the change.
-const QUIET: Duration = Duration::from_millis(30);
+const SETTLE_TIME: Duration = Duration::from_millis(30);
 
 /// The pause between two requests, which limits the precision of the results.
-const BETWEEN: Duration = Duration::from_micros(300);
+const INTERVAL: Duration = Duration::from_micros(300);
 
 /// After this long, the change is considered never to take effect.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -13,7 +13,7 @@ use super::node::Person;
 /// All users, in the order in which they are changed. The last ones never are.
 pub(super) struct Ledger {
     people: Vec<Person>,
-    fates: Vec<Fate>,
+    states: Vec<UserState>,
     /// The number of users that may be changed.
     changeable: usize,
     /// The index of the next user to change.
@@ -24,7 +24,7 @@ pub(super) struct Ledger {
 
 /// What has happened to a user, in microseconds since the beginning.
 #[derive(Default)]
-struct Fate {
+struct UserState {
     /// When the change was made; 0 before it begins, [`UNKNOWN`] while it is under way and after it failed.
     changed: AtomicU64,
     /// How long after the change the last permitted request was sent.
@@ -48,9 +48,9 @@ pub(super) struct Tally {
 impl Ledger {
     /// Creates a ledger in which the last `spared` users are never changed.
     pub(super) fn new(people: Vec<Person>, spared: usize) -> Self {
-        let fates = people.iter().map(|_| Fate::default()).collect();
+        let states = people.iter().map(|_| UserState::default()).collect();
         Self {
-            fates,
+            states,
             changeable: people.len() - spared,
             people,
             next: AtomicUsize::new(0),
@@ -65,15 +65,15 @@ impl Ledger {
         make: impl FnOnce(usize, &Person) -> anyhow::Result<T>,
     ) -> Option<anyhow::Result<T>> {
         let number = self.next.load(Ordering::Acquire);
-        let (person, fate) = (
+        let (person, state) = (
             self.people[..self.changeable].get(number)?,
-            &self.fates[number],
+            &self.states[number],
         );
-        fate.changed.store(UNKNOWN, Ordering::Release);
+        state.changed.store(UNKNOWN, Ordering::Release);
         let made = make(number, person);
         if made.is_ok() {
             let now = self.micros(clock());
-            fate.changed.store(now, Ordering::Release);
+            state.changed.store(now, Ordering::Release);
         }
         self.next.store(number + 1, Ordering::Release);
         Some(made)
@@ -88,8 +88,8 @@ impl Ledger {
         };
         let chosen = match number % 4 {
             0 => among(self.changeable, self.people.len()),
-            1 => among(next, self.changeable.min(next + SOON)),
-            _ => among(next.saturating_sub(LATELY), next),
+            1 => among(next, self.changeable.min(next + UPCOMING)),
+            _ => among(next.saturating_sub(RECENT), next),
         };
         let chosen = chosen.min(self.people.len() - 1);
         (chosen, &self.people[chosen])
@@ -97,8 +97,8 @@ impl Ledger {
 
     /// Records that a request of this user was sent at `sent` and answered with `status`, or not at all.
     pub(super) fn answered(&self, number: usize, sent: Instant, status: Option<u16>) {
-        let fate = &self.fates[number];
-        let changed = fate.changed.load(Ordering::Acquire);
+        let state = &self.states[number];
+        let changed = state.changed.load(Ordering::Acquire);
         let late = self.micros(sent).saturating_sub(changed);
         let is_changed = number < self.changeable && changed != 0;
         let mut tally = self.tally();
@@ -106,7 +106,7 @@ impl Ledger {
         match status {
             None => tally.unanswered += 1,
             Some(200) if is_changed && late > 0 => {
-                fate.late.fetch_max(late, Ordering::AcqRel);
+                state.late.fetch_max(late, Ordering::AcqRel);
                 tally.too_late += u64::from(Duration::from_micros(late) > BOUND);
             }
             Some(503) => tally.unavailable += 1,
@@ -124,10 +124,10 @@ impl Ledger {
     /// Returns, for each user that was changed, how long after the change the last permitted request was sent.
     pub(super) fn late(&self) -> Distribution {
         let mut late = Distribution::default();
-        for fate in &self.fates {
-            let changed = fate.changed.load(Ordering::Acquire);
+        for state in &self.states {
+            let changed = state.changed.load(Ordering::Acquire);
             if changed != 0 && changed != UNKNOWN {
-                late.push(Duration::from_micros(fate.late.load(Ordering::Acquire)));
+                late.push(Duration::from_micros(state.late.load(Ordering::Acquire)));
             }
         }
         late
@@ -147,8 +147,8 @@ pub(super) const BOUND: Duration = Duration::from_secs(3);
 const UNKNOWN: u64 = u64::MAX;
 
 /// How many of the users changed last, and of those to be changed next, send requests.
-const LATELY: usize = 300;
-const SOON: usize = 20;
+const RECENT: usize = 300;
+const UPCOMING: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_surely_changed_long_ago_must_not_be_let_in() {
+    fn users_changed_long_ago_must_be_refused() {
         let people = (0..4).map(|number| {
             let text = format!("user-{number}");
             Person::new(text.clone(), String::new(), text)

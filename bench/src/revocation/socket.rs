@@ -31,16 +31,16 @@ pub(super) fn start() -> Result<u16> {
 
 fn hold(mut stream: TcpStream) -> Result<()> {
     head(&mut stream)?;
-    stream.write_all(AGREED)?;
+    stream.write_all(SWITCHED)?;
     let mut block = [0; 1024];
     while stream.read(&mut block)? > 0 {}
     Ok(())
 }
 
 /// A WebSocket through a gate.
-pub(super) struct Socket(TcpStream);
+pub(super) struct WebSocket(TcpStream);
 
-impl Socket {
+impl WebSocket {
     /// Opens a WebSocket with this cookie.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Socket {
         };
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(LIMIT))?;
-        let fields = ASKED.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let fields = HANDSHAKE.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let cookie = [("Cookie".to_owned(), cookie.to_owned())];
         stream.write_all(&get(PATH, &[&fields[..], &cookie].concat()))?;
         let status = head(&mut stream)?;
@@ -80,7 +80,7 @@ fn head(stream: &mut TcpStream) -> Result<u16> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
-        ensure!(head.len() < LONGEST_HEAD, "a head does not end");
+        ensure!(head.len() < MAX_HEAD, "a head does not end");
         ensure!(stream.read(&mut byte)? > 0, "the connection was closed");
         head.push(byte[0]);
     }
@@ -91,20 +91,20 @@ fn head(stream: &mut TcpStream) -> Result<u16> {
 }
 
 /// The header fields of the handshake (RFC 6455), with the example key of that RFC.
-const ASKED: [(&str, &str); 4] = [
+const HANDSHAKE: [(&str, &str); 4] = [
     ("Connection", "Upgrade"),
     ("Upgrade", "websocket"),
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ];
-const AGREED: &[u8] =
+const SWITCHED: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// The first byte of a Close frame (RFC 6455 §5.2).
 const CLOSE: u8 = 0x88;
 
-const LONGEST_HEAD: usize = 16 << 10;
+const MAX_HEAD: usize = 16 << 10;
 
 /// After this long, the gate is considered not to end the WebSocket.
 const LIMIT: Duration = Duration::from_secs(30);

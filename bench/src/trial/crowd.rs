@@ -10,7 +10,7 @@ use xtask::step::{command, output};
 use crate::http::{Address, Connection, get};
 use crate::lab::{Cookies, Lab};
 use crate::target::Target;
-use crate::tls::Acquaintance;
+use crate::tls::TlsClient;
 
 /// Idle connections that have each received one answer. Dropping the crowd closes them.
 #[derive(Debug)]
@@ -24,21 +24,21 @@ impl Crowd {
     pub(crate) fn gather(target: &Target, lab: &Lab, count: usize) -> Result<Self> {
         let request = request(lab, "/")?;
         let port = port(target)?;
-        let acquaintance = match target.kind.speaks_tls() {
-            true => Some(Acquaintance::new(false)?),
+        let tls_client = match target.kind.speaks_tls() {
+            true => Some(TlsClient::new(false)?),
             false => None,
         };
-        let open = || match &acquaintance {
-            Some(acquaintance) => {
-                let mut stream = acquaintance.connect(port, PATIENCE)?;
-                ask(&mut Connection::of(&mut stream), &request)?;
+        let open = || match &tls_client {
+            Some(tls_client) => {
+                let mut stream = tls_client.connect(port, TIMEOUT)?;
+                expect_ok(&mut Connection::of(&mut stream), &request)?;
                 // The server does not notice that the TLS keys are discarded here.
                 anyhow::Ok(stream.sock)
             }
             None => {
                 let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                ask(&mut Connection::of(&stream), &request)?;
+                stream.set_read_timeout(Some(TIMEOUT))?;
+                expect_ok(&mut Connection::of(&stream), &request)?;
                 Ok(stream)
             }
         };
@@ -109,8 +109,8 @@ pub(crate) fn allow_many_files() -> Result<()> {
     Ok(())
 }
 
-fn ask(connection: &mut Connection<'_>, request: &[u8]) -> Result<()> {
-    let status = connection.ask(request)?.status;
+fn expect_ok(connection: &mut Connection<'_>, request: &[u8]) -> Result<()> {
+    let status = connection.exchange(request)?.status;
     ensure!(
         status == 200,
         "one of many connections was answered {status}"
@@ -125,4 +125,4 @@ const THREADS: usize = 8;
 const FILES: u32 = 16_384;
 
 /// Longer than any answer takes, so that a server which hangs becomes an error.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

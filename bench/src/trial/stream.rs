@@ -35,9 +35,9 @@ pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
     let bytes = scale.gigabytes * 1_000_000_000;
     let mut table = Table::new(["", "MB/s", "MiB before", "at most", "growth"]);
     let mut most: f64 = 0.0;
-    for (way, label) in WAYS {
+    for (kind, label) in TRANSFER_KINDS {
         let transfer = Transfer {
-            way,
+            kind,
             lab,
             target: &target,
         };
@@ -72,14 +72,14 @@ pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
 
 /// The direction of a transfer, and the client's version of HTTP.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Way {
+struct TransferKind {
     is_upload: bool,
     /// The option of `curl` for it.
     version: &'static str,
 }
 
 struct Transfer<'a> {
-    way: Way,
+    kind: TransferKind,
     lab: &'a Lab,
     target: &'a Target,
 }
@@ -89,10 +89,10 @@ impl Transfer<'_> {
     fn run(&self, bytes: u64) -> Result<()> {
         let cookie = self.lab.first_cookie(Cookies::One)?.context("a session")?;
         let mut curl = command("curl --silent --show-error --insecure");
-        curl.arg(self.way.version)
+        curl.arg(self.kind.version)
             .args(["--header", &format!("Cookie: {cookie}")])
             .arg(format!("https://{}/{bytes}", self.target.address));
-        match self.way.is_upload {
+        match self.kind.is_upload {
             true => upload(curl.args(["--upload-file", "-"]), bytes),
             false => download(&mut curl, bytes),
         }
@@ -132,10 +132,10 @@ fn download(curl: &mut Command, bytes: u64) -> Result<()> {
         "%{http_code} %{size_download}",
     ];
     let output = curl.args(written).output().context("cannot start curl")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
-        said == format!("200 {bytes}"),
-        "curl says {said:?} of {bytes} bytes"
+        printed == format!("200 {bytes}"),
+        "curl printed {printed:?} for {bytes} bytes"
     );
     Ok(())
 }
@@ -148,7 +148,7 @@ fn watch(target: &Target, act: impl FnOnce() -> Result<()>) -> Result<f64> {
             let mut peak: f64 = 0.0;
             while !over.load(Ordering::Relaxed) {
                 peak = peak.max(memory(target)?);
-                sleep(GLANCE);
+                sleep(SAMPLE_INTERVAL);
             }
             anyhow::Ok(peak)
         });
@@ -236,30 +236,30 @@ fn count(
     }
 }
 
-const WAYS: [(Way, &str); 4] = [
+const TRANSFER_KINDS: [(TransferKind, &str); 4] = [
     (
-        Way {
+        TransferKind {
             is_upload: true,
             version: "--http1.1",
         },
         "to the service, HTTP/1.1",
     ),
     (
-        Way {
+        TransferKind {
             is_upload: false,
             version: "--http1.1",
         },
         "to the client, HTTP/1.1",
     ),
     (
-        Way {
+        TransferKind {
             is_upload: true,
             version: "--http2",
         },
         "to the service, HTTP/2",
     ),
     (
-        Way {
+        TransferKind {
             is_upload: false,
             version: "--http2",
         },
@@ -282,4 +282,4 @@ const BUFFER: usize = 256 * 1024;
 const WARMING: u64 = 200_000_000;
 
 /// The pause between two readings of the memory.
-const GLANCE: Duration = Duration::from_millis(100);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);

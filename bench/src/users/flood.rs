@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::pace::asked;
+use super::pace::lookups;
 use super::sessions::Sessions;
 use super::side::Side;
-use super::{AGAIN, CONNECTIONS, Row, Scale, table};
+use super::{CONNECTIONS, GateResult, RETURN_AFTER, UsersScale, table};
 use crate::cpu::Snapshot;
 use crate::load::Load;
 use crate::measure::{Figures, Metric, median, settle};
@@ -19,10 +19,10 @@ use crate::trial::Found;
 ///
 /// # Errors
 /// When a request is refused.
-pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> Result<Found> {
+pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: UsersScale) -> Result<Found> {
     for side in sides {
-        eprintln!("bench:   {} meets everybody", side.way.name());
-        side.meet(sessions, sessions.count)?;
+        eprintln!("bench:   {} meets everybody", side.channels.name());
+        side.warm_up(sessions, sessions.count)?;
     }
     // A round that does not count yields the number of users.
     let users = |side| {
@@ -32,30 +32,30 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
         anyhow::Ok(users_at(rate, sessions.count))
     };
     let users = [users(&sides[0])?, users(&sides[1])?];
-    let before = asked(sides)?;
+    let before = lookups(sides)?;
     let mut rounds = [const { Vec::new() }; 2];
     for _ in 0..scale.rounds {
         for ((side, users), rounds) in sides.iter().zip(users).zip(&mut rounds) {
             rounds.push(measure(side, sessions, users, scale.seconds)?);
         }
     }
-    let after = asked(sides)?;
+    let after = lookups(sides)?;
     for side in sides {
-        side.hears()?;
+        side.wait_for_channels()?;
     }
     let row = |index: usize| {
         let of = |metric| median(rounds[index].iter().map(|round| round.figures.of(metric)));
         let rate = of(Metric::Rate).unwrap_or(f64::NAN);
-        Row {
-            way: sides[index].way,
+        GateResult {
+            channels: sides[index].channels,
             remember: scale.remember,
             users: users[index],
             again: users[index] as f64 / rate,
             rate,
             cpu: of(Metric::Cpu).unwrap_or(f64::NAN),
             requests: rounds[index].iter().map(|round| round.requests).sum(),
-            asked: after[index].since(&before[index]),
-            memory: Row::memory_of(&sides[index]),
+            lookups: after[index].since(&before[index]),
+            memory: GateResult::memory_of(&sides[index]),
         }
     };
     let ratio = |metric| {
@@ -67,11 +67,11 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
     let rows = [row(0), row(1)];
     let faster = ratio(Metric::Rate);
     let spread = spread(rounds[0].iter().map(|round| round.figures.rate));
-    let comes_too_soon = rows[0].again <= REMEMBERED_WITHOUT;
-    let figures = (!comes_too_soon).then_some(("faster", faster));
+    let returns_too_soon = rows[0].again <= REMEMBERED_WITHOUT;
+    let figures = (!returns_too_soon).then_some(("faster", faster));
     Ok(Found {
         table: table(&rows, faster, ratio(Metric::Cpu)),
-        notes: notes(spread, comes_too_soon),
+        notes: notes(spread, returns_too_soon),
         figures: HashMap::from_iter(figures),
         details: json!({
             "gates": rows.map(|row| row.json()), "reference_spread": spread,
@@ -117,7 +117,7 @@ fn measure(side: &Side<'_>, sessions: &Sessions, users: usize, seconds: u32) -> 
     };
     eprintln!(
         "bench:   {} {:.0}/s, {:.1} µs, {users} users",
-        side.way.name(),
+        side.channels.name(),
         figures.rate,
         figures.cpu
     );
@@ -129,7 +129,7 @@ fn measure(side: &Side<'_>, sessions: &Sessions, users: usize, seconds: u32) -> 
 
 /// Returns how many users, at most `all`, send `rate` requests per second together.
 fn users_at(rate: f64, all: usize) -> usize {
-    let users = (rate * f64::from(AGAIN)).round() as usize;
+    let users = (rate * f64::from(RETURN_AFTER)).round() as usize;
     users.clamp(1, all)
 }
 
@@ -139,14 +139,14 @@ fn spread(rates: impl Iterator<Item = f64> + Clone) -> f64 {
     1.0 - rates.fold(fastest, f64::min) / fastest
 }
 
-fn notes(spread: f64, comes_too_soon: bool) -> Vec<String> {
+fn notes(spread: f64, returns_too_soon: bool) -> Vec<String> {
     let mut notes = vec![
         "Of each gate as many users as come again after ten seconds under the load that it takes, as far as there are so many. \
          Questions are those of all rounds, with what is asked while the other one is measured. Few users' time in Redis ends \
          within the rounds."
             .to_owned(),
     ];
-    if comes_too_soon {
+    if returns_too_soon {
         notes.push(format!(
             "NOT COMPARED: everybody came again before {REMEMBERED_WITHOUT} s were over, so both gates remembered everybody. \
              `--users` says how many there are."
@@ -161,7 +161,7 @@ fn notes(spread: f64, comes_too_soon: bool) -> Vec<String> {
     notes
 }
 
-/// The seconds for which [`Way::Without`](super::side::Way::Without) remembers a user.
+/// The seconds for which [`Channels::None`](super::side::Channels::None) remembers a user.
 const REMEMBERED_WITHOUT: f64 = 5.0;
 
 #[cfg(test)]
@@ -169,14 +169,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_users_as_come_again_after_ten_seconds() {
+    fn users_return_after_ten_seconds() {
         assert_eq!(users_at(40_000.4, 1_000_000), 400_004);
         assert_eq!(users_at(40_000.0, 2_000), 2_000);
         assert_eq!(users_at(0.0, 2_000), 1);
     }
 
     #[test]
-    fn the_spread_is_of_the_fastest() {
+    fn the_spread_is_relative_to_the_fastest() {
         assert_eq!(spread([80.0, 100.0, 60.0].into_iter()), 0.4);
         assert_eq!(spread([100.0].into_iter()), 0.0);
     }

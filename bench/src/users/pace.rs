@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use xtask::step::clock;
 
-use super::questions::Asked;
+use super::lookups::Lookups;
 use super::sessions::Sessions;
 use super::side::Side;
-use super::{AGAIN, CONNECTIONS, Row, Scale, table};
+use super::{CONNECTIONS, GateResult, RETURN_AFTER, UsersScale, table};
 use crate::cpu::Snapshot;
 use crate::load::{Answered, Load};
 use crate::report::thousands;
@@ -22,14 +22,14 @@ use crate::trial::Found;
 ///
 /// # Errors
 /// When a request is refused.
-pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> Result<Found> {
+pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: UsersScale) -> Result<Found> {
     let users = scale.paced_users.min(sessions.count);
     let file = sessions.first(users)?;
     for side in sides {
-        eprintln!("bench:   {} meets {users} users", side.way.name());
-        side.meet(sessions, users)?;
+        eprintln!("bench:   {} meets {users} users", side.channels.name());
+        side.warm_up(sessions, users)?;
     }
-    let before = asked(sides)?;
+    let before = lookups(sides)?;
     let (began, cpu_before) = (clock(), Snapshot::take());
     let mut requests = [0.0; 2];
     let mut passes = Vec::new();
@@ -46,24 +46,24 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
         ));
     }
     let (cpu_after, elapsed) = (Snapshot::take(), began.elapsed().as_secs_f64());
-    let after = asked(sides)?;
+    let after = lookups(sides)?;
     for side in sides {
-        side.hears()?;
+        side.wait_for_channels()?;
     }
     let due = (users * scale.passes) as f64;
     let row = |index: usize| {
         let process = [sides[index].process()];
         let cpu = cpu_after.seconds(&process) - cpu_before.seconds(&process);
-        Row {
-            way: sides[index].way,
+        GateResult {
+            channels: sides[index].channels,
             remember: scale.remember,
             users,
             again: elapsed / scale.passes as f64,
             rate: requests[index] / elapsed,
             cpu: cpu / requests[index] * 1e6,
             requests: requests[index],
-            asked: after[index].since(&before[index]),
-            memory: Row::memory_of(&sides[index]),
+            lookups: after[index].since(&before[index]),
+            memory: GateResult::memory_of(&sides[index]),
         }
     };
     let rows = [row(0), row(1)];
@@ -79,31 +79,31 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
             scale.remember,
             requests.map(|requests| requests / due),
         ),
-        figures: HashMap::from([("fewer", rows[0].questions() / rows[1].questions())]),
+        figures: HashMap::from([("fewer", rows[0].lookups() / rows[1].lookups())]),
         details: json!({"seconds": elapsed, "gates": rows.map(|row| row.json()), "passes": passes}),
     })
 }
 
 /// Sends one request of every user to both gates.
 fn pass(sides: &[Side<'_>; 2], file: &Path, users: usize) -> Result<[Answered; 2]> {
-    let ask = |side: &Side<'_>| {
-        let order = side.order(file, users as f64 / f64::from(AGAIN), AGAIN);
+    let send = |side: &Side<'_>| {
+        let order = side.order(file, users as f64 / f64::from(RETURN_AFTER), RETURN_AFTER);
         let load = Load::Paced {
             connections: CONNECTIONS,
         };
         load.run(&order)
     };
     let [first, second] = scope(|scope| {
-        let asking = [0, 1].map(|index| scope.spawn(move || ask(&sides[index])));
-        asking.map(|asking| asking.join().ok().context("a load failed")?)
+        let sending = [0, 1].map(|index| scope.spawn(move || send(&sides[index])));
+        sending.map(|sending| sending.join().ok().context("a load failed")?)
     });
     Ok([first?, second?])
 }
 
-/// Returns what the stores of both gates have been asked, after waiting until they have counted all of it.
-pub(super) fn asked(sides: &[Side<'_>; 2]) -> Result<[Asked; 2]> {
-    sleep(COUNTED);
-    Ok([sides[0].asked()?, sides[1].asked()?])
+/// Returns the lookups in the stores of both gates, after waiting until they have counted all of it.
+pub(super) fn lookups(sides: &[Side<'_>; 2]) -> Result<[Lookups; 2]> {
+    sleep(COUNTER_DELAY);
+    Ok([sides[0].lookups()?, sides[1].lookups()?])
 }
 
 /// Returns what a reader must know; `kept` is the share of the due requests that were answered.
@@ -112,11 +112,11 @@ fn notes(users: usize, elapsed: f64, remember: u32, kept: [f64; 2]) -> Vec<Strin
         "Questions to Redis and to PostgreSQL for 1,000 requests, as the servers count them, with those that prove that the \
          channels are heard. Both gates are asked at the same time, {} requests/s each, for {elapsed:.0} s, after everybody has \
          asked twice. A million users make {:.0} times as many requests.",
-        thousands(users as f64 / f64::from(AGAIN)),
+        thousands(users as f64 / f64::from(RETURN_AFTER)),
         1e6 / users as f64
     )];
     let kept = kept[0].min(kept[1]);
-    if kept < KEPT {
+    if kept < MIN_PACE_SHARE {
         notes.push(format!(
             "LATE: the machine did not keep the pace. Of the requests that were due {:.1} % could be sent.",
             kept * 100.0
@@ -135,8 +135,8 @@ fn notes(users: usize, elapsed: f64, remember: u32, kept: [f64; 2]) -> Vec<Strin
 }
 
 /// Below this share of the due requests, some users return later than the table says.
-const KEPT: f64 = 0.99;
+const MIN_PACE_SHARE: f64 = 0.99;
 
 /// How long to wait for the counters: an idle server process of PostgreSQL 15 reports its counters after ten seconds at the
 /// latest (`PGSTAT_IDLE_INTERVAL`).
-const COUNTED: Duration = Duration::from_secs(11);
+const COUNTER_DELAY: Duration = Duration::from_secs(11);

@@ -11,23 +11,23 @@ use harness::{Postgres, Redis, free_port, mint};
 use tokio::runtime::Runtime;
 use xtask::step::{clock, command, output};
 
-use super::Scale;
-use super::questions::Asked;
+use super::UsersScale;
+use super::lookups::Lookups;
 use super::sessions::{Sessions, cookie, parts, user};
 use crate::http::{Address, Connection, get};
 use crate::lab::Lab;
 use crate::load::Order;
 use crate::service::{Program, Service};
 
-/// How the gate learns of changes.
+/// The channels on which the gate learns of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Channels {
     /// It has no channel and remembers users for five seconds, the default.
-    Without,
+    None,
     /// PostgreSQL and Redis report changes, and it remembers users for minutes.
-    WithChannels,
+    Both,
     /// Only PostgreSQL reports changes, and it remembers users for minutes.
-    WithPostgres,
+    PostgresOnly,
 }
 
 /// A running gate. Dropping it stops the gate.
@@ -37,17 +37,17 @@ pub(super) struct Side<'a> {
     redis: Redis,
     runtime: &'a Runtime,
     lab: &'a Lab,
-    pub(super) way: Way,
+    pub(super) channels: Channels,
     pub(super) address: Address,
     admin: Address,
 }
 
-impl Way {
+impl Channels {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Without => "without",
-            Self::WithChannels => "with-channels",
-            Self::WithPostgres => "with-postgres",
+            Self::None => "without",
+            Self::Both => "with-channels",
+            Self::PostgresOnly => "with-postgres",
         }
     }
 
@@ -55,9 +55,9 @@ impl Way {
     pub(super) fn label(self, remember: u32) -> String {
         let minutes = f64::from(remember) / 60.0;
         match self {
-            Self::Without => "without channels, remembering for 5 s".to_owned(),
-            Self::WithChannels => format!("**with both channels**, remembering for {minutes} min"),
-            Self::WithPostgres => {
+            Self::None => "without channels, remembering for 5 s".to_owned(),
+            Self::Both => format!("**with both channels**, remembering for {minutes} min"),
+            Self::PostgresOnly => {
                 format!("**with the channel of PostgreSQL**, remembering for {minutes} min")
             }
         }
@@ -65,17 +65,17 @@ impl Way {
 
     fn database(self) -> &'static str {
         match self {
-            Self::Without => "users_without",
-            Self::WithChannels | Self::WithPostgres => "users_with_channels",
+            Self::None => "users_without",
+            Self::Both | Self::PostgresOnly => "users_with_channels",
         }
     }
 
     /// Returns its channels, by their names in the metrics.
-    fn channels(self) -> &'static [&'static str] {
+    fn metric_labels(self) -> &'static [&'static str] {
         match self {
-            Self::Without => &[],
-            Self::WithChannels => &["postgres", "redis"],
-            Self::WithPostgres => &["postgres"],
+            Self::None => &[],
+            Self::Both => &["postgres", "redis"],
+            Self::PostgresOnly => &["postgres"],
         }
     }
 }
@@ -88,14 +88,14 @@ impl<'a> Side<'a> {
     pub(super) fn start(
         lab: &'a Lab,
         runtime: &'a Runtime,
-        way: Way,
+        channels: Channels,
         gate: &Path,
-        scale: Scale,
+        scale: UsersScale,
     ) -> Result<Self> {
-        let Scale {
+        let UsersScale {
             users, remember, ..
         } = scale;
-        let database = way.database();
+        let database = channels.database();
         sql(
             lab,
             Postgres::DATABASE,
@@ -119,9 +119,9 @@ impl<'a> Side<'a> {
             ("REDIS_URL", redis.url()),
             ("REDIS_CACHE_TTL", remember.to_string()),
         ];
-        let tracks = way.channels().contains(&"redis");
+        let tracks = channels.metric_labels().contains(&"redis");
         environment.extend(tracks.then(|| ("REDIS_TRACKING", "true".to_owned())));
-        if way != Way::Without {
+        if channels != Channels::None {
             environment.extend([
                 ("LISTEN_DATABASE_URL", lab.postgres.url(database)),
                 ("HEARD_CACHE_TTL", remember.to_string()),
@@ -145,7 +145,7 @@ impl<'a> Side<'a> {
             redis,
             runtime,
             lab,
-            way,
+            channels,
             address,
             admin,
         })
@@ -179,20 +179,20 @@ impl<'a> Side<'a> {
     /// # Errors
     /// When the gate does not do so.
     pub(super) fn verify(&self, sessions: &Sessions) -> Result<()> {
-        self.hears()?;
+        self.wait_for_channels()?;
         let first = sessions.cookies(0..1)?.next().context("a session")??;
-        let (status, seen) = self.ask("/seen", Some(first))?;
+        let (status, seen) = self.status_and_body("/seen", Some(first))?;
         ensure!(
             status == 200 && seen == user(0),
             "{:?} answers {status}, and the upstream saw {seen:?}",
-            self.way
+            self.channels
         );
         for (cookie, expected) in [(None, 401), (Some(cookie("nobody", 0)), 403)] {
-            let (status, _) = self.ask("/seen", cookie)?;
+            let (status, _) = self.status_and_body("/seen", cookie)?;
             ensure!(
                 status == expected,
                 "{:?} answers {status} in place of {expected}",
-                self.way
+                self.channels
             );
         }
         Ok(())
@@ -202,22 +202,22 @@ impl<'a> Side<'a> {
     ///
     /// # Errors
     /// When they do not within 20 seconds.
-    pub(super) fn hears(&self) -> Result<()> {
+    pub(super) fn wait_for_channels(&self) -> Result<()> {
         let began = clock();
-        while began.elapsed() < PATIENCE {
+        while began.elapsed() < TIMEOUT {
             let mut connection = Connection::open(&self.admin)?;
-            let metrics = connection.ask(&get("/metrics", &[]))?;
+            let metrics = connection.exchange(&get("/metrics", &[]))?;
             let metrics = String::from_utf8_lossy(metrics.body);
             let is_up = |channel: &&str| {
                 let line = format!("sessiongate_channel_up{{channel=\"{channel}\"}} 1");
-                metrics.lines().any(|said| said == line)
+                metrics.lines().any(|metric| metric == line)
             };
-            if self.way.channels().iter().all(is_up) {
+            if self.channels.metric_labels().iter().all(is_up) {
                 return Ok(());
             }
-            sleep(BETWEEN);
+            sleep(POLL_INTERVAL);
         }
-        bail!("the gate does not hear what changes");
+        bail!("the gate's channels are not up after {TIMEOUT:?}");
     }
 
     /// Sends requests of the first `users` users, so that Redis and the gate remember them.
@@ -227,42 +227,43 @@ impl<'a> Side<'a> {
     ///
     /// # Errors
     /// When a request is refused.
-    pub(super) fn meet(&self, sessions: &Sessions, users: usize) -> Result<()> {
-        self.meet_once(sessions, users)?;
-        self.meet_once(sessions, users)
+    pub(super) fn warm_up(&self, sessions: &Sessions, users: usize) -> Result<()> {
+        self.warm_up_once(sessions, users)?;
+        self.warm_up_once(sessions, users)
     }
 
-    fn meet_once(&self, sessions: &Sessions, users: usize) -> Result<()> {
-        let meet = |users: Range<usize>| {
+    fn warm_up_once(&self, sessions: &Sessions, users: usize) -> Result<()> {
+        let warm_up = |users: Range<usize>| {
             let mut connection = Connection::open(&self.address)?;
             for cookie in sessions.cookies(users)? {
-                let status = connection.ask(&request("/", Some(cookie?)))?.status;
-                ensure!(status == 200, "{:?} answers {status}", self.way);
+                let status = connection.exchange(&request("/", Some(cookie?)))?.status;
+                ensure!(status == 200, "{:?} answers {status}", self.channels);
             }
             Ok(())
         };
         std::thread::scope(|scope| {
-            let threads = parts(0..users, MEETING).map(|part| scope.spawn(|| meet(part)));
+            let threads =
+                parts(0..users, WARM_UP_CONNECTIONS).map(|part| scope.spawn(|| warm_up(part)));
             let threads: Vec<_> = threads.collect();
             let mut threads = threads.into_iter();
             threads.try_for_each(|thread| thread.join().ok().context("a thread failed")?)
         })
     }
 
-    /// Returns what its stores have been asked so far.
+    /// Returns the lookups in its stores so far.
     ///
     /// # Errors
     /// When a store does not report it.
-    pub(super) fn asked(&self) -> Result<Asked> {
-        let database = self.way.database();
+    pub(super) fn lookups(&self) -> Result<Lookups> {
+        let database = self.channels.database();
         // The query runs in another database, so that it does not count.
         let transactions = format!(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{database}'"
         );
         let transactions = sql(self.lab, Postgres::DATABASE, &transactions)?;
-        let asking = self.redis.cli(["INFO", "commandstats"]);
-        Asked::read(
-            &self.runtime.block_on(asking)?,
+        let reading = self.redis.cli(["INFO", "commandstats"]);
+        Lookups::read(
+            &self.runtime.block_on(reading)?,
             transactions.trim().parse()?,
         )
     }
@@ -271,23 +272,26 @@ impl<'a> Side<'a> {
     ///
     /// # Errors
     /// When requests of the user are still permitted.
-    pub(super) fn forgets_who_is_deleted(&self, sessions: &Sessions) -> Result<()> {
+    pub(super) fn refuses_deleted_user(&self, sessions: &Sessions) -> Result<()> {
         let first = sessions.cookies(0..1)?.next().context("a session")??;
-        let (status, _) = self.ask("/", Some(first.clone()))?;
+        let (status, _) = self.status_and_body("/", Some(first.clone()))?;
         ensure!(status == 200, "{status} before the user is deleted");
         let delete = format!("DELETE FROM users WHERE id = '{}'", user(0));
-        sql(self.lab, self.way.database(), &delete)?;
+        sql(self.lab, self.channels.database(), &delete)?;
         let began = clock();
-        while self.ask("/", Some(first.clone()))?.0 == 200 {
-            ensure!(began.elapsed() < SOON, "a deleted user may still enter");
-            sleep(BETWEEN);
+        while self.status_and_body("/", Some(first.clone()))?.0 == 200 {
+            ensure!(
+                began.elapsed() < MAX_REVOCATION_DELAY,
+                "a deleted user may still enter"
+            );
+            sleep(POLL_INTERVAL);
         }
         Ok(())
     }
 
-    fn ask(&self, path: &str, cookie: Option<String>) -> Result<(u16, String)> {
+    fn status_and_body(&self, path: &str, cookie: Option<String>) -> Result<(u16, String)> {
         let mut connection = Connection::open(&self.address)?;
-        let answer = connection.ask(&request(path, cookie))?;
+        let answer = connection.exchange(&request(path, cookie))?;
         Ok((
             answer.status,
             String::from_utf8_lossy(answer.body).into_owned(),
@@ -321,13 +325,13 @@ fn sql(lab: &Lab, database: &str, sql: &str) -> Result<String> {
     output(psql.arg(sql).arg(lab.postgres.url(database)))
 }
 
-/// The number of connections on which [`Side::meet`] sends requests at the same time.
-const MEETING: usize = 8;
+/// The number of connections on which [`Side::warm_up`] sends requests at the same time.
+const WARM_UP_CONNECTIONS: usize = 8;
 
 /// How long the channels may take to work.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The time within which a deleted user must be refused, much shorter than users are remembered.
-const SOON: Duration = Duration::from_secs(3);
+const MAX_REVOCATION_DELAY: Duration = Duration::from_secs(3);
 
-const BETWEEN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);

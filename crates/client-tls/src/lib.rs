@@ -74,7 +74,7 @@ impl Authorities {
 
 /// How the server and the gate authenticate to each other.
 #[derive(Debug)]
-pub struct Terms<'a> {
+pub struct TlsOptions<'a> {
     /// How far the server's certificate is verified.
     pub verification: Verification,
     /// Files with our certificate and its key, if the server authenticates clients.
@@ -96,9 +96,9 @@ pub enum Verification {
 ///
 /// # Errors
 /// When `verification` needs authorities and has none, or a file of `identity` cannot be used.
-pub fn client_config(terms: Terms<'_>) -> Result<ClientConfig, TlsFileError> {
+pub fn client_config(tls_options: TlsOptions<'_>) -> Result<ClientConfig, TlsFileError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match terms.verification {
+    let verifier: Arc<dyn ServerCertVerifier> = match tls_options.verification {
         Verification::Nothing => Arc::new(NoVerifier(Arc::clone(&provider))),
         Verification::Authority(authorities) => {
             Arc::new(Verifier::new(authorities, false, Arc::clone(&provider))?)
@@ -112,7 +112,7 @@ pub fn client_config(terms: Terms<'_>) -> Result<ClientConfig, TlsFileError> {
         .expect("the provider knows the default versions of TLS")
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let Some((certificate, key)) = terms.identity else {
+    let Some((certificate, key)) = tls_options.identity else {
         return Ok(config.with_no_client_auth());
     };
     let chain = certificates(certificate)?;

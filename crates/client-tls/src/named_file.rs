@@ -27,27 +27,29 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let opened = file.metadata()?;
     refuse_other_than_file(path, &opened)?;
     if opened.len() > most {
-        return Err(too_long(most));
+        return Err(too_large(most));
     }
     let length = usize::try_from(opened.len()).unwrap_or(0);
     // The file may hold a secret: with enough capacity the buffer does not grow and leave copies behind.
-    let mut bytes = Vec::with_capacity(length.max(USUAL) + 1);
-    ToItsEnd(file).take(most + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(length.max(USUAL_LEN) + 1);
+    BlockingReader(file)
+        .take(most + 1)
+        .read_to_end(&mut bytes)?;
     match bytes.len() as u64 > most {
-        true => Err(too_long(most)),
+        true => Err(too_large(most)),
         false => Ok(bytes),
     }
 }
 
-fn refuse_other_than_file(path: &Path, seen: &Metadata) -> io::Result<()> {
-    let kind = seen.file_type();
+fn refuse_other_than_file(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
     let what = if kind.is_file() {
         return Ok(());
     } else if kind.is_dir() {
         "it is a folder; give a file"
     } else if kind.is_socket() {
         "it is a socket; give a file"
-    } else if is_inherited(path) || is_null(seen) {
+    } else if is_inherited(path) || is_null(metadata) {
         return Ok(());
     } else if kind.is_fifo() {
         "it is a named pipe, which may never end; give a file, or a pipe that is open already, as /dev/fd/N"
@@ -58,9 +60,9 @@ fn refuse_other_than_file(path: &Path, seen: &Metadata) -> io::Result<()> {
 }
 
 /// Whether a file is the null device, under any name.
-fn is_null(seen: &Metadata) -> bool {
+fn is_null(metadata: &Metadata) -> bool {
     let null = fs::metadata("/dev/null").map(|null| null.rdev());
-    seen.file_type().is_char_device() && null.is_ok_and(|null| null == seen.rdev())
+    metadata.file_type().is_char_device() && null.is_ok_and(|null| null == metadata.rdev())
 }
 
 /// Whether a path names a descriptor that the process has open, also through symbolic links.
@@ -70,7 +72,7 @@ fn is_inherited(path: &Path) -> bool {
         .filter_map(|folder| fs::canonicalize(folder).ok())
         .collect();
     let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         let folder = match path.parent() {
             Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
             Some(folder) => folder,
@@ -90,7 +92,7 @@ fn is_inherited(path: &Path) -> bool {
     false
 }
 
-fn too_long(most: u64) -> io::Error {
+fn too_large(most: u64) -> io::Error {
     let most = match most {
         most if most.is_multiple_of(1 << 20) => format!("{} MiB", most >> 20),
         most => format!("{} KiB", most >> 10),
@@ -100,9 +102,9 @@ fn too_long(most: u64) -> io::Error {
 }
 
 /// Reads a file that was opened non-blocking; for an inherited pipe it waits for the writer.
-struct ToItsEnd(File);
+struct BlockingReader(File);
 
-impl Read for ToItsEnd {
+impl Read for BlockingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.0.read(buffer) {
@@ -114,13 +116,13 @@ impl Read for ToItsEnd {
 }
 
 /// The initial capacity, in bytes, which fits every secret.
-const USUAL: usize = 4096;
+const USUAL_LEN: usize = 4096;
 
 /// How often an inherited pipe is polled.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The largest number of symbolic links to follow, as in Linux (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_at_once() {
+    fn other_kinds_of_files_are_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let made = Command::new("mkfifo").arg(at("pipe")).status().unwrap();
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_a_length_that_is_said() {
+    fn a_file_over_the_limit_is_refused_with_the_limit() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&[b'x'; 1024]).unwrap();
         assert_eq!(read(file.path(), 1024).unwrap().len(), 1024);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_is_open_already_is_read_to_its_end() {
+    fn an_open_pipe_is_read_to_its_end() {
         let (reader, mut writer) = io::pipe().unwrap();
         let number = reader.as_raw_fd();
         let folder = tempfile::tempdir().unwrap();

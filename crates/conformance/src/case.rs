@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::judgement::Judgement;
+use crate::judgment::Judgment;
 use crate::probe::Probe;
 
 /// A case: a request to send, and what must hold afterwards.
@@ -24,7 +24,7 @@ pub struct Case {
     pub level: Level,
     /// What it needs to run.
     pub needs: Needs,
-    pub(crate) run: fn(&Probe<'_>) -> Judgement,
+    pub(crate) run: fn(&Probe<'_>) -> Judgment,
 }
 
 /// The groups of cases, in the order of reports.
@@ -95,7 +95,7 @@ impl Case {
         id: &'static str,
         title: &'static str,
         expects: &'static str,
-        run: fn(&Probe<'_>) -> Judgement,
+        run: fn(&Probe<'_>) -> Judgment,
     ) -> Self {
         Self {
             id,

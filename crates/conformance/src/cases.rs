@@ -60,7 +60,7 @@ mod tests {
     use super::all;
 
     #[test]
-    fn every_case_has_an_id_of_its_own() {
+    fn every_case_has_its_own_id() {
         let mut seen = HashSet::new();
         for case in all() {
             assert!(seen.insert(case.id), "{} is there twice", case.id);

@@ -20,7 +20,7 @@ pub(crate) struct Sending<'a> {
     pub(crate) methods: Vec<&'a str>,
     pub(crate) timeout: Duration,
     /// How long to wait for more responses when there are enough.
-    pub(crate) linger: Duration,
+    pub(crate) settle: Duration,
     /// Whether the gateway must close the connection after an error, so that the client waits for that.
     pub(crate) expects_close: bool,
     /// Whether the client half-closes the connection after the last piece.
@@ -44,7 +44,7 @@ impl Sending<'_> {
             enough: 1,
             methods: Vec::new(),
             timeout,
-            linger: Duration::from_millis(15),
+            settle: Duration::from_millis(15),
             expects_close: false,
             half_closes: false,
         }
@@ -97,7 +97,7 @@ impl Sending<'_> {
                 .last()
                 .is_none_or(|last| last.status >= 400);
             let wait = match (enough, self.expects_close && refused) {
-                (true, false) => left.min(self.linger),
+                (true, false) => left.min(self.settle),
                 (true, true) | (false, _) => left,
             };
             match read(&mut stream, wait) {

@@ -19,7 +19,7 @@ pub(crate) fn send(to: SocketAddr, fields: &Fields, body: &str, timeout: Duratio
         exchange.closed = true;
         return exchange;
     };
-    let mut bytes = opening();
+    let mut bytes = preface();
     let ends = if body.is_empty() { END_STREAM } else { 0 };
     bytes.extend(frame(HEADERS, END_HEADERS | ends, 1, &block(fields)));
     if !body.is_empty() {
@@ -44,18 +44,18 @@ pub(crate) fn send(to: SocketAddr, fields: &Fields, body: &str, timeout: Duratio
         received.extend(data);
         while let Some(frame) = Frame::take(&mut received) {
             frame.reply(&stream);
-            frame.tell(&mut exchange);
+            frame.add_to(&mut exchange);
         }
     }
     exchange
 }
 
 /// Whether a server accepts HTTP/2 without TLS.
-pub(crate) fn is_spoken(at: SocketAddr, timeout: Duration) -> bool {
+pub(crate) fn accepts_http2(at: SocketAddr, timeout: Duration) -> bool {
     let Ok(stream) = TcpStream::connect_timeout(&at, timeout) else {
         return false;
     };
-    if (&stream).write_all(&opening()).is_err() {
+    if (&stream).write_all(&preface()).is_err() {
         return false;
     }
     let mut received = Vec::new();
@@ -103,7 +103,7 @@ impl Frame {
         }
     }
 
-    fn tell(&self, exchange: &mut Exchange) {
+    fn add_to(&self, exchange: &mut Exchange) {
         let ours = self.stream == 1;
         let ends = self.flags & END_STREAM != 0;
         if self.kind == HEADERS && ours {
@@ -121,7 +121,7 @@ impl Frame {
     }
 }
 
-fn opening() -> Vec<u8> {
+fn preface() -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, &[]));
     bytes
@@ -234,7 +234,7 @@ mod tests {
     use super::{integer, status};
 
     #[test]
-    fn integers_are_those_of_the_rfc() {
+    fn integers_are_encoded_as_in_the_rfc() {
         assert_eq!(integer(10), [10]);
         assert_eq!(integer(127), [127, 0]);
         assert_eq!(integer(1337), [127, 186, 9]);

@@ -16,7 +16,7 @@ mod cases;
 mod client;
 mod clock;
 mod http2;
-mod judgement;
+mod judgment;
 mod latin;
 mod probe;
 mod profile;

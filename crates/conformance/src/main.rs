@@ -162,7 +162,7 @@ impl Arguments {
         target.user.clone_from(&self.expect_user);
         target.slow_limit = self.slow_limit.map(Duration::from_secs);
         target.timeout = Duration::from_secs(self.timeout);
-        target.may_leave_this_machine = self.i_am_allowed_to_test_this_gateway;
+        target.may_be_remote = self.i_am_allowed_to_test_this_gateway;
         if !self.identity_headers.is_empty() {
             target.identity_headers.clone_from(&self.identity_headers);
         }

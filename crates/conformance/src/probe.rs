@@ -51,8 +51,8 @@ impl<'a> Probe<'a> {
 
     /// Returns the path with a query that identifies the upstream's record as this case's.
     pub(crate) fn marked(&self, path: &str) -> String {
-        let joint = if path.contains('?') { '&' } else { '?' };
-        format!("{path}{joint}c={}", self.token)
+        let delimiter = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{delimiter}c={}", self.token)
     }
 
     /// Returns the public folder, `/public/`, and the protected path without its first slash, `private`.
@@ -118,9 +118,9 @@ impl<'a> Probe<'a> {
     }
 
     pub(crate) fn perform(&self, sending: &Sending<'_>) -> Exchange {
-        self.forget();
+        self.skip_records();
         let exchange = sending.send(self.target.proxy);
-        thread::sleep(SETTLING);
+        thread::sleep(ARRIVAL_TIME);
         exchange
     }
 
@@ -130,7 +130,7 @@ impl<'a> Probe<'a> {
     }
 
     /// Ignores everything that has arrived so far.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn skip_records(&self) {
         self.before.store(self.recorder.count(), Ordering::Relaxed);
     }
 
@@ -161,4 +161,4 @@ impl<'a> Probe<'a> {
 }
 
 /// How long a forwarded request may take to arrive after the gateway has answered.
-const SETTLING: Duration = Duration::from_millis(10);
+const ARRIVAL_TIME: Duration = Duration::from_millis(10);

@@ -37,7 +37,7 @@ impl Profile {
     }
 
     /// Returns why the case with this id does not apply to this kind of gateway; `None` if it applies.
-    pub(crate) fn exempts(&self, case: &str) -> Option<&'static str> {
+    pub(crate) fn exemption(&self, case: &str) -> Option<&'static str> {
         let exempt = self
             .not_applicable
             .iter()
@@ -49,7 +49,7 @@ impl Profile {
 const OURS: &[&str] = &["X-User-Id", "X-User-Email", "X-User-Name"];
 
 /// The exemptions of proxies that ask sessiongate for decisions, as its documentation configures them.
-const BEHIND_A_HOST: &[(&str, &str)] = &[
+const BEHIND_A_CALLING_PROXY: &[(&str, &str)] = &[
     (
         "HD15",
         "the documented configuration leaves headers of other gateways to the administrator",
@@ -71,25 +71,25 @@ const PROFILES: &[Profile] = &[
         name: "nginx",
         identity: OURS,
         original_request: OriginalRequest::OriginalUrl,
-        not_applicable: BEHIND_A_HOST,
+        not_applicable: BEHIND_A_CALLING_PROXY,
     },
     Profile {
         name: "caddy",
         identity: OURS,
         original_request: OriginalRequest::Forwarded,
-        not_applicable: BEHIND_A_HOST,
+        not_applicable: BEHIND_A_CALLING_PROXY,
     },
     Profile {
         name: "envoy",
         identity: OURS,
         original_request: OriginalRequest::RequestLine,
-        not_applicable: BEHIND_A_HOST,
+        not_applicable: BEHIND_A_CALLING_PROXY,
     },
     Profile {
         name: "traefik",
         identity: OURS,
         original_request: OriginalRequest::Forwarded,
-        not_applicable: BEHIND_A_HOST,
+        not_applicable: BEHIND_A_CALLING_PROXY,
     },
     Profile {
         name: "oauth2-proxy",

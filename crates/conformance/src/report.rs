@@ -33,7 +33,7 @@ pub enum Outcome {
     /// The case holds.
     Holds(String),
     /// Something is missing that the case needs.
-    NotAsked(String),
+    NotRun(String),
     /// The case does not apply to this kind of gateway.
     NotApplicable(String),
     /// The case should hold, and does not; or it must hold, and is safe, but not as it should be.
@@ -47,7 +47,7 @@ impl Outcome {
             Self::Fails(_) => "fail",
             Self::Holds(_) => "pass",
             Self::NotApplicable(_) => "not applicable",
-            Self::NotAsked(_) => "not asked",
+            Self::NotRun(_) => "not asked",
             Self::Weak(_) => "weak",
         }
     }
@@ -58,7 +58,7 @@ impl Outcome {
             Self::Fails(why)
             | Self::Holds(why)
             | Self::NotApplicable(why)
-            | Self::NotAsked(why)
+            | Self::NotRun(why)
             | Self::Weak(why) => why,
         }
     }
@@ -98,11 +98,11 @@ impl Report {
         self.rows.iter().any(|row| match row.outcome {
             Outcome::Fails(_) => true,
             Outcome::Weak(_) => strictly,
-            Outcome::Holds(_) | Outcome::NotApplicable(_) | Outcome::NotAsked(_) => false,
+            Outcome::Holds(_) | Outcome::NotApplicable(_) | Outcome::NotRun(_) => false,
         })
     }
 
-    /// Returns the counts: `140 passed, 0 failed, 2 weak, 3 not applicable, 9 not asked`.
+    /// Returns the counts: `140 passed, 0 failed, 2 weak, 3 not applicable, 9 not run`.
     pub fn summary(&self) -> String {
         let count = |word: &str| {
             self.rows

@@ -10,7 +10,7 @@ use crate::case::{Case, Level};
 use crate::cases;
 use crate::clock::now;
 use crate::http2;
-use crate::judgement::{Finding, Judgement};
+use crate::judgment::{Finding, Judgment};
 use crate::probe::Probe;
 use crate::recorder::Recorder;
 use crate::report::{Outcome, Report, Row};
@@ -32,7 +32,7 @@ pub enum SetupError {
         "{0} is not on this machine; ask only gateways that you are allowed to test, and say so with \
          --i-am-allowed-to-test-this-gateway"
     )]
-    NotHere(SocketAddr),
+    NotLocal(SocketAddr),
     /// The public path is not public, or not forwarded to the recorder.
     #[error(
         "GET {path} must be forwarded to {upstream} without a session, but the gateway answers with {answer}; \
@@ -73,17 +73,17 @@ pub fn run(
     selects: impl Fn(&Case) -> bool,
     mut progress: impl FnMut(&Row),
 ) -> Result<Report, SetupError> {
-    if let Some(address) = target.outside() {
-        return Err(SetupError::NotHere(address));
+    if let Some(address) = target.remote_address() {
+        return Err(SetupError::NotLocal(address));
     }
     let recorder = Recorder::start(target.upstream).map_err(|source| SetupError::Listen {
         address: target.upstream,
         source,
     })?;
     check_setup(target, &recorder)?;
-    let speaks_http2 = http2::is_spoken(target.http2.unwrap_or(target.proxy), target.timeout);
+    let accepts_http2 = http2::accepts_http2(target.http2.unwrap_or(target.proxy), target.timeout);
     let cases: Vec<_> = cases::all().into_iter().filter(selects).collect();
-    let reason = |case: &Case| reason_to_skip(case, target, speaks_http2);
+    let reason = |case: &Case| reason_to_skip(case, target, accepts_http2);
 
     let mut rows = thread::scope(|scope| {
         // These cases wait for the gateway's timeout, all at the same time.
@@ -91,14 +91,14 @@ pub fn run(
             .iter()
             .filter(|case| case.needs.slow_limit && reason(case).is_none());
         let waiting: Vec<_> = waiting
-            .map(|case| (case, scope.spawn(|| ask(case, target, &recorder))))
+            .map(|case| (case, scope.spawn(|| run_case(case, target, &recorder))))
             .collect();
         let mut rows = Vec::new();
         for case in cases.iter().filter(|case| !case.needs.last) {
             let row = match reason(case) {
                 Some(outcome) => Row::new(case, outcome),
                 None if case.needs.slow_limit => continue,
-                None => ask(case, target, &recorder),
+                None => run_case(case, target, &recorder),
             };
             progress(&row);
             rows.push(row);
@@ -112,7 +112,7 @@ pub fn run(
         rows
     });
     for case in cases.iter().filter(|case| case.needs.last) {
-        let row = ask(case, target, &recorder);
+        let row = run_case(case, target, &recorder);
         progress(&row);
         rows.push(row);
     }
@@ -120,17 +120,17 @@ pub fn run(
     Ok(Report { rows })
 }
 
-fn ask(case: &Case, target: &Target, recorder: &Recorder) -> Row {
+fn run_case(case: &Case, target: &Target, recorder: &Recorder) -> Row {
     let start = now();
-    let judgement = (case.run)(&Probe::new(target, recorder));
+    let judgment = (case.run)(&Probe::new(target, recorder));
     Row {
         took: now().duration_since(start),
-        ..Row::new(case, outcome(case, judgement))
+        ..Row::new(case, outcome(case, judgment))
     }
 }
 
-fn outcome(case: &Case, judgement: Judgement) -> Outcome {
-    match (judgement, case.level) {
+fn outcome(case: &Case, judgment: Judgment) -> Outcome {
+    match (judgment, case.level) {
         (Ok(why), _) => Outcome::Holds(why),
         (Err(Finding::Broken(why)), Level::Must) => Outcome::Fails(why),
         (Err(Finding::Broken(why)), Level::Should) | (Err(Finding::Weak(why)), _) => {
@@ -139,8 +139,8 @@ fn outcome(case: &Case, judgement: Judgement) -> Outcome {
     }
 }
 
-fn reason_to_skip(case: &Case, target: &Target, speaks_http2: bool) -> Option<Outcome> {
-    if let Some(reason) = target.profile.exempts(case.id) {
+fn reason_to_skip(case: &Case, target: &Target, accepts_http2: bool) -> Option<Outcome> {
+    if let Some(reason) = target.profile.exemption(case.id) {
         return Some(Outcome::NotApplicable(reason.to_owned()));
     }
     let missing = [
@@ -157,12 +157,12 @@ fn reason_to_skip(case: &Case, target: &Target, speaks_http2: bool) -> Option<Ou
             "needs --slow-limit",
         ),
         (
-            case.needs.http2 && !speaks_http2,
+            case.needs.http2 && !accepts_http2,
             "nothing speaks cleartext HTTP/2 there",
         ),
     ];
     let missing = missing.into_iter().find(|(missing, _)| *missing);
-    missing.map(|(_, reason)| Outcome::NotAsked(reason.to_owned()))
+    missing.map(|(_, reason)| Outcome::NotRun(reason.to_owned()))
 }
 
 /// Checks the public path and the session, without which no result would mean anything.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::client::read;
 use crate::clock::now;
-use crate::judgement::{Judgement, broken};
+use crate::judgment::{Judgment, broken};
 use crate::latin;
 use crate::probe::Probe;
 
@@ -40,7 +40,7 @@ impl Slow {
     }
 
     /// Checks that the gateway ends the connection in time, and that nothing incomplete arrived as complete.
-    pub(crate) fn judge(&self, probe: &Probe<'_>) -> Judgement {
+    pub(crate) fn judge(&self, probe: &Probe<'_>) -> Judgment {
         let limit = probe.target.slow_limit.unwrap_or_default();
         let Ok(ended) = self.wait(probe, limit) else {
             return broken("no connection");

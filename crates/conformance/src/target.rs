@@ -36,7 +36,7 @@ pub struct Target {
     /// The time after which an exchange is considered to hang.
     pub timeout: Duration,
     /// Whether addresses outside of this machine may be used.
-    pub may_leave_this_machine: bool,
+    pub may_be_remote: bool,
 }
 
 impl Target {
@@ -61,17 +61,17 @@ impl Target {
             check: None,
             slow_limit: None,
             timeout: Duration::from_secs(2),
-            may_leave_this_machine: false,
+            may_be_remote: false,
         }
     }
 
     /// Returns an address outside of this machine, which may not be used without consent.
-    pub(crate) fn outside(&self) -> Option<SocketAddr> {
+    pub(crate) fn remote_address(&self) -> Option<SocketAddr> {
         let check = self.check.as_ref().map(|(address, _)| *address);
         let all = [Some(self.proxy), Some(self.upstream), self.http2, check];
         all.into_iter()
             .flatten()
-            .find(|address| !address.ip().is_loopback() && !self.may_leave_this_machine)
+            .find(|address| !address.ip().is_loopback() && !self.may_be_remote)
     }
 
     /// Returns the public path with a slash at its end.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use conformance::{Outcome, Profile, SetupError, Target, run};
 
 #[test]
-fn without_a_gateway_all_cases_fail_that_demand_one() {
+fn without_a_gateway_every_case_that_needs_one_fails() {
     let mut target = target();
     target.cookie = Some("session=a.b.c.d.e".to_owned());
     target.user = Some("ada".to_owned());
@@ -18,18 +18,18 @@ fn without_a_gateway_all_cases_fail_that_demand_one() {
     let holds = |outcome: &Outcome| matches!(outcome, Outcome::Holds(_));
     let held = report.rows.iter().filter(|row| holds(&row.outcome));
     let unexpected: Vec<_> = held
-        .filter(|row| !MERELY_ARRIVE.contains(&row.case.id))
+        .filter(|row| !ONLY_ARRIVE.contains(&row.case.id))
         .map(|row| row.line())
         .collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");
 }
 
 #[test]
-fn a_gateway_elsewhere_is_asked_with_consent_only() {
+fn a_remote_gateway_is_tested_only_with_consent() {
     let mut target = target();
     target.proxy = ([192, 0, 2, 1], 80).into();
     let refused = run(&target, |_| true, |_| ()).unwrap_err();
-    assert!(matches!(refused, SetupError::NotHere(_)), "{refused}");
+    assert!(matches!(refused, SetupError::NotLocal(_)), "{refused}");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn free() -> SocketAddr {
 }
 
 /// Cases in which legitimate requests arrive unchanged, or truncated answers reach the client as such.
-const MERELY_ARRIVE: &[&str] = &[
+const ONLY_ARRIVE: &[&str] = &[
     "CK14", "FR16", "FR32", "FR33", "HD16", "HO03", "PA15", "PA17", "PA18", "RL14", "RS01", "SL08",
     "SL09",
 ];

@@ -18,7 +18,7 @@ fn main() {
         "choosing a route among 1,000 on 100 hosts, beside choosing it where it is the only one\n"
     );
     println!("| | nanoseconds | beside | ratio |\n|---|--:|--:|--:|");
-    let among = routes(HOSTS, AREAS);
+    let measured = routes(HOSTS, AREAS);
     for (name, host, path) in [
         ("a folder", "host50.example.com", "/area5/page"),
         (
@@ -36,7 +36,7 @@ fn main() {
         ("no host", "elsewhere.example.com", "/area5/page"),
     ] {
         let alone = Routes::new(vec![matched(0, 50, 5)], false).unwrap();
-        report(name, &|| choose(&among, host, path), &|| {
+        report(name, &|| choose(&measured, host, path), &|| {
             choose(&alone, host, path);
         });
     }
@@ -44,7 +44,7 @@ fn main() {
     let (host, path) = ("host50.example.com", "/area5/page");
     report(
         "a folder, beside one route for everything",
-        &|| choose(&among, host, path),
+        &|| choose(&measured, host, path),
         &|| choose(&everything, host, path),
     );
     let start = Instant::now();
@@ -107,15 +107,19 @@ fn choose(routes: &Routes, host: &str, path: &str) {
 const CALLS: u32 = 1000;
 
 /// Prints the median times of both sides, and the median of their ratio within each round.
-fn report(name: &str, among: &dyn Fn(), beside: &dyn Fn()) {
+fn report(name: &str, measured: &dyn Fn(), baseline: &dyn Fn()) {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        rounds.push((nanoseconds(among), nanoseconds(beside)));
+        rounds.push((nanoseconds(measured), nanoseconds(baseline)));
     }
-    let among = median(rounds.iter().map(|(among, _)| *among));
-    let beside = median(rounds.iter().map(|(_, beside)| *beside));
-    let ratio = median(rounds.iter().map(|(among, beside)| among / beside));
-    println!("| {name} | {among:.1} | {beside:.1} | {ratio:.2} |");
+    let measured = median(rounds.iter().map(|(measured, _)| *measured));
+    let baseline = median(rounds.iter().map(|(_, baseline)| *baseline));
+    let ratio = median(
+        rounds
+            .iter()
+            .map(|(measured, baseline)| measured / baseline),
+    );
+    println!("| {name} | {measured:.1} | {baseline:.1} | {ratio:.2} |");
 }
 
 /// Returns the mean time of one call in nanoseconds, over as many calls as fit into `MOMENT`.

@@ -175,7 +175,7 @@ impl SessionStore for Nowhere {
         match *self {}
     }
 
-    fn vouches_for_users(&self) -> bool {
+    fn includes_user_check(&self) -> bool {
         match *self {}
     }
 }
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_handler_knows_who_is_calling_and_nobody_else_gets_there() {
+    async fn a_handler_knows_its_caller_and_strangers_are_refused() {
         let secret = Secret::new("a secret for tests, 32 bytes or more");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

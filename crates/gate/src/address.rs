@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_address_reads_as_usual() {
+    fn addresses_are_written_in_the_usual_form() {
         for octet in 0..=u8::MAX {
             let address = IpAddr::from([octet, 0, 10, octet]);
             let mut text = Vec::new();

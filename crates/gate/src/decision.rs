@@ -5,7 +5,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use session::UnixTime;
 
 use crate::condition::Verdict;
-use crate::same_origin::{SaidOrigin, is_same_origin};
+use crate::same_origin::{ClaimedOrigin, is_same_origin};
 use crate::{
     Access, Admission, Bypass, Facts, HeaderProfile, Hygiene, Permit, Realm, Refusal, Refused,
     Route, Routes, SessionStore, UserStore,
@@ -68,7 +68,7 @@ impl<U: UserStore, S: SessionStore> Gate<U, S> {
         now: UnixTime,
     ) -> Result<Admission, Refusal> {
         if route.same_origin && !is_same_origin(facts) {
-            return Err(Refusal::OtherOrigin(SaidOrigin::of(facts.headers)));
+            return Err(Refusal::OtherOrigin(ClaimedOrigin::of(facts.headers)));
         }
         let condition = match &route.access {
             Access::Deny => return Err(Refusal::Denied),

@@ -52,7 +52,7 @@ impl<U, S> Gate<U, S> {
     }
 
     /// Returns the conditions, in words and without values, that a known user does not meet.
-    pub fn lacking(&self, refused: &Refused<'_>, facts: &Facts<'_>, now: UnixTime) -> Vec<String> {
+    pub fn unmet(&self, refused: &Refused<'_>, facts: &Facts<'_>, now: UnixTime) -> Vec<String> {
         let (Some(route), Some(admission)) = (refused.route, refused.refusal.admission()) else {
             return Vec::new();
         };
@@ -63,7 +63,7 @@ impl<U, S> Gate<U, S> {
             true => rule,
             false => active,
         };
-        let lacking = failing.iter().flat_map(Demand::lacking);
-        lacking.map(str::to_owned).collect()
+        let unmet = failing.iter().flat_map(Demand::unmet);
+        unmet.map(str::to_owned).collect()
     }
 }

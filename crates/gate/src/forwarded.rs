@@ -39,7 +39,7 @@ impl ForwardedHeader {
     }
 
     /// Whether a field with this name, in lower case, belongs to the header that is not trusted.
-    pub(crate) fn disbelieves(self, name: &str) -> bool {
+    pub(crate) fn distrusts(self, name: &str) -> bool {
         match self {
             Self::Forwarded => name.starts_with("x-forwarded-"),
             Self::XForwardedFor => name == "forwarded",
@@ -284,14 +284,14 @@ mod tests {
     }
 
     #[test]
-    fn empty_elements_do_not_count_and_lines_are_one_list() {
+    fn empty_elements_are_ignored_and_lines_form_one_list() {
         let values: [&[u8]; 3] = [b"192.0.2.1,,", b"", b" , 192.0.2.2 ,\xff,192.0.2.3,"];
         let found = addresses(ForwardedHeader::XForwardedFor, &values);
         assert_eq!(found, ["192.0.2.3", "-", "192.0.2.2", "192.0.2.1"]);
     }
 
     #[test]
-    fn what_a_client_sends_does_not_hide_what_a_proxy_adds() {
+    fn client_text_does_not_hide_a_proxys_element() {
         for sent in [
             "for=\"",
             "for=\"\\",
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_client_sends_hides_what_proxies_add() {
+    fn no_client_text_hides_the_elements_of_proxies() {
         let letters = b"\",;=\\ for[]:.1a\t";
         let mut random = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = || {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_says_host_and_scheme_too() {
+    fn an_element_has_host_and_scheme() {
         let mut headers = HeaderMap::new();
         let value = "for=192.0.2.1; Host=\"a.example:8443\" ;PROTO=HttpS;secret=\"a;b,c\", for=192.0.2.2;for=1.1.1.1";
         headers.append(FORWARDED, HeaderValue::from_static(value));

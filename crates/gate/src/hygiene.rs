@@ -12,7 +12,7 @@ use http::header::{CONNECTION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http1::{Field, HopByHop, encoded_component, write_field};
 use session::KeyRing;
-use session::cookies::{comes_before_bearer, without_session};
+use session::cookies::{precedes_bearer, without_session};
 use smallvec::SmallVec;
 
 use crate::address::write_address;
@@ -25,7 +25,7 @@ use crate::{Arrival, ForwardedOrigin, HeaderProfile, TrustedProxies};
 pub struct Hygiene {
     bypass_header: String,
     /// The names in all header profiles.
-    owned: Owned,
+    profile_names: ProfileNames,
     /// The keys of every realm: a route that does not forward the session forwards none of any realm.
     rings: Vec<Arc<KeyRing>>,
     /// The proxies that may say where a request comes from, and the header in which they do.
@@ -34,7 +34,7 @@ pub struct Hygiene {
 
 /// How a request is forwarded.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Onward<'o> {
+pub(crate) struct Forwarding<'o> {
     /// The keys of the realm whose session lets the request enter, if there is one. If the request has no cookie of that realm,
     /// its session was the Bearer value.
     pub(crate) by_session_of: Option<&'o KeyRing>,
@@ -67,7 +67,7 @@ impl Hygiene {
     ) -> Self {
         Self {
             bypass_header: normal_form(bypass_header.as_str()),
-            owned: Owned::by(profiles),
+            profile_names: ProfileNames::of(profiles),
             rings,
             proxies: TrustedProxies::default(),
         }
@@ -75,7 +75,7 @@ impl Hygiene {
 
     /// Sets the trusted proxies. The forwarding header that they do not write, and so leave as the client sent it, is removed.
     #[must_use]
-    pub fn behind(self, proxies: TrustedProxies) -> Self {
+    pub fn with_proxies(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
     }
 
@@ -91,32 +91,32 @@ impl Hygiene {
         &self,
         out: &mut Vec<u8>,
         headers: &'h HeaderMap,
-        onward: &Onward<'_>,
+        forwarding: &Forwarding<'_>,
         arrival: &Arrival,
     ) -> FoundFields<'h> {
-        let forwards_session = onward.forwards_session;
+        let forwards_session = forwarding.forwards_session;
         let connection = headers.get_all(CONNECTION).iter();
         let hop_by_hop = HopByHop::of(connection.map(HeaderValue::as_bytes));
         let is_session_bearer = |value: &HeaderValue| {
             let mut rings = self.rings.iter();
-            let keys = onward.by_session_of;
+            let keys = forwarding.by_session_of;
             keys.is_some_and(|keys| !has_session_cookie(keys, headers))
                 || rings.any(|keys| keys.is_session_bearer(value.as_bytes()))
         };
         let mut chain = SmallVec::<[&HeaderValue; USUAL_HOPS]>::new();
         let (mut has_host, mut has_scheme) = (false, false);
-        let mut seen = FoundFields::default();
+        let mut found = FoundFields::default();
         for (name, value) in headers {
             let name = name.as_str();
             match name {
-                "host" => _ = seen.host.get_or_insert(value.as_bytes()),
-                "authorization" => _ = seen.authorization.get_or_insert(value.as_bytes()),
+                "host" => _ = found.host.get_or_insert(value.as_bytes()),
+                "authorization" => _ = found.authorization.get_or_insert(value.as_bytes()),
                 _ => {}
             }
-            let stays_behind = hop_by_hop.contains(name.as_bytes())
+            let is_removed = hop_by_hop.contains(name.as_bytes())
                 || self.is_unwanted(name, arrival.trusted_peer);
             match name {
-                _ if stays_behind => continue,
+                _ if is_removed => continue,
                 "authorization" if !forwards_session && is_session_bearer(value) => continue,
                 "cookie" if !forwards_session => {
                     if let Some(rest) = self.without_sessions(value.as_bytes()) {
@@ -124,8 +124,8 @@ impl Hygiene {
                     }
                     continue;
                 }
-                "host" if onward.host.is_some() => continue,
-                "max-forwards" if onward.counts_forwards => {
+                "host" if forwarding.host.is_some() => continue,
+                "max-forwards" if forwarding.counts_forwards => {
                     let left = value.to_str().ok().and_then(|left| left.parse().ok());
                     let left = left.map(|left: u64| left.saturating_sub(1).to_string());
                     let left = left
@@ -139,14 +139,14 @@ impl Hygiene {
                     continue;
                 }
                 "x-request-id" => continue,
-                "x-forwarded-prefix" if onward.cuts_prefix => continue,
+                "x-forwarded-prefix" if forwarding.cuts_prefix => continue,
                 "x-forwarded-host" => has_host = true,
                 "x-forwarded-proto" => has_scheme = true,
                 _ => {}
             }
             write_field(out, name.as_bytes(), value.as_bytes());
         }
-        if let Some(host) = onward.host {
+        if let Some(host) = forwarding.host {
             write_field(out, b"host", host.as_bytes());
         }
         let mut origin = ForwardedOrigin::default();
@@ -163,11 +163,11 @@ impl Hygiene {
             let scheme = origin.scheme.unwrap_or(ours);
             write_field(out, b"x-forwarded-proto", scheme.as_bytes());
         }
-        if !has_host && let Some(host) = origin.host.map(str::as_bytes).or(seen.host) {
+        if !has_host && let Some(host) = origin.host.map(str::as_bytes).or(found.host) {
             write_field(out, b"x-forwarded-host", host);
         }
         write_field(out, b"x-request-id", arrival.request_id.as_bytes());
-        seen
+        found
     }
 
     /// Returns the names of the headers that claim an identity, or that describe the original request and do not come from a
@@ -183,7 +183,7 @@ impl Hygiene {
         }
         match self.kind(name) {
             HeaderKind::Identity => true,
-            HeaderKind::Routing => !trusted_peer || self.proxies.header().disbelieves(name),
+            HeaderKind::Routing => !trusted_peer || self.proxies.header().distrusts(name),
             HeaderKind::RoutingAlias => true,
             HeaderKind::Other => false,
         }
@@ -191,9 +191,9 @@ impl Hygiene {
 
     fn kind(&self, name: &str) -> HeaderKind {
         // The first and last bytes rule out most names of a request.
-        if !names::may_mean_something(name.as_bytes())
+        if !names::may_be_listed(name.as_bytes())
             && !self.may_be_bypass(name)
-            && !self.owned.may_have(name)
+            && !self.profile_names.may_have(name)
         {
             return HeaderKind::Other;
         }
@@ -222,7 +222,7 @@ impl Hygiene {
     }
 
     fn classify(&self, normal: &str, name: &str) -> HeaderKind {
-        if *normal == *self.bypass_header || self.owned.has(normal) {
+        if *normal == *self.bypass_header || self.profile_names.has(normal) {
             return HeaderKind::Identity;
         }
         match names::meaning(normal) {
@@ -247,7 +247,7 @@ enum HeaderKind {
 /// Whether a session of these keys is in a cookie.
 fn has_session_cookie(keys: &KeyRing, headers: &HeaderMap) -> bool {
     let mut cookies = headers.get_all(COOKIE).iter();
-    cookies.any(|value| comes_before_bearer(keys, value.as_bytes()))
+    cookies.any(|value| precedes_bearer(keys, value.as_bytes()))
 }
 
 /// Returns the normal form of a name, which is how services may fold it.
@@ -259,15 +259,15 @@ pub(crate) fn normal_form(name: &str) -> String {
 
 /// The names in header profiles that are not in the lists of [`names`](crate::names).
 #[derive(Clone, Debug, Default)]
-struct Owned {
+struct ProfileNames {
     /// In normal form, sorted.
     names: Vec<String>,
     /// A bit for the length of each, modulo 64.
     lengths: u64,
 }
 
-impl Owned {
-    fn by<'p>(profiles: impl IntoIterator<Item = &'p HeaderProfile>) -> Self {
+impl ProfileNames {
+    fn of<'p>(profiles: impl IntoIterator<Item = &'p HeaderProfile>) -> Self {
         let headers = profiles.into_iter().flat_map(|profile| &profile.headers);
         let names = headers.map(|header| normal_form(header.name.as_str()));
         let mut names: Vec<_> = names

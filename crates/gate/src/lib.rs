@@ -62,9 +62,9 @@ pub use revocations::{
     Revocation, RevocationList, RevocationVerdict, Revocations, Revoked, RevokedBy,
 };
 pub use routes::{
-    Access, Ambiguity, Conflict, Differs, HostPattern, InvalidHost, InvalidPath, Left,
-    LeftRequests, Matched, Methods, NearMiss, OtherReading, PathPattern, PathReading, Pattern,
-    Route, RouteRow, Routes, has_encoded_control,
+    Access, Ambiguity, Conflict, Differs, GapRequests, HostPattern, InvalidHost, InvalidPath,
+    Matched, Methods, NearMiss, OtherReading, PathPattern, PathReading, Pattern, Route, RouteGap,
+    RouteRow, Routes, has_encoded_control,
 };
-pub use same_origin::SaidOrigin;
+pub use same_origin::ClaimedOrigin;
 pub use stores::{KnownSession, Lookup, LookupSource, SessionStore, StoreError, User, UserStore};

@@ -21,7 +21,7 @@ pub(crate) enum Meaning {
 /// Returns the meaning of a name in normal form.
 pub(crate) fn meaning(normal: &str) -> Meaning {
     let mut meaning = Meaning::Other;
-    for listed in listed_like(normal) {
+    for listed in listed_with_start(normal) {
         match listed.meaning {
             Meaning::Identity if listed.is(normal) => return Meaning::Identity,
             Meaning::Routing if listed.is(normal) => meaning = Meaning::Routing,
@@ -36,7 +36,7 @@ pub(crate) fn meaning(normal: &str) -> Meaning {
 
 /// Whether a name can be in the lists, judged by its first four bytes and its last three. That rules out nearly every header
 /// that browsers send.
-pub(crate) fn may_mean_something(name: &[u8]) -> bool {
+pub(crate) fn may_be_listed(name: &[u8]) -> bool {
     let [a, b, c, d, ..] = name else {
         return false;
     };
@@ -103,7 +103,7 @@ impl Listed {
 }
 
 /// Returns everything in the lists that has the same first four bytes as the name.
-fn listed_like(name: &str) -> impl Iterator<Item = &'static Listed> {
+fn listed_with_start(name: &str) -> impl Iterator<Item = &'static Listed> {
     let key = name
         .as_bytes()
         .first_chunk()

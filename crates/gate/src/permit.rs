@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use http1::{RawTarget, binds_connection, write_field};
 use session::{KeyRing, Session};
 
-use crate::hygiene::Onward;
-use crate::profile::Portrait;
+use crate::hygiene::Forwarding;
+use crate::profile::IdentityView;
 use crate::{
     Arrival, EmailHeader, Gate, HeaderProfile, Hygiene, IdentityHeaders, IdentityRules,
     LookupSource, Refusal, Refused, Restriction, Route, User, hygiene,
@@ -147,14 +147,15 @@ impl<'g> Permit<'g> {
             keys: &realm.keys,
             hygiene: &gate.hygiene,
         };
-        match permit.profile.can_refuse() && permit.profile.check(&permit.portrait()).is_err() {
+        match permit.profile.can_refuse() && permit.profile.check(&permit.identity_view()).is_err()
+        {
             true => Err(Refusal::Unwritable(Box::new(permit.admission))),
             false => Ok(permit),
         }
     }
 
-    fn portrait(&self) -> Portrait<'_> {
-        Portrait::of(&self.admission, self.identity, self.route)
+    fn identity_view(&self) -> IdentityView<'_> {
+        IdentityView::of(&self.admission, self.identity, self.route)
     }
 
     /// The route by which the request enters.
@@ -174,8 +175,8 @@ impl<'g> Permit<'g> {
             Admission::Preflight | Admission::Public => true,
             Admission::Bypass | Admission::Session { .. } => {
                 restriction.admits(self.admission.email(), || {
-                    let portrait = self.portrait();
-                    let groups = portrait.groups().into_iter();
+                    let view = self.identity_view();
+                    let groups = view.groups().into_iter();
                     groups.map(Cow::into_owned).collect()
                 })
             }
@@ -191,11 +192,11 @@ impl<'g> Permit<'g> {
     /// Returns the identity headers for a calling proxy: all that it expects (`names`), and all of the route's profile. Each
     /// replaces all headers of that name, even if its value is empty.
     pub fn identity(&self, names: IdentityHeaders) -> Vec<(HeaderName, HeaderValue)> {
-        let portrait = self.portrait();
-        let mut fields = names.profile().fields(&portrait);
+        let view = self.identity_view();
+        let mut fields = names.profile().fields(&view);
         let of_route = match self.route.profile {
             DEFAULT_PROFILE => Vec::new(),
-            _ => self.profile.fields(&portrait),
+            _ => self.profile.fields(&view),
         };
         // The configured profile takes precedence over ours.
         fields.retain(|(name, _)| !of_route.iter().any(|(other, _)| other == name));
@@ -220,7 +221,7 @@ impl<'g> Permit<'g> {
     }
 
     /// Whether the groups of users are known.
-    pub fn knows_groups(&self) -> bool {
+    pub fn has_groups_source(&self) -> bool {
         self.identity.groups.is_some()
     }
 
@@ -247,17 +248,19 @@ impl<'g> Permit<'g> {
         let headers = request.headers();
         let by_session = matches!(self.admission, Admission::Session { .. });
         let mut fields = Vec::with_capacity(USUAL_FIELDS);
-        let onward = Onward {
+        let forwarding = Forwarding {
             by_session_of: by_session.then_some(self.keys),
             forwards_session: self.route.forwards_session,
             counts_forwards: *request.method() == Method::OPTIONS,
             cuts_prefix: self.route.strip_segments > 0,
             host: rewrite.host,
         };
-        let seen = self.hygiene.write(&mut fields, headers, &onward, arrival);
+        let seen = self
+            .hygiene
+            .write(&mut fields, headers, &forwarding, arrival);
         // A profile that a route names is written even without a user, with empty values; ours is only written for a user.
         if by_session || self.route.profile != DEFAULT_PROFILE {
-            for (name, value) in self.profile.values(&self.portrait()) {
+            for (name, value) in self.profile.values(&self.identity_view()) {
                 write_field(&mut fields, name.as_str().as_bytes(), &value);
             }
         }
@@ -349,7 +352,7 @@ pub struct Admitted<'r, B> {
 impl<'r, B> Admitted<'r, B> {
     /// Makes the request ask for a WebSocket. The fields for that are hop-by-hop and were removed.
     #[must_use]
-    pub fn asking_for_websocket(mut self) -> Self {
+    pub fn with_websocket_upgrade(mut self) -> Self {
         for (name, value) in hygiene::websocket_fields() {
             write_field(&mut self.fields, name, value);
         }
@@ -358,7 +361,7 @@ impl<'r, B> Admitted<'r, B> {
 
     /// Adds a `Host` header if the request has none, as HTTP/1.0 allows.
     #[must_use]
-    pub fn or_for_host(mut self, host: &HeaderValue) -> Self {
+    pub fn with_default_host(mut self, host: &HeaderValue) -> Self {
         if !self.has_host {
             write_field(&mut self.fields, b"host", host.as_bytes());
         }

@@ -85,7 +85,7 @@ pub enum GroupsSource {
 }
 
 /// The user whose headers are written. The claims are parsed when a header first needs one.
-pub(crate) struct Portrait<'p> {
+pub(crate) struct IdentityView<'p> {
     admission: &'p Admission,
     identity: &'p IdentityRules,
     route: &'p Route,
@@ -105,53 +105,53 @@ impl HeaderProfile {
     }
 
     /// Checks that all headers can be written.
-    pub(crate) fn check(&self, portrait: &Portrait<'_>) -> Result<(), Unwritable> {
+    pub(crate) fn check(&self, view: &IdentityView<'_>) -> Result<(), Unwritable> {
         let mut headers = self.headers.iter();
-        headers.try_for_each(|header| header.value(portrait).map(drop))
+        headers.try_for_each(|header| header.value(view).map(drop))
     }
 
     /// Returns every header, with its value or an empty one.
     pub(crate) fn values<'p>(
         &'p self,
-        portrait: &'p Portrait<'p>,
+        view: &'p IdentityView<'p>,
     ) -> impl Iterator<Item = (&'p HeaderName, Cow<'p, [u8]>)> {
         self.headers.iter().map(|header| {
             // A user with a value that cannot be written was refused before.
-            let value = header.value(portrait).unwrap_or_default();
+            let value = header.value(view).unwrap_or_default();
             (&header.name, value)
         })
     }
 
     /// Returns the [`values`](Self::values) as header values.
-    pub(crate) fn fields(&self, portrait: &Portrait<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    pub(crate) fn fields(&self, view: &IdentityView<'_>) -> Vec<(HeaderName, HeaderValue)> {
         let field = |(name, value): (&HeaderName, Cow<'_, [u8]>)| {
             let value = HeaderValue::from_bytes(&value);
             (name.clone(), value.expect("an encoded value is one"))
         };
-        self.values(portrait).map(field).collect()
+        self.values(view).map(field).collect()
     }
 }
 
 impl IdentityHeader {
-    fn value<'p>(&'p self, portrait: &'p Portrait<'p>) -> Result<Cow<'p, [u8]>, Unwritable> {
+    fn value<'p>(&'p self, view: &'p IdentityView<'p>) -> Result<Cow<'p, [u8]>, Unwritable> {
         if let HeaderSource::Constant(constant) = &self.source {
             // A secret that vouches for the user headers is not sent without a user.
-            let is_somebody = portrait.admission.session().is_some();
-            return Ok(match is_somebody {
+            let has_user = view.admission.session().is_some();
+            return Ok(match has_user {
                 true => Cow::Borrowed(constant.expose()),
                 false => Cow::Borrowed(b""),
             });
         }
-        match portrait.said(&self.source) {
+        match view.text_of(&self.source) {
             HeaderText::List(entries) => self
                 .encoding
-                .encode_list(&whole(entries, &self.separator), &self.separator),
+                .encode_list(&unambiguous(entries, &self.separator), &self.separator),
             HeaderText::Text(text) => self.encoding.encode(text),
         }
     }
 }
 
-impl<'p> Portrait<'p> {
+impl<'p> IdentityView<'p> {
     pub(crate) fn of(
         admission: &'p Admission,
         identity: &'p IdentityRules,
@@ -165,7 +165,7 @@ impl<'p> Portrait<'p> {
         }
     }
 
-    fn said(&self, source: &'p HeaderSource) -> HeaderText<'_> {
+    fn text_of(&self, source: &'p HeaderSource) -> HeaderText<'_> {
         // The only source that needs no user.
         if let HeaderSource::Route = source {
             return HeaderText::Text(Cow::Borrowed(&*self.route.name));
@@ -251,7 +251,7 @@ fn scalar_text(value: &Value) -> Option<Cow<'_, str>> {
 /// Returns the entries that a reader of the list reads back unchanged. An entry that contains the separator would be read as
 /// several entries, and one with blanks at an end as another, so both are left out: they must not make the user a member of
 /// another group.
-fn whole<'e>(mut entries: Vec<Cow<'e, str>>, separator: &str) -> Vec<Cow<'e, str>> {
+fn unambiguous<'e>(mut entries: Vec<Cow<'e, str>>, separator: &str) -> Vec<Cow<'e, str>> {
     // A reader that splits at `, ` may split at `,` too.
     let mark = match separator.trim() {
         "" => separator,

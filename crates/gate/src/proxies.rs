@@ -35,13 +35,13 @@ impl TrustedProxies {
 
     /// Sets the header that the proxies write.
     #[must_use]
-    pub fn writing(self, header: ForwardedHeader) -> Self {
+    pub fn with_header(self, header: ForwardedHeader) -> Self {
         Self { header, ..self }
     }
 
     /// Also trusts every address of this machine's loopback interface.
     #[must_use]
-    pub fn and_loopback(mut self) -> Self {
+    pub fn with_loopback(mut self) -> Self {
         self.networks.extend(LOOPBACK);
         self
     }
@@ -86,9 +86,9 @@ impl TrustedProxies {
 
     /// Returns the client's address behind a listed peer, and the element of the proxy that named it.
     fn walk<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> (IpAddr, Hop<'h>) {
-        let (mut client, mut told) = (peer, Hop::default());
+        let (mut client, mut last) = (peer, Hop::default());
         for hop in self.header.hops(headers) {
-            told = hop;
+            last = hop;
             let Some(address) = hop.address else {
                 break;
             };
@@ -97,7 +97,7 @@ impl TrustedProxies {
                 break;
             }
         }
-        (client, told)
+        (client, last)
     }
 
     /// The listed networks.
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unlisted_peer_is_the_client_whatever_it_says() {
+    fn an_unlisted_peer_is_the_client_whatever_it_sends() {
         assert_eq!(client("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
     }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_no_address_ends_the_walk() {
+    fn an_entry_that_is_not_an_address_ends_the_search() {
         for unread in ["unknown", "_hidden", "6.6.6", "\"", "6.6.6.6 x"] {
             let value = format!("198.51.100.7, {unread}, 10.0.0.2");
             let value: &'static str = value.leak();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_brackets_quotes_and_empty_entries_hide_nobody() {
+    fn ports_brackets_quotes_and_empty_entries_do_not_hide_the_client() {
         for value in [
             "6.6.6.6, 198.51.100.7:4711",
             "6.6.6.6, \"198.51.100.7:4711\", 10.0.0.2:80",
@@ -180,7 +180,7 @@ mod tests {
 
     fn forwarded(peer: &str, lines: &[&'static str]) -> (String, ForwardedOrigin<'static>) {
         let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
-        let proxies = proxies.writing(ForwardedHeader::Forwarded);
+        let proxies = proxies.with_header(ForwardedHeader::Forwarded);
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append("forwarded", HeaderValue::from_static(line));
@@ -205,7 +205,7 @@ mod tests {
     fn the_standard_header_names_client_host_and_scheme_together() {
         let origin = |host, scheme| ForwardedOrigin { host, scheme };
         let (https, http, none) = (Some("https"), Some("http"), origin(None, None));
-        for (peer, lines, client, told) in [
+        for (peer, lines, client, last) in [
             (
                 "192.0.2.1",
                 &["for=198.51.100.7;proto=https"][..],
@@ -254,7 +254,7 @@ mod tests {
         ] {
             assert_eq!(
                 forwarded(peer, lines),
-                (client.to_owned(), told),
+                (client.to_owned(), last),
                 "{lines:?}"
             );
         }

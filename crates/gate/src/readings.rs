@@ -17,21 +17,21 @@ use self::steps::{STEPS, decode, drop_ignorable, read_characters};
 /// Whether the path has only one reading, itself.
 pub(crate) fn is_plain(path: &str) -> bool {
     let path = path.as_bytes();
-    let is_special = |byte: u8| is_read_otherwise(byte) | matches!(byte, b'%' | b' ');
-    let meets_oddly = |one: u8, next: u8| {
+    let is_special = |byte: u8| has_other_readings(byte) | matches!(byte, b'%' | b' ');
+    let is_special_pair = |one: u8, next: u8| {
         (one == b'/') & matches!(next, b'/' | b'.') | (one == b'.') & (next == b'/')
     };
     // The loops have no early exit, so that they vectorize.
     let has_special = path.iter().fold(false, |any, byte| any | is_special(*byte));
     let pairs = path.iter().zip(path.get(1..).unwrap_or_default());
-    let has_odd = pairs.fold(false, |any, (one, next)| any | meets_oddly(*one, *next));
+    let has_odd = pairs.fold(false, |any, (one, next)| any | is_special_pair(*one, *next));
     let has_odd = has_odd | path.ends_with(b".");
     !has_special && (!has_odd || has_plain_names(path))
 }
 
 /// Whether a byte by itself gives a path other readings: a delimiter of one of the steps, or not ASCII. (A dot, a blank and a
 /// slash do so only at the ends of segments; whether an escape does depends on its character.)
-const fn is_read_otherwise(byte: u8) -> bool {
+const fn has_other_readings(byte: u8) -> bool {
     matches!(byte, b'\\' | b';' | b'#' | b'?' | b'$') | !byte.is_ascii()
 }
 
@@ -44,7 +44,7 @@ fn has_plain_names(path: &[u8]) -> bool {
 
 /// Whether the path has no other readings than itself and its decoded form, which has the same segments: only escapes of ordinary
 /// characters are special in it, as in `/My%20File.pdf`.
-pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
+pub(crate) fn has_only_harmless_escapes(path: &str) -> bool {
     let mut rest = path;
     let mut parts = std::iter::from_fn(|| {
         let (part, after) = rest.split_once('%')?;
@@ -60,16 +60,16 @@ pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
         };
         let decoded = decoded.and_then(|code| u8::try_from(code).ok());
         decoded.is_some_and(|byte| {
-            !is_read_otherwise(byte) && !matches!(byte, b'/' | b'.' | b'%' | b'\x7f')
+            !has_other_readings(byte) && !matches!(byte, b'/' | b'.' | b'%' | b'\x7f')
         })
     };
     let is_ordinary = |text: &str| {
         let mut bytes = text.bytes();
-        bytes.all(|byte| !is_read_otherwise(byte) && byte != b' ')
+        bytes.all(|byte| !has_other_readings(byte) && byte != b' ')
     };
     let is_trimmed = |segment: &str| segment.starts_with("%20") || segment.ends_with("%20");
-    let only_harmless = parts.all(|(part, after)| is_ordinary(part) && is_harmless(after));
-    only_harmless
+    let all_harmless = parts.all(|(part, after)| is_ordinary(part) && is_harmless(after));
+    all_harmless
         && is_ordinary(rest)
         && has_plain_names(path.as_bytes())
         && !path.split('/').any(is_trimmed)
@@ -78,13 +78,13 @@ pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
 /// Whether no segment is empty, climbs to its parent or can be cut, even after dots and blanks are dropped.
 pub(crate) fn has_plain_segments(path: &[u8]) -> bool {
     let is_cut = |byte: &u8| matches!(byte, b'\\' | b';' | b'#' | b'?');
-    let is_nothing = |segment: &[u8]| {
+    let is_empty_name = |segment: &[u8]| {
         let mut bytes = segment.iter();
         !segment.is_empty() && bytes.all(|byte| matches!(byte, b'.' | b' '))
     };
     !path.iter().any(is_cut)
         && !has_empty_segment(path)
-        && !path.split(|byte| *byte == b'/').any(is_nothing)
+        && !path.split(|byte| *byte == b'/').any(is_empty_name)
 }
 
 /// Whether two slashes follow each other.

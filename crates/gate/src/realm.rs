@@ -64,11 +64,11 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
                 let opening: BoxFuture<'_, _> = Box::pin(issuer.open(&jwt, now));
                 let session = Box::new(opening.await?);
                 if !issuer.check_user {
-                    if let Some(refusal) = self.inadmissible(&session) {
+                    if let Some(refusal) = self.refusal_of_identity(&session) {
                         return Err(refusal(session));
                     }
                     let admission = self.admission(session, None, None, User::default());
-                    return self.in_force(admission, facts, now);
+                    return self.check_in_force(admission, facts, now);
                 }
                 (session, None)
             }
@@ -80,12 +80,12 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
             },
         };
         let admission = self.existing_user(session, found).await?;
-        self.in_force(admission, facts, now)
+        self.check_in_force(admission, facts, now)
     }
 
     /// Returns the admission, unless its session was revoked or its user is not active. Checked last, after everything that may
     /// take time.
-    fn in_force(
+    fn check_in_force(
         &self,
         admission: Admission,
         facts: &Facts<'_>,
@@ -187,7 +187,7 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
     }
 
     /// Returns the refusal of a session whose kind of user may not enter at all.
-    fn inadmissible(&self, session: &Session) -> Option<fn(Box<Session>) -> Refusal> {
+    fn refusal_of_identity(&self, session: &Session) -> Option<fn(Box<Session>) -> Refusal> {
         if session.is_anonymous() && !self.identity.allow_anonymous {
             return Some(Refusal::Guest);
         }
@@ -201,12 +201,12 @@ impl<U: UserStore, S: SessionStore> Realm<U, S> {
         session: Box<Session>,
         found: Option<(LookupSource, User)>,
     ) -> Result<Admission, Refusal> {
-        if let Some(refusal) = self.inadmissible(&session) {
+        if let Some(refusal) = self.refusal_of_identity(&session) {
             return Err(refusal(session));
         }
         let found_in = found.as_ref().map(|(source, _)| *source);
-        let vouches = |sessions: &S| sessions.vouches_for_users();
-        let known = found.filter(|_| self.sessions.as_ref().is_some_and(vouches));
+        let includes_check = |sessions: &S| sessions.includes_user_check();
+        let known = found.filter(|_| self.sessions.as_ref().is_some_and(includes_check));
         if let Some((source, user)) = known {
             return Ok(self.admission(session, found_in, Some(source), user));
         }

@@ -4,7 +4,7 @@ use session::{OpenError, Session};
 use thiserror::Error;
 
 use crate::{
-    Admission, Ambiguity, LookupSource, RateLimited, RevokedBy, Route, SaidOrigin, StoreError,
+    Admission, Ambiguity, ClaimedOrigin, LookupSource, RateLimited, RevokedBy, Route, StoreError,
 };
 
 /// A request that may not enter, and the route that governs it.
@@ -39,7 +39,7 @@ impl From<Refusal> for Refused<'_> {
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// The path or the method could be read as another one, which another route governs; or no honest client sends the path.
-    #[error("{}", .0.in_short())]
+    #[error("{}", .0.summary())]
     AmbiguousPath(Ambiguity),
     /// The route is closed to everybody.
     #[error("the route is closed")]
@@ -75,7 +75,7 @@ pub enum Refusal {
     #[error(
         "a request that may change something must come from a page of this host, as Sec-Fetch-Site or Origin says; {0}"
     )]
-    OtherOrigin(SaidOrigin),
+    OtherOrigin(ClaimedOrigin),
     /// The client, its user, or all clients together exceed a rate limit.
     #[error(transparent)]
     RateLimited(RateLimited),

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_of_the_list_byte_for_byte() {
+    fn addresses_are_compared_byte_for_byte() {
         let list = emails("ada@example.com,,eve@example.com");
         assert!(list.admits_address(Some("ada@example.com")));
         assert!(list.admits_address(Some("eve@example.com")));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_itself_and_with_a_dot_or_a_star_all_below_it() {
+    fn a_domain_entry_with_a_dot_or_a_star_covers_subdomains() {
         for (list, address, admitted) in [
             ("example.com", "ada@example.com", true),
             ("example.com", "ada@eu.example.com", false),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn both_lists_must_be_satisfied_and_empty_ones_demand_nothing() {
+    fn both_lists_must_match_and_empty_lists_match_everything() {
         let mut both = emails("ada@example.com,ada@other.example");
         both.allow_email_domains("example.com");
         assert!(both.admits_address(Some("ada@example.com")));

@@ -2,7 +2,7 @@
 //!
 //! A session in a JSON Web Token is valid until it expires, whatever happens to its user. A revocation ends it earlier. The list
 //! of revocations is in memory. The server replaces it ([`Revocations::replace`]) or applies changes ([`Revocations::amend`]),
-//! and sets until when it is valid ([`Revocations::counts_until`]); a decision never waits for it.
+//! and sets until when it is valid ([`Revocations::set_valid_until`]); a decision never waits for it.
 
 mod list;
 
@@ -25,7 +25,7 @@ pub struct Revocations {
     known: ArcSwap<Known>,
     /// When the list becomes too old, in milliseconds since 1970. A process that was suspended answers requests before any of its
     /// timers fires, so decisions compare the time themselves.
-    counts_until: AtomicU64,
+    valid_until: AtomicU64,
     /// Why nothing is known once the list is too old.
     too_old: OnceLock<StoreError>,
 }
@@ -97,7 +97,7 @@ impl Default for Revocations {
         Self {
             is_consulted: AtomicBool::new(false),
             known: ArcSwap::from_pointee(Known::List(RevocationList::default())),
-            counts_until: AtomicU64::new(u64::MAX),
+            valid_until: AtomicU64::new(u64::MAX),
             too_old: OnceLock::new(),
         }
     }
@@ -109,7 +109,7 @@ impl Revocations {
         Self {
             is_consulted: AtomicBool::new(true),
             known: ArcSwap::from_pointee(Known::Unknown(reason)),
-            counts_until: AtomicU64::new(u64::MAX),
+            valid_until: AtomicU64::new(u64::MAX),
             too_old: OnceLock::new(),
         }
     }
@@ -125,7 +125,7 @@ impl Revocations {
         demands: &ClaimDemands,
         now: UnixTime,
     ) -> RevocationVerdict {
-        if self.counts(now) && !self.is_consulted.load(Ordering::Acquire) {
+        if self.is_valid(now) && !self.is_consulted.load(Ordering::Acquire) {
             return RevocationVerdict::InForce;
         }
         let issued_at = || session.signed_in_at(demands);
@@ -150,7 +150,7 @@ impl Revocations {
         issued_at: impl Fn() -> Option<UnixTime>,
         now: UnixTime,
     ) -> RevocationVerdict {
-        if let (false, Some(reason)) = (self.counts(now), self.too_old.get()) {
+        if let (false, Some(reason)) = (self.is_valid(now), self.too_old.get()) {
             return RevocationVerdict::Unknown(reason.clone());
         }
         match &**self.known.load() {
@@ -188,13 +188,13 @@ impl Revocations {
 
     /// Makes the list valid until `end`, by the clock that decisions use. Afterwards it is too old, and verdicts are unknown for
     /// this reason (the first reason is kept).
-    pub fn counts_until(&self, end: UnixTime, reason: &StoreError) {
+    pub fn set_valid_until(&self, end: UnixTime, reason: &StoreError) {
         self.too_old.get_or_init(|| reason.clone());
-        self.counts_until.store(end.millis(), Ordering::Release);
+        self.valid_until.store(end.millis(), Ordering::Release);
     }
 
-    fn counts(&self, now: UnixTime) -> bool {
-        now.millis() < self.counts_until.load(Ordering::Acquire)
+    fn is_valid(&self, now: UnixTime) -> bool {
+        now.millis() < self.valid_until.load(Ordering::Acquire)
     }
 
     /// Forgets the list, which is too old or was never read. From now on verdicts are unknown, for this reason.
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_revokes_what_it_names_and_nothing_else() {
+    fn each_kind_revokes_only_what_it_names() {
         let session = revocation(Revoked::Session("s1".into()), NOW, 60);
         let all = revocation(Revoked::All, NOW, 60);
         let early = Some(UnixTime::from_secs(NOW.secs() - 1));
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_of_the_same_second_is_revoked_where_its_time_has_whole_seconds() {
+    fn a_session_issued_in_the_same_second_is_revoked_if_its_time_has_whole_seconds() {
         let list = [user(millis(300))];
         // Issued half a second later, and written in whole seconds.
         let rounded = Some(NOW);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_ends_by_itself() {
+    fn a_revocation_expires() {
         let session = revocation(Revoked::Session("s1".into()), NOW, 60);
         let all = revocation(Revoked::All, NOW, 60);
         for list in [[user(NOW)], [session], [all]] {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_the_latest_time_and_the_longest_duration_count() {
+    fn repeated_revocations_use_the_latest_time_and_the_longest_duration() {
         let short = Revocation {
             until: millis(1),
             ..user(millis(5000))
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_cannot_be_read_is_an_outage_until_it_can() {
+    fn an_unreadable_list_is_an_outage_until_it_is_read() {
         let reason = || StoreError::Failed {
             store: LookupSource::Postgres,
             detail: "gone".to_owned(),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_not_renewed_in_time_is_an_outage_even_where_it_is_empty() {
+    fn an_outdated_list_is_an_outage_even_if_it_is_empty() {
         for list in [vec![], vec![user(NOW)]] {
             let revocations = Revocations::default();
             revocations.replace(list.into_iter().collect());
@@ -352,15 +352,15 @@ mod tests {
                 let verdict = revocations.verdict_of("bob", "s", None, now);
                 matches!(verdict, RevocationVerdict::Unknown(_))
             };
-            revocations.counts_until(millis(100), &reason);
+            revocations.set_valid_until(millis(100), &reason);
             assert!(!is_unknown(millis(99)) && is_unknown(millis(100)));
-            revocations.counts_until(millis(200), &reason);
+            revocations.set_valid_until(millis(200), &reason);
             assert!(!is_unknown(millis(199)) && is_unknown(millis(200)));
         }
     }
 
     #[test]
-    fn a_change_of_the_list_counts_as_another_list_does() {
+    fn an_amended_list_equals_a_replaced_one() {
         let revocations = Revocations::default();
         let is_revoked = |id| {
             let verdict = revocations.verdict_of(id, "s", None, NOW);
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_takes_no_memory() {
+    fn a_lookup_allocates_nothing() {
         let revocations = Revocations::default();
         let ask = || {
             let verdict = revocations.verdict_of("ada", "s", None, NOW);

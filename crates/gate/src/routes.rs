@@ -5,9 +5,9 @@
 
 mod explain;
 mod folding;
+mod gaps;
 mod host_pattern;
 mod hosts;
-mod left;
 mod methods;
 mod path_pattern;
 mod tree;
@@ -21,10 +21,10 @@ pub use self::explain::{
     Ambiguity, Differs, NearMiss, OtherReading, PathReading, Pattern, RouteRow,
 };
 use self::folding::Folding;
+pub use self::gaps::{GapRequests, RouteGap};
 use self::host_pattern::LONGEST_HOST;
 pub use self::host_pattern::{HostPattern, InvalidHost};
 use self::hosts::{Hosts, below, canonical};
-pub use self::left::{Left, LeftRequests};
 pub use self::methods::Methods;
 pub use self::path_pattern::{InvalidPath, PathPattern};
 use crate::{Arrival, Condition, Facts, Refusal, readings};
@@ -52,7 +52,7 @@ pub struct Route {
 
 impl Route {
     /// The name of the route for requests that no route matches.
-    pub const OF_NONE: &str = "none";
+    pub const UNMATCHED: &str = "none";
 }
 
 /// Who may enter.
@@ -115,7 +115,7 @@ pub struct Routes {
     /// Whether one route matches every request.
     is_single: bool,
     /// Whether some route is limited to some methods.
-    name_methods: bool,
+    depends_on_method: bool,
 }
 
 impl Routes {
@@ -152,10 +152,10 @@ impl Routes {
             [only] => is_everything(only) && only.paths.len() == 1,
             _ => false,
         };
-        let name_methods = all.iter().any(|matched| !matched.methods.is_any());
+        let depends_on_method = all.iter().any(|matched| !matched.methods.is_any());
         let unknown = Route {
             id: all.len(),
-            name: Route::OF_NONE.into(),
+            name: Route::UNMATCHED.into(),
             access: Access::Unknown,
             realm: 0,
             profile: 0,
@@ -163,7 +163,7 @@ impl Routes {
             same_origin: false,
             strip_segments: 0,
         };
-        let (routes, patterns): (_, Vec<_>) = all.into_iter().map(Pattern::beside_route).unzip();
+        let (routes, patterns): (_, Vec<_>) = all.into_iter().map(Pattern::split_route).unzip();
         Ok(Self {
             routes,
             patterns: patterns.into(),
@@ -172,7 +172,7 @@ impl Routes {
             folded,
             without_path,
             is_single,
-            name_methods,
+            depends_on_method,
         })
     }
 
@@ -223,16 +223,16 @@ impl Routes {
     }
 
     /// Whether this path needs no session on some host that a route names, or on the hosts that no route names.
-    pub fn are_open_at(&self, path: &str) -> bool {
+    pub fn is_public_somewhere(&self, path: &str) -> bool {
         let names = self.hosts.one_label_below.keys();
         let names = names.map(|name| below(name));
         let exact = self.hosts.exact.keys().map(|name| name.to_string());
         let mut hosts = exact.chain(names).map(Some).chain([None]);
-        hosts.any(|host| self.are_open_on(host.as_deref(), path))
+        hosts.any(|host| self.is_public_on(host.as_deref(), path))
     }
 
     /// Whether a route names this host, either exactly or by `*.` and its parent domain.
-    pub fn name_host(&self, host: &str) -> bool {
+    pub fn has_host(&self, host: &str) -> bool {
         let mut buffer = [0; LONGEST_HOST];
         let Some(name) = canonical(host, &mut buffer) else {
             return false;
@@ -243,7 +243,7 @@ impl Routes {
     }
 
     /// Whether this path needs no session on this host; with `None`, on the hosts that no route names.
-    pub fn are_open_on(&self, host: Option<&str>, path: &str) -> bool {
+    pub fn is_public_on(&self, host: Option<&str>, path: &str) -> bool {
         let arrival = Arrival {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -282,7 +282,7 @@ impl Routes {
     /// the path of another route: there the reading would change who may enter, or where the request goes. Other paths are
     /// forwarded unchanged, however many readings they have, because some upstreams need them (`/@scope%2fname`). Also for a
     /// method in lower case that has another route in upper case.
-    /// [`Refusal::UnknownPath`] when the path is not known, and routes differ.
+    /// [`Refusal::UnknownPath`] when the path is not known, and routes differ by path.
     pub fn of(&self, facts: &Facts<'_>) -> Result<&Route, Refusal> {
         let Some(path) = facts.path else {
             let route = self.without_path.ok_or(Refusal::UnknownPath)?;
@@ -305,8 +305,8 @@ impl Routes {
                 .bytes()
                 .any(|byte| byte.is_ascii_lowercase())
         };
-        if self.name_methods && has_lower_case() {
-            self.check_capitals(facts, path, host, found)?;
+        if self.depends_on_method && has_lower_case() {
+            self.check_upper_case(facts, path, host, found)?;
         }
         let route = found.map_or(&self.unknown, |route| &self.routes[route]);
         if !self.is_single && !readings::is_plain(path) {
@@ -320,15 +320,15 @@ impl Routes {
 
     /// Checks that the method has the same route in upper case: methods are case-sensitive (RFC 9110 section 9.1), but some
     /// services treat `post` as `POST` (Werkzeug, `sansio/request.py`).
-    fn check_capitals(
+    fn check_upper_case(
         &self,
         facts: &Facts<'_>,
         path: &str,
         host: &str,
         found: Option<usize>,
     ) -> Result<(), Ambiguity> {
-        let capitals = facts.method.as_str().to_ascii_uppercase();
-        let method = Method::from_bytes(capitals.as_bytes()).ok();
+        let upper_case = facts.method.as_str().to_ascii_uppercase();
+        let method = Method::from_bytes(upper_case.as_bytes()).ok();
         let agrees = |method: Method| self.hosts.find(host, path.as_bytes(), &method) == found;
         match method.is_some_and(agrees) {
             true => Ok(()),
@@ -346,7 +346,7 @@ impl Routes {
         found: Option<usize>,
     ) -> Result<(), Ambiguity> {
         // Decoding these escapes does not change the route.
-        if readings::has_harmless_escapes_alone(path) {
+        if readings::has_only_harmless_escapes(path) {
             let folded = self.folded.find(host, path.as_bytes(), facts.method);
             return match folded == found {
                 true => Ok(()),

@@ -9,7 +9,7 @@ use crate::Facts;
 
 /// What a request says about the page that sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SaidOrigin {
+pub enum ClaimedOrigin {
     /// It has neither `Origin` nor `Sec-Fetch-Site`.
     Nothing,
     /// This `Origin`, shortened for display.
@@ -20,7 +20,7 @@ pub enum SaidOrigin {
     Site(Box<str>),
 }
 
-impl SaidOrigin {
+impl ClaimedOrigin {
     /// Reads these headers.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut sites = headers.get_all("sec-fetch-site").iter();
@@ -38,7 +38,7 @@ impl SaidOrigin {
     }
 }
 
-impl fmt::Display for SaidOrigin {
+impl fmt::Display for ClaimedOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("it has neither Origin nor Sec-Fetch-Site"),

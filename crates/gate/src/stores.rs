@@ -41,7 +41,7 @@ pub trait SessionStore {
     ) -> impl Future<Output = Result<Lookup<KnownSession>, FindError>>;
 
     /// Whether a session that is found proves that its user exists, because the store looks up both at once.
-    fn vouches_for_users(&self) -> bool;
+    fn includes_user_check(&self) -> bool;
 }
 
 /// What a store answered, and which store it was.
@@ -88,7 +88,7 @@ impl fmt::Debug for User {
 pub struct KnownSession {
     /// The session.
     pub stored: StoredSession,
-    /// The session's user. It has no columns unless [`SessionStore::vouches_for_users`].
+    /// The session's user. It has no columns unless [`SessionStore::includes_user_check`].
     pub user: User,
 }
 

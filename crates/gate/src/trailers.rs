@@ -11,14 +11,18 @@ use crate::hygiene::normal_form;
 impl Hygiene {
     /// Returns the trailers that may be forwarded, from any peer: all except those that claim an identity, describe the original
     /// request, or belong in a head (RFC 9110 §6.5.1), in any spelling that a service may fold into one of these.
-    pub fn trailers(&self, said: &HeaderMap) -> HeaderMap {
-        let may_go_on = |name: &str| {
+    pub fn trailers(&self, received: &HeaderMap) -> HeaderMap {
+        let may_be_forwarded = |name: &str| {
             let normal = normal_form(name);
-            let belongs_into_head = OF_HEADS.contains(&&*normal)
-                || OF_HEADS_BEGIN.iter().any(|start| normal.starts_with(start));
+            let belongs_into_head = HEAD_ONLY.contains(&&*normal)
+                || HEAD_ONLY_PREFIXES
+                    .iter()
+                    .any(|start| normal.starts_with(start));
             !belongs_into_head && !self.is_unwanted(name, false)
         };
-        let fields = said.iter().filter(|(name, _)| may_go_on(name.as_str()));
+        let fields = received
+            .iter()
+            .filter(|(name, _)| may_be_forwarded(name.as_str()));
         let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
         let mut trailers = HeaderMap::new();
         fields.for_each(|(name, value)| _ = trailers.append(name, value));
@@ -28,7 +32,7 @@ impl Hygiene {
 
 /// Fields that belong in a head, in normal form: framing, the connection, the host, credentials, fields that the decision looks
 /// at, and fields that a gate writes.
-const OF_HEADS: [&str; 24] = [
+const HEAD_ONLY: [&str; 24] = [
     "accept-encoding",
     "authorization",
     "cache-control",
@@ -55,7 +59,7 @@ const OF_HEADS: [&str; 24] = [
     "x-requested-with",
 ];
 
-const OF_HEADS_BEGIN: [&str; 7] = [
+const HEAD_ONLY_PREFIXES: [&str; 7] = [
     "access-control-",
     "content-",
     "if-",
@@ -72,10 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_head_may_leave_out_goes_on() {
+    fn only_trailers_that_a_head_may_omit_are_forwarded() {
         let bypass = HeaderName::from_static("x-bypass-auth");
         let hygiene = Hygiene::new(&bypass, [], Vec::new());
-        let mut said = HeaderMap::new();
+        let mut trailers = HeaderMap::new();
         for name in [
             "x-checksum",
             "grpc-status",
@@ -101,11 +105,11 @@ mod tests {
             "if-match",
         ] {
             let name = HeaderName::from_static(name);
-            said.append(name, HeaderValue::from_static("a"));
+            trailers.append(name, HeaderValue::from_static("a"));
         }
-        said.append("x-checksum", HeaderValue::from_static("b"));
+        trailers.append("x-checksum", HeaderValue::from_static("b"));
         let mut left: Vec<_> = hygiene
-            .trailers(&said)
+            .trailers(&trailers)
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
             .collect();

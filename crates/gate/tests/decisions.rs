@@ -103,7 +103,7 @@ impl SessionStore for FakeSessions {
         })
     }
 
-    fn vouches_for_users(&self) -> bool {
+    fn includes_user_check(&self) -> bool {
         self.vouches
     }
 }
@@ -202,7 +202,7 @@ fn decide_from(
     };
     let identities: Vec<_> = fields.split("\r\n").filter(named).collect();
     let identity = match identities[..] {
-        [] => "nobody",
+        [] => "anonymous",
         [identity] => identity.strip_prefix("x-user-id: ").unwrap(),
         _ => panic!("two identities: {identities:?}"),
     };
@@ -243,7 +243,7 @@ fn arrival(peer: IpAddr) -> Arrival {
 }
 
 #[test]
-fn each_request_is_decided_on_what_it_carries() {
+fn each_request_is_decided_by_its_credentials() {
     let gate = gate();
     let good = cookie("ada", NOW + 60);
     let deleted = cookie("bob", NOW + 60);
@@ -303,7 +303,7 @@ fn each_request_is_decided_on_what_it_carries() {
 }
 
 #[test]
-fn where_one_rule_governs_everything_odd_paths_pass_untouched() {
+fn odd_paths_are_forwarded_unchanged_under_a_single_rule() {
     let gate = Gate {
         routes: Routes::of_one_service(Vec::new(), true),
         ..gate()
@@ -315,7 +315,7 @@ fn where_one_rule_governs_everything_odd_paths_pass_untouched() {
 }
 
 #[test]
-fn only_a_real_preflight_passes_and_only_when_it_may() {
+fn only_a_real_preflight_passes_where_allowed() {
     let preflight = [
         ("Origin", "https://a.example"),
         ("Access-Control-Request-Method", "PUT"),
@@ -359,7 +359,7 @@ fn the_bypass_needs_its_value_exactly_once() {
 }
 
 #[test]
-fn the_public_bypass_value_counts_from_this_machine_alone() {
+fn the_public_bypass_value_works_only_from_this_machine() {
     let header = HeaderName::from_static("x-bypass-auth");
     let gate = Gate {
         bypass: Some(Bypass::from_loopback(header, Secret::new("true"))),
@@ -376,7 +376,7 @@ fn the_public_bypass_value_counts_from_this_machine_alone() {
 }
 
 #[test]
-fn whoever_relays_from_this_machine_is_not_the_client() {
+fn a_relaying_proxy_on_this_machine_is_not_the_client() {
     let header = HeaderName::from_static("x-bypass-auth");
     let gate = Gate {
         bypass: Some(Bypass::from_loopback(header, Secret::new("true"))),
@@ -403,7 +403,7 @@ fn whoever_relays_from_this_machine_is_not_the_client() {
 }
 
 #[test]
-fn where_the_path_is_not_said_nothing_is_public() {
+fn without_a_path_nothing_is_public() {
     let gate = gate();
     let decide = |headers: &[(&str, &str)]| {
         let (headers, arrival) = (header_map(headers), arrival(Ipv4Addr::LOCALHOST.into()));
@@ -421,7 +421,7 @@ fn where_the_path_is_not_said_nothing_is_public() {
 }
 
 #[test]
-fn a_host_hears_every_identity_header_and_what_was_forged() {
+fn a_calling_proxy_gets_every_identity_header_and_the_forged_names() {
     let gate = gate();
     let good = cookie("ada", NOW + 60);
     let forged = [
@@ -497,7 +497,7 @@ fn without_a_user_check_a_session_is_enough() {
 }
 
 #[test]
-fn everything_wrong_with_a_session_has_one_face() {
+fn every_flaw_of_a_session_looks_the_same_to_clients() {
     let gate = gate();
     let good = cookie("ada", NOW + 60);
     let tampered = good.replace("..", ".x.");
@@ -534,7 +534,7 @@ fn decide_token(gate: &TestGate, token: &str) -> Result<String, String> {
 }
 
 #[test]
-fn a_session_that_the_store_knows_enters() {
+fn a_session_in_the_store_is_admitted() {
     for vouches in [true, false] {
         let gate = opaque_gate(vouches);
         assert_eq!(
@@ -573,13 +573,13 @@ fn a_stored_session_that_ended_or_is_gone_asks_to_sign_in() {
 }
 
 #[test]
-fn a_look_up_that_is_refused_for_asking_too_often_is_no_outage() {
+fn a_rate_limited_lookup_is_not_an_outage() {
     let refused = decide_token(&opaque_gate(true), "session-too-many");
     assert_eq!(refused, Err("rate_limited TooMany".to_owned()));
 }
 
 #[test]
-fn a_lost_session_store_is_an_outage_and_none_is_no_permit() {
+fn a_failed_session_store_is_an_outage_and_a_missing_one_a_refusal() {
     assert_eq!(
         decide_token(&opaque_gate(true), "session-in-the-dark"),
         Err("store_unavailable Unavailable".to_owned())
@@ -640,7 +640,7 @@ fn bearer(subject: &str) -> String {
 }
 
 #[test]
-fn a_token_of_the_issuer_enters_and_its_subject_is_checked_if_configured() {
+fn a_token_of_the_issuer_is_admitted_and_its_subject_checked_if_configured() {
     let checking = gate_with_issuer(true, |_| Newer::None);
     let trusting = gate_with_issuer(false, |_| Newer::None);
     for (gate, subject, expected) in [
@@ -669,7 +669,7 @@ fn revoked(what: Revoked) -> Arc<Revocations> {
 }
 
 #[test]
-fn what_was_revoked_has_to_sign_in_again_whatever_carries_it() {
+fn a_revoked_session_must_sign_in_again_whatever_its_credential() {
     let carried = |gate: TestGate, (name, value): (&str, &str)| {
         decide(&gate, Method::GET, "/a", &[(name, value)]).map_err(|refused| {
             assert_eq!(refused, "revoked SignIn");
@@ -755,7 +755,7 @@ fn a_list_of_revocations_that_cannot_be_read_is_an_outage_and_public_paths_are_o
 }
 
 #[test]
-fn a_session_cookie_beside_a_token_wins_even_when_it_does_not_open() {
+fn a_session_cookie_takes_precedence_over_a_token_even_if_it_does_not_open() {
     let gate = gate_with_issuer(true, |_| Newer::None);
     let (token, good) = (bearer("bob"), cookie("ada", NOW + 60));
     let beside = |cookie: &str| {
@@ -775,7 +775,7 @@ fn without_an_issuer_a_token_is_a_session_that_does_not_open() {
 }
 
 #[test]
-fn an_encrypted_session_is_still_a_bearer_value_beside_an_issuer() {
+fn an_encrypted_bearer_session_is_accepted_with_an_issuer() {
     let gate = gate_with_issuer(true, |_| Newer::None);
     let claims = json!({ "sub": "ada", "exp": NOW + 60 });
     let token = seal::nextauth(&Secret::new(SECRET), claims.as_object().unwrap(), [7; 12]);
@@ -785,7 +785,7 @@ fn an_encrypted_session_is_still_a_bearer_value_beside_an_issuer() {
 }
 
 #[test]
-fn an_unknown_key_is_asked_for_once() {
+fn an_unknown_key_is_fetched_once() {
     // `{"alg":"ES256"}`, and this issuer has no such key.
     let value = "Bearer eyJhbGciOiJFUzI1NiJ9.e30.AAAA";
     let newest: fn(&FakeIssuer) -> Newer = |own| Newer::Keys(Arc::clone(&own.keys));
@@ -801,7 +801,7 @@ fn an_unknown_key_is_asked_for_once() {
 }
 
 #[test]
-fn several_authorization_fields_are_no_token() {
+fn several_authorization_fields_are_ambiguous() {
     let gate = gate_with_issuer(true, |_| Newer::None);
     let value = bearer("ada");
     let twice = [("Authorization", value.as_str()), ("Authorization", "x")];
@@ -810,7 +810,7 @@ fn several_authorization_fields_are_no_token() {
 }
 
 #[test]
-fn of_several_sessions_the_one_that_counts_is_found_whatever_the_others_are() {
+fn the_valid_session_is_found_among_several() {
     let named = |name: &str, value: &str| format!("{name}={value}");
     let opaque = |value: &str| named("next-auth.session-token", value);
     let keys = || {

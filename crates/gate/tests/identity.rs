@@ -23,9 +23,9 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const NOW: u64 = 1_900_000_000;
 
 /// Stores that are never asked.
-struct Unasked;
+struct UnusedStore;
 
-impl UserStore for Unasked {
+impl UserStore for UnusedStore {
     async fn find(&self, _: &str) -> Result<Lookup<User>, StoreError> {
         Ok(Lookup {
             found: Some(User::default()),
@@ -34,7 +34,7 @@ impl UserStore for Unasked {
     }
 }
 
-impl SessionStore for Unasked {
+impl SessionStore for UnusedStore {
     async fn find(
         &self,
         _: &SessionToken,
@@ -46,12 +46,12 @@ impl SessionStore for Unasked {
         })
     }
 
-    fn vouches_for_users(&self) -> bool {
+    fn includes_user_check(&self) -> bool {
         false
     }
 }
 
-fn gate(identity: IdentityRules) -> Gate<Unasked, Unasked> {
+fn gate(identity: IdentityRules) -> Gate<UnusedStore, UnusedStore> {
     let bypass_header = HeaderName::from_static("x-bypass-auth");
     let keys = KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into());
     let realm = Realm {
@@ -75,7 +75,7 @@ fn gate(identity: IdentityRules) -> Gate<Unasked, Unasked> {
     }
 }
 
-fn email(email: EmailHeader) -> Gate<Unasked, Unasked> {
+fn email(email: EmailHeader) -> Gate<UnusedStore, UnusedStore> {
     gate(IdentityRules {
         email,
         ..IdentityRules::default()
@@ -110,7 +110,7 @@ fn headers(claims: Value) -> HeaderMap {
 }
 
 fn decide<'g>(
-    gate: &'g Gate<Unasked, Unasked>,
+    gate: &'g Gate<UnusedStore, UnusedStore>,
     headers: &HeaderMap,
 ) -> Result<Permit<'g>, Refusal> {
     let facts = Facts {
@@ -128,7 +128,7 @@ fn decide<'g>(
 }
 
 /// Returns the address in each family's headers, the one that the service gets, and the one of the admission.
-fn written(gate: &Gate<Unasked, Unasked>, claims: Value) -> Vec<String> {
+fn written(gate: &Gate<UnusedStore, UnusedStore>, claims: Value) -> Vec<String> {
     let headers = headers(claims);
     let permit = decide(gate, &headers).unwrap();
     let families = [
@@ -162,7 +162,7 @@ fn written(gate: &Gate<Unasked, Unasked>, claims: Value) -> Vec<String> {
 }
 
 #[test]
-fn an_address_that_the_session_calls_unverified_is_written_nowhere() {
+fn an_unverified_address_is_never_written() {
     let gate = email(EmailHeader::Verified);
     for claims in [
         json!({"email_verified": false}),
@@ -175,7 +175,7 @@ fn an_address_that_the_session_calls_unverified_is_written_nowhere() {
 }
 
 #[test]
-fn any_other_address_is_written_everywhere() {
+fn every_other_address_is_written_in_every_profile() {
     let ada = ["ada@example.com"; 7];
     for claims in [
         json!({}),
@@ -192,7 +192,7 @@ fn any_other_address_is_written_everywhere() {
 }
 
 #[test]
-fn an_unverified_address_is_no_id_either() {
+fn an_unverified_address_is_not_accepted_as_id() {
     let decided = |email_header, claims| {
         let gate = email(email_header);
         match decide(&gate, &headers(claims)) {
@@ -218,7 +218,7 @@ fn an_unverified_address_is_no_id_either() {
 }
 
 #[test]
-fn a_guest_enters_unless_guests_are_refused() {
+fn guests_are_admitted_unless_refused() {
     let guest = headers(json!({"isAnonymous": true}));
     let permissive = gate(IdentityRules::default());
     let permit = decide(&permissive, &guest).unwrap();

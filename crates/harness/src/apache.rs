@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::{Account, Process, is_root, leashed};
+use crate::process::{Account, Process, command_with_death_signal, is_root};
 use crate::server::Server;
 
 /// An Apache httpd (mpm_event) with one listener on a free loopback port. Stopped on drop.
@@ -30,9 +30,10 @@ impl Apache {
                 false => None,
             };
             if let Some(account) = &account {
-                give(folder, account)?;
+                set_owner(folder, account)?;
             }
-            let mut command = leashed("apache2", "apache2-bin", account.as_ref())?;
+            let mut command =
+                command_with_death_signal("apache2", "apache2-bin", account.as_ref())?;
             command
                 .arg("-d")
                 .arg(folder)
@@ -86,7 +87,7 @@ MaxRequestWorkers 64
 }
 
 /// Gives the folder, and everything in it, to an account.
-fn give(folder: &Path, account: &Account) -> Result<()> {
+fn set_owner(folder: &Path, account: &Account) -> Result<()> {
     let Account { uid, gid } = account;
     let status = Command::new("chown")
         .args(["-R", &format!("{uid}:{gid}")])

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 use crate::repository;
 use crate::server::Server;
 
@@ -55,7 +55,7 @@ pub async fn caddy_of(version: CaddyVersion, text: impl Fn(u16) -> String) -> Re
             None => format!("{{\n\tadmin off\n}}\n{text}"),
         };
         std::fs::write(folder.join("Caddyfile"), whole)?;
-        let mut command = leashed(version.program(), version.package(), None)?;
+        let mut command = command_with_death_signal(version.program(), version.package(), None)?;
         command
             .args(["run", "--adapter", "caddyfile", "--config"])
             .arg(folder.join("Caddyfile"))

@@ -40,7 +40,7 @@ impl Certificates {
     pub async fn make_kind(folder: &Path, kind: CertificateKind) -> Result<Self> {
         match kind {
             CertificateKind::Signed => Self::make(folder).await,
-            CertificateKind::OwnAuthority => Self::own_authority(folder, HERE).await,
+            CertificateKind::OwnAuthority => Self::own_authority(folder, LOCAL_NAMES).await,
             CertificateKind::OwnAuthorityOfAnother => {
                 Self::own_authority(folder, "DNS:elsewhere.example").await
             }
@@ -50,7 +50,7 @@ impl Certificates {
 
     /// Makes a self-signed certificate with the command that `docs/operating.md` names.
     async fn own_authority(folder: &Path, names: &str) -> Result<Self> {
-        let made = Self::of_one_file(folder);
+        let made = Self::in_one_file(folder);
         let mut command = Command::new("openssl");
         command
             .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes"])
@@ -66,7 +66,7 @@ impl Certificates {
 
     /// Makes an expired certificate. `openssl req -x509` accepts no end in the past; `openssl ca` does.
     async fn own_authority_until_2020(folder: &Path) -> Result<Self> {
-        let made = Self::of_one_file(folder);
+        let made = Self::in_one_file(folder);
         let (config, request) = (folder.join("ca.cnf"), folder.join("request.pem"));
         let index = folder.join("index.txt");
         std::fs::write(&index, "")?;
@@ -76,17 +76,17 @@ impl Certificates {
             format!(
                 "[ca]\ndefault_ca = own\n[own]\ndatabase = {index}\nnew_certs_dir = {folder}\n\
                  default_md = sha256\nrand_serial = yes\npolicy = any\n[any]\ncommonName = supplied\n[extensions]\n\
-                 basicConstraints = critical,CA:TRUE\nsubjectAltName = {HERE}\n"
+                 basicConstraints = critical,CA:TRUE\nsubjectAltName = {LOCAL_NAMES}\n"
             ),
         )?;
-        let mut asked = Command::new("openssl");
-        asked
+        let mut request_command = Command::new("openssl");
+        request_command
             .args(["req", "-new", "-newkey", "rsa:2048", "-nodes"])
             .args(["-subj", "/CN=localhost", "-keyout"])
             .arg(&made.key)
             .arg("-out")
             .arg(&request);
-        run(asked, "openssl").await?;
+        run(request_command, "openssl").await?;
         let mut signed = Command::new("openssl");
         signed
             .args(["ca", "-batch", "-selfsign", "-notext"])
@@ -104,7 +104,7 @@ impl Certificates {
         Ok(made)
     }
 
-    fn of_one_file(folder: &Path) -> Self {
+    fn in_one_file(folder: &Path) -> Self {
         Self {
             authority: folder.join("server.pem"),
             certificate: folder.join("server.pem"),
@@ -172,7 +172,7 @@ impl Certificates {
 }
 
 /// The names of this machine.
-const HERE: &str = "IP:127.0.0.1,DNS:localhost";
+const LOCAL_NAMES: &str = "IP:127.0.0.1,DNS:localhost";
 
 const CONFIG: &str = "\
 [req]

@@ -7,10 +7,10 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use crate::wire::{Framing, Headers, Wire};
 
-/// One connection. It stays open between requests; every wait fails after [`PATIENCE`].
+/// One connection. It stays open between requests; every wait fails after [`TIMEOUT`].
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
@@ -45,7 +45,7 @@ impl Client {
     /// # Errors
     /// When nothing listens there.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = timeout(PATIENCE, TcpStream::connect(address))
+        let stream = timeout(TIMEOUT, TcpStream::connect(address))
             .await?
             .with_context(|| format!("{address}"))?;
         stream.set_nodelay(true)?;
@@ -85,7 +85,7 @@ impl Client {
     /// # Errors
     /// When the connection is broken.
     pub async fn raw(&mut self, bytes: &[u8]) -> Result<()> {
-        timeout(PATIENCE, self.wire.send(bytes)).await?
+        timeout(TIMEOUT, self.wire.send(bytes)).await?
     }
 
     /// Reads the answer to a request that is not HEAD. 1xx answers are returned like any other.
@@ -101,7 +101,7 @@ impl Client {
     /// # Errors
     /// When the connection breaks or the head is not strict HTTP/1.1.
     pub async fn head(&mut self) -> Result<Response> {
-        let head = timeout(PATIENCE, self.wire.head())
+        let head = timeout(TIMEOUT, self.wire.head())
             .await
             .context("no answer came")??;
         let head = head.context("the connection was closed without an answer")?;
@@ -123,7 +123,7 @@ impl Client {
     /// # Errors
     /// When the connection breaks or the chunk is malformed.
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        timeout(PATIENCE, self.wire.chunk())
+        timeout(TIMEOUT, self.wire.chunk())
             .await
             .context("no chunk came")?
     }
@@ -133,7 +133,7 @@ impl Client {
     /// # Errors
     /// When the connection ends before.
     pub async fn bytes(&mut self, length: usize) -> Result<Vec<u8>> {
-        timeout(PATIENCE, self.wire.exactly(length))
+        timeout(TIMEOUT, self.wire.exactly(length))
             .await
             .context("the bytes did not come")?
     }
@@ -144,7 +144,7 @@ impl Client {
     /// When it sends something, or does not close.
     pub async fn closed(&mut self) -> Result<()> {
         // An error is a reset, which closes the connection too.
-        if let Ok(bytes) = timeout(PATIENCE, self.wire.some())
+        if let Ok(bytes) = timeout(TIMEOUT, self.wire.read_some())
             .await
             .context("the connection is still open")?
         {
@@ -171,7 +171,7 @@ impl Client {
             method == "HEAD" || response.status < 200 || matches!(response.status, 204 | 304);
         if !bodiless {
             let framing = response.headers.framing()?;
-            response.body = timeout(PATIENCE, self.body(framing))
+            response.body = timeout(TIMEOUT, self.body(framing))
                 .await
                 .context("the body did not end")??;
         }
@@ -187,8 +187,8 @@ impl Client {
                 }
             }
             Framing::Length(length) => body = self.wire.exactly(length).await?,
-            Framing::Unsaid => loop {
-                let bytes = self.wire.some().await?;
+            Framing::UntilClose => loop {
+                let bytes = self.wire.read_some().await?;
                 if bytes.is_empty() {
                     break;
                 }
@@ -232,7 +232,7 @@ impl Request {
 
     /// Sets another target.
     #[must_use]
-    pub fn to_target(mut self, target: &str) -> Self {
+    pub fn with_target(mut self, target: &str) -> Self {
         target.clone_into(&mut self.target);
         self
     }
@@ -252,7 +252,7 @@ impl Request {
 
     /// Makes it look like the request of a browser that opens a page.
     #[must_use]
-    pub fn navigating(self) -> Self {
+    pub fn as_navigation(self) -> Self {
         self.header("Sec-Fetch-Mode", "navigate")
             .header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
     }

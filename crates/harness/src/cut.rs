@@ -18,14 +18,14 @@ use crate::port::free_port;
 pub struct CutProxy {
     address: SocketAddr,
     orders: mpsc::Sender<Order>,
-    weather: watch::Sender<Weather>,
+    link: watch::Sender<LinkState>,
     target: watch::Sender<SocketAddr>,
     _tasks: JoinSet<()>,
 }
 
 /// What happens to bytes that are forwarded.
 #[derive(Clone, Copy, Debug, Default)]
-struct Weather {
+struct LinkState {
     stalled: bool,
     delay: Duration,
 }
@@ -62,15 +62,15 @@ impl CutProxy {
         };
         let address = listener.local_addr()?;
         let (orders, incoming) = mpsc::channel(1);
-        let weather = watch::Sender::new(Weather::default());
+        let link = watch::Sender::new(LinkState::default());
         let target = watch::Sender::new(target);
         let mut tasks = JoinSet::new();
-        let told = (target.subscribe(), weather.subscribe());
-        tasks.spawn(forward(listener, told.0, incoming, told.1));
+        let receivers = (target.subscribe(), link.subscribe());
+        tasks.spawn(forward(listener, receivers.0, incoming, receivers.1));
         Ok(Self {
             address,
             orders,
-            weather,
+            link,
             target,
             _tasks: tasks,
         })
@@ -96,19 +96,19 @@ impl CutProxy {
 
     /// Keeps connections, and accepts new ones, but forwards no bytes.
     pub fn stall(&self) {
-        self.weather.send_modify(|weather| weather.stalled = true);
+        self.link.send_modify(|link| link.stalled = true);
     }
 
     /// Forwards all bytes only after `delay`.
     pub fn delay(&self, delay: Duration) {
-        self.weather.send_modify(|weather| weather.delay = delay);
+        self.link.send_modify(|link| link.delay = delay);
     }
 
     /// Forwards connections that are opened from now on to `target` (`127.0.0.1:port`), and leaves the others as they are.
     ///
     /// # Errors
     /// When `target` is not an address.
-    pub fn lead_to(&self, target: &str) -> Result<()> {
+    pub fn set_target(&self, target: &str) -> Result<()> {
         self.target.send_replace(target.parse()?);
         Ok(())
     }
@@ -118,7 +118,7 @@ impl CutProxy {
     /// # Errors
     /// When the system refuses to listen again.
     pub async fn restore(&self) -> Result<()> {
-        self.weather.send_replace(Weather::default());
+        self.link.send_replace(LinkState::default());
         self.order(true).await
     }
 
@@ -154,7 +154,7 @@ impl Port {
         }
     }
 
-    fn turn(self, open: bool) -> std::io::Result<Self> {
+    fn set_open(self, open: bool) -> std::io::Result<Self> {
         Ok(match (self, open) {
             (Self::Open(listener), false) => {
                 SockRef::from(&listener).shutdown(Shutdown::Both)?;
@@ -164,7 +164,7 @@ impl Port {
                 SockRef::from(&listener).listen(128)?;
                 Self::Open(TcpListener::from_std(listener)?)
             }
-            (as_it_is, _) => as_it_is,
+            (unchanged, _) => unchanged,
         })
     }
 }
@@ -173,7 +173,7 @@ async fn forward(
     listener: TcpListener,
     target: watch::Receiver<SocketAddr>,
     mut orders: mpsc::Receiver<Order>,
-    weather: watch::Receiver<Weather>,
+    link: watch::Receiver<LinkState>,
 ) {
     let mut port = Port::Open(listener);
     let mut connections = JoinSet::new();
@@ -181,8 +181,8 @@ async fn forward(
         tokio::select! {
             order = orders.recv() => {
                 let Some(order) = order else { return };
-                let Ok(turned) = port.turn(order.open) else { return };
-                port = turned;
+                let Ok(changed) = port.set_open(order.open) else { return };
+                port = changed;
                 if !order.open {
                     connections.shutdown().await;
                 }
@@ -192,13 +192,13 @@ async fn forward(
             accepted = port.accept() => {
                 let Ok(client) = accepted else { return };
                 let target = *target.borrow();
-                connections.spawn(connect(client, target, weather.clone()));
+                connections.spawn(connect(client, target, link.clone()));
             }
         }
     }
 }
 
-async fn connect(client: TcpStream, target: SocketAddr, weather: watch::Receiver<Weather>) {
+async fn connect(client: TcpStream, target: SocketAddr, link: watch::Receiver<LinkState>) {
     let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
@@ -206,22 +206,22 @@ async fn connect(client: TcpStream, target: SocketAddr, weather: watch::Receiver
     let (from_server, to_server) = server.into_split();
     // Either side may close its half first; the other half continues.
     tokio::join!(
-        pipe(from_client, to_server, weather.clone()),
-        pipe(from_server, to_client, weather)
+        pipe(from_client, to_server, link.clone()),
+        pipe(from_server, to_client, link)
     );
 }
 
 async fn pipe(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut weather: watch::Receiver<Weather>,
+    mut link: watch::Receiver<LinkState>,
 ) {
     let mut block = vec![0; 16_384];
     while let Ok(length @ 1..) = from.read(&mut block).await {
-        let Ok(delay) = weather
-            .wait_for(|weather| !weather.stalled)
+        let Ok(delay) = link
+            .wait_for(|link| !link.stalled)
             .await
-            .map(|weather| weather.delay)
+            .map(|link| link.delay)
         else {
             return;
         };

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use crate::wire::{Framing, Head, Headers, Wire, latin1};
 
 /// An upstream that answers every request with a description of it in JSON, and records the request for the test.
@@ -37,7 +37,7 @@ pub struct Echo {
 
 /// A request as the upstream received it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// The connection on which it came, counted from 0.
     pub connection: usize,
     /// The method, as spelled.
@@ -56,7 +56,7 @@ pub struct Seen {
 
 #[derive(Debug)]
 struct Shared {
-    seen: watch::Sender<Vec<Seen>>,
+    seen: watch::Sender<Vec<ReceivedRequest>>,
     releases: Semaphore,
 }
 
@@ -92,7 +92,7 @@ impl Echo {
     }
 
     /// Returns every request so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<ReceivedRequest> {
         self.shared.seen.borrow().clone()
     }
 
@@ -100,7 +100,7 @@ impl Echo {
     ///
     /// # Panics
     /// When there was none, or more than one.
-    pub fn only(&self) -> Seen {
+    pub fn only(&self) -> ReceivedRequest {
         let mut seen = self.seen();
         assert_eq!(
             seen.len(),
@@ -113,8 +113,11 @@ impl Echo {
     /// Waits for a request for which `wanted` returns true, and returns it in its present state.
     ///
     /// # Errors
-    /// When no such request comes within [`PATIENCE`].
-    pub async fn wait_for(&self, mut wanted: impl FnMut(&Seen) -> bool) -> Result<Seen> {
+    /// When no such request comes within [`TIMEOUT`].
+    pub async fn wait_for(
+        &self,
+        mut wanted: impl FnMut(&ReceivedRequest) -> bool,
+    ) -> Result<ReceivedRequest> {
         let mut receiver = self.shared.seen.subscribe();
         let arrived = async {
             let seen = receiver
@@ -122,7 +125,7 @@ impl Echo {
                 .await?;
             Ok::<_, anyhow::Error>(seen.clone())
         };
-        let seen = timeout(PATIENCE, arrived).await.with_context(|| {
+        let seen = timeout(TIMEOUT, arrived).await.with_context(|| {
             format!("no such request reached the upstream: {:#?}", self.seen())
         })??;
         seen.into_iter()
@@ -136,7 +139,7 @@ impl Echo {
     }
 }
 
-impl Seen {
+impl ReceivedRequest {
     /// The path, without the query.
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
@@ -149,7 +152,7 @@ impl Seen {
             .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
     }
 
-    fn account(&self) -> String {
+    fn description(&self) -> String {
         let headers: Vec<_> = self.headers.iter().collect();
         json!({ "method": self.method, "target": self.target, "headers": headers, "body": latin1(&self.body) })
             .to_string()
@@ -171,14 +174,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             if let Err(error) = serve(stream, connection, &shared, &mut latest).await {
                 shared.seen.send_modify(|seen| match latest {
                     Some(index) => seen[index].broken = Some(format!("{error:#}")),
-                    None => seen.push(Seen::unreadable(connection, &error)),
+                    None => seen.push(ReceivedRequest::unreadable(connection, &error)),
                 });
             }
         });
     }
 }
 
-impl Seen {
+impl ReceivedRequest {
     fn of(connection: usize, head: Head) -> Result<Self> {
         let parts: Vec<_> = head.start.split(' ').collect();
         let [method, target, "HTTP/1.1"] = parts[..] else {
@@ -217,7 +220,7 @@ async fn serve(
 ) -> Result<()> {
     let mut wire = Wire::new(stream);
     while let Some(head) = wire.head().await? {
-        let request = Seen::of(connection, head)?;
+        let request = ReceivedRequest::of(connection, head)?;
         let framing = request.headers.framing()?;
         let expects = request.headers.get("expect").is_some();
         let mut index = 0;
@@ -255,21 +258,21 @@ async fn read_body(wire: &mut Wire, framing: Framing, mut take: impl FnMut(&[u8]
         Framing::Length(length) => {
             let mut left = length;
             while left > 0 {
-                let piece = wire.at_most(left).await?;
+                let piece = wire.read_at_most(left).await?;
                 ensure!(!piece.is_empty(), "the body ended {left} bytes early");
                 left -= piece.len();
                 take(&piece);
             }
         }
-        Framing::Unsaid => {}
+        Framing::UntilClose => {}
     }
     Ok(())
 }
 
 /// Answers one request; `false` ends the connection.
-async fn answer(wire: &mut Wire, request: &Seen, shared: &Shared) -> Result<bool> {
+async fn answer(wire: &mut Wire, request: &ReceivedRequest, shared: &Shared) -> Result<bool> {
     let mut status = "200 OK".to_owned();
-    let mut body = request.account();
+    let mut body = request.description();
     match request.path() {
         "/ws" => return websocket(wire).await,
         "/stream" => return stream(wire, request, shared).await,
@@ -300,7 +303,7 @@ async fn answer(wire: &mut Wire, request: &Seen, shared: &Shared) -> Result<bool
     Ok(true)
 }
 
-async fn stream(wire: &mut Wire, request: &Seen, shared: &Shared) -> Result<bool> {
+async fn stream(wire: &mut Wire, request: &ReceivedRequest, shared: &Shared) -> Result<bool> {
     wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await?;
     for number in 0..request.parameter("chunks").unwrap_or(2) {
@@ -323,7 +326,7 @@ async fn websocket(wire: &mut Wire) -> Result<bool> {
     )
     .await?;
     loop {
-        let bytes = wire.some().await?;
+        let bytes = wire.read_some().await?;
         if bytes.is_empty() {
             return Ok(false);
         }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 use crate::repository;
 use crate::server::Server;
 
@@ -14,7 +14,7 @@ pub async fn envoy(text: impl Fn(u16) -> String) -> Result<Server> {
     let program = repository().join("target/tools/envoy/envoy/_bin/envoy");
     Server::start("Envoy", |folder, port| {
         std::fs::write(folder.join("envoy.yaml"), text(port))?;
-        let mut command = leashed(&program, INSTALL, None)?;
+        let mut command = command_with_death_signal(&program, INSTALL, None)?;
         command
             .arg("-c")
             .arg(folder.join("envoy.yaml"))

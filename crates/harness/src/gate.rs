@@ -14,9 +14,9 @@ use serde_json::Value;
 
 pub use self::address::DecisionListener;
 use self::address::bound_address;
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use crate::client::{Client, Request, Response};
-use crate::process::{Lines, Process, is_root, leashed};
+use crate::process::{Lines, Process, command_with_death_signal, is_root};
 
 /// A running gate, with its listeners on free loopback ports. Killed on drop.
 #[derive(Debug)]
@@ -93,11 +93,11 @@ impl Gate {
     /// # Errors
     /// When the gate does not log it.
     pub async fn listener(&self, name: &str) -> Result<SocketAddr> {
-        let said = self
+        let line = self
             .process
             .stderr
             .wait_for(|line| bound_address(line, name));
-        Ok(said.await?.parse()?)
+        Ok(line.await?.parse()?)
     }
 
     /// Sends one request to the proxy over a new connection.
@@ -196,12 +196,12 @@ impl Gate {
     /// Waits until it has ended by itself.
     ///
     /// # Errors
-    /// When it is still running after [`PATIENCE`].
+    /// When it is still running after [`TIMEOUT`].
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         self.process
             .wait()
             .await
-            .with_context(|| format!("the gate is still running after {PATIENCE:?}"))
+            .with_context(|| format!("the gate is still running after {TIMEOUT:?}"))
     }
 }
 
@@ -270,7 +270,7 @@ impl GateCommand {
     /// `AUTH_LISTEN` is set and `UPSTREAM` is not; that of decisions with `AUTH_LISTEN`; and the admin's.
     ///
     /// # Errors
-    /// When it ends before, or does not log an address within [`PATIENCE`]; the message holds what it printed.
+    /// When it ends before, or does not log an address within [`TIMEOUT`]; the message holds what it printed.
     pub async fn start(self) -> Result<Gate> {
         let process = self.spawn()?;
         let listener = async |name: &str| {
@@ -304,7 +304,7 @@ impl GateCommand {
     /// Runs it to its end.
     ///
     /// # Errors
-    /// When it has not ended after [`PATIENCE`].
+    /// When it has not ended after [`TIMEOUT`].
     pub async fn run(self) -> Result<Finished> {
         let mut process = self.spawn()?;
         let status = process.wait().await?;
@@ -319,15 +319,15 @@ impl GateCommand {
     fn spawn(&self) -> Result<Process> {
         let mut command = match self.is_unprivileged && is_root() {
             true => {
-                let mut command = leashed("setpriv", "util-linux", None)?;
+                let mut command = command_with_death_signal("setpriv", "util-linux", None)?;
                 command.args(["--bounding-set=-all", "--inh-caps=-all", "--"]);
                 command.arg(&self.binary);
                 command
             }
-            false => leashed(&self.binary, "cargo", None)?,
+            false => command_with_death_signal(&self.binary, "cargo", None)?,
         };
         if let Some(socket) = &self.socket {
-            command = leashed("sh", "dash", None)?;
+            command = command_with_death_signal("sh", "dash", None)?;
             command.args(["-c", AS_SYSTEMD]).arg(&self.binary);
             command.stdin(OwnedFd::from(socket.try_clone()?));
         } else {
@@ -342,7 +342,7 @@ impl GateCommand {
         }
         let process = Process::spawn_reading(&mut command, "util-linux")?;
         Ok(match self.has_successors {
-            true => process.leading(),
+            true => process.into_group_leader(),
             false => process,
         })
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 use crate::server::Server;
 
 /// Starts HAProxy with one frontend on a free loopback port. `text` returns the whole configuration for a port, and `script` is a
@@ -14,7 +14,7 @@ pub async fn haproxy(text: impl Fn(u16) -> String, script: &str) -> Result<Serve
     Server::start("HAProxy", |folder, port| {
         std::fs::write(folder.join("haproxy.cfg"), text(port))?;
         std::fs::write(folder.join("sessiongate.lua"), script)?;
-        let mut command = leashed("haproxy", "haproxy", None)?;
+        let mut command = command_with_death_signal("haproxy", "haproxy", None)?;
         // In the foreground, as one process.
         command
             .args(["-db", "-C"])

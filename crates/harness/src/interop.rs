@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 
 /// Makes one token for each order with the frameworks' own `encode`; `tests/interop/mint.mjs` lists the members of an order.
 ///
@@ -158,7 +158,7 @@ async fn start<'a>(
     name: &str,
     environment: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<(Process, SocketAddr)> {
-    let mut command = leashed("node", "nodejs", None)?;
+    let mut command = command_with_death_signal("node", "nodejs", None)?;
     command
         .arg(script(name)?)
         .env_clear()

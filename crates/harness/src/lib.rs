@@ -56,7 +56,7 @@ pub use caddy::{CaddyVersion, caddy, caddy_of};
 pub use cert::{CertificateKind, Certificates};
 pub use client::{Client, Request, Response};
 pub use cut::CutProxy;
-pub use echo::{Echo, Seen};
+pub use echo::{Echo, ReceivedRequest};
 pub use envoy::envoy;
 pub use gate::{DecisionListener, Finished, Gate, GateCommand};
 pub use haproxy::haproxy;
@@ -80,7 +80,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The timeout of every wait in the harness. It is far above what a healthy machine needs: it bounds a hang and measures nothing.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The root of the repository whose tests are running.
 ///

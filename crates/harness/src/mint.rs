@@ -84,18 +84,18 @@ impl Mint {
 
     /// Returns the cookie, `name=value`, as Auth.js v5 sets it; long ones in chunks, as `a=…; b=…`.
     pub fn authjs(&self) -> String {
-        self.carried(AUTHJS, &self.authjs_token(), seal::AUTHJS_CHUNK_LEN)
+        self.in_cookies(AUTHJS, &self.authjs_token(), seal::AUTHJS_CHUNK_LEN)
     }
 
     /// Returns the cookie as [`Mint::authjs`] does, but in chunks of `length` bytes.
     pub fn authjs_chunked(&self, length: usize) -> String {
-        self.carried(AUTHJS, &self.authjs_token(), length)
+        self.in_cookies(AUTHJS, &self.authjs_token(), length)
     }
 
     /// Returns the cookie as earlier releases of `@auth/core` set it: A256GCM, without the id of a key.
     pub fn authjs_gcm(&self) -> String {
         let token = seal::authjs_gcm(&self.key(), &self.name(AUTHJS), &self.claims, iv());
-        self.carried(AUTHJS, &token, seal::AUTHJS_CHUNK_LEN)
+        self.in_cookies(AUTHJS, &token, seal::AUTHJS_CHUNK_LEN)
     }
 
     /// Returns the token as NextAuth v4 makes it.
@@ -105,10 +105,10 @@ impl Mint {
 
     /// Returns the cookie, `name=value`, as NextAuth v4 sets it; long ones in chunks.
     pub fn nextauth(&self) -> String {
-        self.carried(NEXTAUTH, &self.nextauth_token(), seal::NEXTAUTH_CHUNK_LEN)
+        self.in_cookies(NEXTAUTH, &self.nextauth_token(), seal::NEXTAUTH_CHUNK_LEN)
     }
 
-    fn carried(&self, cookie: &str, token: &str, chunk: usize) -> String {
+    fn in_cookies(&self, cookie: &str, token: &str, chunk: usize) -> String {
         let cookies = seal::chunks(&self.name(cookie), token, chunk);
         let pairs: Vec<_> = cookies
             .iter()

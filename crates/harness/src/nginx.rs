@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 use crate::server::Server;
 
 /// An nginx with one server on a free loopback port. Stopped on drop.
@@ -45,7 +45,7 @@ http {{
                 .context("an nginx configuration has an http block")?;
             let whole = format!("{before}http {{\n{IN_FOLDER}{after}");
             std::fs::write(folder.join("nginx.conf"), whole)?;
-            let mut command = leashed("nginx", "nginx", None)?;
+            let mut command = command_with_death_signal("nginx", "nginx", None)?;
             command.arg("-p").arg(folder).args([
                 "-e",
                 "stderr",

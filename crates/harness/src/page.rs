@@ -21,7 +21,7 @@ pub fn block(page: &str, language: &str, number: usize) -> Result<String> {
 ///
 /// # Errors
 /// When it does not occur: the page has changed and the test has not.
-pub fn put(text: &str, literal: &str, value: &str) -> Result<String> {
+pub fn replace_literal(text: &str, literal: &str, value: &str) -> Result<String> {
     ensure!(
         text.contains(literal),
         "the documented configuration does not say {literal:?}"

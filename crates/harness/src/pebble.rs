@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::authority::Authority;
 use crate::port::free_port;
-use crate::process::{Process, leashed, run};
+use crate::process::{Process, command_with_death_signal, run};
 use crate::server::Server;
 
 /// An ACME server on a free loopback port. Dropping it stops it, and it keeps nothing.
@@ -38,7 +38,7 @@ impl Pebble {
         let help = Command::new("pebble-challtestsrv").arg("-help").output();
         let has_doh = help.is_ok_and(|help| String::from_utf8_lossy(&help.stderr).contains("-doh"));
         let names = Server::start("pebble-challtestsrv", |_, port| {
-            let mut command = leashed("pebble-challtestsrv", "pebble", None)?;
+            let mut command = command_with_death_signal("pebble-challtestsrv", "pebble", None)?;
             command
                 .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
                 .args(["-dns01", &format!("127.0.0.1:{dns}")])
@@ -64,7 +64,7 @@ impl Pebble {
             }});
             let file = folder.join("pebble.json");
             std::fs::write(&file, config.to_string())?;
-            let mut command = leashed("pebble", "pebble", None)?;
+            let mut command = command_with_death_signal("pebble", "pebble", None)?;
             command
                 .arg("-config")
                 .arg(&file)

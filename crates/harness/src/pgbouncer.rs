@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::port::free_port;
 use crate::postgres::Postgres;
-use crate::process::{Account, Process, is_root, leashed};
+use crate::process::{Account, Process, command_with_death_signal, is_root};
 
 /// A PgBouncer on a free loopback port. Clients need the password of [`Postgres::USER`]. Stopped on drop.
 #[derive(Debug)]
@@ -83,7 +83,8 @@ impl PgBouncer {
                 chown(path, Some(uid), Some(gid))?;
             }
         }
-        let mut command: Command = leashed("pgbouncer", "pgbouncer", account.as_ref())?;
+        let mut command: Command =
+            command_with_death_signal("pgbouncer", "pgbouncer", account.as_ref())?;
         command.arg(&settings);
         let process = Process::spawn(&mut command, "pgbouncer")?;
         process

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 
 use crate::is_root;
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 use crate::server::Server;
 
 /// PHP's FastCGI process manager with one pool on a free loopback port. Stopped on drop.
@@ -23,7 +23,7 @@ impl PhpFpm {
             std::fs::write(&file, configuration(port, settings))?;
             // Its workers survive when it is killed, but it ends them when it receives TERM. So it receives TERM when the test
             // dies.
-            let mut command = leashed("setpriv", "util-linux", None)?;
+            let mut command = command_with_death_signal("setpriv", "util-linux", None)?;
             command
                 .args(["--pdeathsig", "TERM", "--"])
                 .arg(executable()?)

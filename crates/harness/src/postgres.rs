@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::cert::{CertificateKind, Certificates};
 use crate::port::free_port;
-use crate::process::{Account, Process, is_root, leashed, run};
+use crate::process::{Account, Process, command_with_death_signal, is_root, run};
 use crate::template::Template;
 
 /// A PostgreSQL on a free loopback port, with a role `gate` that needs its password and a database `app`.
@@ -237,7 +237,7 @@ impl Postgres {
     }
 
     fn command(&self, program: &str) -> Result<Command> {
-        leashed(
+        command_with_death_signal(
             self.programs.join(program),
             "postgresql",
             self.account.as_ref(),

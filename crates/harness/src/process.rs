@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
 /// A running program, killed and reaped on drop.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     /// Whether it leads a group of processes that ends with it.
-    leads: bool,
+    leads_group: bool,
     /// Every line of its standard output so far.
     pub(crate) stdout: Lines,
     /// Every line of its standard error so far.
@@ -51,7 +51,7 @@ impl Process {
         Ok(Self {
             name,
             child,
-            leads: false,
+            leads_group: false,
             stdout,
             stderr,
         })
@@ -63,13 +63,13 @@ impl Process {
     /// When the program cannot be started; the message names the package.
     pub(crate) fn spawn_with_workers(command: &mut Command, package: &str) -> Result<Self> {
         let mut process = Self::spawn(command.process_group(0), package)?;
-        process.leads = true;
+        process.leads_group = true;
         Ok(process)
     }
 
     /// Makes everything that it starts end with it. The command must lead a process group.
-    pub(crate) fn leading(mut self) -> Self {
-        self.leads = true;
+    pub(crate) fn into_group_leader(mut self) -> Self {
+        self.leads_group = true;
         self
     }
 
@@ -112,7 +112,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // These calls fail only when the program has already ended, which is their purpose.
-        if self.leads {
+        if self.leads_group {
             let group = format!("-{}", self.child.id());
             let mut kill = Command::new("kill");
             let _ = kill
@@ -136,9 +136,9 @@ pub struct Lines {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Reading {
     #[default]
-    GoesOn,
-    Stalls,
-    Stops,
+    Active,
+    Stalled,
+    Stopped,
 }
 
 #[derive(Debug, Default)]
@@ -151,11 +151,11 @@ impl Lines {
     fn read(output: impl Read + Send + 'static) -> Self {
         let (sender, receiver) = watch::channel(Transcript::default());
         let reading: Arc<(Mutex<Reading>, Condvar)> = Arc::default();
-        let told = Arc::clone(&reading);
+        let shared = Arc::clone(&reading);
         std::thread::spawn(move || {
             let mut output = BufReader::new(output);
             let mut line = Vec::new();
-            while goes_on(&told)
+            while may_read(&shared)
                 && output
                     .read_until(b'\n', &mut line)
                     .is_ok_and(|length| length > 0)
@@ -177,22 +177,22 @@ impl Lines {
 
     /// Stops reading after the next line, until [`resume`](Self::resume), so that the program's output fills up.
     pub fn stall(&self) {
-        self.tell(Reading::Stalls);
+        self.set_reading(Reading::Stalled);
     }
 
     /// Reads on after [`stall`](Self::stall).
     pub fn resume(&self) {
-        self.tell(Reading::GoesOn);
+        self.set_reading(Reading::Active);
     }
 
     /// Closes the output after the next line, so that later writes of the program fail.
     pub fn close(&self) {
-        self.tell(Reading::Stops);
+        self.set_reading(Reading::Stopped);
     }
 
-    fn tell(&self, what: Reading) {
+    fn set_reading(&self, state: Reading) {
         let (reading, changed) = &*self.reading;
-        *reading.lock().expect("no reader panics") = what;
+        *reading.lock().expect("no reader panics") = state;
         changed.notify_all();
     }
 
@@ -204,7 +204,7 @@ impl Lines {
     /// Waits for the first line, printed already or not, for which `wanted` returns a value.
     ///
     /// # Errors
-    /// When the output ends, or [`PATIENCE`] runs out, without such a line; the message holds the lines seen.
+    /// When the output ends, or [`TIMEOUT`] runs out, without such a line; the message holds the lines seen.
     pub async fn wait_for<T>(&self, mut wanted: impl FnMut(&str) -> Option<T>) -> Result<T> {
         let mut receiver = self.transcript.clone();
         let mut read = 0;
@@ -228,9 +228,9 @@ impl Lines {
                     .map_err(|_| anyhow!("the output ended"))?;
             }
         };
-        match timeout(PATIENCE, search).await {
+        match timeout(TIMEOUT, search).await {
             Ok(found) => found,
-            Err(_) => Err(anyhow!("waited for {PATIENCE:?}")),
+            Err(_) => Err(anyhow!("waited for {TIMEOUT:?}")),
         }
         .with_context(|| {
             format!(
@@ -243,14 +243,14 @@ impl Lines {
     /// Waits until the program has closed this output.
     ///
     /// # Errors
-    /// When that takes longer than [`PATIENCE`].
+    /// When that takes longer than [`TIMEOUT`].
     pub async fn ended(&self) -> Result<()> {
         let mut receiver = self.transcript.clone();
-        timeout(PATIENCE, receiver.wait_for(|transcript| transcript.ended))
+        timeout(TIMEOUT, receiver.wait_for(|transcript| transcript.ended))
             .await
             .with_context(|| {
                 format!(
-                    "still running after {PATIENCE:?}; so far:\n{}",
+                    "still running after {TIMEOUT:?}; output so far:\n{}",
                     self.all().join("\n")
                 )
             })?
@@ -260,10 +260,10 @@ impl Lines {
 }
 
 /// Waits while the reader is stalled. Returns false when it must stop.
-fn goes_on((reading, changed): &(Mutex<Reading>, Condvar)) -> bool {
+fn may_read((reading, changed): &(Mutex<Reading>, Condvar)) -> bool {
     let reading = reading.lock().expect("nobody panics with it");
-    let told = changed.wait_while(reading, |reading| *reading == Reading::Stalls);
-    *told.expect("nobody panics with it") == Reading::GoesOn
+    let reading = changed.wait_while(reading, |reading| *reading == Reading::Stalled);
+    *reading.expect("nobody panics with it") == Reading::Active
 }
 
 /// Returns a command for `program` (a name, or a path), which the kernel kills when the thread that started it ends for any
@@ -271,7 +271,7 @@ fn goes_on((reading, changed): &(Mutex<Reading>, Condvar)) -> bool {
 ///
 /// # Errors
 /// When the program is not installed; the message names `package`.
-pub(crate) fn leashed(
+pub(crate) fn command_with_death_signal(
     program: impl AsRef<Path>,
     package: &str,
     user: Option<&Account>,
@@ -354,14 +354,14 @@ pub async fn run(mut command: Command, package: &str) -> Result<String> {
 /// Calls `attempt` every 20 ms until it returns a value, for conditions that another program does not announce by an event.
 ///
 /// # Errors
-/// When [`PATIENCE`] runs out; the message says `what` was awaited.
+/// When [`TIMEOUT`] runs out; the message says `what` was awaited.
 pub async fn poll<T>(what: &str, attempt: impl AsyncFnMut() -> Option<T>) -> Result<T> {
-    poll_for(PATIENCE, what, attempt).await
+    poll_for(TIMEOUT, what, attempt).await
 }
 
 /// Calls `attempt` as [`poll`] does, with another timeout.
 pub(crate) async fn poll_for<T>(
-    patience: Duration,
+    limit: Duration,
     what: &str,
     mut attempt: impl AsyncFnMut() -> Option<T>,
 ) -> Result<T> {
@@ -373,9 +373,9 @@ pub(crate) async fn poll_for<T>(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(patience, repeat)
+    timeout(limit, repeat)
         .await
-        .with_context(|| format!("waited for {patience:?}: {what}"))
+        .with_context(|| format!("waited for {limit:?}: {what}"))
 }
 
 fn missing(program: &str, package: &str) -> String {

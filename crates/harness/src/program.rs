@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 use crate::repository;
 use crate::server::Server;
 
@@ -19,7 +19,7 @@ pub async fn program(
     package: &str,
     launch: impl Fn(&Path, u16) -> Result<String>,
 ) -> Result<Server> {
-    Server::start_within(PATIENCE_WITH_APPLICATIONS, package, |folder, port| {
+    Server::start_within(APPLICATION_TIMEOUT, package, |folder, port| {
         let line = launch(folder, port)?;
         let mut words = line.split_ascii_whitespace().peekable();
         let mut variables = Vec::new();
@@ -29,7 +29,7 @@ pub async fn program(
             variables.extend(variable.split_once('='));
         }
         let program = words.next().context("a command line names a program")?;
-        let mut command = leashed(program, package, None)?;
+        let mut command = command_with_death_signal(program, package, None)?;
         command
             .args(words)
             .current_dir(folder)
@@ -64,4 +64,4 @@ pub fn venv(name: &str, program: &str) -> Result<PathBuf> {
 
 /// The timeout for a server to listen. Some applications make a database when they start for the first time, which takes seconds
 /// even on an idle machine.
-const PATIENCE_WITH_APPLICATIONS: Duration = Duration::from_secs(120);
+const APPLICATION_TIMEOUT: Duration = Duration::from_secs(120);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::cert::{CertificateKind, Certificates};
 use crate::port::free_port;
-use crate::process::{Process, leashed, run};
+use crate::process::{Process, command_with_death_signal, run};
 use crate::repository;
 
 /// A Redis on a free loopback port, without persistence. Stopped on drop.
@@ -116,14 +116,14 @@ impl Redis {
     /// # Errors
     /// When `redis-cli` is missing or the server does not answer.
     pub async fn cli<const N: usize>(&self, words: [&str; N]) -> Result<String> {
-        self.say(&words).await
+        self.cli_words(&words).await
     }
 
     /// Runs `redis-cli` as [`cli`](Self::cli) does, for a number of words that is not known at compile time.
     ///
     /// # Errors
     /// When `redis-cli` is missing or the server does not answer.
-    pub async fn say(&self, words: &[&str]) -> Result<String> {
+    pub async fn cli_words(&self, words: &[&str]) -> Result<String> {
         redis_cli(self.port, self.options.password.as_deref(), words).await
     }
 
@@ -141,19 +141,19 @@ impl Redis {
         Ok(())
     }
 
-    /// Suspends the server, with its connections open, until [`Redis::go_on`].
+    /// Suspends the server, with its connections open, until [`Redis::resume`].
     ///
     /// # Errors
     /// When the server was stopped.
-    pub fn stand_still(&self) -> Result<()> {
+    pub fn suspend(&self) -> Result<()> {
         self.signal("STOP")
     }
 
-    /// Resumes the server after [`Redis::stand_still`].
+    /// Resumes the server after [`Redis::suspend`].
     ///
     /// # Errors
     /// When the server was stopped.
-    pub fn go_on(&self) -> Result<()> {
+    pub fn resume(&self) -> Result<()> {
         self.signal("CONT")
     }
 
@@ -164,7 +164,7 @@ impl Redis {
 
     async fn spawn(&self) -> Result<Process> {
         let program = self.options.version.program();
-        let mut command = leashed(program, self.options.version.package(), None)?;
+        let mut command = command_with_death_signal(program, self.options.version.package(), None)?;
         command.args([
             "--bind",
             "127.0.0.1",

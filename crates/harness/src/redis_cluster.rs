@@ -73,7 +73,7 @@ impl RedisCluster {
             let primary = index % Self::PRIMARIES;
             cluster.replicate(index, primary).await?;
         }
-        cluster.is_ready().await?;
+        cluster.wait_until_ready().await?;
         Ok(cluster)
     }
 
@@ -91,7 +91,7 @@ impl RedisCluster {
         self.nodes.push(node);
         let index = self.nodes.len() - 1;
         self.meet(index).await?;
-        self.is_ready().await?;
+        self.wait_until_ready().await?;
         Ok(index)
     }
 
@@ -122,11 +122,11 @@ impl RedisCluster {
     ///
     /// # Errors
     /// When no server answers.
-    pub async fn say(&self, words: &[&str]) -> Result<String> {
+    pub async fn cli_words(&self, words: &[&str]) -> Result<String> {
         let mut error = None;
         for node in &self.nodes {
-            let said = node.say(&[&["-c"], words].concat()).await;
-            match said {
+            let answer = node.cli_words(&[&["-c"], words].concat()).await;
+            match answer {
                 Ok(answer) => return Ok(answer),
                 Err(why) => error = Some(why),
             }
@@ -139,7 +139,7 @@ impl RedisCluster {
     /// # Errors
     /// When no server holds it, or none answers.
     pub async fn holder(&self, key: &str) -> Result<usize> {
-        let slot = self.say(&["CLUSTER", "KEYSLOT", key]).await?;
+        let slot = self.cli_words(&["CLUSTER", "KEYSLOT", key]).await?;
         self.holder_of(slot.parse()?).await
     }
 
@@ -178,7 +178,7 @@ impl RedisCluster {
     /// When a server refuses.
     pub async fn move_slot(&self, slot: u16, to: usize) -> Result<()> {
         let from = self.holder_of(slot).await?;
-        self.begin_to_move(slot, to).await?;
+        self.begin_slot_move(slot, to).await?;
         let (number, port) = (slot.to_string(), port_among_servers(&self.nodes[to]));
         loop {
             let words = ["CLUSTER", "GETKEYSINSLOT", &number, "100"];
@@ -192,14 +192,14 @@ impl RedisCluster {
                 ensure!(["OK", "NOKEY"].contains(&&*answer), "{answer}");
             }
         }
-        self.end_to_move(slot, to).await
+        self.end_slot_move(slot, to).await
     }
 
     /// Tells both servers that the slot is being moved.
     ///
     /// # Errors
     /// When one refuses.
-    pub async fn begin_to_move(&self, slot: u16, to: usize) -> Result<()> {
+    pub async fn begin_slot_move(&self, slot: u16, to: usize) -> Result<()> {
         let from = self.holder_of(slot).await?;
         let slot = slot.to_string();
         for (node, state, other) in [(to, "IMPORTING", from), (from, "MIGRATING", to)] {
@@ -215,7 +215,7 @@ impl RedisCluster {
     ///
     /// # Errors
     /// When one refuses.
-    pub async fn end_to_move(&self, slot: u16, to: usize) -> Result<()> {
+    pub async fn end_slot_move(&self, slot: u16, to: usize) -> Result<()> {
         let (slot, id) = (slot.to_string(), self.id(to).await?);
         let others = (0..self.nodes.len()).filter(|node| *node != to);
         for node in [to].into_iter().chain(others) {
@@ -236,27 +236,31 @@ impl RedisCluster {
     pub async fn fail_over_to(&self, replica: usize) -> Result<()> {
         let answer = self.nodes[replica].cli(["CLUSTER", "FAILOVER"]).await?;
         ensure!(answer == "OK", "{answer}");
-        self.took_over(replica).await
+        self.wait_for_takeover(replica).await
     }
 
     /// Waits until this server is a primary with slots, and all servers that answer know it.
     ///
     /// # Errors
     /// When it does not become one.
-    pub async fn took_over(&self, replica: usize) -> Result<()> {
-        self.took_over_without(replica, None).await
+    pub async fn wait_for_takeover(&self, replica: usize) -> Result<()> {
+        self.wait_for_takeover_without(replica, None).await
     }
 
-    /// Waits as [`RedisCluster::took_over`] does, while the server `still` is suspended.
+    /// Waits as [`RedisCluster::wait_for_takeover`] does, while the server `suspended` does not answer.
     ///
     /// # Errors
     /// When it does not become one.
-    pub async fn took_over_without(&self, replica: usize, still: Option<usize>) -> Result<()> {
+    pub async fn wait_for_takeover_without(
+        &self,
+        replica: usize,
+        suspended: Option<usize>,
+    ) -> Result<()> {
         let (slot, _) = Self::slots(replica % Self::PRIMARIES);
         let port = self.nodes[replica].port();
         poll("all to know the new primary", async || {
             for (index, node) in self.nodes.iter().enumerate() {
-                if still == Some(index) {
+                if suspended == Some(index) {
                     continue;
                 }
                 let Ok(known) = node.cli(["CLUSTER", "NODES"]).await else {
@@ -280,7 +284,7 @@ impl RedisCluster {
     ///
     /// # Errors
     /// When a server does not.
-    pub async fn is_ready(&self) -> Result<()> {
+    pub async fn wait_until_ready(&self) -> Result<()> {
         for node in &self.nodes {
             poll("the cluster to be complete", async || {
                 let info = node.cli(["CLUSTER", "INFO"]).await.ok()?;

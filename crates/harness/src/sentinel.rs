@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::poll;
 use crate::port::free_port;
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 use crate::redis::{Redis, redis_cli};
 
 /// Three sentinels on free loopback ports, with a quorum of two. They monitor a Redis that they call `main`. Stopped on drop.
@@ -41,7 +41,7 @@ impl Sentinels {
                      sentinel down-after-milliseconds {name} 1000\nsentinel failover-timeout {name} 6000\n"
                 ),
             )?;
-            let mut command = leashed("redis-server", "redis-server", None)?;
+            let mut command = command_with_death_signal("redis-server", "redis-server", None)?;
             command.arg(&file).arg("--sentinel");
             let process = Process::spawn(&mut command, "redis-server")?;
             process

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use crate::port::free_port;
 use crate::process::{Process, poll_for};
 
@@ -30,15 +30,15 @@ impl Server {
         name: &str,
         launch: impl Fn(&Path, u16) -> Result<Process>,
     ) -> Result<Self> {
-        Self::start_within(PATIENCE, name, launch).await
+        Self::start_within(TIMEOUT, name, launch).await
     }
 
-    /// Starts a server as [`start`](Self::start) does, for one that may take `patience` until it listens.
+    /// Starts a server as [`start`](Self::start) does, for one that may take `limit` until it listens.
     ///
     /// # Errors
     /// When it ends instead of listening; the message holds what it printed.
     pub(crate) async fn start_within(
-        patience: Duration,
+        limit: Duration,
         name: &str,
         launch: impl Fn(&Path, u16) -> Result<Process>,
     ) -> Result<Self> {
@@ -49,7 +49,7 @@ impl Server {
                 port,
                 folder,
             };
-            match server.up(patience).await {
+            match server.wait_until_listening(limit).await {
                 Ok(()) => return Ok(server),
                 Err(error) if format!("{error:#}").contains("in use") => {}
                 Err(error) => return Err(error).with_context(|| format!("{name} did not come up")),
@@ -74,10 +74,10 @@ impl Server {
     }
 
     /// Waits until it listens. Not all of these servers announce that.
-    async fn up(&mut self, patience: Duration) -> Result<()> {
+    async fn wait_until_listening(&mut self, limit: Duration) -> Result<()> {
         let (id, port) = (self.process.id(), self.port);
-        let running = poll_for(patience, "the server to listen", async || {
-            if listens(id, port) {
+        let running = poll_for(limit, "the server to listen", async || {
+            if is_listening(id, port) {
                 return Some(true);
             }
             (!self.process.running()).then_some(false)
@@ -94,7 +94,7 @@ impl Server {
 }
 
 /// Whether this process itself listens on the port: a connection to it might reach another process.
-fn listens(process: u32, port: u16) -> bool {
+fn is_listening(process: u32, port: u16) -> bool {
     let Ok(descriptors) = std::fs::read_dir(format!("/proc/{process}/fd")) else {
         return false;
     };

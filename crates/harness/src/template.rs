@@ -26,11 +26,11 @@ impl Template {
     /// # Errors
     /// When it exists and cannot be copied.
     pub(crate) async fn copy_to(&self, data: &Path) -> Result<bool> {
-        let is_there = self.0.exists();
-        if is_there {
+        let exists = self.0.exists();
+        if exists {
             copy(&self.0, data).await?;
         }
-        Ok(is_there)
+        Ok(exists)
     }
 
     /// Keeps a copy of a cluster that was just made, unless another process was faster.

@@ -30,7 +30,7 @@ pub(crate) enum Framing {
     Chunked,
     Length(usize),
     /// The message says nothing: no body in a request, everything until the end of the connection in an answer.
-    Unsaid,
+    UntilClose,
 }
 
 impl Wire {
@@ -122,12 +122,12 @@ impl Wire {
     }
 
     /// Reads whatever arrives next; empty at the end of the connection.
-    pub(crate) async fn some(&mut self) -> Result<Vec<u8>> {
-        self.at_most(usize::MAX).await
+    pub(crate) async fn read_some(&mut self) -> Result<Vec<u8>> {
+        self.read_at_most(usize::MAX).await
     }
 
     /// Reads whatever arrives next, but not more than `length` bytes; empty at the end of the connection.
-    pub(crate) async fn at_most(&mut self, length: usize) -> Result<Vec<u8>> {
+    pub(crate) async fn read_at_most(&mut self, length: usize) -> Result<Vec<u8>> {
         if self.unread.is_empty() {
             self.more().await?;
         }
@@ -180,7 +180,7 @@ impl Headers {
     pub(crate) fn framing(&self) -> Result<Framing> {
         let (lengths, codings) = (self.all("content-length"), self.all("transfer-encoding"));
         match (lengths.as_slice(), codings.as_slice()) {
-            ([], []) => Ok(Framing::Unsaid),
+            ([], []) => Ok(Framing::UntilClose),
             ([], [coding]) if coding.eq_ignore_ascii_case("chunked") => Ok(Framing::Chunked),
             ([length], [])
                 if !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) =>

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 
-use crate::process::{Process, leashed};
+use crate::process::{Process, command_with_death_signal};
 
 /// A WSGI application on Python's own server, which answers with the scheme and the path that it reads in a request. It is
 /// wrapped in the middleware that Flask's documentation made common (`ReverseProxied`): `X-Script-Name` is cut from the path, and
@@ -22,7 +22,7 @@ impl Wsgi {
     /// # Errors
     /// When Python is missing.
     pub async fn start() -> Result<Self> {
-        let mut command = leashed("python3", "python3", None)?;
+        let mut command = command_with_death_signal("python3", "python3", None)?;
         command.args(["-u", "-c", SCRIPT]);
         let process = Process::spawn(&mut command, "python3")?;
         let listening = |line: &str| line.strip_prefix("listening ")?.parse::<u16>().ok();

@@ -60,7 +60,7 @@ async fn better_auth_chunks_long_sessions() -> Result<()> {
 }
 
 #[tokio::test]
-async fn better_auth_names_its_cookies_as_told() -> Result<()> {
+async fn better_auth_names_its_cookies_as_configured() -> Result<()> {
     for (setting, value, name) in [
         ("COOKIE_PREFIX", "shop", "shop.session_token"),
         (

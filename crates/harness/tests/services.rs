@@ -66,7 +66,7 @@ async fn postgres_speaks_tls_to_a_client_that_verifies_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nginx_serves_what_the_fragment_says() -> Result<()> {
+async fn nginx_serves_the_fragment() -> Result<()> {
     let nginx = Nginx::start(r#"location / { return 200 "user=$http_x_user_id"; }"#).await?;
     let mut client = Client::connect(nginx.url().trim_start_matches("http://").parse()?).await?;
     let answer = client
@@ -77,7 +77,7 @@ async fn nginx_serves_what_the_fragment_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn caddy_envoy_and_haproxy_serve_what_their_configurations_say() -> Result<()> {
+async fn caddy_envoy_and_haproxy_serve_their_configurations() -> Result<()> {
     let hello = |port| format!("http://127.0.0.1:{port} {{\nrespond hello\n}}\n");
     let caddy = harness::caddy(hello).await?;
     let newer = harness::caddy_of(CaddyVersion::Pinned, hello).await?;
@@ -179,7 +179,7 @@ async fn echo_streams_chunk_by_chunk_when_released() -> Result<()> {
 }
 
 #[tokio::test]
-async fn echo_tells_an_unreadable_request() -> Result<()> {
+async fn echo_reports_an_unreadable_request() -> Result<()> {
     let echo = Echo::start().await?;
     let mut client = Client::connect(echo.address()).await?;
     client
@@ -195,7 +195,7 @@ async fn echo_tells_an_unreadable_request() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_wire_drops_refuses_and_heals() -> Result<()> {
+async fn a_cut_proxy_drops_refuses_and_restores() -> Result<()> {
     let echo = Echo::start().await?;
     let wire = CutProxy::start(&echo.address().to_string()).await?;
     let address = wire.address().parse()?;
@@ -224,7 +224,7 @@ async fn a_cut_wire_drops_refuses_and_heals() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stalled_wire_accepts_and_holds_back() -> Result<()> {
+async fn a_stalled_proxy_accepts_and_forwards_nothing() -> Result<()> {
     let echo = Echo::start().await?;
     let wire = CutProxy::start(&echo.address().to_string()).await?;
     wire.stall();

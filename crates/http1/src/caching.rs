@@ -19,14 +19,14 @@ impl Caching {
     pub(crate) fn note(&mut self, name: &[u8], value: &[u8]) -> bool {
         if name.eq_ignore_ascii_case(b"cache-control") {
             for directive in options(value) {
-                self.is_shared |= lets_shared_caches_keep(directive);
+                self.is_shared |= allows_shared_caching(directive);
                 self.is_fresh |= is_named(directive, &FRESH);
                 // With names of fields, `private` applies only to these (RFC 9111 §5.2.2.7).
-                self.is_private |= is_one_of(directive, &["private", "no-store"]);
+                self.is_private |= equals_one_of(directive, &["private", "no-store"]);
             }
         } else if name.eq_ignore_ascii_case(b"expires") {
             self.is_fresh = true;
-        } else if is_for_shared_caches_alone(name) {
+        } else if is_shared_cache_field(name) {
             self.is_shared = true;
         } else {
             return false;
@@ -41,22 +41,22 @@ impl Caching {
 
 /// Whether a directive of `Cache-Control` lets a shared cache keep a response that it would not keep otherwise (RFC 9111 §5.2.2.9,
 /// §5.2.2.10).
-pub fn lets_shared_caches_keep(directive: &[u8]) -> bool {
+pub fn allows_shared_caching(directive: &[u8]) -> bool {
     is_named(directive, &["public", "s-maxage"])
 }
 
 /// Whether a field is only for shared caches, which obey it instead of `Cache-Control`.
-pub fn is_for_shared_caches_alone(name: &[u8]) -> bool {
-    is_one_of(name, &TARGETED)
+pub fn is_shared_cache_field(name: &[u8]) -> bool {
+    equals_one_of(name, &TARGETED)
 }
 
 /// Whether a directive of `Cache-Control` has one of these names, with a value or without.
 fn is_named(directive: &[u8], names: &[&str]) -> bool {
-    let said = directive.split(|byte| *byte == b'=').next();
-    is_one_of(said.unwrap_or_default().trim_ascii(), names)
+    let name = directive.split(|byte| *byte == b'=').next();
+    equals_one_of(name.unwrap_or_default().trim_ascii(), names)
 }
 
-fn is_one_of(text: &[u8], words: &[&str]) -> bool {
+fn equals_one_of(text: &[u8], words: &[&str]) -> bool {
     let mut words = words.iter();
     words.any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shared_cache_may_keep_is_told() {
+    fn responses_for_shared_caches_are_recognized() {
         let kept = |fields: &[(&str, &str)]| {
             let mut caching = Caching::default();
             for (name, value) in fields {

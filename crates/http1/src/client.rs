@@ -33,7 +33,7 @@ pub struct ClientConnection {
 }
 
 impl ClientConnection {
-    /// Writes the head of a request, as [`write_request`] does. With `asks_first` the request waits for `100 Continue` before the
+    /// Writes the head of a request, as [`write_request`] does. With `expects_continue` the request waits for `100 Continue` before the
     /// body (RFC 9110 §10.1.1).
     pub fn begin_request(
         out: &mut Vec<u8>,
@@ -41,9 +41,9 @@ impl ClientConnection {
         target: &[u8],
         fields: &[u8],
         length: Length,
-        asks_first: bool,
+        expects_continue: bool,
     ) -> Self {
-        write_request(out, method, target, fields, length, asks_first);
+        write_request(out, method, target, fields, length, expects_continue);
         Self {
             is_head: *method == Method::HEAD,
             request: Encoder::new(length),
@@ -95,7 +95,7 @@ impl ClientConnection {
     /// Whether the response has no body by definition: a response to `HEAD`, or one with status 204 or 304. If a server sends a
     /// body nevertheless, it would be read as the next response, so check that no bytes arrive before the connection carries
     /// another request (RFC 9112 §6.3 tells a client to discard such bytes).
-    pub fn has_to_be_quiet(&self) -> bool {
+    pub fn is_bodiless(&self) -> bool {
         self.bodiless
     }
 }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_used_again_when_both_messages_are_whole_and_it_lasts() {
+    fn a_persistent_connection_is_reusable_after_complete_messages() {
         let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab";
         let mut client = begun(Method::GET, Length::NONE);
         assert!(!client.is_reusable(), "there is no answer yet");
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(client.body().next(&mut input), Ok(Piece::Data(2)));
         assert!(!client.is_reusable(), "it is there, but not taken");
         client.body().consumed(2);
-        assert!(client.is_reusable() && !client.has_to_be_quiet());
+        assert!(client.is_reusable() && !client.is_bodiless());
 
         let mut client = begun(Method::GET, Length::NONE);
         answer(
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn interim_answers_come_before_the_answer() {
+    fn interim_responses_precede_the_response() {
         let mut client = begun(Method::HEAD, Length::NONE);
         let (interim, mut input) = answer(
             &mut client,
@@ -165,12 +165,12 @@ mod tests {
         let last = client.next_answer(&mut input).unwrap().unwrap();
         assert_eq!(last.status, StatusCode::OK);
         assert!(client.is_reusable(), "there is no body to HEAD");
-        assert!(client.has_to_be_quiet());
+        assert!(client.is_bodiless());
         assert!(!is_interim(StatusCode::SWITCHING_PROTOCOLS));
     }
 
     #[test]
-    fn what_ends_with_the_connection_leaves_none() {
+    fn a_body_until_close_leaves_no_reusable_connection() {
         let mut client = begun(Method::GET, Length::NONE);
         let (_, mut input) = answer(&mut client, "HTTP/1.1 200 OK\r\n\r\nab");
         assert_eq!(client.body().next(&mut input), Ok(Piece::Data(2)));

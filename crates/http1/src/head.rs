@@ -180,7 +180,7 @@ impl ConnectionOptions {
     }
 
     /// Whether the connection stays open after a message of this version.
-    pub(crate) fn outlives(&self, version: Version) -> bool {
+    pub(crate) fn keeps_open(&self, version: Version) -> bool {
         !self.close && (version == Version::HTTP_11 || self.keep_alive)
     }
 }
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_made_of_what_other_libraries_take_for_one() {
+    fn fields_have_the_characters_that_other_libraries_accept() {
         for byte in 0..=u8::MAX {
             let name = [b'a', byte];
             let is_name = HeaderName::from_bytes(&name).is_ok();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_connection_nominates_goes_but_never_the_host() {
+    fn nominated_fields_are_hop_by_hop_except_host() {
         let hop_by_hop = HopByHop::of([&b"close, X-Hop , Host"[..], b"x-other,"]);
         for name in [
             "x-hop",

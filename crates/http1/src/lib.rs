@@ -23,7 +23,7 @@ mod write;
 
 pub use authentication::binds_connection;
 pub use body::{Decoder, Length, Piece};
-pub use caching::{is_for_shared_caches_alone, lets_shared_caches_keep};
+pub use caching::{allows_shared_caching, is_shared_cache_field};
 pub use client::{ClientConnection, is_interim};
 pub use head::{Field, HopByHop, has_body, options, read_fields};
 pub use request::{HTTP2_PREFACE, RequestHead, RequestReader};

@@ -147,7 +147,7 @@ fn read_head(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Request
     *request.body_mut() = framing.length.unwrap_or(Length::NONE);
     Ok(RequestHead {
         request,
-        persistent: framing.options.outlives(version),
+        persistent: framing.options.keeps_open(version),
         expects_continue: framing.expects && version == Version::HTTP_11,
     })
 }

@@ -150,7 +150,7 @@ pub fn read_response(
     // RFC 9112 §6.1: HTTP/1.0 has no codings, so a sender that uses one there may mean another end of the body.
     let is_faulty = version == Version::HTTP_10 && framing.has_coding;
     let persistent =
-        framing.options.outlives(version) && length != Length::UntilClose && !is_faulty;
+        framing.options.keeps_open(version) && length != Length::UntilClose && !is_faulty;
     Ok(Some(ResponseHead {
         status,
         length,
@@ -220,8 +220,8 @@ impl ResponseFraming {
             self.has_date = true;
         } else if self.caching.note(name, value) {
         } else if name.eq_ignore_ascii_case(b"keep-alive") {
-            let said = options(value).find_map(keep_alive_timeout);
-            self.keep_alive = said.or(self.keep_alive);
+            let timeout = options(value).find_map(keep_alive_timeout);
+            self.keep_alive = timeout.or(self.keep_alive);
         } else if let Ok(known) = self.length {
             if name.eq_ignore_ascii_case(b"content-length") {
                 self.length = with_length(known, value);

@@ -180,8 +180,8 @@ impl ServerConnection {
             (true, true) => Persistence::KeepAlive,
             (false, _) => Persistence::Close,
         };
-        let said = has_body.then_some(framed);
-        write_response(out, status, reason, fields, said, persistence);
+        let written_length = has_body.then_some(framed);
+        write_response(out, status, reason, fields, written_length, persistence);
         self.answer = Encoder::new(framed);
     }
 
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_follow_each_other_and_each_is_framed_for_its_client() {
+    fn each_request_is_framed_for_its_clients_version() {
         let (mut server, mut input) = asked(
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nA: b\r\n\r\n\
              GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_connection_is_told_in_the_answer() {
+    fn the_end_of_a_connection_is_announced_in_the_response() {
         for (head, unread) in [
             ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n", false),
             ("GET / HTTP/1.0\r\n\r\n", false),
@@ -263,20 +263,20 @@ mod tests {
             ),
         ] {
             let (mut server, _) = asked(head);
-            let said = answered(&mut server, Length::NONE);
-            assert!(said.contains("connection: close"), "{head}: {said}");
+            let answer = answered(&mut server, Length::NONE);
+            assert!(answer.contains("connection: close"), "{head}: {answer}");
             assert!(!server.is_persistent(), "{head}");
             let (mut server, _) = asked(head);
             let awaited = server.awaits_continue();
             assert_eq!(awaited, head.contains("100-continue"), "{head}");
             server.forward_body();
-            let said = answered(&mut server, Length::NONE);
-            assert_eq!(said.contains("connection: close"), !unread, "{head}");
+            let answer = answered(&mut server, Length::NONE);
+            assert_eq!(answer.contains("connection: close"), !unread, "{head}");
         }
     }
 
     #[test]
-    fn nothing_is_read_behind_a_body_of_which_the_end_was_not_seen() {
+    fn no_request_is_read_after_an_incomplete_body() {
         let (mut server, mut input) = asked("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab");
         server.forward_body();
         assert_eq!(take_body(&mut server, &mut input), Piece::Unknown);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_before_the_answer_are_for_those_who_can_read_them() {
+    fn interim_responses_are_written_only_for_http_1_1() {
         let link = [(&b"link"[..], &b"</a>"[..])];
         for (version, written) in [
             ("HTTP/1.1", "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_behind_what_is_no_request() {
+    fn no_request_is_read_after_a_malformed_one() {
         let mut server = ServerConnection::default();
         let mut input = BytesMut::from("GET /\r\n\r\nGET / HTTP/1.1\r\n\r\n");
         let refused = server.next_request(&mut input).map(|_| ());

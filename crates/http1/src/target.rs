@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_that_is_no_control_is_taken_and_kept() {
+    fn every_byte_except_control_characters_is_kept() {
         for byte in 0..=u8::MAX {
             for target in [vec![b'/', byte, b'a'], vec![b'/', b'?', byte]] {
                 let head = Bytes::from(target);

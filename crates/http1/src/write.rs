@@ -18,14 +18,14 @@ pub enum Persistence {
 }
 
 /// Writes a request's head in HTTP/1.1, for a persistent connection. `target` is a path. `fields` are lines as [`write_field`]
-/// writes them, without fields about framing. With `asks_first` the head expects `100 Continue` before the body is sent.
+/// writes them, without fields about framing. With `expects_continue` the head expects `100 Continue` before the body is sent.
 pub fn write_request(
     out: &mut Vec<u8>,
     method: &Method,
     target: &[u8],
     fields: &[u8],
     length: Length,
-    asks_first: bool,
+    expects_continue: bool,
 ) {
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
@@ -36,7 +36,7 @@ pub fn write_request(
     if length != Length::NONE || !method.is_safe() {
         write_length(out, length);
     }
-    if asks_first {
+    if expects_continue {
         out.extend_from_slice(b"expect: 100-continue\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_reads_as_usual() {
+    fn numbers_are_written_in_decimal() {
         for number in [0, 7, 10, 72, 100, 65_536, u64::MAX] {
             let mut out = Vec::new();
             write_decimal(&mut out, number);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_speaks_of_a_body_where_there_is_one_or_should_be() {
+    fn a_request_declares_a_body_where_one_is_expected() {
         let head = "/a%20b?c HTTP/1.1\r\nhost: a\r\n";
         let written = request(Method::GET, Length::NONE);
         assert_eq!(written, format!("GET {head}\r\n"));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_what_becomes_of_its_connection() {
+    fn a_response_announces_whether_its_connection_persists() {
         let write = |status: StatusCode, length, persistence| {
             let mut out = Vec::new();
             let reason = status.canonical_reason().unwrap_or_default();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunked_body_is_framed_and_others_are_not() {
+    fn only_a_chunked_body_is_framed() {
         let mut out = Vec::new();
         let mut chunked = Encoder::new(Length::Chunked);
         chunked.write(&mut out, &[b'a'; 17]);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_forbids_one_call_alone_is_noticed_before_anything_is_sent() {
+    fn a_filter_that_forbids_one_call_is_detected_before_sending() {
         for (name, call) in [
             ("io_setup", libc::SYS_io_setup),
             ("io_submit", libc::SYS_io_submit),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forbidden_and_not_needed_does_no_harm() {
+    fn a_forbidden_call_that_is_not_needed_does_no_harm() {
         forbidding(libc::SYS_io_destroy, libc::EPERM, || {
             let (ours, mut theirs) = pair();
             assert_eq!(send(&[(ours.as_fd(), b"a")]), [Ok(1)]);
@@ -301,13 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn structures_have_the_sizes_of_the_kernels() {
+    fn structures_have_the_kernels_sizes() {
         assert_eq!(size_of::<Operation>(), 64);
         assert_eq!(size_of::<Event>(), 32);
     }
 
     #[test]
-    fn each_socket_gets_its_message_and_no_other() {
+    fn each_socket_gets_only_its_message() {
         let pairs: Vec<_> = (0..2 * MOST + 1).map(|_| pair()).collect();
         let texts: Vec<_> = (0..pairs.len()).map(|index| index.to_string()).collect();
         let messages: Vec<_> = pairs
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_takes_what_fits_and_then_nothing() {
+    fn tcp_accepts_only_what_fits() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_fails_stops_no_other() {
+    fn a_failed_send_does_not_stop_others() {
         let ((first, mut read), (second, gone), (third, mut read_too)) = (pair(), pair(), pair());
         drop(gone);
         let results = send(&[
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_at_all_does_not_count_as_sent() {
+    fn an_impossible_write_is_not_reported_as_sent() {
         let (ours, _theirs) = pair();
         let directory = std::fs::File::open("/").unwrap();
         let results = send(&[(directory.as_fd(), b"a"), (ours.as_fd(), b"b")]);

@@ -11,10 +11,10 @@ mod client;
 mod due;
 mod folder;
 mod keeper;
-mod kept;
 mod order;
-mod shown;
+mod served;
 mod store;
+mod stored;
 mod survey;
 
 use std::fmt;
@@ -31,12 +31,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::client::Client;
+use self::client::AcmeClient;
 pub(crate) use self::client::LONGEST;
 use self::keeper::Keeper;
-pub(crate) use self::shown::ALPN;
+pub(crate) use self::served::ALPN;
 use self::store::Store;
-pub(crate) use self::survey::{AcmeSurvey, KeptCertificate, PlaceSurvey, survey};
+pub(crate) use self::survey::{AcmeSurvey, PlaceSurvey, StoredCertificate, survey};
 use crate::clock;
 use crate::config::AcmeSettings;
 use crate::metrics::Metrics;
@@ -47,8 +47,8 @@ use stores::Pools;
 /// The ACME certificates, and the tasks that maintain them.
 pub(crate) struct Acme {
     settings: AcmeSettings,
-    shown: keeper::Shared,
-    looked: watch::Receiver<bool>,
+    served: keeper::SharedCertificates,
+    has_read: watch::Receiver<bool>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -58,8 +58,8 @@ pub(crate) struct Acme {
 #[error("{0}")]
 pub(crate) struct AcmeOpenError(String);
 
-impl From<kept::KeepError> for AcmeOpenError {
-    fn from(error: kept::KeepError) -> Self {
+impl From<stored::AcmeStoreError> for AcmeOpenError {
+    fn from(error: stored::AcmeStoreError) -> Self {
         Self(error.to_string())
     }
 }
@@ -82,21 +82,21 @@ impl Acme {
         metrics: &Arc<Metrics>,
     ) -> Result<Arc<Self>, AcmeOpenError> {
         let store = Store::open(&settings, pools)?;
-        let client = Client::new(settings.authorities.clone())?;
-        let (keeper, shown, looked) =
+        let client = AcmeClient::new(settings.authorities.clone())?;
+        let (keeper, served, has_read) =
             Keeper::new(settings.clone(), client, store, Arc::clone(metrics));
         let acme = Self {
             settings,
-            shown,
-            looked,
+            served,
+            has_read,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
         let keeper = Arc::new(keeper);
-        let (looking, ordering) = (Arc::clone(&keeper), keeper);
+        let (reading, ordering) = (Arc::clone(&keeper), keeper);
         let (stop, end) = (acme.stop.clone(), acme.stop.clone());
         acme.tasks
-            .spawn_on(async move { looking.keep_looking(&stop).await }, runtime);
+            .spawn_on(async move { reading.keep_reading(&stop).await }, runtime);
         acme.tasks
             .spawn_on(async move { ordering.keep_ordering(&end).await }, runtime);
         acme.tasks.close();
@@ -104,29 +104,29 @@ impl Acme {
     }
 
     /// Whether this instance was started with these settings.
-    pub(crate) fn is_of(&self, settings: &AcmeSettings) -> bool {
-        self.settings.is(settings)
+    pub(crate) fn has_settings(&self, settings: &AcmeSettings) -> bool {
+        self.settings.equals(settings)
     }
 
     /// Waits until the store has been read once, successfully or not, for at most three seconds.
-    pub(crate) async fn has_looked(&self) {
-        let mut looked = self.looked.clone();
-        let _ = timeout(LONGEST_LOOK, looked.wait_for(|looked| *looked)).await;
+    pub(crate) async fn wait_for_first_read(&self) {
+        let mut has_read = self.has_read.clone();
+        let _ = timeout(LONGEST_FIRST_READ, has_read.wait_for(|has_read| *has_read)).await;
     }
 
     /// The current certificates.
     pub(crate) fn certificates(&self) -> Vec<Arc<Certificate>> {
-        self.shown.load().certificates.clone()
+        self.served.load().certificates.clone()
     }
 
     /// Whether certificates are ordered for this hostname.
-    pub(crate) fn is_for(&self, host: &str) -> bool {
+    pub(crate) fn covers_host(&self, host: &str) -> bool {
         self.settings.domains.iter().any(|domain| domain == host)
     }
 
     /// The key authorization for an authority that requests `token` at `host`, if it belongs to a running order.
     pub(crate) fn http_proof(&self, host: &str, token: &str) -> Option<Bytes> {
-        self.shown.load().http_proof(host, token, clock::now())
+        self.served.load().http_proof(host, token, clock::now())
     }
 
     /// Stops both tasks, and waits for them for at most a second.
@@ -144,7 +144,7 @@ impl Drop for Acme {
 
 impl ResolvesServerCert for Acme {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.shown.load().resolve(hello, clock::now)
+        self.served.load().resolve(hello, clock::now)
     }
 }
 
@@ -165,7 +165,7 @@ pub(crate) fn token(path: &str) -> Option<&str> {
 const HTTP_PREFIX: &str = "/.well-known/acme-challenge/";
 
 /// How long start-up waits until the store has been read once.
-const LONGEST_LOOK: Duration = Duration::from_secs(3);
+const LONGEST_FIRST_READ: Duration = Duration::from_secs(3);
 
 /// How long releasing the lock may take at the end.
 const LONGEST_END: Duration = Duration::from_secs(1);

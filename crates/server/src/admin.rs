@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::live::{Reloads, Shared};
+use crate::live::{Reloads, SharedLive};
 use crate::metrics::Metrics;
 use crate::refusals::RecentRefusals;
 use crate::vital;
@@ -33,7 +33,7 @@ use crate::vital;
 /// What the admin listener needs.
 pub(crate) struct Admin {
     /// The live configuration, with the stores and the token that every path but `/healthz` requires.
-    pub(crate) live: Shared,
+    pub(crate) live: SharedLive,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RecentRefusals>,
     pub(crate) reloads: Reloads,
@@ -45,13 +45,13 @@ pub(crate) struct Admin {
 
 /// The running admin listener.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningAdmin {
     /// The address on which it listens.
     pub(crate) address: SocketAddr,
     tasks: JoinSet<()>,
 }
 
-impl Running {
+impl RunningAdmin {
     /// Stops the listener and closes its connections.
     pub(crate) async fn finish(mut self) {
         self.tasks.shutdown().await;
@@ -59,14 +59,14 @@ impl Running {
 }
 
 /// Starts the admin listener on this socket.
-pub(crate) async fn start(listener: StdTcpListener, admin: Admin) -> io::Result<Running> {
+pub(crate) async fn start(listener: StdTcpListener, admin: Admin) -> io::Result<RunningAdmin> {
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
     let admin = Arc::new(admin);
     let mut tasks = JoinSet::new();
     tasks.spawn(upkeep(Arc::clone(&admin.metrics)));
     tasks.spawn(accept(listener, admin));
-    Ok(Running { address, tasks })
+    Ok(RunningAdmin { address, tasks })
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {
@@ -121,7 +121,7 @@ async fn serve(stream: TcpStream, admin: Arc<Admin>) {
 impl Admin {
     async fn answer(&self, request: Request<Incoming>) -> Response<String> {
         let path = request.uri().path();
-        if path != "/healthz" && !self.admits(&request) {
+        if path != "/healthz" && !self.is_authorized(&request) {
             let mut response = text(
                 StatusCode::UNAUTHORIZED,
                 "ADMIN_TOKEN is set: send it as a bearer token\n",
@@ -159,7 +159,7 @@ impl Admin {
         }
     }
 
-    fn admits(&self, request: &Request<Incoming>) -> bool {
+    fn is_authorized(&self, request: &Request<Incoming>) -> bool {
         let live = self.live.load();
         let Some(token) = &live.admin_token else {
             return true;

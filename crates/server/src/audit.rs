@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub(crate) use self::entry::Entry;
+pub(crate) use self::entry::AuditEntry;
 use crate::clock;
 use crate::config::LogFormat;
 use crate::metrics::Metrics;
 use crate::output::{Buffer, Loss, Output};
-use crate::refusals::{RecentRefusals, Remembered};
+use crate::refusals::{RecentRefusal, RecentRefusals};
 use crate::revocations::RevocationChange;
 
 /// The audit log of one runtime.
@@ -45,7 +45,7 @@ pub(crate) struct AuditTerms {
 impl Audit {
     /// An audit log without an output.
     #[cfg(test)]
-    pub(crate) fn unread() -> Self {
+    pub(crate) fn without_output() -> Self {
         Self {
             buffer: Buffer::new(Arc::default()),
             format: Some(LogFormat::Json),
@@ -61,8 +61,8 @@ impl Audit {
     }
 
     /// Keeps a refusal in memory for a while, even if no lines are written.
-    pub(crate) fn remember(&self, refusal: Remembered) {
-        self.refusals.remember(refusal);
+    pub(crate) fn keep_refusal(&self, refusal: RecentRefusal) {
+        self.refusals.keep_refusal(refusal);
     }
 
     /// Whether lines contain session ids.
@@ -79,7 +79,7 @@ impl Audit {
     }
 
     /// Writes a line, or counts it when the buffer is full.
-    pub(crate) fn record(&self, entry: &Entry<'_>) {
+    pub(crate) fn record(&self, entry: &AuditEntry<'_>) {
         if let Some(watcher) = WATCHER.get() {
             watcher(entry);
         }
@@ -95,12 +95,12 @@ impl Audit {
 
 /// Calls `watcher` with every entry from now on. There can be one watcher in a process: the demo, which shows its last
 /// refusal.
-pub(crate) fn watch(watcher: impl Fn(&Entry<'_>) + Send + Sync + 'static) {
+pub(crate) fn watch(watcher: impl Fn(&AuditEntry<'_>) + Send + Sync + 'static) {
     // It is set only once.
     let _ = WATCHER.set(Box::new(watcher));
 }
 
-type Watcher = dyn Fn(&Entry<'_>) + Send + Sync;
+type Watcher = dyn Fn(&AuditEntry<'_>) + Send + Sync;
 
 static WATCHER: OnceLock<Box<Watcher>> = OnceLock::new();
 

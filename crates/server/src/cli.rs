@@ -128,7 +128,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             let mut source = ConfigSource::new(file, environment);
             let config = source.read().map_err(colored)?;
             let filter = config.log_filter.clone();
-            logged(config.log_format, filter.as_deref(), || {
+            with_log(config.log_format, filter.as_deref(), || {
                 serve::run(source, config, inherited, |_| ())
             })?;
         }
@@ -137,7 +137,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             bail!("`reference` takes no configuration file")
         }
         Command::Demo => {
-            logged(LogFormat::Text, environment.get("RUST_LOG"), || {
+            with_log(LogFormat::Text, environment.get("RUST_LOG"), || {
                 demo::run(&environment)
             })?;
         }
@@ -209,14 +209,14 @@ fn colored(environment: &Variables) -> impl Fn(ConfigErrors) -> ConfigErrors + C
 }
 
 /// Starts the log, runs `serve`, and then waits a short time for the last log lines.
-fn logged(
+fn with_log(
     format: LogFormat,
     filter: Option<&str>,
     serve: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     let logging = Logging::start(format, filter.unwrap_or("info"))?;
     let served = use_aws_lc().and_then(|()| serve());
-    logging.finish(LOG_FAREWELL);
+    logging.finish(LOG_FLUSH_TIMEOUT);
     served
 }
 
@@ -253,7 +253,7 @@ fn healthcheck(variables: &Variables) -> Result<()> {
         .enable_all()
         .build()?;
     let status = runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(3), ask_health(address))
+        tokio::time::timeout(Duration::from_secs(3), request_health(address))
             .await
             .context("no answer within 3 s")?
     });
@@ -278,7 +278,7 @@ fn admin_address(variables: &Variables) -> Result<SocketAddr> {
     Ok(SocketAddr::new(ip, address.port()))
 }
 
-async fn ask_health(address: SocketAddr) -> Result<String> {
+async fn request_health(address: SocketAddr) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -290,4 +290,4 @@ async fn ask_health(address: SocketAddr) -> Result<String> {
 
 /// How long the process waits for its last log lines when it ends. Together with the waits for audit lines and for the error
 /// message, it ends within three seconds even if its output is not read.
-const LOG_FAREWELL: Duration = Duration::from_millis(200);
+const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);

@@ -36,7 +36,7 @@ pub(crate) struct Client {
     stop: CancellationToken,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How long the gate still waits for a request after it was asked to stop.
-    retiring: Option<Pin<Box<Sleep>>>,
+    stopping: Option<Pin<Box<Sleep>>>,
     /// The largest body that the current request may still have, in bytes.
     body_limit: u64,
     /// The position in the output where the answer begins.
@@ -46,28 +46,28 @@ pub(crate) struct Client {
     /// Whether the client has shut down its sending side.
     has_finished: bool,
     /// Measures the wait for a client that may have left.
-    leaving: WaitTimer,
+    half_closed: WaitTimer,
     /// The connection to a service that is reserved for its owner.
-    own: Option<Box<Own>>,
+    own: Option<Box<OwnedLink>>,
     /// How long this task waits for a request before the connection is parked.
-    at_hand: Duration,
+    before_parking: Duration,
     /// Whether the connection will be parked.
     parks: bool,
 }
 
 /// The identity of a server, and a connection to it that is reserved for one owner.
-type Own = (Rc<()>, Owner, Box<Link>);
+type OwnedLink = (Rc<()>, Owner, Box<Link>);
 
 /// The outcome of a wait for more of a request.
-enum More {
-    /// More bytes have come.
-    Came,
+enum ReadOutcome {
+    /// ReadOutcome bytes have come.
+    Received,
     /// Nothing has come within the time limit.
-    Late,
+    TimedOut,
     /// Nothing more will come: the client hung up, or the connection failed.
-    Nothing,
+    Closed,
     /// No request has begun, and the gate stops.
-    Retired,
+    Stopping,
 }
 
 impl Client {
@@ -76,7 +76,7 @@ impl Client {
     pub(crate) fn new(stream: Stream, limits: ClientSettings, stop: CancellationToken) -> Self {
         let client = Self::resume(stream.into(), limits, stop);
         Self {
-            at_hand: limits.idle,
+            before_parking: limits.idle,
             ..client
         }
     }
@@ -94,15 +94,15 @@ impl Client {
             http: ServerConnection::new(limits.head),
             limits,
             stopped: Box::pin(stop.clone().cancelled_owned()),
-            retiring: None,
+            stopping: None,
             stop,
             body_limit: u64::MAX,
             answer_at: 0,
             resets: false,
             has_finished: false,
-            leaving: WaitTimer::default(),
+            half_closed: WaitTimer::default(),
             own,
-            at_hand: limits.idle.min(BEFORE_PARKING),
+            before_parking: limits.idle.min(BEFORE_PARKING),
             parks: false,
         }
     }
@@ -114,12 +114,12 @@ impl Client {
             connection,
             own,
             limits,
-            at_hand,
+            before_parking,
             parks,
             ..
         } = self;
         let stream = connection.into_parked();
-        let left = limits.idle.saturating_sub(at_hand);
+        let left = limits.idle.saturating_sub(before_parking);
         parks.then_some((ParkedClient { stream, own }, left))
     }
 
@@ -142,7 +142,7 @@ impl Client {
         }
         self.connection.release_memory();
         self.connection
-            .set_read_budget(TimeBudget::per_wait(self.at_hand));
+            .set_read_budget(TimeBudget::per_wait(self.before_parking));
         let mut is_inside = false;
         loop {
             let read = self.http.next_request(&mut self.connection.input);
@@ -160,51 +160,55 @@ impl Client {
                 });
             }
             match poll_fn(|context| self.poll_more(context, is_inside)).await {
-                More::Came => {}
-                More::Late if is_inside => return Some(Err(self.http.give_up())),
-                More::Late if self.at_hand < self.limits.idle && self.stop.is_cancelled() => {
-                    // The gate stops, so the connection is not parked. It ends soon, with `More::Retired`.
-                    self.at_hand = self.limits.idle;
+                ReadOutcome::Received => {}
+                ReadOutcome::TimedOut if is_inside => return Some(Err(self.http.give_up())),
+                ReadOutcome::TimedOut
+                    if self.before_parking < self.limits.idle && self.stop.is_cancelled() =>
+                {
+                    // The gate stops, so the connection is not parked. It ends soon, with `ReadOutcome::Stopping`.
+                    self.before_parking = self.limits.idle;
                     self.connection
-                        .set_read_budget(TimeBudget::per_wait(self.at_hand));
+                        .set_read_budget(TimeBudget::per_wait(self.before_parking));
                 }
-                More::Late => {
-                    self.parks = self.at_hand < self.limits.idle;
+                ReadOutcome::TimedOut => {
+                    self.parks = self.before_parking < self.limits.idle;
                     return None;
                 }
-                More::Nothing => return None,
-                More::Retired => {
-                    self.linger(LONGEST_RETIREMENT).await;
+                ReadOutcome::Closed => return None,
+                ReadOutcome::Stopping => {
+                    self.linger(LONGEST_STOPPING).await;
                     return None;
                 }
             }
         }
     }
 
-    /// Waits for more of a request. [`More::Nothing`] means that the client hung up; [`More::Retired`] that the gate stops
+    /// Waits for more of a request. [`ReadOutcome::Closed`] means that the client hung up; [`ReadOutcome::Stopping`] that the gate stops
     /// and no request has begun.
-    fn poll_more(&mut self, context: &mut Context<'_>, is_inside: bool) -> Poll<More> {
+    fn poll_more(&mut self, context: &mut Context<'_>, is_inside: bool) -> Poll<ReadOutcome> {
         match self.connection.poll_fill(context) {
-            Poll::Ready(Ok(1..)) => return Poll::Ready(More::Came),
-            Poll::Ready(Err(error)) if is_our_limit(&error) => return Poll::Ready(More::Late),
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(More::Nothing),
+            Poll::Ready(Ok(1..)) => return Poll::Ready(ReadOutcome::Received),
+            Poll::Ready(Err(error)) if is_our_limit(&error) => {
+                return Poll::Ready(ReadOutcome::TimedOut);
+            }
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(ReadOutcome::Closed),
             Poll::Pending => {}
         }
         // A request may have arrived that the runtime has not been notified of.
-        if !is_inside && self.poll_retired(context).is_ready() && self.connection.is_idle_now() {
-            return Poll::Ready(More::Retired);
+        if !is_inside && self.poll_stopping(context).is_ready() && self.connection.is_idle_now() {
+            return Poll::Ready(ReadOutcome::Stopping);
         }
         Poll::Pending
     }
 
     /// Ready a moment after the gate was asked to stop. A request that was on its way by then is still answered, and its
     /// answer says that the connection ends. HTTP/1.1 has no other way to say so.
-    fn poll_retired(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_stopping(&mut self, context: &mut Context<'_>) -> Poll<()> {
         ready!(self.stopped.as_mut().poll(context));
-        let retiring = self
-            .retiring
-            .get_or_insert_with(|| Box::pin(sleep(BEFORE_RETIREMENT)));
-        retiring.as_mut().poll(context)
+        let stopping = self
+            .stopping
+            .get_or_insert_with(|| Box::pin(sleep(BEFORE_STOPPING)));
+        stopping.as_mut().poll(context)
     }
 
     /// Ready when the client has hung up. What it sends beforehand is kept for later, up to a limit.
@@ -222,14 +226,14 @@ impl Client {
                 Err(_) => return Poll::Ready(()),
             }
         }
-        self.leaving
-            .poll_spent(context, Duration::MAX, LONGEST_FAREWELL)
+        self.half_closed
+            .poll_spent(context, Duration::MAX, LONGEST_HALF_CLOSED)
     }
 
     /// Notes progress towards the client, which restarts the wait for a client that may have left.
     pub(crate) fn gets_more(&mut self) {
         if self.has_finished {
-            self.leaving.renew();
+            self.half_closed.renew();
         }
     }
 
@@ -246,7 +250,7 @@ impl Client {
 
     /// Takes the connection to the server of this identity that is reserved for the owner. If the current request has
     /// another owner, the connection is closed: a proxy may send the requests of several users over one client connection.
-    pub(crate) fn take_own(
+    pub(crate) fn take_owned(
         &mut self,
         server: &Rc<()>,
         owner: impl FnOnce() -> Option<Owner>,
@@ -277,7 +281,7 @@ impl fmt::Debug for Client {
 }
 
 /// How long an answer may take to begin, or pause, for a client that has shut down its sending side.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
+const LONGEST_HALF_CLOSED: Duration = Duration::from_secs(10);
 
 /// How long a connection is idle before it is parked. The requests for a page and its resources come within that time.
 const BEFORE_PARKING: Duration = Duration::from_secs(1);
@@ -285,8 +289,8 @@ const BEFORE_PARKING: Duration = Duration::from_secs(1);
 /// How long an open connection may still bring a request after the gate was asked to stop. A client that sends requests more
 /// often learns from an answer that the connection ends. A request that arrives just as an idle connection is closed is
 /// lost, as with every server.
-const BEFORE_RETIREMENT: Duration = Duration::from_secs(1);
+const BEFORE_STOPPING: Duration = Duration::from_secs(1);
 
 /// How long the gate reads after it has closed its side. A request that was on its way then meets an orderly close, so its client
 /// knows that the request was not processed and may send it again (RFC 9112 §9.3.1).
-const LONGEST_RETIREMENT: Duration = Duration::from_millis(500);
+const LONGEST_STOPPING: Duration = Duration::from_millis(500);

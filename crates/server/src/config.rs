@@ -6,6 +6,7 @@
 mod acme;
 pub(crate) mod ascii_host;
 mod bearer;
+mod byte_order_mark;
 mod catalogue;
 mod changes;
 mod clients;
@@ -21,13 +22,11 @@ mod host;
 mod hsts;
 mod https;
 mod identity;
-mod idle;
 mod inventory;
 mod limits;
 mod listen;
 mod listeners;
 mod lookups;
-mod mark;
 mod mask;
 mod network;
 mod open_settings;
@@ -36,6 +35,7 @@ mod own_addresses;
 mod place;
 mod postgres_url;
 mod problem;
+mod raw_tables;
 mod reader;
 mod reading;
 mod realm;
@@ -50,9 +50,9 @@ mod sentinel_url;
 mod sessions;
 mod sign_in;
 mod source;
-mod stack;
 mod stores;
 mod tls;
+mod unused_settings;
 mod upstream;
 mod variables;
 mod words;
@@ -67,6 +67,7 @@ use http::HeaderName;
 use session::Secret;
 
 pub(crate) use self::acme::{AcmeChallenge, AcmePlace, AcmeSettings};
+pub(crate) use self::byte_order_mark::BYTE_ORDER_MARK;
 pub(crate) use self::clients::ClientSettings;
 pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::file::{Loaded, load};
@@ -74,17 +75,17 @@ pub(crate) use self::files::{ContentDigest, FileDigests, FileMetadata, Files};
 pub(crate) use self::folder::{FolderOptions, FolderSettings};
 pub(crate) use self::given::{core, unquoted, without_assignment};
 pub(crate) use self::https::{HttpsSettings, IN_THE_CLEAR};
-use self::idle::Uses;
 pub(crate) use self::inventory::{
-    GivenSecret, Purpose, SecretFile, is_given, realms, secret_files, secrets,
+    GivenSecret, Purpose, SecretFile, is_configured, realms, secret_files, secrets,
 };
 pub(crate) use self::limits::{CountedBy, LimitSettings, RateLimit};
 pub(crate) use self::listeners::ListenerSettings;
-pub(crate) use self::mark::MARK;
 pub(crate) use self::open_settings::OpenSettings;
 pub(crate) use self::origin::RequestHost;
 pub(crate) use self::place::Place;
 pub(crate) use self::problem::{ConfigErrors, Problem};
+pub(crate) use self::raw_tables::DEFAULT_REALM;
+use self::raw_tables::RawTables;
 use self::reader::Reader;
 pub(crate) use self::reader::{Setting, Variables};
 use self::reading::Reading;
@@ -100,9 +101,8 @@ pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{RecognizedCookies, SessionFormat};
 pub(crate) use self::sign_in::SignIn;
 pub(crate) use self::source::ConfigSource;
-pub(crate) use self::stack::DEFAULT_REALM;
-use self::stack::Stack;
 pub(crate) use self::tls::{Certificates, TlsSettings};
+use self::unused_settings::Uses;
 use crate::listener::Address;
 pub(crate) use crate::logging::LogFormat;
 use ::stores::{RedisSettings, RevocationSettings};
@@ -178,13 +178,13 @@ impl Config {
     ///
     /// [`ConfigErrors`] lists every problem, including those of the file's syntax.
     pub(crate) fn from_loaded(loaded: &Loaded) -> Result<Self, ConfigErrors> {
-        let read = Self::read(&loaded.variables, &loaded.stack, loaded.is_partial);
+        let read = Self::read(&loaded.variables, &loaded.raw_tables, loaded.is_partial);
         let errors = match read {
             Ok((config, _)) if loaded.problems.is_empty() => return Ok(config),
-            Ok((_, slips)) => ConfigErrors::new(Vec::new()).with_notes(slips),
+            Ok((_, probable_typos)) => ConfigErrors::new(Vec::new()).with_notes(probable_typos),
             Err(errors) => errors,
         };
-        Err(errors.beside(loaded.problems.iter().cloned()))
+        Err(errors.with_problems(loaded.problems.iter().cloned()))
     }
 
     /// Checks the settings of the environment.
@@ -193,7 +193,7 @@ impl Config {
     /// [`ConfigErrors`] lists every problem, each with the variable to change.
     #[cfg(test)]
     pub(crate) fn from_variables(variables: &Variables) -> Result<Self, ConfigErrors> {
-        let read = Self::read(variables, &Stack::default(), false);
+        let read = Self::read(variables, &RawTables::default(), false);
         read.map(|(config, _)| config)
     }
 
@@ -201,61 +201,61 @@ impl Config {
     /// `is_partial` says that part of the file could not be read.
     fn read(
         variables: &Variables,
-        stack: &Stack,
+        raw_tables: &RawTables,
         is_partial: bool,
     ) -> Result<(Self, Vec<String>), ConfigErrors> {
-        let mut reading = Reading::new(variables, stack, is_partial);
+        let mut reading = Reading::new(variables, raw_tables, is_partial);
         let production = production_marker(&mut reading.reader);
-        let mut front = reading.front();
-        let top = reading.top_service(&front);
+        let mut listen = reading.listen_settings();
+        let top = reading.top_service(&listen);
         let public = reading.reader.list("PUBLIC_PATHS", PathPattern::literal);
         let realm = RealmReading::read(&mut reading.reader, &mut reading.warnings);
-        let mut realms = Realms::read(realm, &mut reading.reader, stack);
+        let mut realms = Realms::read(realm, &mut reading.reader, raw_tables);
         let (bypass_header, bypass) =
             bypass(&mut reading.reader, &mut reading.warnings, production);
         let preflight = [("deny", false), ("pass", true)];
         let passes_preflight = reading.reader.choice("CORS_PREFLIGHT", false, &preflight);
-        let usual = reading.usual(&front, &top);
+        let defaults = reading.route_defaults(&listen, &top);
         let of_top = top.uses();
-        realms.read_active(stack, &mut reading.problems);
-        let (rules, sign_in) = if stack.routes.is_empty() {
-            let (rules, sign_in) = reading.rules_of_one_service(public, top, usual, &front);
+        realms.read_active(raw_tables, &mut reading.problems);
+        let (rules, sign_in) = if raw_tables.routes.is_empty() {
+            let (rules, sign_in) = reading.rules_of_one_service(public, top, defaults, &listen);
             (Some(rules), sign_in)
         } else {
-            reading.rules_of_routes(public, top, &usual, &mut realms)
+            reading.rules_of_routes(public, top, &defaults, &mut realms)
         };
         realms.read_groups(
             rules.as_ref(),
-            front.decides_for_others,
+            listen.decides_for_others,
             &mut reading.reader,
             &mut reading.warnings,
         );
-        let (trusted_proxies, acme) = reading.proxies(&mut front, rules.as_ref(), &realms);
+        let (trusted_proxies, acme) = reading.proxies(&mut listen, rules.as_ref(), &realms);
         let bounds = reading.bounds(rules.as_ref(), &realms);
         let client = clients::settings(&mut reading.reader);
-        let running = reading.running();
-        reading.idle(&Uses {
+        let process = reading.process_settings();
+        reading.warn_about_unused(&Uses {
             sign_in: sign_in.is_some(),
             bypass: bypass.is_some(),
-            ..Uses::of_all(of_top, &front, &bounds, acme.as_ref(), &realms)
+            ..Uses::of_all(of_top, &listen, &bounds, acme.as_ref(), &realms)
         });
-        let slips = std::mem::take(&mut reading.slips);
+        let probable_typos = std::mem::take(&mut reading.probable_typos);
         let (mut problems, mut warnings, settings) = reading.finish();
         let realms = realms.finish((variables, &settings), &mut problems, &mut warnings);
         let (Some(rules), Some(realms), true) = (rules, realms, problems.is_empty()) else {
-            return Err(ConfigErrors::new(problems).with_notes(slips));
+            return Err(ConfigErrors::new(problems).with_notes(probable_typos));
         };
-        warnings.extend(slips.iter().cloned());
+        warnings.extend(probable_typos.iter().cloned());
         let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));
         let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect())
-            .behind(trusted_proxies.clone());
+            .with_proxies(trusted_proxies.clone());
         let config = Self {
-            listeners: front.listeners,
+            listeners: listen.listeners,
             acme,
-            https: front.https,
-            decisions: front.decisions,
-            admin: front.admin,
-            workers: front.workers,
+            https: listen.https,
+            decisions: listen.decisions,
+            admin: listen.admin,
+            workers: listen.workers,
             rules,
             realms,
             bypass,
@@ -266,17 +266,17 @@ impl Config {
             shared_limits: bounds.shared,
             revocations: bounds.revocations,
             client,
-            drain: running.drain,
-            drain_delay: running.drain_delay,
-            log_format: running.log_format,
-            log_filter: running.log_filter,
-            reload_interval: running.reload_interval,
-            audits: running.audits,
+            drain: process.drain,
+            drain_delay: process.drain_delay,
+            log_format: process.log_format,
+            log_filter: process.log_filter,
+            reload_interval: process.reload_interval,
+            audits: process.audits,
             warnings,
             unread: reader::unread(&settings, variables),
             settings,
         };
-        Ok((config, slips))
+        Ok((config, probable_typos))
     }
 }
 
@@ -304,7 +304,7 @@ pub(crate) fn admin_address(variables: &Variables) -> Option<SocketAddr> {
 }
 
 /// The name of the variable that marks this as a production environment, if one does.
-pub(crate) fn says_production(variables: &Variables) -> Option<&'static str> {
+pub(crate) fn production_variable(variables: &Variables) -> Option<&'static str> {
     production_marker(&mut Reader::new(variables))
 }
 

@@ -150,7 +150,7 @@ impl Connection {
             self.input.reserve(self.room);
         }
         let room = self.input.capacity() - self.input.len();
-        let stream = self.stream.as_mut().expect(AT_HAND);
+        let stream = self.stream.as_mut().expect(IN_SEND_QUEUE);
         let read = poll_read_buf(Pin::new(stream), context, &mut self.input);
         if let Poll::Ready(Ok(count)) = read {
             self.received += count as u64;
@@ -165,7 +165,7 @@ impl Connection {
     /// Queues `output` until every other ready task has run, and then sends what the socket takes, in one system call with
     /// the output of the other tasks. The rest, and errors, are left to [`poll_send`](Self::poll_send).
     pub(crate) async fn send_together(&mut self) {
-        let mut stream = self.stream.take().expect(AT_HAND);
+        let mut stream = self.stream.take().expect(IN_SEND_QUEUE);
         // Over TLS the encrypted bytes are queued, and they cannot be taken back.
         let (bytes, sent) = match stream.seal(&self.output[self.sent..]) {
             Some(Sealed { bytes, sent }) => {
@@ -215,7 +215,7 @@ impl Connection {
         loop {
             let first = &self.output[self.sent..];
             let second = &source[..*left];
-            let mut stream = Pin::new(self.stream.as_mut().expect(AT_HAND));
+            let mut stream = Pin::new(self.stream.as_mut().expect(IN_SEND_QUEUE));
             let written = match (first.is_empty(), second.is_empty()) {
                 (false, false) => {
                     let slices = [IoSlice::new(first), IoSlice::new(second)];
@@ -231,7 +231,7 @@ impl Connection {
             };
             let is_all_taken = first.is_empty() && second.is_empty();
             let Poll::Ready(written) = written else {
-                ready!(self.poll_too_slow(context));
+                ready!(self.poll_timed_out(context));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             };
             let written = written?;
@@ -263,9 +263,9 @@ impl Connection {
         count: usize,
     ) -> Poll<io::Result<usize>> {
         debug_assert!(self.output.is_empty(), "what was put there leaves first");
-        let stream = self.stream.as_ref().expect(AT_HAND);
+        let stream = self.stream.as_ref().expect(IN_SEND_QUEUE);
         let Poll::Ready(sent) = stream.poll_send_file(context, file, offset, count) else {
-            ready!(self.poll_too_slow(context));
+            ready!(self.poll_timed_out(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         };
         self.writing.progressed();
@@ -276,7 +276,7 @@ impl Connection {
     }
 
     /// Ready when the other side has taken no bytes for too long, or the message too slowly.
-    fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_timed_out(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let earned = |rate| self.stalled + Duration::from_secs(self.taken / rate);
         let total = self.least_rate.map_or(Duration::MAX, earned);
         self.writing.poll_spent(context, total, self.stalled)
@@ -329,19 +329,19 @@ impl Connection {
     /// [`poll_read_while_idle`](Self::poll_read_while_idle) this sees events of which the runtime has not been notified yet, and
     /// costs a system call.
     pub(crate) fn is_idle_now(&self) -> bool {
-        self.stream.as_ref().expect(AT_HAND).is_quiet()
+        self.stream.as_ref().expect(IN_SEND_QUEUE).is_quiet()
     }
 
     /// Returns the bare stream. Reads from it return `taken` first, and then the rest of `input`.
     pub(crate) fn into_stream(self, taken: &[u8]) -> Stream {
         let ahead = [taken, &self.input].concat();
-        let stream = self.stream.expect(AT_HAND);
+        let stream = self.stream.expect(IN_SEND_QUEUE);
         stream.with_ahead(ahead.into())
     }
 
     /// Returns the bare stream of an idle connection, which takes as little memory as possible.
     pub(crate) fn into_parked(self) -> Box<Stream> {
-        let mut stream = self.stream.expect(AT_HAND);
+        let mut stream = self.stream.expect(IN_SEND_QUEUE);
         if !stream.is_holding() {
             stream.put_back(Sealed::default());
         }
@@ -350,7 +350,7 @@ impl Connection {
 
     /// The bare stream, for bytes that are not HTTP messages.
     pub(crate) fn stream(&mut self) -> &mut Stream {
-        self.stream.as_mut().expect(AT_HAND)
+        self.stream.as_mut().expect(IN_SEND_QUEUE)
     }
 }
 
@@ -360,7 +360,7 @@ pub(crate) fn invalid(violation: Violation) -> io::Error {
 }
 
 /// `send_together` borrows the connection until the stream is back, so no other method sees it missing.
-const AT_HAND: &str = "the stream is elsewhere only while it is in the send queue";
+const IN_SEND_QUEUE: &str = "the stream is elsewhere only while it is in the send queue";
 
 /// In bytes. Heads and small bodies fit, so most connections never need more.
 const LEAST_ROOM: usize = 8 * 1024;

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_is_for_all_parts_together() {
+    async fn deadline_covers_all_parts_together() {
         let minute = Duration::from_secs(60);
         let mut deadline = Deadline::after(Some(minute));
         let start = tokio::time::Instant::now();

@@ -30,7 +30,7 @@ use crate::listener::Address;
 use crate::output;
 use crate::random;
 use crate::serve::{self, Bound};
-use app::Services;
+use app::DemoServices;
 use file::FILE;
 use people::{PEOPLE, People};
 use refusals::LastRefusal;
@@ -43,7 +43,7 @@ pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let sessions = DemoSessions::new(Secret::new(secret.clone()))?;
     let refusals = Arc::new(LastRefusal::default());
     let noting = Arc::clone(&refusals);
-    audit::watch(move |entry| noting.note(entry));
+    audit::watch(move |entry| noting.record(entry));
     let services = app::start(sessions.clone(), Arc::clone(&refusals))
         .context("the services of the demo did not start")?;
     let variables = variables(&services, secret, environment);
@@ -51,14 +51,14 @@ pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let config = source.read()?;
     let [ada, kofi] = [sessions.issue(&PEOPLE[0])?, sessions.issue(&PEOPLE[1])?];
     serve::run(source, config, Inherited::default(), |bound| {
-        refusals.ask_at(bound.admin);
+        refusals.set_admin_address(bound.admin);
         // A terminal that has closed, or is not read, does not prevent the start.
-        output::say(io::stdout(), banner(bound, &ada, &kofi), BANNER);
+        output::write_within(io::stdout(), banner(bound, &ada, &kofi), BANNER);
     })
 }
 
 /// The variables that complete the file: those that it refers to, and [`OVERRIDABLE`] from the environment.
-fn variables(services: &Services, secret: String, environment: &Variables) -> Variables {
+fn variables(services: &DemoServices, secret: String, environment: &Variables) -> Variables {
     let url = |address: SocketAddr| format!("http://{address}");
     let ours = [
         ("ADMIN_SERVICE", url(services.admin)),

@@ -84,29 +84,29 @@ pub(crate) async fn examine(examination: Examination<'_>) -> Result<Report, TlsF
     }
     let ReportBuilder {
         findings,
-        asked,
+        probes,
         skipped,
     } = seen;
-    Ok(Report::new(findings, asked, skipped, &examination.ignore))
+    Ok(Report::new(findings, probes, skipped, &examination.ignore))
 }
 
 /// The findings so far, the probes made, and what was skipped.
 #[derive(Debug, Default)]
 struct ReportBuilder {
     findings: Vec<Finding>,
-    asked: Vec<Probe>,
+    probes: Vec<Probe>,
     skipped: Vec<String>,
 }
 
 impl ReportBuilder {
     fn configuration(&mut self, loaded: &Loaded) -> Option<Config> {
         let secrets = config::secrets(loaded);
-        let of_secrets = secrets::judge(&secrets);
+        let of_secrets = secrets::assess(&secrets);
         self.findings
-            .extend(secrets::judge_files(&config::secret_files(loaded)));
+            .extend(secrets::assess_files(&config::secret_files(loaded)));
         let config = match Config::from_loaded(loaded) {
             Ok(config) => {
-                let found = settings::judge(&config, loaded, &secrets);
+                let found = settings::assess(&config, loaded, &secrets);
                 self.findings.extend(found);
                 Some(config)
             }
@@ -120,7 +120,8 @@ impl ReportBuilder {
                 };
                 self.findings
                     .extend(found.filter(|finding| !is_told(finding)));
-                self.findings.extend(settings::misspelt(errors.notes()));
+                self.findings
+                    .extend(settings::misspelled_names(errors.notes()));
                 let skipped = "stores and services: the configuration is not valid";
                 self.skipped.push(skipped.to_owned());
                 None
@@ -131,13 +132,13 @@ impl ReportBuilder {
     }
 
     async fn services(&mut self, config: &Config) {
-        for (findings, asked) in [
+        for (findings, probes) in [
             stores::examine(config).await,
             services::examine(config).await,
             acme::examine(config).await,
         ] {
             self.findings.extend(findings);
-            self.asked.extend(asked);
+            self.probes.extend(probes);
         }
     }
 
@@ -159,7 +160,7 @@ impl ReportBuilder {
                 })
                 .collect();
             let header = header.as_bytes();
-            let found = session::judge(header, &realms, read.unwrap_or_default(), now);
+            let found = session::assess(header, &realms, read.unwrap_or_default(), now);
             self.findings.extend(found);
         }
         let fields = examination.set_cookies.iter().map(Vec::as_slice);
@@ -170,7 +171,7 @@ impl ReportBuilder {
             read,
             now,
         };
-        self.findings.extend(attributes::judge(fields, &setting));
+        self.findings.extend(attributes::assess(fields, &setting));
     }
 
     /// Looks up the user of the given session, if it opens.
@@ -199,12 +200,12 @@ impl ReportBuilder {
     ) -> Result<(), TlsFileError> {
         let fetcher = Fetcher::new(examination.authorities.clone())?;
         let mut app = App::new(fetcher, read);
-        if let Some(site) = app.enter(site).await {
+        if let Some(site) = app.find_page(site).await {
             let path = examination.auth_path.as_deref();
             framework::examine(&mut app, &site, path, examination.session.as_ref()).await;
         }
         self.findings.extend(app.findings);
-        self.asked.extend(app.asked);
+        self.probes.extend(app.probes);
         Ok(())
     }
 }

@@ -27,13 +27,13 @@ pub(crate) trait Downstream {
     fn total_time(&self) -> Option<Duration>;
 
     /// Whether the request is a gRPC call. Its head does not say whether the call is a stream of messages.
-    fn is_calling(&self) -> bool;
+    fn is_grpc_call(&self) -> bool;
 
     /// Ready when the client has gone away.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
     /// Whether the client waits for `100 Continue` before it sends the request's body.
-    fn awaits_word(&self) -> bool;
+    fn awaits_continue(&self) -> bool;
 
     /// Limits the request's body to this many bytes. Call it before the body is forwarded.
     fn limit_body(&mut self, bytes: u64);
@@ -60,11 +60,11 @@ pub(crate) trait Downstream {
     fn take_back_answer(&mut self) -> bool;
 
     /// Cuts off an answer that has begun, so that no client takes it for complete.
-    fn break_off(&mut self);
+    fn abort_answer(&mut self);
 
     /// Cuts off an answer whose deadline has passed, and tells the client why where the protocol allows it.
     async fn cut_short(&mut self) {
-        self.break_off();
+        self.abort_answer();
     }
 
     /// Ends an answer that has begun as if it were complete. Returns whether the client got any of it.
@@ -80,7 +80,7 @@ pub(crate) trait Downstream {
     fn owns_connection_to(&self, server: &Rc<()>) -> bool;
 
     /// Takes the owned connection to the server with this identity, if it is reserved for this owner.
-    fn take_own(
+    fn take_owned(
         &mut self,
         server: &Rc<()>,
         owner: impl FnOnce() -> Option<Owner>,
@@ -108,7 +108,7 @@ impl Downstream for Client {
     }
 
     /// Always false: gRPC needs HTTP/2.
-    fn is_calling(&self) -> bool {
+    fn is_grpc_call(&self) -> bool {
         false
     }
 
@@ -116,7 +116,7 @@ impl Downstream for Client {
         Client::poll_gone(self, context)
     }
 
-    fn awaits_word(&self) -> bool {
+    fn awaits_continue(&self) -> bool {
         self.holds_body()
     }
 
@@ -148,8 +148,8 @@ impl Downstream for Client {
         Client::take_back_answer(self)
     }
 
-    fn break_off(&mut self) {
-        Client::break_off(self);
+    fn abort_answer(&mut self) {
+        Client::abort_answer(self);
     }
 
     async fn finish_answer(&mut self) -> bool {
@@ -169,11 +169,11 @@ impl Downstream for Client {
         Client::owns_connection_to(self, server)
     }
 
-    fn take_own(
+    fn take_owned(
         &mut self,
         server: &Rc<()>,
         owner: impl FnOnce() -> Option<Owner>,
     ) -> Option<Box<Link>> {
-        Client::take_own(self, server, owner)
+        Client::take_owned(self, server, owner)
     }
 }

@@ -31,12 +31,12 @@ pub(crate) use self::head::{FieldLine, RequestHead, RequestTarget, method};
 use self::headers::HeadersPart;
 use self::parts::{AnswerPart, Destination, OtherRoute, RequestPart, SessionPart};
 use self::path::PathPart;
-use self::refused::NOT_JUDGED;
+use self::refused::NOT_EVALUATED;
 pub(crate) use self::request::{ExplainRequest, Interface, Skipped};
 pub(crate) use self::table::{RouteLine, RouteTable};
 use crate::config::ServiceSettings;
 use crate::inbound::arrival::{self, Peer};
-use crate::inbound::asker::Asker;
+use crate::inbound::client_kind::ClientKind;
 use crate::inbound::proxy::{admit, preflight};
 use crate::inbound::target::{Malformed, Target as Settled, normalize_target};
 use crate::inbound::{HTTPS_REQUIRED, UNREADABLE, answer, status_of};
@@ -88,7 +88,10 @@ impl Explanation {
 }
 
 /// Explains a request without credentials, whose decision needs no waiting. `None` if it would have to wait.
-pub(crate) fn at_once(live: &Live, question: ExplainRequest) -> Option<Explanation> {
+pub(crate) fn explain_without_waiting(
+    live: &Live,
+    question: ExplainRequest,
+) -> Option<Explanation> {
     let explaining = pin!(explain(live, question));
     match explaining.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(explanation) => Some(explanation),
@@ -103,7 +106,7 @@ pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanatio
         client,
         certificate,
         now,
-        asked,
+        interface,
         skipped,
     } = question;
     let mut request = match head.read(live.client.head) {
@@ -125,12 +128,13 @@ pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanatio
         Ok(Settled::Path) => {}
         Ok(Settled::Server) => {
             let message = "it is about the gate itself, which answers it";
-            explanation.answer = AnswerPart::ours(true, "options", message);
+            explanation.answer = AnswerPart::from_gate(true, "options", message);
             explanation.answer.status = Some(answer::options().status().as_u16());
             return explanation;
         }
         Err(malformed) => {
-            explanation.answer = AnswerPart::ours(false, malformed.reason(), words(malformed));
+            explanation.answer =
+                AnswerPart::from_gate(false, malformed.reason(), description(malformed));
             explanation.answer.status = Some(malformed_status(malformed.status(), &request));
             return explanation;
         }
@@ -165,7 +169,7 @@ pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanatio
         }
         Err(refused) => {
             let skipped = skipped(refused.route);
-            explanation.refused(live, &request, &facts, (now, asked, skipped), &refused);
+            explanation.refused(live, &request, &facts, (now, interface, skipped), &refused);
         }
     }
     explanation
@@ -173,7 +177,7 @@ pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanatio
 
 impl Explanation {
     fn of(request: &Request<Length>, arrival: &Arrival) -> Self {
-        Self::about(RequestPart {
+        Self::new(RequestPart {
             method: request.method().to_string(),
             host: host_of(request.headers()).map(str::to_owned),
             path: request.uri().path().to_owned(),
@@ -183,7 +187,7 @@ impl Explanation {
 
     /// The explanation of bytes that are not a valid request.
     fn of_unreadable(head: &RequestHead, client: IpAddr, violation: Violation) -> Self {
-        let mut explanation = Self::about(RequestPart {
+        let mut explanation = Self::new(RequestPart {
             method: head.method.to_string(),
             host: head.target.host().map(str::to_owned),
             path: head.target.path(),
@@ -191,7 +195,7 @@ impl Explanation {
         });
         explanation.answer = AnswerPart {
             status: Some(status_of(violation).as_u16()),
-            ..AnswerPart::ours(false, UNREADABLE, &violation.to_string())
+            ..AnswerPart::from_gate(false, UNREADABLE, &violation.to_string())
         };
         if let (Violation::RequestLine, Some(advice)) = (violation, head.target.advice()) {
             explanation.note(advice);
@@ -203,10 +207,10 @@ impl Explanation {
         explanation
     }
 
-    fn about(request: RequestPart) -> Self {
+    fn new(request: RequestPart) -> Self {
         Self {
             request,
-            answer: AnswerPart::ours(false, "", ""),
+            answer: AnswerPart::from_gate(false, "", ""),
             path: None,
             route: None,
             other_routes: Vec::new(),
@@ -222,8 +226,8 @@ impl Explanation {
     /// Explains the refusal of a request that did not arrive over HTTPS but must.
     fn without_https(&mut self, facts: &Facts<'_>) {
         let message = "it did not arrive over HTTPS, which REQUIRE_HTTPS requires";
-        self.answer = AnswerPart::ours(false, HTTPS_REQUIRED, message);
-        let response = answer::https_required(Asker::of(facts.method, facts.headers), "");
+        self.answer = AnswerPart::from_gate(false, HTTPS_REQUIRED, message);
+        let response = answer::https_required(ClientKind::of(facts.method, facts.headers), "");
         self.answer.status = Some(response.status().as_u16());
         self.note(
             "to explain a request through a proxy in TRUSTED_PROXIES, give the proxy's address with --client, and \
@@ -245,10 +249,10 @@ impl Explanation {
             ..*facts
         };
         self.path = Some(PathPart::of(live.gate.routes.reading(&announced)));
-        self.governed_by(live, &announced, Some(route));
+        self.set_route(live, &announced, Some(route));
         let message = "it is a CORS preflight of a listed origin, which the gate answers itself according to the route \
              of the announced request";
-        self.answer = AnswerPart::ours(true, "preflight_answered", message);
+        self.answer = AnswerPart::from_gate(true, "preflight_answered", message);
         self.answer.status = Some(status.as_u16());
     }
 
@@ -261,7 +265,7 @@ impl Explanation {
         permit: Permit<'_>,
     ) {
         let route = permit.route();
-        self.governed_by(live, facts, Some(route));
+        self.set_route(live, facts, Some(route));
         let handling = live.handling(Some(route));
         let (mut admitted, admission) = admit(permit, request, facts.arrival, handling);
         self.demands = demands(live, route, Ok(&admission), facts, now, skipped);
@@ -269,7 +273,7 @@ impl Explanation {
         let service = RouteTable::of_live(live).service(route);
         if service.is_some() && handling.refuses_body(*request.body()) {
             let message = "it may enter, but its body exceeds the route's body_limit";
-            self.answer = AnswerPart::ours(false, admission.reason(), message);
+            self.answer = AnswerPart::from_gate(false, admission.reason(), message);
             let status = malformed_status(StatusCode::PAYLOAD_TOO_LARGE, request);
             self.answer.status = Some(status);
             return;
@@ -277,7 +281,7 @@ impl Explanation {
         if let Some(ServiceSettings::Upstream(upstream)) = service
             && let Some(first) = upstream.servers.first()
         {
-            admitted = admitted.or_for_host(&own_host(&first.address));
+            admitted = admitted.with_default_host(&own_host(&first.address));
         }
         let profile = &live.gate.profiles[route.profile];
         let headers = HeadersPart::of(request.headers(), &admitted, profile);
@@ -301,7 +305,7 @@ impl Explanation {
             (Some(_), Admission::Public) => "everybody may enter",
             (Some(_), Admission::Session { .. }) => "the session meets all requirements",
         };
-        self.answer = AnswerPart::ours(true, admission.reason(), message);
+        self.answer = AnswerPart::from_gate(true, admission.reason(), message);
         if let Some(ServiceSettings::Folder(_)) = service
             && !matches!(*facts.method, Method::GET | Method::HEAD)
         {
@@ -320,15 +324,15 @@ impl Explanation {
     }
 
     /// Sets the matching route and the next best ones.
-    fn governed_by(&mut self, live: &Live, facts: &Facts<'_>, route: Option<&Route>) {
+    fn set_route(&mut self, live: &Live, facts: &Facts<'_>, route: Option<&Route>) {
         let table = RouteTable::of_live(live);
         let routes = &live.gate.routes;
         let candidates = routes.candidates(facts);
         let governs = |row: &RouteRow<'_>| route.is_some_and(|route| route.id == row.route.id);
         let first = candidates.first().filter(|row| governs(row));
         self.route = first.map(|row| table.line(row));
-        let less_special = candidates.iter().skip(usize::from(first.is_some()));
-        let less_special = less_special.map(|row| OtherRoute {
+        let less_specific = candidates.iter().skip(usize::from(first.is_some()));
+        let less_specific = less_specific.map(|row| OtherRoute {
             line: table.line(row),
             why_not: match first {
                 Some(_) => "it matches too, but is less specific",
@@ -345,14 +349,14 @@ impl Explanation {
                 Differs::Method => "it is for other methods",
             },
         });
-        let mut others: Vec<_> = less_special.chain(misses).collect();
+        let mut others: Vec<_> = less_specific.chain(misses).collect();
         self.more_routes = others.len().saturating_sub(MOST_OTHERS);
         others.truncate(MOST_OTHERS);
         self.other_routes = others;
     }
 }
 
-fn words(malformed: Malformed) -> &'static str {
+fn description(malformed: Malformed) -> &'static str {
     match malformed {
         Malformed::Expectation => "its Expect header has a value that the gate does not support",
         Malformed::Host => {
@@ -365,8 +369,8 @@ fn words(malformed: Malformed) -> &'static str {
 
 /// The status of the response to a malformed request, which depends on the kind of client.
 fn malformed_status(status: StatusCode, request: &Request<Length>) -> u16 {
-    let asker = Asker::of(request.method(), request.headers());
-    answer::malformed(status, asker, "").status().as_u16()
+    let client_kind = ClientKind::of(request.method(), request.headers());
+    answer::malformed(status, client_kind, "").status().as_u16()
 }
 
 fn host_of(headers: &HeaderMap) -> Option<&str> {

@@ -10,9 +10,9 @@
 
 mod begin;
 mod beneath;
+mod blocking;
 mod body;
 mod coding;
-mod elsewhere;
 mod error;
 mod media_type;
 mod name;
@@ -31,30 +31,33 @@ use http::{HeaderMap, Method, StatusCode};
 use http1::Length;
 use rustix::io::Errno;
 
-use self::beneath::Haste;
-use self::elsewhere::Elsewhere;
+use self::beneath::LookupMode;
+use self::blocking::BlockingThreads;
 pub(crate) use self::error::FolderError;
 use self::name::Name;
 pub(crate) use self::request::FileRequest;
 pub(crate) use self::response::FileResponse;
-use self::site::{Found, Site, Sought};
+use self::site::{FolderSite, Found, Lookup};
 use crate::config::FolderSettings;
 use crate::downstream::Downstream;
-use crate::inbound::asker::opens_page;
+use crate::inbound::client_kind::opens_page;
 
 /// A folder as one runtime sees it.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    site: Arc<Site>,
-    elsewhere: Elsewhere,
+    site: Arc<FolderSite>,
+    blocking: BlockingThreads,
 }
 
 impl Folder {
     /// The folder that these settings name.
     pub(crate) fn new(settings: &FolderSettings) -> Self {
         Self {
-            site: Arc::new(Site::new(settings.path.clone(), settings.options.clone())),
-            elsewhere: Elsewhere::new(settings.timeout),
+            site: Arc::new(FolderSite::new(
+                settings.path.clone(),
+                settings.options.clone(),
+            )),
+            blocking: BlockingThreads::new(settings.timeout),
         }
     }
 
@@ -65,7 +68,7 @@ impl Folder {
     pub(crate) async fn answer(
         &self,
         admitted: Admitted<'_, Length>,
-        asked: &FileRequest<'_>,
+        file_request: &FileRequest<'_>,
         client: &mut impl Downstream,
     ) -> Result<FileResponse, FolderError> {
         let method = admitted.method();
@@ -74,18 +77,21 @@ impl Folder {
         }
         let name = Name::of(admitted.uri().path(), self.site.options.well_known);
         let name = name.ok_or(FolderError::NotFound)?;
-        if name.is_folder() && !asked.path.ends_with('/') {
-            return Ok(self.to_folder(asked));
+        if name.is_folder() && !file_request.path.ends_with('/') {
+            return Ok(self.redirect_to_folder(file_request));
         }
-        let takes_fallback = self.site.options.fallback.is_some() && opens_page(asked.headers);
-        let sought = Sought::new(name, coding::accepted(asked.headers), takes_fallback);
+        let takes_fallback =
+            self.site.options.fallback.is_some() && opens_page(file_request.headers);
+        let sought = Lookup::new(name, coding::accepted(file_request.headers), takes_fallback);
         match self.find(sought, client).await? {
             Found::File(file) => {
-                let cache_control = self.site.cache_control(asked.is_public);
+                let cache_control = self.site.cache_control(file_request.is_public);
                 let is_head = *method == Method::HEAD;
-                response::of_file(file, is_head, asked, cache_control, &self.elsewhere)
+                response::of_file(file, is_head, file_request, cache_control, &self.blocking)
             }
-            Found::Folder if !asked.path.ends_with('/') => Ok(self.to_folder(asked)),
+            Found::Folder if !file_request.path.ends_with('/') => {
+                Ok(self.redirect_to_folder(file_request))
+            }
             Found::Folder | Found::Nothing => Err(FolderError::NotFound),
         }
     }
@@ -99,32 +105,35 @@ impl Folder {
         client: &mut impl Downstream,
     ) -> Option<FileResponse> {
         let path = self.site.options.error_pages.as_ref()?.of(status);
-        let sought = Sought::page(path, coding::accepted(headers));
+        let sought = Lookup::page(path, coding::accepted(headers));
         let Ok(Found::File(file)) = self.find(sought, client).await else {
             return None;
         };
         let is_head = *method == Method::HEAD;
-        Some(response::of_error(status, file, is_head, &self.elsewhere))
+        Some(response::of_error(status, file, is_head, &self.blocking))
     }
 
     /// Finds a file in the page cache, or else on disk.
     async fn find(
         &self,
-        sought: Sought,
+        sought: Lookup,
         client: &mut impl Downstream,
     ) -> Result<Found, FolderError> {
-        let at_once = self.site.find(&sought, Haste::InMemory);
+        let at_once = self.site.find(&sought, LookupMode::InMemory);
         if let Ok(found) = at_once {
             return Ok(found);
         }
         let site = Arc::clone(&self.site);
-        let finding = move || site.find(&sought, Haste::Any);
-        let found = self.elsewhere.run(client, finding).await?;
+        let finding = move || site.find(&sought, LookupMode::Blocking);
+        let found = self.blocking.run(client, finding).await?;
         found.map_err(|error: Errno| FolderError::Broken(error.into()))
     }
 
     /// Redirects to the path with a slash at its end, on which relative links in a page depend.
-    fn to_folder(&self, asked: &FileRequest<'_>) -> FileResponse {
-        response::to_folder(asked, self.site.cache_control(asked.is_public))
+    fn redirect_to_folder(&self, file_request: &FileRequest<'_>) -> FileResponse {
+        response::redirect_to_folder(
+            file_request,
+            self.site.cache_control(file_request.is_public),
+        )
     }
 }

@@ -23,5 +23,5 @@ mod channel;
 mod inherited;
 mod successor;
 
-pub(crate) use self::inherited::{Inherited, Taken};
-pub(crate) use self::successor::{Kept, Succession};
+pub(crate) use self::inherited::{Inherited, InheritedSockets};
+pub(crate) use self::successor::{HandedSocket, Successor};

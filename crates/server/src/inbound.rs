@@ -2,19 +2,19 @@
 
 mod acme;
 pub(crate) mod answer;
+mod answer_type;
 pub(crate) mod answerable;
 pub(crate) mod arrival;
-pub(crate) mod asker;
+pub(crate) mod client_kind;
 pub(crate) mod cors;
 pub(crate) mod decisions;
 mod files;
+mod forwarded_answer;
 mod https;
-mod lasting;
 mod limited;
+mod long_exchange;
 mod notices;
-mod onward;
 mod parked;
-mod passed;
 mod proxied;
 pub(crate) mod proxy;
 mod proxy_header;
@@ -37,7 +37,7 @@ use http1::Violation;
 use session::UnixTime;
 use tokio_util::sync::CancellationToken;
 
-use self::asker::Asker;
+use self::client_kind::ClientKind;
 use self::record::{Decision, Record};
 use crate::audit::Audit;
 use crate::limits::Connections;
@@ -81,25 +81,27 @@ fn admitted(
     }
 }
 
-/// Refuses bytes that are not a valid request. `came` is what was received. The refusal is recorded like a decision, so that
+/// Refuses bytes that are not a valid request. `received` is what was received. The refusal is recorded like a decision, so that
 /// probes show in the audit log.
 #[cold]
 pub(crate) fn unreadable<'p>(
     violation: Violation,
-    came: &[u8],
+    received: &[u8],
     mode: Mode,
     peer: IpAddr,
     audit: &'p Audit,
     metrics: &'p Metrics,
 ) -> (Response<Bytes>, Record<'p>) {
     let mut record = Record::start(mode, arrival::unreadable(peer), audit, metrics);
-    record.decided(Decision::Rejected(match came.starts_with(TLS_HANDSHAKE) {
-        true => "tls_on_plain_port",
-        false => UNREADABLE,
-    }));
+    record.decided(Decision::Rejected(
+        match received.starts_with(TLS_HANDSHAKE) {
+            true => "tls_on_plain_port",
+            false => UNREADABLE,
+        },
+    ));
     let status = status_of(violation);
-    let mut response = answer::malformed(status, Asker::Program, record.request_id());
-    record.answers(&mut response);
+    let mut response = answer::malformed(status, ClientKind::Program, record.request_id());
+    record.prepare_answer(&mut response);
     (response, record)
 }
 

@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hints_go_on_and_what_the_gate_says_itself_does_not() {
+    fn early_hints_are_forwarded_without_the_fields_of_the_gate() {
         let head = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nStrict-Transport-Security: max-age=1\r\n\
                     X-Request-Id: theirs\r\nDate: now\r\nConnection: x-a\r\nX-A: b\r\n\r\n";
         let read = http1::read_response(&mut BytesMut::from(head), false);

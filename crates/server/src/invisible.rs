@@ -37,7 +37,7 @@ mod tests {
     use super::shown;
 
     #[test]
-    fn what_nobody_sees_and_what_turns_the_direction_is_escaped() {
+    fn invisible_and_direction_changing_characters_are_escaped() {
         for (text, expected) in [
             ("/admin\u{200b}/x", "/admin\\u{200b}/x"),
             ("\u{202e}a\u{2066}b\u{ad}", "\\u{202e}a\\u{2066}b\\u{ad}"),
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_stays() {
+    fn visible_characters_are_unchanged() {
         for text in [
             "/admin",
             "Zo\u{eb} M\u{fc}ller",

@@ -62,15 +62,15 @@ pub(crate) struct Keychain {
     /// Whether the last fetch failed: an outage is logged once, not every few seconds.
     is_failing: AtomicBool,
     /// The fetches that tokens have requested.
-    asked: Mutex<Questions>,
-    questions: mpsc::UnboundedSender<KeyRefresh>,
+    requests: Mutex<FetchRequests>,
+    refreshes: mpsc::UnboundedSender<KeyRefresh>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 /// The fetches that tokens have requested, remembered to limit their number.
 #[derive(Default)]
-struct Questions {
+struct FetchRequests {
     hasher: RandomState,
     /// The last fetch for each key name, by its hash. Some are forgotten when there are too many.
     by_kid: HashMap<u64, KeyRequest>,
@@ -87,7 +87,7 @@ struct KeyRequest {
 }
 
 impl KeyRequest {
-    fn is_of_late(&self, now: Instant) -> bool {
+    fn is_recent(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < PAUSE
     }
 }
@@ -113,25 +113,27 @@ impl Keychain {
             source,
             known,
         } = settings;
-        let (questions, inbox) = mpsc::unbounded_channel();
+        let (refreshes, inbox) = mpsc::unbounded_channel();
         let keychain = Arc::new(Self {
             current: ArcSwap::from_pointee(known),
             is_known: AtomicBool::new(!matches!(source, Some(KeySource::Url(_)))),
             is_failing: AtomicBool::new(false),
-            asked: Mutex::default(),
-            questions,
+            requests: Mutex::default(),
+            refreshes,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
         if let Some(source) = source {
-            let renewal = Renewal {
+            let fetcher = KeyFetcher {
                 keychain: Arc::clone(&keychain),
                 secret,
                 source,
                 metrics,
                 trial,
             };
-            keychain.tasks.spawn_on(renewal.keep_on(inbox), runtime);
+            keychain
+                .tasks
+                .spawn_on(fetcher.keep_fetching(inbox), runtime);
         }
         keychain
     }
@@ -145,7 +147,7 @@ impl Keychain {
     }
 
     /// Waits for the end of the first fetch. Returns whether tokens can be verified.
-    pub(crate) async fn is_usable(&self) -> bool {
+    pub(crate) async fn wait_until_usable(&self) -> bool {
         let known = self.current();
         self.is_known.load(Ordering::Relaxed)
             || matches!(self.newer_than(&known, None).await, Newer::Keys(_))
@@ -153,44 +155,48 @@ impl Keychain {
 
     /// Requests newer keys than `tried`, unless a fetch can be joined: one that has not begun yet, or one that was requested for
     /// the same name within the last ten seconds. The returned token is canceled when the fetch has ended.
-    fn ask(&self, tried: &Arc<JwtKeys>, unverified_kid: Option<&str>) -> CancellationToken {
+    fn request_fetch(
+        &self,
+        tried: &Arc<JwtKeys>,
+        unverified_kid: Option<&str>,
+    ) -> CancellationToken {
         let now = clock::monotonic();
-        let mut questions = self.questions();
-        let kid = questions.hasher.hash_one(unverified_kid);
-        let of_kid = questions.by_kid.get(&kid);
-        let of_all = questions.last.as_ref();
+        let mut requests = self.requests();
+        let kid = requests.hasher.hash_one(unverified_kid);
+        let of_kid = requests.by_kid.get(&kid);
+        let of_all = requests.last.as_ref();
         let of_all = of_all.filter(|_| self.is_failing());
         let mut earlier = of_kid.into_iter().chain(of_all);
-        if let Some(asked) = earlier.find(|asked| asked.is_of_late(now)) {
-            return asked.answered.clone();
+        if let Some(request) = earlier.find(|request| request.is_recent(now)) {
+            return request.answered.clone();
         }
-        let waiting = questions.waiting.as_ref();
+        let waiting = requests.waiting.as_ref();
         let waiting = waiting.filter(|waiting| !waiting.is_cancelled());
         let answered = match waiting {
             Some(waiting) => waiting.clone(),
-            None => self.put(tried),
+            None => self.enqueue(tried),
         };
-        let asked = KeyRequest {
+        let request = KeyRequest {
             at: now,
             answered: answered.clone(),
         };
-        if questions.by_kid.len() >= MOST_KIDS {
-            questions.by_kid.retain(|_, asked| asked.is_of_late(now));
+        if requests.by_kid.len() >= MOST_KIDS {
+            requests.by_kid.retain(|_, request| request.is_recent(now));
         }
-        if questions.by_kid.len() >= MOST_KIDS {
-            questions.by_kid.clear();
+        if requests.by_kid.len() >= MOST_KIDS {
+            requests.by_kid.clear();
         }
-        questions.by_kid.insert(kid, asked.clone());
-        questions.waiting = Some(answered.clone());
-        questions.last = Some(asked);
+        requests.by_kid.insert(kid, request.clone());
+        requests.waiting = Some(answered.clone());
+        requests.last = Some(request);
         answered
     }
 
     /// Requests a fetch from the task. The returned token is canceled when the fetch has ended.
-    fn put(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
+    fn enqueue(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
         let answered = CancellationToken::new();
         // If the task has ended, the request is dropped, which cancels the token.
-        let _ = self.questions.send(KeyRefresh {
+        let _ = self.refreshes.send(KeyRefresh {
             tried: Arc::clone(tried),
             _waiters: answered.clone().drop_guard(),
         });
@@ -201,8 +207,8 @@ impl Keychain {
         self.is_failing.load(Ordering::Relaxed)
     }
 
-    fn questions(&self) -> MutexGuard<'_, Questions> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn requests(&self) -> MutexGuard<'_, FetchRequests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,7 +223,9 @@ impl IssuerKeys for Keychain {
         unverified_kid: Option<&'a str>,
     ) -> Pin<Box<dyn Future<Output = Newer> + Send + 'a>> {
         Box::pin(async move {
-            self.ask(tried, unverified_kid).cancelled_owned().await;
+            self.request_fetch(tried, unverified_kid)
+                .cancelled_owned()
+                .await;
             let current = self.current();
             if !Arc::ptr_eq(tried, &current) {
                 Newer::Keys(current)
@@ -239,7 +247,7 @@ impl fmt::Debug for Keychain {
 }
 
 /// The task that fetches the keys.
-struct Renewal {
+struct KeyFetcher {
     keychain: Arc<Keychain>,
     secret: Option<Secret>,
     source: KeySource,
@@ -247,51 +255,51 @@ struct Renewal {
     trial: Trial,
 }
 
-impl Renewal {
+impl KeyFetcher {
     /// Fetches until the keychain is closed.
-    async fn keep_on(self, mut inbox: mpsc::UnboundedReceiver<KeyRefresh>) {
+    async fn keep_fetching(self, mut inbox: mpsc::UnboundedReceiver<KeyRefresh>) {
         let _part = vital::part("the renewal of the issuer's keys");
         let stop = self.keychain.stop.clone();
-        let (mut question, mut put) = (None, None);
+        let (mut request, mut last_fetch) = (None, None);
         loop {
-            let pause = match (&question, put) {
-                (Some(_), Some(put)) => GAP.saturating_sub(since(put)),
+            let pause = match (&request, last_fetch) {
+                (Some(_), Some(last_fetch)) => GAP.saturating_sub(since(last_fetch)),
                 (Some(_) | None, _) => Duration::ZERO,
             };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(pause) => {}
             }
-            if question.is_some() {
-                put = Some(clock::monotonic());
+            if request.is_some() {
+                last_fetch = Some(clock::monotonic());
             }
             // A token that comes from now on may name a key that is published from now on, so it needs another fetch.
-            self.keychain.questions().waiting = None;
+            self.keychain.requests().waiting = None;
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.renew() => drop(question),
+                () = self.renew() => drop(request),
             }
             let pause = if self.keychain.is_failing() {
                 PAUSE
             } else {
                 INTERVAL
             };
-            question = tokio::select! {
+            request = tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(pause) => None,
-                question = self.unanswered(&mut inbox) => Some(question),
+                request = self.next_request(&mut inbox) => Some(request),
             };
         }
     }
 
     /// Waits for a request for which the current keys are not new enough.
-    async fn unanswered(&self, inbox: &mut mpsc::UnboundedReceiver<KeyRefresh>) -> KeyRefresh {
+    async fn next_request(&self, inbox: &mut mpsc::UnboundedReceiver<KeyRefresh>) -> KeyRefresh {
         loop {
-            let Some(question) = inbox.recv().await else {
+            let Some(request) = inbox.recv().await else {
                 return std::future::pending().await;
             };
-            if Arc::ptr_eq(&question.tried, &self.keychain.current()) {
-                return question;
+            if Arc::ptr_eq(&request.tried, &self.keychain.current()) {
+                return request;
             }
         }
     }

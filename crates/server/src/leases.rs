@@ -34,7 +34,7 @@ pub(crate) struct Holder {
 
 /// Why an exchange may not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Over {
+pub(crate) enum LeaseEnd {
     /// The process is about to end.
     GoingAway,
     /// The session has expired.
@@ -43,9 +43,9 @@ pub(crate) enum Over {
     SessionRevoked,
 }
 
-impl Over {
+impl LeaseEnd {
     /// How the exchange ended.
-    pub(crate) fn ended(self) -> ExchangeEnd {
+    pub(crate) fn exchange_end(self) -> ExchangeEnd {
         match self {
             Self::GoingAway => ExchangeEnd::CutOff,
             Self::SessionExpired => ExchangeEnd::SessionExpired,
@@ -69,25 +69,25 @@ pub(crate) type Recheck<'l> = Pin<Box<dyn Future<Output = bool> + 'l>>;
 
 /// A lease in the register.
 #[derive(Debug, Default)]
-struct Entry {
+struct RegisteredLease {
     /// `None` if there is no session.
     holder: Option<Holder>,
-    over: Option<Over>,
+    reason: Option<LeaseEnd>,
     /// Whether a change was announced that may concern the holder, so that the request has to be decided again.
     needs_recheck: bool,
-    waits: Option<Waker>,
+    waker: Option<Waker>,
 }
 
 thread_local! {
-    static REGISTER: RefCell<Slab<Entry>> = const { RefCell::new(Slab::new()) };
+    static REGISTER: RefCell<Slab<RegisteredLease>> = const { RefCell::new(Slab::new()) };
 }
 
 impl<'l> Lease<'l> {
     /// A lease for this holder, if there is a session, until `end`.
     pub(crate) fn begin(holder: Option<Holder>, end: Option<UnixTime>) -> Self {
-        let entry = Entry {
+        let entry = RegisteredLease {
             holder,
-            ..Entry::default()
+            ..RegisteredLease::default()
         };
         let number = REGISTER.with_borrow_mut(|register| register.insert(entry));
         Self {
@@ -106,11 +106,11 @@ impl<'l> Lease<'l> {
     }
 
     /// A lease that has ended from the start.
-    pub(crate) fn over(holder: Holder, over: Over) -> Self {
-        let entry = Entry {
+    pub(crate) fn ended(holder: Holder, reason: LeaseEnd) -> Self {
+        let entry = RegisteredLease {
             holder: Some(holder),
-            over: Some(over),
-            ..Entry::default()
+            reason: Some(reason),
+            ..RegisteredLease::default()
         };
         let number = REGISTER.with_borrow_mut(|register| register.insert(entry));
         Self {
@@ -122,19 +122,19 @@ impl<'l> Lease<'l> {
     }
 
     /// Ready when the exchange has to end.
-    pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<Over> {
-        let over = REGISTER.with_borrow_mut(|register| {
+    pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<LeaseEnd> {
+        let reason = REGISTER.with_borrow_mut(|register| {
             let entry = &mut register[self.number];
-            if entry.over.is_none() {
-                entry.waits = Some(context.waker().clone());
+            if entry.reason.is_none() {
+                entry.waker = Some(context.waker().clone());
             }
-            entry.over
+            entry.reason
         });
-        if let Some(over) = over {
-            return Poll::Ready(over);
+        if let Some(reason) = reason {
+            return Poll::Ready(reason);
         }
-        if let Poll::Ready(over) = self.poll_recheck(context) {
-            return Poll::Ready(over);
+        if let Poll::Ready(reason) = self.poll_recheck(context) {
+            return Poll::Ready(reason);
         }
         let Some((end, timer)) = &mut self.end else {
             return Poll::Pending;
@@ -143,14 +143,14 @@ impl<'l> Lease<'l> {
             ready!(timer.as_mut().poll(context));
             let left = until(*end);
             if left.is_zero() {
-                return Poll::Ready(Over::SessionExpired);
+                return Poll::Ready(LeaseEnd::SessionExpired);
             }
             timer.set(sleep(left));
         }
     }
 
     /// Ready when a recheck has found that the request would no longer be permitted.
-    fn poll_recheck(&mut self, context: &mut Context<'_>) -> Poll<Over> {
+    fn poll_recheck(&mut self, context: &mut Context<'_>) -> Poll<LeaseEnd> {
         let Some(decide) = &self.decide else {
             return Poll::Pending;
         };
@@ -159,11 +159,11 @@ impl<'l> Lease<'l> {
                 let may_go_on = ready!(recheck.as_mut().poll(context));
                 self.recheck = None;
                 if !may_go_on {
-                    return Poll::Ready(Over::SessionRevoked);
+                    return Poll::Ready(LeaseEnd::SessionRevoked);
                 }
             }
             // A change that is announced from now on causes another decision.
-            let is_due = |register: &mut Slab<Entry>| {
+            let is_due = |register: &mut Slab<RegisteredLease>| {
                 std::mem::take(&mut register[self.number].needs_recheck)
             };
             if !REGISTER.with_borrow_mut(is_due) {
@@ -181,74 +181,74 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// Ends the leases of this runtime whose holders match `are_meant`.
-pub(crate) fn end(over: Over, are_meant: impl Fn(Option<&Holder>) -> bool) {
-    mark(are_meant, |entry| {
-        entry.over.get_or_insert(over);
+/// Ends the leases of this runtime whose holders match `matches`.
+pub(crate) fn end(reason: LeaseEnd, matches: impl Fn(Option<&Holder>) -> bool) {
+    mark(matches, |entry| {
+        entry.reason.get_or_insert(reason);
     });
 }
 
-fn mark(are_meant: impl Fn(Option<&Holder>) -> bool, mark: impl Fn(&mut Entry)) {
+fn mark(matches: impl Fn(Option<&Holder>) -> bool, mark: impl Fn(&mut RegisteredLease)) {
     let woken: Vec<Waker> = REGISTER.with_borrow_mut(|register| {
         let entries = register.iter_mut().map(|(_, entry)| entry);
-        let meant = entries.filter(|entry| are_meant(entry.holder.as_ref()));
+        let meant = entries.filter(|entry| matches(entry.holder.as_ref()));
         let marked = meant.filter_map(|entry| {
             mark(entry);
-            entry.waits.take()
+            entry.waker.take()
         });
         marked.collect()
     });
     woken.into_iter().for_each(Waker::wake);
 }
 
-/// Ends the leases of all runtimes whose holders match `are_meant`. Any thread may call it. Each runtime does this after the
+/// Ends the leases of all runtimes whose holders match `matches`. Any thread may call it. Each runtime does this after the
 /// tasks that are ready now, and includes leases that began in the meantime.
 pub(crate) fn end_everywhere(
-    over: Over,
-    are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
+    reason: LeaseEnd,
+    matches: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
 ) {
-    send_everywhere(Some(over), Arc::new(are_meant));
+    send_everywhere(Some(reason), Arc::new(matches));
 }
 
-/// Marks the leases of all runtimes whose holders match `are_meant`, so that their requests are decided again. Works
+/// Marks the leases of all runtimes whose holders match `matches`, so that their requests are decided again. Works
 /// like [`end_everywhere`].
 pub(crate) fn recheck_everywhere(
-    are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
+    matches: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
 ) {
-    send_everywhere(None, Arc::new(are_meant));
+    send_everywhere(None, Arc::new(matches));
 }
 
-fn send_everywhere(over: Option<Over>, are_meant: Arc<AreMeant>) {
+fn send_everywhere(reason: Option<LeaseEnd>, matches: Arc<HolderFilter>) {
     let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
     // The mailbox of a runtime that has ended is closed.
-    mailboxes.retain(|mailbox| mailbox.send((over, Arc::clone(&are_meant))).is_ok());
+    mailboxes.retain(|mailbox| mailbox.send((reason, Arc::clone(&matches))).is_ok());
 }
 
 /// Carries out [`end_everywhere`] and [`recheck_everywhere`] on this runtime, forever. Call it once on each runtime, before it
 /// has a lease.
 pub(crate) fn run_mailbox() -> impl Future<Output = ()> {
-    let (mailbox, orders) = mpsc::unbounded_channel();
+    let (mailbox, messages) = mpsc::unbounded_channel();
     let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
     mailboxes.push(mailbox);
-    carry_out(orders)
+    carry_out(messages)
 }
 
-async fn carry_out(mut orders: UnboundedReceiver<Order>) {
-    while let Some((over, are_meant)) = orders.recv().await {
-        match over {
-            Some(over) => end(over, &*are_meant),
-            None => mark(&*are_meant, |entry| entry.needs_recheck = true),
+async fn carry_out(mut messages: UnboundedReceiver<MailboxMessage>) {
+    while let Some((reason, matches)) = messages.recv().await {
+        match reason {
+            Some(reason) => end(reason, &*matches),
+            None => mark(&*matches, |entry| entry.needs_recheck = true),
         }
     }
 }
 
 /// A message to a runtime: why leases end, or `None` if they need a recheck, and which leases.
-type Order = (Option<Over>, Arc<AreMeant>);
+type MailboxMessage = (Option<LeaseEnd>, Arc<HolderFilter>);
 
-type AreMeant = dyn Fn(Option<&Holder>) -> bool + Send + Sync;
+type HolderFilter = dyn Fn(Option<&Holder>) -> bool + Send + Sync;
 
 /// The mailboxes of all runtimes. Locked when a runtime begins and when leases are to end, never for a request.
-static MAILBOXES: Mutex<Vec<UnboundedSender<Order>>> = Mutex::new(Vec::new());
+static MAILBOXES: Mutex<Vec<UnboundedSender<MailboxMessage>>> = Mutex::new(Vec::new());
 
 /// How many leases there are on this runtime.
 pub(crate) fn count() -> usize {
@@ -294,38 +294,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leases_end_with_their_time_and_no_earlier() {
+    async fn leases_end_when_they_expire_and_not_earlier() {
         let past = UnixTime::from_millis(clock::now().millis() - 1);
         let mut ended = Lease::begin(Some(holder("ada")), Some(past));
-        let over = poll_fn(|context| ended.poll_over(context)).await;
-        assert_eq!(over, Over::SessionExpired);
+        let reason = poll_fn(|context| ended.poll_end(context)).await;
+        assert_eq!(reason, LeaseEnd::SessionExpired);
         let later = UnixTime::from_millis(clock::now().millis() + 3_600_000);
         let mut lasts = Lease::begin(Some(holder("ada")), Some(later));
         poll_fn(|context| {
-            assert!(lasts.poll_over(context).is_pending());
+            assert!(lasts.poll_end(context).is_pending());
             Poll::Ready(())
         })
         .await;
     }
 
     #[tokio::test]
-    async fn those_are_ended_who_are_meant_and_whoever_has_ended_is_forgotten() {
+    async fn matching_leases_end_and_dropped_leases_leave_the_register() {
         let mut leases: Vec<_> = ["ada", "eve"]
             .map(|user| Lease::begin(Some(holder(user)), None))
             .into();
         leases.push(Lease::begin(None, None));
         assert_eq!(count(), 3);
-        end(Over::SessionExpired, |held| {
+        end(LeaseEnd::SessionExpired, |held| {
             held.is_some_and(|holder| &*holder.user == "eve")
         });
         let ended = poll_fn(|context| {
-            let over = leases.iter_mut().map(|lease| lease.poll_over(context));
-            Poll::Ready(over.map(|over| over.is_ready()).collect::<Vec<_>>())
+            let reason = leases.iter_mut().map(|lease| lease.poll_end(context));
+            Poll::Ready(reason.map(|reason| reason.is_ready()).collect::<Vec<_>>())
         });
         assert_eq!(ended.await, [false, true, false]);
-        end(Over::GoingAway, |_| true);
-        let over = poll_fn(|context| leases[1].poll_over(context)).await;
-        assert_eq!(over, Over::SessionExpired, "the first reason counts");
+        end(LeaseEnd::GoingAway, |_| true);
+        let reason = poll_fn(|context| leases[1].poll_end(context)).await;
+        assert_eq!(reason, LeaseEnd::SessionExpired, "the first reason counts");
         drop(leases);
         assert_eq!(count(), 0);
     }
@@ -335,45 +335,45 @@ mod tests {
     async fn another_thread_can_end_leases_of_this_runtime() {
         let mut held = Lease::begin(Some(holder("mallory")), None);
         let mut other = Lease::begin(Some(holder("bob")), None);
-        let obeying = tokio::task::spawn_local(run_mailbox());
+        let mailbox_task = tokio::task::spawn_local(run_mailbox());
         let is_meant = |held: Option<&Holder>| held.is_some_and(|held| &*held.user == "mallory");
-        let told = std::thread::spawn(move || end_everywhere(Over::SessionRevoked, is_meant));
-        told.join().unwrap();
-        let over = poll_fn(|context| held.poll_over(context)).await;
-        assert_eq!(over, Over::SessionRevoked);
-        let goes_on = poll_fn(|context| Poll::Ready(other.poll_over(context).is_pending()));
-        assert!(goes_on.await);
-        obeying.abort();
+        let thread = std::thread::spawn(move || end_everywhere(LeaseEnd::SessionRevoked, is_meant));
+        thread.join().unwrap();
+        let reason = poll_fn(|context| held.poll_end(context)).await;
+        assert_eq!(reason, LeaseEnd::SessionRevoked);
+        let continues = poll_fn(|context| Poll::Ready(other.poll_end(context).is_pending()));
+        assert!(continues.await);
+        mailbox_task.abort();
     }
 
     #[tokio::test(flavor = "local")]
-    async fn an_exchange_in_doubt_asks_and_goes_on_or_not() {
+    async fn recheck_decides_whether_an_exchange_continues() {
         let may_go_on = std::cell::Cell::new(true);
-        let asked = std::cell::Cell::new(0);
+        let decisions = std::cell::Cell::new(0);
         let ask = || -> Recheck<'_> {
-            asked.set(asked.get() + 1);
+            decisions.set(decisions.get() + 1);
             Box::pin(async { may_go_on.get() })
         };
         let mut held = Lease::begin(Some(holder("trent")), None).rechecked_by(ask);
-        let goes_on =
-            |held: &mut Lease<'_>, context: &mut Context<'_>| held.poll_over(context).is_pending();
-        assert!(poll_fn(|context| Poll::Ready(goes_on(&mut held, context))).await);
-        assert_eq!(asked.get(), 1, "there is a recheck at the start");
-        assert!(poll_fn(|context| Poll::Ready(goes_on(&mut held, context))).await);
-        assert_eq!(asked.get(), 1);
+        let continues =
+            |held: &mut Lease<'_>, context: &mut Context<'_>| held.poll_end(context).is_pending();
+        assert!(poll_fn(|context| Poll::Ready(continues(&mut held, context))).await);
+        assert_eq!(decisions.get(), 1, "there is a recheck at the start");
+        assert!(poll_fn(|context| Poll::Ready(continues(&mut held, context))).await);
+        assert_eq!(decisions.get(), 1);
         may_go_on.set(false);
-        let obeying = tokio::task::spawn_local(run_mailbox());
+        let mailbox_task = tokio::task::spawn_local(run_mailbox());
         tokio::task::yield_now().await;
         recheck_everywhere(|held| held.is_some_and(|held| &*held.user == "trent"));
-        let over = poll_fn(|context| held.poll_over(context)).await;
-        assert_eq!((over, asked.get()), (Over::SessionRevoked, 2));
-        obeying.abort();
+        let reason = poll_fn(|context| held.poll_end(context)).await;
+        assert_eq!((reason, decisions.get()), (LeaseEnd::SessionRevoked, 2));
+        mailbox_task.abort();
     }
 
     #[tokio::test]
-    async fn an_exchange_may_be_over_before_it_begins() {
-        let mut lease = Lease::over(holder("ada"), Over::SessionRevoked);
-        let over = poll_fn(|context| lease.poll_over(context)).await;
-        assert_eq!(over, Over::SessionRevoked);
+    async fn lease_may_have_ended_from_the_start() {
+        let mut lease = Lease::ended(holder("ada"), LeaseEnd::SessionRevoked);
+        let reason = poll_fn(|context| lease.poll_end(context)).await;
+        assert_eq!(reason, LeaseEnd::SessionRevoked);
     }
 }

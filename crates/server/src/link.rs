@@ -15,12 +15,12 @@ use crate::connection::Connection;
 pub(crate) struct Link {
     pub(crate) connection: Connection,
     /// When it was opened, less a random offset, so that connections that were opened together do not all expire together.
-    pub(crate) born: Instant,
+    pub(crate) opened_at: Instant,
     /// The client that was announced to the server in a PROXY header when the connection was opened. The connection carries no
     /// requests of other clients.
     pub(crate) announced_client: Option<IpAddr>,
     /// Counts this connection among those to its server, if their number is limited.
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
     /// Counts the connection's request among those under way, if requests are counted.
     pub(crate) under_way: Option<UnderWay>,
 }
@@ -29,15 +29,15 @@ impl Link {
     /// Makes the link of a new connection, without a request under way.
     pub(crate) fn new(
         connection: Connection,
-        born: Instant,
+        opened_at: Instant,
         announced_client: Option<IpAddr>,
-        place: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
             connection,
-            born,
+            opened_at,
             announced_client,
-            _place: place,
+            _permit: permit,
             under_way: None,
         }
     }

@@ -31,17 +31,17 @@ pub(crate) struct Listening {
     pub(crate) shares: Vec<Share>,
     /// How many shares, from the first on, have their own accept queue.
     queues: usize,
-    outlives: Outlives,
+    other_acceptor: OtherAcceptor,
 }
 
 /// Whether another process goes on accepting on the same sockets when this one stops. This process then leaves the connections in
 /// the accept queues to that process, because new ones may arrive without end.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Outlives(Arc<AtomicBool>);
+pub(crate) struct OtherAcceptor(Arc<AtomicBool>);
 
-impl Outlives {
-    pub(crate) fn new(outlives: bool) -> Self {
-        Self(Arc::new(AtomicBool::new(outlives)))
+impl OtherAcceptor {
+    pub(crate) fn new(other_acceptor: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(other_acceptor)))
     }
 
     /// Notes that another process accepts from now on.
@@ -59,7 +59,7 @@ impl Outlives {
 pub(crate) struct Share {
     socket: StdSocket,
     balancer: ConnectionBalancer,
-    outlives: Outlives,
+    other_acceptor: OtherAcceptor,
 }
 
 /// A listening socket that belongs to no runtime.
@@ -126,7 +126,7 @@ pub(crate) fn listen(address: &Address, count: usize) -> io::Result<Listening> {
             (address.clone(), vec![socket])
         }
     };
-    listen_on(address, sockets, Outlives::default(), count)
+    listen_on(address, sockets, OtherAcceptor::default(), count)
 }
 
 /// Listens on existing sockets, for this many runtimes. If there are more runtimes than sockets, some share one: an
@@ -137,7 +137,7 @@ pub(crate) fn listen(address: &Address, count: usize) -> io::Result<Listening> {
 pub(crate) fn listen_on(
     address: Address,
     mut sockets: Vec<StdSocket>,
-    outlives: Outlives,
+    other_acceptor: OtherAcceptor,
     count: usize,
 ) -> io::Result<Listening> {
     let queues = sockets.len();
@@ -148,13 +148,13 @@ pub(crate) fn listen_on(
     let share = |(socket, balancer)| Share {
         socket,
         balancer,
-        outlives: outlives.clone(),
+        other_acceptor: other_acceptor.clone(),
     };
     Ok(Listening {
         address,
         shares: sockets.into_iter().zip(group).map(share).collect(),
         queues,
-        outlives,
+        other_acceptor,
     })
 }
 
@@ -163,10 +163,10 @@ impl Listening {
     ///
     /// # Errors
     /// When there are not enough file descriptors.
-    pub(crate) fn sockets(&self) -> io::Result<(Vec<OwnedFd>, &Outlives)> {
+    pub(crate) fn sockets(&self) -> io::Result<(Vec<OwnedFd>, &OtherAcceptor)> {
         let queues = self.shares.iter().take(self.queues);
         let sockets = queues.map(|share| share.socket.descriptor());
-        Ok((sockets.collect::<io::Result<_>>()?, &self.outlives))
+        Ok((sockets.collect::<io::Result<_>>()?, &self.other_acceptor))
     }
 }
 
@@ -223,7 +223,7 @@ fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
 pub(crate) struct Listener {
     socket: ListenerSocket,
     balancer: ConnectionBalancer,
-    outlives: Outlives,
+    other_acceptor: OtherAcceptor,
 }
 
 #[derive(Debug)]
@@ -242,7 +242,7 @@ impl Listener {
         Ok(Self {
             socket,
             balancer: share.balancer,
-            outlives: share.outlives,
+            other_acceptor: share.other_acceptor,
         })
     }
 
@@ -267,7 +267,7 @@ impl Listener {
                 return Some(connection);
             }
         }
-        if self.outlives.get() {
+        if self.other_acceptor.get() {
             return None;
         }
         let accepted = timeout(Duration::ZERO, self.socket.accept()).await;

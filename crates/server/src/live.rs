@@ -1,19 +1,19 @@
 //! The live configuration: everything that a reload replaces, in one value.
 //!
 //! A reload reads the configuration again, as at start-up, and replaces the live value as a whole or not at all. Requests in
-//! flight keep the value that they began with; long exchanges are decided again by the latest one (`inbound/lasting.rs`). Stores,
+//! flight keep the value that they began with; long exchanges are decided again by the latest one (`inbound/long_exchange.rs`). Stores,
 //! issuers' keys and connections to services stay open, with their caches, unless something that they depend on has changed.
 
+mod context;
 mod error;
 mod listeners;
 mod opened;
 mod reload;
-mod said;
 mod services;
-mod surroundings;
 mod tickets;
 mod view;
 mod watch;
+mod written_settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,25 +22,25 @@ use std::sync::atomic::Ordering;
 use gate::{Gate, RevocationVerdict, TrustedProxies};
 use session::{Secret, Session};
 
-use self::error::AskedColumnError;
+pub(crate) use self::context::LiveContext;
+use self::error::ConfiguredColumnError;
 pub(crate) use self::error::LiveError;
-use self::listeners::Spoken;
-pub(crate) use self::listeners::{ListenerTerms, Tls};
+use self::listeners::SharedTls;
+pub(crate) use self::listeners::{ListenerTerms, ListenerTls};
 pub(crate) use self::opened::Opened;
 use self::opened::Superseded;
 pub(crate) use self::reload::{Reload, Reloads};
 use self::services::ServiceTerms;
-pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::tickets::{HandedTickets, ListenerTickets};
-pub(crate) use self::view::{Current, Shared, View};
+pub(crate) use self::view::{Current, SharedLive, View};
 use crate::acme::Acme;
 use crate::clock;
 use crate::config::{
     ClientSettings, Config, Handling, HttpsSettings, LimitSettings, ServiceSettings,
 };
-use crate::leases::{self, Holder, Lease, Over};
+use crate::leases::{self, Holder, Lease, LeaseEnd};
 use crate::limits::{AllNodes, Rates};
-use crate::revocations::{RevocationWatch, Witness};
+use crate::revocations::{RevocationObservers, RevocationWatch};
 use stores::{SharedRates, StoreHealth, UnknownTokens, UserChain};
 
 /// The live configuration: rules, services, secrets, keys, stores and limits.
@@ -89,47 +89,47 @@ impl Live {
     pub(crate) fn open(
         config: Config,
         before: Option<&Self>,
-        around: &Surroundings,
+        context: &LiveContext,
     ) -> Result<Self, LiveError> {
         let https = config.https;
         let known = before.map(|before| &before.listeners[..]);
         let acme = config.acme.map(|settings| {
             let kept = before.and_then(|before| before.acme.as_ref());
-            match kept.filter(|kept| kept.is_of(&settings)) {
+            match kept.filter(|kept| kept.has_settings(&settings)) {
                 Some(kept) => Ok(Arc::clone(kept)),
-                None => Acme::open(settings, &around.runtime, &around.pools, &around.metrics),
+                None => Acme::open(settings, &context.runtime, &context.pools, &context.metrics),
             }
         });
         let acme = acme.transpose()?;
-        let spoken = Spoken {
+        let shared_tls = SharedTls {
             acme: acme.as_ref(),
             http2: config.client.http2,
-            handed: &around.tickets,
+            handed: &context.tickets,
         };
-        let listeners = ListenerTerms::open_all(config.listeners, &https, spoken, known)?;
+        let listeners = ListenerTerms::open_all(config.listeners, &https, shared_tls, known)?;
         let rules = &config.rules;
         let known = before.map_or(&[][..], |before| &before.terms);
-        let terms = ServiceTerms::open_all(&rules.services, known, Some(&around.runtime));
+        let terms = ServiceTerms::open_all(&rules.services, known, Some(&context.runtime));
         let routes = rules.routes.all();
         let shared_rates = config.shared_limits.map(|settings| {
             let kept = before.and_then(|before| before.shared_rates.as_ref());
-            let kept = kept.filter(|kept| kept.is_of(&settings)).cloned();
-            kept.unwrap_or_else(|| SharedRates::open(settings, &around.pools))
+            let kept = kept.filter(|kept| kept.has_settings(&settings)).cloned();
+            kept.unwrap_or_else(|| SharedRates::open(settings, &context.pools))
         });
         let all_nodes = shared_rates.as_ref();
-        let all_nodes = all_nodes.map(|rates| AllNodes::new(rates, &around.metrics));
+        let all_nodes = all_nodes.map(|rates| AllNodes::new(rates, &context.metrics));
         let limits = &config.limits;
-        let rates = Rates::new(&around.table, limits, &rules.handling, routes, all_nodes);
+        let rates = Rates::new(&context.table, limits, &rules.handling, routes, all_nodes);
         let bad_sessions = rates.as_ref().and_then(Rates::bad_sessions);
         let revocations = config.revocations.map(|settings| {
             let kept = before.and_then(|before| before.revocations.as_ref());
-            let kept = kept.filter(|kept| kept.is_of(&settings)).cloned();
+            let kept = kept.filter(|kept| kept.has_settings(&settings)).cloned();
             kept.unwrap_or_else(|| {
-                let witness = Witness {
-                    metrics: Arc::clone(&around.metrics),
-                    audit: Arc::clone(&around.audit.of_process),
+                let observers = RevocationObservers {
+                    metrics: Arc::clone(&context.metrics),
+                    audit: Arc::clone(&context.audit.of_process),
                 };
-                RevocationWatch::open(settings, &around.pools, &around.runtime, witness)
+                RevocationWatch::open(settings, &context.pools, &context.runtime, observers)
             })
         });
         let (mut opened, mut realms) = (Vec::new(), Vec::new());
@@ -137,7 +137,7 @@ impl Live {
             let before = before.and_then(|before| Opened::named(&before.realms, &settings.name));
             let revoked = revocations.as_ref();
             let revoked = revoked.map_or_else(Arc::default, |all| all.of(&settings.name));
-            let (one, mut realm) = Opened::open(settings, before, around, revoked)?;
+            let (one, mut realm) = Opened::open(settings, before, context, revoked)?;
             let sessions = realm.sessions.take();
             realm.sessions = sessions.map(|sessions| {
                 let unknown = bad_sessions.cloned();
@@ -159,7 +159,7 @@ impl Live {
             handling: config.rules.handling,
             services: config.rules.services,
             terms,
-            calling_proxies: config.trusted_proxies.clone().and_loopback(),
+            calling_proxies: config.trusted_proxies.clone().with_loopback(),
             trusted_proxies: config.trusted_proxies,
             limits: config.limits,
             rates,
@@ -201,7 +201,7 @@ impl Live {
             handling: config.rules.handling,
             terms: ServiceTerms::open_all(&config.rules.services, &[], None),
             services: config.rules.services,
-            calling_proxies: config.trusted_proxies.clone().and_loopback(),
+            calling_proxies: config.trusted_proxies.clone().with_loopback(),
             trusted_proxies: config.trusted_proxies,
             limits: config.limits,
             rates: None,
@@ -221,9 +221,9 @@ impl Live {
     ///
     /// # Errors
     /// The first column that is missing or cannot be read.
-    pub(crate) async fn prove_columns(&self) -> Result<(), AskedColumnError> {
+    pub(crate) async fn check_columns(&self) -> Result<(), ConfiguredColumnError> {
         for realm in &self.realms {
-            realm.prove_columns().await?;
+            realm.check_columns().await?;
         }
         Ok(())
     }
@@ -251,16 +251,16 @@ impl Live {
     }
 
     /// Waits for the first attempt to read the revocations.
-    pub(crate) async fn has_asked_for_revocations(&self) {
+    pub(crate) async fn wait_for_revocations(&self) {
         if let Some(watch) = &self.revocations {
-            watch.has_tried().await;
+            watch.wait_for_first_read().await;
         }
     }
 
     /// Makes audit lines contain session ids from now on, if sessions can be revoked.
-    pub(crate) fn takes_effect(&self, around: &Surroundings) {
+    pub(crate) fn activate(&self, context: &LiveContext) {
         let can_revoke = self.revocations.is_some();
-        around
+        context
             .audit
             .names_sessions
             .store(can_revoke, Ordering::Relaxed);
@@ -286,7 +286,7 @@ impl Live {
     /// Whether any store has a change channel.
     pub(crate) fn has_channels(&self) -> bool {
         let mut opened = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
-        opened.any(stores::Stores::have_channels)
+        opened.any(stores::Stores::has_change_channels)
     }
 
     /// The lease of an exchange that may last for hours, with its session if it has one.
@@ -306,7 +306,7 @@ impl Live {
             .revocations
             .verdict(session, &realm.demands, clock::now());
         if let RevocationVerdict::Revoked(_) = verdict {
-            return Lease::over(holder, Over::SessionRevoked);
+            return Lease::ended(holder, LeaseEnd::SessionRevoked);
         }
         let ends = self.limits.session_end.is_some();
         let end = ends.then(|| leases::end_of(session, realm.demands.max_age));
@@ -314,9 +314,9 @@ impl Live {
     }
 
     /// Waits for the first attempt to read the ACME certificates.
-    pub(crate) async fn has_certificates(&self) {
+    pub(crate) async fn wait_for_certificates(&self) {
         if let Some(acme) = &self.acme {
-            acme.has_looked().await;
+            acme.wait_for_first_read().await;
         }
     }
 
@@ -327,10 +327,10 @@ impl Live {
     }
 
     /// Waits for the first answer or failure of every token issuer. Returns whether all have answered.
-    pub(crate) async fn hears_from_issuers(&self) -> bool {
+    pub(crate) async fn wait_for_issuer_keys(&self) -> bool {
         let mut all_have = true;
         for realm in &self.realms {
-            all_have &= realm.hears_from_issuer().await;
+            all_have &= realm.wait_for_issuer_keys().await;
         }
         all_have
     }
@@ -371,18 +371,18 @@ impl Live {
             Superseded::of_process(acme.cloned(), rates.cloned(), revocations.cloned());
         superseded
             .chain([of_process])
-            .filter(|superseded| !superseded.is_nothing())
+            .filter(|superseded| !superseded.is_empty())
             .collect()
     }
 
     /// Waits until the changed parts have answered.
-    async fn proves_itself(&self, before: &Self) -> Result<(), LiveError> {
-        self.has_certificates().await;
+    async fn wait_for_answers(&self, before: &Self) -> Result<(), LiveError> {
+        self.wait_for_certificates().await;
         for realm in &self.realms {
             let before = Opened::named(&before.realms, realm.name());
-            realm.proves_itself(before).await?;
+            realm.wait_for_answers(before).await?;
         }
-        self.has_asked_for_revocations().await;
+        self.wait_for_revocations().await;
         // A store that was down before does not fail the reload.
         let was_down = before.knows_revocations() == Some(false);
         match self.knows_revocations() {

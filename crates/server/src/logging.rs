@@ -37,7 +37,7 @@ impl Logging {
         // Each line wakes the thread, so it need not wake by itself.
         let pause = |_, _| Duration::MAX;
         let output = Output::start("log", io::stderr(), buffers, pause, report)?;
-        let writer = Writer {
+        let writer = LogWriter {
             buffer,
             thread: output.waker(),
         };
@@ -57,7 +57,7 @@ impl Logging {
                 .with_ansi(io::stderr().is_terminal())
                 .init(),
         }
-        panic::set_hook(Box::new(panicked));
+        panic::set_hook(Box::new(log_panic));
         Ok(Self(output))
     }
 
@@ -87,20 +87,20 @@ fn report(loss: Loss) {
 
 /// The writer of the logger.
 #[derive(Debug)]
-struct Writer {
+struct LogWriter {
     buffer: Arc<Buffer>,
     thread: Thread,
 }
 
-impl<'w> MakeWriter<'w> for Writer {
-    type Writer = &'w Writer;
+impl<'w> MakeWriter<'w> for LogWriter {
+    type Writer = &'w LogWriter;
 
-    fn make_writer(&'w self) -> &'w Writer {
+    fn make_writer(&'w self) -> &'w LogWriter {
         self
     }
 }
 
-impl Write for &Writer {
+impl Write for &LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.buffer.add(|text| text.extend_from_slice(line)) {
             self.thread.unpark();
@@ -114,7 +114,7 @@ impl Write for &Writer {
 }
 
 /// Logs a panic, which would otherwise be written by the thread that panics.
-fn panicked(panic: &PanicHookInfo<'_>) {
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload_as_str().unwrap_or("(no message)");
     let location = panic.location().map(ToString::to_string);
     let location = location.unwrap_or_default();

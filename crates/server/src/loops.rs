@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fourth_redirect_in_ten_seconds_is_one_too_many() {
+    fn fourth_redirect_within_ten_seconds_is_a_loop() {
         let gates = [(); 2].map(|()| LoopBreaker::of_secret(b"secret"));
         let mut cookie = String::from("a=b");
         for (index, time) in [0, 3000, 6000].into_iter().enumerate() {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_cookie_of_ours_counts() {
+    fn only_genuine_cookies_are_counted() {
         let gate = LoopBreaker::of_secret(b"secret");
         let time = at(0).millis();
         let forged = LoopBreaker::of_secret(b"another").cookie(&[time; 3], false);
@@ -173,12 +173,12 @@ mod tests {
         }
         let genuine = gate.cookie(&[time; 3], false);
         let genuine = genuine.to_str().unwrap().split(';').next().unwrap();
-        let beside = browser(&format!("{forged};{genuine}"));
-        assert_eq!(gate.attempt(&beside, at(0), false), SignInAttempt::Looping);
+        let both = browser(&format!("{forged};{genuine}"));
+        assert_eq!(gate.attempt(&both, at(0), false), SignInAttempt::Looping);
     }
 
     #[test]
-    fn the_cookie_is_secure_where_it_can_be() {
+    fn cookie_is_secure_over_https() {
         let gate = LoopBreaker::of_secret(b"secret");
         let cookie = |is_https| match gate.attempt(&HeaderMap::new(), at(0), is_https) {
             SignInAttempt::Redirect(cookie) => cookie.to_str().unwrap().to_owned(),

@@ -2,8 +2,8 @@
 
 mod acme;
 mod admin;
-mod aside;
 mod audit;
+mod boxed;
 mod cli;
 mod client;
 mod clock;
@@ -68,10 +68,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::run().unwrap_or_else(|error| {
-        output::say(
+        output::write_within(
             io::stderr(),
             format!("sessiongate: {error:#}\n"),
-            LONGEST_FAREWELL,
+            ERROR_WRITE_TIMEOUT,
         );
         ExitCode::FAILURE
     })
@@ -79,4 +79,4 @@ fn main() -> ExitCode {
 
 /// How long the process waits for its error message to be written if the reader is stalled. Otherwise the message is written at
 /// once, but a busy machine may start the writing thread late.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+const ERROR_WRITE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -118,34 +118,34 @@ impl Metrics {
     }
 
     /// Counts a TLS handshake with a client by its result.
-    pub(crate) fn shook_hands(&self, result: &'static str) {
+    pub(crate) fn tls_handshake(&self, result: &'static str) {
         let counter = self
             .register(|| metrics::counter!("sessiongate_tls_handshakes_total", "result" => result));
         counter.increment(1);
     }
 
     /// Counts an order of a certificate by its result.
-    pub(crate) fn ordered(&self, result: &'static str) {
+    pub(crate) fn certificate_ordered(&self, result: &'static str) {
         let counter = self
             .register(|| metrics::counter!("sessiongate_acme_orders_total", "result" => result));
         counter.increment(1);
     }
 
     /// Counts an exchange that did not complete.
-    pub(crate) fn broken(&self, ended: &'static str) {
+    pub(crate) fn broken_exchange(&self, ended: &'static str) {
         let counter = self
             .register(|| metrics::counter!("sessiongate_broken_exchanges_total", "ended" => ended));
         counter.increment(1);
     }
 
     /// Counts a connection of a listed proxy that did not begin with a PROXY header.
-    pub(crate) fn no_proxy_header(&self) {
+    pub(crate) fn proxy_header_refused(&self) {
         self.register(|| metrics::counter!("sessiongate_proxy_headers_refused_total"))
             .increment(1);
     }
 
     /// Counts a server's failure, by what became of the request.
-    pub(crate) fn sent_again(&self, result: &'static str) {
+    pub(crate) fn upstream_retried(&self, result: &'static str) {
         let counter = self.register(
             || metrics::counter!("sessiongate_upstream_retries_total", "result" => result),
         );

@@ -3,13 +3,13 @@
 //! Everything here is a pure function of the input. The verdict is that of the `session` crate, as in a running gate. What
 //! [`diagnosis`] tries beyond that (other secrets, salts and formats) is only for the operator.
 
+mod cache_expiry;
 mod diagnosis;
 mod inspection;
 mod jwt;
 mod outcome;
 mod pasted;
 mod realms;
-mod term;
 
 use std::ops::Not;
 
@@ -17,11 +17,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use session::{CookieName, KeyRing, Opened, SealedSession, Secret, SessionCookie, UnixTime};
 
+use self::cache_expiry::CacheExpiry;
 use self::diagnosis::named;
 pub(crate) use self::inspection::Inspection;
 pub(crate) use self::outcome::{InspectionError, Outcome, RefusedSession};
 pub(crate) use self::realms::RealmOutcome;
-use self::term::Term;
 use crate::config::{RecognizedCookies, SessionFormat};
 
 /// Cookies, and the secrets to open them with.
@@ -62,7 +62,7 @@ impl Inspection<'_> {
                 Outcome::Session {
                     cookie,
                     format: session.format().as_str(),
-                    cache: Term::of_cache(session.format(), &claims, &keys, self),
+                    cache: CacheExpiry::of_cache(session.format(), &claims, &keys, self),
                     claims,
                     expires_at: session.expires_at(),
                 }
@@ -154,7 +154,7 @@ impl Outcome {
     /// The outcome as one line of JSON, with the realm, if there are several.
     fn json(&self, realm: Option<&str>) -> String {
         #[derive(Serialize)]
-        struct Line<'a> {
+        struct OutcomeLine<'a> {
             opened: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
             realm: Option<&'a str>,
@@ -163,7 +163,7 @@ impl Outcome {
             #[serde(skip_serializing_if = "Not::not")]
             lookup_required: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
-            cache: Option<&'a Term>,
+            cache: Option<&'a CacheExpiry>,
             #[serde(skip_serializing_if = "Option::is_none")]
             claims: Option<&'a Map<String, Value>>,
             #[serde(flatten)]
@@ -185,7 +185,7 @@ impl Outcome {
             }
             Self::Refused(refusal) => (None, None, None, false, Some(refusal)),
         };
-        let line = Line {
+        let line = OutcomeLine {
             opened: self.is_opened(),
             realm,
             format,

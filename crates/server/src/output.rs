@@ -86,7 +86,7 @@ impl Output {
     ) -> io::Result<Self> {
         let stops = Arc::new(AtomicBool::new(false));
         let (end, ended) = mpsc::channel();
-        let mut carrier = Carrier {
+        let mut writer = BufferWriter {
             stream: File::from(stream.as_fd().try_clone_to_owned()?),
             spare: Vec::new(),
             is_failing: false,
@@ -101,7 +101,7 @@ impl Output {
                 let mut last = Duration::ZERO;
                 loop {
                     let is_last = stop.load(Ordering::Acquire);
-                    last = pause(last, carrier.carry(&buffers));
+                    last = pause(last, writer.write_all_buffers(&buffers));
                     if is_last {
                         return;
                     }
@@ -146,17 +146,21 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 }
 
 /// Prints a message on standard error. Errors are ignored.
-pub(crate) fn complain(text: &str) {
+pub(crate) fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Writes directly to a standard stream, for at most this long.
-pub(crate) fn say(mut stream: impl Write + Send + 'static, words: String, within: Duration) {
+pub(crate) fn write_within(
+    mut stream: impl Write + Send + 'static,
+    text: String,
+    within: Duration,
+) {
     let (end, ended) = mpsc::channel::<()>();
     let writing = thread::Builder::new().spawn(move || {
         let _end = end;
         // An error cannot be reported anywhere.
-        let _ = stream.write_all(words.as_bytes());
+        let _ = stream.write_all(text.as_bytes());
     });
     if writing.is_ok() {
         let _ = ended.recv_timeout(within);
@@ -164,7 +168,7 @@ pub(crate) fn say(mut stream: impl Write + Send + 'static, words: String, within
 }
 
 /// Writes buffers. It swaps each for an empty one first, so that nothing waits for the write.
-struct Carrier<L> {
+struct BufferWriter<L> {
     stream: File,
     spare: Vec<u8>,
     /// Whether the last write failed, so that a failure is reported once.
@@ -172,9 +176,9 @@ struct Carrier<L> {
     lost: L,
 }
 
-impl<L: FnMut(Loss)> Carrier<L> {
+impl<L: FnMut(Loss)> BufferWriter<L> {
     /// Writes all buffers, and returns how many bytes the fullest one held.
-    fn carry(&mut self, buffers: &[Arc<Buffer>]) -> usize {
+    fn write_all_buffers(&mut self, buffers: &[Arc<Buffer>]) -> usize {
         let mut fullest = 0;
         for buffer in buffers {
             let dropped = {
@@ -189,7 +193,7 @@ impl<L: FnMut(Loss)> Carrier<L> {
                 (self.lost)(Loss::Dropped(dropped));
             }
             self.spare.clear();
-            self.spare.shrink_to(KEPT_BUFFER);
+            self.spare.shrink_to(KEPT_CAPACITY);
         }
         fullest
     }
@@ -199,7 +203,7 @@ impl<L: FnMut(Loss)> Carrier<L> {
         let mut left = &self.spare[..];
         while !left.is_empty() {
             let now = match IS_SHARED.load(Ordering::Relaxed) {
-                true => unbroken(left),
+                true => atomic_prefix(left),
                 false => left,
             };
             let error = match self.stream.write(now) {
@@ -216,7 +220,7 @@ impl<L: FnMut(Loss)> Carrier<L> {
             }
             // A process that shares the stream, such as a shell or Node, has made it non-blocking.
             if error.kind() == io::ErrorKind::WouldBlock {
-                thread::sleep(BETWEEN_TRIES);
+                thread::sleep(RETRY_INTERVAL);
                 continue;
             }
             if !mem::replace(&mut self.is_failing, true) {
@@ -237,7 +241,7 @@ pub(crate) fn share() {
 static IS_SHARED: AtomicBool = AtomicBool::new(false);
 
 /// As many whole lines as a pipe takes atomically (`PIPE_BUF`), but at least one.
-fn unbroken(lines: &[u8]) -> &[u8] {
+fn atomic_prefix(lines: &[u8]) -> &[u8] {
     let Some(most) = lines.get(..libc::PIPE_BUF) else {
         return lines;
     };
@@ -250,9 +254,9 @@ fn unbroken(lines: &[u8]) -> &[u8] {
 pub(crate) const FULL_BUFFER: usize = 2 << 20;
 
 /// The capacity in bytes that a buffer keeps after it was written.
-const KEPT_BUFFER: usize = 64 << 10;
+const KEPT_CAPACITY: usize = 64 << 10;
 
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
@@ -273,18 +277,18 @@ mod tests {
         (reader, buffer, output, lost)
     }
 
-    fn say(buffer: &Buffer, text: &[u8]) -> bool {
+    fn add_line(buffer: &Buffer, text: &[u8]) -> bool {
         buffer.add(|out| out.extend_from_slice(text))
     }
 
     #[test]
-    fn what_was_said_is_there_when_the_output_has_finished() {
+    fn finish_writes_all_buffered_lines() {
         let (mut reader, buffer, output, _lost) = started();
-        say(&buffer, b"one\n");
+        add_line(&buffer, b"one\n");
         output.waker().unpark();
         let mut got = [0; 4];
         reader.read_exact(&mut got).unwrap();
-        say(&buffer, b"two\n");
+        add_line(&buffer, b"two\n");
         output.finish(Duration::MAX);
         let mut rest = String::new();
         reader.read_to_string(&mut rest).unwrap();
@@ -292,45 +296,45 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stalls_holds_nobody_up() {
+    fn stalled_reader_blocks_no_writer() {
         let (mut reader, buffer, output, lost) = started();
         let megabyte = [vec![b'x'; (1 << 20) - 1], vec![b'\n']].concat();
-        let mut said = 0;
-        while say(&buffer, &megabyte) {
-            said += 1;
+        let mut added = 0;
+        while add_line(&buffer, &megabyte) {
+            added += 1;
         }
-        assert!(!say(&buffer, b"one more\n"));
+        assert!(!add_line(&buffer, b"one more\n"));
         output.waker().unpark();
         output.finish(Duration::ZERO);
         // When the reader continues, it gets everything that was buffered, and the loss is reported.
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
-        assert_eq!(all.len(), said << 20);
+        assert_eq!(all.len(), added << 20);
         assert!(matches!(lost.recv(), Ok(Loss::Dropped(2))));
         assert_eq!(buffer.lost.load(Ordering::Relaxed), 2);
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_reported_once() {
+    fn closed_reader_is_reported_once() {
         let (reader, buffer, output, lost) = started();
         drop(reader);
-        say(&buffer, b"one\ntwo\n");
+        add_line(&buffer, b"one\ntwo\n");
         output.waker().unpark();
         assert!(matches!(lost.recv(), Ok(Loss::Unwritable(_))));
-        say(&buffer, b"three\n");
+        add_line(&buffer, b"three\n");
         output.finish(Duration::MAX);
         assert!(lost.recv().is_err());
         assert_eq!(buffer.lost.load(Ordering::Relaxed), 3);
     }
 
     #[test]
-    fn lines_beside_those_of_others_are_written_whole() {
+    fn lines_on_a_shared_stream_are_written_whole() {
         let long = [vec![b'x'; 3 * libc::PIPE_BUF], vec![b'\n']].concat();
         let short = b"0123456789\n".repeat(libc::PIPE_BUF);
         let all = [&short[..], &long, b"last\n"].concat();
         let (mut left, mut pieces) = (&all[..], 0);
         while !left.is_empty() {
-            let piece = unbroken(left);
+            let piece = atomic_prefix(left);
             assert!(piece.ends_with(b"\n"));
             assert!(piece.len() <= libc::PIPE_BUF || piece == &long[..]);
             left = &left[piece.len()..];
@@ -340,12 +344,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_was_told_not_to_block_loses_nothing() {
+    fn non_blocking_stream_loses_no_lines() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let buffer = Buffer::new(Arc::default());
         let buffers = vec![Arc::clone(&buffer)];
-        say(&buffer, &vec![b'\n'; 1 << 20]);
+        add_line(&buffer, &vec![b'\n'; 1 << 20]);
         let output = Output::start("test", &ours, buffers, |_, _| Duration::MAX, drop).unwrap();
         let mut all = vec![0; 1 << 20];
         theirs.read_exact(&mut all).unwrap();

@@ -13,10 +13,10 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-3NTz9sl2jKCFGAejznWPhOqOYhp9HcJwvatzjJ4U7uM='; \
     img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The page about a refused request of a browser: what happened, what to do, and the request id, under which the log has the
+/// The page about a refused request of a browser: what explanation, what to do, and the request id, under which the log has the
 /// reason. The page does not show the reason, because a stranger could learn from it.
 pub(crate) fn refusal(status: StatusCode, request_id: &str) -> String {
-    refused(status, &Words::of(status), &html! {}, request_id)
+    refused(status, &RefusalText::of(status), &html! {}, request_id)
 }
 
 /// The page for a user who is not permitted, and can sign in as another user. The reason is only in the log.
@@ -25,7 +25,7 @@ pub(crate) fn forbidden(sign_in: &str, request_id: &str) -> String {
         div.actions { a.button href=(sign_in) { "Sign in with another account" } }
     };
     let status = StatusCode::FORBIDDEN;
-    refused(status, &Words::of(status), &more, request_id)
+    refused(status, &RefusalText::of(status), &more, request_id)
 }
 
 /// The page for a browser in a redirect loop. It names the usual causes; the actual one is only in the log, under the
@@ -45,12 +45,12 @@ pub(crate) fn looping(sign_in: &str, request_id: &str) -> String {
     refused(StatusCode::UNAUTHORIZED, &LOOPING, &more, request_id)
 }
 
-fn refused(status: StatusCode, words: &Words, more: &Markup, request_id: &str) -> String {
+fn refused(status: StatusCode, words: &RefusalText, more: &Markup, request_id: &str) -> String {
     let content = html! {
         main {
             p.status { b { (status.as_str()) } " " (status.canonical_reason().unwrap_or_default()) }
             h1 { (words.heading) }
-            p.lead { (words.happened) }
+            p.lead { (words.explanation) }
             p { (words.advice) }
             (more)
             dl.receipt {
@@ -59,7 +59,7 @@ fn refused(status: StatusCode, words: &Words, more: &Markup, request_id: &str) -
             }
         }
     };
-    page(words.heading, &html! { header { (mark()) } (content) }).into_string()
+    page(words.heading, &html! { header { (logo()) } (content) }).into_string()
 }
 
 /// A whole page around its header, main part and footer.
@@ -81,7 +81,7 @@ pub(crate) fn page(title: &str, content: &Markup) -> Markup {
 }
 
 /// The logo: an arch with bars.
-pub(crate) fn mark() -> Markup {
+pub(crate) fn logo() -> Markup {
     html! {
         svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round"
             aria-hidden="true" {
@@ -91,78 +91,78 @@ pub(crate) fn mark() -> Markup {
 }
 
 /// The text of a refusal, which fits every reason with this status.
-struct Words {
+struct RefusalText {
     heading: &'static str,
-    happened: &'static str,
+    explanation: &'static str,
     advice: &'static str,
 }
 
-impl Words {
+impl RefusalText {
     fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self {
                 heading: "This address cannot be opened",
-                happened: "The request could be understood in more than one way, or not at all, so it was not passed on.",
+                explanation: "The request could be understood in more than one way, or not at all, so it was not passed on.",
                 advice: "Check the address for stray characters. If you followed a link, please tell whoever runs \
                          this site, and include the id below.",
             },
             StatusCode::UNAUTHORIZED => Self {
                 heading: "Please sign in",
-                happened: "This page is for people who are signed in, and this browser is not, or not any more.",
+                explanation: "This page is for people who are signed in, and this browser is not, or not any more.",
                 advice: "Sign in to the app, then open this page again.",
             },
             StatusCode::FORBIDDEN => Self {
                 heading: "You do not have access",
-                happened: "This address is closed to you. If you are signed in, this account may not use it.",
+                explanation: "This address is closed to you. If you are signed in, this account may not use it.",
                 advice: "Try another account, or ask whoever runs this site for access. The id below helps them to find \
                          this request.",
             },
             StatusCode::NOT_FOUND => Self {
                 heading: "There is no such page",
-                happened: "This site has nothing at this address.",
+                explanation: "This site has nothing at this address.",
                 advice: "Check the address for a slip, or go back to where you came from.",
             },
             StatusCode::METHOD_NOT_ALLOWED => Self {
                 heading: "This cannot be done here",
-                happened: "The address exists, but it does not accept this kind of request.",
+                explanation: "The address exists, but it does not accept this kind of request.",
                 advice: "Go back and try again from the page you came from.",
             },
             StatusCode::PAYLOAD_TOO_LARGE => Self {
                 heading: "That is too large",
-                happened: "What you sent is larger than this address accepts, so it was turned away.",
+                explanation: "What you sent is larger than this address accepts, so it was turned away.",
                 advice: "Send something smaller, or, if that is possible here, in several parts.",
             },
             StatusCode::TOO_MANY_REQUESTS => Self {
                 heading: "That was too often",
-                happened: "More requests came from here than this site answers in so short a time.",
+                explanation: "More requests came from here than this site answers in so short a time.",
                 advice: "Wait a minute, then open this page again. You have not been signed out.",
             },
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self {
                 heading: "Your browser sent too many cookies",
-                happened: "What came along with the request, most likely its cookies, is larger than this site accepts.",
+                explanation: "What came along with the request, most likely its cookies, is larger than this site accepts.",
                 advice: "Delete this site's cookies in your browser, then sign in again.",
             },
             StatusCode::BAD_GATEWAY => Self {
                 heading: "The service is not answering",
-                happened: "Your request was fine, but the service behind this address could not be reached.",
+                explanation: "Your request was fine, but the service behind this address could not be reached.",
                 advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
                          id below.",
             },
             StatusCode::SERVICE_UNAVAILABLE => Self {
                 heading: "We cannot let you in right now",
-                happened: "This site has too much to do at the moment, or something that it needs to check who you are is not \
+                explanation: "This site has too much to do at the moment, or something that it needs to check who you are is not \
                            available. You have not been signed out.",
                 advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
                          id below.",
             },
             StatusCode::GATEWAY_TIMEOUT => Self {
                 heading: "The service is taking too long",
-                happened: "Your request was passed on, but the service behind this address did not answer in time.",
+                explanation: "Your request was passed on, but the service behind this address did not answer in time.",
                 advice: "Wait a minute before you try again: what you asked for may still be under way.",
             },
             _ => Self {
                 heading: "This did not work",
-                happened: "The request could not be completed.",
+                explanation: "The request could not be completed.",
                 advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
                          id below.",
             },
@@ -170,9 +170,9 @@ impl Words {
     }
 }
 
-const LOOPING: Words = Words {
+const LOOPING: RefusalText = RefusalText {
     heading: "Signing in does not get you here",
-    happened: "The sign-in page sent your browser back several times within a few seconds, and each time this site found \
+    explanation: "The sign-in page sent your browser back several times within a few seconds, and each time this site found \
                no session that it can use. So it has stopped.",
     advice: "Trying again seldom helps. Please tell whoever runs this site, and include the id below: the log says under \
              it what was wrong.",
@@ -193,9 +193,9 @@ mod tests {
     fn every_refusal_has_its_own_words() {
         let known = [400, 401, 403, 404, 405, 413, 429, 431, 502, 503, 504];
         let mut headings: Vec<&str> = known
-            .map(|code| Words::of(StatusCode::from_u16(code).unwrap()).heading)
+            .map(|code| RefusalText::of(StatusCode::from_u16(code).unwrap()).heading)
             .to_vec();
-        headings.push(Words::of(StatusCode::IM_A_TEAPOT).heading);
+        headings.push(RefusalText::of(StatusCode::IM_A_TEAPOT).heading);
         headings.sort_unstable();
         headings.dedup();
         assert_eq!(headings.len(), known.len() + 1);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_looping_browser_is_told_does_not_depend_on_the_reason() {
+    fn loop_page_does_not_depend_on_the_reason() {
         let page = looping("/signin?callbackUrl=%2F&a=\"><script>", "id");
         assert!(page.contains("href=\"/signin?callbackUrl=%2F&amp;a=&quot;&gt;&lt;script&gt;\""));
         for cause in ["Secure", "SameSite", "secret", "salt", "clock", "domain"] {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_who_may_not_enter_can_sign_in_as_somebody_else() {
+    fn refused_user_can_sign_in_with_another_account() {
         let page = forbidden("/signin?callbackUrl=%2F&a=\"><script>", "id");
         assert!(page.contains("href=\"/signin?callbackUrl=%2F&amp;a=&quot;&gt;&lt;script&gt;\""));
         let without = refusal(StatusCode::FORBIDDEN, "id");

@@ -13,10 +13,10 @@ pub(crate) struct Pulse(mpsc::Receiver<oneshot::Sender<()>>);
 /// Makes the sender of pings to this many workers, and the receiver for each worker.
 pub(crate) fn pulses(count: usize) -> (Pulses, Vec<Pulse>) {
     let channels = (0..count).map(|_| mpsc::channel(1));
-    let (asking, asked) = channels
-        .map(|(asking, asked)| (asking, Pulse(asked)))
+    let (senders, pulses) = channels
+        .map(|(sender, receiver)| (sender, Pulse(receiver)))
         .unzip();
-    (Pulses(asking), asked)
+    (Pulses(senders), pulses)
 }
 
 impl Pulses {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_worker_that_hangs_is_noticed_and_one_that_has_ended_is_not_missed() {
+    async fn hanging_worker_is_noticed_and_ended_worker_is_not_expected() {
         let (pulses, mut workers) = pulses(3);
         let hangs = workers.pop().unwrap();
         let ended = workers.pop();

@@ -27,11 +27,11 @@ pub(crate) struct Rechecks {
 /// A change in one realm.
 struct RealmChange {
     realm: Arc<str>,
-    what: What,
+    what: ChangeScope,
 }
 
 #[derive(PartialEq, Eq, Hash)]
-enum What {
+enum ChangeScope {
     Everything,
     Session(Box<str>),
     User(Box<str>),
@@ -70,9 +70,9 @@ impl Rechecks {
 impl ChangeListener for RealmListener {
     fn changed(&self, changed: Change<'_>) {
         let what = match changed {
-            Change::Everything => What::Everything,
-            Change::Session(id) => What::Session(id.into()),
-            Change::User(id) => What::User(id.into()),
+            Change::Everything => ChangeScope::Everything,
+            Change::Session(id) => ChangeScope::Session(id.into()),
+            Change::User(id) => ChangeScope::User(id.into()),
         };
         let change = RealmChange {
             realm: Arc::clone(&self.realm),
@@ -111,9 +111,9 @@ struct Collected {
 impl Collected {
     fn add(&mut self, RealmChange { realm, what }: RealmChange) {
         match what {
-            What::Everything => self.realms.insert(realm),
-            What::Session(id) => self.sessions.insert((realm, id)),
-            What::User(id) => self.users.insert((realm, id)),
+            ChangeScope::Everything => self.realms.insert(realm),
+            ChangeScope::Session(id) => self.sessions.insert((realm, id)),
+            ChangeScope::User(id) => self.users.insert((realm, id)),
         };
     }
 

@@ -10,11 +10,11 @@ use crate::clock::timestamp;
 
 /// The last refusals of all runtimes.
 #[derive(Debug, Default)]
-pub(crate) struct RecentRefusals(Mutex<VecDeque<Box<Remembered>>>);
+pub(crate) struct RecentRefusals(Mutex<VecDeque<Box<RecentRefusal>>>);
 
 /// A refusal, without cookies, tokens, the query and the values of claims. Texts are cut to a fixed length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Remembered {
+pub(crate) struct RecentRefusal {
     pub(crate) request_id: Box<str>,
     #[serde(serialize_with = "as_timestamp")]
     pub(crate) time: UnixTime,
@@ -35,12 +35,12 @@ pub(crate) struct Remembered {
 }
 
 impl RecentRefusals {
-    /// Keeps a refusal, in place of the oldest if there are [`KEPT`].
-    pub(crate) fn remember(&self, refusal: Remembered) {
+    /// Keeps a refusal, in place of the oldest if there are [`MOST_KEPT`].
+    pub(crate) fn keep_refusal(&self, refusal: RecentRefusal) {
         let refusal = Box::new(refusal);
         let oldest = {
             let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let oldest = match ring.len() < KEPT {
+            let oldest = match ring.len() < MOST_KEPT {
                 true => None,
                 false => ring.pop_front(),
             };
@@ -52,15 +52,15 @@ impl RecentRefusals {
     }
 
     /// The refusal of the request with this id, the last one if there are several.
-    pub(crate) fn find(&self, request_id: &str) -> Option<Remembered> {
+    pub(crate) fn find(&self, request_id: &str) -> Option<RecentRefusal> {
         let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut newest_first = ring.iter().rev();
         let found = newest_first.find(|refusal| *refusal.request_id == *request_id);
-        found.map(|refusal| Remembered::clone(refusal))
+        found.map(|refusal| RecentRefusal::clone(refusal))
     }
 }
 
-impl Remembered {
+impl RecentRefusal {
     /// The refusal as text for people.
     pub(crate) fn text(&self) -> String {
         let Self {
@@ -105,7 +105,7 @@ pub(crate) fn capped(text: &str, most: usize) -> Box<str> {
 }
 
 /// How many refusals are kept. With the caps of their texts that is at most 3 MiB.
-pub(crate) const KEPT: usize = 1_000;
+pub(crate) const MOST_KEPT: usize = 1_000;
 
 /// How much is kept of a text that a client chooses, in bytes.
 pub(crate) const LONGEST_TEXT: usize = 256;
@@ -118,8 +118,8 @@ pub(crate) const MOST_CONDITIONS: usize = 6;
 mod tests {
     use super::*;
 
-    fn refusal(id: usize) -> Remembered {
-        Remembered {
+    fn refusal(id: usize) -> RecentRefusal {
+        RecentRefusal {
             request_id: id.to_string().into(),
             time: UnixTime::from_secs(0),
             method: "GET".into(),
@@ -134,16 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn the_last_thousand_are_kept_and_no_more() {
+    fn last_thousand_refusals_are_kept() {
         let refusals = RecentRefusals::default();
-        for id in 0..=KEPT {
-            refusals.remember(refusal(id));
+        for id in 0..=MOST_KEPT {
+            refusals.keep_refusal(refusal(id));
         }
         assert_eq!(refusals.find("0"), None);
         assert_eq!(refusals.find("1"), Some(refusal(1)));
         assert_eq!(refusals.find("1000"), Some(refusal(1000)));
         let ring = refusals.0.lock().unwrap();
-        assert_eq!(ring.len(), KEPT);
+        assert_eq!(ring.len(), MOST_KEPT);
     }
 
     #[test]

@@ -5,6 +5,6 @@ mod line;
 mod request;
 mod watch;
 
-pub(crate) use self::line::{RevocationChange, Shown};
+pub(crate) use self::line::{RevocationChange, RevocationFields};
 pub(crate) use self::request::{RevocationRequest, read_key, time_of};
-pub(crate) use self::watch::{RevocationWatch, RevokeError, Witness};
+pub(crate) use self::watch::{RevocationObservers, RevocationWatch, RevokeError};

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::inbound::{ConnectionHandler, record};
-use crate::leases::{self, Over};
+use crate::leases::{self, LeaseEnd};
 use crate::listener::{Listener, Share};
 use crate::pulse::Pulse;
 use crate::signals::Stop;
@@ -38,7 +38,7 @@ pub(crate) struct Tasks {
     pub(crate) exchanges: TaskTracker,
 }
 
-/// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`. [`vital::endings`]
+/// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`. [`vital::reports`]
 /// reports how it ends, and `pulse` whether it is responsive.
 ///
 /// `handlers` creates the connection handlers, and gets the owner of their tasks. It runs on the new thread, because
@@ -65,7 +65,7 @@ pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHan
             let served = runtime.block_on(async {
                 let mut beating = JoinSet::new();
                 beating.spawn_local(pulse.beat());
-                beating.spawn_local(give_back());
+                beating.spawn_local(return_memory());
                 beating.spawn_local(leases::run_mailbox());
                 serve(stop, drain, handlers).await
             });
@@ -79,10 +79,10 @@ pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHan
 }
 
 /// Returns free memory to the system, such as that of connections that have ended.
-async fn give_back() {
+async fn return_memory() {
     loop {
-        tokio::time::sleep(BEFORE_GIVING_BACK).await;
-        spare::give_back();
+        tokio::time::sleep(BEFORE_RETURNING_MEMORY).await;
+        spare::release_free_memory();
     }
 }
 
@@ -131,8 +131,8 @@ async fn serve<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>
             long,
             "DRAIN_TIMEOUT is over: WebSockets and event streams are ended"
         );
-        leases::end(Over::GoingAway, |_| true);
-        is_finished = finished(FAREWELL).await;
+        leases::end(LeaseEnd::GoingAway, |_| true);
+        is_finished = finished(LONGEST_LEASE_END).await;
     }
     if !is_finished {
         let (connections, exchanges) = (connections.len(), exchanges.len());
@@ -194,11 +194,11 @@ async fn accept<F: ConnectionHandler>(
 
 /// The interval at which free memory is returned. After two intervals that of a traffic peak is returned, except partly used
 /// pages.
-const BEFORE_GIVING_BACK: Duration = Duration::from_secs(5);
+const BEFORE_RETURNING_MEMORY: Duration = Duration::from_secs(5);
 
 /// How long WebSockets and event streams may take to end after the gate has announced it. Each takes a second at most, unless its
 /// client reads nothing.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LONGEST_LEASE_END: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -209,7 +209,7 @@ mod tests {
     use crate::listener::Address;
     use crate::pulse::pulses;
     use crate::socket::Stream;
-    use crate::vital::Failure;
+    use crate::vital::VitalFailure;
 
     /// A handler that panics outside of any connection's task.
     struct Panics;
@@ -231,8 +231,8 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_panics_is_heard_of() {
-        let endings = vital::endings();
+    fn worker_panic_is_reported() {
+        let reports = vital::reports();
         let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
         let mut listening = listener::listen(&any_port, 1).unwrap();
         let share = listening.shares.remove(0);
@@ -248,9 +248,9 @@ mod tests {
             panic!("asked for TCP");
         };
         let _client = TcpStream::connect(address).unwrap();
-        let ending = endings.recv().unwrap();
+        let ending = reports.recv().unwrap();
         assert!(
-            matches!(&ending, Err(Failure::Panicked(name)) if name == "panics"),
+            matches!(&ending, Err(VitalFailure::Panicked(name)) if name == "panics"),
             "{ending:?}"
         );
     }

@@ -15,20 +15,20 @@ use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 
 pub(crate) use self::listeners::Bound;
-use self::listeners::{FixedListener, Listeners, Wanted};
+use self::listeners::{FixedListener, Listeners, RequestedListeners};
 use crate::admin::{self, Admin};
 use crate::audit::{self, AuditTerms};
 use crate::config::{Config, ConfigSource, LogFormat};
-use crate::handover::{Inherited, Succession};
+use crate::handover::{Inherited, Successor};
 use crate::listener::Address;
-use crate::live::{HandedTickets, Reload, Shared, Surroundings};
+use crate::live::{HandedTickets, LiveContext, Reload, SharedLive};
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::pulse::pulses;
 use crate::refusals::RecentRefusals;
 use crate::signals::{Signals, Stop};
 use crate::systemd;
-use crate::vital::{self, Endings};
+use crate::vital::{self, PartReports};
 
 /// Serves until SIGTERM, SIGINT or SIGQUIT, or until another process has taken over, then finishes what is in flight.
 /// `config` was read from `source`; `inherited` are the sockets that were passed to the process. `ready` is called with the
@@ -42,9 +42,9 @@ pub(crate) fn run(
     mut inherited: Inherited,
     ready: impl FnOnce(&Bound),
 ) -> Result<()> {
-    let built = Built::of(source, config, inherited.tickets())?;
+    let built = Prepared::of(source, config, inherited.tickets())?;
     let listeners = Listeners::bind(built.fixed.wanted(), &mut inherited)?;
-    inherited.see_that_all_are_taken()?;
+    inherited.check_all_taken()?;
     if inherited.expects_answers() {
         built.wait_for_stores()?;
     }
@@ -52,40 +52,40 @@ pub(crate) fn run(
     serving.bound.announce();
     ready(&serving.bound);
     // After a handover the service manager learns of this process from the previous one.
-    if !inherited.tell_ready()? {
+    if !inherited.send_ready()? {
         systemd::ready();
     }
     drop(inherited);
-    serving.until_end()
+    serving.wait_and_shut_down()
 }
 
 /// The parts of the process before it listens.
-struct Built {
+struct Prepared {
     shared: Runtime,
-    endings: Endings,
+    part_reports: PartReports,
     signals: Signals,
     stop: Stop,
     metrics: Arc<Metrics>,
     audit: AuditTerms,
-    fixed: Fixed,
+    fixed: FixedSettings,
     reload: Reload,
 }
 
 /// The running process.
 struct Serving {
     shared: Runtime,
-    endings: Endings,
+    part_reports: PartReports,
     stop: Stop,
     workers: usize,
-    live: Shared,
+    live: SharedLive,
     bound: Bound,
-    admin: admin::Running,
+    admin: admin::RunningAdmin,
     output: Output,
 }
 
 /// The part of the configuration that does not change until the process ends.
 #[derive(Clone)]
-struct Fixed {
+struct FixedSettings {
     listeners: Vec<FixedListener>,
     decisions: Option<Address>,
     admin: SocketAddr,
@@ -95,7 +95,7 @@ struct Fixed {
     drain_delay: Duration,
 }
 
-impl Fixed {
+impl FixedSettings {
     fn of(config: &Config) -> Self {
         Self {
             listeners: config.listeners.iter().map(FixedListener::from).collect(),
@@ -108,8 +108,8 @@ impl Fixed {
         }
     }
 
-    fn wanted(&self) -> Wanted<'_> {
-        Wanted {
+    fn wanted(&self) -> RequestedListeners<'_> {
+        RequestedListeners {
             listeners: &self.listeners,
             decisions: self.decisions.as_ref(),
             admin: self.admin,
@@ -118,28 +118,28 @@ impl Fixed {
     }
 }
 
-impl Built {
+impl Prepared {
     fn of(source: ConfigSource, config: Config, tickets: HandedTickets) -> Result<Self> {
         let warnings = config.warnings.iter();
         warnings.for_each(|warning| tracing::warn!("{warning}"));
         let shared = shared_runtime()?;
-        let endings = vital::endings();
+        let part_reports = vital::reports();
         let signals = listen_to_signals(&shared)?;
-        let around = Surroundings::of(shared.handle().clone(), tickets)?;
-        let fixed = Fixed::of(&config);
-        let reload = Reload::open(source, config, &around)?;
-        shared.block_on(reload.live().load().prove_columns())?;
-        shared.block_on(reload.live().load().has_certificates());
-        shared.block_on(reload.live().load().has_asked_for_revocations());
+        let context = LiveContext::of(shared.handle().clone(), tickets)?;
+        let fixed = FixedSettings::of(&config);
+        let reload = Reload::open(source, config, &context)?;
+        shared.block_on(reload.live().load().check_columns())?;
+        shared.block_on(reload.live().load().wait_for_certificates());
+        shared.block_on(reload.live().load().wait_for_revocations());
         Ok(Self {
             fixed,
             reload,
             shared,
-            endings,
+            part_reports,
             signals,
             stop: Stop::default(),
-            metrics: around.metrics,
-            audit: around.audit,
+            metrics: context.metrics,
+            audit: context.audit,
         })
     }
 
@@ -147,13 +147,13 @@ impl Built {
     fn wait_for_stores(&self) -> Result<()> {
         let live = self.reload.live().load_full();
         let all_answer = async {
-            let is_known = live.hears_from_issuers().await;
+            let is_known = live.wait_for_issuer_keys().await;
             while !live.is_ready() {
-                sleep(BETWEEN_LOOKS).await;
+                sleep(BETWEEN_CHECKS).await;
             }
             is_known
         };
-        let waiting = async { timeout(LONGEST_PROOF, all_answer).await };
+        let waiting = async { timeout(LONGEST_UNTIL_ANSWERS, all_answer).await };
         if let Ok(true) = self.shared.block_on(waiting) {
             return Ok(());
         }
@@ -172,7 +172,7 @@ impl Built {
     fn serve(self, listeners: Listeners) -> Result<Serving> {
         let Self {
             shared,
-            endings,
+            part_reports,
             signals,
             stop,
             metrics,
@@ -193,7 +193,7 @@ impl Built {
         };
         let kept = listeners.kept();
         let kept = kept.context("cannot keep copies of the listening sockets")?;
-        let succession = Succession::of(kept, Arc::clone(&live));
+        let successor = Successor::of(kept, Arc::clone(&live));
         let admin = shared.block_on(admin::start(listeners.admin.0.try_clone()?, admin))?;
         let bound = listeners.bound(admin.address);
         let (output, audits) =
@@ -202,12 +202,12 @@ impl Built {
         let audits = audits.into_iter().zip(workers);
         workers::start(&fixed, listeners, audits, &live, &metrics, &stop)?;
         let handed_over = stop.handed_over.clone();
-        let keeping_quiet = systemd::keep_watchdog_quiet(pulses);
+        let keeping_quiet = systemd::notify_watchdog(pulses);
         shared.spawn(handed_over.run_until_cancelled_owned(keeping_quiet));
-        shared.spawn(signals.handle(reloads, stop.clone(), fixed.drain_delay, succession));
+        shared.spawn(signals.handle(reloads, stop.clone(), fixed.drain_delay, successor));
         Ok(Serving {
             shared,
-            endings,
+            part_reports,
             stop,
             workers: fixed.workers,
             live,
@@ -220,8 +220,8 @@ impl Built {
 
 impl Serving {
     /// Waits for the end, and shuts down.
-    fn until_end(self) -> Result<()> {
-        let served = wait(&self.endings, self.workers, &self.stop);
+    fn wait_and_shut_down(self) -> Result<()> {
+        let served = wait(&self.part_reports, self.workers, &self.stop);
         tracing::info!("stopping");
         if served.is_ok() {
             self.shared.block_on(async {
@@ -229,7 +229,7 @@ impl Serving {
                 self.live.load().close().await;
             });
         }
-        self.output.finish(AUDIT_FAREWELL);
+        self.output.finish(LONGEST_AUDIT_FLUSH);
         self.shared.shutdown_background();
         served
     }
@@ -250,10 +250,10 @@ fn listen_to_signals(shared: &Runtime) -> io::Result<Signals> {
 }
 
 /// Waits until this many workers have ended. After a failure the others are cut off.
-fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
+fn wait(part_reports: &PartReports, workers: usize, stop: &Stop) -> Result<()> {
     for left in (1..=workers).rev() {
         // Every worker reports its end, so a closed channel means that none is left.
-        let Ok(Err(failure)) = endings.recv() else {
+        let Ok(Err(failure)) = part_reports.recv() else {
             continue;
         };
         tracing::error!("{failure}: the process cannot go on");
@@ -261,7 +261,7 @@ fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
         stop.begun.cancel();
         stop.cut.cancel();
         // If the part that failed is a worker, one report fewer comes.
-        let others = (0..left).map_while(|_| endings.recv_timeout(CUT_FAREWELL).ok());
+        let others = (0..left).map_while(|_| part_reports.recv_timeout(LONGEST_CUT_OFF).ok());
         others.for_each(drop);
         return Err(failure.into());
     }
@@ -269,11 +269,11 @@ fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
 }
 
 /// How long the stores may take to answer a process that takes over from another one.
-const LONGEST_PROOF: Duration = Duration::from_secs(10);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+const LONGEST_UNTIL_ANSWERS: Duration = Duration::from_secs(10);
+const BETWEEN_CHECKS: Duration = Duration::from_millis(20);
 
 /// How long the shutdown waits for the last audit lines.
-const AUDIT_FAREWELL: Duration = Duration::from_millis(700);
+const LONGEST_AUDIT_FLUSH: Duration = Duration::from_millis(700);
 
 /// How long a worker may take to cut off its connections after a failure.
-const CUT_FAREWELL: Duration = Duration::from_millis(200);
+const LONGEST_CUT_OFF: Duration = Duration::from_millis(200);

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::handover::Succession;
+use crate::handover::Successor;
 use crate::live::Reloads;
 use crate::systemd;
 
@@ -56,9 +56,9 @@ impl Signals {
         reloads: Reloads,
         stop: Stop,
         delay: Duration,
-        mut succession: Succession,
+        mut successor: Successor,
     ) {
-        if let Some(process) = self.until_stop(&reloads, Some(&mut succession)).await {
+        if let Some(process) = self.until_stop(&reloads, Some(&mut successor)).await {
             tracing::info!(
                 process,
                 "the new process serves: finishing what is in flight"
@@ -83,16 +83,16 @@ impl Signals {
         }
         tracing::info!("asked to stop: finishing what is in flight");
         // Dropping it closes the copies of the listening sockets, so that no client connects to one from which nothing accepts.
-        succession.abandon().await;
+        successor.abandon().await;
         stop.begun.cancel();
     }
 
-    /// Ready when the process is asked to stop, or with the id of the process that has taken over. If `succession` is `None`, no
+    /// Ready when the process is asked to stop, or with the id of the process that has taken over. If `successor` is `None`, no
     /// new process is started.
     async fn until_stop(
         &mut self,
         reloads: &Reloads,
-        mut succession: Option<&mut Succession>,
+        mut successor: Option<&mut Successor>,
     ) -> Option<u32> {
         let Self {
             hangup,
@@ -121,14 +121,14 @@ impl Signals {
         };
         let succeeded = async {
             loop {
-                let Some(succession) = &mut succession else {
+                let Some(successor) = &mut successor else {
                     user2.recv().await;
                     tracing::info!("SIGUSR2: no new process is started by one that stops");
                     continue;
                 };
                 tokio::select! {
-                    process = succession.succeeded() => return process,
-                    _ = user2.recv() => succession.begin(),
+                    process = successor.succeeded() => return process,
+                    _ = user2.recv() => successor.begin(),
                 }
             }
         };

@@ -182,7 +182,7 @@ impl Stream {
         loop {
             let peeked = match &self.socket {
                 StreamSocket::Tcp(stream) => ready!(poll_peek(stream, context)),
-                StreamSocket::Tls(stream) => ready!(poll_peek(stream.beneath(), context)),
+                StreamSocket::Tls(stream) => ready!(poll_peek(stream.tcp_stream(), context)),
                 StreamSocket::Unix(stream) => {
                     let _ = ready!(stream.poll_read_ready(context));
                     stream.try_io(Interest::READABLE, || peek(stream))
@@ -200,7 +200,7 @@ impl Stream {
         let peeked = match &self.socket {
             StreamSocket::Tcp(stream) => peek(stream),
             StreamSocket::Tls(stream) if stream.has_unread() => return false,
-            StreamSocket::Tls(stream) => peek(stream.beneath()),
+            StreamSocket::Tls(stream) => peek(stream.tcp_stream()),
             StreamSocket::Unix(stream) => peek(stream),
         };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)

@@ -41,7 +41,7 @@ pub(crate) trait Streamed: Downstream {
     fn has_sent_ahead(&mut self, context: &mut Context<'_>) -> bool;
 
     /// Sends `100 Continue`.
-    fn invite(&mut self, context: &mut Context<'_>);
+    fn send_continue(&mut self, context: &mut Context<'_>);
 
     /// Forwards an interim (1xx) response.
     fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead);
@@ -69,14 +69,14 @@ pub(crate) trait Streamed: Downstream {
 
     /// Asks an HTTP/2 client to repeat the request over HTTP/1.1, where a connection belongs to one user. Returns false if
     /// the client speaks HTTP/1.1 already.
-    fn asks_for_http1(&mut self) -> bool;
+    fn requires_http1(&mut self) -> bool;
 
     /// A lower bound on the bytes of the answer that the client has not taken yet.
     fn waiting(&self) -> usize;
 }
 
 /// A server's side that reads and writes bodies in pieces.
-pub(crate) trait Origin {
+pub(crate) trait StreamedOrigin {
     /// The next response head, which may be an interim one.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ pub(crate) fn succeeded_by(process: u32) {
 
 /// Notifies the watchdog of the service manager, if there is one, for as long as every worker responds. Otherwise the service
 /// manager restarts the process.
-pub(crate) async fn keep_watchdog_quiet(pulses: Pulses) {
+pub(crate) async fn notify_watchdog(pulses: Pulses) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
     };

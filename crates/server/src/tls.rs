@@ -9,5 +9,5 @@ pub(crate) mod socket;
 pub(crate) mod tickets;
 
 pub(crate) use client_tls::{
-    Authorities, Terms, TlsFileError, Verification, advice, client_config,
+    Authorities, TlsFileError, TlsOptions, Verification, advice, client_config,
 };

@@ -30,19 +30,19 @@ use gate::Admitted;
 use http1::{Length, ResponseHead};
 use smallvec::SmallVec;
 
-use self::balance::{Balancer, Key};
+use self::balance::{BalanceKey, Balancer};
 use self::budget::Budget;
 pub(crate) use self::error::UpstreamError;
 pub(crate) use self::exchanging::{Exchanging, Forwards};
 pub(crate) use self::health::Checks;
 pub(crate) use self::member::{Member, Members};
-use self::opening::{Need, Opened};
+use self::opening::{Need, OpenedLink};
 use self::over_http2::{Http2Origin, OutgoingRequest};
 use self::server::Server;
 pub(crate) use self::server::own_host;
 pub(crate) use self::streamed_exchange::StreamedExchange;
 pub(crate) use self::websocket::{Upgraded, accept as websocket_accept};
-use crate::aside::aside;
+use crate::boxed::boxed;
 use crate::config::UpstreamSettings;
 use crate::inbound::record::Record;
 
@@ -76,7 +76,7 @@ impl Upstream {
         realm: &str,
     ) -> Result<(ResponseHead, D::Exchange), UpstreamError> {
         if let [only] = &self.servers[..] {
-            let admitted = admitted.or_for_host(&only.host);
+            let admitted = admitted.with_default_host(&only.host);
             let attempt = Attempt {
                 waits: true,
                 counts: false,
@@ -92,11 +92,11 @@ impl Upstream {
         };
         self.budget.request();
         let mut again = false;
-        let admitted = admitted.or_for_host(&self.servers[choice].host);
+        let admitted = admitted.with_default_host(&self.servers[choice].host);
         loop {
             tried.push(choice);
             let server = &self.servers[choice];
-            record.goes_to(&server.called);
+            record.sent_to(&server.audit_name);
             let is_last = tried.len() == self.servers.len();
             let attempt = Attempt {
                 waits: is_last,
@@ -106,13 +106,13 @@ impl Upstream {
             let forwarded = server.forward(&admitted, client, record, attempt);
             let error = match forwarded.await {
                 Ok(answered) => {
-                    server.member.answered();
+                    server.member.record_answer();
                     return Ok(answered);
                 }
                 Err(error) => error,
             };
-            server.note_failure(&error);
-            if is_last || !self.may_go_elsewhere(&error, &admitted, record) {
+            server.record_failure(&error);
+            if is_last || !self.may_retry_elsewhere(&error, &admitted, record) {
                 return Err(error);
             }
             let Some(next) = self.balancer.choose(&tried, key) else {
@@ -131,21 +131,21 @@ impl Upstream {
 
     /// Whether a request may go to another server after this failure: if none of it was sent, or if it is
     /// [repeatable](is_repeatable), no part of an answer has arrived (RFC 9110 §9.2.2), and the retry budget allows it.
-    fn may_go_elsewhere(
+    fn may_retry_elsewhere(
         &self,
         error: &UpstreamError,
         admitted: &Admitted<'_, Length>,
         record: &Record<'_>,
     ) -> bool {
         if error.is_before_request() {
-            record.is_sent_again("unsent");
+            record.count_retry("unsent");
             return true;
         }
         if !error.is_unanswered() || !is_repeatable(admitted) {
             return false;
         }
         let may = self.budget.may_repeat();
-        record.is_sent_again(if may { "repeated" } else { "over_budget" });
+        record.count_retry(if may { "repeated" } else { "over_budget" });
         may
     }
 }
@@ -156,13 +156,13 @@ fn is_repeatable(admitted: &Admitted<'_, Length>) -> bool {
 }
 
 /// The key by which a server is chosen.
-fn key<'k>(record: &'k Record<'_>, realm: &'k str) -> Key<'k> {
+fn key<'k>(record: &'k Record<'_>, realm: &'k str) -> BalanceKey<'k> {
     match record.session() {
-        Some(session) => Key::User {
+        Some(session) => BalanceKey::User {
             realm,
             id: session.subject(),
         },
-        None => Key::Address(record.arrival.client),
+        None => BalanceKey::Address(record.arrival.client),
     }
 }
 
@@ -191,19 +191,19 @@ impl Server {
             repeatable: is_repeatable(admitted),
             announced_client: self.announced_client(record),
             waits: attempt.waits,
-            over_http1: self.has_to_speak_http1(admitted, client),
+            over_http1: self.must_use_http1(admitted, client),
             again: attempt.again,
         };
         loop {
             if self.speaks_http2.get() && !need.over_http1 {
                 let forwarding =
                     self.forward_over_http2(admitted, (&mut need, counts), client, record);
-                match aside(forwarding).await {
+                match boxed(forwarding).await {
                     Some(forwarded) => return forwarded,
                     None => need.over_http1 = true,
                 }
             }
-            let own = client.take_own(&self.identity, || record.owner());
+            let own = client.take_owned(&self.identity, || record.owner());
             let own = own
                 .filter(|own| own.announced_client == need.announced_client && own.is_idle_now());
             let (is_own, kept) = match own {
@@ -213,16 +213,16 @@ impl Server {
                     self.take_idle(need.repeatable, need.announced_client).await,
                 ),
             };
-            let Opened { mut link, reused } = match kept {
-                Some(link) => Opened { link, reused: true },
-                None => match aside(self.open(client, need)).await? {
+            let OpenedLink { mut link, reused } = match kept {
+                Some(link) => OpenedLink { link, reused: true },
+                None => match boxed(self.open(client, need)).await? {
                     Some(opened) => opened,
                     // The server speaks HTTP/2 by now.
                     None => continue,
                 },
             };
             if counts {
-                link.under_way = Some(self.member.begins());
+                link.under_way = Some(self.member.begin_request());
             }
             let mut exchange = D::Exchange::begin(link, Rc::clone(self), admitted, client);
             if is_own {
@@ -262,7 +262,7 @@ impl Server {
 
     /// Whether a request goes over HTTP/1.1 although the server may choose HTTP/2: NTLM and Negotiate authenticate a
     /// connection, and an HTTP/2 connection is shared by clients.
-    fn has_to_speak_http1(&self, admitted: &Admitted<'_, Length>, client: &impl Forwards) -> bool {
+    fn must_use_http1(&self, admitted: &Admitted<'_, Length>, client: &impl Forwards) -> bool {
         let is_bound = || admitted.binds_connection() || client.owns_connection_to(&self.identity);
         self.channels.is_some() && self.member.dialer.negotiates() && is_bound()
     }
@@ -278,22 +278,22 @@ impl Server {
         let key = websocket::key(admitted);
         let mut refused = 0;
         loop {
-            let mut turn = match self.turn(client, *need).await {
-                Ok(turn) => turn?,
+            let mut reserved = match self.reserve_stream(client, *need).await {
+                Ok(reserved) => reserved?,
                 Err(error) => return Some(Err(error)),
             };
-            if key.is_some() && !turn.takes_websockets() {
+            if key.is_some() && !reserved.takes_websockets() {
                 return None;
             }
-            turn.under_way = counts.then(|| self.member.begins());
-            let reused = turn.is_reused;
-            let asked = OutgoingRequest {
+            reserved.under_way = counts.then(|| self.member.begin_request());
+            let reused = reserved.is_reused;
+            let new_request = OutgoingRequest {
                 admitted,
-                asks_first: client.awaits_word(),
+                expects_continue: client.awaits_continue(),
                 websocket: key,
                 secure: self.member.dialer.address.speaks_tls(),
             };
-            let origin = match Http2Origin::begin(turn, asked, self.time_limit) {
+            let origin = match Http2Origin::begin(reserved, new_request, self.time_limit) {
                 Ok(origin) => origin,
                 // The connection ended just as it was used again, and nothing has been sent.
                 Err(_) if reused => continue,
@@ -322,9 +322,9 @@ impl Server {
                     refused += u32::from(over_http2::is_refusal(&error));
                     need.again = true;
                 }
-                Err(UpstreamError::Exchange(error)) if over_http2::wants_http1(&error) => {
+                Err(UpstreamError::Exchange(error)) if over_http2::requires_http1(&error) => {
                     return match exchange.has_taken_body() {
-                        true => Some(Err(UpstreamError::Http1Wanted)),
+                        true => Some(Err(UpstreamError::Http1Required)),
                         false => None,
                     };
                 }
@@ -334,11 +334,11 @@ impl Server {
     }
 
     /// Notes an error if it is a failure of the server.
-    fn note_failure(&self, error: &UpstreamError) {
-        if !error.blames_server() {
+    fn record_failure(&self, error: &UpstreamError) {
+        if !error.is_server_failure() {
             return;
         }
-        if let Some(time) = self.member.failed() {
+        if let Some(time) = self.member.record_failure() {
             let (server, seconds) = (&self.member.name, time.as_secs());
             tracing::warn!(%server, seconds, %error, "a server of a service gets no requests for a while");
         }

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_short_waits_add_up_and_time_between_them_does_not_count() {
+    async fn short_waits_add_up_without_the_time_between_them() {
         let mut timer = WaitTimer::default();
         for _ in 0..9 {
             let wait = poll_fn(|context| timer.poll_spent(context, 10 * SECOND, 5 * SECOND));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_phase_starts_from_nothing() {
+    async fn new_phase_starts_at_zero() {
         let mut timer = WaitTimer::default();
         let wait = poll_fn(|context| timer.poll_spent(context, 10 * SECOND, 10 * SECOND));
         assert!(tokio::time::timeout(9 * SECOND, wait).await.is_err());

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use harness::{Echo, Gate, GateCommand, Mint, Request, mint};
 
 #[tokio::test]
-async fn a_static_binary_runs_alone_in_an_empty_root_as_nobody() -> Result<()> {
+async fn a_static_binary_runs_in_an_empty_root_as_user_nobody() -> Result<()> {
     let tested = PathBuf::from(env!("CARGO_BIN_EXE_sessiongate"));
     let binary = if libraries(&tested)? == STATIC {
         tested

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_agrees_with_the_crate_on_everything_of_one_byte_changed() {
+    fn it_agrees_with_the_crate_on_every_changed_byte() {
         let all: Vec<u8> = (0..=u8::MAX).collect();
         for length in 0..40 {
             let text = BASE64_URL_SAFE_NO_PAD.encode(&all[256 - length..]);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn no_length_but_its_own_is_decoded() {
+    fn only_the_exact_length_is_decoded() {
         assert_eq!(
             (0..9).map(decoded_len).collect::<Vec<_>>(),
             [

@@ -83,12 +83,12 @@ impl BetterAuthKeys {
         let signature = value
             .strip_prefix(text)
             .and_then(|rest| rest.strip_prefix(b"."));
-        signature.is_some_and(|signature| self.signs(text, signature))
+        signature.is_some_and(|signature| self.verifies(text, signature))
     }
 
     /// Whether `value` is a signed session token, of any cookie: the token alone, or followed by a colon and a flag, as the admin
     /// plugin signs it (`dist/plugins/admin/routes.mjs`).
-    pub(crate) fn signs_token(&self, value: &[u8]) -> bool {
+    pub(crate) fn is_signed_token(&self, value: &[u8]) -> bool {
         let Some(dot) = memchr::memchr(b'.', value) else {
             return false;
         };
@@ -98,28 +98,28 @@ impl BetterAuthKeys {
         };
         token.iter().all(u8::is_ascii_alphanumeric)
             && matches!(rest, [] | [b':', ..])
-            && self.signs(signed, signature)
+            && self.verifies(signed, signature)
     }
 
     /// Whether `signature` is the application's signature of `text`, in base64.
-    fn signs(&self, text: &[u8], signature: &[u8]) -> bool {
+    fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
         decoded_signature(signature)
             .is_some_and(|signature| hmac::verify(&self.mac, text, &signature).is_ok())
     }
 
     /// Whether `value` is a cached session of the strategy `compact`.
-    pub(crate) fn signs_compact(&self, value: &[u8]) -> bool {
+    pub(crate) fn is_compact_cache(&self, value: &[u8]) -> bool {
         value.starts_with(COMPACT_START) && self.compact(value).is_ok()
     }
 
     /// Whether `value` is a cached session of the strategy `jwt`, and not another token that the application signed.
-    pub(crate) fn signs_jwt(&self, value: &[u8]) -> bool {
+    pub(crate) fn is_jwt_cache(&self, value: &[u8]) -> bool {
         let is_session = |claims: Vec<u8>| memchr::memmem::find(&claims, b"\"session\":").is_some();
         self.jwt(value).is_ok_and(is_session)
     }
 
     /// Whether `value` is a cached session of the strategy `jwe`.
-    pub(crate) fn encrypts(&self, value: &[u8]) -> bool {
+    pub(crate) fn is_jwe_cache(&self, value: &[u8]) -> bool {
         self.jwe(value, &mut [0; MAX_HEADER_LEN]).is_ok()
     }
 
@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_the_cached_session_is_one_number() {
+    fn the_cached_session_is_followed_by_one_number() {
         let secret = Secret::new("x");
         let keys = BetterAuthKeys::derive(std::slice::from_ref(&secret), None);
         let opens = |end: &str| {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_that_is_usual_says_what_it_should() {
+    fn the_usual_header_has_the_right_members() {
         assert_eq!(
             BASE64_URL_SAFE_NO_PAD
                 .encode(r#"{"alg":"HS256"}"#)

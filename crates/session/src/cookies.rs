@@ -54,7 +54,7 @@ pub fn contains_session(keys: &KeyRing, header: &[u8]) -> bool {
 /// Whether a `Cookie` header value holds one of the ring's cookies that is not empty, and so takes precedence over a Bearer
 /// value. Allocates nothing.
 #[must_use]
-pub fn comes_before_bearer(keys: &KeyRing, header: &[u8]) -> bool {
+pub fn precedes_bearer(keys: &KeyRing, header: &[u8]) -> bool {
     let is_own = |own: &[u8]| {
         keys.cookies()
             .any(|cookie| recognize(own, cookie.name()).is_some())
@@ -124,7 +124,7 @@ pub(crate) fn recognize_text(own: &[u8], name: &[u8]) -> Option<NameRelation> {
 
 fn is_session(keys: &KeyRing, pair: &[u8]) -> bool {
     name_and_value(pair).is_some_and(|(own, value)| {
-        keys.names_session(own) || keys.seals(&decode(value, Quotes::Removed))
+        keys.is_session_name(own) || keys.is_session_value(&decode(value, Quotes::Removed))
     })
 }
 

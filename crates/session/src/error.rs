@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_of_another_form_is_refused_with_the_form_that_it_needs() {
+    fn a_malformed_time_is_refused_with_the_required_form() {
         for (claim, words) in [
             (
                 "exp",
@@ -261,16 +261,16 @@ mod tests {
                 "a text such as \"2030-03-17T17:46:40.123Z\"",
             ),
         ] {
-            let said = OpenError::MalformedClaim { claim }.to_string();
+            let message = OpenError::MalformedClaim { claim }.to_string();
             assert!(
-                said.starts_with(&format!("claim {claim} is malformed: ")),
-                "{said}"
+                message.starts_with(&format!("claim {claim} is malformed: ")),
+                "{message}"
             );
-            assert!(said.contains(words), "{said}");
+            assert!(message.contains(words), "{message}");
         }
-        let said = OpenError::MalformedClaim { claim: "user.name" }.to_string();
-        assert_eq!(said, "claim user.name is malformed");
-        let said = OpenError::ExpiryOutOfRange.to_string();
-        assert!(said.contains("milliseconds"), "{said}");
+        let message = OpenError::MalformedClaim { claim: "user.name" }.to_string();
+        assert_eq!(message, "claim user.name is malformed");
+        let message = OpenError::ExpiryOutOfRange.to_string();
+        assert!(message.contains("milliseconds"), "{message}");
     }
 }

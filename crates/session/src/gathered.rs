@@ -21,13 +21,13 @@ pub(crate) struct Gathered<'a> {
     /// The first chunk of each number, by that number.
     chunks: Vec<Option<&'a [u8]>>,
     /// Repeated values. Boxed, because they are rare, and a request makes many `Gathered`.
-    again: Option<Box<Again<'a>>>,
+    repeated: Option<Box<Repeated<'a>>>,
     flaw: Option<CookieFlaw>,
 }
 
 /// The repeated values of a cookie.
 #[derive(Default)]
-struct Again<'a> {
+struct Repeated<'a> {
     /// Other values of the plain cookie.
     plains: Vec<&'a [u8]>,
     /// Repeated chunks, with their numbers.
@@ -100,13 +100,13 @@ impl<'a> Gathered<'a> {
             self.plain = Some(value);
             return;
         };
-        let again = self.again.get_or_insert_default();
+        let repeated = self.repeated.get_or_insert_default();
         // A host-only cookie beside one with a Domain may have the same value.
-        if plain == value || again.plains.contains(&value) {
+        if plain == value || repeated.plains.contains(&value) {
             return;
         }
-        if again.plains.len() + 1 < MAX_VALUES {
-            again.plains.push(value);
+        if repeated.plains.len() + 1 < MAX_VALUES {
+            repeated.plains.push(value);
         } else {
             self.note(CookieFlaw::Ambiguous);
         }
@@ -120,9 +120,9 @@ impl<'a> Gathered<'a> {
             self.chunks[index] = Some(value);
             return;
         }
-        let again = self.again.get_or_insert_default();
-        if again.chunks.len() < MAX_CHUNKS * MAX_VALUES {
-            again.chunks.push((index, value));
+        let repeated = self.repeated.get_or_insert_default();
+        if repeated.chunks.len() < MAX_CHUNKS * MAX_VALUES {
+            repeated.chunks.push((index, value));
         } else {
             self.note(CookieFlaw::Ambiguous);
         }
@@ -150,8 +150,8 @@ impl<'a> Gathered<'a> {
             return CookieValues::flawed(ambiguous());
         }
         let mut values = CookieValues::default();
-        let again = self.again.as_deref();
-        let other_plains = again.iter().flat_map(|again| &again.plains);
+        let repeated = self.repeated.as_deref();
+        let other_plains = repeated.iter().flat_map(|repeated| &repeated.plains);
         for plain in self.plain.iter().chain(other_plains) {
             values.push(if plain.len() > MAX_TOKEN_LEN {
                 Err(OpenError::Oversize)
@@ -159,10 +159,10 @@ impl<'a> Gathered<'a> {
                 Ok(decode(plain, quotes))
             });
         }
-        match again.filter(|again| !again.chunks.is_empty()) {
+        match repeated.filter(|repeated| !repeated.chunks.is_empty()) {
             None if self.chunks.is_empty() => {}
             None => values.push(join(name, &self.chunks, quotes)),
-            Some(again) => match self.chunk_sets(&again.chunks) {
+            Some(repeated) => match self.chunk_sets(&repeated.chunks) {
                 None => return CookieValues::flawed(ambiguous()),
                 Some(sets) => {
                     for chunks in sets {
@@ -213,17 +213,17 @@ impl<'a> Gathered<'a> {
             Some(at) => repeated.get(starts[index] + at).map(|(_, value)| *value),
             None => self.chunks[index],
         };
-        let mut unlike = Vec::new();
+        let mut distinct = Vec::new();
         for (len, turn) in sets {
             let set: Vec<_> = (0..len).map(|index| pick(index, turn)).collect();
-            if !unlike.contains(&set) {
-                unlike.push(set);
+            if !distinct.contains(&set) {
+                distinct.push(set);
             }
-            if unlike.len() > MAX_VALUES {
+            if distinct.len() > MAX_VALUES {
                 break;
             }
         }
-        Some(unlike)
+        Some(distinct)
     }
 }
 

@@ -139,7 +139,7 @@ impl Members<'_, '_> {
     }
 
     /// Whether a wanted path leads into the member called `name`.
-    fn leads_on(&self, name: &str) -> bool {
+    fn leads_into(&self, name: &str) -> bool {
         self.depth == Depth::Paths
             && self.path.is_empty()
             && self.wanted.iter().any(|wanted| {
@@ -173,7 +173,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
                 if let Some(found) = self.found.get_mut(place) {
                     *found = Some(value);
                 }
-            } else if self.leads_on(&name) {
+            } else if self.leads_into(&name) {
                 map.next_value_seed(Members {
                     wanted: self.wanted,
                     depth: self.depth,

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn compression_and_critical_members_are_refused_whatever_their_value() {
+    fn compression_and_critical_members_are_refused() {
         let zip = Err(OpenError::UnsupportedHeader { member: "zip" });
         assert_eq!(read(r#"{"alg":"dir","enc":"A256GCM","zip":null}"#), zip);
         let crit = Err(OpenError::UnsupportedHeader { member: "crit" });
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_five_segments_of_which_the_second_is_empty() {
+    fn a_token_has_five_segments_and_the_second_is_empty() {
         let flaw = |token: &str| match Jwe::split(token.as_bytes()) {
             Ok(_) => None,
             Err(OpenError::MalformedToken { segment }) => Some(segment),

@@ -212,7 +212,7 @@ pub use remembered::cache_is_not_renewed;
 pub use sealed::{Candidate, Candidates, Opened, SealedSession};
 pub use secret::{Secret, Weakness};
 pub use session::{ClaimDemands, Session};
-pub use standing::{Standing, says_guest, says_verified};
+pub use standing::{Standing, means_guest, means_verified};
 pub use stored::{SessionToken, StoredColumns, StoredSession};
 pub use time::UnixTime;
 

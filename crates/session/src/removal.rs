@@ -19,13 +19,13 @@ use crate::signed::SigningKeys;
 
 impl KeyRing {
     /// Whether a cookie of this name holds a session of the ring, or part of one.
-    pub(crate) fn names_session(&self, own: &[u8]) -> bool {
+    pub(crate) fn is_session_name(&self, own: &[u8]) -> bool {
         let own = without_prefix(own);
         self.cookies().any(|cookie| is_of_family(cookie, own))
     }
 
     /// Whether a value opens or verifies as a session, or as part of one, under any cookie name and at any age.
-    pub(crate) fn seals(&self, value: &[u8]) -> bool {
+    pub(crate) fn is_session_value(&self, value: &[u8]) -> bool {
         if value.len() > MAX_TOKEN_LEN {
             return false;
         }
@@ -33,13 +33,13 @@ impl KeyRing {
             self.better_auth().is_some_and(|keys| verifies(keys, value))
         };
         match memchr::memchr_iter(b'.', value).count() {
-            0 => better_auth(BetterAuthKeys::signs_compact),
-            1 => better_auth(BetterAuthKeys::signs_token),
+            0 => better_auth(BetterAuthKeys::is_compact_cache),
+            1 => better_auth(BetterAuthKeys::is_signed_token),
             2 => {
-                let is_signed = |keys: &SigningKeys| keys.signs(value);
-                better_auth(BetterAuthKeys::signs_jwt) || self.signing().is_some_and(is_signed)
+                let is_signed = |keys: &SigningKeys| keys.is_signed(value);
+                better_auth(BetterAuthKeys::is_jwt_cache) || self.signing().is_some_and(is_signed)
             }
-            4 => self.encrypts(value) || better_auth(BetterAuthKeys::encrypts),
+            4 => self.opens_encrypted(value) || better_auth(BetterAuthKeys::is_jwe_cache),
             _ => false,
         }
     }
@@ -54,10 +54,10 @@ impl KeyRing {
         };
         let token = token.trim_ascii();
         let end = memchr::memchr2(b' ', b'\t', token).unwrap_or(token.len());
-        scheme.eq_ignore_ascii_case(BEARER) && self.seals(&percent_decode(&token[..end]))
+        scheme.eq_ignore_ascii_case(BEARER) && self.is_session_value(&percent_decode(&token[..end]))
     }
 
-    fn encrypts(&self, value: &[u8]) -> bool {
+    fn opens_encrypted(&self, value: &[u8]) -> bool {
         let mut buffer = [0; MAX_HEADER_LEN];
         let Ok(jwe) = Jwe::split(value) else {
             return false;
@@ -86,10 +86,16 @@ fn is_multi_session(own: &[u8], name: &[u8]) -> bool {
 
 /// Whether the two names differ only in the last part, and Better Auth keeps sessions under both parts.
 fn is_sibling(own: &[u8], name: &[u8]) -> bool {
-    let prefix = KEEPERS.iter().find_map(|part| name.strip_suffix(*part));
+    let prefix = SESSION_NAME_PARTS
+        .iter()
+        .find_map(|part| name.strip_suffix(*part));
     prefix
         .and_then(|prefix| own.strip_prefix(prefix))
-        .is_some_and(|part| KEEPERS.iter().any(|keeper| part.starts_with(keeper)))
+        .is_some_and(|part| {
+            SESSION_NAME_PARTS
+                .iter()
+                .any(|known| part.starts_with(known))
+        })
 }
 
 /// A cookie's name without `__Secure-` or `__Host-`, prefixes that have a meaning for browsers (RFC 6265bis section 4.1.3).
@@ -102,6 +108,6 @@ fn without_prefix(name: &[u8]) -> &[u8] {
 }
 
 /// The last parts of the names of Better Auth's cookies that hold sessions.
-const KEEPERS: [&[u8]; 3] = [b"session_token", b"session_data", b"admin_session"];
+const SESSION_NAME_PARTS: [&[u8]; 3] = [b"session_token", b"session_data", b"admin_session"];
 
 const BEARER: &[u8] = b"bearer ";

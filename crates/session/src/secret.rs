@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn public_default_secrets_are_weak_however_they_are_spelled() {
+    fn public_default_secrets_are_weak_in_every_spelling() {
         for text in [
             "better-auth-secret-12345678901234567890",
             "your_secret",

@@ -190,7 +190,7 @@ impl Session {
             return Err(OpenError::WrongAudience);
         }
 
-        let who = match own_subject {
+        let subject = match own_subject {
             None | Some("sub") => numbered_subject(sub, "sub"),
             // These members are read for another purpose too, so their values are in those variables.
             Some("email") => numbered_subject(email.clone(), "email"),
@@ -198,7 +198,7 @@ impl Session {
             Some("name") => numbered_subject(name.clone(), "name"),
             Some(_) => numbered_subject(named, "that SUBJECT_CLAIM names"),
         };
-        let subject = TextClaim::of(&claims, who?);
+        let subject = TextClaim::of(&claims, subject?);
         let standing = StandingClaims {
             email_verified: [email_verified, camel_email_verified],
             is_anonymous: [is_anonymous, camel_is_anonymous],
@@ -308,7 +308,7 @@ impl Session {
     }
 
     /// Whether the user's e-mail address was verified; `None` when the session does not say. Read from `email_verified` or
-    /// `emailVerified`; see [`says_verified`](crate::says_verified) for the values that mean yes.
+    /// `emailVerified`; see [`means_verified`](crate::means_verified) for the values that mean yes.
     #[must_use]
     pub fn email_verified(&self) -> Option<bool> {
         self.standing.email_verified

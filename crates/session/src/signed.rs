@@ -60,7 +60,7 @@ impl SigningKeys {
     }
 
     /// Whether the application has signed this token, whatever its claims say: sent as the session cookie, it could open.
-    pub(crate) fn signs(&self, token: &[u8]) -> bool {
+    pub(crate) fn is_signed(&self, token: &[u8]) -> bool {
         self.verify(token).is_ok()
     }
 

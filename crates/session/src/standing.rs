@@ -82,7 +82,7 @@ impl OwnStanding {
 ///
 /// The caller has to interpret `NULL`: adapters of Auth.js write it for every user of an OAuth provider.
 #[must_use]
-pub fn says_verified(text: &str) -> bool {
+pub fn means_verified(text: &str) -> bool {
     let text = text.trim_ascii();
     let yes = ["true", "t", "1"];
     if yes.iter().any(|yes| text.eq_ignore_ascii_case(yes)) {
@@ -106,7 +106,7 @@ pub fn says_verified(text: &str) -> bool {
 /// Whether a text, as databases print booleans, says that a user is a guest. Only an empty text, `0`, `f` and `false` mean no, so
 /// that an unknown word does not turn a guest into a user.
 #[must_use]
-pub fn says_guest(text: &str) -> bool {
+pub fn means_guest(text: &str) -> bool {
     let no = ["", "0", "f", "false"];
     !no.iter()
         .any(|no| text.trim_ascii().eq_ignore_ascii_case(no))
@@ -118,7 +118,7 @@ fn verified(claim: &Kept<'_>) -> Option<bool> {
         Kept::Null => None,
         Kept::Bool(verified) => Some(*verified),
         Kept::Integer(time) => Some(*time > 0),
-        Kept::Text(text) => Some(says_verified(text)),
+        Kept::Text(text) => Some(means_verified(text)),
         Kept::Number(_) | Kept::Other | Kept::Texts(_) => Some(false),
     }
 }
@@ -128,7 +128,7 @@ fn guest(claim: &Kept<'_>) -> bool {
         Kept::Null => false,
         Kept::Bool(guest) => *guest,
         Kept::Integer(number) => *number != 0,
-        Kept::Text(text) => says_guest(text),
+        Kept::Text(text) => means_guest(text),
         Kept::Number(_) | Kept::Other | Kept::Texts(_) => true,
     }
 }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_verified_by_a_yes_or_a_time() {
+    fn true_or_a_time_verifies_an_address() {
         for (value, verified) in [
             ("true", Some(true)),
             ("false", Some(false)),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_members_the_less_favourable_counts() {
+    fn the_less_favorable_of_two_members_applies() {
         let verified = |claims| standing(claims).email_verified;
         assert_eq!(verified(r#"{"a":true,"b":false}"#), Some(false));
         assert_eq!(verified(r#"{"a":false,"b":true}"#), Some(false));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_but_a_plain_no_makes_a_guest() {
+    fn everything_except_false_makes_a_guest() {
         for (value, guest) in [
             ("true", true),
             ("false", false),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_acts_who_has_an_id() {
+    fn an_impersonator_needs_an_id() {
         for (value, id) in [
             ("\"admin-1\"", Some("admin-1")),
             ("7", Some("7")),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_databases_print_is_understood() {
+    fn printed_database_values_are_read() {
         for yes in [
             "true",
             "t",
@@ -238,12 +238,12 @@ mod tests {
             "2026-01-02",
             "1767322800",
         ] {
-            assert!(says_verified(yes), "{yes}");
+            assert!(means_verified(yes), "{yes}");
         }
         for no in [
             "", "false", "f", "0", "00", "no", "pending", "-1", "infinity", "2026-1-2",
         ] {
-            assert!(!says_verified(no), "{no}");
+            assert!(!means_verified(no), "{no}");
         }
     }
 }

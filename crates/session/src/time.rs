@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_stops_at_the_ends() {
+    fn arithmetic_saturates() {
         let last = UnixTime::from_millis(u64::MAX);
         assert_eq!(UnixTime::from_secs(u64::MAX), last);
         assert_eq!(last.saturating_add(Duration::MAX), last);

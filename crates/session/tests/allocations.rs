@@ -47,7 +47,7 @@ fn an_encrypted_session_takes_two_allocations() {
 }
 
 #[test]
-fn chunks_take_allocations_for_their_places_and_the_whole() {
+fn chunks_take_allocations_for_their_list_and_the_joined_value() {
     let token = seal::authjs(&secret(), &name(PLAIN), &usual_claims(), [1; 16]);
     let chunks = seal::chunks(&name(PLAIN), &token, 100);
     let chunks: Vec<_> = chunks

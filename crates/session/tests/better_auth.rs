@@ -113,7 +113,7 @@ fn flaw(cached: &Map<String, Value>) -> Vec<Option<OpenError>> {
 }
 
 #[test]
-fn a_cache_that_holds_is_the_session() {
+fn a_valid_cache_is_the_session() {
     for (format, cache) in caches(&cached()) {
         let session = session(&ring(), &header(&cache));
         assert_eq!(session.format(), format);
@@ -164,7 +164,7 @@ fn a_token_with_any_character_changed_is_refused() {
 }
 
 #[test]
-fn a_cache_with_any_character_changed_or_cut_is_no_session() {
+fn a_cache_with_any_character_changed_or_cut_is_refused() {
     let keys = ring();
     let is_session = |cache: &str| {
         let opened = open(&keys, &header(cache));
@@ -186,7 +186,7 @@ fn a_cache_with_any_character_changed_or_cut_is_no_session() {
 }
 
 #[test]
-fn a_cache_counts_only_beside_its_own_token() {
+fn a_cache_is_valid_only_with_its_own_token() {
     let other = "x".repeat(32);
     let token = seal::better_auth_token(&secret(), &other);
     for (_, cache) in caches(&cached()) {
@@ -201,7 +201,7 @@ fn a_cache_counts_only_beside_its_own_token() {
 }
 
 #[test]
-fn a_cache_without_its_token_does_not_stand_in_the_way_of_another_session() {
+fn a_cache_without_its_token_does_not_block_another_session() {
     let [(_, cache), ..] = caches(&cached());
     let authjs = authjs_token(PLAIN, "u");
     let header = format!("{DATA_COOKIE}={cache}; {PLAIN}={authjs}");
@@ -209,7 +209,7 @@ fn a_cache_without_its_token_does_not_stand_in_the_way_of_another_session() {
 }
 
 #[test]
-fn nothing_is_believed_of_a_cache_that_is_not_trusted_or_of_another_strategy() {
+fn an_untrusted_cache_or_another_strategy_is_ignored() {
     let untrusting = ring_with(|cookie| cookie.with_cache(None));
     let only_jwt = ring_with(|cookie| {
         cookie.with_cache(Some(CookieCache {
@@ -228,7 +228,7 @@ fn nothing_is_believed_of_a_cache_that_is_not_trusted_or_of_another_strategy() {
 }
 
 #[test]
-fn a_cache_ends_when_it_says_and_with_its_session() {
+fn a_cache_expires_by_itself_and_with_its_session() {
     let end = NOW.secs() + 300;
     let holds = |cached: &Map<String, Value>, format, now: u64| {
         let (_, cache) = caches(cached)
@@ -274,7 +274,7 @@ fn the_two_places_that_name_the_user_must_agree() {
 }
 
 #[test]
-fn the_version_must_be_the_one_that_is_expected() {
+fn the_version_must_match() {
     let mut unversioned = cached();
     unversioned.remove("version");
     assert_eq!(
@@ -287,7 +287,7 @@ fn the_version_must_be_the_one_that_is_expected() {
 }
 
 #[test]
-fn a_demanded_age_counts_from_the_beginning_of_the_session() {
+fn a_maximum_age_counts_from_the_beginning_of_the_session() {
     let [(_, cache), ..] = caches(&cached());
     let verdict = |secs| {
         let demands = ClaimDemands {
@@ -317,7 +317,7 @@ fn a_bearer_value_must_be_signed() {
 }
 
 #[test]
-fn both_cookies_can_be_taken_out_of_a_request() {
+fn both_cookies_can_be_removed_from_a_request() {
     let [(_, cache), ..] = caches(&cached());
     let header = format!("theme=dark; {}; {DATA_COOKIE}.0=x", header(&cache));
     let rest = cookies::without_session(&ring(), header.as_bytes());
@@ -325,7 +325,7 @@ fn both_cookies_can_be_taken_out_of_a_request() {
 }
 
 #[test]
-fn a_cached_session_says_of_guests_and_of_those_who_act_for_others_that_they_are() {
+fn a_cached_session_shows_guests_and_impersonation() {
     let opened = |of_user: Value, of_session: Value| {
         let mut cached = cached();
         for (part, members) in [("user", of_user), ("session", of_session)] {
@@ -346,8 +346,8 @@ fn a_cached_session_says_of_guests_and_of_those_who_act_for_others_that_they_are
     assert_eq!(opened(guest, json!({})), (Some(false), true, None));
     // The framework treats only `true` as verified.
     let unknown = json!({"emailVerified": null, "isAnonymous": null});
-    let nobody = json!({"impersonatedBy": null});
-    assert_eq!(opened(unknown, nobody), (Some(false), false, None));
+    let no_admin = json!({"impersonatedBy": null});
+    assert_eq!(opened(unknown, no_admin), (Some(false), false, None));
     let acting = json!({"impersonatedBy": "admin-1"});
     assert_eq!(
         opened(json!({"isAnonymous": false}), acting),

@@ -69,7 +69,7 @@ fn candidates_are_in_the_order_of_the_ring() {
 }
 
 #[test]
-fn what_frameworks_would_join_is_ambiguous() {
+fn a_plain_cookie_with_chunks_is_ambiguous() {
     let [first, second] = [0, 1].map(|at| chunked(PLAIN, &token(PLAIN, "a"), 2)[at].clone());
     let b = token(PLAIN, "b");
     for cookies in [
@@ -86,7 +86,7 @@ fn what_frameworks_would_join_is_ambiguous() {
 }
 
 #[test]
-fn chunks_of_two_sets_are_told_apart_in_any_order() {
+fn chunks_of_two_sets_are_separated_in_any_order() {
     let keys = ring();
     for (long, short) in [(2, 2), (3, 3), (4, 2), (5, 4)] {
         let one = chunked(PLAIN, &token(PLAIN, "one"), long);
@@ -105,7 +105,7 @@ fn chunks_of_two_sets_are_told_apart_in_any_order() {
 }
 
 #[test]
-fn more_sets_of_chunks_than_four_are_ambiguous() {
+fn more_than_four_sets_of_chunks_are_ambiguous() {
     let sets = |count| {
         let sets = (0..count).map(|n| chunked(PLAIN, &token(PLAIN, &format!("u{n}")), 2));
         sets.collect::<Vec<_>>().concat().join("; ")
@@ -123,7 +123,7 @@ fn more_sets_of_chunks_than_four_are_ambiguous() {
 }
 
 #[test]
-fn there_are_eight_candidates_at_most() {
+fn a_request_has_at_most_eight_candidates() {
     let values = |cookie: &str| {
         (0..4)
             .map(|n| format!("{cookie}=x{n}; "))
@@ -137,7 +137,7 @@ fn there_are_eight_candidates_at_most() {
 }
 
 #[test]
-fn a_flawed_cookie_leaves_the_others_their_chance() {
+fn a_flawed_cookie_does_not_affect_others() {
     let good = token(PLAIN, "u");
     assert_eq!(
         opened(&ring(), &format!("{SECURE}.1=x; {PLAIN}={good}")),
@@ -196,7 +196,7 @@ fn a_token_of_better_auth_finds_its_own_cache_among_several() {
 }
 
 #[test]
-fn claims_are_those_of_each_candidate() {
+fn each_candidate_has_its_own_claims() {
     let header = format!(
         "{PLAIN}={}; {PLAIN}={}",
         token(PLAIN, "a"),

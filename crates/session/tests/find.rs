@@ -15,7 +15,7 @@ fn found(subject: &str) -> Result<Option<String>, OpenError> {
 }
 
 #[test]
-fn a_request_without_session_cookie_carries_none() {
+fn a_request_without_session_cookie_has_no_session() {
     for header in [
         "",
         ";;",
@@ -70,7 +70,7 @@ fn a_present_but_bad_cookie_is_final() {
 }
 
 #[test]
-fn an_empty_cookie_is_none() {
+fn an_empty_cookie_is_ignored() {
     let rest = format!("{PLAIN}={}", token(PLAIN, "u"));
     assert_eq!(subject(&[&format!("{SECURE}=; {rest}")], &[]), found("u"));
     assert_eq!(
@@ -113,7 +113,7 @@ fn one_cookie_with_two_values_is_ambiguous() {
 }
 
 #[test]
-fn plain_beside_chunks_is_ambiguous_unless_empty() {
+fn plain_with_chunks_is_ambiguous_unless_empty() {
     let a = token(PLAIN, "a");
     let ambiguous = Err(OpenError::AmbiguousCookie { name: name(PLAIN) });
     assert_eq!(
@@ -224,7 +224,7 @@ fn quotes_belong_to_the_value_for_auth_js_only() {
 }
 
 #[test]
-fn a_bearer_value_counts_only_without_session_cookie() {
+fn a_bearer_value_is_used_only_without_session_cookie() {
     for cookie in [SECURE, PLAIN, V4_SECURE, V4_PLAIN] {
         let bearer = format!("Bearer {}", token(cookie, cookie));
         assert_eq!(subject(&["theme=dark"], &[&bearer]), found(cookie));
@@ -320,7 +320,7 @@ fn two_authorization_headers_are_ambiguous() {
 }
 
 #[test]
-fn what_one_ring_found_another_does_not_open() {
+fn a_session_found_with_one_ring_does_not_open_with_another() {
     let header = format!("{PLAIN}={}", token(PLAIN, "u"));
     let sealed = SealedSession::find(&ring(), [header.as_bytes()], [])
         .ok()
@@ -335,7 +335,7 @@ fn what_one_ring_found_another_does_not_open() {
 }
 
 #[test]
-fn taking_the_session_out_leaves_the_other_cookies_as_they_are() {
+fn removing_the_session_leaves_other_cookies_unchanged() {
     let keys = ring();
     for (header, rest) in [
         ("", None),
@@ -386,7 +386,7 @@ fn taking_the_session_out_leaves_the_other_cookies_as_they_are() {
 }
 
 #[test]
-fn a_value_with_a_broken_escape_stays_as_it_is() {
+fn a_value_with_a_broken_escape_is_unchanged() {
     let keys =
         KeyRing::new(&[], vec![SessionCookie::authjs_database(name(PLAIN))]).expect("a ring");
     let looked_up = |value: &str| {
@@ -407,7 +407,7 @@ fn a_value_with_a_broken_escape_stays_as_it_is() {
 }
 
 #[test]
-fn a_header_without_session_stays_as_it_is() {
+fn a_header_without_session_is_unchanged() {
     for header in [" a=b", "\ta=b; c=d ", "a=b;;c", "=;a"] {
         let rest = cookies::without_session(&ring(), header.as_bytes());
         assert_eq!(rest.as_deref(), Some(header.as_bytes()), "{header:?}");

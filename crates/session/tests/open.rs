@@ -9,7 +9,7 @@ use session::{
 };
 
 #[test]
-fn what_was_sealed_opens_with_the_same_claims() {
+fn a_sealed_session_opens_with_the_same_claims() {
     let mut claims = claims("user-1");
     claims.insert(
         "nested".to_owned(),
@@ -162,7 +162,7 @@ fn a_session_ends_while_it_is_held_sealed() {
 }
 
 #[test]
-fn printing_a_sealed_session_shows_no_token() {
+fn printing_a_sealed_session_hides_its_token() {
     let token = seal::nextauth(&secret(), &claims("u"), [1; 12]);
     let header = format!("{V4_PLAIN}={token}");
     let keys = ring();

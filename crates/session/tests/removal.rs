@@ -45,7 +45,7 @@ fn cached() -> serde_json::Map<String, Value> {
 }
 
 #[test]
-fn the_whole_family_of_better_auth_goes_by_name() {
+fn every_session_cookie_of_better_auth_is_removed_by_name() {
     for own in [
         "better-auth.session_token",
         "better-auth.session_token.0",
@@ -76,7 +76,7 @@ fn the_whole_family_of_better_auth_goes_by_name() {
 }
 
 #[test]
-fn what_verifies_as_a_session_of_better_auth_goes_whatever_its_name() {
+fn a_value_that_verifies_as_a_better_auth_session_is_removed_under_any_name() {
     let keys = defaults();
     let token = seal::better_auth_token(&secret(), TOKEN);
     let admin = seal::better_auth_token(&secret(), &format!("{TOKEN}:true"));
@@ -99,7 +99,7 @@ fn what_verifies_as_a_session_of_better_auth_goes_whatever_its_name() {
 }
 
 #[test]
-fn what_the_application_signs_besides_stays() {
+fn other_values_that_the_application_signs_are_kept() {
     let keys = defaults();
     for (own, signed) in [
         ("better-auth.dont_remember", "true"),
@@ -129,7 +129,7 @@ fn what_the_application_signs_besides_stays() {
 }
 
 #[test]
-fn an_encrypted_session_goes_whatever_its_name() {
+fn an_encrypted_session_is_removed_under_any_name() {
     let keys = ring();
     assert!(is_removed(&keys, "legacy", &token(PLAIN, "u")));
     let old = seal::authjs(&old_secret(), &name(PLAIN), &claims("u"), [1; 16]);
@@ -174,7 +174,7 @@ fn a_bearer_value_is_a_session_when_it_verifies_as_one() {
 }
 
 #[test]
-fn what_the_app_signs_as_a_session_stays_behind_under_any_name() {
+fn a_session_that_the_app_signs_is_removed_under_any_name() {
     let cookie = SessionCookie::authjs_signed(name(PLAIN));
     let keys = KeyRing::new(&[secret()], vec![cookie]).expect("a ring");
     let Value::Object(claims) = json!({ "sub": "u", "exp": 1 }) else {

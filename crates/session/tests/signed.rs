@@ -54,7 +54,7 @@ fn every_hash_and_every_secret_opens_in_either_cookie() {
 }
 
 #[test]
-fn chunks_are_put_together() {
+fn signed_chunks_are_joined() {
     let mut claims = claims("user-1");
     claims.insert("roles".to_owned(), "r".repeat(9000).into());
     let token = sign(Algorithm::HS512, &secret(), &claims);
@@ -77,7 +77,7 @@ fn chunks_are_put_together() {
 }
 
 #[test]
-fn a_bearer_value_of_three_segments_is_one_too() {
+fn a_bearer_value_of_three_segments_opens() {
     let keys = ring();
     let token = sign(Algorithm::HS256, &secret(), &claims("user-1"));
     let value = format!("Bearer {token}");
@@ -100,7 +100,7 @@ fn forged(header: &Value, claims: &Map<String, Value>) -> String {
 }
 
 #[test]
-fn only_what_the_secret_signed_opens() {
+fn only_tokens_signed_by_the_secret_open() {
     let claims = claims("user-1");
     let verdict = |token: &str| open(token).map(|_| ());
     assert_eq!(verdict(&forged(&json!({"alg": "HS256"}), &claims)), Ok(()));
@@ -142,7 +142,7 @@ fn only_what_the_secret_signed_opens() {
 }
 
 #[test]
-fn a_session_without_an_end_needs_a_greatest_age() {
+fn a_session_without_expiry_needs_a_maximum_age() {
     let mut endless = claims("user-1");
     endless.remove("exp");
     let token = sign(Algorithm::HS256, &secret(), &endless);
@@ -174,7 +174,7 @@ fn a_session_without_an_end_needs_a_greatest_age() {
 }
 
 #[test]
-fn it_is_off_unless_asked_for() {
+fn signed_sessions_are_off_by_default() {
     let token = sign(Algorithm::HS256, &secret(), &claims("user-1"));
     for cookie in [PLAIN, V4_PLAIN] {
         let cookie = format!("{cookie}={token}");

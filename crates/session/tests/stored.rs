@@ -39,7 +39,7 @@ fn columns(subject: &str) -> StoredColumns<'_> {
 }
 
 #[test]
-fn a_token_is_taken_as_it_is() {
+fn a_token_is_taken_unchanged() {
     let custom = "x".repeat(512);
     for value in [UUID, &"af09".repeat(16), "%7B%22%7D", custom.as_str()] {
         let decoded = value.replace("%7B%22%7D", "{\"}");
@@ -86,7 +86,7 @@ fn one_cookie_can_hold_either_kind_of_session() {
 }
 
 #[test]
-fn a_stored_session_says_who_and_how_long() {
+fn a_stored_session_has_subject_and_expiry() {
     let token = session_token(UUID).expect("a token");
     let stored = StoredSession::new(columns("user-1")).expect("a stored session");
     assert_eq!(stored.columns(), columns("user-1"));
@@ -116,7 +116,7 @@ fn a_stored_session_ends_to_the_millisecond() {
 }
 
 #[test]
-fn a_demanded_age_needs_to_know_the_beginning() {
+fn a_maximum_age_needs_a_known_beginning() {
     let token = session_token(UUID).expect("a token");
     let demands = ClaimDemands {
         max_age: Some(Duration::from_secs(10)),
@@ -141,7 +141,7 @@ fn a_demanded_age_needs_to_know_the_beginning() {
 }
 
 #[test]
-fn what_a_store_says_is_not_believed_blindly() {
+fn stored_values_are_checked() {
     let long = "x".repeat(1025);
     for (subject, error) in [
         ("", OpenError::MissingSubject),
@@ -177,7 +177,7 @@ fn printing_shows_neither_the_token_nor_personal_columns() {
 }
 
 #[test]
-fn more_claims_stand_beside_those_of_every_session_and_replace_none() {
+fn more_claims_do_not_replace_standard_ones() {
     let plain = StoredSession::new(columns("user-1")).expect("a stored session");
     let more = serde_json::json!({"session": {"activeOrganizationId": "o1"}, "sub": "user-2"});
     let more = more.as_object().expect("an object");

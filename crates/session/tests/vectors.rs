@@ -13,7 +13,7 @@ use session::{
 use vector::{Expect, Vector, VectorFormat};
 
 #[test]
-fn every_vector_comes_out_as_it_says() {
+fn every_vector_has_its_expected_outcome() {
     let vectors = vector::all();
     let mut run = Counts::default();
     let mut failures = Vec::new();
@@ -52,7 +52,7 @@ fn every_vector_comes_out_as_it_says() {
 
 /// Checks that this crate opens no vector that the vector's own library refuses, except those in [`LOOSER`].
 #[test]
-fn whatever_opens_opens_for_the_real_library_too() {
+fn every_session_that_opens_also_opens_in_the_real_library() {
     let vectors = vector::all();
     let mut looser = Vec::new();
     for vector in &vectors {

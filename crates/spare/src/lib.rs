@@ -6,7 +6,7 @@
 //! This crate has unsafe code, because the bindings of mimalloc are C functions.
 
 /// Returns to the system the memory that this thread freed some time ago. Takes some microseconds if there is none.
-pub fn give_back() {
+pub fn release_free_memory() {
     // SAFETY: it takes no pointer, and any thread may call it at any time, even one that uses another allocator (mimalloc's
     // documentation of `mi_collect`). With `false`, memory that is about to be reused is kept.
     unsafe { libmimalloc_sys::mi_collect(false) }
@@ -15,10 +15,10 @@ pub fn give_back() {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn nothing_that_is_used_is_given_back() {
+    fn used_memory_is_not_released() {
         let kept = vec![7_u8; 100_000];
         drop(vec![1_u8; 10_000_000]);
-        super::give_back();
+        super::release_free_memory();
         assert!(kept.iter().all(|byte| *byte == 7));
     }
 }

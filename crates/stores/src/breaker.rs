@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_for_a_whole_time_limit_opens_it_and_any_answer_closes_it() {
+    fn a_timeout_without_any_answer_opens_the_breaker_and_an_answer_closes_it() {
         let breaker = Breaker::new();
         let slow = breaker.attempt();
         breaker.answered();
@@ -126,14 +126,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_are_told_when_it_opens() {
+    async fn waiting_lookups_are_notified_when_the_breaker_opens() {
         let breaker = Breaker::new();
         let attempt = breaker.attempt();
         tokio::join!(breaker.opened(), async { breaker.timed_out(attempt) });
     }
 
     #[test]
-    fn pauses_grow_to_the_longest_and_are_spread() {
+    fn pauses_grow_up_to_the_longest_and_have_jitter() {
         let longest = Duration::from_secs(2);
         let pauses = |random| {
             let mut backoff = Backoff::new(Jitter::new(random));

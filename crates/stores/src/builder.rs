@@ -13,8 +13,8 @@ use super::fact::Fact as _;
 use super::memory::Memory;
 use super::observer::Observer;
 use super::process::{Clock, Jitter};
-use super::record::{About, Recorded};
-use super::redis::Cells;
+use super::record::{RecordScope, Recorded};
+use super::redis::CacheBackend;
 use super::reporter::Reporter;
 use super::secondary::SecondaryStorage;
 use super::sessions::{self, SessionChain, SessionTruth};
@@ -40,8 +40,11 @@ impl Builder<'_> {
     pub(super) fn users(&self) -> Option<UserChain> {
         let table = self.settings.database.as_ref()?.users.as_ref()?;
         let database = self.servers.database.as_ref()?;
-        let asked = self.settings.asked_of_users();
-        let cache = self.cache("", users::about(&self.database_name()?, table, &asked));
+        let configured = self.settings.user_columns();
+        let cache = self.cache(
+            "",
+            users::record_scope(&self.database_name()?, table, &configured),
+        );
         Some(UserChain(
             self.chain(cache, UserTruth(Arc::clone(database))),
         ))
@@ -67,10 +70,10 @@ impl Builder<'_> {
         let (cache, truth) = match (storage, database) {
             (None, None) => return None,
             (None, Some((database, tables))) => {
-                let asked = self.settings.asked_with_sessions();
-                let about = sessions::about(&self.database_name()?, tables, &asked);
+                let configured = self.settings.session_columns();
+                let scope = sessions::record_scope(&self.database_name()?, tables, &configured);
                 (
-                    self.cache("session:", about),
+                    self.cache("session:", scope),
                     SessionTruth::Database(database),
                 )
             }
@@ -82,8 +85,8 @@ impl Builder<'_> {
         Some(SessionChain::new(self.chain(cache, truth)))
     }
 
-    fn cache<F: Recorded>(&self, kind: &str, about: About) -> Option<SharedCache<F>> {
-        let redis: Arc<dyn Cells> = self.servers.redis.clone()?;
+    fn cache<F: Recorded>(&self, kind: &str, scope: RecordScope) -> Option<SharedCache<F>> {
+        let redis: Arc<dyn CacheBackend> = self.servers.redis.clone()?;
         let kind = match &self.settings.realm {
             Some(realm) => format!("realm:{realm}:{kind}"),
             None => kind.to_owned(),
@@ -93,7 +96,7 @@ impl Builder<'_> {
             redis,
             self.settings.redis.as_ref()?,
             &kind,
-            about,
+            scope,
             self.settings.absent_ttl,
             database.timeout,
             self.clock.clone(),

@@ -14,25 +14,25 @@ use std::time::Duration;
 
 use gate::{Lookup, LookupSource};
 
-use super::fact::Trust;
+use super::fact::AnswerTtls;
 use super::hex;
 use super::process::{Clock, Jitter};
-use super::record::{self, About, Known, Recorded};
-use super::redis::{AgedValue, Cells, Unwritten};
+use super::record::{self, Known, RecordScope, Recorded};
+use super::redis::{AgedValue, CacheBackend, Unwritten};
 use super::settings::{CacheFormat, RedisSettings};
 
 /// The cache in Redis for one kind of fact.
 pub(super) struct SharedCache<F> {
-    cells: Arc<dyn Cells>,
+    backend: Arc<dyn CacheBackend>,
     /// The prefix of keys in Redis.
     prefix: String,
-    about: About,
-    trust: Trust,
+    scope: RecordScope,
+    ttls: AnswerTtls,
     /// How long a lease lasts: longer than a lookup in the truth.
-    lease_lasts: Duration,
+    lease_ttl: Duration,
     /// How much older an answer can be than its time to live suggests, because Redis may have been suspended while the
     /// answer was on its way there.
-    longest_way: Duration,
+    max_transit: Duration,
     clock: Clock,
     jitter: Jitter,
     format: CacheFormat,
@@ -70,7 +70,7 @@ pub(super) struct KeyLease(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// The lease was gone: the key was deleted in the meantime, so the answer may be older than a change.
-    TakenAway,
+    LeaseLost,
     /// Redis keeps the answer for this long. Zero when the answer must not be cached.
     Yes(Duration),
 }
@@ -83,32 +83,32 @@ impl<F: Recorded> SharedCache<F> {
         reason = "the parameters are unrelated, and there is one caller"
     )]
     pub(super) fn new(
-        cells: Arc<dyn Cells>,
+        backend: Arc<dyn CacheBackend>,
         settings: &RedisSettings,
         kind: &str,
-        about: About,
+        scope: RecordScope,
         absent_ttl: Duration,
         longest_lookup: Duration,
         clock: Clock,
         jitter: Jitter,
     ) -> Self {
-        let lease_lasts = longest_lookup + settings.timeout + BEYOND;
+        let lease_ttl = longest_lookup + settings.timeout + LEASE_MARGIN;
         Self {
             prefix: format!("{}{kind}", settings.key_prefix),
-            trust: Trust {
+            ttls: AnswerTtls {
                 present: settings.cache_ttl,
                 absent: absent_ttl,
             },
-            lease_lasts,
+            lease_ttl,
             // The lease is placed at most two timeouts after the lookup began, and the answer replaces it before it
             // expires.
-            longest_way: lease_lasts + 2 * settings.timeout,
-            format: match F::of_true(&about) {
+            max_transit: lease_ttl + 2 * settings.timeout,
+            format: match F::of_true(&scope) {
                 Some(_) => settings.format,
                 None => CacheFormat::Record,
             },
-            about,
-            cells,
+            scope,
+            backend,
             clock,
             jitter,
             facts: PhantomData,
@@ -117,9 +117,9 @@ impl<F: Recorded> SharedCache<F> {
 
     /// Looks up `key`. If `age_matters`, a hit also says how old the answer is and how long Redis keeps it.
     pub(super) async fn find(&self, key: &str, age_matters: bool) -> Cached<F> {
-        let longest = F::max_len(self.about.columns + self.about.claims);
+        let longest = F::max_len(self.scope.columns + self.scope.claims);
         let redis_key = self.key(key);
-        let read = self.cells.read(&redis_key, longest, age_matters).await;
+        let read = self.backend.read(&redis_key, longest, age_matters).await;
         let Ok(AgedValue { value, left }) = read else {
             return Cached::Skipped;
         };
@@ -128,15 +128,15 @@ impl<F: Recorded> SharedCache<F> {
         }
         match self.known(&value, key) {
             None => Cached::Miss(None),
-            Some(Known { found, lasts }) => Cached::Hit(Hit {
+            Some(Known { found, lifetime }) => Cached::Hit(Hit {
                 lookup: Lookup {
                     found,
                     source: LookupSource::Redis,
                 },
                 left,
-                age: lasts
+                age: lifetime
                     .zip(left)
-                    .map(|(lasts, left)| lasts.saturating_sub(left) + self.longest_way),
+                    .map(|(lifetime, left)| lifetime.saturating_sub(left) + self.max_transit),
             }),
         }
     }
@@ -152,23 +152,23 @@ impl<F: Recorded> SharedCache<F> {
         found: Option<&F>,
         ago: Duration,
     ) -> Result<Written, Unwritten> {
-        let lasts = self.jitter.shorten(self.trust.of(found, self.clock.now()));
-        let left = lasts.saturating_sub(ago);
+        let lifetime = self.jitter.shorten(self.ttls.of(found, self.clock.now()));
+        let left = lifetime.saturating_sub(ago);
         let written = match self.format {
-            CacheFormat::Record => Some(record::write(found, &self.about, key, lasts)),
+            CacheFormat::Record => Some(record::write(found, &self.scope, key, lifetime)),
             CacheFormat::True => found.map(|_| TRUE.to_vec()),
         };
         // Redis has no time to live below a millisecond.
         let written = written.as_deref().filter(|_| left >= MILLISECOND);
         let value = written.map(|written| (written, left));
         let redeemed = self
-            .cells
+            .backend
             .redeem(&self.key(key), lease.0.as_bytes(), value)
             .await?;
         Ok(if redeemed {
             Written::Yes(value.map_or(Duration::ZERO, |(_, left)| left))
         } else {
-            Written::TakenAway
+            Written::LeaseLost
         })
     }
 
@@ -178,7 +178,7 @@ impl<F: Recorded> SharedCache<F> {
     /// When nothing could be written.
     pub(super) async fn give_back(&self, lease: &KeyLease, key: &str) -> Result<(), Unwritten> {
         let redis_key = self.key(key);
-        let redeemed = self.cells.redeem(&redis_key, lease.0.as_bytes(), None);
+        let redeemed = self.backend.redeem(&redis_key, lease.0.as_bytes(), None);
         redeemed.await.map(drop)
     }
 
@@ -186,9 +186,9 @@ impl<F: Recorded> SharedCache<F> {
     ///
     /// # Errors
     /// When nothing could be written.
-    pub(super) async fn forget(&self, keys: &[Box<str>]) -> Result<(), Unwritten> {
+    pub(super) async fn delete(&self, keys: &[Box<str>]) -> Result<(), Unwritten> {
         let keys: Vec<_> = keys.iter().map(|key| self.key(key)).collect();
-        self.cells.delete(&keys).await
+        self.backend.delete(&keys).await
     }
 
     /// The key of the fact that this key of Redis holds, if it holds one.
@@ -202,11 +202,11 @@ impl<F: Recorded> SharedCache<F> {
     fn known(&self, value: &[u8], key: &str) -> Option<Known<F>> {
         if self.format == CacheFormat::True && value == TRUE {
             return Some(Known {
-                found: F::of_true(&self.about),
-                lasts: None,
+                found: F::of_true(&self.scope),
+                lifetime: None,
             });
         }
-        record::read(value, &self.about, key)
+        record::read(value, &self.scope, key)
     }
 
     async fn lease(&self, redis_key: &[u8]) -> Cached<F> {
@@ -214,8 +214,8 @@ impl<F: Recorded> SharedCache<F> {
             return Cached::Miss(None);
         };
         let placed = self
-            .cells
-            .lease(redis_key, lease.0.as_bytes(), self.lease_lasts)
+            .backend
+            .lease(redis_key, lease.0.as_bytes(), self.lease_ttl)
             .await;
         match placed {
             Ok(placed) => Cached::Miss(placed.then_some(lease)),
@@ -239,7 +239,7 @@ impl KeyLease {
 }
 
 /// How long a lease lasts beyond the longest lookup.
-const BEYOND: Duration = Duration::from_secs(1);
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
 
 /// The value that [`CacheFormat::True`] writes for a user who exists.
 const TRUE: &[u8] = b"true";

@@ -121,7 +121,7 @@ impl<T: Truth> Chain<T> {
         let ticket = changes.ticket(self.clock.monotonic());
         // Which user an answer names is not known before the answer arrives.
         let stripes = changes.stripes(key, None);
-        let is_current = |others: Progress| !self.has_changed(others, others.asked(), stripes);
+        let is_current = |others: Progress| !self.has_changed(others, others.ticket(), stripes);
         match self.flights.join(key, rank, ticket, is_current) {
             Joined::Full => None,
             Joined::Follower(wait) => Some(wait),
@@ -136,31 +136,31 @@ impl<T: Truth> Chain<T> {
     /// Runs a flight: asks the cache, then the truth, and remembers their answer.
     async fn run_flight(self: Arc<Self>, flight: Flight<T::Fact>, query: T::Query) {
         let key = Arc::clone(flight.key());
-        let mut left = MOST_ATTEMPTS;
+        let mut left = MAX_ATTEMPTS;
         loop {
             left -= 1;
             let at = self.clock.monotonic();
-            let asked = LookupStart {
+            let start = LookupStart {
                 at,
                 now: self.clock.now(),
-                ticket: flight.progress().asked(),
+                ticket: flight.progress().ticket(),
                 was_up: !self.memory.changes.is_down(at),
             };
-            let (answer, backing) = self.ask(&key, &query, asked).await;
+            let (answer, backing) = self.look_up(&key, &query, start).await;
             let lookup = match &answer {
                 Ok(lookup) => {
                     if lookup.source != LookupSource::Redis {
-                        self.outage.is_over(T::Fact::KIND);
+                        self.outage.end(T::Fact::KIND);
                     }
                     lookup
                 }
                 Err(error) => {
-                    let (doubted, lease) = match backing {
-                        Backing::Doubted(ticket, found) => (Some((ticket, found)), None),
+                    let (unconfirmed, lease) = match backing {
+                        Backing::Unconfirmed(ticket, found) => (Some((ticket, found)), None),
                         Backing::Lease(lease) => (None, Some(lease)),
                         Backing::Cache(_) | Backing::Nothing => (None, None),
                     };
-                    let stale = self.stale(&key, error, doubted);
+                    let stale = self.stale(&key, error, unconfirmed);
                     flight.finish(stale.map_or(answer, Ok));
                     if let (Some(cache), Some(lease)) = (&self.cache, lease) {
                         // Another node may reach the truth, and could not write its answer while the lease lasts.
@@ -170,12 +170,12 @@ impl<T: Truth> Chain<T> {
                 }
             };
             let found = lookup.found.as_ref();
-            let kept = self.keep(&flight, found, asked, backing).await;
+            let kept = self.keep(&flight, found, start, backing).await;
             if kept == Kept::Unsure && found.is_none() {
                 self.memory.remove(&key);
             }
             if kept == Kept::Unsure && left > 0 {
-                flight.ask_again(self.memory.changes.ticket(self.clock.monotonic()));
+                flight.restart(self.memory.changes.ticket(self.clock.monotonic()));
                 continue;
             }
             return flight.finish(answer);
@@ -183,14 +183,14 @@ impl<T: Truth> Chain<T> {
     }
 
     /// Asks the cache, or else the truth. The second value says how the cache is involved in the answer.
-    async fn ask(
+    async fn look_up(
         &self,
         key: &str,
         query: &T::Query,
-        asked: LookupStart,
+        start: LookupStart,
     ) -> (LookupResult<T::Fact>, Backing<T::Fact>) {
         let backing = match &self.cache {
-            Some(cache) => match self.ask_cache(cache, key, asked).await {
+            Some(cache) => match self.look_up_in_cache(cache, key, start).await {
                 Ok(hit) => return (Ok(hit.lookup), Backing::Cache(hit.left)),
                 Err(backing) => backing,
             },
@@ -208,13 +208,13 @@ impl<T: Truth> Chain<T> {
             || (self.memory.changes).changed_since(channels, since, stripes)
     }
 
-    /// Keeps an answer to the lookup that began at `asked`. The lease is redeemed first: where it holds, no other node
+    /// Keeps an answer to the lookup that began with `start`. The lease is redeemed first: where it holds, no other node
     /// has written under the key, so the invalidation that our own write causes costs only one more lookup.
     async fn keep(
         &self,
         flight: &Flight<T::Fact>,
         found: Option<&T::Fact>,
-        asked: LookupStart,
+        start: LookupStart,
         backing: Backing<T::Fact>,
     ) -> Kept {
         let (key, changes) = (flight.key(), &self.memory.changes);
@@ -222,58 +222,58 @@ impl<T: Truth> Chain<T> {
         let now = self.clock.monotonic();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
         // A process that was suspended in between may not know yet that it has missed something.
-        let has_missed = asked.was_up && changes.is_down(now);
-        if has_missed || self.has_changed(flight.progress(), asked.ticket, stripes) {
+        let has_missed = start.was_up && changes.is_down(now);
+        if has_missed || self.has_changed(flight.progress(), start.ticket, stripes) {
             return Kept::Unsure;
         }
-        let (asked, left) = match (backing, &self.cache) {
-            (Backing::Cache(left), _) => (asked, left),
+        let (start, left) = match (backing, &self.cache) {
+            (Backing::Cache(left), _) => (start, left),
             (Backing::Lease(lease), Some(cache)) => {
                 let ticket = changes.ticket(now);
-                let ago = now.saturating_duration_since(asked.at);
+                let ago = now.saturating_duration_since(start.at);
                 match cache.redeem(&lease, key, found, ago).await {
-                    Ok(Written::Yes(left)) => (LookupStart { ticket, ..asked }, Some(left)),
-                    Ok(Written::TakenAway) => return Kept::Unsure,
+                    Ok(Written::Yes(left)) => (LookupStart { ticket, ..start }, Some(left)),
+                    Ok(Written::LeaseLost) => return Kept::Unsure,
                     Err(_) => {
                         self.reporter
                             .answered(LookupSource::Redis, Outcome::Unwritten);
-                        (asked, None)
+                        (start, None)
                     }
                 }
             }
-            (Backing::Doubted(..) | Backing::Nothing | Backing::Lease(_), _) => (asked, None),
+            (Backing::Unconfirmed(..) | Backing::Nothing | Backing::Lease(_), _) => (start, None),
         };
         // Where only Redis announces changes, it does so for keys that it holds, and only as long as it holds them.
         let at_most = match changes.needed_only(Channel::Redis) && self.cache.is_some() {
             true => left.unwrap_or_default(),
             false => Duration::MAX,
         };
-        flight.keep(asked.ticket, |is_current| {
+        flight.keep(start.ticket, |is_current| {
             let memory = &self.memory;
-            memory.remember(key, found, asked, now, at_most, is_current);
+            memory.remember(key, found, start, now, at_most, is_current);
         });
         Kept::Yes
     }
 
     /// Asks the cache. On a miss, says how the cache is involved in the answer of the truth.
-    async fn ask_cache(
+    async fn look_up_in_cache(
         &self,
         cache: &SharedCache<T::Fact>,
         key: &str,
-        asked: LookupStart,
+        start: LookupStart,
     ) -> Result<Hit<T::Fact>, Backing<T::Fact>> {
         let changes = &self.memory.changes;
         let age_matters = changes.has(Channel::Postgres) || changes.has(Channel::Redis);
         let cached = cache.find(key, age_matters).await;
         match cached {
-            Cached::Hit(hit) if self.is_current(key, &hit, asked) => {
+            Cached::Hit(hit) if self.is_current(key, &hit, start) => {
                 self.reporter.found(&hit.lookup);
                 Ok(hit)
             }
             Cached::Hit(hit) => {
                 self.reporter.answered(LookupSource::Redis, Outcome::Missed);
-                Err(match self.unchallenged_since(key, &hit, asked) {
-                    Some(ticket) => Backing::Doubted(ticket, hit.lookup.found),
+                Err(match self.unchanged_since(key, &hit, start) {
+                    Some(ticket) => Backing::Unconfirmed(ticket, hit.lookup.found),
                     None => Backing::Nothing,
                 })
             }
@@ -296,12 +296,12 @@ impl<T: Truth> Chain<T> {
 
     /// Whether a hit in Redis is current: the database has announced no change of it since the lookup that filled it,
     /// and this node has listened to the database all that time.
-    fn is_current(&self, key: &str, hit: &Hit<T::Fact>, asked: LookupStart) -> bool {
+    fn is_current(&self, key: &str, hit: &Hit<T::Fact>, start: LookupStart) -> bool {
         let changes = &self.memory.changes;
         if !changes.has(Channel::Postgres) {
             return true;
         }
-        !changes.is_down(asked.at) && self.unchallenged_since(key, hit, asked).is_some()
+        !changes.is_down(start.at) && self.unchanged_since(key, hit, start).is_some()
     }
 
     /// Creates the error for a lookup that did not reach the truth.
@@ -318,7 +318,7 @@ impl<T: Truth> Chain<T> {
 enum Backing<F> {
     /// The cache holds this answer, for which the truth was asked at this ticket or later. It is not known whether
     /// anything has changed since, so the answer is used only while the truth is down.
-    Doubted(Ticket, Option<F>),
+    Unconfirmed(Ticket, Option<F>),
     /// The answer comes from the cache, which keeps it for this long, if known.
     Cache(Option<Duration>),
     /// The answer may be written to the cache, with this lease.
@@ -349,4 +349,4 @@ const POSTGRES: Channels = Channels {
 
 /// How often one flight asks the stores when an invalidation is received each time. The last answer is returned, and
 /// not kept.
-const MOST_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;

@@ -26,7 +26,7 @@ pub(super) struct Changes {
     redis: Option<LastChanges>,
     /// The channels that must be up for memory to answer.
     needed: Channels,
-    /// The needed channels that are silent, as [`Channels::bits`].
+    /// The needed channels that are down, as [`Channels::bits`].
     down: AtomicU8,
     /// The publishers of the needed channels, for their proofs.
     publishers: Vec<Arc<Publisher>>,
@@ -101,10 +101,10 @@ impl Channels {
 }
 
 impl Changes {
-    /// Creates the changes of a chain with these channels. The `needed` ones are silent until [`Self::listen`] is called
-    /// for them. Times are counted from `start`.
+    /// Creates the changes of a chain with these channels. The `needed` ones are down until [`Self::channel_up`] is
+    /// called for them. Times are counted from `start`.
     pub(super) fn new(channels: Channels, needed: Channels, start: Instant) -> Self {
-        let last = |is_there: bool| is_there.then(LastChanges::nothing);
+        let last = |exists: bool| exists.then(LastChanges::nothing);
         Self {
             start,
             hasher: RandomState::default(),
@@ -165,7 +165,7 @@ impl Changes {
             .any(|last| last.after(ticket, of))
     }
 
-    /// Whether a needed channel is silent, or its last proof has expired.
+    /// Whether a needed channel is down, or its last proof has expired.
     pub(super) fn is_down(&self, now: Instant) -> bool {
         let is_unproven = |publisher: &Arc<Publisher>| !publisher.is_proven(now);
         self.down.load(Ordering::Acquire) != 0 || self.publishers.iter().any(is_unproven)
@@ -182,7 +182,7 @@ impl Changes {
     }
 
     /// Invalidates the answers about `key`, or about the user whose id is `key`.
-    pub(super) fn forget(&self, channel: Channel, key: &str, now: Instant) {
+    pub(super) fn invalidate(&self, channel: Channel, key: &str, now: Instant) {
         if let Some(last) = self.last_changes(channel) {
             let stripe = usize::from(self.stripe(key));
             last.stripes[stripe].fetch_max(self.nanos(now), Ordering::AcqRel);
@@ -190,7 +190,7 @@ impl Changes {
     }
 
     /// Invalidates everything.
-    pub(super) fn forget_all(&self, channel: Channel, now: Instant) {
+    pub(super) fn invalidate_all(&self, channel: Channel, now: Instant) {
         if let Some(last) = self.last_changes(channel) {
             last.everything.fetch_max(self.nanos(now), Ordering::AcqRel);
         }
@@ -205,7 +205,7 @@ impl Changes {
     /// Notes that this channel is up from now on, and invalidates everything from before.
     pub(super) fn channel_up(&self, channel: Channel, now: Instant) {
         if self.needed.has(channel) {
-            self.forget_all(channel, now);
+            self.invalidate_all(channel, now);
             let down = Channels::only(channel).bits();
             self.down.fetch_and(!down, Ordering::AcqRel);
         }
@@ -242,9 +242,9 @@ impl LastChanges {
     /// Whether a relevant change was announced at the time of the ticket or later. A change at exactly the same time may
     /// have come before or after, so it is included.
     fn after(&self, ticket: Ticket, of: Stripes) -> bool {
-        let is_later = |said: &AtomicU64| {
-            let said = said.load(Ordering::Acquire);
-            said != 0 && said >= ticket.0
+        let is_later = |changed: &AtomicU64| {
+            let changed = changed.load(Ordering::Acquire);
+            changed != 0 && changed >= ticket.0
         };
         is_later(&self.everything)
             || is_later(&self.stripes[usize::from(of.key)])
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_until_something_is_heard_of_it_after_its_question() {
+    fn an_answer_is_reused_until_a_change_is_announced_after_its_lookup() {
         let (changes, now) = listening(BOTH);
         let start = now;
         let of = changes.stripes("id", Some("7"));
@@ -295,33 +295,33 @@ mod tests {
             let (changes, now) = listening(BOTH);
             let of = changes.stripes("id", Some("7"));
             let [before, at, after] = [1, 2, 3].map(|ticks| changes.ticket(now + ticks * TICK));
-            changes.forget(channel, key, now + 2 * TICK);
+            changes.invalidate(channel, key, now + 2 * TICK);
             let reusable = [before, at, after].map(|ticket| changes.may_reuse(ticket, of, start));
             assert_eq!(reusable, [false, false, true], "{channel:?} {key}");
             assert!(changes.changed_since(Channels::only(channel), before, of));
             assert!(!changes.changed_since(BOTH, after, of));
         }
         // A late invalidation about an earlier time changes nothing.
-        changes.forget(Channel::Redis, "id", now + 2 * TICK);
-        changes.forget(Channel::Redis, "id", now + TICK);
+        changes.invalidate(Channel::Redis, "id", now + 2 * TICK);
+        changes.invalidate(Channel::Redis, "id", now + TICK);
         assert!(!changes.may_reuse(early, of, start));
         assert!(changes.may_reuse(late, of, start));
     }
 
     #[test]
-    fn others_are_left_but_for_those_of_the_same_stripe() {
+    fn an_invalidation_affects_only_keys_of_the_same_stripe() {
         let (changes, now) = listening(BOTH);
         let ticket = changes.ticket(now + TICK);
-        changes.forget(Channel::Redis, "7", now + 2 * TICK);
-        let forgotten = (100..1100).filter(|id| {
+        changes.invalidate(Channel::Redis, "7", now + 2 * TICK);
+        let invalidated = (100..1100).filter(|id| {
             let of = changes.stripes(&id.to_string(), None);
             !changes.may_reuse(ticket, of, now)
         });
-        assert!(forgotten.count() < 10);
+        assert!(invalidated.count() < 10);
     }
 
     #[test]
-    fn nothing_is_left_while_a_needed_channel_is_silent_nor_from_before() {
+    fn nothing_is_reused_while_a_needed_channel_is_down_or_from_before_it_came_up() {
         let start = Instant::now();
         let needed = Channels::only(Channel::Postgres);
         let changes = Changes::new(BOTH, needed, start);
@@ -349,12 +349,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_channel_nothing_is_heard_and_nothing_forgotten() {
+    fn without_channels_nothing_is_invalidated() {
         let (changes, now) = listening(Channels::NONE);
         let of = changes.stripes("7", Some("8"));
         let ticket = changes.ticket(now);
-        changes.forget(Channel::Redis, "7", now + TICK);
-        changes.forget_all(Channel::Postgres, now + TICK);
+        changes.invalidate(Channel::Redis, "7", now + TICK);
+        changes.invalidate_all(Channel::Postgres, now + TICK);
         changes.channel_down(Channel::Redis);
         assert!(changes.may_reuse(ticket, of, now));
     }

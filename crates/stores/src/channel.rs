@@ -109,14 +109,14 @@ impl Publisher {
         }
     }
 
-    /// The channel that this publisher is subscribed to.
+    /// The channel whose announcements this publisher passes on.
     pub(super) fn channel(&self) -> Channel {
         self.channel
     }
 
     /// Passes an invalidation on to every subscriber. The channel calls this in the order of its announcements.
     pub(super) fn announce(&self, invalidation: &Invalidation) {
-        self.each(|subscriber| subscriber.receive(self.channel, invalidation));
+        self.notify(|subscriber| subscriber.receive(self.channel, invalidation));
     }
 
     /// Marks the channel as down, and returns whether it was up until now.
@@ -124,7 +124,7 @@ impl Publisher {
         let mut subscribers = self.subscribers();
         let was_up = *self.channel_state.borrow() == ChannelState::Up;
         if was_up {
-            subscribers.tell(|subscriber| subscriber.channel_down(self.channel));
+            subscribers.notify(|subscriber| subscriber.channel_down(self.channel));
         }
         self.channel_state
             .send_replace(ChannelState::Down(why.into()));
@@ -135,7 +135,7 @@ impl Publisher {
     pub(super) fn mark_up(&self) {
         let mut subscribers = self.subscribers();
         if *self.channel_state.borrow() != ChannelState::Up {
-            subscribers.tell(|subscriber| subscriber.channel_up(self.channel));
+            subscribers.notify(|subscriber| subscriber.channel_up(self.channel));
             self.channel_state.send_replace(ChannelState::Up);
         }
     }
@@ -162,8 +162,8 @@ impl Publisher {
         self.channel_state.subscribe()
     }
 
-    fn each(&self, tell: impl Fn(&dyn ChannelSubscriber)) {
-        self.subscribers().tell(tell);
+    fn notify(&self, call: impl Fn(&dyn ChannelSubscriber)) {
+        self.subscribers().notify(call);
     }
 
     fn subscribers(&self) -> MutexGuard<'_, Subscribers> {
@@ -195,11 +195,11 @@ impl Proof {
 }
 
 impl Subscribers {
-    /// Calls `tell` for every subscriber that still exists.
-    fn tell(&mut self, tell: impl Fn(&dyn ChannelSubscriber)) {
+    /// Runs `call` for every subscriber that still exists.
+    fn notify(&mut self, call: impl Fn(&dyn ChannelSubscriber)) {
         self.list.retain(|subscriber| {
             let subscriber = subscriber.upgrade();
-            subscriber.iter().for_each(|subscriber| tell(&**subscriber));
+            subscriber.iter().for_each(|subscriber| call(&**subscriber));
             subscriber.is_some()
         });
     }
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proof_holds_for_its_time_and_no_longer() {
+    fn a_proof_holds_until_it_expires() {
         let (proof, seconds) = (Proof::default(), Duration::from_secs);
         #[expect(clippy::disallowed_methods, reason = "a test has no other clock")]
         let began = Instant::now();

@@ -44,10 +44,10 @@ impl ClaimOf {
     }
 }
 
-/// Builds claims from `values`, which are in the order of `asked`.
-pub(super) fn of_values(asked: &[StoredClaim], values: Vec<Value>) -> Map<String, Value> {
+/// Builds claims from `values`, which are in the order of `configured`.
+pub(super) fn of_values(configured: &[StoredClaim], values: Vec<Value>) -> Map<String, Value> {
     let mut claims = Map::new();
-    for (claim, value) in asked.iter().zip(values) {
+    for (claim, value) in configured.iter().zip(values) {
         let object = claims
             .entry(claim.of.as_str())
             .or_insert_with(|| Value::Object(Map::new()));
@@ -59,10 +59,12 @@ pub(super) fn of_values(asked: &[StoredClaim], values: Vec<Value>) -> Map<String
 }
 
 /// Reads the configured claims from the JSON under a session's key in Redis. A missing member is null.
-pub(super) fn of_json(asked: &[StoredClaim], json: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn of_json(configured: &[StoredClaim], json: &Map<String, Value>) -> Map<String, Value> {
     let find = |claim: &StoredClaim| json.get(claim.of.as_str())?.get(&*claim.name).cloned();
-    let values = asked.iter().map(|claim| find(claim).unwrap_or_default());
-    of_values(asked, values.collect())
+    let values = configured
+        .iter()
+        .map(|claim| find(claim).unwrap_or_default());
+    of_values(configured, values.collect())
 }
 
 /// Estimates how many bytes claims take in memory.
@@ -86,8 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_stands_where_a_cookie_cache_has_it() {
-        let asked = [
+    fn configured_claims_have_the_same_places_as_in_a_cookie_cache() {
+        let configured = [
             claim(ClaimOf::Session, "activeOrganizationId"),
             claim(ClaimOf::User, "role"),
             claim(ClaimOf::Session, "impersonatedBy"),
@@ -97,16 +99,16 @@ mod tests {
             "user": {"role": "admin"},
         });
         let values = vec![json!("o1"), json!("admin"), Value::Null];
-        assert_eq!(Value::Object(of_values(&asked, values)), expected);
+        assert_eq!(Value::Object(of_values(&configured, values)), expected);
         let stored = json!({
             "session": {"activeOrganizationId": "o1", "token": "secret"},
             "user": {"role": "admin", "email": "ada@example.com"},
         });
         let stored = stored.as_object().unwrap();
-        assert_eq!(Value::Object(of_json(&asked, stored)), expected);
+        assert_eq!(Value::Object(of_json(&configured, stored)), expected);
         let without_user = json!({"session": {}, "user": null});
         assert_eq!(
-            Value::Object(of_json(&asked, without_user.as_object().unwrap())),
+            Value::Object(of_json(&configured, without_user.as_object().unwrap())),
             json!({
                 "session": {"activeOrganizationId": null, "impersonatedBy": null},
                 "user": {"role": null},

@@ -11,7 +11,7 @@ use gate::User;
 use serde_json::{Map, Value};
 
 pub use self::missing::ColumnError;
-pub(super) use self::missing::{TableColumn, look_for};
+pub(super) use self::missing::{TableColumn, check_readable};
 pub(super) use self::values::{decimal, float, millis, time_of_text};
 
 use super::claims::{self, ClaimOf, StoredClaim};
@@ -56,12 +56,12 @@ pub(super) struct UserColumns {
 }
 
 impl UserColumns {
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.columns.is_empty() && self.claims.is_empty()
     }
 
     /// Builds the user and the claims from the selected values.
-    pub(super) fn sort(&self, mut values: Vec<Value>) -> (User, Map<String, Value>) {
+    pub(super) fn split(&self, mut values: Vec<Value>) -> (User, Map<String, Value>) {
         let of_claims = values.split_off(values.len().min(self.columns.len()));
         let claims = claims::of_values(&self.claims, of_claims);
         (User::with_columns(values), claims)
@@ -74,10 +74,13 @@ impl UserColumns {
 
     /// The columns of the user table that are read.
     pub(super) fn of_users(&self) -> impl Iterator<Item = &Column> {
-        let of_user = self.columns.iter().filter_map(|asked| match asked {
-            UserColumn::Time(column) | UserColumn::Value(column) => Some(column),
-            UserColumn::OrganizationRoles(_) => None,
-        });
+        let of_user = self
+            .columns
+            .iter()
+            .filter_map(|configured| match configured {
+                UserColumn::Time(column) | UserColumn::Value(column) => Some(column),
+                UserColumn::OrganizationRoles(_) => None,
+            });
         of_user.chain(self.claimed(ClaimOf::User))
     }
 
@@ -115,16 +118,18 @@ impl UserColumns {
 
     /// The membership tables that are read.
     pub(super) fn memberships(&self) -> impl Iterator<Item = &Memberships> {
-        self.columns.iter().filter_map(|asked| match asked {
-            UserColumn::OrganizationRoles(memberships) => Some(memberships),
-            UserColumn::Time(_) | UserColumn::Value(_) => None,
-        })
+        self.columns
+            .iter()
+            .filter_map(|configured| match configured {
+                UserColumn::OrganizationRoles(memberships) => Some(memberships),
+                UserColumn::Time(_) | UserColumn::Value(_) => None,
+            })
     }
 
     /// Describes everything that is read, so that a cached record is bound to it. The description is the same on every
     /// node that reads the same columns and claims, and empty where nothing is read.
-    pub(super) fn realm(&self) -> String {
-        let columns = self.columns.iter().map(|asked| match asked {
+    pub(super) fn description(&self) -> String {
+        let columns = self.columns.iter().map(|configured| match configured {
             UserColumn::OrganizationRoles(memberships) => {
                 let Memberships {
                     table,
@@ -150,7 +155,7 @@ impl UserColumns {
 }
 
 /// Whether the values of a user, and `more` bytes beside them, are small enough for caches to keep.
-pub(super) fn fit(user: &User, more: usize) -> bool {
+pub(super) fn fits(user: &User, more: usize) -> bool {
     weight_of(user) + more <= MAX_WEIGHT
 }
 
@@ -170,9 +175,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_part_of_the_realm_and_nothing_is_not() {
+    fn the_description_differs_for_different_columns_and_is_empty_without_any() {
         let column = |name| Column::parse(name).unwrap();
-        let asked = |columns, zone: Option<&str>| {
+        let description = |columns, zone: Option<&str>| {
             let zone = zone.map(|zone| Zone::parse(zone).unwrap());
             let claims = Vec::new();
             UserColumns {
@@ -180,22 +185,22 @@ mod tests {
                 claims,
                 zone,
             }
-            .realm()
+            .description()
         };
-        assert_eq!(asked(Vec::new(), Some("UTC")), "");
+        assert_eq!(description(Vec::new(), Some("UTC")), "");
         let all = [
-            asked(vec![UserColumn::Value(column("a"))], None),
-            asked(vec![UserColumn::Time(column("a"))], None),
-            asked(vec![UserColumn::Time(column("a"))], Some("UTC")),
-            asked(vec![UserColumn::Value(column("b"))], None),
-            asked(
+            description(vec![UserColumn::Value(column("a"))], None),
+            description(vec![UserColumn::Time(column("a"))], None),
+            description(vec![UserColumn::Time(column("a"))], Some("UTC")),
+            description(vec![UserColumn::Value(column("b"))], None),
+            description(
                 vec![
                     UserColumn::Value(column("a")),
                     UserColumn::Value(column("b")),
                 ],
                 None,
             ),
-            asked(
+            description(
                 vec![
                     UserColumn::Value(column("b")),
                     UserColumn::Value(column("a")),
@@ -203,18 +208,18 @@ mod tests {
                 None,
             ),
         ];
-        for (index, realm) in all.iter().enumerate() {
-            assert!(!all[index + 1..].contains(realm), "{realm}");
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[index + 1..].contains(one), "{one}");
         }
     }
 
     #[test]
-    fn a_user_with_many_values_is_too_heavy_for_caches() {
+    fn a_user_with_many_values_is_too_large_for_caches() {
         let user = |len| User::with_columns(vec![json!(["x".repeat(len)])]);
-        assert!(fit(&User::default(), MAX_WEIGHT));
-        assert!(fit(&user(MAX_WEIGHT - 100), 0));
-        assert!(!fit(&user(MAX_WEIGHT - 100), 100));
-        assert!(!fit(&user(MAX_WEIGHT), 0));
-        assert!(!fit(&User::with_columns(vec![json!(vec![1; 1000])]), 0));
+        assert!(fits(&User::default(), MAX_WEIGHT));
+        assert!(fits(&user(MAX_WEIGHT - 100), 0));
+        assert!(!fits(&user(MAX_WEIGHT - 100), 100));
+        assert!(!fits(&user(MAX_WEIGHT), 0));
+        assert!(!fits(&User::with_columns(vec![json!(vec![1; 1000])]), 0));
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Connections<O: Opener> {
     opener: O,
     slots: Semaphore,
     /// The slots that lookups of unknown keys may take: a quarter stays free for lookups of known keys.
-    for_strangers: Semaphore,
+    for_unknown: Semaphore,
     /// A stack: the connection used last is on top, so that surplus ones grow old and are closed.
     idle: Mutex<Vec<Idle<O::Connection>>>,
     lifetime: Duration,
@@ -52,14 +52,14 @@ struct Idle<C> {
     since: Instant,
 }
 
-/// A connection in use. Dropped without [`Taken::give_back`], it is closed, so that a lookup that is canceled halfway
-/// leaves no answer behind that the next lookup could take for its own.
-pub(super) struct Taken<'a, O: Opener> {
+/// A connection in use. Dropped without [`PooledConnection::give_back`], it is closed, so that a lookup that is
+/// canceled halfway leaves no answer behind that the next lookup could take for its own.
+pub(super) struct PooledConnection<'a, O: Opener> {
     pub(super) connection: O::Connection,
     opened: Instant,
-    home: &'a Connections<O>,
+    pool: &'a Connections<O>,
     _slot: SemaphorePermit<'a>,
-    _of_strangers: Option<SemaphorePermit<'a>>,
+    _unknown_slot: Option<SemaphorePermit<'a>>,
 }
 
 impl<O: Opener> Connections<O> {
@@ -73,7 +73,7 @@ impl<O: Opener> Connections<O> {
             opener,
             slots: Semaphore::new(limit),
             // With a limit of one, lookups of unknown keys may use that connection too.
-            for_strangers: Semaphore::new((limit - limit.div_ceil(4)).max(1)),
+            for_unknown: Semaphore::new((limit - limit.div_ceil(4)).max(1)),
             idle: Mutex::default(),
             lifetime,
             clock,
@@ -84,44 +84,39 @@ impl<O: Opener> Connections<O> {
     ///
     /// # Errors
     /// When the database cannot be reached or refuses the sign-in, or after [`Connections::close`].
-    pub(super) async fn take(&self, rank: Rank) -> Result<Taken<'_, O>, O::Error> {
-        let of_strangers = match rank {
+    pub(super) async fn take(&self, rank: Rank) -> Result<PooledConnection<'_, O>, O::Error> {
+        let unknown_slot = match rank {
             Rank::Known => None,
-            Rank::Stranger => Some(
-                self.for_strangers
-                    .acquire()
-                    .await
-                    .map_err(|_| O::closed())?,
-            ),
+            Rank::Unknown => Some(self.for_unknown.acquire().await.map_err(|_| O::closed())?),
         };
         let slot = self.slots.acquire().await.map_err(|_| O::closed())?;
         let (connection, opened) = match self.pop() {
             Some(idle) => (idle.connection, idle.opened),
             None => (self.opener.open().await?, self.clock.monotonic()),
         };
-        Ok(Taken {
+        Ok(PooledConnection {
             connection,
             opened,
-            home: self,
+            pool: self,
             _slot: slot,
-            _of_strangers: of_strangers,
+            _unknown_slot: unknown_slot,
         })
     }
 
     /// Closes the idle connections. For use after one connection has failed: the others lead over the same network to
     /// the same server.
-    pub(super) fn forget_idle(&self) {
+    pub(super) fn close_idle(&self) {
         self.idle().clear();
     }
 
     /// Hands out no more connections, and closes the idle ones.
     pub(super) async fn close(&self) {
         self.slots.close();
-        self.for_strangers.close();
+        self.for_unknown.close();
         let idle = std::mem::take(&mut *self.idle());
         for Idle { connection, .. } in idle {
             // A database that does not receive the closing message notices the closed connection by itself.
-            let _ = tokio::time::timeout(FAREWELL, O::close(connection)).await;
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, O::close(connection)).await;
         }
     }
 
@@ -140,18 +135,18 @@ impl<O: Opener> Connections<O> {
     }
 }
 
-impl<O: Opener> Taken<'_, O> {
+impl<O: Opener> PooledConnection<'_, O> {
     /// Passes an answer on, and returns the connection to the pool if the answer is complete: a result, or the
     /// database's own refusal.
     pub(super) fn give_back<T>(self, answer: Result<T, O::Error>) -> Result<T, O::Error> {
         let complete = answer.as_ref().map_or_else(O::is_answer, |_| true);
-        if complete && !self.home.slots.is_closed() {
+        if complete && !self.pool.slots.is_closed() {
             let idle = Idle {
                 connection: self.connection,
                 opened: self.opened,
-                since: self.home.clock.monotonic(),
+                since: self.pool.clock.monotonic(),
             };
-            self.home.idle().push(idle);
+            self.pool.idle().push(idle);
         }
         answer
     }
@@ -162,4 +157,4 @@ impl<O: Opener> Taken<'_, O> {
 const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// How long closing each connection may take.
-const FAREWELL: Duration = Duration::from_millis(200);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);

@@ -104,17 +104,17 @@ impl Database {
     pub(super) async fn watch(&self, jitter: Jitter) {
         let mut backoff = Backoff::new(jitter);
         loop {
-            let hangs = match self {
+            let is_hanging = match self {
                 Self::Postgres(postgres) => {
                     postgres.probe().await;
-                    postgres.hangs()
+                    postgres.is_hanging()
                 }
                 Self::Sqlite(sqlite) => {
                     sqlite.probe().await;
                     false
                 }
             };
-            let pause = if hangs {
+            let pause = if is_hanging {
                 backoff.pause(PROBE_EVERY)
             } else {
                 backoff.reset();
@@ -125,10 +125,10 @@ impl Database {
     }
 
     /// Checks that the configured columns can be read, if the database answers.
-    pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
+    pub(super) async fn check_columns(&self) -> Result<(), ColumnError> {
         match self {
-            Self::Postgres(postgres) => postgres.prove_columns().await,
-            Self::Sqlite(sqlite) => sqlite.prove_columns().await,
+            Self::Postgres(postgres) => postgres.check_columns().await,
+            Self::Sqlite(sqlite) => sqlite.check_columns().await,
         }
     }
 }

@@ -37,7 +37,7 @@ impl Fact for User {
     }
 
     fn fits(&self) -> bool {
-        columns::fit(self, 0)
+        columns::fits(self, 0)
     }
 
     fn weight(&self) -> usize {
@@ -67,7 +67,7 @@ impl Fact for KnownSession {
         .into_iter()
         .flatten()
         .all(|text| text.len() <= MAX_TEXT)
-            && columns::fit(&self.user, claims::weight_of(self.stored.more_claims()))
+            && columns::fits(&self.user, claims::weight_of(self.stored.more_claims()))
     }
 
     fn weight(&self) -> usize {
@@ -79,7 +79,7 @@ impl Fact for KnownSession {
             columns.standing.impersonated_by,
         ];
         let texts: usize = texts.into_iter().flatten().map(str::len).sum();
-        AS_JSON
+        JSON_OVERHEAD
             + texts
             + columns::weight_of(&self.user)
             + claims::weight_of(self.stored.more_claims())
@@ -88,14 +88,14 @@ impl Fact for KnownSession {
 
 /// How long caches may repeat an answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Trust {
+pub(super) struct AnswerTtls {
     /// How long, for a fact that exists.
     pub(super) present: Duration,
     /// How long, for a fact that does not exist or has ended.
     pub(super) absent: Duration,
 }
 
-impl Trust {
+impl AnswerTtls {
     /// How long from `now` this answer may be repeated. Zero means not at all.
     pub(super) fn of<F: Fact>(&self, found: Option<&F>, now: UnixTime) -> Duration {
         match found {
@@ -110,7 +110,7 @@ impl Trust {
 }
 
 /// How many bytes a session's claims take as JSON, beside their texts.
-const AS_JSON: usize = 128;
+const JSON_OVERHEAD: usize = 128;
 
 /// The longest address or name that caches keep, in bytes. A longer one is looked up each time.
 const MAX_TEXT: usize = 1024;
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
-    const TRUST: Trust = Trust {
+    const TTLS: AnswerTtls = AnswerTtls {
         present: Duration::from_secs(60),
         absent: Duration::from_secs(5),
     };
@@ -144,31 +144,31 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_is_trusted_for_longer_than_it_can_hold() {
-        assert_eq!(TRUST.of(Some(&User::default()), NOW), TRUST.present);
-        assert_eq!(TRUST.of(None::<&User>, NOW), TRUST.absent);
+    fn no_answer_is_trusted_for_longer_than_its_fact_can_hold() {
+        assert_eq!(TTLS.of(Some(&User::default()), NOW), TTLS.present);
+        assert_eq!(TTLS.of(None::<&User>, NOW), TTLS.absent);
         for (millis_left, trusted) in [
-            (3_600_000, TRUST.present),
-            (60_001, TRUST.present),
+            (3_600_000, TTLS.present),
+            (60_001, TTLS.present),
             (59_999, Duration::from_millis(59_999)),
             (1, Duration::from_millis(1)),
             // The session has ended, which will not change.
-            (0, TRUST.absent),
+            (0, TTLS.absent),
         ] {
             let expires_at = UnixTime::from_millis(NOW.millis() + millis_left);
             let found = session(expires_at, "Ada");
-            assert_eq!(TRUST.of(Some(&found), NOW), trusted, "{millis_left}");
+            assert_eq!(TTLS.of(Some(&found), NOW), trusted, "{millis_left}");
         }
         let ended = session(UnixTime::from_secs(0), "Ada");
-        assert_eq!(TRUST.of(Some(&ended), NOW), TRUST.absent);
+        assert_eq!(TTLS.of(Some(&ended), NOW), TTLS.absent);
     }
 
     #[test]
-    fn what_is_too_long_is_not_kept() {
+    fn a_session_with_a_long_text_is_not_cached() {
         let later = UnixTime::LAST_EXPIRY;
-        for (len, trusted) in [(MAX_TEXT, TRUST.present), (MAX_TEXT + 1, Duration::ZERO)] {
+        for (len, trusted) in [(MAX_TEXT, TTLS.present), (MAX_TEXT + 1, Duration::ZERO)] {
             let found = session(later, &"x".repeat(len));
-            assert_eq!(TRUST.of(Some(&found), NOW), trusted);
+            assert_eq!(TTLS.of(Some(&found), NOW), trusted);
         }
     }
 }

@@ -27,15 +27,15 @@ pub(super) struct Health {
     /// The server, where several servers are one store together.
     server: Option<String>,
     trial: Trial,
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
 }
 
 #[derive(Debug)]
-enum State {
+enum HealthState {
     Down {
         detail: String,
         /// Whether the log already says that a store in use is down. A store on trial has other log messages.
-        is_said: bool,
+        is_logged: bool,
     },
     Unknown,
     Up,
@@ -48,7 +48,7 @@ impl Health {
             realm,
             server: None,
             trial,
-            state: Mutex::new(State::Unknown),
+            state: Mutex::new(HealthState::Unknown),
         }
     }
 
@@ -63,8 +63,8 @@ impl Health {
     /// Notes that the store has answered.
     pub(super) fn answered(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*state, State::Up) {
-            *state = State::Up;
+        if !matches!(*state, HealthState::Up) {
+            *state = HealthState::Up;
             let (realm, server) = (self.realm.as_deref(), self.server.as_deref());
             let store = self.source.as_str();
             match self.trial.configuration() {
@@ -84,9 +84,9 @@ impl Health {
     pub(super) fn failed(&self, detail: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let configuration = self.trial.configuration();
-        let (was_down, was_said) = match *state {
-            State::Down { is_said, .. } => (true, is_said),
-            State::Unknown | State::Up => (false, false),
+        let (was_down, was_logged) = match *state {
+            HealthState::Down { is_logged, .. } => (true, is_logged),
+            HealthState::Unknown | HealthState::Up => (false, false),
         };
         let (realm, server) = (self.realm.as_deref(), self.server.as_deref());
         let store = self.source.as_str();
@@ -99,20 +99,20 @@ impl Health {
                 detail,
                 "the store does not answer as a new configuration asks it"
             ),
-            None if !was_said => tracing::warn!(store, realm, server, detail, "store is down"),
+            None if !was_logged => tracing::warn!(store, realm, server, detail, "store is down"),
             Some(_) | None => {}
         }
-        *state = State::Down {
+        *state = HealthState::Down {
             detail: detail.to_owned(),
-            is_said: was_said || configuration.is_none(),
+            is_logged: was_logged || configuration.is_none(),
         };
     }
 
     pub(super) fn report(&self) -> StoreHealth {
         let (up, detail) = match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::Down { detail, .. } => (false, Some(detail.clone())),
-            State::Unknown => (false, Some("not asked yet".to_owned())),
-            State::Up => (true, None),
+            HealthState::Down { detail, .. } => (false, Some(detail.clone())),
+            HealthState::Unknown => (false, Some("not asked yet".to_owned())),
+            HealthState::Up => (true, None),
         };
         StoreHealth {
             source: self.source,

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_of_a_name_is_quoted_and_none_can_leave_its_quotes() {
+    fn every_part_of_a_name_is_quoted_and_cannot_end_its_quotes() {
         for (name, quoted) in [
             ("users", r#""users""#),
             ("User", r#""User""#),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_is_for_tables_that_name_none() {
+    fn the_schema_applies_to_tables_without_one() {
         let table = |name| Table::parse(name).unwrap();
         let within = |name, schema| table(name).or_in_schema(schema).unwrap();
         assert_eq!(
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_can_be_no_identifier_is_refused() {
+    fn an_invalid_identifier_is_refused() {
         let long = "x".repeat(64);
         for (name, error) in [
             ("", IdentifierError::Empty),

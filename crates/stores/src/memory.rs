@@ -8,7 +8,7 @@ use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use session::UnixTime;
 
 use super::changes::{Changes, Channels, Stripes, Ticket};
-use super::fact::{Fact, Trust};
+use super::fact::{AnswerTtls, Fact};
 use super::process::Jitter;
 use super::settings::MemorySettings;
 
@@ -21,7 +21,7 @@ use super::settings::MemorySettings;
 pub(super) struct Memory<F> {
     /// `None` when the cache is off.
     entries: Option<Cache<Box<str>, Entry<F>, Weights>>,
-    trust: Trust,
+    ttls: AnswerTtls,
     jitter: Jitter,
     /// The changes that channels have announced.
     pub(super) changes: Changes,
@@ -31,10 +31,10 @@ pub(super) struct Memory<F> {
 #[derive(Clone, Debug)]
 struct Entry<F> {
     found: Option<F>,
-    /// The time until which the entry is trusted, as [`Changes::nanos`]; or [`FORGOTTEN`].
+    /// The time until which the entry is trusted, as [`Changes::nanos`]; or [`INVALIDATED`].
     trusted_until: u64,
     ticket: Ticket,
-    /// How long before its end the entry is due for renewal, in units of [`EARLY`]. Zero when it is never renewed
+    /// How long before its end the entry is due for renewal, in units of [`EARLY_UNIT`]. Zero when it is never renewed
     /// early, or a renewal has begun.
     early: u32,
     stripes: Stripes,
@@ -86,7 +86,7 @@ impl<F: Fact> Memory<F> {
         };
         Self {
             entries: settings.is_on().then(entries),
-            trust: Trust {
+            ttls: AnswerTtls {
                 present: settings.ttl,
                 absent: absent_ttl,
             },
@@ -122,7 +122,7 @@ impl<F: Fact> Memory<F> {
         let beyond = u64::try_from(beyond.as_nanos()).unwrap_or(u64::MAX);
         let is_late = self.changes.nanos(now) >= entry.trusted_until.saturating_add(beyond);
         let was_invalidated = || {
-            entry.trusted_until == FORGOTTEN
+            entry.trusted_until == INVALIDATED
                 || self
                     .changes
                     .changed_since(Channels::ALL, entry.ticket, entry.stripes)
@@ -132,14 +132,14 @@ impl<F: Fact> Memory<F> {
 
     /// Whether the fact under `key` existed at the last lookup, however long ago. Entries that are too old to be
     /// trusted stay until others need their place.
-    pub(super) fn knew(&self, key: &str) -> bool {
+    pub(super) fn was_present(&self, key: &str) -> bool {
         let entry = self.entries.as_ref().and_then(|entries| entries.get(key));
         entry.is_some_and(|entry| entry.found.is_some())
     }
 
-    /// Stops trusting the answer under `key`. That the fact existed stays [known](Memory::knew).
-    pub(super) fn forget(&self, key: &str) {
-        self.edit(key, |entry| entry.trusted_until = FORGOTTEN);
+    /// Stops trusting the answer under `key`. That the fact existed stays [known](Memory::was_present).
+    pub(super) fn invalidate(&self, key: &str) {
+        self.edit(key, |entry| entry.trusted_until = INVALIDATED);
     }
 
     /// Changes the entry under `key` in place, and returns the result of `edit`. `None` if there is no entry.
@@ -171,31 +171,31 @@ impl<F: Fact> Memory<F> {
         &self,
         key: &str,
         found: Option<&F>,
-        asked: LookupStart,
+        start: LookupStart,
         now: Instant,
         at_most: Duration,
         is_current: bool,
     ) {
-        let trusted = self.jitter.shorten(self.trust.of(found, asked.now));
+        let trusted = self.jitter.shorten(self.ttls.of(found, start.now));
         // A time to live beyond the end of the clock is a mistake; such an entry is not kept.
-        let (Some(entries), Some(trusted_until)) = (&self.entries, asked.at.checked_add(trusted))
+        let (Some(entries), Some(trusted_until)) = (&self.entries, start.at.checked_add(trusted))
         else {
             return;
         };
         let trusted_until = now
             .checked_add(at_most)
             .map_or(trusted_until, |end| end.min(trusted_until));
-        if trusted_until > asked.at {
+        if trusted_until > start.at {
             let subject = found.and_then(Fact::subject);
-            let [began, ends] = [asked.at, trusted_until].map(|time| self.changes.nanos(time));
+            let [began, ends] = [start.at, trusted_until].map(|time| self.changes.nanos(time));
             // A fact that does not exist is never renewed early: many of these keys are made up by clients.
-            let early = found.map_or(0, |_| (ends - began) / 10 / EARLY);
+            let early = found.map_or(0, |_| (ends - began) / 10 / EARLY_UNIT);
             entries.insert(
                 key.into(),
                 Entry {
                     found: found.cloned(),
-                    trusted_until: if is_current { ends } else { FORGOTTEN },
-                    ticket: asked.ticket,
+                    trusted_until: if is_current { ends } else { INVALIDATED },
+                    ticket: start.ticket,
                     early: u32::try_from(early).unwrap_or(u32::MAX),
                     stripes: self.changes.stripes(key, subject),
                 },
@@ -223,27 +223,27 @@ impl<F: Fact> Memory<F> {
 
 impl<F> Entry<F> {
     fn is_due(&self, at: u64) -> bool {
-        at.saturating_add(u64::from(self.early) * EARLY) >= self.trusted_until
+        at.saturating_add(u64::from(self.early) * EARLY_UNIT) >= self.trusted_until
     }
 }
 
 impl<F: Fact> Weighter<Box<str>, Entry<F>> for Weights {
     fn weight(&self, key: &Box<str>, entry: &Entry<F>) -> u64 {
         let text = key.len() + entry.found.as_ref().map_or(0, Fact::weight);
-        let bytes = OF_EACH + (size_of::<Entry<F>>() + text) as u64;
+        let bytes = ENTRY_OVERHEAD + (size_of::<Entry<F>>() + text) as u64;
         bytes.max(self.least)
     }
 }
 
 /// Marks an entry whose key was invalidated, in place of the time until which it is trusted. Earlier than any time.
-const FORGOTTEN: u64 = 0;
+const INVALIDATED: u64 = 0;
 
 /// The unit of [`Entry::early`]: about a millisecond, in nanoseconds.
-const EARLY: u64 = 1 << 20;
+const EARLY_UNIT: u64 = 1 << 20;
 
 /// How many bytes an entry takes beside itself and its texts: the slot of its key, the allocation, and the cache's own
 /// bookkeeping, as measured by a test.
-const OF_EACH: u64 = 64;
+const ENTRY_OVERHEAD: u64 = 64;
 
 #[cfg(test)]
 #[expect(

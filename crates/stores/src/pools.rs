@@ -241,7 +241,7 @@ impl RedisHandle {
     pub(super) async fn close(&self) {
         self.stop.cancel();
         // The task waits for its connections only, so it ends at once when stopped.
-        let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.keeper.wait()).await;
         self.redis.close();
     }
 }
@@ -296,7 +296,7 @@ impl<P: PartialEq, T> Registry<P, T> {
         Lease {
             registry: self.clone(),
             resource,
-            is_back: false,
+            is_returned: false,
         }
     }
 }
@@ -305,8 +305,8 @@ impl<P, T> Registry<P, T> {
     /// Reduces the number of leases of this resource by one, and returns whether that was the last lease.
     fn take_back(&self, resource: &Arc<T>) -> bool {
         let mut shared = self.shared();
-        let is_it = |shared: &Shared<P, T>| Arc::ptr_eq(&shared.resource, resource);
-        let Some(index) = shared.iter().position(is_it) else {
+        let is_same = |shared: &Shared<P, T>| Arc::ptr_eq(&shared.resource, resource);
+        let Some(index) = shared.iter().position(is_same) else {
             return false;
         };
         let Some(known) = shared.get_mut(index) else {
@@ -329,13 +329,13 @@ impl<P, T> Registry<P, T> {
 pub(super) struct Lease<P, T> {
     registry: Registry<P, T>,
     pub(super) resource: Arc<T>,
-    is_back: bool,
+    is_returned: bool,
 }
 
 impl<P, T> Lease<P, T> {
     /// Returns the lease. The last one yields the resource, which the caller then closes.
     pub(super) fn give_back(mut self) -> Option<Arc<T>> {
-        self.is_back = true;
+        self.is_returned = true;
         let was_last = self.registry.take_back(&self.resource);
         was_last.then(|| Arc::clone(&self.resource))
     }
@@ -343,7 +343,7 @@ impl<P, T> Lease<P, T> {
 
 impl<P, T> Drop for Lease<P, T> {
     fn drop(&mut self) {
-        if !self.is_back {
+        if !self.is_returned {
             self.registry.take_back(&self.resource);
         }
     }
@@ -356,7 +356,7 @@ pub(super) async fn give_back<P, O: Opener>(lease: Lease<P, Connections<O>>) {
     }
 }
 
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_leased_twice_is_closed_by_the_last() {
+    fn returning_the_last_lease_yields_the_resource() {
         let registry = Registry::<u8, &str>::default();
         let first = registry.lease(1, |_| "one");
         let second = registry.lease(1, |_| unreachable!("it is there"));

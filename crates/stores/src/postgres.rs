@@ -44,7 +44,7 @@ pub use self::rows::{SharedRows, SharedRowsError, SharedRowsSurvey};
 pub(super) use self::server::PostgresOpener;
 pub use self::server::{PostgresHost, PostgresServer, Verify};
 use self::session_row::SessionRow;
-use self::statement::{ByKey, KeyStatement};
+use self::statement::{KeyLookup, KeyStatement};
 pub(super) use self::survey::survey;
 pub use self::triggers::{ChangeTriggers, TriggerFlaw, WatchedTable};
 use super::StoreHealth;
@@ -62,8 +62,8 @@ use super::time::Zone;
 pub(super) struct Postgres {
     connections: Arc<Connections<PostgresOpener>>,
     timeout: Duration,
-    users: Option<ByKey>,
-    sessions: Option<ByKey>,
+    users: Option<KeyLookup>,
+    sessions: Option<KeyLookup>,
     /// The time zone for times of sessions without a zone. `None` when it is not configured.
     zone: Option<Zone>,
     /// The time zone for times without a zone in columns of users. `None` when it is not configured.
@@ -71,7 +71,7 @@ pub(super) struct Postgres {
     health: Health,
     breaker: Breaker,
     /// The warnings about the tables that were logged, so that each is logged once.
-    said: Mutex<BTreeSet<String>>,
+    logged: Mutex<BTreeSet<String>>,
 }
 
 impl Postgres {
@@ -83,17 +83,17 @@ impl Postgres {
         trial: Trial,
     ) -> Self {
         let (users, sessions) = (database.users.as_ref(), database.sessions.as_ref());
-        let (of_users, with_sessions) = (settings.asked_of_users(), settings.asked_with_sessions());
+        let (of_users, with_sessions) = (settings.user_columns(), settings.session_columns());
         Self {
             connections,
             timeout: database.timeout,
             columns_zone: of_users.zone.clone(),
-            users: users.map(|users| ByKey::user(users, of_users)),
-            sessions: sessions.map(|tables| ByKey::session(tables, with_sessions)),
+            users: users.map(|users| KeyLookup::user(users, of_users)),
+            sessions: sessions.map(|tables| KeyLookup::session(tables, with_sessions)),
             zone: sessions.and_then(|tables| tables.time_zone.clone()),
             health: Health::new(LookupSource::Postgres, settings.realm.clone(), trial),
             breaker: Breaker::new(),
-            said: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
@@ -103,9 +103,7 @@ impl Postgres {
         subject: &str,
     ) -> Result<Result<Option<User>, MalformedRecord>, StoreError> {
         let users = self.users.as_ref();
-        let (rows, statement) = self
-            .answer(|| self.rows(users, subject, Rank::Known))
-            .await?;
+        let (rows, statement) = self.run(|| self.rows(users, subject, Rank::Known)).await?;
         Ok(match (&rows[..], statement) {
             ([], _) | (_, None) => Ok(None),
             ([row], Some(statement)) => {
@@ -119,17 +117,17 @@ impl Postgres {
     /// Reads the user, whose columns begin at `first`, and the claims of the session that was found with it.
     fn user(
         &self,
-        by: Option<&ByKey>,
+        by: Option<&KeyLookup>,
         statement: &KeyStatement,
         row: &Row,
         first: usize,
     ) -> Result<(User, Map<String, Value>), MalformedRecord> {
         let columns = &statement.columns;
-        let Some(by) = by.filter(|_| !columns.is_nothing()) else {
+        let Some(by) = by.filter(|_| !columns.is_empty()) else {
             return Ok((User::default(), Map::new()));
         };
         let values = columns.read(row, first, self.columns_zone.as_ref())?;
-        Ok(by.columns.asked.sort(values))
+        Ok(by.columns.configured.split(values))
     }
 
     /// Looks up the session of this token and its user.
@@ -141,9 +139,7 @@ impl Postgres {
         let Some(sessions) = &self.sessions else {
             return Ok(SessionState::Absent);
         };
-        let (rows, statement) = self
-            .answer(|| self.rows(Some(sessions), token, rank))
-            .await?;
+        let (rows, statement) = self.run(|| self.rows(Some(sessions), token, rank)).await?;
         Ok(match (&rows[..], statement) {
             ([], _) | (_, None) => SessionState::Absent,
             ([row], Some(statement)) => {
@@ -164,11 +160,11 @@ impl Postgres {
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
         let _ = self
-            .answer_in_any_case(async || {
+            .run_ignoring_breaker(async || {
                 for by in self.users.iter().chain(&self.sessions) {
-                    let statement = self.learn(by, Rank::Known).await?;
+                    let statement = self.build_statement(by, Rank::Known).await?;
                     // A comparison with NULL finds no row, but checks every name and privilege that the statement needs.
-                    self.ask(&statement, None, Rank::Known).await?;
+                    self.query(&statement, None, Rank::Known).await?;
                 }
                 Ok(())
             })
@@ -176,11 +172,13 @@ impl Postgres {
     }
 
     /// Checks that the configured columns can be read, if the database answers.
-    pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
-        let asking = |by: &&ByKey| !by.columns.asked.is_nothing();
+    pub(super) async fn check_columns(&self) -> Result<(), ColumnError> {
+        let has_columns = |by: &&KeyLookup| !by.columns.configured.is_empty();
         let proof = async {
-            for by in self.users.iter().chain(&self.sessions).filter(asking) {
-                if let Err(PostgresError::Column(error)) = self.learn(by, Rank::Known).await {
+            for by in self.users.iter().chain(&self.sessions).filter(has_columns) {
+                if let Err(PostgresError::Column(error)) =
+                    self.build_statement(by, Rank::Known).await
+                {
                     return Err(error);
                 }
             }
@@ -194,12 +192,12 @@ impl Postgres {
     }
 
     /// Whether the breaker is open because the database hangs, so that only [`Postgres::probe`] queries it.
-    pub(super) fn hangs(&self) -> bool {
+    pub(super) fn is_hanging(&self) -> bool {
         self.breaker.is_open()
     }
 
     /// Runs `work` within the timeout, unless the database is known to hang.
-    async fn answer<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
+    async fn run<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
     where
         W: Future<Output = Result<T, PostgresError>>,
     {
@@ -212,20 +210,20 @@ impl Postgres {
                     self.timeout.as_millis()
                 ),
             }),
-            answer = self.answer_in_any_case(work) => answer,
+            answer = self.run_ignoring_breaker(work) => answer,
         }
     }
 
     /// Runs `work` within the timeout, whether or not the breaker is open. Runs it a second time, on a new connection,
     /// if the first connection broke.
-    async fn answer_in_any_case<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
+    async fn run_ignoring_breaker<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
     where
         W: Future<Output = Result<T, PostgresError>>,
     {
         let attempts = async {
             match work().await {
                 Err(error) if error.is_broken_connection() => {
-                    self.connections.forget_idle();
+                    self.connections.close_idle();
                     work().await
                 }
                 answer => answer,
@@ -254,7 +252,7 @@ impl Postgres {
                 if !self.breaker.timed_out(attempt) {
                     return Err(error);
                 }
-                self.connections.forget_idle();
+                self.connections.close_idle();
                 error
             }
         };
@@ -265,7 +263,7 @@ impl Postgres {
     /// Returns the rows under `key`, and the statement that found them.
     async fn rows(
         &self,
-        by: Option<&ByKey>,
+        by: Option<&KeyLookup>,
         key: &str,
         rank: Rank,
     ) -> Result<(Vec<Row>, Option<KeyStatement>), PostgresError> {
@@ -277,25 +275,25 @@ impl Postgres {
         let statement = match by.known() {
             Some(statement) if statement.keys.can_hold(key) => statement,
             // Before a key is ruled out by the type of the column, check that the column still has that type.
-            Some(_) | None => self.learn(by, rank).await?,
+            Some(_) | None => self.build_statement(by, rank).await?,
         };
         if !statement.keys.can_hold(key) {
             return Ok((Vec::new(), None));
         }
-        match self.ask(&statement, Some(key), rank).await {
+        match self.query(&statement, Some(key), rank).await {
             Err(error) if is_outdated(&error) => {
-                let statement = self.learn(by, rank).await?;
+                let statement = self.build_statement(by, rank).await?;
                 if !statement.keys.can_hold(key) {
                     return Ok((Vec::new(), None));
                 }
-                let rows = self.ask(&statement, Some(key), rank).await?;
+                let rows = self.query(&statement, Some(key), rank).await?;
                 Ok((rows, Some(statement)))
             }
             answer => answer.map(|rows| (rows, Some(statement))),
         }
     }
 
-    async fn ask(
+    async fn query(
         &self,
         statement: &KeyStatement,
         key: Option<&str>,
@@ -330,6 +328,6 @@ fn is_impossible(error: &PostgresError) -> bool {
     })
 }
 
-/// The index of the user's first column in the rows of [`ByKey::user`], and in those of [`ByKey::session`].
+/// The index of the user's first column in the rows of [`KeyLookup::user`], and in those of [`KeyLookup::session`].
 const FIRST_OF_USER: usize = 1;
 const FIRST_WITH_SESSION: usize = 8;

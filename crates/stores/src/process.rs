@@ -30,13 +30,13 @@ pub struct Process {
 pub struct Trial(Arc<AtomicBool>);
 
 impl Trial {
-    /// Begins a trial, which lasts until [`Trial::ends`].
+    /// Begins a trial, which lasts until [`Trial::end`].
     pub fn begin() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 
     /// Ends the trial: the configuration is in effect from now on.
-    pub fn ends(&self) {
+    pub fn end(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_becomes_shorter_by_up_to_a_tenth_and_never_longer() {
+    fn jitter_shortens_a_time_by_up_to_a_tenth_and_never_extends_it() {
         let second = Duration::from_secs(1);
         assert_eq!(Jitter::new(|| 0).shorten(second), second);
         let half = Jitter::new(|| u64::MAX / 2).shorten(second);

@@ -34,7 +34,7 @@ struct PendingCount {
 impl SharedRates {
     /// Starts counting in this Redis, over shared connections. A Redis that is down does not delay this.
     pub fn open(settings: RedisSettings, pools: &Pools) -> Arc<Self> {
-        let (pending, inbox) = mpsc::channel(MOST_WAITING);
+        let (pending, inbox) = mpsc::channel(MAX_WAITING);
         let lease = pools.redis(&settings);
         let is_refused = Arc::new(AtomicBool::new(false));
         let rates = Self {
@@ -64,7 +64,7 @@ impl SharedRates {
     }
 
     /// Whether this was opened with these settings, and the CA file is unchanged.
-    pub fn is_of(&self, settings: &RedisSettings) -> bool {
+    pub fn has_settings(&self, settings: &RedisSettings) -> bool {
         self.settings == *settings && self.ca == settings.ca_file.as_ref().and_then(fingerprint)
     }
 
@@ -120,14 +120,14 @@ struct Counter {
 impl Counter {
     /// Counts all waiting requests as one batch, while the next batch gathers.
     async fn keep_counting(mut self, mut inbox: mpsc::Receiver<PendingCount>) {
-        let mut batch = Vec::with_capacity(MOST_AT_ONCE);
-        while inbox.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while inbox.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let cells: Vec<_> = batch.iter().map(|pending| &pending.cells).collect();
             let counted = self.lease.resource.redis.count(&self.prefix, &cells).await;
             let error = counted.iter().find_map(|counted| counted.as_ref().err());
             let is_refused = error.is_some() && self.lease.resource.redis.health().up;
             self.is_refused.store(is_refused, Ordering::Relaxed);
-            self.tell(error);
+            self.log(error);
             for (pending, counted) in batch.drain(..).zip(counted) {
                 // Dropping the sender tells the caller that there is no result.
                 if let Ok(over) = counted {
@@ -137,7 +137,7 @@ impl Counter {
         }
     }
 
-    fn tell(&mut self, error: Option<&String>) {
+    fn log(&mut self, error: Option<&String>) {
         match (error, self.is_failing) {
             (Some(detail), false) => {
                 tracing::warn!(
@@ -154,7 +154,7 @@ impl Counter {
 
 /// The most requests that are counted in one round trip. For that time, a few hundred microseconds, Redis does nothing
 /// else.
-const MOST_AT_ONCE: usize = 128;
+const MAX_BATCH: usize = 128;
 
 /// The most requests that may wait for the next round trip.
-const MOST_WAITING: usize = 4096;
+const MAX_WAITING: usize = 4096;

@@ -40,13 +40,13 @@ pub(super) trait Recorded: Fact {
     fn max_len(columns: usize) -> usize;
 
     /// The fact for a value that says only that it exists. `None` where columns are configured, or for a session.
-    fn of_true(about: &About) -> Option<Self>;
+    fn of_true(scope: &RecordScope) -> Option<Self>;
 
     /// Whether the fact has all columns and claims that are configured.
-    fn is_whole(&self, about: &About) -> bool;
+    fn is_whole(&self, scope: &RecordScope) -> bool;
 
     /// Writes the record of a fact, or of its absence, bound by `of`.
-    fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8>;
+    fn write(found: Option<&Self>, of: String, lifetime: u64) -> Vec<u8>;
 
     /// Reads a record. `None` for a value that this version would not have written.
     fn read(value: &[u8]) -> Option<Read<Self>>;
@@ -55,7 +55,7 @@ pub(super) trait Recorded: Fact {
 /// The contents of a record, before its binding is checked.
 pub(super) struct Read<F> {
     of: String,
-    lasts: Option<u64>,
+    lifetime: Option<u64>,
     found: Option<F>,
 }
 
@@ -65,41 +65,45 @@ pub(super) struct Known<F> {
     pub(super) found: Option<F>,
     /// How long the answer could be repeated, counted from the moment at which its lookup began. `None` in records of
     /// earlier releases.
-    pub(super) lasts: Option<Duration>,
+    pub(super) lifetime: Option<Duration>,
 }
 
 /// The tables, columns and claims that the records of one chain are about.
 #[derive(Clone, Debug)]
-pub(super) struct About {
+pub(super) struct RecordScope {
     /// Describes the database, the tables, their columns, and the configured columns of the user. It is the same on
     /// every node with the same configuration.
-    pub(super) realm: String,
+    pub(super) description: String,
     /// How many columns of the user are configured.
     pub(super) columns: usize,
     /// How many claims of the session are configured.
     pub(super) claims: usize,
 }
 
-/// Writes the record of the answer about `key`, which may be repeated for as long as it `lasts`.
+/// Writes the record of the answer about `key`, which may be repeated for its `lifetime`.
 pub(super) fn write<F: Recorded>(
     found: Option<&F>,
-    about: &About,
+    scope: &RecordScope,
     key: &str,
-    lasts: Duration,
+    lifetime: Duration,
 ) -> Vec<u8> {
-    let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
-    F::write(found, seal(&about.realm, key), lasts)
+    let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+    F::write(found, binding(&scope.description, key), lifetime)
 }
 
 /// Reads the answer about `key` from a value. `None` for a value that this version would not have written about it.
-pub(super) fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Known<F>> {
-    if value.len() > F::max_len(about.columns + about.claims) {
+pub(super) fn read<F: Recorded>(value: &[u8], scope: &RecordScope, key: &str) -> Option<Known<F>> {
+    if value.len() > F::max_len(scope.columns + scope.claims) {
         return None;
     }
-    let Read { of, lasts, found } = F::read(value)?;
-    let is_whole = found.as_ref().is_none_or(|found| found.is_whole(about));
-    let lasts = lasts.map(Duration::from_millis);
-    (of == seal(&about.realm, key) && is_whole).then_some(Known { found, lasts })
+    let Read {
+        of,
+        lifetime,
+        found,
+    } = F::read(value)?;
+    let is_whole = found.as_ref().is_none_or(|found| found.is_whole(scope));
+    let lifetime = lifetime.map(Duration::from_millis);
+    (of == binding(&scope.description, key) && is_whole).then_some(Known { found, lifetime })
 }
 
 /// The most bytes that the columns of a user and the claims of a session take as JSON.
@@ -125,19 +129,19 @@ impl Recorded for User {
         128 + max_len_of(columns)
     }
 
-    fn of_true(about: &About) -> Option<Self> {
-        (about.columns == 0).then(Self::default)
+    fn of_true(scope: &RecordScope) -> Option<Self> {
+        (scope.columns == 0).then(Self::default)
     }
 
-    fn is_whole(&self, about: &About) -> bool {
-        self.columns().len() == about.columns
+    fn is_whole(&self, scope: &RecordScope) -> bool {
+        self.columns().len() == scope.columns
     }
 
-    fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8> {
+    fn write(found: Option<&Self>, of: String, lifetime: u64) -> Vec<u8> {
         to_json(&UserRecord {
             v: VERSION,
             of,
-            lasts: Some(lasts),
+            lifetime: Some(lifetime),
             user: found.is_some(),
             columns: found.and_then(columns_of),
         })
@@ -150,7 +154,7 @@ impl Recorded for User {
         }
         Some(Read {
             of: record.of,
-            lasts: record.lasts,
+            lifetime: record.lifetime,
             found: record.user.then(|| user_with(record.columns)),
         })
     }
@@ -162,7 +166,7 @@ struct UserRecord {
     v: u8,
     of: String,
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
-    lasts: Option<u64>,
+    lifetime: Option<u64>,
     user: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     columns: Option<Vec<Value>>,
@@ -174,16 +178,16 @@ impl Recorded for KnownSession {
         26 * 1024 + max_len_of(columns)
     }
 
-    fn of_true(_: &About) -> Option<Self> {
+    fn of_true(_: &RecordScope) -> Option<Self> {
         None
     }
 
-    fn is_whole(&self, about: &About) -> bool {
+    fn is_whole(&self, scope: &RecordScope) -> bool {
         let has_claims = self.stored.more_claims().is_some();
-        self.user.is_whole(about) && has_claims == (about.claims > 0)
+        self.user.is_whole(scope) && has_claims == (scope.claims > 0)
     }
 
-    fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8> {
+    fn write(found: Option<&Self>, of: String, lifetime: u64) -> Vec<u8> {
         let session = found.map(|known| {
             let columns = known.stored.columns();
             SessionColumns {
@@ -202,7 +206,7 @@ impl Recorded for KnownSession {
         to_json(&SessionRecord {
             v: SESSION_VERSION,
             of,
-            lasts: Some(lasts),
+            lifetime: Some(lifetime),
             session,
         })
     }
@@ -212,11 +216,11 @@ impl Recorded for KnownSession {
         if record.v != SESSION_VERSION {
             return None;
         }
-        let (of, lasts) = (record.of, record.lasts);
+        let (of, lifetime) = (record.of, record.lifetime);
         let Some(columns) = record.session else {
             return Some(Read {
                 of,
-                lasts,
+                lifetime,
                 found: None,
             });
         };
@@ -240,7 +244,7 @@ impl Recorded for KnownSession {
         };
         Some(Read {
             of,
-            lasts,
+            lifetime,
             found: Some(known),
         })
     }
@@ -252,7 +256,7 @@ struct SessionRecord {
     v: u8,
     of: String,
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
-    lasts: Option<u64>,
+    lifetime: Option<u64>,
     // Must be present: a missing member is not the same as `null`.
     #[serde(deserialize_with = "Option::deserialize")]
     session: Option<SessionColumns>,
@@ -285,9 +289,9 @@ fn to_json(record: &impl Serialize) -> Vec<u8> {
 }
 
 /// Computes the binding of a record: 64 bits of a digest, enough to prevent accidental matches.
-fn seal(realm: &str, key: &str) -> String {
+fn binding(description: &str, key: &str) -> String {
     let mut digest = digest::Context::new(&digest::SHA256);
-    for part in [realm, key] {
+    for part in [description, key] {
         // With its length, so that the end of one part cannot be taken for the beginning of the next.
         digest.update(&(part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());

@@ -27,11 +27,11 @@ use self::cluster::Cluster;
 pub use self::cluster::ClusterSeeds;
 #[cfg(test)]
 pub(super) use self::leases::BoxFuture;
-pub(super) use self::leases::{AgedValue, Cells};
+pub(super) use self::leases::{AgedValue, CacheBackend};
 use self::node::{NoReply, Node, Replies};
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};
-use self::refusal::{READ, code, describe, late};
+use self::refusal::{READ, code, describe, describe_timeout};
 pub use self::sentinel::Sentinels;
 pub use self::server::{RedisAddress, RedisServer};
 pub(super) use self::survey::survey;
@@ -94,14 +94,14 @@ impl Redis {
     /// # Errors
     /// When Redis does not answer, or refuses to.
     pub(super) async fn read(&self, key: &[u8], longest: usize) -> Result<Vec<u8>, StoreError> {
-        let mut replies = self.look_up(key, &[reading(key, longest)]).await?;
+        let mut replies = self.look_up(key, &[read_command(key, longest)]).await?;
         let answer = replies.answers.pop();
         replies.text(READ, answer)
     }
 
     async fn look_up(&self, key: &[u8], commands: &[Cmd]) -> Result<Replies, StoreError> {
         let deadline = self.deadline();
-        let replies = self.ask_holder(key, commands, deadline).await;
+        let replies = self.send_to_holder(key, commands, deadline).await;
         replies.map_err(|why| match why {
             NoReply::Failed(detail) => failed(detail),
             NoReply::TimedOut => StoreError::TimedOut {
@@ -112,14 +112,14 @@ impl Redis {
     }
 
     /// Sends commands about one key to the server that holds it.
-    async fn ask_holder(
+    async fn send_to_holder(
         &self,
         key: &[u8],
         commands: &[Cmd],
         deadline: Instant,
     ) -> Result<Replies, NoReply> {
         match &self.topology {
-            Topology::Cluster(cluster) => cluster.ask_holder(key, commands, deadline).await,
+            Topology::Cluster(cluster) => cluster.send_to_holder(key, commands, deadline).await,
             Topology::Single(node) => node.send(commands, false, deadline).await,
         }
     }
@@ -148,9 +148,9 @@ impl Redis {
     }
 
     /// Whether at least some keys can be read, as far as is known.
-    pub(super) fn answers_in_part(&self) -> bool {
+    pub(super) fn is_partly_up(&self) -> bool {
         match &self.topology {
-            Topology::Cluster(cluster) => cluster.answers_in_part(),
+            Topology::Cluster(cluster) => cluster.is_partly_up(),
             Topology::Single(node) => node.health().up,
         }
     }
@@ -197,14 +197,14 @@ impl Replies {
 impl RedisTarget {
     /// The command of a probe, which is like that of a lookup.
     fn probe(&self) -> Cmd {
-        reading(self.probe_key.as_bytes(), 0)
+        read_command(self.probe_key.as_bytes(), 0)
     }
 
     /// Describes why a server did not reply.
-    fn described(&self, why: NoReply) -> String {
+    fn describe(&self, why: NoReply) -> String {
         match why {
             NoReply::Failed(detail) => detail,
-            NoReply::TimedOut => late(self.timeout),
+            NoReply::TimedOut => describe_timeout(self.timeout),
         }
     }
 }
@@ -219,7 +219,7 @@ impl std::fmt::Debug for Redis {
 
 /// The command that reads a value. It is not GET, so that at most one byte more than allowed is transferred, however long
 /// the value is.
-fn reading(key: &[u8], longest: usize) -> Cmd {
+fn read_command(key: &[u8], longest: usize) -> Cmd {
     let mut command = redis::cmd(READ);
     command.arg(key).arg(0).arg(longest);
     command

@@ -82,7 +82,8 @@ pub enum RevocationStoreError {
     Entry(LookupSource, RevocationEntryError),
     /// The store holds the maximum number of revocations.
     #[error(
-        "{0} holds {MOST} revocations, and accepts no more: one with --all-before covers all that were issued before a time"
+        "{0} holds {MAX_REVOCATIONS} revocations, and accepts no more: a revocation with --all-before covers every session \
+         issued before a time"
     )]
     Full(LookupSource),
     /// The table does not exist.
@@ -99,12 +100,14 @@ pub enum RevocationStoreError {
     Redis(String),
     /// The store did not answer in time.
     #[error("{0} did not answer in time")]
-    Slow(LookupSource),
+    TimedOut(LookupSource),
     /// A statement for SQLite failed, or the file cannot be opened.
     #[error("SQLite, {0}: {1}")]
     Sqlite(String, String),
     /// The store holds more revocations than may be kept in memory.
-    #[error("{0} holds more than {MOST} revocations, more than are read; remove some")]
+    #[error(
+        "{0} holds more than {MAX_REVOCATIONS} revocations, the most that a gate reads; remove some"
+    )]
     TooMany(LookupSource),
 }
 
@@ -172,8 +175,8 @@ impl RevocationStore {
         Ok(self.load_marked(now).await?.0)
     }
 
-    /// Reads all revocations, as [`RevocationStore::load`] does, and a mark from which [changes](RevocationStore::look) can
-    /// be found later.
+    /// Reads all revocations, as [`RevocationStore::load`] does, and a mark from which
+    /// [changes](RevocationStore::read_changes) can be found later.
     ///
     /// # Errors
     /// When the store does not answer, holds too many revocations, or holds one that is not understood.
@@ -186,7 +189,7 @@ impl RevocationStore {
             Kind::Redis(redis) => redis.load(now).await?,
             Kind::Sqlite(sqlite) => (sqlite.load(now).await?, Members::default()),
         };
-        if entries.len() > MOST {
+        if entries.len() > MAX_REVOCATIONS {
             return Err(RevocationStoreError::TooMany(self.source()));
         }
         Ok((entry::merged(entries), RevocationMark(mark)))
@@ -198,7 +201,7 @@ impl RevocationStore {
     ///
     /// # Errors
     /// When the store does not answer, or holds a revocation that is not understood.
-    pub async fn look(
+    pub async fn read_changes(
         &self,
         news: &RevocationNews,
         mark: &mut RevocationMark,
@@ -210,12 +213,12 @@ impl RevocationStore {
         let entries = match &self.0 {
             // The news is about another store.
             Kind::Postgres(_) | Kind::Sqlite(_) if news.keys.is_empty() => Vec::new(),
-            Kind::Postgres(postgres) => postgres.look(&news.keys).await?,
+            Kind::Postgres(postgres) => postgres.read_keys(&news.keys).await?,
             Kind::Redis(redis) => {
-                let added = redis.look(&mut mark.0, now).await?;
+                let added = redis.read_new(&mut mark.0, now).await?;
                 return Ok(added.map(ChangedRevocations::Added));
             }
-            Kind::Sqlite(sqlite) => sqlite.look(&news.keys, now).await?,
+            Kind::Sqlite(sqlite) => sqlite.read_keys(&news.keys, now).await?,
         };
         let mut entries = entry::merged(entries).into_iter().peekable();
         // Keys and entries have the same order.
@@ -281,7 +284,7 @@ impl RevocationStore {
 
 /// Handles an announcement that revocations have changed. An announcement by another program may lack a key; then the
 /// whole list is read again.
-pub(super) fn announced(payload: &str) {
+pub(super) fn handle_announcement(payload: &str) {
     match RevocationKey::read(payload) {
         Some(key) => news::changed(key),
         None => reload_soon(),
@@ -289,4 +292,4 @@ pub(super) fn announced(payload: &str) {
 }
 
 /// The most revocations. Each takes a few hundred bytes of memory, and all are read each time.
-const MOST: usize = 100_000;
+const MAX_REVOCATIONS: usize = 100_000;

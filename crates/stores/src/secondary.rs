@@ -29,15 +29,15 @@ pub(super) struct SecondaryStorage {
     redis: Arc<Redis>,
     prefix: String,
     /// The claims that are read with sessions.
-    asked: Vec<StoredClaim>,
+    configured: Vec<StoredClaim>,
 }
 
 impl SecondaryStorage {
-    pub(super) fn new(redis: Arc<Redis>, prefix: String, asked: Vec<StoredClaim>) -> Self {
+    pub(super) fn new(redis: Arc<Redis>, prefix: String, configured: Vec<StoredClaim>) -> Self {
         Self {
             redis,
             prefix,
-            asked,
+            configured,
         }
     }
 
@@ -61,7 +61,7 @@ impl SecondaryStorage {
     }
 
     /// The session or user that a key of Redis is about, if it is one of Better Auth's keys.
-    pub(super) fn kept_under(&self, redis_key: &[u8]) -> Option<Affected<'static>> {
+    pub(super) fn affected_by(&self, redis_key: &[u8]) -> Option<Affected<'static>> {
         let key = redis_key.strip_prefix(self.prefix.as_bytes())?;
         let key = str::from_utf8(key).ok()?;
         Some(match key.strip_prefix(REVOKED_BEFORE) {
@@ -71,10 +71,10 @@ impl SecondaryStorage {
     }
 
     fn with_claims(&self, mut row: StoredRow, value: &[u8]) -> Result<StoredRow, MalformedRecord> {
-        if !self.asked.is_empty() {
+        if !self.configured.is_empty() {
             let json: Map<String, Json> =
                 serde_json::from_slice(value).map_err(|_| MalformedRecord::NotBetterAuth)?;
-            row.claims = claims::of_json(&self.asked, &json);
+            row.claims = claims::of_json(&self.configured, &json);
         }
         Ok(row)
     }
@@ -158,13 +158,13 @@ struct User {
     id: Id,
     email: Option<String>,
     name: Option<String>,
-    #[serde(default, deserialize_with = "if_there")]
+    #[serde(default, deserialize_with = "if_present")]
     email_verified: Option<Json>,
     is_anonymous: Option<Json>,
 }
 
 /// Deserializes a present value, which may be `null`, as `Some`.
-fn if_there<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error> {
+fn if_present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(json).map(Some)
 }
 
@@ -205,7 +205,7 @@ impl Time {
     /// mean that every session ended long ago.
     fn read_end(&self) -> Result<UnixTime, MalformedRecord> {
         match self {
-            Self::Millis(millis) if *millis < LEAST_MILLIS => Err(MalformedRecord::ExpiryInSeconds),
+            Self::Millis(millis) if *millis < MIN_MILLIS => Err(MalformedRecord::ExpiryInSeconds),
             Self::Millis(_) | Self::Text(_) => self.read().ok_or(MalformedRecord::Expiry),
         }
     }
@@ -217,7 +217,7 @@ const REVOKED_BEFORE: &str = "revoked-sessions-before-";
 const LONGEST_SESSION: usize = 64 * 1024;
 
 /// The smallest number that is taken for milliseconds: the year 1973. As seconds it would be the year 5138.
-const LEAST_MILLIS: u64 = 100_000_000_000;
+const MIN_MILLIS: u64 = 100_000_000_000;
 
 /// The longest number in bytes: enough digits for milliseconds long after the year 9999.
 const LONGEST_NUMBER: usize = 16;
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_a_flaw() {
+    fn any_other_value_is_malformed() {
         for (part, other, fault) in [
             (
                 r#""token":"t0k""#,
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_ends_what_began_before_it() {
+    fn a_revocation_ends_sessions_that_began_before_it() {
         let at = |millis| Some(UnixTime::from_millis(millis));
         for (value, created, ended) in [
             ("", None, false),

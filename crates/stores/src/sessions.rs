@@ -15,7 +15,7 @@ use super::Outcome;
 use super::chain::{Affected, Chain, Truth};
 use super::columns::UserColumns;
 use super::database::Database;
-use super::record::About;
+use super::record::RecordScope;
 use super::reporter::Reporter;
 use super::secondary::SecondaryStorage;
 use super::session_state::SessionState;
@@ -70,7 +70,7 @@ impl SessionChain {
         let id = token.id();
         let counting = self.unknown.as_ref().zip(client);
         let rank = self.rank(id);
-        let counting = counting.filter(|_| rank == Rank::Stranger);
+        let counting = counting.filter(|_| rank == Rank::Unknown);
         let counted = match counting {
             Some((unknown, client)) => Some(unknown.count(client).await?),
             None => None,
@@ -78,17 +78,17 @@ impl SessionChain {
         let found = self.chain.fetch(id, rank, || (token.clone(), rank)).await;
         // A store that does not answer says nothing about the token.
         let is_unknown = matches!(&found, Ok(Lookup { found: None, .. }));
-        if let Some(forget) = counted.filter(|_| !is_unknown) {
-            forget();
+        if let Some(take_back) = counted.filter(|_| !is_unknown) {
+            take_back();
         }
         Ok(found?)
     }
 
     /// The rank of a token: [`Rank::Known`] when this process has known its session.
     fn rank(&self, id: &str) -> Rank {
-        match self.chain.memory.knew(id) {
+        match self.chain.memory.was_present(id) {
             true => Rank::Known,
-            false => Rank::Stranger,
+            false => Rank::Unknown,
         }
     }
 }
@@ -109,7 +109,7 @@ impl gate::SessionStore for SessionChain {
 
     /// Only the database answers for the session and its user at once. The user's data in Redis is a copy that outlives
     /// the user.
-    fn vouches_for_users(&self) -> bool {
+    fn includes_user_check(&self) -> bool {
         match self.chain.truth {
             SessionTruth::Database(_) => true,
             SessionTruth::Redis(_) | SessionTruth::RedisThenDatabase(..) => false,
@@ -143,7 +143,7 @@ impl Truth for SessionTruth {
     ) -> LookupResult<KnownSession> {
         let (storage, database) = match self {
             Self::Database(database) => {
-                return ask_database(database, &token, rank, reporter).await;
+                return look_up_in_database(database, &token, rank, reporter).await;
             }
             Self::Redis(storage) => (storage, None),
             Self::RedisThenDatabase(storage, database) => (storage, Some(database)),
@@ -151,7 +151,7 @@ impl Truth for SessionTruth {
         let state = storage.find(token.expose()).await;
         if let (Ok(SessionState::Absent), Some(database)) = (&state, database) {
             reporter.answered(LookupSource::Redis, Outcome::Missed);
-            return ask_database(database, &token, rank, reporter).await;
+            return look_up_in_database(database, &token, rank, reporter).await;
         }
         lookup(state, LookupSource::Redis, &token, reporter)
     }
@@ -172,17 +172,17 @@ impl Truth for SessionTruth {
         }
     }
 
-    fn kept_under(&self, redis_key: &[u8]) -> Option<Affected<'static>> {
+    fn affected_by(&self, redis_key: &[u8]) -> Option<Affected<'static>> {
         match self {
             Self::Database(_) => None,
             Self::Redis(storage) | Self::RedisThenDatabase(storage, _) => {
-                storage.kept_under(redis_key)
+                storage.affected_by(redis_key)
             }
         }
     }
 }
 
-async fn ask_database(
+async fn look_up_in_database(
     database: &Database,
     token: &SessionToken,
     rank: Rank,
@@ -205,15 +205,19 @@ fn lookup(
 }
 
 /// Describes what records of sessions are about: the same on every node that reads the same columns of the same tables.
-pub(super) fn about(database: &str, tables: &SessionTables, asked: &UserColumns) -> About {
-    About {
-        realm: format!("{}{}", realm(database, tables), asked.realm()),
-        columns: asked.columns.len(),
-        claims: asked.claims.len(),
+pub(super) fn record_scope(
+    database: &str,
+    tables: &SessionTables,
+    configured: &UserColumns,
+) -> RecordScope {
+    RecordScope {
+        description: format!("{}{}", describe(database, tables), configured.description()),
+        columns: configured.columns.len(),
+        claims: configured.claims.len(),
     }
 }
 
-fn realm(database: &str, tables: &SessionTables) -> String {
+fn describe(database: &str, tables: &SessionTables) -> String {
     let SessionTables {
         table,
         token,

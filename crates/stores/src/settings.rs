@@ -47,7 +47,7 @@ impl Settings {
     }
 
     /// Whether sessions are looked up by their tokens.
-    pub fn looks_sessions_up(&self) -> bool {
+    pub fn looks_up_sessions(&self) -> bool {
         let database = self.database.as_ref();
         let redis = self.redis.as_ref();
         database.is_some_and(|database| database.sessions.is_some())
@@ -74,27 +74,27 @@ impl Settings {
     }
 
     /// The columns that are read of users who are looked up by their ids.
-    pub(super) fn asked_of_users(&self) -> UserColumns {
+    pub(super) fn user_columns(&self) -> UserColumns {
         self.database
             .as_ref()
-            .map_or_else(UserColumns::default, DatabaseSettings::asked)
+            .map_or_else(UserColumns::default, DatabaseSettings::configured)
     }
 
     /// The columns and claims that are read of users who are looked up with their sessions. Where sessions are in Redis,
     /// users are always looked up by their ids.
-    pub(super) fn asked_with_sessions(&self) -> UserColumns {
+    pub(super) fn session_columns(&self) -> UserColumns {
         let redis = self.redis.as_ref();
-        let mut asked = self.asked_of_users();
+        let mut configured = self.user_columns();
         if redis.is_some_and(|redis| redis.sessions.is_some()) {
-            asked.columns.clear();
+            configured.columns.clear();
         }
-        asked.claims.clone_from(&self.claims);
-        asked
+        configured.claims.clone_from(&self.claims);
+        configured
     }
 }
 
 impl DatabaseSettings {
-    fn asked(&self) -> UserColumns {
+    fn configured(&self) -> UserColumns {
         let of_sessions = self.sessions.as_ref();
         let of_sessions = of_sessions.and_then(|sessions| sessions.time_zone.as_ref());
         UserColumns {
@@ -162,7 +162,7 @@ pub struct MemorySettings {
 pub struct RedisSettings {
     /// The server and its credentials.
     pub server: RedisServer,
-    /// How long a request waits for Redis, including connecting, before the database is asked instead.
+    /// How long a request waits for Redis, including connecting, before the database is queried instead.
     pub timeout: Duration,
     /// How long a user or a session is trusted to exist. If it is zero, such answers are not written.
     pub cache_ttl: Duration,

@@ -24,8 +24,8 @@ pub(super) struct SingleFlight<F> {
 #[derive(Debug)]
 struct Flights<F> {
     by_key: HashMap<Arc<str>, InFlight<F>>,
-    /// How many flights are for [unknown keys](Rank::Stranger), including superseded flights.
-    for_strangers: usize,
+    /// How many flights are for [unknown keys](Rank::Unknown), including superseded flights.
+    for_unknown: usize,
 }
 
 /// Whether a key is known to be genuine. Any client can make up tokens without limit, so unknown keys get only a share of
@@ -35,7 +35,7 @@ pub(super) enum Rank {
     /// The fact existed at the last lookup, or the key was signed.
     Known,
     /// Any client could have made the key up.
-    Stranger,
+    Unknown,
 }
 
 /// A flight, as seen by the requests that may join it.
@@ -45,11 +45,11 @@ struct InFlight<F> {
     progress: Arc<Mutex<Progress>>,
 }
 
-/// When a flight asked the stores, and whether its key was invalidated since.
+/// When a flight looked in the stores, and whether its key was invalidated since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
-    /// When the flight last asked the stores.
-    asked: Ticket,
+    /// The ticket of the last lookup in the stores.
+    ticket: Ticket,
     /// When an invalidation of its key was last received.
     invalidated: Option<Ticket>,
     /// Whether another flight for the key has begun since. This flight no longer receives invalidations, so it must not
@@ -87,7 +87,7 @@ impl<F> Default for SingleFlight<F> {
         Self {
             in_flight: Mutex::new(Flights {
                 by_key: HashMap::new(),
-                for_strangers: 0,
+                for_unknown: 0,
             }),
         }
     }
@@ -108,15 +108,15 @@ impl<F> SingleFlight<F> {
             return Joined::Follower(Wait(flight.wait.clone()));
         }
         let is_full = in_flight.by_key.len() >= MAX_FLIGHTS;
-        let is_stranger = rank == Rank::Stranger;
-        if is_full || is_stranger && in_flight.for_strangers >= MAX_FOR_STRANGERS {
+        let is_unknown = rank == Rank::Unknown;
+        if is_full || is_unknown && in_flight.for_unknown >= MAX_FOR_UNKNOWN {
             return Joined::Full;
         }
-        in_flight.for_strangers += usize::from(is_stranger);
+        in_flight.for_unknown += usize::from(is_unknown);
         let (answer, wait) = watch::channel(None);
         let key = Arc::<str>::from(key);
         let progress = Arc::new(Mutex::new(Progress {
-            asked: ticket,
+            ticket,
             invalidated: None,
             is_superseded: false,
         }));
@@ -153,9 +153,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Progress {
-    /// When the flight last asked the stores.
-    pub(super) fn asked(&self) -> Ticket {
-        self.asked
+    /// The ticket of the last lookup in the stores.
+    pub(super) fn ticket(&self) -> Ticket {
+        self.ticket
     }
 
     /// Whether the key was invalidated at the time of this ticket or later. An invalidation at exactly the same time may
@@ -178,14 +178,14 @@ impl<F> Flight<F> {
         &self.key
     }
 
-    /// When the flight last asked the stores, and whether its key was invalidated.
+    /// The ticket of the last lookup in the stores, and whether the key was invalidated since.
     pub(super) fn progress(&self) -> Progress {
         *lock(&self.progress)
     }
 
-    /// Notes that the flight asks the stores once more, with this ticket.
-    pub(super) fn ask_again(&self, ticket: Ticket) {
-        lock(&self.progress).asked = ticket;
+    /// Notes that the flight looks in the stores once more, with this ticket.
+    pub(super) fn restart(&self, ticket: Ticket) {
+        lock(&self.progress).ticket = ticket;
     }
 
     /// Calls `keep` with whether the answer of a lookup with this ticket may be repeated, as far as invalidations of the
@@ -211,8 +211,8 @@ impl<F> Flight<F> {
             in_flight.by_key.remove(&self.key);
         }
         // Only once: `drop` closes the flight again.
-        if std::mem::replace(&mut self.rank, Rank::Known) == Rank::Stranger {
-            in_flight.for_strangers -= 1;
+        if std::mem::replace(&mut self.rank, Rank::Known) == Rank::Unknown {
+            in_flight.for_unknown -= 1;
         }
     }
 }
@@ -229,7 +229,7 @@ impl<F> Drop for Flight<F> {
 const MAX_FLIGHTS: usize = 16_384;
 
 /// The most flights for unknown keys at once.
-const MAX_FOR_STRANGERS: usize = MAX_FLIGHTS / 2;
+const MAX_FOR_UNKNOWN: usize = MAX_FLIGHTS / 2;
 
 #[cfg(test)]
 mod tests {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everyone_who_waits_gets_the_answer_of_one_flight() {
+    async fn all_waiting_requests_get_the_answer_of_one_flight() {
         let registry = Arc::new(SingleFlight::default());
         let (flight, first) = leader(&registry, "7");
         let (_other, _) = leader(&registry, "8");
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flight_that_landed_or_crashed_makes_room_for_the_next() {
+    async fn a_finished_or_dropped_flight_makes_room_for_the_next() {
         let registry = Arc::new(SingleFlight::default());
         let (flight, wait) = leader(&registry, "7");
         drop(flight);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_joins_a_flight_that_began_before_a_change() {
+    async fn no_request_joins_a_flight_that_began_before_a_change() {
         let registry = Arc::new(SingleFlight::default());
         let (early, waits) = leader(&registry, "7");
         let Joined::Leader(late, _) = registry.join("7", Rank::Known, ticket(), |_| false) else {
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_keeps_nothing_that_is_older_than_what_it_was_told() {
+    fn a_flight_keeps_nothing_older_than_an_invalidation() {
         let registry = Arc::new(SingleFlight::default());
         let may_keep = |flight: &Flight<User>, ticket| {
             let mut may_keep = None;
@@ -319,12 +319,12 @@ mod tests {
             may_keep.unwrap()
         };
         let (flight, _) = leader(&registry, "7");
-        let asked = flight.progress().asked();
-        assert!(may_keep(&flight, asked));
-        registry.invalidate("8", asked);
-        assert!(may_keep(&flight, asked));
-        registry.invalidate("7", asked);
-        assert!(!may_keep(&flight, asked) && flight.progress().was_invalidated(asked));
+        let first = flight.progress().ticket();
+        assert!(may_keep(&flight, first));
+        registry.invalidate("8", first);
+        assert!(may_keep(&flight, first));
+        registry.invalidate("7", first);
+        assert!(!may_keep(&flight, first) && flight.progress().was_invalidated(first));
         // A later lookup is newer than the invalidation.
         let later = ticket_after(Duration::from_secs(1));
         assert!(may_keep(&flight, later) && !flight.progress().was_invalidated(later));
@@ -348,17 +348,17 @@ mod tests {
     }
 
     #[test]
-    fn strangers_leave_half_of_the_flights_to_those_who_are_known() {
+    fn unknown_keys_leave_half_of_the_flights_to_known_keys() {
         let registry = Arc::new(SingleFlight::<User>::default());
-        let ask = |key: String| registry.join(&key, Rank::Stranger, ticket(), |_| true);
+        let ask = |key: String| registry.join(&key, Rank::Unknown, ticket(), |_| true);
         let flights: Vec<_> = (0..MAX_FLIGHTS)
             .map_while(|guess| match ask(guess.to_string()) {
                 Joined::Leader(flight, _) => Some(flight),
                 Joined::Full | Joined::Follower(_) => None,
             })
             .collect();
-        assert_eq!(flights.len(), MAX_FOR_STRANGERS);
-        let known = 0..MAX_FLIGHTS - MAX_FOR_STRANGERS;
+        assert_eq!(flights.len(), MAX_FOR_UNKNOWN);
+        let known = 0..MAX_FLIGHTS - MAX_FOR_UNKNOWN;
         let known: Vec<_> = known
             .map(|known| leader(&registry, &format!("known {known}")))
             .collect();
@@ -368,6 +368,6 @@ mod tests {
         flights.next().unwrap().finish(Ok(found()));
         assert!(matches!(ask("more".to_owned()), Joined::Leader(..)));
         drop((flights, known));
-        assert_eq!(registry.in_flight.lock().unwrap().for_strangers, 0);
+        assert_eq!(registry.in_flight.lock().unwrap().for_unknown, 0);
     }
 }

@@ -21,9 +21,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Column as _, Executor, Statement};
 use tokio::time::{sleep, timeout};
 
-use self::failure::{describe, locked, missing};
+use self::failure::{describe, is_locked, is_missing};
 pub(super) use self::opener::SqliteOpener;
-use self::statement::{BySession, ByUser};
+use self::statement::{SessionStatement, UserStatement};
 pub(super) use self::survey::survey;
 use super::StoreHealth;
 use super::columns::{ColumnError, TableColumn};
@@ -41,8 +41,8 @@ use super::time::Zone;
 pub(super) struct Sqlite {
     connections: Arc<Connections<SqliteOpener>>,
     timeout: Duration,
-    users: Option<ByUser>,
-    sessions: Option<Box<BySession>>,
+    users: Option<UserStatement>,
+    sessions: Option<Box<SessionStatement>>,
     /// The time zone for times without a zone.
     zone: Option<Zone>,
     health: Health,
@@ -60,9 +60,9 @@ impl Sqlite {
         Self {
             connections,
             timeout: database.timeout,
-            users: users.map(|users| ByUser::new(users, settings.asked_of_users())),
+            users: users.map(|users| UserStatement::new(users, settings.user_columns())),
             sessions: sessions
-                .map(|tables| Box::new(BySession::new(tables, settings.asked_with_sessions()))),
+                .map(|tables| Box::new(SessionStatement::new(tables, settings.session_columns()))),
             zone: sessions.and_then(|tables| tables.time_zone.clone()),
             health: Health::new(LookupSource::Sqlite, settings.realm.clone(), trial),
         }
@@ -75,7 +75,7 @@ impl Sqlite {
     ) -> Result<Result<Option<User>, MalformedRecord>, StoreError> {
         let users = self.users.as_ref();
         let rows = self
-            .answer(users.map(|users| &users.statement), subject, Rank::Known)
+            .query(users.map(|users| &users.statement), subject, Rank::Known)
             .await?;
         Ok(match (&rows[..], users) {
             ([], _) | (_, None) => Ok(None),
@@ -94,7 +94,7 @@ impl Sqlite {
             return Ok(SessionState::Absent);
         };
         let statement = self.statement(sessions).await?;
-        let rows = self.answer(Some(&statement), token, rank).await?;
+        let rows = self.query(Some(&statement), token, rank).await?;
         Ok(match &rows[..] {
             [] => SessionState::Absent,
             [row] => {
@@ -108,37 +108,40 @@ impl Sqlite {
     /// Checks that the file can be read and has the tables.
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
-        if let Err(error) = self.prove_columns().await {
+        if let Err(error) = self.check_columns().await {
             self.failed(&error);
             return;
         }
         if let Some(users) = &self.users
             && self
-                .answer(Some(&users.statement), "", Rank::Known)
+                .query(Some(&users.statement), "", Rank::Known)
                 .await
                 .is_err()
         {
             return;
         }
         if let Some(sessions) = &self.sessions
-            && let Ok(statement) = self.learn(sessions).await
+            && let Ok(statement) = self.build_statement(sessions).await
         {
-            let _ = self.answer(Some(&statement), "", Rank::Known).await;
+            let _ = self.query(Some(&statement), "", Rank::Known).await;
         }
     }
 
     /// Checks that the configured columns can be read, if the database answers.
-    pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
-        let of_users = self.users.iter().map(|by| (&by.asked, &by.table, None));
+    pub(super) async fn check_columns(&self) -> Result<(), ColumnError> {
+        let of_users = self
+            .users
+            .iter()
+            .map(|by| (&by.configured, &by.table, None));
         let with_sessions = self.sessions.iter().map(|by| {
             let tables = &by.tables;
-            (&by.asked, &tables.users.table, Some(&tables.table))
+            (&by.configured, &tables.users.table, Some(&tables.table))
         });
-        for (asked, users, sessions) in of_users.chain(with_sessions) {
-            if asked.is_nothing() {
+        for (configured, users, sessions) in of_users.chain(with_sessions) {
+            if configured.is_empty() {
                 continue;
             }
-            for (table, wanted) in asked.tables(users, sessions) {
+            for (table, wanted) in configured.tables(users, sessions) {
                 for column in wanted {
                     if let Ok(false) = self.has(table, column).await {
                         return self.reason_for_missing(table, column).await;
@@ -152,8 +155,8 @@ impl Sqlite {
     /// Returns the reason why the column cannot be read, as an error, unless the database no longer answers.
     async fn reason_for_missing(&self, table: &Table, column: &Column) -> Result<(), ColumnError> {
         match timeout(self.timeout, self.columns_of(table)).await {
-            Ok(Ok(there)) => Err(ColumnError::missing(table, column, &there)),
-            Ok(Err(error)) if missing(&error) => Err(ColumnError::NoTable {
+            Ok(Ok(existing)) => Err(ColumnError::missing(table, column, &existing)),
+            Ok(Err(error)) if is_missing(&error) => Err(ColumnError::NoTable {
                 table: table.quoted().to_owned(),
             }),
             Ok(Err(_)) | Err(_) => Ok(()),
@@ -175,15 +178,15 @@ impl Sqlite {
     }
 
     /// The statement that looks up a session.
-    async fn statement(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
+    async fn statement(&self, sessions: &SessionStatement) -> Result<Arc<str>, StoreError> {
         match sessions.known() {
             Some(statement) => Ok(statement),
-            None => self.learn(sessions).await,
+            None => self.build_statement(sessions).await,
         }
     }
 
     /// Checks which of the optional columns exist, and returns the statement that looks up a session.
-    async fn learn(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
+    async fn build_statement(&self, sessions: &SessionStatement) -> Result<Arc<str>, StoreError> {
         let mut seen = [Presence::Absent; 3];
         for (seen, candidate) in seen.iter_mut().zip(sessions.standing.candidates()) {
             if let Some((table, column)) = candidate
@@ -192,7 +195,7 @@ impl Sqlite {
                 *seen = Presence::Readable;
             }
         }
-        Ok(sessions.learned(seen))
+        Ok(sessions.complete(seen))
     }
 
     /// Whether the table has the column. It is `false` for a table that does not exist, which the lookup itself reports.
@@ -201,10 +204,10 @@ impl Sqlite {
         let statement = format!("SELECT k.{name} FROM {table} AS k WHERE ?1 IS NULL LIMIT 0");
         let statement = statement.into();
         let rows = self.rows(Some(&statement), "", Rank::Known);
-        let asked = timeout(self.timeout, rows).await;
-        match asked {
+        let answer = timeout(self.timeout, rows).await;
+        match answer {
             Ok(Ok(_)) => Ok(true),
-            Ok(Err(error)) if missing(&error) => Ok(false),
+            Ok(Err(error)) if is_missing(&error) => Ok(false),
             Ok(Err(error)) => Err(self.failed(&describe(&error))),
             Err(_) => Err(self.timed_out()),
         }
@@ -215,7 +218,7 @@ impl Sqlite {
     }
 
     /// Returns the rows under `key`, within the timeout.
-    async fn answer(
+    async fn query(
         &self,
         statement: Option<&Arc<str>>,
         key: &str,
@@ -233,20 +236,20 @@ impl Sqlite {
     }
 
     fn failed(&self, detail: &impl ToString) -> StoreError {
-        self.note(StoreError::Failed {
+        self.record_failure(StoreError::Failed {
             store: LookupSource::Sqlite,
             detail: detail.to_string(),
         })
     }
 
     fn timed_out(&self) -> StoreError {
-        self.note(StoreError::TimedOut {
+        self.record_failure(StoreError::TimedOut {
             store: LookupSource::Sqlite,
             limit: self.timeout,
         })
     }
 
-    fn note(&self, error: StoreError) -> StoreError {
+    fn record_failure(&self, error: StoreError) -> StoreError {
         self.health.failed(&error.to_string());
         error
     }
@@ -267,7 +270,7 @@ impl Sqlite {
             let query = sqlx::query(AssertSqlSafe(Arc::clone(statement))).bind(key);
             let answer = query.fetch_all(&mut taken.connection).await;
             match taken.give_back(answer) {
-                Err(error) if locked(&error) => sleep(PAUSE).await,
+                Err(error) if is_locked(&error) => sleep(PAUSE).await,
                 answer => return answer,
             }
         }

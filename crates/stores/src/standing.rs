@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
-use session::{Standing, says_guest, says_verified};
+use session::{Standing, means_guest, means_verified};
 
 use super::identifier::{Column, Table};
 
@@ -43,7 +43,7 @@ pub enum Need {
     /// If it exists and our role may read it.
     IfReadable,
     /// If it exists: users may be refused because of its value.
-    IfThere,
+    IfPresent,
 }
 
 /// Whether a column exists and can be read, according to the catalog.
@@ -99,7 +99,7 @@ impl StandingSelection {
 
     /// Writes the selection: three texts, each with a comma before it.
     pub(super) fn select(&self, seen: [Presence; 3], dialect: Dialect) -> String {
-        self.say(seen);
+        self.log_presence(seen);
         let columns = self.columns.each();
         let texts =
             columns
@@ -107,7 +107,7 @@ impl StandingSelection {
                 .zip(["u", "u", "k"])
                 .zip(seen)
                 .map(|((column, alias), seen)| {
-                    match column.filter(|column| column.is_asked(seen)) {
+                    match column.filter(|column| column.is_selected(seen)) {
                         Some(column) => {
                             (dialect.text)(&format!("{alias}.{}", column.column.quoted()))
                         }
@@ -125,7 +125,7 @@ impl StandingSelection {
     }
 
     /// Logs which columns are missing or unreadable, when that has changed.
-    fn say(&self, seen: [Presence; 3]) {
+    fn log_presence(&self, seen: [Presence; 3]) {
         let last = self
             .seen
             .lock()
@@ -144,11 +144,11 @@ impl StandingSelection {
                     "column {column} about users is not read, because the database does not allow it: \
                      GRANT SELECT ({column}) ON {table}"
                 ),
-                (Need::IfThere, Presence::Absent) => tracing::warn!(
+                (Need::IfPresent, Presence::Absent) => tracing::warn!(
                     "ALLOW_ANONYMOUS is off, and {table} has no column {column}: no session that is looked up counts as a \
                      guest's; name the column in USER_ANONYMOUS_FIELD"
                 ),
-                (Need::Always | Need::IfReadable | Need::IfThere, _) => {}
+                (Need::Always | Need::IfReadable | Need::IfPresent, _) => {}
             }
         }
     }
@@ -166,12 +166,12 @@ impl StandingColumns {
 }
 
 impl StandingColumn {
-    fn is_asked(&self, seen: Presence) -> bool {
+    fn is_selected(&self, seen: Presence) -> bool {
         match (self.need, seen) {
-            (Need::Always, _) | (Need::IfReadable | Need::IfThere, Presence::Readable) => true,
-            (Need::IfThere, Presence::Unreadable) => true,
+            (Need::Always, _) | (Need::IfReadable | Need::IfPresent, Presence::Readable) => true,
+            (Need::IfPresent, Presence::Unreadable) => true,
             (Need::IfReadable, Presence::Absent | Presence::Unreadable)
-            | (Need::IfThere, Presence::Absent) => false,
+            | (Need::IfPresent, Presence::Absent) => false,
         }
     }
 }
@@ -188,8 +188,8 @@ impl StandingRow {
     /// Reads the texts of the columns that [`StandingSelection::select`] selects.
     pub(super) fn of_texts([verified, anonymous, impersonated_by]: [Option<String>; 3]) -> Self {
         Self {
-            email_verified: verified.as_deref().map(says_verified),
-            is_anonymous: anonymous.as_deref().is_some_and(says_guest),
+            email_verified: verified.as_deref().map(means_verified),
+            is_anonymous: anonymous.as_deref().is_some_and(means_guest),
             impersonated_by: impersonated_by.filter(|id| !id.is_empty()),
         }
     }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_asked_for_as_far_as_it_must_be() {
+    fn a_column_is_selected_if_it_is_required_or_readable() {
         use Presence::{Absent, Readable, Unreadable};
         let seen = [Readable, Absent, Unreadable];
         let select = |need| statement(need, false).select(seen, DIALECT);
@@ -259,7 +259,7 @@ mod tests {
             r#", u."emailVerified"::text, NULL, NULL"#
         );
         assert_eq!(
-            select(Need::IfThere),
+            select(Need::IfPresent),
             r#", u."emailVerified"::text, NULL, k."impersonatedBy"::text"#
         );
         assert_eq!(
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_a_no_where_the_application_means_it_so() {
+    fn null_means_unverified_where_the_application_means_that() {
         let select = |seen| statement(Need::IfReadable, true).select([seen; 3], DIALECT);
         let asked = select(Presence::Readable);
         assert!(asked.starts_with(r#", coalesce(u."emailVerified"::text, 'false'), u."#));
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_better_auth_writes_is_read_as_a_row_of_its_tables_is() {
+    fn json_of_better_auth_is_read_like_its_rows() {
         let row = |verified: &str, anonymous: &str, by: &str| {
             let value = |text: &str| serde_json::from_str::<Value>(text).ok();
             let values = [value(verified), value(anonymous), value(by)];

@@ -134,7 +134,7 @@ impl Stores {
     }
 
     /// Whether there is a channel that announces changes.
-    pub fn have_channels(&self) -> bool {
+    pub fn has_change_channels(&self) -> bool {
         !self.0.publishers.is_empty()
     }
 
@@ -146,7 +146,7 @@ impl Stores {
 
     /// Whether [`Stores::open`] would open the same stores for `settings` now, because the settings are equal, and so are
     /// the contents of every file that they name.
-    pub fn are_of(&self, settings: &Settings) -> bool {
+    pub fn match_settings(&self, settings: &Settings) -> bool {
         self.0.settings == *settings && self.0.files == pools::fingerprints(settings)
     }
 
@@ -175,7 +175,7 @@ impl Stores {
                 .any(|store| store.source == source && store.up)
         };
         let redis = self.0.servers.redis.as_ref();
-        let redis_answers = redis.is_some_and(|redis| redis.answers_in_part());
+        let redis_answers = redis.is_some_and(|redis| redis.is_partly_up());
         let in_redis =
             |sessions: &SessionChain| sessions.chain.truth.source() == LookupSource::Redis;
         let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
@@ -191,9 +191,9 @@ impl Stores {
     /// # Errors
     /// When the database answers that a column or a table does not exist, or may not be read, or that a column that rules
     /// use as a time holds no point in time.
-    pub async fn prove_columns(&self) -> Result<(), ColumnError> {
+    pub async fn check_columns(&self) -> Result<(), ColumnError> {
         match &self.0.servers.database {
-            Some(database) => database.prove_columns().await,
+            Some(database) => database.check_columns().await,
             None => Ok(()),
         }
     }
@@ -208,7 +208,7 @@ impl Stores {
         } = &*self.0;
         stop.cancel();
         tasks.tracker.close();
-        if timeout(CLOSE_WITHIN, tasks.tracker.wait()).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, tasks.tracker.wait()).await.is_err() {
             tracing::warn!(
                 tasks = tasks.tracker.len(),
                 "lookups were still in flight when the stores closed"
@@ -280,4 +280,4 @@ struct Leases {
 }
 
 /// How long [`Stores::close`] waits for lookups, whose own timeouts are configurable.
-const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

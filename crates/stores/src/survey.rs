@@ -33,11 +33,11 @@ impl<'a> Wanted<'a> {
     }
 
     /// Combines the column with its state, or with the reason why the state is not known.
-    pub(super) fn seen(&self, state: Result<ColumnState, String>) -> ColumnSurvey {
+    pub(super) fn with_state(&self, state: Result<ColumnState, String>) -> ColumnSurvey {
         ColumnSurvey {
             table: self.table.quoted().to_owned(),
             column: self.column.quoted().to_owned(),
-            state: state.unwrap_or_else(ColumnState::NotTold),
+            state: state.unwrap_or_else(ColumnState::Unknown),
         }
     }
 }
@@ -98,7 +98,7 @@ pub enum ColumnState {
     /// Our role may not read the column.
     NotReadable,
     /// The state is not known, for this reason.
-    NotTold(String),
+    Unknown(String),
     /// The column can be read. Rows are looked up by another column.
     Readable,
 }
@@ -180,16 +180,16 @@ pub struct RedisSurvey {
     /// Descriptions of the refusals of commands that the gate needs, each once.
     pub refused: Vec<String>,
     /// The code with which Redis refuses all writes although our user may write, such as `OOM` or `READONLY`.
-    pub takes_no_writes: Option<String>,
+    pub write_refusal: Option<String>,
     /// The kinds of access that our user has to keys that are not the gate's: `read`, `write`.
     pub other_keys: Vec<&'static str>,
     /// What happens to keys when memory is full. `None` when our user may not query that.
-    pub fullness: Option<Fullness>,
+    pub memory_limit: Option<MemoryLimit>,
 }
 
 /// What happens to keys when memory is full.
 #[derive(Clone, Debug)]
-pub struct Fullness {
+pub struct MemoryLimit {
     /// The limit of memory in bytes; zero means no limit.
     pub max_memory: u64,
     /// The eviction policy, such as `allkeys-lru`.

@@ -22,16 +22,16 @@ pub async fn survey_database(
     database: &DatabaseSettings,
     clock: &Clock,
 ) -> Result<DatabaseSurvey, String> {
-    let (of_users, with_sessions) = (settings.asked_of_users(), settings.asked_with_sessions());
+    let (of_users, with_sessions) = (settings.user_columns(), settings.session_columns());
     let mut wanted = wanted(database);
     let users = database.users.iter();
-    let asked = users.flat_map(|users| of_users.tables(&users.table, None));
+    let configured = users.flat_map(|users| of_users.tables(&users.table, None));
     let sessions = database.sessions.iter();
-    let asked =
-        asked.chain(sessions.flat_map(|sessions| {
+    let configured =
+        configured.chain(sessions.flat_map(|sessions| {
             with_sessions.tables(&sessions.users.table, Some(&sessions.table))
         }));
-    for (table, columns) in asked {
+    for (table, columns) in configured {
         for column in columns {
             want(&mut wanted, Wanted::read(table, column));
         }
@@ -44,16 +44,12 @@ pub async fn survey_database(
     }
 }
 
-/// Returns the reason why no announcements of changes in the database are received. It waits for at most `patience` for
+/// Returns the reason why no announcements of changes in the database are received. It waits for at most `limit` for
 /// the channel to work. `None` when the channel works, or no channel is configured.
-pub async fn survey_changes(
-    settings: &Settings,
-    pools: &Pools,
-    patience: Duration,
-) -> Option<String> {
+pub async fn survey_changes(settings: &Settings, pools: &Pools, limit: Duration) -> Option<String> {
     let lease = pools.postgres_changes(settings)?;
     let mut state = lease.resource.publisher().watch();
-    let _ = timeout(patience, state.wait_for(|state| *state == ChannelState::Up)).await;
+    let _ = timeout(limit, state.wait_for(|state| *state == ChannelState::Up)).await;
     let why = match &*state.borrow() {
         ChannelState::Up => None,
         ChannelState::Down(why) => Some(why.to_string()),

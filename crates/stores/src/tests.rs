@@ -10,7 +10,7 @@ use gate::{
     FindError, KnownSession, Lookup, LookupSource, SessionStore as _, StoreError, User,
     UserStore as _,
 };
-use harness::{CutProxy, PATIENCE, PgBouncer, Postgres, Redis};
+use harness::{CutProxy, PgBouncer, Postgres, Redis, TIMEOUT};
 use session::SessionToken;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -159,9 +159,9 @@ fn redis(url: &str) -> RedisSettings {
 
 /// The stores of one node.
 #[derive(Clone)]
-struct Node(Stores);
+struct TestNode(Stores);
 
-impl Node {
+impl TestNode {
     async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         self.0.users().unwrap().find(subject).await
     }
@@ -184,11 +184,11 @@ impl Node {
     }
 }
 
-fn open(settings: Settings) -> (Node, Arc<RecordedOutcomes>) {
+fn open(settings: Settings) -> (TestNode, Arc<RecordedOutcomes>) {
     open_on(&pools(), &settings)
 }
 
-fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<RecordedOutcomes>) {
+fn open_on(pools: &Pools, settings: &Settings) -> (TestNode, Arc<RecordedOutcomes>) {
     let outcomes = Arc::new(RecordedOutcomes::default());
     let observer = Arc::clone(&outcomes) as Arc<dyn Observer>;
     let stores = Stores::open(
@@ -198,7 +198,7 @@ fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<RecordedOutcomes>) 
         Arc::new(RecordedOutcomes::default()),
     )
     .unwrap();
-    (Node(stores), outcomes)
+    (TestNode(stores), outcomes)
 }
 
 /// Starts a server with a database that has user 7 in `users`.
@@ -211,16 +211,16 @@ async fn with_users() -> Postgres {
     postgres
 }
 
-async fn exists(stores: &Node, subject: &str) -> bool {
+async fn exists(stores: &TestNode, subject: &str) -> bool {
     stores.find(subject).await.unwrap().found.is_some()
 }
 
-async fn source(stores: &Node, subject: &str) -> LookupSource {
+async fn source(stores: &TestNode, subject: &str) -> LookupSource {
     stores.find(subject).await.unwrap().source
 }
 
 /// Waits until the store is up, or down, and returns its health.
-async fn until(stores: &Node, store: LookupSource, up: bool) -> Option<String> {
+async fn until(stores: &TestNode, store: LookupSource, up: bool) -> Option<String> {
     let health = || {
         stores
             .health()
@@ -233,7 +233,7 @@ async fn until(stores: &Node, store: LookupSource, up: bool) -> Option<String> {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.unwrap();
+    timeout(TIMEOUT, waiting).await.unwrap();
     health().detail
 }
 
@@ -247,7 +247,7 @@ async fn cached(redis: &Redis, key: &str) -> String {
             }
         }
     };
-    timeout(PATIENCE, waiting).await.unwrap()
+    timeout(TIMEOUT, waiting).await.unwrap()
 }
 
 /// The contract of all stores: a user in the table exists, under its exact id and no other.
@@ -280,7 +280,7 @@ async fn contract(database: DatabaseUrl, table: &str, present: &[&str], absent: 
 }
 
 #[tokio::test]
-async fn postgres_knows_its_users_by_their_own_spelling_in_columns_of_any_type() {
+async fn postgres_finds_users_by_exact_spelling_in_columns_of_any_type() {
     let server = Postgres::start().await.unwrap();
     server
         .execute(
@@ -368,7 +368,7 @@ async fn postgres_finds_users_through_the_index() {
         stores.close().await;
         // PostgreSQL publishes its statistics when the session has ended.
         let waiting = async { while scans(&server, table).await.1 == 0 {} };
-        timeout(PATIENCE, waiting).await.unwrap();
+        timeout(TIMEOUT, waiting).await.unwrap();
         assert_eq!(
             scans(&server, table).await.0,
             0,
@@ -387,7 +387,7 @@ async fn scans(server: &Postgres, table: &str) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn sqlite_knows_its_users_by_their_own_spelling() {
+async fn sqlite_finds_users_by_exact_spelling() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");
     let url = format!("sqlite://{}", path.display());
@@ -480,7 +480,7 @@ async fn sqlite_in_memory_is_shared_with_its_writer() {
 }
 
 #[tokio::test]
-async fn each_store_answers_for_the_next() {
+async fn each_store_caches_the_answers_of_the_next() {
     let (server, cache) = (with_users().await, Redis::start().await.unwrap());
     let chain = || Settings {
         memory: MemorySettings {
@@ -519,15 +519,15 @@ async fn each_store_answers_for_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
+async fn one_lookup_serves_all_waiting_requests_even_when_the_first_is_canceled() {
     let server = with_users().await;
-    let wire = CutProxy::start(&server.address()).await.unwrap();
-    let url = server.url_through(&wire.address(), Postgres::DATABASE);
+    let proxy = CutProxy::start(&server.address()).await.unwrap();
+    let url = server.url_through(&proxy.address(), Postgres::DATABASE);
     let mut chain = settings(postgres_at(&url), "users");
-    database(&mut chain).timeout = PATIENCE;
+    database(&mut chain).timeout = TIMEOUT;
     let (stores, outcomes) = open(chain);
     until(&stores, LookupSource::Postgres, true).await;
-    wire.stall();
+    proxy.stall();
     assert!(
         timeout(Duration::from_millis(20), stores.find("7"))
             .await
@@ -536,7 +536,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     );
 
     let (joined, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
-    let wait = async |stores: Node, joined: UnboundedSender<()>| {
+    let wait = async |stores: TestNode, joined: UnboundedSender<()>| {
         let mut find = pin!(stores.find("7"));
         assert!(
             poll_fn(|context| Poll::Ready(find.as_mut().poll(context)))
@@ -561,7 +561,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     for _ in 0..100 {
         arrivals.recv().await.unwrap();
     }
-    wire.restore().await.unwrap();
+    proxy.restore().await.unwrap();
     let lookups = tokio::task::spawn_blocking(|| {
         cores
             .into_iter()
@@ -619,7 +619,7 @@ async fn a_user_in_memory_is_found_at_the_first_poll() {
 }
 
 #[tokio::test]
-async fn a_table_that_changes_under_us_is_understood_again() {
+async fn a_changed_table_is_read_again() {
     let server = Postgres::start().await.unwrap();
     let (stores, _) = open(settings(postgres(&server), "users"));
     let error = stores.find("7").await.unwrap_err().to_string();

@@ -97,7 +97,7 @@ fn unix_time(timestamp: Timestamp) -> UnixTime {
 /// Reads a number of seconds or milliseconds since 1970. A time before 1970 becomes 1970.
 pub(super) fn of_number(number: i64) -> UnixTime {
     let number = u64::try_from(number).unwrap_or(0);
-    if number < FEWEST_MILLIS {
+    if number < MIN_MILLIS {
         UnixTime::from_secs(number)
     } else {
         UnixTime::from_millis(number)
@@ -138,7 +138,7 @@ pub(super) fn of_text(text: &str, zone: Option<&Zone>) -> Option<UnixTime> {
 
 /// The smallest number that is taken for milliseconds. As seconds it is the year 5138, as milliseconds March 1973: no
 /// session ends after 5138 or before March 1973.
-const FEWEST_MILLIS: u64 = 100_000_000_000;
+const MIN_MILLIS: u64 = 100_000_000_000;
 
 /// The longest time of day in bytes, including the letter before it: nanoseconds and an offset with seconds.
 const LONGEST: usize = "T00:00:00.000000000+00:00:00".len();
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_write_a_time_is_read() {
+    fn every_form_of_a_time_is_read() {
         let time = UnixTime::from_millis(1_900_000_000_123);
         for text in [
             "2030-03-17T17:46:40.123Z",
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_zone_is_refused() {
+    fn an_invalid_zone_is_refused() {
         for text in [
             "", "Tokyo", "+", "+25:61", "+99", "9", "+1:2:3", "+-1", "JST",
         ] {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_none() {
+    fn an_invalid_time_is_not_read() {
         for text in [
             "",
             "0",

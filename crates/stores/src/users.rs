@@ -8,7 +8,7 @@ use gate::{Lookup, LookupSource, StoreError, User};
 use super::chain::{Chain, Truth};
 use super::columns::UserColumns;
 use super::database::Database;
-use super::record::About;
+use super::record::RecordScope;
 use super::reporter::Reporter;
 use super::single_flight::LookupResult;
 use super::{Outcome, settings::UserTable};
@@ -64,11 +64,15 @@ impl Truth for UserTruth {
 }
 
 /// Describes what records of users are about: the same on every node that reads the same columns of the same table.
-pub(super) fn about(database: &str, users: &UserTable, asked: &UserColumns) -> About {
+pub(super) fn record_scope(
+    database: &str,
+    users: &UserTable,
+    configured: &UserColumns,
+) -> RecordScope {
     let (table, id) = (users.table.quoted(), users.id.quoted());
-    About {
-        realm: format!("{database} {table} {id}{}", asked.realm()),
-        columns: asked.columns.len(),
+    RecordScope {
+        description: format!("{database} {table} {id}{}", configured.description()),
+        columns: configured.columns.len(),
         claims: 0,
     }
 }

@@ -52,7 +52,7 @@ impl FrameHeads {
     }
 
     /// Whether the current payload is complete.
-    pub fn are_between_frames(&self) -> bool {
+    pub fn payload_is_complete(&self) -> bool {
         self.left == 0
     }
 }
@@ -83,7 +83,7 @@ impl Default for FrameCounter {
 
 impl FrameCounter {
     /// Takes the next bytes. Returns whether too many frames of the current counting window carry nothing.
-    pub fn are_too_many(&mut self, mut bytes: &[u8]) -> bool {
+    pub fn exceeds_limit(&mut self, mut bytes: &[u8]) -> bool {
         while let Some(head) = self.heads.next(&mut bytes) {
             self.count(head);
         }
@@ -112,7 +112,7 @@ impl FrameCounter {
     }
 
     /// Begins a new counting window at the current position in the stream.
-    pub fn begin_anew(&mut self) {
+    pub fn begin_window(&mut self) {
         (self.empty, self.allowed) = (0, ALWAYS);
     }
 }
@@ -149,11 +149,11 @@ mod tests {
     fn floods(bytes: &[u8], piece: usize) -> bool {
         let mut frames = FrameCounter::default();
         let mut pieces = bytes.chunks(piece);
-        frames.are_too_many(&[0; PREFACE]) | pieces.any(|piece| frames.are_too_many(piece))
+        frames.exceeds_limit(&[0; PREFACE]) | pieces.any(|piece| frames.exceeds_limit(piece))
     }
 
     #[test]
-    fn frames_that_carry_nothing_are_counted_in_one_read_and_in_many() {
+    fn frames_without_content_are_counted_in_one_read_and_in_many() {
         let (ping, settings, reset) = (frame(6, 0, 8), frame(4, 0, 6), frame(3, 0, 4));
         let empty = frame(DATA, 0, 0);
         for flood in [&ping, &settings, &reset, &empty] {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_and_bodies_are_no_flood() {
+    fn requests_and_bodies_are_not_a_flood() {
         let request = [frame(HEADERS, 5, 300), frame(8, 0, 4), frame(2, 0, 5)].concat();
         assert!(!floods(&request.repeat(10_000), 4096));
         let upload = [frame(DATA, 0, 1024), frame(6, 0, 8)].concat();
@@ -175,28 +175,28 @@ mod tests {
     }
 
     #[test]
-    fn a_download_earns_the_room_that_the_client_makes_for_it() {
+    fn a_download_allows_its_window_updates() {
         let mut frames = FrameCounter::default();
-        let mut floods = frames.are_too_many(&[0; PREFACE]);
+        let mut floods = frames.exceeds_limit(&[0; PREFACE]);
         for _ in 0..10_000 {
             frames.sent(16 * 1024);
-            floods |= frames.are_too_many(&frame(8, 0, 4).repeat(2));
+            floods |= frames.exceeds_limit(&frame(8, 0, 4).repeat(2));
         }
         assert!(!floods);
     }
 
     #[test]
-    fn counting_begins_anew_in_the_middle_of_a_frame() {
+    fn a_counting_window_can_begin_inside_a_frame() {
         let ping = frame(6, 0, 8);
         let mut frames = FrameCounter::default();
-        let mut floods = frames.are_too_many(&[0; PREFACE]);
+        let mut floods = frames.exceeds_limit(&[0; PREFACE]);
         for _ in 0..3 {
-            floods |= frames.are_too_many(&ping.repeat(999));
-            floods |= frames.are_too_many(&ping[..10]);
-            frames.begin_anew();
-            floods |= frames.are_too_many(&ping[10..]);
+            floods |= frames.exceeds_limit(&ping.repeat(999));
+            floods |= frames.exceeds_limit(&ping[..10]);
+            frames.begin_window();
+            floods |= frames.exceeds_limit(&ping[10..]);
         }
         assert!(!floods);
-        assert!(frames.are_too_many(&ping.repeat(1001)));
+        assert!(frames.exceeds_limit(&ping.repeat(1001)));
     }
 }

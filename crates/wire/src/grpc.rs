@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_is_read_as_the_protocol_has_it_and_in_no_other_way() {
+    fn only_timeouts_of_the_specified_form_are_read() {
         let read = |text: &'static str| {
             let value = HeaderValue::from_static(text);
             timeout(&HeaderMap::from_iter([(GRPC_TIMEOUT, value)]))

@@ -31,30 +31,30 @@ pub enum ProxyHeaderError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyHeader {
     /// The beginning: at least this many more bytes belong to it.
-    Begun(usize),
+    Incomplete(usize),
     /// The whole header, with the client's address. `None` if the connection is the proxy's own, or if the proxy does not know
     /// the client or names one without an IP address.
-    Whole(Option<IpAddr>),
+    Complete(Option<IpAddr>),
 }
 
 /// Reads the beginning of a connection, as far as it has arrived, as a header of either version. If you read at most as many more
-/// bytes as [`ProxyHeader::Begun`] says, you do not read past the header.
+/// bytes as [`ProxyHeader::Incomplete`] says, you do not read past the header.
 ///
 /// # Errors
 /// [`ProxyHeaderError`] when there is no valid header. Nothing can be read after it.
 pub fn read(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     let Some((first, rest)) = bytes.split_first_chunk() else {
-        return Ok(ProxyHeader::Begun(SIGNATURE.len() - bytes.len()));
+        return Ok(ProxyHeader::Incomplete(SIGNATURE.len() - bytes.len()));
     };
     if *first == SIGNATURE {
         let Some((&[version_and_command, family, high, low], addresses)) = rest.split_first_chunk()
         else {
-            return Ok(ProxyHeader::Begun(4 - rest.len()));
+            return Ok(ProxyHeader::Incomplete(4 - rest.len()));
         };
         let length = usize::from(u16::from_be_bytes([high, low]));
         return match addresses.get(..length) {
             Some(addresses) => client_in_block(version_and_command, family, addresses),
-            None => Ok(ProxyHeader::Begun(length - addresses.len())),
+            None => Ok(ProxyHeader::Incomplete(length - addresses.len())),
         };
     }
     if !first.starts_with(b"PROXY ") {
@@ -63,7 +63,7 @@ pub fn read(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     match bytes.strip_suffix(b"\r\n") {
         Some(line) => client_in_line(str::from_utf8(line).ok()),
         None if bytes.len() >= LONGEST_LINE => Err(ProxyHeaderError::Unreadable),
-        None => Ok(ProxyHeader::Begun(1)),
+        None => Ok(ProxyHeader::Incomplete(1)),
     }
 }
 
@@ -74,23 +74,23 @@ fn client_in_line(line: Option<&str>) -> Result<ProxyHeader, ProxyHeaderError> {
     let is_port =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok();
     let client = match words[..] {
-        [_, "UNKNOWN", ..] => return Ok(ProxyHeader::Whole(None)),
-        [_, "TCP4", client, reached, from, to] if is_port(from) && is_port(to) => {
-            pair::<Ipv4Addr>(client, reached)
+        [_, "UNKNOWN", ..] => return Ok(ProxyHeader::Complete(None)),
+        [_, "TCP4", client, destination, from, to] if is_port(from) && is_port(to) => {
+            pair::<Ipv4Addr>(client, destination)
         }
-        [_, "TCP6", client, reached, from, to] if is_port(from) && is_port(to) => {
-            pair::<Ipv6Addr>(client, reached)
+        [_, "TCP6", client, destination, from, to] if is_port(from) && is_port(to) => {
+            pair::<Ipv6Addr>(client, destination)
         }
         _ => None,
     };
     let client = client.ok_or(ProxyHeaderError::Unreadable)?;
-    Ok(ProxyHeader::Whole(Some(client)))
+    Ok(ProxyHeader::Complete(Some(client)))
 }
 
 /// Parses two addresses of one family, and returns the first.
-fn pair<A: FromStr + Into<IpAddr>>(client: &str, reached: &str) -> Option<IpAddr> {
+fn pair<A: FromStr + Into<IpAddr>>(client: &str, destination: &str) -> Option<IpAddr> {
     let client: A = client.parse().ok()?;
-    reached.parse::<A>().ok()?;
+    destination.parse::<A>().ok()?;
     Some(client.into())
 }
 
@@ -115,13 +115,13 @@ fn client_in_block(
         (0x21, 0x00 | 0x31) => None,
         (_, _) => return Err(ProxyHeaderError::Unreadable),
     };
-    Ok(ProxyHeader::Whole(client))
+    Ok(ProxyHeader::Complete(client))
 }
 
 /// Returns the header that tells a server which client a connection is for: the client's address, and the address at which it
 /// reached us, if known. `None` is for a connection of our own.
 pub fn header(version: ProxyVersion, caller: Option<(IpAddr, Option<SocketAddr>)>) -> Vec<u8> {
-    let ends = caller.map(|(client, reached)| Ends::of(client, reached));
+    let ends = caller.map(|(client, destination)| Ends::of(client, destination));
     match (version, ends) {
         (ProxyVersion::V1, None) => b"PROXY UNKNOWN\r\n".to_vec(),
         (ProxyVersion::V1, Some(ends)) => ends.line().into_bytes(),
@@ -138,12 +138,16 @@ enum Ends {
 }
 
 impl Ends {
-    fn of(client: IpAddr, reached: Option<SocketAddr>) -> Self {
-        let port = reached.map_or(0, |reached| reached.port());
-        let reached = reached.map(|reached| reached.ip().to_canonical());
-        match (client.to_canonical(), reached) {
-            (IpAddr::V4(client), Some(IpAddr::V4(reached))) => Self::V4(client, reached, port),
-            (IpAddr::V6(client), Some(IpAddr::V6(reached))) => Self::V6(client, reached, port),
+    fn of(client: IpAddr, destination: Option<SocketAddr>) -> Self {
+        let port = destination.map_or(0, |destination| destination.port());
+        let destination = destination.map(|destination| destination.ip().to_canonical());
+        match (client.to_canonical(), destination) {
+            (IpAddr::V4(client), Some(IpAddr::V4(destination))) => {
+                Self::V4(client, destination, port)
+            }
+            (IpAddr::V6(client), Some(IpAddr::V6(destination))) => {
+                Self::V6(client, destination, port)
+            }
             // The client came through a proxy that is connected to us over the other family, or over a socket without addresses.
             (IpAddr::V4(client), _) => Self::V4(client, Ipv4Addr::UNSPECIFIED, port),
             (IpAddr::V6(client), _) => Self::V6(client, Ipv6Addr::UNSPECIFIED, port),
@@ -153,11 +157,11 @@ impl Ends {
     /// The header in version 1 (§2.1).
     fn line(&self) -> String {
         match self {
-            Self::V4(client, reached, port) => {
-                format!("PROXY TCP4 {client} {reached} 0 {port}\r\n")
+            Self::V4(client, destination, port) => {
+                format!("PROXY TCP4 {client} {destination} 0 {port}\r\n")
             }
-            Self::V6(client, reached, port) => {
-                format!("PROXY TCP6 {client} {reached} 0 {port}\r\n")
+            Self::V6(client, destination, port) => {
+                format!("PROXY TCP6 {client} {destination} 0 {port}\r\n")
             }
         }
     }
@@ -166,16 +170,16 @@ impl Ends {
     fn block(&self) -> Vec<u8> {
         let mut block = SIGNATURE.to_vec();
         let port = match self {
-            Self::V4(client, reached, port) => {
+            Self::V4(client, destination, port) => {
                 block.extend([0x21, 0x11, 0, 12]);
                 block.extend(client.octets());
-                block.extend(reached.octets());
+                block.extend(destination.octets());
                 port
             }
-            Self::V6(client, reached, port) => {
+            Self::V6(client, destination, port) => {
                 block.extend([0x21, 0x21, 0, 36]);
                 block.extend(client.octets());
-                block.extend(reached.octets());
+                block.extend(destination.octets());
                 port
             }
         };
@@ -196,13 +200,13 @@ mod tests {
     use super::*;
 
     /// Reads a header, as many bytes at a time as `read` needs, and returns it with the bytes that follow. An incomplete header
-    /// is `Begun`.
+    /// is `Incomplete`.
     fn read_all(bytes: &[u8]) -> (Result<ProxyHeader, ProxyHeaderError>, &[u8]) {
         let mut taken = 0;
         loop {
             let header = read(&bytes[..taken]);
             match header {
-                Ok(ProxyHeader::Begun(more)) if taken + more <= bytes.len() => taken += more,
+                Ok(ProxyHeader::Incomplete(more)) if taken + more <= bytes.len() => taken += more,
                 _ => return (header, &bytes[taken..]),
             }
         }
@@ -213,18 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read_and_nothing_behind_it_is() {
+    fn written_headers_are_read_and_nothing_after_them() {
         let here: SocketAddr = "127.0.0.1:443".parse().unwrap();
         let there: SocketAddr = "[::ffff:10.0.0.1]:443".parse().unwrap();
         for version in [ProxyVersion::V1, ProxyVersion::V2] {
             for client in ["203.0.113.7", "2001:db8::7"] {
-                for reached in [Some(here), Some(there), None] {
-                    let mut header = header(version, Some((address(client), reached)));
+                for destination in [Some(here), Some(there), None] {
+                    let mut header = header(version, Some((address(client), destination)));
                     header.extend(b"GET /");
                     let (read, left) = read_all(&header);
                     assert_eq!(
                         read,
-                        Ok(ProxyHeader::Whole(Some(address(client)))),
+                        Ok(ProxyHeader::Complete(Some(address(client)))),
                         "{version:?}"
                     );
                     assert_eq!(left, b"GET /");
@@ -232,20 +236,20 @@ mod tests {
             }
             let header = header(version, None);
             let (read, left) = read_all(&header);
-            assert_eq!(read, Ok(ProxyHeader::Whole(None)), "{version:?}");
+            assert_eq!(read, Ok(ProxyHeader::Complete(None)), "{version:?}");
             assert!(left.is_empty());
         }
     }
 
     #[test]
-    fn a_line_says_what_the_specification_shows() {
+    fn a_line_has_the_form_of_the_specification() {
         let here: SocketAddr = "192.0.2.1:443".parse().unwrap();
-        let said = header(ProxyVersion::V1, Some((address("192.0.2.7"), Some(here))));
-        assert_eq!(said, b"PROXY TCP4 192.0.2.7 192.0.2.1 0 443\r\n");
+        let line = header(ProxyVersion::V1, Some((address("192.0.2.7"), Some(here))));
+        assert_eq!(line, b"PROXY TCP4 192.0.2.7 192.0.2.1 0 443\r\n");
     }
 
     #[test]
-    fn what_others_write_is_read() {
+    fn headers_of_other_programs_are_read() {
         for (bytes, client) in [
             (&b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n"[..], Some("255.255.255.255")),
             (b"PROXY TCP6 ffff::1 ::1 1 1\r\n", Some("ffff::1")),
@@ -257,13 +261,13 @@ mod tests {
         ] {
             let (read, left) = read_all(bytes);
             let client = client.map(address);
-            assert_eq!(read, Ok(ProxyHeader::Whole(client)), "{}", bytes.escape_ascii());
+            assert_eq!(read, Ok(ProxyHeader::Complete(client)), "{}", bytes.escape_ascii());
             assert!(left.is_empty());
         }
     }
 
     #[test]
-    fn what_is_no_header_is_told_from_one_that_is_wrong() {
+    fn a_missing_header_is_distinguished_from_a_malformed_one() {
         let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(100));
         for bytes in [
             &b"PROXY TCP4 1.1.1.1 1.1.1.1 1 65536\r\n"[..],
@@ -286,6 +290,6 @@ mod tests {
         let (read, _) = read_all(b"GET / HTTP/1.1\r\n\r\n");
         assert_eq!(read, Err(ProxyHeaderError::Missing));
         let (read, _) = read_all(b"PROXY TCP4 1.1");
-        assert_eq!(read, Ok(ProxyHeader::Begun(1)), "it breaks off");
+        assert_eq!(read, Ok(ProxyHeader::Incomplete(1)), "it breaks off");
     }
 }

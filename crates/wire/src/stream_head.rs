@@ -23,7 +23,7 @@ pub fn read(
     limits: HeadLimits,
 ) -> Result<Request<Length>, Violation> {
     within(&head, limits)?;
-    if !are_bare(head.headers()) {
+    if !have_no_outer_blanks(head.headers()) {
         return Err(Violation::FieldValue);
     }
     let mut request = head.map(|()| Length::NONE);
@@ -31,7 +31,7 @@ pub fn read(
         return Err(Violation::RequestLine);
     }
     *request.body_mut() = length(request.headers(), has_ended)?;
-    name_host(&mut request);
+    set_host(&mut request);
     join_cookies(request.headers_mut());
     if request.headers().len() > limits.fields {
         return Err(Violation::TooLarge);
@@ -52,7 +52,7 @@ pub fn read(
 }
 
 /// Whether no value begins or ends with white space, which some services would read as part of it (RFC 9113 §8.2.1).
-pub fn are_bare(fields: &HeaderMap) -> bool {
+pub fn have_no_outer_blanks(fields: &HeaderMap) -> bool {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     fields.values().all(|value| {
         let value = value.as_bytes();
@@ -97,7 +97,7 @@ fn length(headers: &HeaderMap, has_ended: bool) -> Result<Length, Violation> {
 /// Writes `:authority` into `Host`. A different `Host` is kept beside it, so that there are two and the request is refused: a
 /// service might read the one that the gate did not decide on. The default port of the scheme does not make a different host (RFC
 /// 9113 §8.3.1, RFC 3986 §6.2.3).
-fn name_host<B>(request: &mut Request<B>) {
+fn set_host<B>(request: &mut Request<B>) {
     let port: &[u8] = match request.uri().scheme_str() {
         Some("https") => b":443",
         Some(_) | None => b":80",
@@ -163,33 +163,33 @@ const FOR_FIELD: usize = 32;
 mod tests {
     use super::*;
 
-    /// The values of `Host` after [`name_host`].
+    /// The values of `Host` after [`set_host`].
     fn hosts(uri: &str, host: &str) -> Vec<String> {
         let mut request = Request::new(());
         *request.uri_mut() = uri.parse().expect("a URL");
         let host = HeaderValue::from_str(host).expect("a field value");
         request.headers_mut().insert(HOST, host);
-        name_host(&mut request);
+        set_host(&mut request);
         let hosts = request.headers().get_all(HOST).iter();
         let text = |host: &HeaderValue| host.to_str().expect("ASCII").to_owned();
         hosts.map(text).collect()
     }
 
     #[test]
-    fn a_value_has_white_space_only_inside() {
+    fn a_value_has_no_outer_white_space() {
         let mut fields = HeaderMap::new();
         for value in ["", "a", "a b", "a\tb"] {
             fields.insert("x-a", HeaderValue::from_static(value));
-            assert!(are_bare(&fields), "{value:?}");
+            assert!(have_no_outer_blanks(&fields), "{value:?}");
         }
         for value in [" ", " a", "a ", "\ta", "a\t"] {
             fields.insert("x-a", HeaderValue::from_static(value));
-            assert!(!are_bare(&fields), "{value:?}");
+            assert!(!have_no_outer_blanks(&fields), "{value:?}");
         }
     }
 
     #[test]
-    fn a_host_beside_the_authority_has_to_be_the_same() {
+    fn host_must_equal_the_authority() {
         for (uri, host) in [
             ("http://a/", "a"),
             ("http://a/", "A"),

@@ -8,22 +8,22 @@ pub struct FrameScanner {
     here: usize,
     /// How many bytes of the current frame are still missing.
     left: u64,
-    closes: bool,
+    has_close: bool,
 }
 
 impl FrameScanner {
     /// Whether a Close frame has begun.
-    pub fn close(&self) -> bool {
-        self.closes
+    pub fn has_close(&self) -> bool {
+        self.has_close
     }
 
     /// Whether the last frame is complete, so that another one may follow.
-    pub fn are_whole(&self) -> bool {
+    pub fn is_at_frame_end(&self) -> bool {
         self.left == 0 && self.here == 0
     }
 
     /// Takes the next bytes.
-    pub fn see(&mut self, mut bytes: &[u8]) {
+    pub fn scan(&mut self, mut bytes: &[u8]) {
         while let Some((first, rest)) = bytes.split_first() {
             if self.left > 0 {
                 let there = usize::try_from(self.left)
@@ -37,7 +37,7 @@ impl FrameScanner {
             self.here += 1;
             bytes = rest;
             if let Some((opcode, payload)) = head(&self.head[..self.here]) {
-                self.closes |= opcode == CLOSE;
+                self.has_close |= opcode == CLOSE;
                 self.left = payload;
                 self.here = 0;
             }
@@ -82,31 +82,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_close_frame_is_seen_in_one_read_and_in_many_and_nothing_else_is_one() {
+    fn only_close_frames_are_found_in_one_read_and_in_many() {
         let long = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &[0x88; 65536]].concat();
         let masked = [&[0x81, 0x80 | 126, 0, 200, 1, 2, 3, 4][..], &[0x88; 200]].concat();
-        let talk = [&[0x81, 2, 0x88, 0x88][..], &masked, &long].concat();
-        for size in [1, 3, 1000, talk.len()] {
+        let frames_without_close = [&[0x81, 2, 0x88, 0x88][..], &masked, &long].concat();
+        for size in [1, 3, 1000, frames_without_close.len()] {
             let mut frames = FrameScanner::default();
-            talk.chunks(size).for_each(|bytes| frames.see(bytes));
-            assert!(!frames.close() && frames.are_whole(), "{size}");
+            frames_without_close
+                .chunks(size)
+                .for_each(|bytes| frames.scan(bytes));
+            assert!(!frames.has_close() && frames.is_at_frame_end(), "{size}");
             [0x88, 0x82, 1, 2, 3, 4, 5, 6]
                 .chunks(size)
-                .for_each(|bytes| frames.see(bytes));
-            assert!(frames.close() && frames.are_whole(), "{size}");
+                .for_each(|bytes| frames.scan(bytes));
+            assert!(frames.has_close() && frames.is_at_frame_end(), "{size}");
         }
     }
 
     #[test]
-    fn a_frame_is_whole_behind_its_last_byte_and_nowhere_else() {
+    fn a_frame_ends_only_after_its_last_byte() {
         let frame = [0x82, 0x80 | 126, 0, 3, 1, 2, 3, 4, 9, 9, 9];
         let mut frames = FrameScanner::default();
         for byte in &frame[..frame.len() - 1] {
-            frames.see(&[*byte]);
-            assert!(!frames.are_whole());
+            frames.scan(&[*byte]);
+            assert!(!frames.is_at_frame_end());
         }
-        frames.see(&[9]);
-        assert!(frames.are_whole());
+        frames.scan(&[9]);
+        assert!(frames.is_at_frame_end());
         assert_eq!(closing(1001, "ab"), [0x88, 4, 3, 0xe9, b'a', b'b']);
     }
 }

@@ -1,15 +1,15 @@
-//! Fuzzes a request with genuine sessions anywhere in it (see [`case::read`]): whatever the session crate opens, the second
-//! opinion opens too. First, both are compared on every session that the real libraries wrote.
+//! Fuzzes a request with genuine sessions anywhere in it (see [`case::read`]): whatever the session crate opens, the reference
+//! implementation opens too. First, both are compared on every session that the real libraries wrote.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sessiongate_fuzz::{agree, case, vectors};
+use sessiongate_fuzz::{compare, case, vectors};
 
 fuzz_target!(
     init: vectors::check(),
     |data: &[u8]| {
         if let Some((known, request)) = case::read(data) {
-            agree(&known.app, &known.ring, &request);
+            compare(&known.app, &known.ring, &request);
         }
     }
 );

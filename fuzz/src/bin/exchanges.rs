@@ -59,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
     );
     server.forward_body();
     assert_eq!(take(server.body(), &mut came).as_deref(), Some(sent));
-    assert!(came.are_over() && server.is_persistent());
+    assert!(came.are_finished() && server.is_persistent());
 
     // The answer.
     let mut out = Vec::new();
@@ -79,9 +79,9 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!((answer.status, answer.reason()), (status, &b"Yes"[..]));
     assert!(!client.is_reusable() || sent.is_empty());
     assert_eq!(take(client.body(), &mut came).as_deref(), Some(sent));
-    assert!(came.are_over());
+    assert!(came.are_finished());
     assert_eq!(client.is_reusable(), server.is_persistent());
-    assert_eq!(client.has_to_be_quiet(), !has_body);
+    assert_eq!(client.is_bodiless(), !has_body);
 });
 
 /// Writes a body in pieces of `size` bytes.
@@ -133,7 +133,7 @@ impl<'b> Pieces<'b> {
     }
 
     /// Whether all bytes arrived and were taken.
-    fn are_over(&self) -> bool {
+    fn are_finished(&self) -> bool {
         self.input.is_empty() && self.rest.is_empty()
     }
 }

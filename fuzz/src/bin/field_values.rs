@@ -18,20 +18,20 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(nanos, nanoseconds(data));
 
     for header in [ForwardedHeader::Forwarded, ForwardedHeader::XForwardedFor] {
-        hides_nothing(header, data);
+        check_proxies_entries_count(header, data);
     }
     let proxies = proxies(ForwardedHeader::XForwardedFor);
     let headers = HeaderMap::from_iter([(ForwardedHeader::XForwardedFor.name(), value)]);
-    assert_eq!(proxies.client(PROXY, &headers), second_reader(data));
+    assert_eq!(proxies.client(PROXY, &headers), reference(data));
 });
 
 fn proxies(header: ForwardedHeader) -> TrustedProxies {
     let networks = ["10.0.0.0/8".parse().expect("a network")];
-    TrustedProxies::new(networks.to_vec()).writing(header)
+    TrustedProxies::new(networks.to_vec()).with_header(header)
 }
 
 /// Checks that the gate reads what two listed proxies add to a field, whatever the client has sent in it.
-fn hides_nothing(header: ForwardedHeader, sent: &[u8]) {
+fn check_proxies_entries_count(header: ForwardedHeader, sent: &[u8]) {
     let (client, proxy) = match header {
         ForwardedHeader::Forwarded => (
             &b"for=\"[2001:db8::7]:80\";host=\"a.example\";proto=https"[..],
@@ -58,7 +58,7 @@ fn hides_nothing(header: ForwardedHeader, sent: &[u8]) {
 }
 
 /// The client that `X-Forwarded-For` names, when a listed proxy sends it.
-fn second_reader(value: &[u8]) -> IpAddr {
+fn reference(value: &[u8]) -> IpAddr {
     let mut client = PROXY;
     for entry in value.rsplit(|byte| *byte == b',') {
         let entry = entry.trim_ascii();

@@ -17,16 +17,16 @@ fuzz_target!(|data: &[u8]| {
 
 fn http2(bytes: &[u8], size: usize) {
     let mut frames = flood::FrameCounter::default();
-    frames.are_too_many(&[0; PREFACE]);
+    frames.exceeds_limit(&[0; PREFACE]);
     let mut last = false;
     for piece in bytes.chunks(size) {
-        last = frames.are_too_many(piece);
-        assert_eq!(last, frames.are_too_many(&[]), "nothing has come");
+        last = frames.exceeds_limit(piece);
+        assert_eq!(last, frames.exceeds_limit(&[]), "nothing has come");
     }
     assert_eq!(last, floods(bytes));
     // Bytes that are sent to the client can only allow more frames.
     frames.sent(bytes.len());
-    assert!(last || !frames.are_too_many(&[]));
+    assert!(last || !frames.exceeds_limit(&[]));
 }
 
 /// Whether more frames carry nothing than are allowed (see `wire::flood`).
@@ -49,22 +49,22 @@ fn floods(bytes: &[u8]) -> bool {
 fn websockets(bytes: &[u8], size: usize) {
     let mut frames = websocket::FrameScanner::default();
     for piece in bytes.chunks(size) {
-        frames.see(piece);
+        frames.scan(piece);
     }
-    let (closes, is_whole) = second_reader(bytes);
-    assert_eq!((frames.close(), frames.are_whole()), (closes, is_whole));
+    let (closes, is_whole) = reference(bytes);
+    assert_eq!((frames.has_close(), frames.is_at_frame_end()), (closes, is_whole));
     let reason: String = bytes
         .iter()
         .take(123)
         .map(|byte| char::from(byte & 0x7f))
         .collect();
     let close = websocket::closing(1000, &reason);
-    assert_eq!(second_reader(&close), (true, true));
-    assert_eq!(second_reader(&close[..close.len() - 1]).1, false);
+    assert_eq!(reference(&close), (true, true));
+    assert_eq!(reference(&close[..close.len() - 1]).1, false);
 }
 
 /// Whether a Close frame has begun in these bytes, and whether they end where a frame does (RFC 6455 §5.2).
-fn second_reader(bytes: &[u8]) -> (bool, bool) {
+fn reference(bytes: &[u8]) -> (bool, bool) {
     let (mut at, mut closes) = (0_u128, false);
     loop {
         let Some(rest) = usize::try_from(at).ok().and_then(|at| bytes.get(at..)) else {

@@ -9,7 +9,7 @@ use wire::proxy_protocol::{ProxyHeader, ProxyVersion, header, read};
 
 fuzz_target!(|data: &[u8]| {
     let ours = read_off(data);
-    let theirs = second_reader(data);
+    let theirs = reference(data);
     assert_eq!(ours, theirs, "{}", data.escape_ascii());
     round_trip(data);
 });
@@ -20,24 +20,24 @@ fn read_off(data: &[u8]) -> Option<(Option<IpAddr>, usize)> {
     let mut taken = 0;
     loop {
         match read(&data[..taken]) {
-            Ok(ProxyHeader::Begun(more)) => {
+            Ok(ProxyHeader::Incomplete(more)) => {
                 assert!(more > 0, "nothing would come");
                 taken += more;
                 if taken > data.len() {
                     // With all bytes at once, an incomplete header is not whole either.
                     let whole = read(data);
-                    assert!(!matches!(whole, Ok(ProxyHeader::Whole(_))));
+                    assert!(!matches!(whole, Ok(ProxyHeader::Complete(_))));
                     return None;
                 }
             }
-            Ok(ProxyHeader::Whole(client)) => return Some((client, taken)),
+            Ok(ProxyHeader::Complete(client)) => return Some((client, taken)),
             Err(_) => return None,
         }
     }
 }
 
 /// Reads the header at the front of `data`, with all bytes at once.
-fn second_reader(data: &[u8]) -> Option<(Option<IpAddr>, usize)> {
+fn reference(data: &[u8]) -> Option<(Option<IpAddr>, usize)> {
     if data.starts_with(b"\r\n\r\n\0\r\nQUIT\n") {
         let length = 16 + usize::from(*data.get(14)?) * 256 + usize::from(*data.get(15)?);
         let block = data.get(..length)?;

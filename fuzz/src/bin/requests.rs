@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sessiongate_fuzz::messages::{requests, ways};
+use sessiongate_fuzz::messages::{requests, splits};
 
 fuzz_target!(|data: &[u8]| {
     let Some((size, bytes)) = data.split_first() else {
         return;
     };
-    let [whole, cut, pieces] = ways(bytes, *size).map(|pieces| requests(&pieces));
+    let [whole, cut, pieces] = splits(bytes, *size).map(|pieces| requests(&pieces));
     // In pieces, the first line is checked before the rest arrives, so the violation can be another one. Only whether there is
     // one is compared.
     for (seen, violation) in [cut, pieces] {

@@ -1,4 +1,4 @@
-//! Fuzzes the heads of HTTP/2 streams: the converted request says what the head said, and is read the same when it is forwarded
+//! Fuzzes the heads of HTTP/2 streams: the converted request says what the head says, and is read the same when it is forwarded
 //! over HTTP/1.1.
 #![no_main]
 
@@ -77,19 +77,19 @@ fn head(lines: &[u8]) -> Option<Request<()>> {
 /// Checks that `:authority` is among the values of `Host`, and that it is the only one unless the client sent another.
 fn check_host(before: &Request<()>, request: &Request<Length>) {
     let hosts: Vec<_> = request.headers().get_all(HOST).iter().collect();
-    let said: Vec<_> = before.headers().get_all(HOST).iter().collect();
+    let sent_hosts: Vec<_> = before.headers().get_all(HOST).iter().collect();
     let Some(authority) = before.uri().authority() else {
-        return assert_eq!(hosts, said);
+        return assert_eq!(hosts, sent_hosts);
     };
     let is_same = |host: &&HeaderValue| {
         host.as_bytes()
             .eq_ignore_ascii_case(authority.as_str().as_bytes())
     };
     assert!(hosts.iter().any(is_same));
-    match said[..] {
+    match sent_hosts[..] {
         [] => assert_eq!(hosts.len(), 1),
-        [said] if is_same(&said) => assert_eq!(hosts.len(), 1),
-        _ => assert!(hosts.len() > said.len() && hosts.len() > 1),
+        [sent_host] if is_same(&sent_host) => assert_eq!(hosts.len(), 1),
+        _ => assert!(hosts.len() > sent_hosts.len() && hosts.len() > 1),
     }
 }
 
@@ -118,12 +118,12 @@ fn check_fields(before: &Request<()>, request: &Request<Length>, limits: HeadLim
 }
 
 fn check_length(before: &Request<()>, request: &Request<Length>, has_ended: bool) {
-    let said: Vec<_> = before.headers().get_all(CONTENT_LENGTH).iter().collect();
-    match (said.as_slice(), *request.body()) {
+    let sent_lengths: Vec<_> = before.headers().get_all(CONTENT_LENGTH).iter().collect();
+    match (sent_lengths.as_slice(), *request.body()) {
         (_, Length::UntilClose) => panic!("a request cannot end with the connection"),
         ([], length) => assert!(!has_ended || length == Length::NONE),
-        ([said], Length::Exactly(number)) if !has_ended && number > 0 => {
-            let digits = said.to_str().expect("digits").trim_start_matches('0');
+        ([sent_length], Length::Exactly(number)) if !has_ended && number > 0 => {
+            let digits = sent_length.to_str().expect("digits").trim_start_matches('0');
             assert_eq!(digits, number.to_string());
             assert!(number <= i64::MAX.unsigned_abs());
         }

@@ -1,14 +1,14 @@
 //! Request smuggling: chunks that two parsers read differently.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, Rejection, broken, each};
+use crate::judgment::{Judgment, Rejection, broken, each};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Smuggling, id, title, expects, run)
         .known("CWE-444")
@@ -16,7 +16,7 @@ const fn case(
 }
 
 const REFUSED: &str = "4xx and the end of the connection";
-const EITHER: &str = "refused, or one canonical request without it";
+const REFUSED_OR_CANONICAL: &str = "refused, or one canonical request without it";
 
 pub(super) const CASES: &[Case] = &[
     case(
@@ -42,10 +42,10 @@ pub(super) const CASES: &[Case] = &[
     case(
         "FR21",
         "chunk sizes with extensions, zeros and spaces",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             each(["5;a=b", "5;a=\"q;q\"", "5 ;a", "0000005", "5 "], |size| {
-                either(probe, &format!("{size}\r\nhello\r\n0\r\n\r\n"))
+                refused_or_canonical(probe, &format!("{size}\r\nhello\r\n0\r\n\r\n"))
             })
         },
     )
@@ -53,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "FR22",
         "a line feed in a chunk extension",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             let sizes = [
                 ("plain", "5;\nxx"),
@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
                 ("CR", "5;\rxx"),
             ];
             each(sizes, |(_, size)| {
-                either(probe, &format!("{size}\r\nhello\r\n0\r\n\r\n"))
+                refused_or_canonical(probe, &format!("{size}\r\nhello\r\n0\r\n\r\n"))
             })
         },
     )
@@ -70,7 +70,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "FR23",
         "chunk lines that end in a bare LF or CR",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             let bodies = [
                 ("LF after the size", "5\nhello\r\n0\r\n\r\n"),
@@ -78,7 +78,7 @@ pub(super) const CASES: &[Case] = &[
                 ("CR after the size", "5\rhello\r\n0\r\n\r\n"),
                 ("LF after the last size", "5\r\nhello\r\n0\n\r\n"),
             ];
-            each(bodies, |(_, body)| either(probe, body))
+            each(bodies, |(_, body)| refused_or_canonical(probe, body))
         },
     ),
     case("FR24", "a chunk longer than its size", REFUSED, |probe| {
@@ -90,7 +90,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "FR25",
         "framing and routing in the trailers",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             let trailers = [
                 "Content-Length: 50",
@@ -99,7 +99,7 @@ pub(super) const CASES: &[Case] = &[
                 "X A: b",
             ];
             each(trailers, |trailer| {
-                either(probe, &format!("5\r\nhello\r\n0\r\n{trailer}\r\n\r\n"))
+                refused_or_canonical(probe, &format!("5\r\nhello\r\n0\r\n{trailer}\r\n\r\n"))
             })
         },
     )
@@ -131,10 +131,10 @@ pub(super) const CASES: &[Case] = &[
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
-fn refused(probe: &Probe<'_>, body: &str) -> Judgement {
+fn refused(probe: &Probe<'_>, body: &str) -> Judgment {
     probe.refused(probe.post().line(CHUNKED).body(body), Rejection::Closing)
 }
 
-fn either(probe: &Probe<'_>, body: &str) -> Judgement {
+fn refused_or_canonical(probe: &Probe<'_>, body: &str) -> Judgment {
     probe.refused_or_canonical(probe.post().line(CHUNKED).body(body), "hello")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, broken, each};
+use crate::judgment::{Judgment, broken, each};
 use crate::probe::Probe;
 use crate::recorder::Record;
 use crate::request::{Request, chunks};
@@ -12,7 +12,7 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Connections, id, title, expects, run)
 }
@@ -93,8 +93,8 @@ pub(super) const CASES: &[Case] = &[
             ];
             each(spellings, |(_, (lines, body))| {
                 let head = probe.protected().method("POST").lines(lines);
-                unread(probe, head.clone().body(body).text(), None)?;
-                unread(probe, head.text(), Some(body))
+                check_unread_body(probe, head.clone().body(body).text(), None)?;
+                check_unread_body(probe, head.text(), Some(body))
             })
         },
     )
@@ -140,10 +140,10 @@ pub(super) const CASES: &[Case] = &[
         "six clients at once, with and without sessions",
         "identity exactly where the session is",
         |probe| {
-            probe.forget();
+            probe.skip_records();
             let wrong: Vec<String> = std::thread::scope(|scope| {
                 let clients: Vec<_> = (0..6)
-                    .map(|client| scope.spawn(move || busy(probe, client)))
+                    .map(|client| scope.spawn(move || run_client(probe, client)))
                     .collect();
                 let ended = clients.into_iter().map(|client| client.join());
                 ended
@@ -214,7 +214,7 @@ fn of_kind(probe: &Probe<'_>, kind: char, number: usize) -> Request {
 }
 
 /// Sends requests of these kinds on one connection, and judges the answers.
-fn sequence(probe: &Probe<'_>, kinds: &str, pause: Duration) -> Judgement {
+fn sequence(probe: &Probe<'_>, kinds: &str, pause: Duration) -> Judgment {
     let requests = kinds.chars().enumerate();
     let requests: Vec<_> = requests
         .map(|(number, kind)| of_kind(probe, kind, number).text())
@@ -233,7 +233,7 @@ fn sequence(probe: &Probe<'_>, kinds: &str, pause: Duration) -> Judgement {
         judge_identity(probe, &record)?;
     }
     for (kind, status) in kinds.chars().zip(exchange.statuses()) {
-        if !fits(kind, status) {
+        if !has_status(kind, status) {
             return broken(format!("order or state is mixed up: {exchange}"));
         }
     }
@@ -248,7 +248,7 @@ fn sequence(probe: &Probe<'_>, kinds: &str, pause: Duration) -> Judgement {
 }
 
 /// Whether this status is right for a request of this kind.
-fn fits(kind: char, status: u16) -> bool {
+fn has_status(kind: char, status: u16) -> bool {
     match kind {
         'n' => matches!(status, 300..=399 | 401 | 403),
         _ => (200..300).contains(&status),
@@ -256,13 +256,13 @@ fn fits(kind: char, status: u16) -> bool {
 }
 
 /// Checks that the identity is that of the session, or absent without a session.
-fn judge_identity(probe: &Probe<'_>, record: &Record) -> Judgement {
+fn judge_identity(probe: &Probe<'_>, record: &Record) -> Judgment {
     let path = record.target.split('?').next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
-    let mut told = probe.identity_of(record);
-    told.retain(|value| !value.is_empty());
+    let mut identities = probe.identity_of(record);
+    identities.retain(|value| !value.is_empty());
     let user = probe.target.user.as_deref();
-    match (name.chars().next(), told.as_slice()) {
+    match (name.chars().next(), identities.as_slice()) {
         (Some('n'), _) => broken(format!("arrived without a session: {}", record.brief())),
         (Some('p'), []) => Ok(String::new()),
         (Some('s'), [one]) if user.is_none_or(|user| user == *one) => Ok(String::new()),
@@ -273,12 +273,12 @@ fn judge_identity(probe: &Probe<'_>, record: &Record) -> Judgement {
 
 /// Sends a request that must be denied, and checks that its body is not read as a request. `later` is a body to send after a
 /// pause.
-fn unread(probe: &Probe<'_>, head: String, later: Option<&String>) -> Judgement {
+fn check_unread_body(probe: &Probe<'_>, head: String, later: Option<&String>) -> Judgment {
     let mut sending = probe.sending(head);
     sending
         .pieces
         .extend(later.map(|body| (super::PAUSE, body.clone())));
-    sending.linger = 2 * super::PAUSE;
+    sending.settle = 2 * super::PAUSE;
     let exchange = probe.perform(&sending);
     probe.smuggled(&probe.records())?;
     if exchange.answers.len() > 1 {
@@ -288,14 +288,14 @@ fn unread(probe: &Probe<'_>, head: String, later: Option<&String>) -> Judgement 
 }
 
 /// Runs one of several concurrent clients, and returns its wrong answers.
-fn busy(probe: &Probe<'_>, client: usize) -> Vec<String> {
+fn run_client(probe: &Probe<'_>, client: usize) -> Vec<String> {
     let kinds = (0..12).map(|number| (number, ['s', 'p', 'n'][(number + client) % 3]));
     let wrong = kinds.filter_map(|(number, kind)| {
         let request = of_kind(probe, kind, client * 100 + number);
         let mut sending = probe.sending(request);
-        sending.linger = Duration::ZERO;
+        sending.settle = Duration::ZERO;
         let exchange = sending.send(probe.target.proxy);
-        (!fits(kind, exchange.status())).then(|| format!("{kind}: {exchange}"))
+        (!has_status(kind, exchange.status())).then(|| format!("{kind}: {exchange}"))
     });
     wrong.collect()
 }

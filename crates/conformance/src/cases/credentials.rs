@@ -3,20 +3,20 @@
 mod jose;
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, broken, each, weak};
+use crate::judgment::{Judgment, broken, each, weak};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Credentials, id, title, expects, run)
 }
 
 const DENIED: &str = "denied, nothing upstream";
-const RIGHT: &str = "denied, or the right identity once";
+const DENIED_OR_IDENTIFIED: &str = "denied, or the right identity once";
 
 pub(super) const CASES: &[Case] = &[
     case(
@@ -35,7 +35,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "CK02",
         "the session cookie twice, once with garbage",
-        RIGHT,
+        DENIED_OR_IDENTIFIED,
         |probe| {
             let (name, value) = probe.cookie();
             let (good, bad) = (format!("{name}={value}"), format!("{name}=garbage"));
@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "CK04",
         "quotes and white space around the session cookie",
-        RIGHT,
+        DENIED_OR_IDENTIFIED,
         |probe| {
             let (n, v) = probe.cookie();
             let cookies = [
@@ -351,6 +351,6 @@ pub(super) const CASES: &[Case] = &[
     .with_session(),
 ];
 
-fn cookie_denied(probe: &Probe<'_>, cookie: &str) -> Judgement {
+fn cookie_denied(probe: &Probe<'_>, cookie: &str) -> Judgment {
     probe.denied(probe.protected().line(format!("Cookie: {cookie}")))
 }

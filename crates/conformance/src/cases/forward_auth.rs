@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use super::host::leads_astray;
+use super::host::redirects_elsewhere;
 use crate::case::{Case, Class};
 use crate::client::Exchange;
-use crate::judgement::{Judgement, broken, each};
+use crate::judgment::{Judgment, broken, each};
 use crate::latin::folded;
 use crate::probe::Probe;
 use crate::profile::OriginalRequest;
@@ -16,7 +16,7 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::ForwardAuth, id, title, expects, run).with_check()
 }
@@ -27,18 +27,18 @@ pub(super) const CASES: &[Case] = &[
         "a session, and none",
         "permitted with identity, and denied",
         |probe| {
-            let exchange = ask(probe, probe.with_session(protected(probe)));
+            let exchange = send(probe, probe.with_session(protected(probe)));
             let Some(answer) = exchange.answers.first().filter(|_| exchange.permits()) else {
                 return broken(format!("a session, and yet {exchange}"));
             };
             let wanted = folded(probe.identity_name());
-            let told = answer
+            let names_sent = answer
                 .fields
                 .iter()
                 .filter(|(name, _)| folded(name) == wanted);
-            let told: Vec<_> = told.map(|(_, value)| value.as_str()).collect();
+            let names_sent: Vec<_> = names_sent.map(|(_, value)| value.as_str()).collect();
             let user = probe.target.user.as_deref();
-            match told.as_slice() {
+            match names_sent.as_slice() {
                 [one] if user.is_none_or(|user| user == *one) => denied(probe, protected(probe)),
                 other => broken(format!("{} identities in the answer", other.len())),
             }
@@ -59,9 +59,9 @@ pub(super) const CASES: &[Case] = &[
             let paths = [
                 "", "*", "private", &evil, &network, "\x01", &relative, &long, "%",
             ];
-            denied(probe, question(probe, "GET", None))?;
+            denied(probe, decision_request(probe, "GET", None))?;
             each(paths, |path| {
-                denied(probe, question(probe, "GET", Some(path)))
+                denied(probe, decision_request(probe, "GET", Some(path)))
             })
         },
     )
@@ -89,7 +89,7 @@ pub(super) const CASES: &[Case] = &[
                 format!("{d}../{p}?{d}"),
             ];
             each(paths, |path| {
-                denied(probe, question(probe, "GET", Some(path)))
+                denied(probe, decision_request(probe, "GET", Some(path)))
             })
         },
     )
@@ -122,7 +122,7 @@ pub(super) const CASES: &[Case] = &[
         "denied, and no redirect to that host",
         |probe| {
             let host = &probe.target.host;
-            let asked = |method: &str, host: &str| {
+            let request_to = |method: &str, host: &str| {
                 let request = of(
                     probe,
                     method,
@@ -131,24 +131,30 @@ pub(super) const CASES: &[Case] = &[
                 );
                 request.lines(["Accept: text/html", "Sec-Fetch-Mode: navigate"])
             };
-            let questions = [
-                ("OPTIONS", asked("OPTIONS", host)),
+            let requests = [
+                ("OPTIONS", request_to("OPTIONS", host)),
                 (
                     "two methods",
-                    asked("GET", host).line("X-Forwarded-Method: OPTIONS"),
+                    request_to("GET", host).line("X-Forwarded-Method: OPTIONS"),
                 ),
-                ("no method", asked("G T", host)),
-                ("another host", asked("GET", "evil.example")),
-                ("userinfo", asked("GET", &format!("{host}@evil.example"))),
-                ("two hosts", asked("GET", &format!("{host}, evil.example"))),
+                ("no method", request_to("G T", host)),
+                ("another host", request_to("GET", "evil.example")),
+                (
+                    "userinfo",
+                    request_to("GET", &format!("{host}@evil.example")),
+                ),
+                (
+                    "two hosts",
+                    request_to("GET", &format!("{host}, evil.example")),
+                ),
             ];
-            each(questions, |(_, question)| {
-                let exchange = ask(probe, question.clone());
+            each(requests, |(_, request)| {
+                let exchange = send(probe, request.clone());
                 let location = exchange
                     .answers
                     .first()
                     .map(|answer| answer.all("location").concat());
-                match location.is_some_and(|location| leads_astray(&location)) {
+                match location.is_some_and(|location| redirects_elsewhere(&location)) {
                     true => broken("a redirect leads to the chosen host"),
                     false => judge_denied(probe, &exchange),
                 }
@@ -168,13 +174,13 @@ pub(super) const CASES: &[Case] = &[
                 .map(|name| format!("{name}: {}", probe.forged()))
                 .collect();
             let public = probe.marked(&probe.target.public_folder());
-            let questions = [
-                ("public", question(probe, "GET", Some(&public))),
+            let requests = [
+                ("public", decision_request(probe, "GET", Some(&public))),
                 ("protected", protected(probe)),
                 ("with a session", probe.with_session(protected(probe))),
             ];
-            each(questions, |(_, question)| {
-                let exchange = ask(probe, question.clone().lines(&lines));
+            each(requests, |(_, request)| {
+                let exchange = send(probe, request.clone().lines(&lines));
                 match exchange.data.contains(&probe.forged()) {
                     true => broken("the forged identity is in the answer"),
                     false => Ok(exchange.to_string()),
@@ -187,7 +193,12 @@ pub(super) const CASES: &[Case] = &[
         "FA07",
         "a session, and no path to judge",
         "denied",
-        |probe| denied(probe, probe.with_session(question(probe, "GET", None))),
+        |probe| {
+            denied(
+                probe,
+                probe.with_session(decision_request(probe, "GET", None)),
+            )
+        },
     )
     .with_session()
     .should(),
@@ -197,7 +208,7 @@ pub(super) const CASES: &[Case] = &[
         "every identity header is in the answer",
         |probe| {
             let public = probe.marked(&probe.target.public_folder());
-            let exchange = ask(probe, question(probe, "GET", Some(&public)));
+            let exchange = send(probe, decision_request(probe, "GET", Some(&public)));
             let Some(answer) = exchange.answers.first().filter(|_| exchange.permits()) else {
                 return broken(format!("a public path, and yet {exchange}"));
             };
@@ -214,10 +225,10 @@ pub(super) const CASES: &[Case] = &[
 
 /// Returns a decision request about the protected path.
 fn protected(probe: &Probe<'_>) -> Request {
-    question(probe, "GET", Some(&probe.marked(probe.target.protected())))
+    decision_request(probe, "GET", Some(&probe.marked(probe.target.protected())))
 }
 
-fn question(probe: &Probe<'_>, method: &str, path: Option<&str>) -> Request {
+fn decision_request(probe: &Probe<'_>, method: &str, path: Option<&str>) -> Request {
     of(probe, method, &probe.target.host, path)
 }
 
@@ -254,24 +265,24 @@ fn of(probe: &Probe<'_>, method: &str, host: &str, path: Option<&str>) -> Reques
     request.line(format!("X-Case: {}", probe.token))
 }
 
-fn ask(probe: &Probe<'_>, question: Request) -> Exchange {
-    probe.forget();
+fn send(probe: &Probe<'_>, request: Request) -> Exchange {
+    probe.skip_records();
     let address = probe
         .target
         .check
         .as_ref()
         .map_or(probe.target.proxy, |(address, _)| *address);
-    let exchange = probe.sending(question).send(address);
+    let exchange = probe.sending(request).send(address);
     // A request that must not reach the upstream would take a moment to arrive there.
     thread::sleep(Duration::from_millis(5));
     exchange
 }
 
-fn denied(probe: &Probe<'_>, question: Request) -> Judgement {
-    judge_denied(probe, &ask(probe, question))
+fn denied(probe: &Probe<'_>, request: Request) -> Judgment {
+    judge_denied(probe, &send(probe, request))
 }
 
-fn judge_denied(probe: &Probe<'_>, exchange: &Exchange) -> Judgement {
+fn judge_denied(probe: &Probe<'_>, exchange: &Exchange) -> Judgment {
     if !probe.arrived().is_empty() {
         return broken("the question reached the upstream");
     }

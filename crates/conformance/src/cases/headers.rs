@@ -1,14 +1,14 @@
 //! Headers that a service reads as those of the gateway.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, each};
+use crate::judgment::{Judgment, each};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::HeaderAliases, id, title, expects, run)
 }
@@ -170,7 +170,7 @@ const FOREIGN: &[&str] = &[
     "X-Authenticated-User",
 ];
 
-fn forged(probe: &Probe<'_>, names: impl IntoIterator<Item = String>) -> Judgement {
+fn forged(probe: &Probe<'_>, names: impl IntoIterator<Item = String>) -> Judgment {
     each(names, |name: &String| {
         probe.stripped(&[format!("{name}: {}", probe.forged())])
     })

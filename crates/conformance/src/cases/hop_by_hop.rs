@@ -1,7 +1,7 @@
 //! Fields of one connection, and attacks that make them remove other fields.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, each};
+use crate::judgment::{Judgment, each};
 use crate::probe::Probe;
 use crate::request::chunks;
 
@@ -9,7 +9,7 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::HopByHop, id, title, expects, run).rule("RFC 9110 7.6.1")
 }

@@ -1,14 +1,14 @@
 //! The requested host.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, Rejection, broken, each};
+use crate::judgment::{Judgment, Rejection, broken, each};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Host, id, title, expects, run).rule("RFC 9112 3.2")
 }
@@ -41,8 +41,8 @@ pub(super) const CASES: &[Case] = &[
                     .host("evil.example"),
             );
             let arrived = probe.arrived();
-            let told = arrived.iter().flat_map(|record| record.all("host"));
-            match told.into_iter().any(|host| host.contains("evil.example")) {
+            let hosts = arrived.iter().flat_map(|record| record.all("host"));
+            match hosts.into_iter().any(|host| host.contains("evil.example")) {
                 true => broken("the Host field arrived in place of the target's host"),
                 false => probe.canonical(&exchange, None),
             }
@@ -135,7 +135,7 @@ pub(super) const CASES: &[Case] = &[
                     .answers
                     .first()
                     .map(|answer| answer.all("location").concat());
-                match location.is_some_and(|location| leads_astray(&location)) {
+                match location.is_some_and(|location| redirects_elsewhere(&location)) {
                     true => broken("a redirect leads to the chosen host"),
                     false => Ok(exchange.to_string()),
                 }
@@ -147,7 +147,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Whether a redirect leads to the host that the client chose.
-pub(super) fn leads_astray(location: &str) -> bool {
+pub(super) fn redirects_elsewhere(location: &str) -> bool {
     let location = location.to_ascii_lowercase();
     let Some((_, rest)) = location.split_once("//") else {
         return false;

@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::case::{Case, Class};
 use crate::client::Exchange;
 use crate::http2::{self, Fields};
-use crate::judgement::{Judgement, Rejection, broken, each};
+use crate::judgment::{Judgment, Rejection, broken, each};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Http2, id, title, expects, run).with_http2()
 }
@@ -231,8 +231,8 @@ pub(super) const CASES: &[Case] = &[
         |probe| {
             let exchange = send(probe, &with(public(probe), &[("host", "evil.example")]), "");
             let arrived = probe.arrived();
-            let told = arrived.iter().flat_map(|record| record.all("host"));
-            match told.into_iter().any(|host| host.contains("evil.example")) {
+            let hosts = arrived.iter().flat_map(|record| record.all("host"));
+            match hosts.into_iter().any(|host| host.contains("evil.example")) {
                 true => broken("the Host field arrived in place of :authority"),
                 false => probe.canonical(&exchange, None),
             }
@@ -277,13 +277,13 @@ fn replaced(mut fields: Fields, name: &str, value: &str) -> Fields {
     fields
 }
 
-fn refused(probe: &Probe<'_>, fields: &Fields) -> Judgement {
+fn refused(probe: &Probe<'_>, fields: &Fields) -> Judgment {
     let exchange = send(probe, fields, "");
     probe.judge_refused(&exchange, Rejection::Open)
 }
 
 fn send(probe: &Probe<'_>, fields: &Fields, body: &str) -> Exchange {
-    probe.forget();
+    probe.skip_records();
     let address = probe.target.http2.unwrap_or(probe.target.proxy);
     let exchange = http2::send(address, fields, body, probe.target.timeout);
     thread::sleep(Duration::from_millis(10));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, Rejection, broken, each};
+use crate::judgment::{Judgment, Rejection, broken, each};
 use crate::probe::Probe;
 use crate::request::chunks;
 use crate::slow::Slow;
@@ -12,12 +12,12 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Limits, id, title, expects, run)
 }
 
-const fn slow(id: &'static str, title: &'static str, run: fn(&Probe<'_>) -> Judgement) -> Case {
+const fn slow(id: &'static str, title: &'static str, run: fn(&Probe<'_>) -> Judgment) -> Case {
     case(id, title, "ended in time, nothing complete upstream", run)
         .known("CWE-400")
         .rule("RFC 9112 9.5")

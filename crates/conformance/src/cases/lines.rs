@@ -1,25 +1,25 @@
 //! Request smuggling: header lines that two parsers read differently.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, each};
+use crate::judgment::{Judgment, each};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Smuggling, id, title, expects, run).known("CWE-444")
 }
 
-const EITHER: &str = "4xx and the end of the connection, or one canonical request";
+const REFUSED_OR_CANONICAL: &str = "4xx and the end of the connection, or one canonical request";
 
 pub(super) const CASES: &[Case] = &[
     case(
         "FR26",
         "header lines that end in a bare LF",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             let request = probe.public().line("X-A: b").text();
             let one = probe
@@ -73,7 +73,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "FR29",
         "white space before the first header",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             each([" X-A: b", "\tX-A: b", " Host: evil.example"], |line| {
                 let text = probe

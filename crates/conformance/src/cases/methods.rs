@@ -1,14 +1,14 @@
 //! Special, unknown and malformed methods.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, broken, each, weak};
+use crate::judgment::{Judgment, broken, each, weak};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Methods, id, title, expects, run)
 }

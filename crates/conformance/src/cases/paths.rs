@@ -1,7 +1,7 @@
 //! Path confusion: the policy sees one path, and the service another.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, broken, each};
+use crate::judgment::{Judgment, broken, each};
 use crate::latin::excerpt;
 use crate::probe::Probe;
 use crate::readings::may_be;
@@ -10,20 +10,20 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Paths, id, title, expects, run)
 }
 
 /// Creates a case of paths that are requested without a session.
-const fn paths(id: &'static str, title: &'static str, run: fn(&Probe<'_>) -> Judgement) -> Case {
+const fn paths(id: &'static str, title: &'static str, run: fn(&Probe<'_>) -> Judgment) -> Case {
     case(id, title, "4xx, or forwarded as what the policy saw", run)
 }
 
 pub(super) const CASES: &[Case] = &[
     paths("PA01", "dot segments out of the public folder", |probe| {
         let (d, p) = probe.places();
-        walk(
+        check_paths(
             probe,
             [
                 format!("{d}../{p}"),
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
         "dot segments from the protected path into the public folder",
         |probe| {
             let (d, p) = probe.places();
-            walk(
+            check_paths(
                 probe,
                 [
                     format!("/{p}/..{d}"),
@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CVE-2026-33494"),
     paths("PA03", "encoded dot segments", |probe| {
         let (d, p) = probe.places();
-        walk(
+        check_paths(
             probe,
             [
                 format!("{d}%2e%2e/{p}"),
@@ -69,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
     paths("PA04", "encoded slashes", |probe| {
         let (d, p) = probe.places();
         let public = d.trim_end_matches('/');
-        walk(
+        check_paths(
             probe,
             [
                 format!("{d}..%2f{p}"),
@@ -85,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CWE-177, CVE-2026-32811"),
     paths("PA05", "double slashes", |probe| {
         let (d, p) = probe.places();
-        walk(
+        check_paths(
             probe,
             [
                 format!("//{p}"),
@@ -100,7 +100,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 3986 3.3"),
     paths("PA06", "path parameters", |probe| {
         let (d, p) = probe.places();
-        walk(
+        check_paths(
             probe,
             [
                 format!("{d}..;/{p}"),
@@ -116,7 +116,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CWE-180"),
     paths("PA07", "backslashes, raw and encoded", |probe| {
         let (d, p) = probe.places();
-        walk(
+        check_paths(
             probe,
             [
                 format!("{d}..\\{p}"),
@@ -130,7 +130,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 3986 2.2, WHATWG URL"),
     paths("PA08", "encoded NUL", |probe| {
         let (d, p) = probe.places();
-        walk(
+        check_paths(
             probe,
             [
                 format!("/{p}%00{d}"),
@@ -144,7 +144,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CWE-158"),
     paths("PA09", "queries and fragments", |probe| {
         let (d, p) = probe.places();
-        walk(
+        check_paths(
             probe,
             [
                 format!("/{p}?{d}"),
@@ -160,7 +160,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CVE-2025-54576, CVE-2026-41059"),
     paths("PA10", "encoding upon encoding", |probe| {
         let (d, p) = probe.places();
-        walk(
+        check_paths(
             probe,
             [
                 format!("{d}%252e%252e/{p}"),
@@ -178,7 +178,7 @@ pub(super) const CASES: &[Case] = &[
         "overlong and full-width characters, and other escapes",
         |probe| {
             let (d, p) = probe.places();
-            walk(
+            check_paths(
                 probe,
                 [
                     format!("{d}%c0%ae%c0%ae/{p}"),
@@ -224,7 +224,7 @@ pub(super) const CASES: &[Case] = &[
                 });
                 codes.collect::<String>()
             };
-            walk(
+            check_paths(
                 probe,
                 [
                     encoded(&format!("/{p}")),
@@ -268,7 +268,7 @@ pub(super) const CASES: &[Case] = &[
     paths("PA16", "absolute-form with dot segments", |probe| {
         let (d, p) = probe.places();
         let host = &probe.target.host;
-        walk(
+        check_paths(
             probe,
             [
                 format!("http://{host}{d}../{p}"),
@@ -337,6 +337,6 @@ pub(super) const CASES: &[Case] = &[
     .with_session(),
 ];
 
-fn walk(probe: &Probe<'_>, paths: impl IntoIterator<Item = String>) -> Judgement {
+fn check_paths(probe: &Probe<'_>, paths: impl IntoIterator<Item = String>) -> Judgment {
     each(paths, |path| probe.path(path))
 }

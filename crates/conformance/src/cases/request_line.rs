@@ -1,14 +1,14 @@
 //! Malformed request lines, and request lines that name the target in another form.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Finding, Judgement, Rejection, broken, each, weak};
+use crate::judgment::{Finding, Judgment, Rejection, broken, each, weak};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::RequestLine, id, title, expects, run)
 }

@@ -3,7 +3,7 @@
 use crate::answer::Response;
 use crate::case::{Case, Class};
 use crate::client::Exchange;
-use crate::judgement::{Judgement, broken, weak};
+use crate::judgment::{Judgment, broken, weak};
 use crate::latin::excerpt;
 use crate::probe::Probe;
 use crate::recorder::{BODY, Reply};
@@ -12,7 +12,7 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Responses, id, title, expects, run)
 }
@@ -137,7 +137,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 9112 6.3, RFC 9110 9.3.2"),
 ];
 
-fn malformed(answer: &Response) -> Judgement {
+fn malformed(answer: &Response) -> Judgment {
     match answer.status {
         500.. => Ok(String::new()),
         status => broken(format!(
@@ -152,8 +152,8 @@ fn relayed(
     probe: &Probe<'_>,
     reply: Reply,
     method: &str,
-    check: fn(&Response, &Exchange) -> Judgement,
-) -> Judgement {
+    check: fn(&Response, &Exchange) -> Judgment,
+) -> Judgment {
     probe.reply(reply);
     let mut sending = probe.sending(probe.public().method(method));
     sending.pieces.push((super::PAUSE, probe.public().text()));
@@ -194,7 +194,7 @@ fn relayed(
     }
 }
 
-fn judge_body(answer: &Response, exchange: &Exchange) -> Judgement {
+fn judge_body(answer: &Response, exchange: &Exchange) -> Judgment {
     if answer.complete && answer.body != BODY {
         return broken(format!(
             "an answer is complete with the body {}",

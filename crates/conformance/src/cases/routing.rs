@@ -1,7 +1,7 @@
 //! Headers that describe the original request.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, broken, each, weak};
+use crate::judgment::{Judgment, broken, each, weak};
 use crate::latin::excerpt;
 use crate::probe::Probe;
 
@@ -9,7 +9,7 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::RoutingMetadata, id, title, expects, run)
 }
@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
         "X-Forwarded-Host and its kind, and Forwarded",
         "removed, or overwritten",
         |probe| {
-            unchosen(
+            check_not_chosen(
                 probe,
                 &[
                     "X-Forwarded-Host",
@@ -111,7 +111,7 @@ pub(super) const CASES: &[Case] = &[
         "RM04",
         "headers that name another path, on their way to the service",
         "removed",
-        |probe| unchosen(probe, PATHS),
+        |probe| check_not_chosen(probe, PATHS),
     )
     .known("CVE-2026-40575, CVE-2026-48794")
     .should(),
@@ -120,7 +120,7 @@ pub(super) const CASES: &[Case] = &[
         "method override on its way to the service",
         "removed",
         |probe| {
-            unchosen(
+            check_not_chosen(
                 probe,
                 &[
                     "X-HTTP-Method-Override",
@@ -145,7 +145,7 @@ const PATHS: &[&str] = &[
 ];
 
 /// Checks that none of these headers arrives as the client wrote it.
-fn unchosen(probe: &Probe<'_>, names: &[&str]) -> Judgement {
+fn check_not_chosen(probe: &Probe<'_>, names: &[&str]) -> Judgment {
     let lines = names
         .iter()
         .map(|name| format!("{name}: {}", probe.forged()));

@@ -1,7 +1,7 @@
 //! Request smuggling: ambiguity about where a request ends.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, Rejection, broken, each, weak};
+use crate::judgment::{Judgment, Rejection, broken, each, weak};
 use crate::probe::Probe;
 use crate::request::chunks;
 
@@ -9,13 +9,13 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Smuggling, id, title, expects, run).known("CWE-444")
 }
 
 const REFUSED: &str = "4xx and the end of the connection";
-const EITHER: &str = "4xx and the end of the connection, or one canonical request";
+const REFUSED_OR_CANONICAL: &str = "4xx and the end of the connection, or one canonical request";
 
 pub(super) const CASES: &[Case] = &[
     case(
@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
                 format!("Content-Length: {}", body.len()),
                 CHUNKED.to_owned(),
             ];
-            once(probe, probe.post().lines(lengths).body(body), &[""])
+            refused_or_once(probe, probe.post().lines(lengths).body(body), &[""])
         },
     )
     .rule("RFC 9112 6.1, 6.3"),
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
             let size = format!("{:x}\r\n", hidden.len());
             let length = format!("Content-Length: {}", size.len());
             let body = format!("{size}{hidden}\r\n0\r\n\r\n");
-            once(
+            refused_or_once(
                 probe,
                 probe.post().lines([CHUNKED, &length]).body(body),
                 &[&hidden],
@@ -116,7 +116,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "FR09",
         "the same Content-Length twice, or as a list",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             each(["5\r\nContent-Length: 5", "5, 5"], |length| {
                 let request = probe.post().line(format!("Content-Length: {length}"));
@@ -147,7 +147,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "FR11",
         "Transfer-Encoding that is malformed",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             let codings = [
                 "\"chunked\"",
@@ -159,18 +159,18 @@ pub(super) const CASES: &[Case] = &[
                 "chunked\x0c",
             ];
             each(codings, |coding| {
-                coded(probe, &format!("Transfer-Encoding: {coding}"))
+                with_coding(probe, &format!("Transfer-Encoding: {coding}"))
             })
         },
     )
     .rule("RFC 9112 7"),
-    case("FR12", "chunked twice", EITHER, |probe| {
+    case("FR12", "chunked twice", REFUSED_OR_CANONICAL, |probe| {
         let codings = [
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
             "Transfer-Encoding: chunked, chunked",
             "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
         ];
-        each(codings, |line| coded(probe, line))
+        each(codings, |line| with_coding(probe, line))
     })
     .rule("RFC 9112 6.1"),
     case(
@@ -214,14 +214,14 @@ pub(super) const CASES: &[Case] = &[
     case(
         "FR15",
         "Transfer-Encoding on a folded line",
-        EITHER,
+        REFUSED_OR_CANONICAL,
         |probe| {
             let chunked = chunks(&["hello"]);
             let length = format!("Content-Length: {}", chunked.len());
             let line = "X-A: b\r\n Transfer-Encoding: chunked";
             let request = probe.post().lines([line, &length]).body(&chunked);
             probe.refused_or_canonical(request, &chunked)?;
-            coded(probe, "Transfer-Encoding:\r\n chunked")
+            with_coding(probe, "Transfer-Encoding:\r\n chunked")
         },
     )
     .rule("RFC 9112 5.2"),
@@ -242,9 +242,12 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .rule("RFC 9112 7, RFC 9110 5.6.3"),
-    case("FR17", "a coding besides chunked", EITHER, |probe| {
-        coded(probe, "Transfer-Encoding: gzip, chunked")
-    })
+    case(
+        "FR17",
+        "a coding besides chunked",
+        REFUSED_OR_CANONICAL,
+        |probe| with_coding(probe, "Transfer-Encoding: gzip, chunked"),
+    )
     .rule("RFC 9112 6.1, 7.4"),
     case(
         "FR18",
@@ -257,7 +260,7 @@ pub(super) const CASES: &[Case] = &[
                 .lines([CHUNKED, "Connection: keep-alive"]);
             let request = request.body(chunks(&["hello"]) + &probe.hidden());
             // No body at all is safe too, as long as nothing after it is read as a request.
-            once(probe, request, &["hello", ""])
+            refused_or_once(probe, request, &["hello", ""])
         },
     )
     .rule("RFC 9112 6.1"),
@@ -317,19 +320,19 @@ pub(super) const CASES: &[Case] = &[
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
-fn refused_length(probe: &Probe<'_>, length: &str, body: &str) -> Judgement {
+fn refused_length(probe: &Probe<'_>, length: &str, body: &str) -> Judgment {
     let request = probe.post().line(format!("Content-Length: {length}"));
     probe.refused(request.body(body), Rejection::Closing)
 }
 
 /// Sends a chunked body under this header line, which must be refused or arrive as one canonical request.
-fn coded(probe: &Probe<'_>, line: &str) -> Judgement {
+fn with_coding(probe: &Probe<'_>, line: &str) -> Judgment {
     let request = probe.post().line(line).body(chunks(&["hello"]));
     probe.refused_or_canonical(request, "hello")
 }
 
 /// Checks that a request is refused, or arrives once with one of these bodies, and that the connection ends either way.
-fn once(probe: &Probe<'_>, request: impl Into<String>, bodies: &[&str]) -> Judgement {
+fn refused_or_once(probe: &Probe<'_>, request: impl Into<String>, bodies: &[&str]) -> Judgment {
     let mut sending = probe.sending(request);
     sending.enough = 2;
     let exchange = probe.perform(&sending);

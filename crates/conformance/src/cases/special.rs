@@ -1,14 +1,14 @@
 //! Requests that some gateways treat as special, and let through.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, broken, each};
+use crate::judgment::{Judgment, broken, each};
 use crate::probe::Probe;
 
 const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::SpecialCases, id, title, expects, run)
 }

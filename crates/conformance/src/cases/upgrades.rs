@@ -1,7 +1,7 @@
 //! Changes of protocol.
 
 use crate::case::{Case, Class};
-use crate::judgement::{Judgement, broken, each, weak};
+use crate::judgment::{Judgment, broken, each, weak};
 use crate::probe::Probe;
 use crate::recorder::Reply;
 
@@ -9,7 +9,7 @@ const fn case(
     id: &'static str,
     title: &'static str,
     expects: &'static str,
-    run: fn(&Probe<'_>) -> Judgement,
+    run: fn(&Probe<'_>) -> Judgment,
 ) -> Case {
     Case::new(Class::Upgrades, id, title, expects, run)
 }

@@ -2,7 +2,7 @@
 
 use super::Probe;
 use crate::client::{Exchange, Sending};
-use crate::judgement::{Judgement, Rejection, broken, weak};
+use crate::judgment::{Judgment, Rejection, broken, weak};
 use crate::latin::{excerpt, folded};
 use crate::readings::may_be;
 use crate::recorder::Record;
@@ -10,17 +10,17 @@ use crate::request::Request;
 
 impl Probe<'_> {
     /// Checks that a request is refused, and nothing arrives.
-    pub(crate) fn refused(&self, request: impl Into<String>, how: Rejection) -> Judgement {
+    pub(crate) fn refused(&self, request: impl Into<String>, how: Rejection) -> Judgment {
         let mut sending = self.sending(request);
         sending.expects_close = how == Rejection::Closing;
         let exchange = self.perform(&sending);
         self.judge_refused(&exchange, how)
     }
 
-    pub(crate) fn judge_refused(&self, exchange: &Exchange, how: Rejection) -> Judgement {
+    pub(crate) fn judge_refused(&self, exchange: &Exchange, how: Rejection) -> Judgment {
         let records = self.records();
-        let arrived: Vec<_> = acted_on(&records).collect();
-        passed_on(&records)?;
+        let arrived: Vec<_> = processed(&records).collect();
+        check_not_forwarded(&records)?;
         self.smuggled(&records)?;
         if arrived.is_empty() && matches!(exchange.status(), 500 | 502 | 503) && exchange.closed {
             return weak(format!(
@@ -52,14 +52,14 @@ impl Probe<'_> {
     }
 
     /// Checks that a request is refused and the connection closed, or arrives as one canonical request with this body.
-    pub(crate) fn refused_or_canonical(&self, request: impl Into<String>, body: &str) -> Judgement {
+    pub(crate) fn refused_or_canonical(&self, request: impl Into<String>, body: &str) -> Judgment {
         let mut sending = self.sending(request);
         sending.expects_close = true;
         self.judge_refused_or_canonical(&sending, body, Rejection::Closing)
     }
 
     /// Checks that a request is refused, or arrives as one canonical request with this body.
-    pub(crate) fn refused_or_forwarded(&self, request: impl Into<String>, body: &str) -> Judgement {
+    pub(crate) fn refused_or_forwarded(&self, request: impl Into<String>, body: &str) -> Judgment {
         self.judge_refused_or_canonical(&self.sending(request), body, Rejection::Open)
     }
 
@@ -68,22 +68,22 @@ impl Probe<'_> {
         sending: &Sending<'_>,
         body: &str,
         how: Rejection,
-    ) -> Judgement {
+    ) -> Judgment {
         let exchange = self.perform(sending);
         let records = self.records();
-        passed_on(&records)?;
-        match acted_on(&records).next() {
+        check_not_forwarded(&records)?;
+        match processed(&records).next() {
             Some(_) => self.canonical(&exchange, Some(body)),
             None => self.judge_refused(&exchange, how),
         }
     }
 
     /// Checks that a request was refused, or arrived as exactly one canonical request without a forged identity.
-    pub(crate) fn canonical(&self, exchange: &Exchange, body: Option<&str>) -> Judgement {
+    pub(crate) fn canonical(&self, exchange: &Exchange, body: Option<&str>) -> Judgment {
         let records = self.records();
         self.smuggled(&records)?;
         self.unforged(&records)?;
-        let arrived: Vec<_> = acted_on(&records).collect();
+        let arrived: Vec<_> = processed(&records).collect();
         let record = match arrived.as_slice() {
             [] => return not_forwarded(exchange),
             [record] => record,
@@ -106,7 +106,7 @@ impl Probe<'_> {
     }
 
     /// Checks that a request arrived as one canonical request.
-    pub(crate) fn forwarded(&self, exchange: &Exchange, body: Option<&str>) -> Judgement {
+    pub(crate) fn forwarded(&self, exchange: &Exchange, body: Option<&str>) -> Judgment {
         match self.arrived().is_empty() {
             true => broken(format!("nothing arrived: {exchange}")),
             false => self.canonical(exchange, body),
@@ -114,12 +114,12 @@ impl Probe<'_> {
     }
 
     /// Checks that a request without a session is denied, and nothing arrives.
-    pub(crate) fn denied(&self, request: impl Into<String>) -> Judgement {
+    pub(crate) fn denied(&self, request: impl Into<String>) -> Judgment {
         let exchange = self.send(request);
         self.judge_denied(&exchange)
     }
 
-    pub(crate) fn judge_denied(&self, exchange: &Exchange) -> Judgement {
+    pub(crate) fn judge_denied(&self, exchange: &Exchange) -> Judgment {
         let records = self.records();
         self.smuggled(&records)?;
         if let Some(first) = records.first() {
@@ -137,7 +137,7 @@ impl Probe<'_> {
     }
 
     /// Checks that a request is denied, or enters as the right user.
-    pub(crate) fn denied_or_identified(&self, request: Request) -> Judgement {
+    pub(crate) fn denied_or_identified(&self, request: Request) -> Judgment {
         let exchange = self.send(request);
         match self.arrived().is_empty() {
             true => self.judge_denied(&exchange),
@@ -149,15 +149,15 @@ impl Probe<'_> {
     }
 
     /// Checks that what arrived carries the right identity, exactly once.
-    pub(crate) fn identified(&self) -> Judgement {
+    pub(crate) fn identified(&self) -> Judgment {
         let arrived = self.arrived();
         if arrived.is_empty() {
             return broken("nothing arrived");
         }
         for record in &arrived {
-            let told = self.identity_of(record);
-            let [value] = told.as_slice() else {
-                return broken(format!("{} identity headers arrived", told.len()));
+            let matching = self.identity_of(record);
+            let [value] = matching.as_slice() else {
+                return broken(format!("{} identity headers arrived", matching.len()));
             };
             let expected = self.target.user.as_deref();
             if expected.is_some_and(|expected| expected != *value) || value.contains(&self.forged())
@@ -173,12 +173,12 @@ impl Probe<'_> {
     pub(crate) fn identity_of<'r>(&self, record: &'r Record) -> Vec<&'r str> {
         let wanted = folded(self.identity_name());
         let fields = record.fields.iter();
-        let told = fields.filter(|(name, _)| folded(name) == wanted);
-        told.map(|(_, value)| value.as_str()).collect()
+        let matching = fields.filter(|(name, _)| folded(name) == wanted);
+        matching.map(|(_, value)| value.as_str()).collect()
     }
 
     /// Checks that what arrived names no user.
-    pub(crate) fn anonymous(&self) -> Judgement {
+    pub(crate) fn anonymous(&self) -> Judgment {
         let owned: Vec<_> = self
             .target
             .identity_headers
@@ -186,10 +186,10 @@ impl Probe<'_> {
             .map(|name| folded(name))
             .collect();
         for record in self.records() {
-            let told = record.fields.iter();
-            let mut told =
-                told.filter(|(name, value)| owned.contains(&folded(name)) && !value.is_empty());
-            if let Some((name, value)) = told.next() {
+            let matching = record.fields.iter();
+            let mut matching =
+                matching.filter(|(name, value)| owned.contains(&folded(name)) && !value.is_empty());
+            if let Some((name, value)) = matching.next() {
                 let value = excerpt(value, 40);
                 return broken(format!("without a session {name}: {value} arrived"));
             }
@@ -198,7 +198,7 @@ impl Probe<'_> {
     }
 
     /// Checks that these header lines forge nothing, on a public path and, with a session, on the protected path.
-    pub(crate) fn stripped<S: AsRef<str>>(&self, lines: &[S]) -> Judgement {
+    pub(crate) fn stripped<S: AsRef<str>>(&self, lines: &[S]) -> Judgment {
         let exchange = self.send(self.public().lines(lines));
         self.canonical(&exchange, None)?;
         self.anonymous()?;
@@ -214,7 +214,7 @@ impl Probe<'_> {
     }
 
     /// Checks that none of these headers arrived with the value that the client chose.
-    pub(crate) fn not_chosen(&self, names: &[&str]) -> Judgement {
+    pub(crate) fn not_chosen(&self, names: &[&str]) -> Judgment {
         let wanted: Vec<_> = names.iter().map(|name| folded(name)).collect();
         let forged = self.forged();
         for record in self.records() {
@@ -229,7 +229,7 @@ impl Probe<'_> {
     }
 
     /// Checks that none of these headers arrived.
-    pub(crate) fn absent(&self, names: &[&str]) -> Judgement {
+    pub(crate) fn absent(&self, names: &[&str]) -> Judgment {
         for record in self.arrived() {
             let present = names.iter().find(|name| !record.all(name).is_empty());
             if let Some(name) = present {
@@ -240,7 +240,7 @@ impl Probe<'_> {
     }
 
     /// Checks that nothing arrives without a session that an upstream could read as the protected path.
-    pub(crate) fn path(&self, path: &str) -> Judgement {
+    pub(crate) fn path(&self, path: &str) -> Judgment {
         let exchange = self.send(self.get(self.marked(path)));
         for record in self.arrived() {
             if let Some(reading) = may_be(&record.target, self.target.protected()) {
@@ -255,7 +255,7 @@ impl Probe<'_> {
     }
 
     /// Checks that no hidden request arrived.
-    pub(crate) fn smuggled(&self, records: &[Record]) -> Judgement {
+    pub(crate) fn smuggled(&self, records: &[Record]) -> Judgment {
         let mark = format!("smug-{}", self.token);
         for record in records {
             let first = record.head.split("\r\n").next().unwrap_or_default();
@@ -272,7 +272,7 @@ impl Probe<'_> {
     }
 
     /// Checks that no forged identity arrived, in any spelling, or in a line that a laxer upstream would read.
-    fn unforged(&self, records: &[Record]) -> Judgement {
+    fn unforged(&self, records: &[Record]) -> Judgment {
         let owned: Vec<_> = self
             .target
             .identity_headers
@@ -300,14 +300,14 @@ impl Probe<'_> {
     }
 }
 
-fn acted_on(records: &[Record]) -> impl Iterator<Item = &Record> {
+fn processed(records: &[Record]) -> impl Iterator<Item = &Record> {
     records
         .iter()
         .filter(|record| record.complete || record.garbage)
 }
 
 /// Checks that malformed framing was not forwarded to the upstream, even if the exchange failed later.
-fn passed_on(records: &[Record]) -> Judgement {
+fn check_not_forwarded(records: &[Record]) -> Judgment {
     let malformed = |record: &&Record| !record.complete && !record.anomalies.is_empty();
     match records.iter().find(malformed) {
         Some(record) => broken(format!(
@@ -318,7 +318,7 @@ fn passed_on(records: &[Record]) -> Judgement {
     }
 }
 
-fn not_forwarded(exchange: &Exchange) -> Judgement {
+fn not_forwarded(exchange: &Exchange) -> Judgment {
     match exchange.status() {
         0 if !exchange.closed => broken(format!("the gateway hangs: {exchange}")),
         0 | 300..=499 | 501 | 505 => Ok(format!("refused: {exchange}")),

@@ -14,7 +14,7 @@ pub struct Demand {
     /// What it looked at, in words, and without secrets; `None` for a combination of conditions, and without a user.
     pub seen: Option<String>,
     /// Whether it looks at the user's row, and users are not looked up.
-    pub lacks_row: bool,
+    pub has_no_row: bool,
     /// The conditions that it combines.
     pub parts: Vec<Demand>,
 }
@@ -37,27 +37,27 @@ impl Condition {
         Demand {
             words: self.to_string(),
             verdict: evidence.map(|evidence| self.verdict(evidence)),
-            seen: evidence.and_then(|evidence| self.seen(evidence)),
-            lacks_row: evidence.is_some_and(|evidence| self.lacks_row(evidence)),
+            seen: evidence.and_then(|evidence| self.observed(evidence)),
+            has_no_row: evidence.is_some_and(|evidence| self.has_no_row(evidence)),
             parts: parts.iter().map(|part| part.explain(evidence)).collect(),
         }
     }
 
-    fn lacks_row(&self, evidence: &Evidence<'_>) -> bool {
+    fn has_no_row(&self, evidence: &Evidence<'_>) -> bool {
         let looks_at_row = matches!(self, Self::Column(..) | Self::OrganizationRole { .. });
         looks_at_row && evidence.user.columns().is_empty()
     }
 
     /// Returns what it looks at, in words.
-    fn seen(&self, evidence: &Evidence<'_>) -> Option<String> {
+    fn observed(&self, evidence: &Evidence<'_>) -> Option<String> {
         Some(match self {
             Self::All(_) | Self::Any(_) | Self::Not(_) => return None,
             Self::Certificate(_) => match &evidence.facts.arrival.certificate {
                 Some(shown) => format!("the certificate is of {}", shown.words()),
                 None => "no certificate was shown".to_owned(),
             },
-            Self::Claim(path, test) => evidence.seen_claim(path, Some(test)),
-            Self::Column(column, test) => evidence.seen_column(column, Some(test)),
+            Self::Claim(path, test) => evidence.describe_claim(path, Some(test)),
+            Self::Column(column, test) => evidence.describe_column(column, Some(test)),
             Self::MaxAge(_) => match evidence.session.issued_at() {
                 Some(at) => {
                     let age = evidence.now.saturating_since(at);
@@ -71,36 +71,39 @@ impl Condition {
                 format!("the client is {client}")
             }
             Self::OrganizationRole { active, roles, .. } => {
-                let organization = evidence.seen_claim(active, None);
-                format!("{organization}; {}", evidence.seen_column(roles, None))
+                let organization = evidence.describe_claim(active, None);
+                format!("{organization}; {}", evidence.describe_column(roles, None))
             }
         })
     }
 }
 
 impl Evidence<'_> {
-    fn seen_claim(&self, path: &ClaimPath, test: Option<&Test>) -> String {
+    fn describe_claim(&self, path: &ClaimPath, test: Option<&Test>) -> String {
         let name = path.as_str();
         let value = path.find(self.claims());
-        format!("claim {name} {}", seen(name, value, test))
+        format!("claim {name} {}", describe_value(name, value, test))
     }
 
-    fn seen_column(&self, column: &ColumnRef, test: Option<&Test>) -> String {
+    fn describe_column(&self, column: &ColumnRef, test: Option<&Test>) -> String {
         let name = &column.name;
         match self.user.columns().is_empty() {
             true => format!("column {name} was not looked up"),
-            false => format!("column {name} {}", seen(name, self.column(column), test)),
+            false => format!(
+                "column {name} {}",
+                describe_value(name, self.column(column), test)
+            ),
         }
     }
 }
 
 impl Demand {
     /// Returns the smallest conditions that do not hold, in words.
-    pub fn lacking(&self) -> Vec<&str> {
+    pub fn unmet(&self) -> Vec<&str> {
         match self.verdict {
             None | Some(Verdict::Met) => Vec::new(),
             Some(Verdict::Incomparable | Verdict::Unmet) => {
-                let parts: Vec<_> = self.parts.iter().flat_map(Self::lacking).collect();
+                let parts: Vec<_> = self.parts.iter().flat_map(Self::unmet).collect();
                 match parts.is_empty() {
                     true => vec![&self.words],
                     false => parts,
@@ -111,7 +114,7 @@ impl Demand {
 }
 
 /// Returns a value for display. If the test is only about its presence, or its name suggests a secret, only its type is shown.
-fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
+fn describe_value(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
     let Some(value) = value.filter(|value| !value.is_null()) else {
         return "is not there".to_owned();
     };
@@ -137,7 +140,7 @@ fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
     }
     // JSON escapes the control characters of ASCII; terminals interpret others too.
     let text = value.to_string().replace(char::is_control, "\u{fffd}");
-    match text.char_indices().nth(LONGEST_SEEN) {
+    match text.char_indices().nth(LONGEST_SHOWN) {
         Some((end, _)) => format!("is {}…", &text[..end]),
         None => format!("is {text}"),
     }
@@ -147,4 +150,4 @@ fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
 const SECRET_NAMES: [&str; 4] = ["hash", "password", "secret", "token"];
 
 /// How many characters of a value are shown.
-const LONGEST_SEEN: usize = 120;
+const LONGEST_SHOWN: usize = 120;

@@ -19,18 +19,18 @@ impl Condition {
             }
             Self::Claim(path, test) => {
                 let value = path.find(evidence.claims());
-                format!("the claim `{}` {}", path.as_str(), test.unlike(value))
+                format!("the claim `{}` {}", path.as_str(), test.mismatch(value))
             }
             Self::Column(column, test) => {
                 let name = &column.name;
                 match evidence.column(column) {
                     None => format!("the column `{name}` was not looked up, because users are not"),
-                    value => format!("the column `{name}` {}", test.unlike(value)),
+                    value => format!("the column `{name}` {}", test.mismatch(value)),
                 }
             }
             Self::OrganizationRole { active, roles, .. } => {
-                let organization = kind(active.find(evidence.claims()));
-                let roles = kind(evidence.column(roles));
+                let organization = type_name(active.find(evidence.claims()));
+                let roles = type_name(evidence.column(roles));
                 format!(
                     "the claim `{}` is {organization} and the organization roles are {roles}, where an id and an object of \
                      texts are expected",
@@ -43,7 +43,7 @@ impl Condition {
 }
 
 impl Test {
-    fn unlike(&self, value: Option<&Value>) -> String {
+    fn mismatch(&self, value: Option<&Value>) -> String {
         let wanted = match (&self.kind, &self.separator) {
             (TestKind::Contains(_), None) => "`contains` needs a list, or a text and a `separator`",
             (TestKind::Contains(_), Some(_)) => "`contains` needs a list or a text",
@@ -53,11 +53,11 @@ impl Test {
             (TestKind::Past, _) => "`past` needs a point in time",
             (TestKind::Empty(_) | TestKind::Present(_), _) => "any kind is right",
         };
-        format!("is {}, and {wanted}", kind(value))
+        format!("is {}, and {wanted}", type_name(value))
     }
 }
 
-fn kind(value: Option<&Value>) -> &'static str {
+fn type_name(value: Option<&Value>) -> &'static str {
     match value {
         None => "not there",
         Some(Value::Array(_)) => "a list",

@@ -189,7 +189,7 @@ fn every_kind_of_value_meets_every_kind_of_test() {
 }
 
 #[test]
-fn conditions_are_combined_without_guessing() {
+fn combined_conditions_have_three_outcomes() {
     let yes = || claim("on", TestKind::Equals(Scalar::Bool(true)));
     let no = || claim("on", TestKind::Equals(Scalar::Bool(false)));
     let odd = || claim("on", TestKind::Equals(text("true")));
@@ -214,7 +214,7 @@ fn conditions_are_combined_without_guessing() {
 }
 
 #[test]
-fn requests_and_sessions_are_looked_at_too() {
+fn conditions_also_check_requests_and_sessions() {
     let network = |text: &str| Condition::Network(vec![text.parse().unwrap()]);
     let certificate = |name: &str| Condition::Certificate(vec!["CN=other".into(), name.into()]);
     let role = |role: &str, active: &str| Condition::OrganizationRole {
@@ -247,7 +247,7 @@ fn requests_and_sessions_are_looked_at_too() {
 }
 
 #[test]
-fn every_condition_has_words_and_says_what_it_saw() {
+fn every_condition_is_shown_with_the_value_it_checked() {
     let text = |text: &str| Scalar::Text(text.into());
     let claim = |path: &str, kind| Condition::Claim(ClaimPath::new(path).unwrap(), test(kind));
     let column = |index, name: &str, kind| {
@@ -330,13 +330,13 @@ fn every_condition_has_words_and_says_what_it_saw() {
 }
 
 #[test]
-fn what_is_lacking_is_named_by_the_smallest_conditions() {
+fn the_smallest_unmet_conditions_are_named() {
     let is = |path: &str, value: &str| {
         let equals = TestKind::Equals(Scalar::Text(value.into()));
         Condition::Claim(ClaimPath::new(path).unwrap(), test(equals))
     };
     let good = || is("object.a.b", "deep");
-    for (condition, words, lacking) in [
+    for (condition, words, unmet) in [
         (good(), "object.a.b deep", &[][..]),
         (is("role", "root"), "role root", &["role root"]),
         (
@@ -355,6 +355,6 @@ fn what_is_lacking_is_named_by_the_smallest_conditions() {
     ] {
         let demand = judged(|evidence| condition.explain(Some(evidence)));
         assert_eq!(demand.words, words);
-        assert_eq!(demand.lacking(), lacking, "{words}");
+        assert_eq!(demand.unmet(), unmet, "{words}");
     }
 }

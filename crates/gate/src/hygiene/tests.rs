@@ -29,7 +29,7 @@ fn written(pairs: &[(&str, &str)], arrival: &Arrival) -> Vec<String> {
     let keys = Arc::new(keys);
     let bypass_header = HeaderName::from_static("x-bypass-auth");
     let hygiene = Hygiene::new(&bypass_header, [], vec![Arc::clone(&keys)]);
-    let onward = Onward {
+    let forwarding = Forwarding {
         by_session_of: Some(&*keys),
         forwards_session: false,
         counts_forwards: false,
@@ -37,7 +37,7 @@ fn written(pairs: &[(&str, &str)], arrival: &Arrival) -> Vec<String> {
         host: None,
     };
     let mut out = Vec::new();
-    hygiene.write(&mut out, &headers(pairs), &onward, arrival);
+    hygiene.write(&mut out, &headers(pairs), &forwarding, arrival);
     let out = String::from_utf8(out).unwrap();
     out.split_terminator("\r\n").map(str::to_owned).collect()
 }
@@ -55,7 +55,7 @@ fn arrival(trusted_peer: bool) -> Arrival {
 }
 
 #[test]
-fn identity_headers_go_in_every_spelling_whoever_sent_them() {
+fn identity_headers_are_removed_in_every_spelling_from_every_peer() {
     let forged = [
         "x-user-id",
         "X_User_Id",
@@ -84,7 +84,7 @@ fn identity_headers_go_in_every_spelling_whoever_sent_them() {
 }
 
 #[test]
-fn descriptions_of_the_original_request_need_a_listed_proxy() {
+fn headers_about_the_original_request_need_a_listed_proxy() {
     let proper = [
         "x-forwarded-for",
         "x-forwarded-host",
@@ -101,32 +101,32 @@ fn descriptions_of_the_original_request_need_a_listed_proxy() {
 }
 
 #[test]
-fn what_the_standard_header_says_is_written_in_the_older_ones_too() {
+fn the_standard_header_is_repeated_in_the_older_headers() {
     let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
     let hygiene = Hygiene::new(&HeaderName::from_static("x-bypass-auth"), [], Vec::new());
-    let hygiene = hygiene.behind(proxies.writing(ForwardedHeader::Forwarded));
-    let onward = Onward {
+    let hygiene = hygiene.with_proxies(proxies.with_header(ForwardedHeader::Forwarded));
+    let forwarding = Forwarding {
         by_session_of: None,
         forwards_session: true,
         counts_forwards: false,
         cuts_prefix: false,
         host: None,
     };
-    let told = "for=192.0.2.1;proto=HTTPS;host=a.example";
+    let forwarded = "for=192.0.2.1;proto=HTTPS;host=a.example";
     let pairs = [
         ("host", "internal"),
-        ("forwarded", told),
+        ("forwarded", forwarded),
         ("x-forwarded-for", "6.6.6.6"),
         ("x-forwarded-proto", "gopher"),
         ("x-forwarded-host", "evil"),
     ];
     let mut out = Vec::new();
-    hygiene.write(&mut out, &headers(&pairs), &onward, &arrival(true));
+    hygiene.write(&mut out, &headers(&pairs), &forwarding, &arrival(true));
     let out = String::from_utf8(out).unwrap();
     let lines: Vec<_> = out.split_terminator("\r\n").collect();
     let wanted = [
         "host: internal",
-        &format!("forwarded: {told}"),
+        &format!("forwarded: {forwarded}"),
         "x-forwarded-for: 192.0.2.1, 10.0.0.1",
         "x-forwarded-proto: https",
         "x-forwarded-host: a.example",
@@ -136,7 +136,7 @@ fn what_the_standard_header_says_is_written_in_the_older_ones_too() {
 }
 
 #[test]
-fn other_headers_stay() {
+fn other_headers_are_kept() {
     let others = [
         "accept",
         "cookie",
@@ -149,7 +149,7 @@ fn other_headers_stay() {
 }
 
 #[test]
-fn what_belongs_to_the_connection_stays_behind() {
+fn hop_by_hop_headers_are_removed() {
     let pairs = [
         ("host", "a"),
         ("connection", "close, X-Hop , host"),
@@ -205,7 +205,7 @@ fn the_arrival_is_rebuilt_or_continued() {
 }
 
 #[test]
-fn of_the_credentials_only_the_session_stays_behind() {
+fn only_the_session_is_removed_from_the_credentials() {
     let session = "authjs.session-token=s";
     for (pairs, kept) in [
         (
@@ -231,7 +231,7 @@ fn of_the_credentials_only_the_session_stays_behind() {
 }
 
 #[test]
-fn values_that_a_field_cannot_carry_are_percent_encoded_whole() {
+fn values_unfit_for_a_field_are_percent_encoded_completely() {
     for (text, value) in [
         ("user-1", "user-1"),
         ("Ada Lovelace", "Ada Lovelace"),

@@ -22,14 +22,14 @@ fn nothing_is_listed_twice() {
 }
 
 #[test]
-fn every_listed_name_is_in_normal_form_and_passes_the_first_look() {
+fn every_listed_name_is_in_normal_form_and_passes_the_quick_check() {
     let names = LISTED.iter().map(|listed| (listed.name, listed.meaning));
     let endings = ROUTING_ENDINGS
         .iter()
         .map(|ending| (*ending, Meaning::Routing));
     for (name, meant) in names.chain(endings) {
         assert!(name.bytes().all(|byte| byte == normal_byte(byte)), "{name}");
-        assert!(may_mean_something(name.as_bytes()), "{name}");
+        assert!(may_be_listed(name.as_bytes()), "{name}");
         assert_eq!(meaning(name), meant, "{name}");
     }
     let lengths = ROUTING_ENDINGS.iter().map(|ending| ending.len());
@@ -37,7 +37,7 @@ fn every_listed_name_is_in_normal_form_and_passes_the_first_look() {
 }
 
 #[test]
-fn only_other_spellings_of_what_is_rewritten_are_aliases() {
+fn only_other_spellings_of_rewritten_headers_are_aliases() {
     for alias in [
         "content_length",
         "content.length",
@@ -64,7 +64,7 @@ fn only_other_spellings_of_what_is_rewritten_are_aliases() {
 
 /// The headers that browsers send with every page: the first look must rule out each of them.
 #[test]
-fn the_usual_headers_are_told_at_the_first_look() {
+fn the_quick_check_rules_out_usual_headers() {
     for name in [
         "accept",
         "accept-encoding",
@@ -90,12 +90,12 @@ fn the_usual_headers_are_told_at_the_first_look() {
         "upgrade-insecure-requests",
         "user-agent",
     ] {
-        assert!(!may_mean_something(name.as_bytes()), "{name}");
+        assert!(!may_be_listed(name.as_bytes()), "{name}");
     }
 }
 
 #[test]
-fn names_of_the_kind_are_routing_whoever_coined_them() {
+fn similar_names_of_any_vendor_are_routing() {
     for name in [
         "x-script-name",
         "script-name",
@@ -123,7 +123,7 @@ fn names_of_the_kind_are_routing_whoever_coined_them() {
 }
 
 #[test]
-fn what_applications_say_to_each_other_is_nothing_to_us() {
+fn application_headers_have_no_meaning_here() {
     for name in [
         "access-control-request-method",
         "sec-ch-prefers-color-scheme",

@@ -66,15 +66,15 @@ impl IdentityHeaders {
             Self::Vouch => "vouch",
         };
         let (separator, headers) = self.headers();
-        let header = |(name, source): &(HeaderName, Says)| IdentityHeader {
+        let header = |(name, source): &(HeaderName, SessionValue)| IdentityHeader {
             name: name.clone(),
             source: match source {
-                Says::Email => HeaderSource::Email,
-                Says::Entered => HeaderSource::Entered,
-                Says::Groups => HeaderSource::Groups,
-                Says::Name => HeaderSource::Name,
-                Says::Subject => HeaderSource::Subject,
-                Says::Unknown => HeaderSource::Unknown,
+                SessionValue::Email => HeaderSource::Email,
+                SessionValue::Entered => HeaderSource::Entered,
+                SessionValue::Groups => HeaderSource::Groups,
+                SessionValue::Name => HeaderSource::Name,
+                SessionValue::Subject => HeaderSource::Subject,
+                SessionValue::Unknown => HeaderSource::Unknown,
             },
             encoding: Encoding::default(),
             separator: separator.into(),
@@ -87,7 +87,7 @@ impl IdentityHeaders {
 
     /// Returns the separator between groups, and the headers. Headers whose value no session holds are included, and written
     /// empty.
-    fn headers(self) -> (&'static str, &'static [(HeaderName, Says)]) {
+    fn headers(self) -> (&'static str, &'static [(HeaderName, SessionValue)]) {
         match self {
             Self::Authelia => (",", &AUTHELIA),
             Self::Authentik => ("|", &AUTHENTIK),
@@ -105,7 +105,7 @@ impl IdentityHeaders {
 
 /// The source of a built-in header's value.
 #[derive(Clone, Copy)]
-enum Says {
+enum SessionValue {
     Email,
     /// `true` if there is a user.
     Entered,
@@ -132,149 +132,224 @@ static PROFILES: LazyLock<[HeaderProfile; 10]> = LazyLock::new(|| {
     .map(IdentityHeaders::build)
 });
 
-static OURS: [(HeaderName, Says); 3] = [
-    (HeaderName::from_static("x-user-id"), Says::Subject),
-    (HeaderName::from_static("x-user-email"), Says::Email),
-    (HeaderName::from_static("x-user-name"), Says::Name),
+static OURS: [(HeaderName, SessionValue); 3] = [
+    (HeaderName::from_static("x-user-id"), SessionValue::Subject),
+    (HeaderName::from_static("x-user-email"), SessionValue::Email),
+    (HeaderName::from_static("x-user-name"), SessionValue::Name),
 ];
 
-static AUTHELIA: [(HeaderName, Says); 4] = [
-    (HeaderName::from_static("remote-user"), Says::Subject),
-    (HeaderName::from_static("remote-email"), Says::Email),
-    (HeaderName::from_static("remote-name"), Says::Name),
-    (HeaderName::from_static("remote-groups"), Says::Groups),
+static AUTHELIA: [(HeaderName, SessionValue); 4] = [
+    (
+        HeaderName::from_static("remote-user"),
+        SessionValue::Subject,
+    ),
+    (HeaderName::from_static("remote-email"), SessionValue::Email),
+    (HeaderName::from_static("remote-name"), SessionValue::Name),
+    (
+        HeaderName::from_static("remote-groups"),
+        SessionValue::Groups,
+    ),
 ];
 
 /// The headers that authentik documents for its outposts, including those about the outpost itself (`-meta-`).
-static AUTHENTIK: [(HeaderName, Says); 12] = [
+static AUTHENTIK: [(HeaderName, SessionValue); 12] = [
     (
         HeaderName::from_static("x-authentik-username"),
-        Says::Subject,
+        SessionValue::Subject,
     ),
-    (HeaderName::from_static("x-authentik-uid"), Says::Subject),
-    (HeaderName::from_static("x-authentik-email"), Says::Email),
-    (HeaderName::from_static("x-authentik-name"), Says::Name),
-    (HeaderName::from_static("x-authentik-groups"), Says::Groups),
+    (
+        HeaderName::from_static("x-authentik-uid"),
+        SessionValue::Subject,
+    ),
+    (
+        HeaderName::from_static("x-authentik-email"),
+        SessionValue::Email,
+    ),
+    (
+        HeaderName::from_static("x-authentik-name"),
+        SessionValue::Name,
+    ),
+    (
+        HeaderName::from_static("x-authentik-groups"),
+        SessionValue::Groups,
+    ),
     (
         HeaderName::from_static("x-authentik-entitlements"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
-    (HeaderName::from_static("x-authentik-jwt"), Says::Unknown),
+    (
+        HeaderName::from_static("x-authentik-jwt"),
+        SessionValue::Unknown,
+    ),
     (
         HeaderName::from_static("x-authentik-meta-app"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
     (
         HeaderName::from_static("x-authentik-meta-jwks"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
     (
         HeaderName::from_static("x-authentik-meta-outpost"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
     (
         HeaderName::from_static("x-authentik-meta-provider"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
     (
         HeaderName::from_static("x-authentik-meta-version"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
 ];
 
 /// The headers that Gitea documents for its reverse proxy authentication.
-static GITEA: [(HeaderName, Says); 3] = [
-    (HeaderName::from_static("x-webauth-user"), Says::Subject),
-    (HeaderName::from_static("x-webauth-email"), Says::Email),
-    (HeaderName::from_static("x-webauth-fullname"), Says::Name),
+static GITEA: [(HeaderName, SessionValue); 3] = [
+    (
+        HeaderName::from_static("x-webauth-user"),
+        SessionValue::Subject,
+    ),
+    (
+        HeaderName::from_static("x-webauth-email"),
+        SessionValue::Email,
+    ),
+    (
+        HeaderName::from_static("x-webauth-fullname"),
+        SessionValue::Name,
+    ),
 ];
 
 /// The headers that Grafana documents for `auth.proxy`. To set a role, configure a profile; otherwise Grafana's default applies.
-static GRAFANA: [(HeaderName, Says); 5] = [
-    (HeaderName::from_static("x-webauth-user"), Says::Subject),
-    (HeaderName::from_static("x-webauth-email"), Says::Email),
-    (HeaderName::from_static("x-webauth-name"), Says::Name),
-    (HeaderName::from_static("x-webauth-groups"), Says::Groups),
-    (HeaderName::from_static("x-webauth-role"), Says::Unknown),
+static GRAFANA: [(HeaderName, SessionValue); 5] = [
+    (
+        HeaderName::from_static("x-webauth-user"),
+        SessionValue::Subject,
+    ),
+    (
+        HeaderName::from_static("x-webauth-email"),
+        SessionValue::Email,
+    ),
+    (
+        HeaderName::from_static("x-webauth-name"),
+        SessionValue::Name,
+    ),
+    (
+        HeaderName::from_static("x-webauth-groups"),
+        SessionValue::Groups,
+    ),
+    (
+        HeaderName::from_static("x-webauth-role"),
+        SessionValue::Unknown,
+    ),
 ];
 
 /// The default headers of the plugin reverse-proxy-auth.
-static JENKINS: [(HeaderName, Says); 4] = [
-    (HeaderName::from_static("x-forwarded-user"), Says::Subject),
-    (HeaderName::from_static("x-forwarded-groups"), Says::Groups),
-    (HeaderName::from_static("x-forwarded-mail"), Says::Email),
+static JENKINS: [(HeaderName, SessionValue); 4] = [
+    (
+        HeaderName::from_static("x-forwarded-user"),
+        SessionValue::Subject,
+    ),
+    (
+        HeaderName::from_static("x-forwarded-groups"),
+        SessionValue::Groups,
+    ),
+    (
+        HeaderName::from_static("x-forwarded-mail"),
+        SessionValue::Email,
+    ),
     (
         HeaderName::from_static("x-forwarded-displayname"),
-        Says::Name,
+        SessionValue::Name,
     ),
 ];
 
 /// The headers that oauth2-proxy documents for its responses (`--set-xauthrequest`, `--pass-access-token`,
 /// `--set-authorization-header`).
-static OAUTH2_PROXY_ANSWERS: [(HeaderName, Says); 6] = [
+static OAUTH2_PROXY_ANSWERS: [(HeaderName, SessionValue); 6] = [
     (
         HeaderName::from_static("x-auth-request-user"),
-        Says::Subject,
+        SessionValue::Subject,
     ),
-    (HeaderName::from_static("x-auth-request-email"), Says::Email),
+    (
+        HeaderName::from_static("x-auth-request-email"),
+        SessionValue::Email,
+    ),
     // Upstreams read it as a login name, but the name in a session is a display name that the user chose.
     (
         HeaderName::from_static("x-auth-request-preferred-username"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
     (
         HeaderName::from_static("x-auth-request-groups"),
-        Says::Groups,
+        SessionValue::Groups,
     ),
     (
         HeaderName::from_static("x-auth-request-access-token"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
     // An ID token of the provider, which the service would trust. The session holds none, and the service must not take the
     // client's own value for one.
-    (AUTHORIZATION, Says::Unknown),
+    (AUTHORIZATION, SessionValue::Unknown),
 ];
 
 /// The headers that oauth2-proxy documents for its upstream (`--pass-user-headers`).
-static OAUTH2_PROXY: [(HeaderName, Says); 5] = [
-    (HeaderName::from_static("x-forwarded-user"), Says::Subject),
-    (HeaderName::from_static("x-forwarded-email"), Says::Email),
+static OAUTH2_PROXY: [(HeaderName, SessionValue); 5] = [
+    (
+        HeaderName::from_static("x-forwarded-user"),
+        SessionValue::Subject,
+    ),
+    (
+        HeaderName::from_static("x-forwarded-email"),
+        SessionValue::Email,
+    ),
     (
         HeaderName::from_static("x-forwarded-preferred-username"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
-    (HeaderName::from_static("x-forwarded-groups"), Says::Groups),
+    (
+        HeaderName::from_static("x-forwarded-groups"),
+        SessionValue::Groups,
+    ),
     (
         HeaderName::from_static("x-forwarded-access-token"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
 ];
 
-static REMOTE_USER: [(HeaderName, Says); 2] = [
-    (HeaderName::from_static("remote-user"), Says::Subject),
-    (HeaderName::from_static("x-remote-user"), Says::Subject),
+static REMOTE_USER: [(HeaderName, SessionValue); 2] = [
+    (
+        HeaderName::from_static("remote-user"),
+        SessionValue::Subject,
+    ),
+    (
+        HeaderName::from_static("x-remote-user"),
+        SessionValue::Subject,
+    ),
 ];
 
 /// The headers in vouch's `config.yml_example`. vouch identifies users by their e-mail address; a user whose address is not
 /// accepted as identity gets an empty one. Its operators can choose claims that get their own headers (`X-Vouch-IdP-Claims-…`).
-static VOUCH: [(HeaderName, Says); 6] = [
-    (HeaderName::from_static("x-vouch-user"), Says::Email),
-    (HeaderName::from_static("x-vouch-success"), Says::Entered),
+static VOUCH: [(HeaderName, SessionValue); 6] = [
+    (HeaderName::from_static("x-vouch-user"), SessionValue::Email),
+    (
+        HeaderName::from_static("x-vouch-success"),
+        SessionValue::Entered,
+    ),
     (
         HeaderName::from_static("x-vouch-idp-accesstoken"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
     (
         HeaderName::from_static("x-vouch-idp-idtoken"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
     (
         HeaderName::from_static("x-vouch-idp-claims-groups"),
-        Says::Groups,
+        SessionValue::Groups,
     ),
     (
         HeaderName::from_static("x-vouch-idp-claims-given-name"),
-        Says::Unknown,
+        SessionValue::Unknown,
     ),
 ];
 

@@ -25,7 +25,7 @@ fn ordinary_paths_have_one_reading() {
 }
 
 #[test]
-fn every_step_is_taken_and_combined_with_the_others() {
+fn every_step_is_combined_with_the_others() {
     for (path, reading) in [
         ("/a%2fb", "/a/b"),
         ("/a%252fb", "/a/b"),
@@ -91,9 +91,9 @@ fn every_step_is_taken_and_combined_with_the_others() {
 }
 
 #[test]
-fn harmless_escapes_stand_for_ordinary_characters() {
+fn harmless_escapes_encode_ordinary_characters() {
     for path in ["/My%20File.pdf", "/%61%7e/b", "/"] {
-        assert!(has_harmless_escapes_alone(path), "{path}");
+        assert!(has_only_harmless_escapes(path), "{path}");
         let decoded = percent_decode(path.as_bytes()).collect::<Vec<_>>();
         let all = all(path, usize::MAX).unwrap();
         let is_known = |reading: &Vec<u8>| reading == path.as_bytes() || *reading == decoded;
@@ -125,17 +125,17 @@ fn harmless_escapes_stand_for_ordinary_characters() {
         "/a%20/../b",
         "/%20\u{e9}",
     ] {
-        assert!(!has_harmless_escapes_alone(path), "{path}");
+        assert!(!has_only_harmless_escapes(path), "{path}");
     }
 }
 
 #[test]
-fn escapes_are_undone_twice_and_not_more() {
+fn escapes_are_decoded_at_most_twice() {
     assert!(!reads("/a%25252fb", "/a/b"));
 }
 
 #[test]
-fn a_path_with_too_many_readings_has_none() {
+fn a_path_with_too_many_readings_is_rejected() {
     let path = "/a/..;x//%2e%2e\\b%2f..#".repeat(20);
     assert!(all(&path, 4 * path.len()).is_none());
 }

@@ -11,15 +11,15 @@ use super::{Revocation, Revoked, RevokedBy};
 /// A list of revocations for fast lookup. Clones share the parts that are not changed afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct RevocationList {
-    all: Option<Cut>,
-    users: SharedMap<Cut>,
+    all: Option<CutOff>,
+    users: SharedMap<CutOff>,
     /// Until when each session is revoked, by id.
     sessions: SharedMap<UnixTime>,
 }
 
 /// A revocation of everything issued before a time, and until when it has an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cut {
+struct CutOff {
     before: UnixTime,
     until: UnixTime,
 }
@@ -43,7 +43,7 @@ impl RevocationList {
 
     /// Sets the only revocation of `what`, or removes it.
     pub(super) fn set(&mut self, what: &Revoked, revocation: Option<&Revocation>) {
-        let cut = revocation.map(Cut::of);
+        let cut = revocation.map(CutOff::of);
         match what {
             Revoked::All => self.all = cut,
             Revoked::Session(id) => self.sessions.set(id, cut.map(|cut| cut.until)),
@@ -74,9 +74,9 @@ impl FromIterator<Revocation> for RevocationList {
     fn from_iter<I: IntoIterator<Item = Revocation>>(revocations: I) -> Self {
         let mut list = Self::default();
         for revocation in revocations {
-            let cut = Cut::of(&revocation);
+            let cut = CutOff::of(&revocation);
             match revocation.what {
-                Revoked::All => list.all = Some(list.all.map_or(cut, |known| known.and(cut))),
+                Revoked::All => list.all = Some(list.all.map_or(cut, |known| known.merge(cut))),
                 Revoked::Session(id) => {
                     let known = list.sessions.get(&id).copied();
                     let until = known.map_or(cut.until, |known| known.max(cut.until));
@@ -85,7 +85,7 @@ impl FromIterator<Revocation> for RevocationList {
                 Revoked::User(id) => {
                     let known = list.users.get(&id).copied();
                     list.users
-                        .set(&id, Some(known.map_or(cut, |known| known.and(cut))));
+                        .set(&id, Some(known.map_or(cut, |known| known.merge(cut))));
                 }
             }
         }
@@ -93,7 +93,7 @@ impl FromIterator<Revocation> for RevocationList {
     }
 }
 
-impl Cut {
+impl CutOff {
     fn of(revocation: &Revocation) -> Self {
         Self {
             before: revocation.before,
@@ -102,7 +102,7 @@ impl Cut {
     }
 
     /// Returns the revocation that covers both.
-    fn and(self, other: Self) -> Self {
+    fn merge(self, other: Self) -> Self {
         Self {
             before: self.before.max(other.before),
             until: self.until.max(other.until),
@@ -166,7 +166,7 @@ mod tests {
     const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
 
     #[test]
-    fn a_clone_is_changed_by_itself_alone() {
+    fn changing_a_clone_leaves_the_original() {
         let revoke = |what: &Revoked| Revocation {
             what: what.clone(),
             before: NOW,

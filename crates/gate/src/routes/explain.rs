@@ -23,7 +23,7 @@ pub struct Pattern {
 
 impl Pattern {
     /// Splits a route from the requests that it matches.
-    pub(super) fn beside_route(matched: Matched) -> (Route, Self) {
+    pub(super) fn split_route(matched: Matched) -> (Route, Self) {
         let Matched {
             hosts,
             paths,
@@ -125,7 +125,7 @@ pub enum Ambiguity {
 
 impl Ambiguity {
     /// Returns a short description of what is wrong, for the log.
-    pub(crate) fn in_short(self) -> &'static str {
+    pub(crate) fn summary(self) -> &'static str {
         match self {
             Self::Control => "the path holds an encoded control character",
             Self::Fragment => "the path holds a `#`",

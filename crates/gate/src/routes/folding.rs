@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_some_upstream_takes_for_the_same_is_the_same() {
+    fn characters_that_an_upstream_equates_fold_to_one() {
         for (text, same) in [
             ("admin", "ADMIN"),
             ("admin", "adm\u{131}n"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_stay() {
+    fn invalid_utf_8_is_kept() {
         let text = b"A\xff\xc3\x84";
         let folded = Folding::Unicode.fold(Cow::Borrowed(text));
         assert_eq!(&*folded, b"a\xff\xc3\xa4");

@@ -117,8 +117,8 @@ impl PathPattern {
     /// literal segment before any. It orders patterns that match the same path as the tree does, and is only for display.
     pub(super) fn rank(&self) -> (bool, Reverse<usize>, Vec<bool>) {
         let is_any = |segment: &PatternSegment| *segment == PatternSegment::Any;
-        let wild = self.segments.iter().map(is_any).collect();
-        (self.is_folder, Reverse(self.segments.len()), wild)
+        let wildcards = self.segments.iter().map(is_any).collect();
+        (self.is_folder, Reverse(self.segments.len()), wildcards)
     }
 
     /// The number of segments; a final slash does not begin another one.

@@ -60,7 +60,7 @@ fn of(routes: &Routes, method: &Method, host: &str, path: &str) -> Result<Option
 }
 
 #[test]
-fn the_most_special_route_wins_whatever_the_order() {
+fn the_most_specific_route_wins_in_any_order() {
     let get: &[Method] = &[Method::GET];
     let both: &[Method] = &[Method::GET, Method::POST];
     let mut all = vec![
@@ -153,7 +153,7 @@ fn the_most_special_route_wins_whatever_the_order() {
 }
 
 #[test]
-fn what_no_route_matches_is_unknown() {
+fn an_unmatched_request_is_unknown() {
     let routes = routes(&[("app.example.com", "/a/", &[Method::GET])]);
     for (method, host, path) in [
         (Method::GET, "", "/a/x"),
@@ -170,7 +170,7 @@ fn what_no_route_matches_is_unknown() {
 }
 
 #[test]
-fn without_a_host_no_route_that_has_one_matches() {
+fn without_a_host_only_routes_for_any_host_match() {
     let routes = routes(&[
         ("app.example.com", "/", &[]),
         ("*.example.com", "/", &[]),
@@ -181,7 +181,7 @@ fn without_a_host_no_route_that_has_one_matches() {
 }
 
 #[test]
-fn no_route_has_a_host_that_no_request_can_have() {
+fn hosts_that_no_request_can_have_are_refused() {
     let label = "a".repeat(63);
     let longest = [&*label, &label, &label, &"a".repeat(61)].join(".");
     for host in [&*label, &longest, &format!("*.{label}"), "my_app", "a.b."] {
@@ -247,7 +247,7 @@ fn two_routes_that_match_equally_are_a_conflict() {
 }
 
 #[test]
-fn letters_fold_where_the_upstream_folds_them() {
+fn case_is_ignored_where_the_upstream_ignores_it() {
     let fold = |all: &[(&str, &str)]| {
         let all = all.iter().enumerate();
         let all = all.map(|(id, (host, path))| matched(id, host, path, &[]));
@@ -270,7 +270,7 @@ fn letters_fold_where_the_upstream_folds_them() {
 }
 
 #[test]
-fn escapes_that_change_nothing_are_undone() {
+fn unnecessary_escapes_are_decoded() {
     let routes = routes(&[
         ("", "/", &[]),
         ("", "/admin/", &[]),
@@ -344,7 +344,7 @@ fn rule(path: &str) -> Option<usize> {
 }
 
 #[test]
-fn a_path_of_which_every_reading_has_one_rule_goes_on() {
+fn a_path_whose_readings_share_one_rule_is_forwarded() {
     for path in [
         "/@scope%2fname",
         "/@scope%2Fname/-/name-1.0.0.tgz",
@@ -386,7 +386,7 @@ fn a_path_of_which_every_reading_has_one_rule_goes_on() {
 }
 
 #[test]
-fn a_path_of_which_a_reading_has_another_rule_is_refused() {
+fn a_path_with_a_reading_under_another_rule_is_refused() {
     for path in [
         "/assets/../private",
         "/assets/..",
@@ -427,7 +427,7 @@ fn a_path_of_which_a_reading_has_another_rule_is_refused() {
 }
 
 #[test]
-fn the_case_of_letters_alone_demands_a_session() {
+fn a_difference_in_case_demands_a_session() {
     for path in ["/Healthz", "/ASSETS/x", "/api/auth/x"] {
         assert_eq!(rule(path), Some(SESSION), "{path}");
     }
@@ -460,7 +460,7 @@ fn plain_rule(text: &[u8], same: fn(&[u8], &[u8]) -> bool) -> usize {
 
 /// Compares with a slow and obvious enumeration that examines every reading, without quick checks before.
 #[test]
-fn the_quick_looks_change_nothing() {
+fn the_quick_checks_change_no_result() {
     let pieces = [
         "/",
         "/",
@@ -521,7 +521,7 @@ fn the_quick_looks_change_nothing() {
 }
 
 #[test]
-fn encoded_controls_are_seen_in_any_spelling() {
+fn encoded_control_characters_are_recognized_in_any_spelling() {
     for path in ["/a%00", "/%0d%0aX", "/%1F", "/%7f", "/%7F"] {
         assert!(has_encoded_control(path), "{path}");
     }

@@ -220,7 +220,7 @@ const ODD: [&str; 40] = [
 ];
 
 #[test]
-fn the_route_is_the_one_that_a_look_at_all_of_them_finds() {
+fn the_route_equals_that_of_a_linear_search() {
     let mut random = Random(0x7012_7e5a_11c4_0001);
     let mut found = 0;
     for _ in 0..3000 {
@@ -239,7 +239,7 @@ fn the_route_is_the_one_that_a_look_at_all_of_them_finds() {
 }
 
 #[test]
-fn two_rules_conflict_when_neither_is_more_special_where_both_match() {
+fn two_overlapping_rules_conflict_when_neither_is_more_specific() {
     let mut random = Random(0x7012_7e5a_11c4_0002);
     let mut conflicts = 0;
     for _ in 0..40_000 {
@@ -253,7 +253,7 @@ fn two_rules_conflict_when_neither_is_more_special_where_both_match() {
 }
 
 #[test]
-fn a_path_has_the_route_that_every_parser_sees_in_it_or_none() {
+fn a_path_has_the_route_that_every_parser_reads_or_is_refused() {
     let mut random = Random(0x7012_7e5a_11c4_0003);
     let (mut refused, mut chosen_at_all) = (0, 0);
     for _ in 0..1500 {
@@ -336,7 +336,7 @@ fn choosing_among_many_allocates_nothing() {
 }
 
 #[test]
-fn honest_paths_go_on_although_they_have_several_readings() {
+fn honest_paths_with_several_readings_are_forwarded() {
     let rule = |path: &str| Rule {
         host: String::new(),
         path: path.to_owned(),

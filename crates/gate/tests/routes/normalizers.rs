@@ -217,7 +217,7 @@ fn digit(byte: u8) -> Option<u8> {
 }
 
 #[test]
-fn they_do_what_their_sources_do() {
+fn normalizers_match_their_sources() {
     for (name, path, normal) in [
         ("WHATWG URL", "/a/../b", Some("/b")),
         ("WHATWG URL", "/a%2fb/%2E%2e/c", Some("/c")),

@@ -7,10 +7,10 @@ use gate::{Access, Arrival, Condition, Facts, HostPattern, Matched, Methods};
 use http::{HeaderMap, HeaderValue, Method};
 use session::UnixTime;
 
-use crate::world::{Asked, NOW, Who, gate, route};
+use crate::world::{NOW, TestRequest, Who, gate, route};
 
 #[test]
-fn every_access_has_its_answer_for_everybody() {
+fn every_access_is_decided_for_every_kind_of_user() {
     let any = || Access::ANY_SESSION;
     let mut shop = route("/shop/", any());
     shop.route.realm = 1;
@@ -28,36 +28,40 @@ fn every_access_has_its_answer_for_everybody() {
     );
     use Who::*;
     for (path, who, outcome) in [
-        ("/session/", Nobody, "no_credential SignIn"),
+        ("/session/", Anonymous, "no_credential SignIn"),
         ("/session/", Ada, "session"),
         ("/session/", AdaBearer, "session"),
         ("/session/", Eve, "user_disabled Forbid"),
         ("/session/", Shopper, "no_credential SignIn"),
         ("/session/", ShopperBearer, "malformed_token SignIn"),
-        ("/public/", Nobody, "public"),
+        ("/public/", Anonymous, "public"),
         ("/public/", Ada, "public"),
         ("/public/", Eve, "public"),
-        ("/deny/", Nobody, "route_denied Forbid"),
+        ("/deny/", Anonymous, "route_denied Forbid"),
         ("/deny/", Ada, "route_denied Forbid"),
-        ("/shop/", Nobody, "no_credential SignIn"),
+        ("/shop/", Anonymous, "no_credential SignIn"),
         ("/shop/", Ada, "no_credential SignIn"),
         ("/shop/", AdaBearer, "unsupported_algorithm SignIn"),
         ("/shop/", Shopper, "session"),
         ("/shop/", ShopperBearer, "session"),
         ("/csrf/", Ada, "session"),
         // Requests that no route matches.
-        ("/", Nobody, "no_credential SignIn"),
-        ("/elsewhere", Nobody, "no_credential SignIn"),
+        ("/", Anonymous, "no_credential SignIn"),
+        ("/elsewhere", Anonymous, "no_credential SignIn"),
         ("/elsewhere", Ada, "no_route NotFound"),
         ("/elsewhere", Shopper, "no_route NotFound"),
         ("/elsewhere", ShopperBearer, "no_route NotFound"),
         ("/elsewhere", Eve, "user_disabled Forbid"),
         // A path that could belong to two routes.
         ("/public/../session/", Ada, "ambiguous_path BadRequest"),
-        ("/public/%2e%2e/deny/", Nobody, "ambiguous_path BadRequest"),
+        (
+            "/public/%2e%2e/deny/",
+            Anonymous,
+            "ambiguous_path BadRequest",
+        ),
     ] {
-        let asked = Asked::get(path, who);
-        assert_eq!(asked.outcome(&gate), outcome, "{path} {who:?}");
+        let request = TestRequest::get(path, who);
+        assert_eq!(request.outcome(&gate), outcome, "{path} {who:?}");
     }
     let bypass: &[_] = &[("x-bypass-auth", "let me in")];
     let preflight: &[_] = &[
@@ -80,17 +84,17 @@ fn every_access_has_its_answer_for_everybody() {
         ),
         (Method::OPTIONS, "/session/", &[], "no_credential SignIn"),
     ] {
-        let asked = Asked {
+        let request = TestRequest {
             method,
             headers,
-            ..Asked::get(path, Who::Nobody)
+            ..TestRequest::get(path, Who::Anonymous)
         };
-        assert_eq!(asked.outcome(&gate), outcome, "{path} {headers:?}");
+        assert_eq!(request.outcome(&gate), outcome, "{path} {headers:?}");
     }
 }
 
 #[test]
-fn methods_are_told_apart_as_any_service_could() {
+fn methods_are_distinguished_as_services_do() {
     let no_posts = Condition::Not(Box::new(Condition::Methods(vec![Method::POST])));
     let gets = Condition::Methods(vec![Method::GET]);
     let mut denied = route("/routes/", Access::Deny);
@@ -119,16 +123,16 @@ fn methods_are_told_apart_as_any_service_could() {
         ("/gets", "PUT", unmet),
         ("/any", "post", met),
     ] {
-        let asked = Asked {
+        let request = TestRequest {
             method: method.parse().unwrap(),
-            ..Asked::get(path, Who::Ada)
+            ..TestRequest::get(path, Who::Ada)
         };
-        assert_eq!(asked.outcome(&gate), outcome, "{method} {path}");
+        assert_eq!(request.outcome(&gate), outcome, "{method} {path}");
     }
 }
 
 #[test]
-fn hosts_have_their_routes_in_every_spelling() {
+fn every_spelling_of_a_host_has_the_same_routes() {
     let on = |host: &str, access| Matched {
         hosts: vec![HostPattern::new(host).unwrap()],
         ..route("/", access)
@@ -164,16 +168,16 @@ fn hosts_have_their_routes_in_every_spelling() {
         ("127.0.0.10", public),
         (&long, public),
     ] {
-        let asked = Asked {
+        let request = TestRequest {
             host,
-            ..Asked::get("/", Who::Ada)
+            ..TestRequest::get("/", Who::Ada)
         };
-        assert_eq!(asked.outcome(&gate), outcome, "{host}");
+        assert_eq!(request.outcome(&gate), outcome, "{host}");
     }
 }
 
 #[test]
-fn what_changes_something_comes_from_a_page_of_this_host() {
+fn changing_requests_must_come_from_a_page_of_this_host() {
     let mut session = route("/", Access::ANY_SESSION);
     session.route.same_origin = true;
     let mut open = route("/public/", Access::Public);
@@ -218,8 +222,8 @@ fn what_changes_something_comes_from_a_page_of_this_host() {
         ),
         (&[("referer", "https://app.example/")], other),
     ] {
-        let asked = Asked::post("/", Who::Ada, headers);
-        assert_eq!(asked.outcome(&gate), outcome, "{headers:?}");
+        let request = TestRequest::post("/", Who::Ada, headers);
+        assert_eq!(request.outcome(&gate), outcome, "{headers:?}");
     }
     let cross: &[_] = &[("sec-fetch-site", "cross-site")];
     let socket: &[_] = &[("upgrade", "WebSocket"), ("origin", "https://evil.example")];
@@ -227,23 +231,23 @@ fn what_changes_something_comes_from_a_page_of_this_host() {
         (Method::GET, "/", Who::Ada, cross, met),
         (Method::HEAD, "/", Who::Ada, cross, met),
         (Method::DELETE, "/", Who::Ada, cross, other),
-        (Method::PUT, "/", Who::Nobody, cross, other),
+        (Method::PUT, "/", Who::Anonymous, cross, other),
         (Method::GET, "/", Who::Ada, socket, other),
-        (Method::POST, "/public/", Who::Nobody, cross, other),
-        (Method::GET, "/public/", Who::Nobody, cross, "public"),
+        (Method::POST, "/public/", Who::Anonymous, cross, other),
+        (Method::GET, "/public/", Who::Anonymous, cross, "public"),
         (Method::POST, "/unguarded/", Who::Ada, cross, met),
     ] {
-        let asked = Asked {
+        let request = TestRequest {
             method,
             headers,
-            ..Asked::get(path, who)
+            ..TestRequest::get(path, who)
         };
-        assert_eq!(asked.outcome(&gate), outcome, "{path} {headers:?}");
+        assert_eq!(request.outcome(&gate), outcome, "{path} {headers:?}");
     }
 }
 
 #[test]
-fn a_path_that_nobody_says_enters_where_one_route_governs_everything() {
+fn an_unknown_path_is_admitted_under_a_single_route() {
     let decide = |all: Vec<Matched>| {
         let gate = gate(all, Vec::new());
         let mut headers = HeaderMap::new();

@@ -2,10 +2,10 @@
 
 use gate::Access;
 
-use crate::world::{Asked, Who, gate, route};
+use crate::world::{TestRequest, Who, gate, route};
 
 #[test]
-fn no_session_of_any_realm_goes_to_a_service_that_is_not_to_have_it() {
+fn no_session_of_any_realm_is_forwarded_unless_the_route_allows_it() {
     let mut shop = route("/shop/", Access::ANY_SESSION);
     shop.route.realm = 1;
     let gate = gate(
@@ -41,11 +41,11 @@ fn no_session_of_any_realm_goes_to_a_service_that_is_not_to_have_it() {
             Some(basic),
         ),
     ] {
-        let asked = Asked {
+        let request = TestRequest {
             headers: &headers,
-            ..Asked::get(path, Who::Nobody)
+            ..TestRequest::get(path, Who::Anonymous)
         };
-        let seen = asked.ask(&gate).unwrap();
+        let seen = request.ask(&gate).unwrap();
         let cookies = seen
             .fields
             .iter()
@@ -59,7 +59,7 @@ fn no_session_of_any_realm_goes_to_a_service_that_is_not_to_have_it() {
 }
 
 #[test]
-fn the_service_gets_the_path_and_the_host_that_its_route_says() {
+fn the_service_gets_the_path_and_host_of_its_route() {
     let stripped = |path: &str, segments| {
         let mut matched = route(path, Access::ANY_SESSION);
         matched.route.strip_segments = segments;
@@ -83,7 +83,7 @@ fn the_service_gets_the_path_and_the_host_that_its_route_says() {
         ("/exact?a", "/?a", Some("/exact")),
         ("/a/b%20c/d", "/d", Some("/a/b%20c")),
     ] {
-        let found = Asked::get(target, Who::Ada).ask(&gate).unwrap();
+        let found = TestRequest::get(target, Who::Ada).ask(&gate).unwrap();
         assert_eq!(found.target, seen, "{target}");
         assert_eq!(found.field("x-forwarded-prefix"), prefix, "{target}");
         assert_eq!(found.field("host"), Some("app.example"));
@@ -95,26 +95,26 @@ fn the_service_gets_the_path_and_the_host_that_its_route_says() {
         "/wiki/a;b",
         "/wiki/%2e%2e/",
     ] {
-        let outcome = Asked::get(target, Who::Ada).outcome(&gate);
+        let outcome = TestRequest::get(target, Who::Ada).outcome(&gate);
         assert_eq!(outcome, "ambiguous_path BadRequest", "{target}");
     }
-    let asked = Asked {
+    let request = TestRequest {
         rewrite_host: Some("wiki.internal:8080"),
         headers: &[
             ("x-forwarded-prefix", "/forged"),
             ("x-forwarded-host", "forged"),
         ],
-        ..Asked::get("/wiki/", Who::Ada)
+        ..TestRequest::get("/wiki/", Who::Ada)
     };
-    let seen = asked.ask(&gate).unwrap();
+    let seen = request.ask(&gate).unwrap();
     assert_eq!(seen.field("host"), Some("wiki.internal:8080"));
     assert_eq!(seen.field("x-forwarded-host"), Some("app.example"));
     assert_eq!(seen.field("x-forwarded-prefix"), Some("/wiki"));
-    let asked = Asked {
+    let request = TestRequest {
         headers: &[("x-forwarded-prefix", "/outer/")],
         by_listed_proxy: true,
-        ..Asked::get("/wiki/", Who::Ada)
+        ..TestRequest::get("/wiki/", Who::Ada)
     };
-    let seen = asked.ask(&gate).unwrap();
+    let seen = request.ask(&gate).unwrap();
     assert_eq!(seen.field("x-forwarded-prefix"), Some("/outer/wiki"));
 }

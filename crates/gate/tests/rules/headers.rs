@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use session::{CookieName, Secret, seal};
 
 use crate::world::{
-    Asked, BANNED, DEFAULT_COOKIE, DELETED, NOW, Rows, SECRET, TEAM, Who, claim, column, gate,
-    route,
+    BANNED, DEFAULT_COOKIE, DELETED, NOW, Rows, SECRET, TEAM, TestRequest, Who, claim, column,
+    gate, route,
 };
 
 /// The position of the test's own profile.
@@ -25,7 +25,7 @@ fn gate_with(profile: HeaderProfile) -> Gate<Rows, Rows> {
 
 /// Returns the fields that belong to a profile, in order.
 fn written(gate: &Gate<Rows, Rows>, path: &str, who: Who) -> Vec<String> {
-    let seen = Asked::get(path, who).ask(gate).unwrap();
+    let seen = TestRequest::get(path, who).ask(gate).unwrap();
     let is_of_profile = |field: &String| {
         let (name, _) = field.split_once(": ").unwrap();
         let mut profiles = gate.profiles.iter().flat_map(|profile| &profile.headers);
@@ -191,20 +191,20 @@ fn every_source_is_written_in_every_encoding() {
         (OfColumn(column(9)), percent, ""),
         (Constant(Secret::new("s3cret=")), printable, "s3cret="),
     ] {
-        let said = format!("{source} {encoding:?}");
+        let label = format!("{source} {encoding:?}");
         let gate = gate_with(own(vec![header("x-own", source, encoding)]));
-        let seen = Asked::get("/", Who::Ada).ask(&gate).unwrap();
-        assert_eq!(seen.field("x-own"), Some(value), "{said}");
+        let seen = TestRequest::get("/", Who::Ada).ask(&gate).unwrap();
+        assert_eq!(seen.field("x-own"), Some(value), "{label}");
         // Routes that do not use the profile write none of its headers.
         for path in ["/public/", "/shop/"] {
-            let seen = Asked::get(path, Who::Shopper).ask(&gate).unwrap();
-            assert_eq!(seen.field("x-own"), None, "{said}");
+            let seen = TestRequest::get(path, Who::Shopper).ask(&gate).unwrap();
+            assert_eq!(seen.field("x-own"), None, "{label}");
         }
     }
 }
 
 #[test]
-fn what_no_field_can_hold_refuses_its_user_or_is_encoded() {
+fn a_value_unfit_for_a_field_is_encoded_or_refused() {
     let team = |encoding| {
         let source = HeaderSource::Claim(claim("injected"));
         own(vec![header("x-own", source, encoding)])
@@ -217,11 +217,11 @@ fn what_no_field_can_hold_refuses_its_user_or_is_encoded() {
         let token = seal::authjs(&secret, &name, claims.as_object().unwrap(), [7; 16]);
         let cookie = format!("{name}={token}");
         let headers = [("cookie", cookie.as_str())];
-        let asked = Asked {
+        let request = TestRequest {
             headers: &headers,
-            ..Asked::get("/", Who::Nobody)
+            ..TestRequest::get("/", Who::Anonymous)
         };
-        let seen = asked.ask(&gate)?;
+        let seen = request.ask(&gate)?;
         Ok(seen.field("x-own").unwrap().to_owned())
     };
     let refused = || Err("header_unwritable Forbid".to_owned());
@@ -248,7 +248,7 @@ fn what_no_field_can_hold_refuses_its_user_or_is_encoded() {
 }
 
 #[test]
-fn the_name_of_the_route_is_written_for_nobody_too() {
+fn the_name_of_the_route_is_written_without_a_user() {
     let key = HeaderSource::Constant(Secret::new("s3cret"));
     let profile = own(vec![
         header("x-route", HeaderSource::Route, Encoding::Percent),
@@ -259,11 +259,11 @@ fn the_name_of_the_route_is_written_for_nobody_too() {
     open.route.profile = 1;
     let gate = gate(vec![open], vec![profile]);
     let headers = [("x-route", "forged")];
-    let asked = Asked {
+    let request = TestRequest {
         headers: &headers,
-        ..Asked::get("/open/", Who::Nobody)
+        ..TestRequest::get("/open/", Who::Anonymous)
     };
-    let seen = asked.ask(&gate).unwrap();
+    let seen = request.ask(&gate).unwrap();
     assert_eq!(seen.field("x-route"), Some("/open/"));
     assert_eq!(seen.field("x-login"), Some(""));
     assert_eq!(seen.field("x-key"), Some(""));
@@ -317,14 +317,14 @@ fn no_header_of_any_profile_can_be_forged_on_any_route() {
         for (who, headers) in [
             (Who::Ada, &forged),
             (Who::Shopper, &forged),
-            (Who::Nobody, &forged),
-            (Who::Nobody, &bypass),
+            (Who::Anonymous, &forged),
+            (Who::Anonymous, &bypass),
         ] {
-            let asked = Asked {
+            let request = TestRequest {
                 headers,
-                ..Asked::get(path, who)
+                ..TestRequest::get(path, who)
             };
-            let Ok(seen) = asked.ask(&gate) else {
+            let Ok(seen) = request.ask(&gate) else {
                 continue;
             };
             let forged = seen.fields.iter().find(|field| field.contains("forged"));

@@ -7,8 +7,8 @@ use http::Method;
 use serde_json::json;
 
 use crate::world::{
-    Asked, DELETED, ROLES, TEAM, TRIAL_ENDS, Who, claim, column, gate, issued, issuer, route, test,
-    text,
+    DELETED, ROLES, TEAM, TRIAL_ENDS, TestRequest, Who, claim, column, gate, issued, issuer, route,
+    test, text,
 };
 
 #[test]
@@ -35,8 +35,8 @@ fn every_requirement_has_its_outcome() {
     let methods = |method| Condition::Methods(vec![method]);
     let (met, unmet, odd) = ("session", "rule_denied Forbid", "rule_incomparable Forbid");
     for (condition, who, outcome) in [
-        (Condition::ALWAYS, Who::Nobody, "no_credential SignIn"),
-        (admin(), Who::Nobody, "no_credential SignIn"),
+        (Condition::ALWAYS, Who::Anonymous, "no_credential SignIn"),
+        (admin(), Who::Anonymous, "no_credential SignIn"),
         (admin(), Who::Eve, "user_disabled Forbid"),
         (admin(), Who::Ada, met),
         (admin(), Who::AdaBearer, met),
@@ -95,19 +95,23 @@ fn every_requirement_has_its_outcome() {
         (methods(Method::GET), Who::Ada, met),
         (methods(Method::POST), Who::Ada, unmet),
     ] {
-        let said = format!("{condition:?} {who:?}");
+        let label = format!("{condition:?} {who:?}");
         let gate = gate(vec![route("/", Access::Session(condition))], Vec::new());
-        assert_eq!(Asked::get("/", who).outcome(&gate), outcome, "{said}");
+        assert_eq!(
+            TestRequest::get("/", who).outcome(&gate),
+            outcome,
+            "{label}"
+        );
     }
     // A session without a time of issue could be old.
     let mut shop = route("/", Access::Session(age(600)));
     shop.route.realm = 1;
     let gate = gate(vec![shop], Vec::new());
-    assert_eq!(Asked::get("/", Who::Shopper).outcome(&gate), unmet);
+    assert_eq!(TestRequest::get("/", Who::Shopper).outcome(&gate), unmet);
 }
 
 #[test]
-fn what_must_hold_of_every_user_holds_of_those_that_are_not_looked_up() {
+fn demands_on_every_user_apply_without_a_lookup() {
     let mut shop = route("/", Access::ANY_SESSION);
     shop.route.realm = 1;
     let mut gate = gate(vec![shop], Vec::new());
@@ -120,10 +124,10 @@ fn what_must_hold_of_every_user_holds_of_those_that_are_not_looked_up() {
     ] {
         gate.realms[1].issuer = Some(issuer(check_user));
         let bearer = format!("Bearer {}", issued("shopper", json!(role)));
-        let asked = Asked {
+        let request = TestRequest {
             headers: &[("authorization", &bearer)],
-            ..Asked::get("/", Who::Nobody)
+            ..TestRequest::get("/", Who::Anonymous)
         };
-        assert_eq!(asked.outcome(&gate), outcome, "{role}");
+        assert_eq!(request.outcome(&gate), outcome, "{role}");
     }
 }

@@ -25,7 +25,7 @@ pub(crate) const NOW: u64 = 1_900_000_000;
 /// are in a store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Who {
-    Nobody,
+    Anonymous,
     /// In the realm `default`: an admin of two teams, whose session is ten minutes old.
     Ada,
     /// The session of [`Who::Ada`] as a Bearer value.
@@ -66,7 +66,7 @@ impl Who {
             |name: &str, token: &str| vec![("cookie", format!("theme=dark; {name}={token}"))];
         let bearer = |token: &str| vec![("authorization", format!("Bearer {token}"))];
         match self {
-            Self::Nobody => Vec::new(),
+            Self::Anonymous => Vec::new(),
             Self::Ada => cookie(DEFAULT_COOKIE, &token("ada", json!("admin"))),
             Self::AdaBearer => bearer(&token("ada", json!("admin"))),
             Self::Odd => cookie(DEFAULT_COOKIE, &token("ada", json!({"admin": true}))),
@@ -169,7 +169,7 @@ impl SessionStore for Rows {
         })
     }
 
-    fn vouches_for_users(&self) -> bool {
+    fn includes_user_check(&self) -> bool {
         true
     }
 }
@@ -262,7 +262,7 @@ pub(crate) fn gate(mut all: Vec<Matched>, own: Vec<HeaderProfile>) -> Gate<Rows,
 
 /// The parts of a request that rules look at.
 #[derive(Clone)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct TestRequest<'a> {
     pub(crate) method: Method,
     pub(crate) host: &'a str,
     pub(crate) target: &'a str,
@@ -273,7 +273,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) by_listed_proxy: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> TestRequest<'a> {
     pub(crate) fn get(target: &'a str, who: Who) -> Self {
         Self {
             method: Method::GET,
@@ -296,7 +296,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Returns the request as the service sees it, or why it was refused.
-    pub(crate) fn ask(&self, gate: &Gate<Rows, Rows>) -> Result<Seen, String> {
+    pub(crate) fn ask(&self, gate: &Gate<Rows, Rows>) -> Result<Forwarded, String> {
         let mut headers = HeaderMap::new();
         headers.insert("host", self.host.parse().unwrap());
         let own = self
@@ -342,7 +342,7 @@ impl<'a> Asked<'a> {
         };
         let (admitted, admission) = permit.admit(&request, &arrival, rewrite);
         let fields = String::from_utf8_lossy(admitted.fields()).into_owned();
-        Ok(Seen {
+        Ok(Forwarded {
             grounds: admission.reason(),
             target: admitted.uri().to_string(),
             fields: fields.split_terminator("\r\n").map(str::to_owned).collect(),
@@ -359,13 +359,13 @@ impl<'a> Asked<'a> {
 }
 
 /// A request as its service sees it.
-pub(crate) struct Seen {
+pub(crate) struct Forwarded {
     pub(crate) grounds: &'static str,
     pub(crate) target: String,
     pub(crate) fields: Vec<String>,
 }
 
-impl Seen {
+impl Forwarded {
     /// Returns the value of a field, which must not occur twice.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let values = self

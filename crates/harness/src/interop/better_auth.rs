@@ -72,7 +72,7 @@ impl BetterAuth {
     ///
     /// # Errors
     /// When the server knows no such user.
-    pub async fn sign_in_for_now(&self, name: &str) -> Result<SignedIn> {
+    pub async fn sign_in_without_remember_me(&self, name: &str) -> Result<SignedIn> {
         self.enter(
             "/api/auth/sign-in/email",
             json!({ "email": email(name), "password": PASSWORD, "rememberMe": false }),
@@ -104,8 +104,8 @@ impl BetterAuth {
     /// # Errors
     /// When the server knows no such user.
     pub async fn sign_in_within(&self, browser: &mut Browser, name: &str) -> Result<()> {
-        let who = json!({ "email": email(name), "password": PASSWORD });
-        post(browser, "/api/auth/sign-in/email", who).await?;
+        let credentials = json!({ "email": email(name), "password": PASSWORD });
+        post(browser, "/api/auth/sign-in/email", credentials).await?;
         Ok(())
     }
 
@@ -114,8 +114,8 @@ impl BetterAuth {
     /// # Errors
     /// When the server refuses.
     pub async fn impersonate_within(&self, browser: &mut Browser, id: &str) -> Result<()> {
-        let whom = json!({ "userId": id });
-        post(browser, "/api/auth/admin/impersonate-user", whom).await?;
+        let body = json!({ "userId": id });
+        post(browser, "/api/auth/admin/impersonate-user", body).await?;
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl BetterAuth {
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn turn_on_two_factor(&self, user: &mut SignedIn) -> Result<Vec<String>> {
+    pub async fn enable_two_factor(&self, user: &mut SignedIn) -> Result<Vec<String>> {
         let password = json!({ "password": PASSWORD });
         let answer = self.post(user, "two-factor/enable", password).await?;
         let codes = answer["backupCodes"].as_array().context("codes")?.iter();
@@ -146,10 +146,10 @@ impl BetterAuth {
     ///
     /// # Errors
     /// When the server does not require a second factor.
-    pub async fn sign_in_halfway(&self, name: &str) -> Result<Browser> {
+    pub async fn sign_in_without_second_factor(&self, name: &str) -> Result<Browser> {
         let mut browser = Browser::new(self.address);
-        let who = json!({ "email": email(name), "password": PASSWORD });
-        let answer = post(&mut browser, "/api/auth/sign-in/email", who).await?;
+        let credentials = json!({ "email": email(name), "password": PASSWORD });
+        let answer = post(&mut browser, "/api/auth/sign-in/email", credentials).await?;
         let is_session = |cookie: &str| {
             let session = cookie.split(';').next().unwrap_or_default();
             session.contains(".session_") && !session.ends_with('=')

@@ -90,7 +90,7 @@ fn every_other_spelling_of_a_chunk_is_refused() {
 }
 
 #[test]
-fn what_other_clients_read_of_an_answer_is_read() {
+fn responses_are_read_as_other_clients_read_them() {
     for bytes in [
         "5 \r\nhello\r\n0\r\n\r\n",
         "00000005\t \r\nhello\r\n0 \r\n\r\n",
@@ -126,7 +126,7 @@ fn what_other_clients_read_of_an_answer_is_read() {
 }
 
 #[test]
-fn trailers_are_kept_for_those_who_want_them() {
+fn trailers_are_kept_on_request() {
     let bytes = "1\r\na\r\n0\r\nGrpc-Status: 0\r\nx-a: b\r\nX-A: c\r\n\r\n";
     for keeps in [true, false] {
         let mut decoder = Decoder::of_answer(Length::Chunked);
@@ -150,7 +150,7 @@ fn trailers_are_kept_for_those_who_want_them() {
 }
 
 #[test]
-fn framing_without_an_end_is_given_up() {
+fn endless_framing_is_refused() {
     let long = "a: b\r\n".repeat(LONGEST_TRAILER / 6 + 1);
     let bytes = format!("0\r\n{long}\r\n");
     let refused = decode(Length::Chunked, bytes.as_bytes(), bytes.len());

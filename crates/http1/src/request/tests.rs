@@ -136,7 +136,7 @@ fn every_other_spelling_is_refused() {
 }
 
 #[test]
-fn the_preface_of_http2_is_told_from_other_requests() {
+fn the_http_2_preface_is_recognized() {
     let whole = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     assert_eq!(length_of(whole), Err(Violation::Http2));
     let mut input = BytesMut::from(&whole[..]);
@@ -161,7 +161,7 @@ fn the_preface_of_http2_is_told_from_other_requests() {
 }
 
 #[test]
-fn what_is_behind_a_head_stays() {
+fn bytes_after_a_head_stay_in_the_input() {
     let mut input = BytesMut::from(&request("Content-Length: 4\r\n")[..]);
     input.extend_from_slice(b"bodyGET");
     let mut reader = RequestReader::default();
@@ -170,7 +170,7 @@ fn what_is_behind_a_head_stays() {
 }
 
 #[test]
-fn a_head_has_an_end_and_a_limit() {
+fn a_head_has_a_limit() {
     let value = "x".repeat(LARGEST_HEAD);
     for bytes in [
         format!("GET / HTTP/1.1\r\nA: {value}"),
@@ -197,7 +197,7 @@ fn a_head_has_an_end_and_a_limit() {
 }
 
 #[test]
-fn a_reader_has_limits_of_its_own_for_every_head() {
+fn each_reader_has_its_own_limits() {
     let head = "GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
     for (bytes, fields, is_read) in [
         (head.len(), 2, true),
@@ -219,7 +219,7 @@ fn a_reader_has_limits_of_its_own_for_every_head() {
 }
 
 #[test]
-fn a_client_says_what_becomes_of_its_connection() {
+fn a_request_determines_whether_its_connection_persists() {
     let received = |head: &str| read(format!("{head}\r\n\r\n").as_bytes()).unwrap().unwrap();
     assert!(received("GET / HTTP/1.1").persistent);
     assert!(!received("GET / HTTP/1.1\r\nConnection: Close").persistent);

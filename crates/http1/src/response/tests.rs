@@ -7,7 +7,7 @@ fn read(bytes: &[u8], method: Method) -> Result<Option<ResponseHead>, Violation>
 }
 
 #[test]
-fn what_cannot_become_an_answer_is_told_at_once() {
+fn bytes_that_cannot_begin_a_response_are_refused_at_once() {
     let waits = |bytes: &[u8]| read(bytes, Method::GET);
     for bytes in [&b""[..], b"H", b"HTTP/1.", b"HTTP/1.1 200 OK\r\nA: b\r\n"] {
         assert!(matches!(waits(bytes), Ok(None)), "{bytes:?}");
@@ -33,7 +33,7 @@ fn get(bytes: &[u8]) -> Result<Length, Violation> {
 }
 
 #[test]
-fn an_answer_says_where_its_body_ends() {
+fn a_response_determines_where_its_body_ends() {
     for (bytes, length) in [
         (
             &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"[..],
@@ -67,7 +67,7 @@ fn an_answer_says_where_its_body_ends() {
 }
 
 #[test]
-fn an_unclear_answer_is_none() {
+fn an_ambiguous_response_is_refused() {
     for (bytes, violation) in [
         (&b"HTTP/2 200 OK\r\n\r\n"[..], Violation::ResponseHead),
         (b"HTTP/1.1 20 OK\r\n\r\n", Violation::ResponseHead),
@@ -105,7 +105,7 @@ fn an_unclear_answer_is_none() {
 }
 
 #[test]
-fn a_head_is_waited_for_and_nothing_behind_it_is_taken() {
+fn an_incomplete_head_is_awaited_and_only_the_head_is_taken() {
     let bytes = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody";
     for end in 0..bytes.len() - 4 {
         assert!(read(&bytes[..end], Method::GET).unwrap().is_none());
@@ -118,7 +118,7 @@ fn a_head_is_waited_for_and_nothing_behind_it_is_taken() {
 }
 
 #[test]
-fn what_an_answer_nominates_belongs_to_its_connection() {
+fn nominated_fields_of_a_response_are_hop_by_hop() {
     let bytes = b"HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nx-hop: a\r\nB: c\r\n\r\n";
     let answered = read(bytes, Method::GET).unwrap().unwrap();
     let hop_by_hop = answered.hop_by_hop();
@@ -129,7 +129,7 @@ fn what_an_answer_nominates_belongs_to_its_connection() {
 }
 
 #[test]
-fn a_server_may_say_how_long_it_keeps_the_connection() {
+fn the_keep_alive_timeout_is_read() {
     for (value, seconds) in [
         ("timeout=5", Some(5)),
         ("max=100, Timeout=20", Some(20)),
@@ -145,7 +145,7 @@ fn a_server_may_say_how_long_it_keeps_the_connection() {
 }
 
 #[test]
-fn a_connection_lasts_as_its_version_and_options_say() {
+fn version_and_options_determine_persistence() {
     let persists = |head: &str| {
         let bytes = format!("{head}\r\nContent-Length: 0\r\n\r\n");
         read(bytes.as_bytes(), Method::GET)
@@ -168,7 +168,7 @@ fn a_connection_lasts_as_its_version_and_options_say() {
 }
 
 #[test]
-fn a_reason_is_what_the_server_says() {
+fn the_reason_phrase_is_kept() {
     for (line, reason) in [
         ("HTTP/1.1 200 Fine, thanks", "Fine, thanks"),
         ("HTTP/1.1 200 \u{e4}", "\u{e4}"),

@@ -22,11 +22,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::driven::driven;
-use crate::tls::{self, Authorities, Terms, TlsFileError, Verification};
+use crate::tls::{self, Authorities, TlsFileError, TlsOptions, Verification};
 
 /// The HTTP client for the ACME server. It trusts the configured authorities.
 #[derive(Clone)]
-pub(super) struct Client(Arc<ClientConfig>);
+pub(super) struct AcmeClient(Arc<ClientConfig>);
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -36,26 +36,26 @@ enum ExchangeError {
     #[error("cannot connect to {0}: {1}{2}")]
     Connect(String, io::Error, String),
     #[error("`{0}` is no https:// URL, and is what the ACME server gives")]
-    NoHttps(Uri),
+    NotHttps(Uri),
     #[error("{0} answered {1}, and not in JSON: is that an ACME server?")]
     NotAcme(String, http::StatusCode),
     #[error("{0} does not answer: {1}")]
     Broken(String, BoxError),
     #[error("{0} has not answered within {seconds} s", seconds = LONGEST.as_secs())]
-    Slow(String),
+    TimedOut(String),
 }
 
-impl Client {
+impl AcmeClient {
     /// Creates a client that trusts these authorities.
     ///
     /// # Errors
     /// When no authority is usable.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
-        let terms = Terms {
+        let tls_options = TlsOptions {
             verification: Verification::AuthorityAndName(authorities),
             identity: None,
         };
-        Ok(Self(Arc::new(tls::client_config(terms)?)))
+        Ok(Self(Arc::new(tls::client_config(tls_options)?)))
     }
 
     /// Fetches the directory of a server, which has the URLs of its resources (RFC 8555 §7.1.1).
@@ -83,10 +83,10 @@ impl Client {
     ) -> Result<Response<Full<Bytes>>, ExchangeError> {
         let uri = request.uri().clone();
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return Err(ExchangeError::NoHttps(uri));
+            return Err(ExchangeError::NotHttps(uri));
         };
         if *scheme != Scheme::HTTPS {
-            return Err(ExchangeError::NoHttps(uri));
+            return Err(ExchangeError::NotHttps(uri));
         }
         let shown = authority.as_str().to_owned();
         let exchange = async {
@@ -94,14 +94,14 @@ impl Client {
             let port = authority.port_u16().unwrap_or(443);
             let tcp = TcpStream::connect((host.as_str(), port)).await;
             let tcp = tcp.map_err(|error| unconnected(&shown, error))?;
-            let name = ServerName::try_from(host).map_err(|_| ExchangeError::NoHttps(uri.clone()));
+            let name = ServerName::try_from(host).map_err(|_| ExchangeError::NotHttps(uri.clone()));
             let secured = TlsConnector::from(self.0).connect(name?, tcp).await;
             let stream = secured.map_err(|error| unconnected(&shown, error))?;
             let broken = |error: BoxError| ExchangeError::Broken(shown.clone(), error);
-            ask(stream, request, &uri, &shown).await.map_err(broken)
+            send(stream, request, &uri, &shown).await.map_err(broken)
         };
         let answer = timeout(LONGEST, exchange).await;
-        let answer = answer.unwrap_or_else(|_| Err(ExchangeError::Slow(shown.clone())))?;
+        let answer = answer.unwrap_or_else(|_| Err(ExchangeError::TimedOut(shown.clone())))?;
         let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(is_json);
         // An HTML answer comes from a proxy in between, or from another kind of server.
         match answer.status().is_success() || is_json {
@@ -111,7 +111,7 @@ impl Client {
     }
 }
 
-async fn ask(
+async fn send(
     stream: tokio_rustls::client::TlsStream<TcpStream>,
     mut request: Request<BodyWrapper<Bytes>>,
     uri: &Uri,
@@ -141,7 +141,7 @@ fn is_json(value: &HeaderValue) -> bool {
     value.to_str().is_ok_and(|value| value.contains("json"))
 }
 
-impl HttpClient for Client {
+impl HttpClient for AcmeClient {
     fn request(
         &self,
         request: Request<BodyWrapper<Bytes>>,

@@ -9,7 +9,7 @@ use crate::tls::certificate::Certificate;
 
 /// The stored record of failed orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Failure {
+pub(super) struct OrderFailure {
     /// How many orders have failed since the last success.
     pub(super) count: u32,
     /// The time of the last failure, in milliseconds since 1970.
@@ -18,7 +18,7 @@ pub(super) struct Failure {
     pub(super) until: u64,
 }
 
-impl Failure {
+impl OrderFailure {
     /// Returns the record of one more failure after `before`. The pause is at least `at_least` long, and then spread among the
     /// nodes by `share`, between 0 and 1.
     pub(super) fn after(
@@ -71,7 +71,7 @@ mod tests {
         let mut pauses = Vec::new();
         let (zero, now) = (UnixTime::from_secs(0), UnixTime::from_secs(1000));
         for _ in 0..12 {
-            let next = Failure::after(failure, now, Duration::ZERO, 0.5);
+            let next = OrderFailure::after(failure, now, Duration::ZERO, 0.5);
             pauses.push(next.until - 1000);
             failure = Some(next);
         }
@@ -81,15 +81,21 @@ mod tests {
                 120, 240, 480, 960, 1920, 3840, 7680, 15360, 21600, 21600, 21600, 21600
             ]
         );
-        assert_eq!(Failure::after(None, zero, Duration::ZERO, 0.0).until, 90);
-        assert_eq!(Failure::after(None, zero, Duration::ZERO, 1.0).until, 150);
-        let many = Failure {
+        assert_eq!(
+            OrderFailure::after(None, zero, Duration::ZERO, 0.0).until,
+            90
+        );
+        assert_eq!(
+            OrderFailure::after(None, zero, Duration::ZERO, 1.0).until,
+            150
+        );
+        let many = OrderFailure {
             count: u32::MAX,
             at: 0,
             until: 0,
         };
         assert_eq!(
-            Failure::after(Some(many), zero, Duration::ZERO, 0.5).until,
+            OrderFailure::after(Some(many), zero, Duration::ZERO, 0.5).until,
             21600
         );
     }

@@ -8,24 +8,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
 
-use super::kept::{KeepError, Kept, Kind};
+use super::stored::{AcmeStoreError, StoredKind, StoredText};
 use client_tls::named_file;
 
 /// A folder with a subfolder for each kind of text.
-pub(super) struct Folder {
+pub(super) struct FolderStore {
     root: PathBuf,
     /// The lock file, while this process orders.
     lock: Arc<Mutex<Option<File>>>,
 }
 
-impl Folder {
+impl FolderStore {
     /// Creates the folder `scope` in `path`, and `path` itself.
     ///
     /// # Errors
     /// When one of them cannot be created.
-    pub(super) fn open(path: &Path, scope: &str) -> Result<Self, KeepError> {
+    pub(super) fn open(path: &Path, scope: &str) -> Result<Self, AcmeStoreError> {
         let root = path.join(scope);
-        for kind in Kind::ALL {
+        for kind in StoredKind::ALL {
             let folder = folder_of(&root, kind);
             let mut builder = DirBuilder::new();
             builder
@@ -52,11 +52,11 @@ impl Folder {
         }
     }
 
-    pub(super) async fn list(&self) -> Result<Vec<Kept>, KeepError> {
+    pub(super) async fn list(&self) -> Result<Vec<StoredText>, AcmeStoreError> {
         let root = self.root.clone();
         blocking(move || {
             let mut kept = Vec::new();
-            for kind in Kind::ALL {
+            for kind in StoredKind::ALL {
                 let folder = folder_of(&root, kind);
                 list(&folder, kind, &mut kept).map_err(cannot("look into", &folder))?;
             }
@@ -65,7 +65,11 @@ impl Folder {
         .await
     }
 
-    pub(super) async fn get(&self, kind: Kind, name: &str) -> Result<Option<String>, KeepError> {
+    pub(super) async fn get(
+        &self,
+        kind: StoredKind,
+        name: &str,
+    ) -> Result<Option<String>, AcmeStoreError> {
         let path = self.path(kind, name);
         blocking(move || {
             let read = named_file::read(&path, LONGEST);
@@ -78,12 +82,17 @@ impl Folder {
         .await
     }
 
-    pub(super) async fn put(&self, kind: Kind, name: &str, text: &str) -> Result<(), KeepError> {
+    pub(super) async fn put(
+        &self,
+        kind: StoredKind,
+        name: &str,
+        text: &str,
+    ) -> Result<(), AcmeStoreError> {
         let (path, text) = (self.path(kind, name), text.to_owned());
         blocking(move || replace(&path, text.as_bytes()).map_err(cannot("write", &path))).await
     }
 
-    pub(super) async fn remove(&self, kind: Kind, name: &str) -> Result<(), KeepError> {
+    pub(super) async fn remove(&self, kind: StoredKind, name: &str) -> Result<(), AcmeStoreError> {
         let path = self.path(kind, name);
         blocking(move || match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -95,7 +104,7 @@ impl Folder {
     }
 
     /// Tries to take the lock, and returns whether it did. The system releases the lock when this process ends.
-    pub(super) async fn lock(&self) -> Result<bool, KeepError> {
+    pub(super) async fn lock(&self) -> Result<bool, AcmeStoreError> {
         let (path, held) = (self.root.join("lock"), Arc::clone(&self.lock));
         blocking(move || {
             let mut options = OpenOptions::new();
@@ -118,24 +127,24 @@ impl Folder {
     }
 
     /// The path of a text. Names are hostnames or fixed words, without slashes.
-    fn path(&self, kind: Kind, name: &str) -> PathBuf {
+    fn path(&self, kind: StoredKind, name: &str) -> PathBuf {
         let file = format!("{name}.{}", extension(kind));
         folder_of(&self.root, kind).join(file)
     }
 }
 
-fn folder_of(root: &Path, kind: Kind) -> PathBuf {
-    root.join(kind.word())
+fn folder_of(root: &Path, kind: StoredKind) -> PathBuf {
+    root.join(kind.label())
 }
 
-fn extension(kind: Kind) -> &'static str {
+fn extension(kind: StoredKind) -> &'static str {
     match kind {
-        Kind::Certificate => "pem",
-        Kind::Account | Kind::Challenge | Kind::Failure => "json",
+        StoredKind::Certificate => "pem",
+        StoredKind::Account | StoredKind::Challenge | StoredKind::Failure => "json",
     }
 }
 
-fn list(folder: &Path, kind: Kind, kept: &mut Vec<Kept>) -> io::Result<()> {
+fn list(folder: &Path, kind: StoredKind, kept: &mut Vec<StoredText>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -148,7 +157,7 @@ fn list(folder: &Path, kind: Kind, kept: &mut Vec<Kept>) -> io::Result<()> {
         }
         // The file may have been replaced meanwhile.
         if let Ok(file) = entry.metadata() {
-            kept.push(Kept {
+            kept.push(StoredText {
                 kind,
                 name: name.to_owned(),
                 version: format!("{} {} {}", file.ino(), file.mtime(), file.mtime_nsec()),
@@ -184,18 +193,22 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Runs file I/O on a blocking thread.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, KeepError> + Send + 'static,
-) -> Result<T, KeepError> {
+    work: impl FnOnce() -> Result<T, AcmeStoreError> + Send + 'static,
+) -> Result<T, AcmeStoreError> {
     let done = spawn_blocking(work).await;
     done.unwrap_or_else(|_| {
         let error = io::Error::other("the thread for it panicked");
-        Err(KeepError::Folder("use", "the folder".to_owned(), error))
+        Err(AcmeStoreError::Folder(
+            "use",
+            "the folder".to_owned(),
+            error,
+        ))
     })
 }
 
-fn cannot(what: &'static str, path: &Path) -> impl Fn(io::Error) -> KeepError {
+fn cannot(what: &'static str, path: &Path) -> impl Fn(io::Error) -> AcmeStoreError {
     let path = path.display().to_string();
-    move |error| KeepError::Folder(what, path.clone(), error)
+    move |error| AcmeStoreError::Folder(what, path.clone(), error)
 }
 
 /// The largest file that is read, in bytes: far more than a chain of certificates takes.
@@ -210,11 +223,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_for_the_owner_alone_and_replaced_as_a_whole() {
+    async fn stored_files_are_private_and_replaced_atomically() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("acme");
-        let kept = Folder::open(&path, "ca").unwrap();
-        let (kind, name) = (Kind::Certificate, "app.example.com");
+        let kept = FolderStore::open(&path, "ca").unwrap();
+        let (kind, name) = (StoredKind::Certificate, "app.example.com");
         assert_eq!(kept.get(kind, name).await.unwrap(), None);
         kept.put(kind, name, "one").await.unwrap();
         let first = kept.list().await.unwrap();
@@ -234,8 +247,8 @@ mod tests {
     #[tokio::test]
     async fn one_orders_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let one = Folder::open(folder.path(), "ca").unwrap();
-        let other = Folder::open(folder.path(), "ca").unwrap();
+        let one = FolderStore::open(folder.path(), "ca").unwrap();
+        let other = FolderStore::open(folder.path(), "ca").unwrap();
         assert!(one.lock().await.unwrap());
         assert!(!other.lock().await.unwrap());
         one.unlock();

@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::client::Client;
-use super::due::{self, Failure};
-use super::kept::{KeepError, Kept, Kind};
+use super::client::AcmeClient;
+use super::due::{self, OrderFailure};
 use super::order::{self, OrderError};
-use super::shown::{Challenge, Proof, Shown};
+use super::served::{Challenge, Proof, ServedCertificates};
 use super::store::Store;
+use super::stored::{AcmeStoreError, StoredKind, StoredText};
 use crate::clock;
 use crate::config::{AcmeChallenge, AcmeSettings};
 use crate::metrics::Metrics;
@@ -23,19 +23,19 @@ use crate::tls::certificate::Certificate;
 use crate::vital;
 
 /// The certificates and challenges for connections, replaced when the store has changed.
-pub(super) type Shared = Arc<ArcSwap<Shown>>;
+pub(super) type SharedCertificates = Arc<ArcSwap<ServedCertificates>>;
 
 /// The state that both tasks share.
 pub(super) struct Keeper {
     settings: AcmeSettings,
-    client: Client,
+    client: AcmeClient,
     store: Store,
     metrics: Arc<Metrics>,
-    shown: Shared,
-    looked: watch::Sender<bool>,
+    served: SharedCertificates,
+    has_read: watch::Sender<bool>,
     /// Held while the store is read, so that an older result never replaces a newer one.
-    looking: tokio::sync::Mutex<()>,
-    known: Mutex<Known>,
+    refreshing: tokio::sync::Mutex<()>,
+    known: Mutex<StoreContents>,
     /// The start of this process, in milliseconds since 1970. Failures before it do not delay its attempts.
     started: u64,
     /// Between 0 and 1: spreads the renewals of the nodes.
@@ -44,45 +44,48 @@ pub(super) struct Keeper {
 
 /// The contents of the store as last read.
 #[derive(Default)]
-struct Known {
+struct StoreContents {
     /// The versions that were read, so that only changed texts are read again.
-    versions: HashMap<(Kind, String), String>,
+    versions: HashMap<(StoredKind, String), String>,
     certificates: HashMap<String, Arc<Certificate>>,
     proofs: HashMap<String, Proof>,
-    failures: HashMap<String, Failure>,
+    failures: HashMap<String, OrderFailure>,
 }
 
 impl Keeper {
     pub(super) fn new(
         settings: AcmeSettings,
-        client: Client,
+        client: AcmeClient,
         store: Store,
         metrics: Arc<Metrics>,
-    ) -> (Self, Shared, watch::Receiver<bool>) {
-        let shown: Shared = Arc::new(ArcSwap::from_pointee(Shown::new(Vec::new(), Vec::new())));
-        let (looked, has_looked) = watch::channel(false);
+    ) -> (Self, SharedCertificates, watch::Receiver<bool>) {
+        let served: SharedCertificates = Arc::new(ArcSwap::from_pointee(ServedCertificates::new(
+            Vec::new(),
+            Vec::new(),
+        )));
+        let (has_read, receiver) = watch::channel(false);
         let keeper = Self {
             settings,
             client,
             store,
             metrics,
-            shown: Arc::clone(&shown),
-            looked,
-            looking: tokio::sync::Mutex::default(),
+            served: Arc::clone(&served),
+            has_read,
+            refreshing: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             started: clock::now().millis(),
             share: fastrand::f64(),
         };
-        (keeper, shown, has_looked)
+        (keeper, served, receiver)
     }
 
     /// Reads the store until `stop`.
-    pub(super) async fn keep_looking(&self, stop: &CancellationToken) {
+    pub(super) async fn keep_reading(&self, stop: &CancellationToken) {
         let _part = vital::part("the look at the certificates of ACME");
-        let looking = async {
+        let reading = async {
             let mut is_failing = false;
             loop {
-                match self.look().await {
+                match self.refresh().await {
                     Ok(()) if is_failing => {
                         tracing::info!("ACME_STORE can be read again");
                         is_failing = false;
@@ -93,16 +96,16 @@ impl Keeper {
                     }
                     Ok(()) | Err(_) => {}
                 }
-                self.looked.send_replace(true);
-                sleep(BETWEEN_LOOKS).await;
+                self.has_read.send_replace(true);
+                sleep(BETWEEN_READS).await;
             }
         };
-        stop.run_until_cancelled(looking).await;
+        stop.run_until_cancelled(reading).await;
     }
 
     /// Reads what has changed in the store, and publishes it to connections.
-    async fn look(&self) -> Result<(), KeepError> {
-        let _looking = self.looking.lock().await;
+    async fn refresh(&self) -> Result<(), AcmeStoreError> {
+        let _refreshing = self.refreshing.lock().await;
         let kept = self.store.list().await?;
         let mut changed = Vec::new();
         for one in &kept {
@@ -118,19 +121,19 @@ impl Keeper {
         }
         let mut known = self.known();
         let had = known.versions.len();
-        known.forget_all_but(&kept);
+        known.keep_only(&kept);
         if changed.is_empty() && known.versions.len() == had {
             return Ok(());
         }
         for (one, text) in changed {
-            known.learn(&one, text.as_deref().unwrap_or_default());
+            known.apply(&one, text.as_deref().unwrap_or_default());
         }
         let mut names: Vec<_> = known.certificates.keys().collect();
         // The first certificate serves clients without a server name.
         names.sort_by_key(|name| self.settings.domains.iter().position(|one| one == *name));
         let certificates = names.into_iter().map(|name| &known.certificates[name]);
         let proofs = known.proofs.values().cloned().collect();
-        self.shown.store(Arc::new(Shown::new(
+        self.served.store(Arc::new(ServedCertificates::new(
             certificates.cloned().collect(),
             proofs,
         )));
@@ -139,11 +142,13 @@ impl Keeper {
 
     /// Whether this gate reads the text. Certificates of other hostnames may belong to another gate. Challenges are served for
     /// all nodes.
-    fn is_ours(&self, kept: &Kept) -> bool {
+    fn is_ours(&self, kept: &StoredText) -> bool {
         match kept.kind {
-            Kind::Account => false,
-            Kind::Certificate | Kind::Failure => self.settings.domains.contains(&kept.name),
-            Kind::Challenge => true,
+            StoredKind::Account => false,
+            StoredKind::Certificate | StoredKind::Failure => {
+                self.settings.domains.contains(&kept.name)
+            }
+            StoredKind::Challenge => true,
         }
     }
 
@@ -151,9 +156,9 @@ impl Keeper {
     pub(super) async fn keep_ordering(&self, stop: &CancellationToken) {
         let _part = vital::part("the orders of certificates by ACME");
         let ordering = async {
-            let mut looked = self.looked.subscribe();
-            let _ = looked.wait_for(|looked| *looked).await;
-            self.tell_missing();
+            let mut has_read = self.has_read.subscribe();
+            let _ = has_read.wait_for(|has_read| *has_read).await;
+            self.warn_of_missing();
             let mut is_failing = false;
             loop {
                 let ordered = self.order_due().await;
@@ -162,10 +167,10 @@ impl Keeper {
                     if !is_failing {
                         tracing::error!("cannot order certificates: {error}");
                     }
-                    sleep(AFTER_TROUBLE).await;
+                    sleep(AFTER_STORE_ERROR).await;
                 }
                 is_failing = ordered.is_err();
-                sleep(BETWEEN_LOOKS).await;
+                sleep(BETWEEN_READS).await;
             }
         };
         stop.run_until_cancelled(ordering).await;
@@ -173,7 +178,7 @@ impl Keeper {
         let _ = self.store.unlock().await;
     }
 
-    fn tell_missing(&self) {
+    fn warn_of_missing(&self) {
         let known = self.known();
         let domains = self.settings.domains.iter();
         let missing: Vec<_> = domains
@@ -189,7 +194,7 @@ impl Keeper {
         }
     }
 
-    async fn order_due(&self) -> Result<(), KeepError> {
+    async fn order_due(&self) -> Result<(), AcmeStoreError> {
         for domain in &self.settings.domains {
             if !self.is_due(domain) {
                 continue;
@@ -199,12 +204,12 @@ impl Keeper {
                 return Ok(());
             }
             // Another node may have stored the certificate meanwhile.
-            let looked = self.look().await;
-            if looked.is_ok() && self.is_due(domain) {
+            let read = self.refresh().await;
+            if read.is_ok() && self.is_due(domain) {
                 self.order(domain).await;
             }
             self.store.unlock().await?;
-            looked?;
+            read?;
         }
         Ok(())
     }
@@ -227,19 +232,19 @@ impl Keeper {
         let ordered = timeout(order::LONGEST, ordering).await;
         match ordered.unwrap_or(Err(OrderError::TimedOut)) {
             Ok(until) => {
-                self.metrics.ordered("ok");
+                self.metrics.certificate_ordered("ok");
                 let until = clock::timestamp(session::UnixTime::from_secs(until));
                 tracing::info!(domain, %until, "a new certificate is there");
             }
             Err(error) => {
-                self.metrics.ordered("failed");
-                self.failed(domain, failure, &error).await;
+                self.metrics.certificate_ordered("failed");
+                self.record_failure(domain, failure, &error).await;
             }
         }
     }
 
     /// The challenge type, which changes after each failure if there are several.
-    fn challenge(&self, failure: Option<Failure>) -> AcmeChallenge {
+    fn challenge(&self, failure: Option<OrderFailure>) -> AcmeChallenge {
         let all = &self.settings.challenges;
         let failed = failure.map_or(0, |failure| failure.count) as usize;
         all[failed % all.len()]
@@ -251,43 +256,43 @@ impl Keeper {
             order::order(domain, challenge, &self.settings, &self.client, &self.store).await?;
         let certificate = read(domain, &ordered.0).map_err(OrderError::Unusable)?;
         self.store
-            .put(Kind::Certificate, domain, &ordered.0)
+            .put(StoredKind::Certificate, domain, &ordered.0)
             .await?;
-        self.store.remove(Kind::Failure, domain).await?;
+        self.store.remove(StoredKind::Failure, domain).await?;
         let mut known = self.known();
         known.failures.remove(domain);
         let until = certificate.not_after;
-        // Kept until the store is read next, so that the certificate is not ordered again.
+        // StoredText until the store is read next, so that the certificate is not ordered again.
         known
             .certificates
             .insert(domain.to_owned(), Arc::new(certificate));
         Ok(until)
     }
 
-    async fn failed(&self, domain: &str, before: Option<Failure>, error: &OrderError) {
+    async fn record_failure(&self, domain: &str, before: Option<OrderFailure>, error: &OrderError) {
         let at_least = match error.is_rate_limit() {
             true => AFTER_RATE_LIMIT,
             false => Duration::ZERO,
         };
         let now = clock::now();
-        let failure = Failure::after(before, now, at_least, fastrand::f64());
+        let failure = OrderFailure::after(before, now, at_least, fastrand::f64());
         let certificate = {
             let mut known = self.known();
             known.failures.insert(domain.to_owned(), failure);
             known.certificates.get(domain).cloned()
         };
-        let shown = |secs| clock::timestamp(session::UnixTime::from_secs(secs));
-        let (next, count) = (shown(failure.until), failure.count);
+        let time_of = |secs| clock::timestamp(session::UnixTime::from_secs(secs));
+        let (next, count) = (time_of(failure.until), failure.count);
         let instead = match certificate {
             Some(old) if old.not_after > now.secs() => {
                 format!(
                     "the one before is shown, which is good until {}",
-                    shown(old.not_after)
+                    time_of(old.not_after)
                 )
             }
             Some(old) => format!(
                 "the one before expired at {}: clients refuse it",
-                shown(old.not_after)
+                time_of(old.not_after)
             ),
             None => "there is none, and handshakes are refused".to_owned(),
         };
@@ -298,7 +303,7 @@ impl Keeper {
             "cannot have a certificate: {error}; {instead}"
         );
         let text = serde_json::to_string(&failure).unwrap_or_default();
-        if let Err(error) = self.store.put(Kind::Failure, domain, &text).await {
+        if let Err(error) = self.store.put(StoredKind::Failure, domain, &text).await {
             tracing::warn!(
                 domain,
                 "the failure cannot be stored for the other nodes: {error}"
@@ -306,36 +311,37 @@ impl Keeper {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, StoreContents> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl StoreContents {
     /// Drops versions and challenges that are no longer in the store.
-    fn forget_all_but(&mut self, kept: &[Kept]) {
-        let is_kept = |kind: Kind, name: &String| {
+    fn keep_only(&mut self, kept: &[StoredText]) {
+        let is_kept = |kind: StoredKind, name: &String| {
             kept.iter().any(|one| one.kind == kind && one.name == *name)
         };
         self.versions.retain(|(kind, name), _| is_kept(*kind, name));
-        self.proofs.retain(|name, _| is_kept(Kind::Challenge, name));
+        self.proofs
+            .retain(|name, _| is_kept(StoredKind::Challenge, name));
         // Certificates and failures stay in memory, because a certificate that was removed by accident is still valid.
     }
 
     /// Parses a text that was read. An unusable text is logged once.
-    fn learn(&mut self, kept: &Kept, text: &str) {
-        let Kept {
+    fn apply(&mut self, kept: &StoredText, text: &str) {
+        let StoredText {
             kind,
             name,
             version,
         } = kept;
         let read = match kind {
-            Kind::Account => Ok(()),
-            Kind::Certificate => read(name, text).map(|certificate| {
+            StoredKind::Account => Ok(()),
+            StoredKind::Certificate => read(name, text).map(|certificate| {
                 self.certificates
                     .insert(name.clone(), Arc::new(certificate));
             }),
-            Kind::Challenge => serde_json::from_str::<Challenge>(text)
+            StoredKind::Challenge => serde_json::from_str::<Challenge>(text)
                 .map_err(|error| error.to_string())
                 .and_then(|challenge| {
                     Proof::new(name, challenge).map_err(|error| error.to_string())
@@ -343,14 +349,14 @@ impl Known {
                 .map(|proof| {
                     self.proofs.insert(name.clone(), proof);
                 }),
-            Kind::Failure => serde_json::from_str::<Failure>(text)
+            StoredKind::Failure => serde_json::from_str::<OrderFailure>(text)
                 .map_err(|error| error.to_string())
                 .map(|failure| {
                     self.failures.insert(name.clone(), failure);
                 }),
         };
         if let Err(error) = read {
-            let kind = kind.word();
+            let kind = kind.label();
             tracing::error!(domain = %name, "the {kind} in ACME_STORE cannot be used: {error}");
         }
         self.versions.insert((*kind, name.clone()), version.clone());
@@ -358,7 +364,7 @@ impl Known {
 
     /// The last failure of a hostname, unless it was before the start of this process: an operator who has fixed something
     /// restarts it.
-    fn failure_since(&self, domain: &str, started: u64) -> Option<Failure> {
+    fn failure_since(&self, domain: &str, started: u64) -> Option<OrderFailure> {
         let failure = self.failures.get(domain).copied();
         failure.filter(|failure| failure.at >= started)
     }
@@ -372,10 +378,10 @@ pub(super) fn read(domain: &str, text: &str) -> Result<Certificate, String> {
 }
 
 /// The interval at which each node reads the store.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const BETWEEN_READS: Duration = Duration::from_secs(1);
 
 /// The pause after an authority's rate limit.
 const AFTER_RATE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// The pause after an error of the store.
-const AFTER_TROUBLE: Duration = Duration::from_secs(10);
+const AFTER_STORE_ERROR: Duration = Duration::from_secs(10);

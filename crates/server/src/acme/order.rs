@@ -10,10 +10,10 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use thiserror::Error;
 use tokio::time::sleep;
 
-use super::client::Client;
-use super::kept::{KeepError, Kind};
-use super::shown::Challenge;
+use super::client::AcmeClient;
+use super::served::Challenge;
 use super::store::Store;
+use super::stored::{AcmeStoreError, StoredKind};
 use crate::clock;
 use crate::config::{AcmeChallenge, AcmeSettings};
 
@@ -24,14 +24,14 @@ pub(super) enum OrderError {
     #[error("{0}")]
     Acme(Error),
     /// The authority has refused.
-    #[error("the authority says: {}", said(.0))]
+    #[error("the authority says: {}", describe(.0))]
     Refused(Problem),
     /// The stored account is invalid.
     #[error("the account that is kept cannot be read: {0}; remove it to have a new one")]
     Account(String),
     /// The store has failed.
     #[error(transparent)]
-    Keep(#[from] KeepError),
+    Keep(#[from] AcmeStoreError),
     /// No key or certificate request could be generated.
     #[error("the signing request cannot be made: {0}")]
     Made(#[from] rcgen::Error),
@@ -39,8 +39,8 @@ pub(super) enum OrderError {
     #[error("the authority does not offer the challenge {}", name(*.0))]
     NotOffered(AcmeChallenge),
     /// The authority's validation has failed.
-    #[error("the authority has not found the proof by {by}: {seen}", by = name(*.by))]
-    Unproved { by: AcmeChallenge, seen: String },
+    #[error("validation by {by} failed: {reason}", by = name(*.by))]
+    ValidationFailed { by: AcmeChallenge, reason: String },
     /// The issued certificate does not fit the key.
     #[error("what the authority has signed cannot be used: {0}")]
     Unusable(String),
@@ -73,20 +73,20 @@ impl From<Error> for OrderError {
 }
 
 /// Formats an error of the authority, with its type (RFC 8555 §6.7).
-fn said(problem: &Problem) -> String {
+fn describe(problem: &Problem) -> String {
     let name = problem.r#type.as_deref().unwrap_or("no type");
-    let mut said = match &problem.detail {
+    let mut text = match &problem.detail {
         Some(detail) => format!("{detail} ({name})"),
         None => name.to_owned(),
     };
     for sub in &problem.subproblems {
-        said += &format!("; {sub}");
+        text += &format!("; {sub}");
     }
-    said
+    text
 }
 
 /// An issued certificate: key and chain as PEM in one text.
-pub(super) struct Ordered(pub(super) String);
+pub(super) struct IssuedCertificate(pub(super) String);
 
 /// Orders a certificate for a hostname.
 ///
@@ -96,9 +96,9 @@ pub(super) async fn order(
     domain: &str,
     challenge: AcmeChallenge,
     settings: &AcmeSettings,
-    client: &Client,
+    client: &AcmeClient,
     store: &Store,
-) -> Result<Ordered, OrderError> {
+) -> Result<IssuedCertificate, OrderError> {
     let identifiers = [Identifier::Dns(domain.to_owned())];
     let new = NewOrder::new(&identifiers);
     let known = account(settings, client, store).await?;
@@ -109,7 +109,7 @@ pub(super) async fn order(
                 ca,
                 "the authority does not know the account any more; making a new one"
             );
-            store.remove(Kind::Account, ACCOUNT).await?;
+            store.remove(StoredKind::Account, ACCOUNT).await?;
             let account = account(settings, client, store).await?;
             account.new_order(&new).await?
         }
@@ -121,18 +121,18 @@ pub(super) async fn order(
         Err(error) => Err(error),
     };
     // The challenge is no longer needed. If it stays, it expires.
-    store.remove(Kind::Challenge, domain).await?;
+    store.remove(StoredKind::Challenge, domain).await?;
     finished
 }
 
 /// The stored account, or a new one.
 async fn account(
     settings: &AcmeSettings,
-    client: &Client,
+    client: &AcmeClient,
     store: &Store,
 ) -> Result<Account, OrderError> {
     let http = || Box::new(client.clone());
-    if let Some(kept) = store.get(Kind::Account, ACCOUNT).await? {
+    if let Some(kept) = store.get(StoredKind::Account, ACCOUNT).await? {
         let credentials: AccountCredentials = serde_json::from_str(&kept).map_err(unreadable)?;
         let builder = Account::builder_with_http(http());
         let account = builder.from_credentials(credentials).await;
@@ -155,7 +155,7 @@ async fn account(
     let url = settings.directory_url.clone();
     let (account, credentials) = builder.create(&new, url, None).await?;
     let text = serde_json::to_string(&credentials).map_err(Error::from)?;
-    store.put(Kind::Account, ACCOUNT, &text).await?;
+    store.put(StoredKind::Account, ACCOUNT, &text).await?;
     Ok(account)
 }
 
@@ -176,7 +176,7 @@ async fn prove(
         if authorization.status == AuthorizationStatus::Valid {
             continue;
         }
-        let challenge = authorization.challenge(of(kind));
+        let challenge = authorization.challenge(challenge_type(kind));
         let mut challenge = challenge.ok_or(OrderError::NotOffered(kind))?;
         let shown = Challenge {
             kind: kind.into(),
@@ -185,23 +185,23 @@ async fn prove(
             until: clock::now().secs() + LONGEST.as_secs(),
         };
         let text = serde_json::to_string(&shown).map_err(Error::from)?;
-        store.put(Kind::Challenge, domain, &text).await?;
+        store.put(StoredKind::Challenge, domain, &text).await?;
         // The authority may connect to any node.
-        sleep(UNTIL_ALL_HAVE_SEEN).await;
+        sleep(BEFORE_VALIDATION).await;
         challenge.set_ready().await?;
     }
-    match order.poll_ready(&PATIENCE).await {
+    match order.poll_ready(&POLLING).await {
         Ok(OrderStatus::Ready | OrderStatus::Valid) => Ok(()),
         Ok(OrderStatus::Invalid | OrderStatus::Pending | OrderStatus::Processing) => {
-            let seen = seen(order).await;
-            Err(OrderError::Unproved { by: kind, seen })
+            let reason = validation_errors(order).await;
+            Err(OrderError::ValidationFailed { by: kind, reason })
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// The authority's reason for a failed validation.
-async fn seen(order: &mut Order) -> String {
+async fn validation_errors(order: &mut Order) -> String {
     let mut seen = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
@@ -209,7 +209,7 @@ async fn seen(order: &mut Order) -> String {
             continue;
         };
         let errors = state.challenges.iter().filter_map(|one| one.error.as_ref());
-        seen.extend(errors.map(said));
+        seen.extend(errors.map(describe));
     }
     match seen.is_empty() {
         true => "it does not say why".to_owned(),
@@ -218,17 +218,17 @@ async fn seen(order: &mut Order) -> String {
 }
 
 /// Requests a certificate for a new key, and waits for it.
-async fn finish(domain: &str, order: &mut Order) -> Result<Ordered, OrderError> {
+async fn finish(domain: &str, order: &mut Order) -> Result<IssuedCertificate, OrderError> {
     let mut params = CertificateParams::new([domain.to_owned()])?;
     params.distinguished_name = DistinguishedName::new();
     let key = KeyPair::generate()?;
     let request = params.serialize_request(&key)?;
     order.finalize_csr(request.der()).await?;
-    let chain = order.poll_certificate(&PATIENCE).await?;
-    Ok(Ordered(key.serialize_pem() + &chain))
+    let chain = order.poll_certificate(&POLLING).await?;
+    Ok(IssuedCertificate(key.serialize_pem() + &chain))
 }
 
-fn of(challenge: AcmeChallenge) -> ChallengeType {
+fn challenge_type(challenge: AcmeChallenge) -> ChallengeType {
     match challenge {
         AcmeChallenge::Http01 => ChallengeType::Http01,
         AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
@@ -253,9 +253,9 @@ const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 pub(super) const LONGEST: Duration = Duration::from_secs(5 * 60);
 
 /// How long an order waits before the validation, so that all nodes serve the challenge. Each reads new challenges once a second.
-const UNTIL_ALL_HAVE_SEEN: Duration = Duration::from_secs(3);
+const BEFORE_VALIDATION: Duration = Duration::from_secs(3);
 
 /// How often the authority is polled for the result: after half a second, then after twice that, and so on, for two minutes.
-const PATIENCE: RetryPolicy = RetryPolicy::new()
+const POLLING: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(500))
     .timeout(Duration::from_secs(120));

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use super::folder::Folder;
-use super::kept::{KeepError, Kept, Kind};
+use super::folder::FolderStore;
+use super::stored::{AcmeStoreError, StoredKind, StoredText};
 use crate::config::{AcmePlace, AcmeSettings};
 use stores::{Pools, SharedRows};
 
 /// A store of texts.
 pub(super) enum Store {
-    Folder(Folder),
+    Folder(FolderStore),
     Rows(Box<SharedRows>),
 }
 
@@ -21,11 +21,11 @@ impl Store {
     ///
     /// # Errors
     /// When the folder cannot be used.
-    pub(super) fn open(settings: &AcmeSettings, pools: &Pools) -> Result<Self, KeepError> {
+    pub(super) fn open(settings: &AcmeSettings, pools: &Pools) -> Result<Self, AcmeStoreError> {
         match &settings.place {
             AcmePlace::Folder(path) => {
                 let scope = scope(&settings.directory_url);
-                Ok(Self::Folder(Folder::open(path, &scope)?))
+                Ok(Self::Folder(FolderStore::open(path, &scope)?))
             }
             AcmePlace::Postgres(database) => {
                 let holder = format!("{:032x}", fastrand::u128(..));
@@ -37,15 +37,17 @@ impl Store {
     }
 
     /// All texts, with their versions.
-    pub(super) async fn list(&self) -> Result<Vec<Kept>, KeepError> {
+    pub(super) async fn list(&self) -> Result<Vec<StoredText>, AcmeStoreError> {
         match self {
             Self::Folder(folder) => folder.list().await,
             Self::Rows(rows) => {
                 rows.prepare().await?;
                 let rows = rows.list().await?;
                 let kept = rows.into_iter().filter_map(|row| {
-                    Some(Kept {
-                        kind: Kind::ALL.into_iter().find(|kind| kind.word() == row.kind)?,
+                    Some(StoredText {
+                        kind: StoredKind::ALL
+                            .into_iter()
+                            .find(|kind| kind.label() == row.kind)?,
                         name: row.name,
                         version: row.version,
                     })
@@ -56,31 +58,40 @@ impl Store {
     }
 
     /// The text under this name, if there is one.
-    pub(super) async fn get(&self, kind: Kind, name: &str) -> Result<Option<String>, KeepError> {
+    pub(super) async fn get(
+        &self,
+        kind: StoredKind,
+        name: &str,
+    ) -> Result<Option<String>, AcmeStoreError> {
         match self {
             Self::Folder(folder) => folder.get(kind, name).await,
-            Self::Rows(rows) => Ok(rows.get(kind.word(), name).await?),
+            Self::Rows(rows) => Ok(rows.get(kind.label(), name).await?),
         }
     }
 
     /// Stores a text, or replaces it.
-    pub(super) async fn put(&self, kind: Kind, name: &str, text: &str) -> Result<(), KeepError> {
+    pub(super) async fn put(
+        &self,
+        kind: StoredKind,
+        name: &str,
+        text: &str,
+    ) -> Result<(), AcmeStoreError> {
         match self {
             Self::Folder(folder) => folder.put(kind, name, text).await,
-            Self::Rows(rows) => Ok(rows.put(kind.word(), name, text).await?),
+            Self::Rows(rows) => Ok(rows.put(kind.label(), name, text).await?),
         }
     }
 
     /// Removes a text, if there is one.
-    pub(super) async fn remove(&self, kind: Kind, name: &str) -> Result<(), KeepError> {
+    pub(super) async fn remove(&self, kind: StoredKind, name: &str) -> Result<(), AcmeStoreError> {
         match self {
             Self::Folder(folder) => folder.remove(kind, name).await,
-            Self::Rows(rows) => Ok(rows.remove(kind.word(), name).await?),
+            Self::Rows(rows) => Ok(rows.remove(kind.label(), name).await?),
         }
     }
 
     /// Tries to take the lock for ordering, and returns whether it did.
-    pub(super) async fn lock(&self) -> Result<bool, KeepError> {
+    pub(super) async fn lock(&self) -> Result<bool, AcmeStoreError> {
         match self {
             Self::Folder(folder) => folder.lock().await,
             Self::Rows(rows) => Ok(rows.lock(LOCK, TERM).await?),
@@ -88,7 +99,7 @@ impl Store {
     }
 
     /// Releases the lock.
-    pub(super) async fn unlock(&self) -> Result<(), KeepError> {
+    pub(super) async fn unlock(&self) -> Result<(), AcmeStoreError> {
         match self {
             Self::Folder(folder) => {
                 folder.unlock();
@@ -119,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_have_folders_of_their_own() {
+    fn each_acme_server_has_its_own_folder() {
         assert_eq!(
             scope("https://acme-v02.api.letsencrypt.org/directory"),
             "acme-v02.api.letsencrypt.org-directory"

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::client::Client;
-use super::folder::Folder;
+use super::client::AcmeClient;
+use super::folder::FolderStore;
 use super::keeper;
-use super::kept::Kind;
 use super::store;
+use super::stored::StoredKind;
 use crate::config::{AcmePlace, AcmeSettings};
 use stores::{Pools, SharedRows, SharedRowsSurvey};
 
@@ -19,7 +19,7 @@ pub(crate) struct AcmeSurvey {
     pub(crate) directory: Result<(), String>,
     pub(crate) place: PlaceSurvey,
     /// The certificate of each configured hostname.
-    pub(crate) certificates: Vec<(String, KeptCertificate)>,
+    pub(crate) certificates: Vec<(String, StoredCertificate)>,
 }
 
 /// The state of the store.
@@ -33,7 +33,7 @@ pub(crate) enum PlaceSurvey {
 
 /// The state of a stored certificate.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum KeptCertificate {
+pub(crate) enum StoredCertificate {
     Missing,
     /// The certificate expires at `end` and is renewed at `renewal` at the latest, both in seconds since 1970.
     Until {
@@ -46,7 +46,7 @@ pub(crate) enum KeptCertificate {
 
 /// Surveys the server and the store. Messages contain no credentials.
 pub(crate) async fn survey(settings: &AcmeSettings, pools: &Pools) -> AcmeSurvey {
-    let directory = match Client::new(settings.authorities.clone()) {
+    let directory = match AcmeClient::new(settings.authorities.clone()) {
         Ok(client) => client.directory(&settings.directory_url).await,
         Err(error) => Err(format!("ACME_CA_FILE: {error}")),
     };
@@ -54,9 +54,9 @@ pub(crate) async fn survey(settings: &AcmeSettings, pools: &Pools) -> AcmeSurvey
     let place = match &settings.place {
         AcmePlace::Folder(path) => {
             let scope = store::scope(&settings.directory_url);
-            let folder = Folder::at(path, &scope);
+            let folder = FolderStore::at(path, &scope);
             for domain in &settings.domains {
-                let text = folder.get(Kind::Certificate, domain).await;
+                let text = folder.get(StoredKind::Certificate, domain).await;
                 let text = text.map_err(|error| error.to_string());
                 certificates.push((domain.clone(), kept(domain, text)));
             }
@@ -70,7 +70,7 @@ pub(crate) async fn survey(settings: &AcmeSettings, pools: &Pools) -> AcmeSurvey
             let survey = rows.survey().await.map_err(|error| error.to_string());
             if survey.as_ref().is_ok_and(SharedRowsSurvey::is_readable) {
                 for domain in &settings.domains {
-                    let text = rows.get(Kind::Certificate.word(), domain).await;
+                    let text = rows.get(StoredKind::Certificate.label(), domain).await;
                     let text = text.map_err(|error| error.to_string());
                     certificates.push((domain.clone(), kept(domain, text)));
                 }
@@ -85,18 +85,18 @@ pub(crate) async fn survey(settings: &AcmeSettings, pools: &Pools) -> AcmeSurvey
     }
 }
 
-fn kept(domain: &str, text: Result<Option<String>, String>) -> KeptCertificate {
+fn kept(domain: &str, text: Result<Option<String>, String>) -> StoredCertificate {
     let text = match text {
         Ok(Some(text)) => text,
-        Ok(None) => return KeptCertificate::Missing,
-        Err(error) => return KeptCertificate::Unreadable(error),
+        Ok(None) => return StoredCertificate::Missing,
+        Err(error) => return StoredCertificate::Unreadable(error),
     };
     match keeper::read(domain, &text) {
-        Ok(certificate) => KeptCertificate::Until {
+        Ok(certificate) => StoredCertificate::Until {
             end: certificate.not_after,
             renewal: super::due::renewal(&certificate, 1.0),
         },
-        Err(error) => KeptCertificate::Unreadable(error),
+        Err(error) => StoredCertificate::Unreadable(error),
     }
 }
 

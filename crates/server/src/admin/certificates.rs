@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::live::{Live, Tls};
+use crate::live::{ListenerTls, Live};
 
 /// The metrics of the live certificates. They are not registered like other metrics, because a replaced certificate would
 /// stay there and expire.
@@ -19,7 +19,7 @@ pub(super) fn metrics(live: &Live) -> String {
     }
 }
 
-fn of_listener(lines: &mut String, listener: &str, tls: &Tls) {
+fn of_listener(lines: &mut String, listener: &str, tls: &ListenerTls) {
     for (index, certificate) in tls.certificates().iter().enumerate() {
         let name = certificate.names.first().map_or("", String::as_str);
         // A backslash, quote or line break would end the label.

@@ -112,12 +112,14 @@ fn of_request(live: &Live, head: RequestHead, wants_text: bool) -> Response<Stri
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         certificate: None,
         now: clock::now(),
-        asked: Interface::Url,
+        interface: Interface::Url,
         skipped: Vec::new(),
     };
-    let explanation = explain::at_once(live, question);
+    let explanation = explain::explain_without_waiting(live, question);
     let mut explanation = explanation.expect("without a credential there is nothing to wait for");
-    explanation.note("asked without a session; `sessiongate explain --cookie-file` says what one has of what is demanded");
+    explanation.note(
+        "asked without a session; `sessiongate explain --cookie-file` says what one has of what is demanded",
+    );
     match wants_text {
         true => text(StatusCode::OK, &(explanation.text(false) + "\n")),
         false => typed(

@@ -13,8 +13,8 @@ pub(super) async fn answer(
 ) -> (StatusCode, &'static str, String) {
     // Without a token, any page in a browser on this machine could send this; browsers send `Origin` with a POST.
     if headers.contains_key(ORIGIN) {
-        let said = "reloads are not for web pages\n".to_owned();
-        return (StatusCode::FORBIDDEN, TEXT, said);
+        let message = "reloads are not for web pages\n".to_owned();
+        return (StatusCode::FORBIDDEN, TEXT, message);
     }
     match reloads.reload().await {
         Ok(changes) => {
@@ -27,8 +27,8 @@ pub(super) async fn answer(
             (StatusCode::OK, "application/json", format!("{body}\n"))
         }
         Err(problems) => {
-            let said = format!("{problems}\n");
-            (StatusCode::UNPROCESSABLE_ENTITY, TEXT, said)
+            let message = format!("{problems}\n");
+            (StatusCode::UNPROCESSABLE_ENTITY, TEXT, message)
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::config::DEFAULT_REALM;
 use crate::live::Live;
 use crate::revocations::{
-    RevocationRequest, RevocationWatch, RevokeError, Shown, read_key, time_of,
+    RevocationFields, RevocationRequest, RevocationWatch, RevokeError, read_key, time_of,
 };
 
 /// A status, the body's type, and the body.
@@ -29,27 +29,27 @@ type Reply = (StatusCode, &'static str, String);
 pub(super) async fn answer(live: &Live, request: Request<Incoming>) -> Reply {
     if live.admin_token.is_none() {
         let why = "set ADMIN_TOKEN: revocations are only shown and made where a token is demanded";
-        return said(StatusCode::FORBIDDEN, why);
+        return message(StatusCode::FORBIDDEN, why);
     }
     if request.headers().contains_key(ORIGIN) {
-        return said(StatusCode::FORBIDDEN, "revocations are not for web pages");
+        return message(StatusCode::FORBIDDEN, "revocations are not for web pages");
     }
     let Some(watch) = &live.revocations else {
         let why = "set REVOCATION_STORE: it says where revocations are kept, and without it nothing can be revoked";
-        return said(StatusCode::NOT_FOUND, why);
+        return message(StatusCode::NOT_FOUND, why);
     };
     match *request.method() {
         Method::GET => list(watch).await,
         Method::POST => add(live, watch, request).await,
         Method::DELETE => remove(live, watch, request.uri().query().unwrap_or_default()).await,
-        _ => said(StatusCode::METHOD_NOT_ALLOWED, "GET, POST and DELETE only"),
+        _ => message(StatusCode::METHOD_NOT_ALLOWED, "GET, POST and DELETE only"),
     }
 }
 
 async fn list(watch: &RevocationWatch) -> Reply {
     match watch.list().await {
         Ok(entries) => {
-            let shown: Vec<_> = entries.iter().map(Shown::of).collect();
+            let shown: Vec<_> = entries.iter().map(RevocationFields::of).collect();
             json(StatusCode::OK, &json!({ "revocations": shown }))
         }
         Err(error) => failed(&error),
@@ -76,62 +76,62 @@ async fn add(live: &Live, watch: &RevocationWatch, request: Request<Incoming>) -
     };
     if !request.headers().get(CONTENT_TYPE).is_some_and(is_json) {
         let why = "send JSON, with Content-Type: application/json";
-        return said(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+        return message(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
     let body = Limited::new(request.into_body(), LONGEST_BODY).collect();
     let Ok(Ok(body)) = timeout(LONGEST_SENDING, body).await else {
         let why = "the body did not come, or is longer than 16 KiB";
-        return said(StatusCode::BAD_REQUEST, why);
+        return message(StatusCode::BAD_REQUEST, why);
     };
-    let asked: RevocationBody = match serde_json::from_slice(&body.to_bytes()) {
-        Ok(asked) => asked,
+    let body: RevocationBody = match serde_json::from_slice(&body.to_bytes()) {
+        Ok(body) => body,
         Err(error) => {
-            return said(
+            return message(
                 StatusCode::BAD_REQUEST,
                 &format!("not what is asked for: {error}"),
             );
         }
     };
-    let wanted = match wanted(live, asked) {
+    let wanted = match to_request(live, body) {
         Ok(wanted) => wanted,
-        Err(what) => return said(StatusCode::UNPROCESSABLE_ENTITY, &what),
+        Err(what) => return message(StatusCode::UNPROCESSABLE_ENTITY, &what),
     };
     match watch.add(wanted).await {
-        Ok(entry) => json(StatusCode::CREATED, &json!(Shown::of(&entry))),
+        Ok(entry) => json(StatusCode::CREATED, &json!(RevocationFields::of(&entry))),
         Err(error) => failed(&error),
     }
 }
 
-fn wanted(live: &Live, asked: RevocationBody) -> Result<RevocationRequest, String> {
-    let all_before = asked.all_before.as_deref();
+fn to_request(live: &Live, body: RevocationBody) -> Result<RevocationRequest, String> {
+    let all_before = body.all_before.as_deref();
     let before = all_before.map(|text| time_of(text, clock::now()));
     let before = before.transpose();
     let before = before.map_err(|what| format!("`all_before`: {what}"))?;
     let names = "`user`, `session` and `all_before`";
     Ok(RevocationRequest {
-        realm: realm(live, asked.realm)?,
-        what: read_key(asked.user, asked.session, before.is_some(), names)?,
+        realm: realm(live, body.realm)?,
+        what: read_key(body.user, body.session, before.is_some(), names)?,
         before,
-        by: asked.by.unwrap_or_else(|| "admin listener".to_owned()),
+        by: body.by.unwrap_or_else(|| "admin listener".to_owned()),
         source: "admin",
-        reason: asked.reason.unwrap_or_default(),
+        reason: body.reason.unwrap_or_default(),
     })
 }
 
 async fn remove(live: &Live, watch: &RevocationWatch, query: &str) -> Reply {
-    let (realm, what) = match meant(live, query) {
+    let (realm, what) = match parse_deletion(live, query) {
         Ok(meant) => meant,
-        Err(what) => return said(StatusCode::UNPROCESSABLE_ENTITY, &what),
+        Err(what) => return message(StatusCode::UNPROCESSABLE_ENTITY, &what),
     };
     match watch.remove(&realm, &what).await {
         Ok(true) => json(StatusCode::OK, &json!({ "removed": true })),
-        Ok(false) => said(StatusCode::NOT_FOUND, "there is no such revocation"),
+        Ok(false) => message(StatusCode::NOT_FOUND, "there is no such revocation"),
         Err(error) => failed(&error),
     }
 }
 
 /// The parameters of a deletion: `user`, `session` or `all=true`; and `realm`.
-fn meant(live: &Live, query: &str) -> Result<(String, Revoked), String> {
+fn parse_deletion(live: &Live, query: &str) -> Result<(String, Revoked), String> {
     let (mut user, mut session, mut all, mut of_realm) = (None, None, None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -170,10 +170,10 @@ fn failed(error: &RevokeError) -> Reply {
         RevokeError::Request(_) => StatusCode::UNPROCESSABLE_ENTITY,
         RevokeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    said(status, &error.to_string())
+    message(status, &error.to_string())
 }
 
-fn said(status: StatusCode, what: &str) -> Reply {
+fn message(status: StatusCode, what: &str) -> Reply {
     (status, "text/plain; charset=utf-8", format!("{what}\n"))
 }
 

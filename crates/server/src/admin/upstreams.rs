@@ -14,7 +14,7 @@ pub(super) fn metrics(live: &Live) -> String {
     let watched = members.filter(|members| members.are_watched());
     for member in watched.flat_map(|members| &members.all) {
         let (is_up, ejections) = servers.entry(&member.name).or_insert((true, 0));
-        *is_up &= !member.is_out();
+        *is_up &= !member.is_avoided();
         *ejections = (*ejections).max(member.ejections());
     }
     if servers.is_empty() {

@@ -6,7 +6,7 @@ use session::UnixTime;
 
 /// One decision, for its audit line. It never contains a token, a cookie, a secret or the query.
 #[derive(Debug)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct AuditEntry<'a> {
     /// When the request arrived.
     pub(crate) ts: UnixTime,
     /// The request id, which client and service see too.

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use session::UnixTime;
 
-use super::Entry;
+use super::AuditEntry;
 use crate::clock::timestamp;
 
 /// Writes one JSON object, field by field: names and most values are fixed codes that need no escaping. That takes a sixth
 /// of the instructions of a derived serializer, on every request.
-pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
-    let Entry {
+pub(super) fn write(out: &mut Vec<u8>, entry: &AuditEntry<'_>) {
+    let AuditEntry {
         ts,
         request_id,
         mode,

@@ -4,8 +4,8 @@ use session::UnixTime;
 
 use super::*;
 
-fn entry<'a>(path: &'a str, user: &'a str) -> Entry<'a> {
-    Entry {
+fn entry<'a>(path: &'a str, user: &'a str) -> AuditEntry<'a> {
+    AuditEntry {
         ts: UnixTime::from_millis(1_900_000_000_123),
         request_id: "id",
         mode: "proxy",
@@ -40,11 +40,11 @@ fn entry<'a>(path: &'a str, user: &'a str) -> Entry<'a> {
 }
 
 #[test]
-fn no_value_breaks_its_line() {
+fn values_cannot_break_the_line() {
     for format in [LogFormat::Json, LogFormat::Text] {
         let audit = Audit {
             format: Some(format),
-            ..Audit::unread()
+            ..Audit::without_output()
         };
         audit.record(&entry("/a\"b\n\u{2028}\u{1b}[0m", "x\r\nallow"));
         let text = audit.buffer.text();
@@ -55,7 +55,7 @@ fn no_value_breaks_its_line() {
 
 #[test]
 fn a_line_is_json_with_a_time_in_utc() {
-    let audit = Audit::unread();
+    let audit = Audit::without_output();
     audit.record(&entry("/a", "u"));
     let line: serde_json::Value = serde_json::from_slice(&audit.buffer.text()).unwrap();
     assert_eq!(line["ts"], "2030-03-17T17:46:40.123Z");
@@ -63,13 +63,13 @@ fn a_line_is_json_with_a_time_in_utc() {
 }
 
 #[test]
-fn a_line_says_of_guests_and_of_those_who_act_for_others_that_they_are() {
+fn line_marks_guests_and_impersonation() {
     let lines = |format, anonymous, impersonated_by| {
         let audit = Audit {
             format: Some(format),
-            ..Audit::unread()
+            ..Audit::without_output()
         };
-        audit.record(&Entry {
+        audit.record(&AuditEntry {
             anonymous,
             impersonated_by,
             ..entry("/a", "u")
@@ -88,12 +88,12 @@ fn a_line_says_of_guests_and_of_those_who_act_for_others_that_they_are() {
 }
 
 #[test]
-fn a_line_for_people_has_host_and_route() {
+fn text_line_has_host_and_route() {
     let audit = Audit {
         format: Some(LogFormat::Text),
-        ..Audit::unread()
+        ..Audit::without_output()
     };
-    audit.record(&Entry {
+    audit.record(&AuditEntry {
         host: "wiki.example\u{202e}",
         rule: Some("pages of \"wiki\""),
         ..entry("/a", "u")
@@ -104,7 +104,7 @@ fn a_line_for_people_has_host_and_route() {
 }
 
 #[test]
-fn the_busier_a_buffer_the_sooner_it_is_carried_out() {
+fn fuller_buffer_is_written_sooner() {
     let millis = Duration::from_millis;
     assert_eq!(next_pause(millis(20), 0), millis(20));
     assert_eq!(next_pause(millis(20), 320 << 10), millis(2));

@@ -2,16 +2,16 @@
 
 use std::io::Write;
 
-use super::Entry;
+use super::AuditEntry;
 use crate::clock::timestamp;
 
 /// Writes time, outcome, status, request, route, user and duration, and how the exchange ended if it did not complete.
 /// Values of the request are escaped where they could break the line.
 // Not inlined, because most gates write JSON for every request.
 #[inline(never)]
-pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>) {
+pub(super) fn write(out: &mut Vec<u8>, entry: &AuditEntry<'_>) {
     let time = timestamp(entry.ts).strftime("%H:%M:%S");
-    let Entry {
+    let AuditEntry {
         outcome,
         method,
         host,

@@ -76,8 +76,8 @@ fn text(config: &Config, with_defaults: bool) -> String {
     for warning in &config.warnings {
         text += &format!("warning: {warning}\n");
     }
-    let is_unasked = config.realms.iter().any(|realm| realm.stores.is_some());
-    text + match is_unasked {
+    let has_stores = config.realms.iter().any(|realm| realm.stores.is_some());
+    text + match has_stores {
         true => {
             "The configuration is valid. The stores were not contacted; the gate checks tables and columns when it starts.\n"
         }
@@ -90,13 +90,13 @@ fn own_settings<'c>(
     config: &'c Config,
     realm: &'c RealmSettings,
 ) -> impl Iterator<Item = &'c Setting> {
-    let is_said = |setting: &&Setting| {
+    let is_own = |setting: &&Setting| {
         let same = |top: &Setting| {
             (&top.name, &top.shown, &top.place) == (&setting.name, &setting.shown, &setting.place)
         };
         !config.settings.iter().any(same)
     };
-    realm.settings.iter().filter(is_said)
+    realm.settings.iter().filter(is_own)
 }
 
 /// The origin of a value; `None` for a variable if there is no file, because then there is no other origin.

@@ -23,7 +23,7 @@ mod tests {
     use super::aligned;
 
     #[test]
-    fn cells_begin_below_each_other() {
+    fn columns_are_aligned() {
         let rows =
             [["who", "why"], ["Jürgen", ""], ["x", "left"]].map(|row| row.map(str::to_owned));
         assert_eq!(aligned(&rows), "who     why\nJürgen\nx       left\n");

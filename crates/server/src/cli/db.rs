@@ -94,7 +94,7 @@ fn watched(config: &Config) -> Result<Vec<WatchedTables<'_>>> {
             .iter_mut()
             .find(|(known, _)| known.url == database.url)
         {
-            Some((_, settings_there)) => settings_there.push(settings),
+            Some((_, settings_of_database)) => settings_of_database.push(settings),
             None => groups.push((database, vec![settings])),
         }
     }
@@ -145,7 +145,7 @@ fn print(all: &[WatchedTables<'_>], script: impl Fn(&ChangeTriggers) -> String) 
 async fn status(all: &[WatchedTables<'_>], pools: &Pools) -> Result<ExitCode> {
     let mut are_complete = true;
     for WatchedTables { database, triggers } in all {
-        let tables = triggers.look(database, pools).await;
+        let tables = triggers.inspect(database, pools).await;
         for table in tables.context("DATABASE_URL")? {
             let (name, key, subject) = (&table.table, &table.key, table.subject);
             if table.flaws.is_empty() {

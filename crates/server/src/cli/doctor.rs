@@ -53,10 +53,10 @@ pub(super) fn run(
     environment: &Variables,
 ) -> Result<ExitCode> {
     let (json, strict) = (arguments.json, arguments.strict);
-    let report = match ask(arguments, loaded) {
+    let report = match examine(arguments, loaded) {
         Ok(report) => report,
         Err(error) => {
-            output::complain(&format!(
+            output::print_error(&format!(
                 "error: {error:#}\n\nFor more information, try 'sessiongate doctor --help'.\n"
             ));
             return Ok(ExitCode::from(2));
@@ -75,7 +75,7 @@ pub(super) fn run(
     })
 }
 
-fn ask(arguments: DoctorArguments, loaded: &Loaded) -> Result<Report> {
+fn examine(arguments: DoctorArguments, loaded: &Loaded) -> Result<Report> {
     if let Some(file) = &loaded.main
         && loaded.files.is_empty()
     {
@@ -83,7 +83,7 @@ fn ask(arguments: DoctorArguments, loaded: &Loaded) -> Result<Report> {
         let why = why.collect::<Vec<_>>().join("; ");
         bail!("{}: {why}", file.display());
     }
-    let loaded = Some(loaded).filter(|loaded| config::is_given(loaded));
+    let loaded = Some(loaded).filter(|loaded| config::is_configured(loaded));
     let (cookies, set_cookies) = (&arguments.cookie_file, &arguments.set_cookie_file);
     let has_cookies = cookies.is_some() || set_cookies.is_some();
     if loaded.is_none() && arguments.site.is_none() && !has_cookies {

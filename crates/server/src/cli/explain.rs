@@ -18,7 +18,7 @@ use crate::config::{Config, Variables};
 use crate::explain::{
     self, ExplainRequest, Explanation, FieldLine, Interface, RequestHead, RequestTarget, Skipped,
 };
-use crate::live::{HandedTickets, Live, Surroundings};
+use crate::live::{HandedTickets, Live, LiveContext};
 use crate::output;
 use crate::tls::certificate::read_chain;
 use crate::tls::client_certificate;
@@ -62,10 +62,10 @@ pub(super) fn run(
     environment: &Variables,
 ) -> Result<ExitCode> {
     let json = arguments.json;
-    let explanation = match config.and_then(|config| ask(arguments, config)) {
+    let explanation = match config.and_then(|config| explain_request(arguments, config)) {
         Ok(explanation) => explanation,
         Err(error) => {
-            output::complain(&format!(
+            output::print_error(&format!(
                 "error: {error:#}\n\nFor more information, try 'sessiongate explain --help'.\n"
             ));
             return Ok(ExitCode::from(2));
@@ -83,7 +83,7 @@ pub(super) fn run(
     })
 }
 
-fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
+fn explain_request(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
     let mut fields = arguments.headers;
     if let Some(file) = &arguments.cookie_file {
         let cookies = cookies(file)?;
@@ -105,7 +105,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
             .map(certificate)
             .transpose()?,
         now: arguments.at.map_or_else(clock::now, UnixTime::from_secs),
-        asked: Interface::Command,
+        interface: Interface::Command,
         skipped: match arguments.no_stores {
             true => without_stores(&mut config),
             false => Vec::new(),
@@ -120,13 +120,13 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let around = Surroundings::of(runtime.handle().clone(), HandedTickets::default())?;
-    let live = Live::open(config, None, &around)?;
+    let context = LiveContext::of(runtime.handle().clone(), HandedTickets::default())?;
+    let live = Live::open(config, None, &context)?;
     let mut explanation = runtime.block_on(async {
         if asks_issuer {
-            live.hears_from_issuers().await;
+            live.wait_for_issuer_keys().await;
         }
-        live.has_asked_for_revocations().await;
+        live.wait_for_revocations().await;
         let explanation = explain::explain(&live, request).await;
         live.close().await;
         explanation
@@ -146,8 +146,8 @@ fn without_stores(config: &mut Config) -> Vec<(Arc<str>, Skipped)> {
     let realms = config.realms.iter_mut().filter_map(|realm| {
         let stores = realm.stores.take()?;
         let skipped = Skipped {
-            sessions: stores.looks_sessions_up(),
-            users: stores.checks_users() || stores.looks_sessions_up(),
+            sessions: stores.looks_up_sessions(),
+            users: stores.checks_users() || stores.looks_up_sessions(),
         };
         Some((Arc::clone(&realm.name), skipped))
     });

@@ -8,7 +8,7 @@ use serde_json::Value;
 use session::CookieName;
 
 use super::secrets::{SecretArguments, warn};
-use crate::config::{Variables, says_production};
+use crate::config::{Variables, production_variable};
 use crate::mint::{self, MintFormat, NewSession, Random};
 use crate::{clock, output, random};
 
@@ -49,7 +49,7 @@ pub(super) struct MintArguments {
 
 /// Mints the session. If the arguments are wrong, says so and returns exit code 2.
 pub(super) fn run(arguments: MintArguments, variables: &Variables) -> Result<ExitCode> {
-    if let Some(name) = says_production(variables) {
+    if let Some(name) = production_variable(variables) {
         bail!(
             "`mint` must not run in production, because it signs users in, and {name} is set to production"
         );
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: MintArguments, variables: &Variables) -> Result<Exi
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            output::complain(&format!(
+            output::print_error(&format!(
                 "error: {error:#}\n\nFor more information, try 'sessiongate mint --help'.\n"
             ));
             Ok(ExitCode::from(2))
@@ -84,7 +84,7 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         name: arguments.name,
         cookie_name: arguments.cookie_name,
         claims: arguments.claims,
-        expires_in: arguments.expires_in.unwrap_or(USUAL_TERM),
+        expires_in: arguments.expires_in.unwrap_or(DEFAULT_LIFETIME),
         cache_version: arguments.cache_version.unwrap_or_else(|| "1".to_owned()),
         now: clock::now(),
     };
@@ -94,7 +94,7 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         token: random::hex::<16>()?,
     };
     let cookies = mint::cookies(&session, secret, &random)?;
-    let whom = match session.format.has_claims() {
+    let consequence = match session.format.has_claims() {
         true => format!(
             "is signed in as {:?}, wherever this secret is in use",
             session.user
@@ -106,8 +106,8 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
             session.user
         ),
     };
-    output::complain(&format!(
-        "WARNING: anybody who has this output {whom}. Use it for tests and development only.\n"
+    output::print_error(&format!(
+        "WARNING: anybody who has this output {consequence}. Use it for tests and development only.\n"
     ));
     let pairs = cookies
         .iter()
@@ -192,4 +192,4 @@ fn claim(text: &str) -> Result<(String, Value), String> {
 }
 
 /// The lifetime of a session by default, in seconds.
-const USUAL_TERM: i64 = 3600;
+const DEFAULT_LIFETIME: i64 = 3600;

@@ -83,10 +83,10 @@ enum StrategyArgument {
 /// Prints the outcome. If the arguments or the configuration are wrong, says so and returns exit code 2.
 pub(super) fn run(arguments: &OpenArguments, loaded: Result<Loaded>) -> Result<ExitCode> {
     let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
-    let found = match loaded.and_then(|loaded| ask(arguments, &loaded, now)) {
+    let found = match loaded.and_then(|loaded| inspect(arguments, &loaded, now)) {
         Ok(found) => found,
         Err(error) => {
-            output::complain(&format!(
+            output::print_error(&format!(
                 "error: {error:#}\n\nFor more information, try 'sessiongate open --help'.\n"
             ));
             return Ok(ExitCode::from(2));
@@ -104,13 +104,13 @@ pub(super) fn run(arguments: &OpenArguments, loaded: Result<Loaded>) -> Result<E
 }
 
 /// Tries every realm, or the one that the arguments name.
-fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<RealmOutcome> {
-    let (ready, unready) = ready(arguments, loaded)?;
-    for (index, (name, asking)) in ready.iter().enumerate() {
+fn inspect(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<RealmOutcome> {
+    let (ready, failed) = ready(arguments, loaded)?;
+    for (index, (name, realm)) in ready.iter().enumerate() {
         match *name {
             _ if index > 0 && arguments.secrets.are_given() => {}
-            DEFAULT_REALM => warn("", &asking.secrets),
-            name => warn(&format!("realm {name}: "), &asking.secrets),
+            DEFAULT_REALM => warn("", &realm.secrets),
+            name => warn(&format!("realm {name}: "), &realm.secrets),
         }
     }
     let input = match arguments.authorization {
@@ -119,17 +119,17 @@ fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<Real
     };
     let cookie_header = header_value(&input)?;
     let mut answers = Vec::new();
-    for (name, asking) in ready {
-        let answer = asking.inspection(arguments, cookie_header, now).answer()?;
-        if loaded.stack.realms.is_empty() && arguments.realm.is_none() {
+    for (name, realm) in ready {
+        let answer = realm.inspection(arguments, cookie_header, now).answer()?;
+        if loaded.raw_tables.realms.is_empty() && arguments.realm.is_none() {
             return Ok(RealmOutcome::alone(answer));
         }
         answers.push((name.to_owned(), answer));
     }
     let found = RealmOutcome::of(answers).context("there is no realm")?;
     if !found.is_opened() {
-        for (name, error) in unready {
-            output::complain(&format!(
+        for (name, error) in failed {
+            output::print_error(&format!(
                 "warning: the realm {name} was not tried: {error:#}\n"
             ));
         }
@@ -142,21 +142,21 @@ type Ready<'l> = (Vec<(&'l str, RealmInspection<'l>)>, Vec<(&'l str, Error)>);
 
 /// Reads the settings of each realm. A realm without a secret does not matter if another one opens the session.
 fn ready<'l>(arguments: &OpenArguments, loaded: &'l Loaded) -> Result<Ready<'l>> {
-    let (mut ready, mut unready) = (Vec::new(), Vec::new());
+    let (mut ready, mut failed) = (Vec::new(), Vec::new());
     for (name, variables) in realms(arguments, loaded)? {
         match RealmInspection::read(arguments, variables) {
-            Ok(asking) => ready.push((name, asking)),
-            Err(error) => unready.push((name, error)),
+            Ok(realm) => ready.push((name, realm)),
+            Err(error) => failed.push((name, error)),
         }
     }
-    if ready.is_empty() && !unready.is_empty() {
-        let (name, error) = unready.swap_remove(0);
+    if ready.is_empty() && !failed.is_empty() {
+        let (name, error) = failed.swap_remove(0);
         return Err(match name {
             DEFAULT_REALM => error,
             name => error.context(format!("the realm {name}")),
         });
     }
-    Ok((ready, unready))
+    Ok((ready, failed))
 }
 
 /// The names of the realms to try, each with its settings.
@@ -164,7 +164,7 @@ fn realms<'l>(
     arguments: &OpenArguments,
     loaded: &'l Loaded,
 ) -> Result<Vec<(&'l str, &'l Variables)>> {
-    let named = loaded.stack.realms.iter();
+    let named = loaded.raw_tables.realms.iter();
     let named = named.map(|realm| (&*realm.name.value, &realm.settings));
     let all: Vec<_> = [(DEFAULT_REALM, &loaded.variables)]
         .into_iter()
@@ -187,18 +187,18 @@ fn realms<'l>(
 
 /// The settings and secrets of one realm.
 struct RealmInspection<'v> {
-    asked: OpenSettings,
+    settings: OpenSettings,
     secrets: Secrets,
     variables: &'v Variables,
 }
 
 impl<'v> RealmInspection<'v> {
     fn read(arguments: &OpenArguments, variables: &'v Variables) -> Result<Self> {
-        let asked = asked(arguments, variables)?;
-        let is_optional = asked.needs_no_secret();
+        let settings = settings(arguments, variables)?;
+        let is_optional = settings.needs_no_secret();
         Ok(Self {
             secrets: arguments.secrets.read(variables, is_optional)?,
-            asked,
+            settings,
             variables,
         })
     }
@@ -212,9 +212,9 @@ impl<'v> RealmInspection<'v> {
         Inspection {
             cookie_header,
             authorization: arguments.authorization.as_deref().map(str::as_bytes),
-            recognized: self.asked.recognized.clone(),
-            demands: self.asked.demands.clone(),
-            issuer: self.asked.issuer.as_ref(),
+            recognized: self.settings.recognized.clone(),
+            demands: self.settings.demands.clone(),
+            issuer: self.settings.issuer.as_ref(),
             authjs_secrets: &self.secrets.authjs,
             better_auth_secrets: &self.secrets.better_auth,
             other_salt: self.variables.get("JWT_SALT"),
@@ -224,7 +224,7 @@ impl<'v> RealmInspection<'v> {
 }
 
 /// The settings as `serve` reads them, with command-line options in place of the corresponding variables.
-fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<OpenSettings> {
+fn settings(arguments: &OpenArguments, variables: &Variables) -> Result<OpenSettings> {
     let format = arguments.format.as_ref().map(word);
     let strategy = arguments.strategy.as_ref().map(word);
     let is_of_authjs = matches!(
@@ -255,17 +255,17 @@ fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<OpenSetting
     let options = options
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
-    let mut asked = OpenSettings::read(&variables.clone().with(options))?;
+    let mut settings = OpenSettings::read(&variables.clone().with(options))?;
     if let Some(salt) = &arguments.salt {
-        asked.recognized = asked.recognized.with_salt(salt);
+        settings.recognized = settings.recognized.with_salt(salt);
     }
-    Ok(asked)
+    Ok(settings)
 }
 
 fn read_input() -> Result<Vec<u8>> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        output::complain(
+        output::print_error(
             "Paste the value of the Cookie header, then press Enter and Ctrl-D. A terminal cuts a line after 4095 \
              characters; a longer one is better given as a file: sessiongate open < cookie.txt\n",
         );
@@ -306,7 +306,7 @@ mod tests {
     use super::header_value;
 
     #[test]
-    fn a_header_is_one_line_with_or_without_its_name() {
+    fn header_input_is_one_line_with_or_without_the_name() {
         for input in ["a=b", "a=b\n", "a=b\r\n\n", "Cookie: a=b", "cookie:a=b\n"] {
             assert_eq!(header_value(input.as_bytes()).unwrap(), b"a=b", "{input:?}");
         }

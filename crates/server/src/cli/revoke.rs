@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{columns, with_pools};
 use crate::config::{Config, DEFAULT_REALM, Variables};
-use crate::revocations::{RevocationRequest, Shown, read_key, time_of};
+use crate::revocations::{RevocationFields, RevocationRequest, read_key, time_of};
 use crate::{clock, output};
 use stores::{
     OwnTableError, RevocationPlace, RevocationSettings, RevocationStore, RevocationStoreError,
@@ -25,7 +25,7 @@ pub(super) struct RevokeArguments {
     /// The reason, for the audit log.
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
-    /// Who revokes, for the audit log. By default the account in SUDO_USER or USER.
+    /// Who revokes, for the audit log. By default the account in SUDO_USER, USER or LOGNAME, or else `command line`.
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
@@ -105,20 +105,20 @@ pub(super) fn revoke(
     let entry = entry.map_err(anyhow::Error::msg)?;
     let added = with_store(settings, async |store| store.add(&entry, now).await);
     added.map_err(with_rights_to_write)?;
-    let shown = Shown::of(&entry);
+    let shown = RevocationFields::of(&entry);
     let (what, realm) = (shown.what(), shown.realm);
     output::print(&format!(
         "revoked in the realm {realm}: {what}\n{}. The revocation is stored until {}.\n",
-        who_obeys(settings),
+        enforcement(settings),
         shown.expires
     ))?;
     Ok(())
 }
 
 /// Which gates enforce a revocation, and when.
-fn who_obeys(settings: &RevocationSettings) -> String {
+fn enforcement(settings: &RevocationSettings) -> String {
     let seconds = settings.interval.as_secs();
-    let hears = match &settings.place {
+    let setting = match &settings.place {
         RevocationPlace::Postgres(_) => "LISTEN_DATABASE_URL",
         RevocationPlace::Redis(_) => "REDIS_TRACKING",
         RevocationPlace::Sqlite(path) => {
@@ -129,7 +129,7 @@ fn who_obeys(settings: &RevocationSettings) -> String {
         }
     };
     format!(
-        "Gates that are notified of changes ({hears}) enforce it at once, all others within {seconds} s \
+        "Gates that are notified of changes ({setting}) enforce it at once, all others within {seconds} s \
          (REVOCATION_INTERVAL)"
     )
 }
@@ -192,7 +192,7 @@ fn is_about_rights(error: &anyhow::Error) -> bool {
 
 fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
     let entries = with_store(settings, async |store| store.load(clock::now()).await)?;
-    let shown: Vec<_> = entries.iter().map(Shown::of).collect();
+    let shown: Vec<_> = entries.iter().map(RevocationFields::of).collect();
     if as_json {
         let json = json!({ "revocations": shown });
         output::print(&format!("{json}\n"))?;
@@ -202,7 +202,7 @@ fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
         output::print("nothing is revoked\n")?;
         return Ok(());
     }
-    let head = ["realm", "what", "made", "by", "kept until", "why"];
+    let head = ["realm", "what", "created", "by", "kept until", "reason"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(shown.iter().map(|one| {
         let by = one.by.escape_debug().to_string();
@@ -223,8 +223,8 @@ fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
 
 fn remove(settings: &RevocationSettings, realm: &str, what: &Revoked) -> Result<()> {
     let removed = with_store(settings, async |store| store.remove(realm, what).await);
-    let was_there = removed.map_err(with_rights_to_write)?;
-    if !was_there {
+    let existed = removed.map_err(with_rights_to_write)?;
+    if !existed {
         bail!(
             "there is no such revocation in the realm {realm}; `sessiongate revocations` lists all"
         );

@@ -49,7 +49,7 @@ impl SecretArguments {
 /// Warns on standard error about each secret that is weak or odd; `before` says where it is set.
 pub(super) fn warn(before: &str, secrets: &Secrets) {
     for warning in &secrets.warnings {
-        output::complain(&format!("warning: {before}{warning}\n"));
+        output::print_error(&format!("warning: {before}{warning}\n"));
     }
 }
 

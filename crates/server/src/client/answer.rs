@@ -16,7 +16,7 @@ use crate::transfer::BodySink;
 
 impl Client {
     /// Sends `100 Continue`.
-    pub(crate) fn invite(&mut self, context: &mut Context<'_>) {
+    pub(crate) fn send_continue(&mut self, context: &mut Context<'_>) {
         self.interim(context, StatusCode::CONTINUE, b"Continue", []);
     }
 
@@ -143,7 +143,7 @@ impl Client {
 
     /// Cuts off an answer that has begun. If its body ends with the connection, an orderly close would make it look
     /// complete, also to a cache, so the connection is reset.
-    pub(crate) fn break_off(&mut self) {
+    pub(crate) fn abort_answer(&mut self) {
         self.end();
         self.resets = self.http.answer().length() == Length::UntilClose;
     }

@@ -2,13 +2,13 @@
 
 use std::future::poll_fn;
 
-use super::Own;
+use super::OwnedLink;
 use crate::socket::Stream;
 
 /// A client whose connection is parked: only the socket, and the connection to a service that is reserved for it.
 pub(crate) struct ParkedClient {
     pub(super) stream: Box<Stream>,
-    pub(super) own: Option<Box<Own>>,
+    pub(super) own: Option<Box<OwnedLink>>,
 }
 
 impl ParkedClient {

@@ -56,12 +56,12 @@ pub(crate) enum AcmeChallenge {
 
 impl AcmeSettings {
     /// Whether the certificates are stored in a database.
-    pub(super) fn asks_database(&self) -> bool {
+    pub(super) fn uses_database(&self) -> bool {
         matches!(self.place, AcmePlace::Postgres(_))
     }
 
     /// Whether the settings equal `other`, so that a running keeper can continue.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub(crate) fn equals(&self, other: &Self) -> bool {
         let Self {
             domains,
             email,
@@ -93,7 +93,7 @@ pub(super) fn read(
         reader.problem("ACME_DOMAINS", what);
     }
     let email = reader.read("ACME_EMAIL", email);
-    let directory_url = reader.named("ACME_DIRECTORY_URL", LETS_ENCRYPT, directory_url);
+    let directory_url = reader.read_or("ACME_DIRECTORY_URL", LETS_ENCRYPT, directory_url);
     let (authorities, ca) = authorities(reader);
     let challenges = challenges(reader, listeners);
     let place = place(reader, stores);
@@ -110,10 +110,10 @@ pub(super) fn read(
 
 /// Whether a listener uses certificates ordered by ACME.
 pub(super) fn is_used(listeners: &[ListenerSettings]) -> bool {
-    listeners.iter().any(is_ordered)
+    listeners.iter().any(uses_acme)
 }
 
-fn is_ordered(listener: &ListenerSettings) -> bool {
+fn uses_acme(listener: &ListenerSettings) -> bool {
     let tls = listener.tls.as_ref();
     tls.is_some_and(|tls| matches!(tls.certificates, Certificates::Acme))
 }
@@ -204,13 +204,13 @@ fn challenges(reader: &mut Reader<'_>, listeners: &[ListenerSettings]) -> Vec<Ac
         ("tls-alpn-01", Some(AcmeChallenge::TlsAlpn01)),
     ];
     let wanted = reader.choice(CHALLENGE, None, &words);
-    let takes_all = |listener: &ListenerSettings| {
+    let needs_no_client_certificate = |listener: &ListenerSettings| {
         let tls = listener.tls.as_ref();
         tls.is_some_and(|tls| !matches!(tls.client, ClientProof::Required(_)))
     };
     let by_tls = listeners
         .iter()
-        .any(|listener| is_ordered(listener) && takes_all(listener));
+        .any(|listener| uses_acme(listener) && needs_no_client_certificate(listener));
     let by_http = listeners.iter().any(|listener| listener.tls.is_none());
     let open = [
         (by_tls, AcmeChallenge::TlsAlpn01, NO_TLS_ALPN),

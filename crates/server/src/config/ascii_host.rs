@@ -44,7 +44,7 @@ mod tests {
     use super::{advice, of};
 
     #[test]
-    fn a_name_is_shown_as_browsers_send_it() {
+    fn hostname_is_shown_in_ascii_form() {
         for (text, ascii) in [
             ("m\u{fc}nchen.de", Some("xn--mnchen-3ya.de")),
             ("*.M\u{dc}NCHEN.de", Some("*.xn--mnchen-3ya.de")),
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_shown_with_the_name_of_its_host() {
+    fn url_is_shown_with_the_ascii_hostname() {
         for (text, shown) in [
             ("https://m\u{fc}nchen.de", Some("https://xn--mnchen-3ya.de")),
             (
@@ -69,10 +69,11 @@ mod tests {
             ("m\u{fc}nchen.de", None),
         ] {
             let ending = shown.map(|shown| format!("write `{shown}`"));
-            let said = advice(text);
-            assert_eq!(said.is_some(), ending.is_some(), "{text}");
+            let actual = advice(text);
+            assert_eq!(actual.is_some(), ending.is_some(), "{text}");
             assert!(
-                said.unwrap_or_default()
+                actual
+                    .unwrap_or_default()
                     .ends_with(&ending.unwrap_or_default())
             );
         }

@@ -29,9 +29,9 @@ pub(super) fn issuer(
     match &source {
         Some(KeySource::Url(url)) if url.is_encrypted() => {}
         Some(KeySource::File(_) | KeySource::Url(_)) => {
-            reader.idle(CA_FILE, "BEARER_JWKS is not an https:// URL");
+            reader.warn_about_unused(CA_FILE, "BEARER_JWKS is not an https:// URL");
         }
-        None if secret.is_some() => reader.idle(CA_FILE, "BEARER_JWKS is not set"),
+        None if secret.is_some() => reader.warn_about_unused(CA_FILE, "BEARER_JWKS is not set"),
         None => {}
     }
     if secret.is_none() && source.is_none() {

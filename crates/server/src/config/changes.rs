@@ -29,7 +29,7 @@ pub(super) fn listen(reader: &mut Reader<'_>) -> Option<Box<PostgresServer>> {
             remarks.push((name.to_owned(), why));
         }
     }
-    reader.remarks(LISTEN, &remarks);
+    reader.record_harmless_parts(LISTEN, &remarks);
     let server = postgres.server();
     if let Err(error) = server.check_files() {
         reader.problem(LISTEN, error.to_string());
@@ -60,7 +60,7 @@ mod tests {
     const URL: &str = "postgres://gate:hunter2@db/app?schema=auth&pgbouncer=true";
 
     #[test]
-    fn changes_are_heard_at_a_place_of_their_own() {
+    fn listen_url_may_differ_from_database_url() {
         let config = read(&[CHECK, DATABASE, (LISTEN, URL)]).unwrap();
         let stores = config.realms[0].stores.as_ref().unwrap();
         let listen = stores.database.as_ref().unwrap().listen.as_ref().unwrap();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_heard_is_said() {
+    fn invalid_listen_urls_are_reported() {
         let error = read(&[CHECK, DATABASE, (LISTEN, "sqlite:///users.db")]).unwrap_err();
         assert!(error.contains("LISTEN_DATABASE_URL"), "{error}");
         let sqlite = ("DATABASE_URL", "sqlite:///users.db");

@@ -57,7 +57,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> ClientSettings {
 
 /// Reads a number from `least` to `most`.
 fn within(reader: &mut Reader<'_>, name: &str, default: usize, least: usize, most: usize) -> usize {
-    let read = reader.named(name, &default.to_string(), |text| {
+    let read = reader.read_or(name, &default.to_string(), |text| {
         let number = text.trim().parse::<NonZeroUsize>().map(NonZeroUsize::get);
         let number = number.ok().filter(|number| (least..=most).contains(number));
         number.ok_or_else(|| format!("write a number from {least} to {most}"))

@@ -130,10 +130,10 @@ fn holds_secret(name: &str) -> bool {
 /// Sets a value that is unset, or already has the same value.
 ///
 /// # Errors
-/// [`TWICE`] if it already has another value.
+/// [`GIVEN_TWICE`] if it already has another value.
 pub(super) fn set<T: PartialEq>(place: &mut Option<T>, value: T) -> Result<(), String> {
     match place {
-        Some(other) if *other != value => Err(TWICE.to_owned()),
+        Some(other) if *other != value => Err(GIVEN_TWICE.to_owned()),
         _ => {
             *place = Some(value);
             Ok(())
@@ -142,7 +142,7 @@ pub(super) fn set<T: PartialEq>(place: &mut Option<T>, value: T) -> Result<(), S
 }
 
 /// The problem of a parameter that contradicts another part of its URL.
-pub(super) const TWICE: &str = "it is given twice, with different values";
+pub(super) const GIVEN_TWICE: &str = "it is given twice, with different values";
 
 fn hosts_of(text: &str) -> Result<Vec<Host>, String> {
     if text.is_empty() {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_comes_out_decoded() {
+    fn all_parts_are_decoded() {
         let url = ConnectionUrl::parse(
             "postgres://ga%3Ate:p%40ss:w%2Frd@a.example:1,[::1]:2,c/my%20app?sslmode=require&options=-c%20a%3Db#f",
         )
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_blotted_out_and_parameters_shown() {
+    fn secrets_are_hidden_and_parameters_shown() {
         for (url, shown) in [
             (
                 "postgres://u:p%40ss@db:5432/app?schema=tenant&password=x",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_and_not_repeated() {
+    fn invalid_urls_are_refused_without_repeating_them() {
         for url in [
             "db:5432/hidden",
             "postgres://u:hidden/word@db/app",

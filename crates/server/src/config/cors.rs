@@ -55,7 +55,7 @@ impl AllowedOrigin {
     }
 
     /// Whether the `Origin` of a request is this one.
-    pub(crate) fn is(&self, origin: &HeaderValue) -> bool {
+    pub(crate) fn matches(&self, origin: &HeaderValue) -> bool {
         self.0 == *origin
     }
 }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_exact() {
+    fn origin_must_match_exactly() {
         for (text, origin) in [
             ("https://App.example.com", "https://app.example.com"),
             ("https://app.example.com:443/", "https://app.example.com"),

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_name_is_hidden_where_it_is_one() {
+    fn short_user_name_is_hidden_only_before_an_at_sign() {
         let value = "postgres://u@h/d?sslmode=nope";
         for (text, shown) in [
             ("require, verify-full", "require, verify-full"),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_password_is_left_out() {
+    fn possible_passwords_are_hidden() {
         for (value, expected) in [
             ("https://u:p@x/y", "https://***@x/y"),
             ("https://token@x", "https://***@x"),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_mail_and_a_path_are_shown() {
+    fn email_addresses_and_paths_are_shown() {
         for value in ["ops@example.com", "/@scope/", "unix:/run/a@1.sock", "a"] {
             assert_eq!(shown(value), value);
         }

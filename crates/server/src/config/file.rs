@@ -1,14 +1,14 @@
-//! Reads the configuration file and the files it includes: settings become variables, tables become a [`Stack`]. At this
+//! Reads the configuration file and the files it includes: settings become variables, tables become a [`RawTables`]. At this
 //! stage only keys and the types of values are checked.
 
 mod conditions;
+mod duplicate;
 mod include;
 mod listeners;
 mod profiles;
 mod routes;
 mod settings;
 mod table;
-mod twice;
 mod value;
 mod variable;
 
@@ -22,11 +22,11 @@ use toml::de::DeTable;
 pub(super) use self::conditions::TESTS;
 use self::include::Included;
 use self::settings::{OwnSettings, RealmTable};
-use self::table::{TOP, Table, TableContext};
+use self::table::{FileTable, TOP, TableContext};
 use super::catalogue::{self, TABLES, TOP_LEVEL};
 use super::place::{Place, SourceFile};
 use super::problem::Problem;
-use super::stack::{RawRealm, Spanned, Stack};
+use super::raw_tables::{RawRealm, RawTables, Spanned};
 use super::variables::Variables;
 use client_tls::named_file;
 
@@ -36,7 +36,7 @@ pub(crate) struct Loaded {
     /// The variables of the environment, completed by the settings of the file's top level.
     pub(crate) variables: Variables,
     /// The tables of the files.
-    pub(crate) stack: Stack,
+    pub(crate) raw_tables: RawTables,
     /// The configuration file, as named by the user.
     pub(crate) main: Option<PathBuf>,
     /// The patterns of included files, absolute or relative to the working directory.
@@ -105,7 +105,7 @@ impl<'e> Loading<'e> {
 
     /// Reads the configuration file itself.
     fn main(&mut self, file: &Arc<SourceFile>) {
-        self.own.variables = Variables::default().at_home(Place::File {
+        self.own.variables = Variables::default().with_default_place(Place::File {
             file: Arc::clone(file),
             span: 0..0,
         });
@@ -144,23 +144,23 @@ impl<'e> Loading<'e> {
         let (table, errors) = DeTable::parse_recoverable(&file.text);
         let mut broken = Vec::new();
         for error in errors {
-            let span = visible(&file.text, error.span().unwrap_or(0..0));
+            let span = visible_span(&file.text, error.span().unwrap_or(0..0));
             // The parser reports keys below a duplicate name as duplicates too.
             let is_below = |broken: &Range<usize>| {
                 broken.contains(&span.start) && file.text[broken.clone()].starts_with('[')
             };
-            if error.message() == twice::MESSAGE && broken.iter().any(is_below) {
+            if error.message() == duplicate::MESSAGE && broken.iter().any(is_below) {
                 continue;
             }
-            broken.push(broken_by(&file.text, &span));
-            let other = twice::other_place(&file.text, &span, error.message());
+            broken.push(broken_span(&file.text, &span));
+            let other = duplicate::first_place(&file.text, &span, error.message());
             let at = |span| Place::File {
                 file: Arc::clone(file),
                 span,
             };
             let problem = Problem::at(at(span), error.message());
             self.loaded.problems.push(match other {
-                Some(other) => problem.and_at(at(other), "it is defined here already"),
+                Some(other) => problem.with_related(at(other), "it is defined here already"),
                 None => problem,
             });
         }
@@ -179,20 +179,20 @@ impl<'e> Loading<'e> {
             environment,
             broken,
         };
-        let mut table = Table::new(&parsed, &source, TOP, TOP_LEVEL);
+        let mut table = FileTable::new(&parsed, &source, TOP, TOP_LEVEL);
         self.own.read(&mut table, |_| Ok(()));
-        self.own.name_unknown(&mut table);
-        self.loaded.stack.active = table.active("active");
+        self.own.report_unknown(&mut table);
+        self.loaded.raw_tables.active = table.active("active");
         let folds = table.switch("case_insensitive");
-        self.loaded.stack.case_insensitive = folds.is_some_and(|folds| folds.value);
+        self.loaded.raw_tables.case_insensitive = folds.is_some_and(|folds| folds.value);
         for mut listener in table.tables_in_list("listener", catalogue::LISTENER) {
             let read = listeners::listener(&mut listener);
             table.problems.append(&mut listener.problems);
-            self.loaded.stack.listeners.extend(read);
+            self.loaded.raw_tables.listeners.extend(read);
         }
         let patterns = table.texts("include");
         self.tables(&mut table);
-        self.note(table.problems, &source.broken);
+        self.add_problems(table.problems, &source.broken);
         let mut included = Included::find(file, &patterns);
         self.loaded.problems.append(&mut included.problems);
         self.loaded.patterns = included.patterns;
@@ -213,15 +213,15 @@ impl<'e> Loading<'e> {
             environment,
             broken,
         };
-        let mut table = Table::new(&parsed, &source, "an included file", TABLES);
-        include::name_misplaced(&mut table, main);
-        table.name_unknown();
+        let mut table = FileTable::new(&parsed, &source, "an included file", TABLES);
+        include::report_misplaced(&mut table, main);
+        table.report_unknown();
         self.tables(&mut table);
-        self.note(table.problems, &source.broken);
+        self.add_problems(table.problems, &source.broken);
     }
 
     /// Adds problems, except those in spans that are not TOML, which are reported already.
-    fn note(&mut self, problems: Vec<Problem>, broken: &[Range<usize>]) {
+    fn add_problems(&mut self, problems: Vec<Problem>, broken: &[Range<usize>]) {
         let is_new = |problem: &Problem| match &problem.place {
             Some(Place::File { span, .. }) => {
                 let is_apart =
@@ -236,28 +236,34 @@ impl<'e> Loading<'e> {
     }
 
     /// Reads the tables of a file. Sets `is_partial` if a value was probably meant to be a table, because a route may name it.
-    fn tables(&mut self, table: &mut Table<'_>) {
+    fn tables(&mut self, table: &mut FileTable<'_>) {
         self.known_tables(table);
         let is_table = |meant: &String| TABLES.iter().any(|key| key.name == meant);
         self.loaded.is_partial |= table.meant().iter().any(is_table);
     }
 
-    fn known_tables(&mut self, table: &mut Table<'_>) {
+    fn known_tables(&mut self, table: &mut FileTable<'_>) {
         for mut route in table.tables_in_list("route", catalogue::ROUTE) {
             let route_read = routes::route(&mut route);
             table.problems.append(&mut route.problems);
-            self.loaded.stack.routes.push(route_read);
+            self.loaded.raw_tables.routes.push(route_read);
         }
         for (name, mut service) in table.named_tables("service", catalogue::SERVICE) {
             let is_new = self.is_new("service", &name, &mut service);
             let read = routes::service(name, &mut service);
-            self.loaded.stack.services.extend(is_new.then_some(read));
+            self.loaded
+                .raw_tables
+                .services
+                .extend(is_new.then_some(read));
             table.problems.append(&mut service.problems);
         }
         for (name, mut profile) in table.named_tables("profile", catalogue::PROFILE) {
             let is_new = self.is_new("profile", &name, &mut profile);
             let read = profiles::profile(name, &mut profile);
-            self.loaded.stack.profiles.extend(is_new.then_some(read));
+            self.loaded
+                .raw_tables
+                .profiles
+                .extend(is_new.then_some(read));
             table.problems.append(&mut profile.problems);
         }
         for (name, mut realm) in table.named_tables("realm", catalogue::REALM) {
@@ -269,11 +275,11 @@ impl<'e> Loading<'e> {
     }
 
     /// Whether this is the first table with this name in all files. Reports it if it is not.
-    fn is_new(&mut self, kind: &str, name: &Spanned<String>, table: &mut Table<'_>) -> bool {
+    fn is_new(&mut self, kind: &str, name: &Spanned<String>, table: &mut FileTable<'_>) -> bool {
         let full = format!("{kind}.{}", name.value);
         if let Some(first) = self.names.get(&full) {
             let problem = Problem::at(name.place.clone(), format!("[{full}] is defined twice"))
-                .and_at(first.clone(), "it is defined here already")
+                .with_related(first.clone(), "it is defined here already")
                 .with_help("keep one, or give one of them another name");
             table.problems.push(problem);
             return false;
@@ -284,14 +290,14 @@ impl<'e> Loading<'e> {
 
     fn finish(mut self) -> Loaded {
         let mut top = self.environment.clone();
-        if let Some(home) = self.own.variables.home() {
-            top = top.at_home(home.clone());
+        if let Some(place) = self.own.variables.default_place() {
+            top = top.with_default_place(place.clone());
         }
         top.take_missing(&self.own.variables, |_| true);
         for RealmTable { name, place, own } in self.realms {
-            let mut settings = own.variables.at_home(place);
+            let mut settings = own.variables.with_default_place(place);
             settings::inherit(&mut settings, &top);
-            self.loaded.stack.realms.push(RawRealm {
+            self.loaded.raw_tables.realms.push(RawRealm {
                 name,
                 settings,
                 active: own.active,
@@ -303,7 +309,7 @@ impl<'e> Loading<'e> {
 }
 
 /// The span, extended to at least one byte that is not a newline if possible.
-fn visible(text: &str, span: Range<usize>) -> Range<usize> {
+fn visible_span(text: &str, span: Range<usize>) -> Range<usize> {
     let mut start = text.floor_char_boundary(span.start);
     let before = &text[..start];
     let is_at_end = text[start..]
@@ -321,8 +327,8 @@ fn visible(text: &str, span: Range<usize>) -> Range<usize> {
 }
 
 /// The span that is unreliable because of a syntax error: its lines, or, if it is in a table's name, the whole table.
-fn broken_by(text: &str, span: &Range<usize>) -> Range<usize> {
-    let lines = lines(text, span.clone());
+fn broken_span(text: &str, span: &Range<usize>) -> Range<usize> {
+    let lines = whole_lines(text, span.clone());
     if !text[lines.clone()].trim_start().starts_with('[') {
         return lines;
     }
@@ -331,7 +337,7 @@ fn broken_by(text: &str, span: &Range<usize>) -> Range<usize> {
 }
 
 /// The span extended to whole lines.
-fn lines(text: &str, span: Range<usize>) -> Range<usize> {
+fn whole_lines(text: &str, span: Range<usize>) -> Range<usize> {
     let start = text[..span.start]
         .rfind('\n')
         .map_or(0, |newline| newline + 1);

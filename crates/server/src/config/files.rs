@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::catalogue::{self, Entry, Kind};
 use super::file::{LONGEST, Loaded};
 use super::place::SourceFile;
-use super::stack::{RawProfile, RawSource, Stack};
+use super::raw_tables::{RawProfile, RawSource, RawTables};
 use super::variables::Variables;
 use super::{Config, RealmSettings};
 use client_tls::named_file;
@@ -35,10 +35,10 @@ pub(crate) struct ContentDigest([u8; 32]);
 
 /// The metadata of files, which shows changes without reading them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FileMetadata(BTreeMap<PathBuf, Option<Look>>);
+pub(crate) struct FileMetadata(BTreeMap<PathBuf, Option<FileStamp>>);
 
 /// Metadata of one file, with symbolic links resolved: device, inode, length, mtime and ctime.
-type Look = (u64, u64, u64, (i64, i64), (i64, i64));
+type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Files {
     /// The files that were loaded, and those that their settings name. `config` adds the files that are known only once the
@@ -52,9 +52,9 @@ impl Files {
         for path in loaded.main.iter().chain(read) {
             files.add(path, path.display().to_string());
         }
-        let Stack {
+        let RawTables {
             realms, profiles, ..
-        } = &loaded.stack;
+        } = &loaded.raw_tables;
         files.add_settings(&loaded.variables, |name| name.to_owned());
         for realm in realms {
             let of_realm = |name: &str| format!("{}: {name}", realm.name.value);
@@ -75,7 +75,7 @@ impl Files {
     }
 
     /// The union with other files.
-    pub(super) fn and(mut self, others: Self) -> Self {
+    pub(super) fn merged_with(mut self, others: Self) -> Self {
         others
             .named
             .into_iter()
@@ -89,19 +89,19 @@ impl Files {
     }
 
     /// Adds the files of secrets and certificates.
-    fn add_settings(&mut self, variables: &Variables, called: impl Fn(&str) -> String) {
+    fn add_settings(&mut self, variables: &Variables, name_of: impl Fn(&str) -> String) {
         for name in variables.names() {
-            if let (Some(entry), Some(path)) = (naming_file(name), variables.get(name))
+            if let (Some(entry), Some(path)) = (setting_of_file(name), variables.get(name))
                 && !path.contains("://")
             {
-                self.add(Path::new(path), called(entry.name));
+                self.add(Path::new(path), name_of(entry.name));
             }
         }
     }
 
     fn add_constants(&mut self, profile: &RawProfile) {
-        for (header, said) in &profile.headers {
-            if let RawSource::SecretFile(path) = &said.source {
+        for (header, value) in &profile.headers {
+            if let RawSource::SecretFile(path) = &value.source {
                 let name = format!("[profile.{}] {}", profile.name.value, header.value);
                 self.add(Path::new(&path.value), name);
             }
@@ -109,7 +109,7 @@ impl Files {
     }
 
     /// All files, including those that currently match the patterns.
-    fn now(&self) -> BTreeMap<PathBuf, String> {
+    fn current_paths(&self) -> BTreeMap<PathBuf, String> {
         let mut all = self.named.clone();
         let patterns = self.patterns.iter();
         let paths = patterns.filter_map(|pattern| glob::glob(pattern).ok());
@@ -121,8 +121,8 @@ impl Files {
     }
 
     /// The current metadata of the files.
-    pub(crate) fn look(&self) -> FileMetadata {
-        let look = |path: PathBuf| {
+    pub(crate) fn metadata(&self) -> FileMetadata {
+        let stamp = |path: PathBuf| {
             let seen = fs::metadata(&path).ok().map(|file| {
                 let (content, anything) = (
                     (file.mtime(), file.mtime_nsec()),
@@ -132,16 +132,16 @@ impl Files {
             });
             (path, seen)
         };
-        FileMetadata(self.now().into_keys().map(look).collect())
+        FileMetadata(self.current_paths().into_keys().map(stamp).collect())
     }
 
     /// The current digests of the files.
     pub(crate) fn contents(&self) -> FileDigests {
-        self.contents_beside(&FileDigests::default(), &[])
+        self.contents_reusing(&FileDigests::default(), &[])
     }
 
     /// The digests of the files. Files in `read` or `known` are not read again.
-    pub(super) fn contents_beside(
+    pub(super) fn contents_reusing(
         &self,
         known: &FileDigests,
         read: &[std::sync::Arc<SourceFile>],
@@ -154,7 +154,7 @@ impl Files {
                 (None, None) => ContentDigest::of_file(path),
             }
         };
-        let all = self.now().into_iter();
+        let all = self.current_paths().into_iter();
         FileDigests(
             all.map(|(path, name)| {
                 let content = content(&path);
@@ -198,7 +198,7 @@ impl ContentDigest {
 }
 
 /// The setting for which this variable names a file: the variable's own setting, or the secret that the file contains.
-fn naming_file(name: &str) -> Option<&'static Entry> {
+fn setting_of_file(name: &str) -> Option<&'static Entry> {
     match catalogue::entry(name) {
         Some(entry) => {
             Some(entry).filter(|entry| entry.kind == Kind::File || name == "BEARER_JWKS")
@@ -225,7 +225,11 @@ mod tests {
             ("UPSTREAM_FILE", None),
             ("HOME_FILE", None),
         ] {
-            assert_eq!(naming_file(name).map(|entry| entry.name), called, "{name}");
+            assert_eq!(
+                setting_of_file(name).map(|entry| entry.name),
+                called,
+                "{name}"
+            );
         }
     }
 

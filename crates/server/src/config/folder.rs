@@ -65,7 +65,7 @@ impl FolderOptions {
             fallback: reader.read("FOLDER_FALLBACK", fallback),
             error_pages: reader.read("FOLDER_ERROR_PAGES", error_pages),
             cache_control: reader
-                .named("FOLDER_CACHE_CONTROL", "no-cache", CacheControl::read)
+                .read_or("FOLDER_CACHE_CONTROL", "no-cache", CacheControl::read)
                 .unwrap_or_default(),
             well_known: reader.switch("FOLDER_WELL_KNOWN", false),
         }
@@ -136,7 +136,7 @@ fn located(path: &str, place: Option<&Place>) -> Result<PathBuf, String> {
     }
     let path = match place {
         Some(Place::File { file, .. }) => match file.path.parent() {
-            Some(beside) => beside.join(path),
+            Some(folder) => folder.join(path),
             None => PathBuf::from(path),
         },
         Some(Place::Variable(_)) | None => PathBuf::from(path),
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_shared_cache_keeps_what_is_protected() {
+    fn protected_files_are_private() {
         for (text, public, protected) in [
             ("no-cache", "no-cache", "private, no-cache"),
             (
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn files_stand_below_the_folder() {
+    fn files_must_be_below_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("errors")).unwrap();
         fs::write(folder.path().join("errors/404.html"), "").unwrap();

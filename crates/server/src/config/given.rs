@@ -13,7 +13,7 @@ use std::path::Path;
 use session::Secret;
 
 use self::oddity::{Oddity, oddities};
-use super::mark::MARK;
+use super::byte_order_mark::BYTE_ORDER_MARK;
 use super::problem::Problem;
 use client_tls::named_file;
 
@@ -38,23 +38,23 @@ pub(super) struct Given {
     /// The effective secret: for a file, its content without the final newline.
     pub(super) secret: Secret,
     /// Whether a newline at the end of the file was removed.
-    cut: bool,
+    newline_removed: bool,
     oddities: Vec<Oddity>,
 }
 
 impl Given {
-    /// Checks a secret from `source`; `cut` says that the final newline of its file was removed.
+    /// Checks a secret from `source`; `newline_removed` says that the final newline of its file was removed.
     pub(super) fn new(
         source: impl Into<String>,
         secret: Secret,
-        cut: bool,
+        newline_removed: bool,
         content: SecretForm,
     ) -> Self {
-        let oddities = oddities(secret.expose(), cut, content);
+        let oddities = oddities(secret.expose(), newline_removed, content);
         Self {
             source: source.into(),
             secret,
-            cut,
+            newline_removed,
             oddities,
         }
     }
@@ -63,19 +63,23 @@ impl Given {
     pub(super) fn read(source: &str, path: &Path, content: SecretForm) -> io::Result<Self> {
         let bytes = Secret::new(named_file::read(path, LONGEST_FILE)?);
         let secret = Secret::new(without_final_newline(bytes.expose()));
-        let cut = secret.len() < bytes.len();
-        Ok(Self::new(source, secret, cut, content))
+        let newline_removed = secret.len() < bytes.len();
+        Ok(Self::new(source, secret, newline_removed, content))
     }
 
     /// The oddity that makes this secret unusable, if there is one.
     pub(super) fn flaw(&self) -> Option<String> {
         let flaw = self.oddities.iter().find(|oddity| oddity.is_fatal())?;
-        Some(format!("the secret {}", flaw.words()))
+        Some(format!("the secret {}", flaw.description()))
     }
 
     /// Describes all oddities of the secret.
     fn oddity(&self) -> Option<String> {
-        let words: Vec<_> = self.oddities.iter().map(|oddity| oddity.words()).collect();
+        let words: Vec<_> = self
+            .oddities
+            .iter()
+            .map(|oddity| oddity.description())
+            .collect();
         (!words.is_empty()).then(|| format!("the secret {}", words.join(", and ")))
     }
 
@@ -97,11 +101,11 @@ impl Given {
 }
 
 /// Warnings about odd secrets, and about secrets that differ only at their ends. Secrets with fatal oddities are included
-/// only with `and_flaws`.
-pub(super) fn warnings(given: &[Given], and_flaws: bool) -> Vec<String> {
+/// only with `with_fatal`.
+pub(super) fn warnings(given: &[Given], with_fatal: bool) -> Vec<String> {
     let odd = given
         .iter()
-        .filter(|given| and_flaws || given.flaw().is_none())
+        .filter(|given| with_fatal || given.flaw().is_none())
         .filter_map(|given| {
             let oddity = given.oddity()?;
             let source = &given.source;
@@ -141,7 +145,7 @@ fn difference(one: &Given, other: &Given) -> Option<String> {
             one.source, other.source
         ));
     }
-    let (file, whole) = match (one.cut, other.cut) {
+    let (file, whole) = match (one.newline_removed, other.newline_removed) {
         (true, false) => (&one.source, &other.source),
         (false, true) => (&other.source, &one.source),
         (true, true) | (false, false) => return None,
@@ -195,7 +199,7 @@ pub(crate) fn core(bytes: &[u8]) -> &[u8] {
     };
     loop {
         let rest = text.trim();
-        let rest = rest.strip_prefix(MARK).unwrap_or(rest);
+        let rest = rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(rest);
         let rest = unquoted(rest).map_or(rest, |(inner, _)| inner);
         if rest.len() == text.len() {
             return text.as_bytes();

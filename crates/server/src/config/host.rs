@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_means_the_same_with_and_without_brackets() {
+    fn brackets_around_an_address_are_optional() {
         for (text, name, port) in [
             ("db", "db", None),
             ("db.example:5432", "db.example", Some(5432)),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn invalid_hosts_are_refused() {
         for text in [
             "",
             "[]",

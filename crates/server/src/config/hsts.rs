@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_browsers_would_not_heed_is_refused() {
+    fn values_that_browsers_ignore_are_refused() {
         for (text, value) in [
             ("max-age=300", "max-age=300"),
             ("max-age=0", "max-age=0"),

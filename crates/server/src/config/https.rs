@@ -37,10 +37,10 @@ impl HttpsSettings {
 
     /// The origin in `PUBLIC_URL` to which a request without TLS for this host is redirected: scheme, host and port. A
     /// request without a host goes to the only origin.
-    pub(crate) fn origin(&self, asked: Option<&RequestHost>) -> Option<String> {
+    pub(crate) fn origin(&self, requested: Option<&RequestHost>) -> Option<String> {
         let mut secure = self.origins.iter().filter(|origin| origin.is_https());
-        match asked {
-            Some(asked) => secure.find_map(|origin| origin.text_for_host(asked)),
+        match requested {
+            Some(requested) => secure.find_map(|origin| origin.text_for_host(requested)),
             None => secure
                 .next()
                 .filter(|_| self.origins.len() == 1)?
@@ -107,11 +107,11 @@ impl HttpsSettings {
         let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
         let redirects = listeners.iter().find(|listener| listener.redirects);
         // A listener with an invalid certificate is meant to use TLS too, and is reported already.
-        let is_tls_wrong = reader.problems.iter().any(|problem| {
+        let has_tls_problem = reader.problems.iter().any(|problem| {
             let name = &problem.name;
             name == "TLS" || name.starts_with("TLS_") || name.starts_with("ACME_")
         });
-        let speaks_tls = speaks_tls || is_tls_wrong;
+        let speaks_tls = speaks_tls || has_tls_problem;
         if let Some(redirect) = redirects
             && !speaks_tls
             && !self.origins.iter().any(Origin::is_https)

@@ -43,7 +43,7 @@ enum RawGroupsSource {
 
 impl RawGroups {
     /// Resolves the groups if a route uses them; the claim or column is read with every session from now on.
-    pub(super) fn used(self, reader: &mut Reader<'_>, columns: &mut RuleColumns) -> Groups {
+    pub(super) fn resolve(self, reader: &mut Reader<'_>, columns: &mut RuleColumns) -> Groups {
         let source = match self.source {
             RawGroupsSource::Claim(claim) => {
                 if let Err(what) = columns.claim_of_setting(&claim) {
@@ -53,7 +53,7 @@ impl RawGroups {
             }
             RawGroupsSource::Column(column) => {
                 if let Some(place) = reader.place("GROUPS_COLUMN") {
-                    columns.named_at(column.name(), place);
+                    columns.record_place(column.name(), place);
                 }
                 GroupsSource::Column(columns.value(column))
             }
@@ -75,7 +75,7 @@ pub(super) fn groups(reader: &mut Reader<'_>) -> Option<RawGroups> {
     let source = match (claim, column) {
         (None, None) => {
             let why = "neither GROUPS_CLAIM nor GROUPS_COLUMN is set";
-            reader.idle("GROUPS_SEPARATOR", why);
+            reader.warn_about_unused("GROUPS_SEPARATOR", why);
             return None;
         }
         (Some(claim), None) => RawGroupsSource::Claim(claim),
@@ -92,7 +92,7 @@ pub(super) fn groups(reader: &mut Reader<'_>) -> Option<RawGroups> {
 }
 
 /// The warning if anonymous users are refused, but the database does not show which users are anonymous.
-pub(super) fn unknown_guests(
+pub(super) fn unknown_anonymous_warning(
     rules: &IdentityRules,
     stores: Option<&stores::Settings>,
 ) -> Option<String> {
@@ -150,7 +150,7 @@ pub(super) fn subject_claims(
 }
 
 fn subject_claim(text: &str) -> Result<String, &'static str> {
-    if NEVER_WHO.contains(&text) {
+    if NOT_IDENTIFYING.contains(&text) {
         return Err("this claim does not identify a user");
     }
     if text.trim() != text || text.contains(char::is_control) {
@@ -160,7 +160,7 @@ fn subject_claim(text: &str) -> Result<String, &'static str> {
 }
 
 /// Claims with other meanings: times, properties of the token, or properties of a user identified elsewhere.
-const NEVER_WHO: [&str; 10] = [
+const NOT_IDENTIFYING: [&str; 10] = [
     "aud",
     "email_verified",
     "emailVerified",

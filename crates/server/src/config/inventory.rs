@@ -7,9 +7,9 @@ use session::Secret;
 use super::catalogue;
 use super::file::Loaded;
 use super::place::Place;
+use super::raw_tables::DEFAULT_REALM;
 use super::reader::{Reader, Variables};
 use super::sessions::{authjs_secrets, better_auth_secrets};
-use super::stack::DEFAULT_REALM;
 
 /// The purpose of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub(crate) fn secret_files(loaded: &Loaded) -> Vec<SecretFile> {
 }
 
 /// Whether there is a configuration at all: a file, or a setting in the environment other than those for logs.
-pub(crate) fn is_given(loaded: &Loaded) -> bool {
+pub(crate) fn is_configured(loaded: &Loaded) -> bool {
     let is_set = |name: &str| loaded.variables.get(name).is_some();
     let mut entries = catalogue::entries().filter(|entry| !LOGS.contains(&entry.name));
     let is_in_environment = entries.any(|entry| {
@@ -122,7 +122,7 @@ pub(crate) fn is_given(loaded: &Loaded) -> bool {
 
 /// The realms with their settings as given, that of the top level first.
 pub(crate) fn realms(loaded: &Loaded) -> impl Iterator<Item = (&str, &Variables)> {
-    let named = loaded.stack.realms.iter();
+    let named = loaded.raw_tables.realms.iter();
     let named = named.map(|realm| (realm.name.value.as_str(), &realm.settings));
     std::iter::once((DEFAULT_REALM, &loaded.variables)).chain(named)
 }

@@ -65,8 +65,8 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
         Duration::ZERO => FOREVER,
         limit => limit,
     };
-    let session_end = reader.named("SESSION_END_CLOSE_CODE", SESSION_END, close_code);
-    let bad_sessions = reader.named("BAD_SESSION_RATE_LIMIT", BAD_SESSIONS, |text| {
+    let session_end = reader.read_or("SESSION_END_CLOSE_CODE", SESSION_END, close_code);
+    let bad_sessions = reader.read_or("BAD_SESSION_RATE_LIMIT", BAD_SESSIONS, |text| {
         match text.trim() {
             "off" => Ok(None),
             text if text.contains(" by ") => Err(
@@ -98,7 +98,7 @@ pub(super) fn shared(
         return None;
     }
     if !is_limited {
-        reader.idle(
+        reader.warn_about_unused(
             NAME,
             "neither RATE_LIMIT nor the rate_limit of a route is set, and BAD_SESSION_RATE_LIMIT is off",
         );
@@ -122,9 +122,9 @@ pub(super) fn proxies(reader: &mut Reader<'_>, decides_for_others: bool) -> Trus
     ];
     let header = reader.choice("FORWARDED_HEADER", ForwardedHeader::default(), &headers);
     if networks.is_empty() && !decides_for_others {
-        reader.idle("FORWARDED_HEADER", "TRUSTED_PROXIES is not set");
+        reader.warn_about_unused("FORWARDED_HEADER", "TRUSTED_PROXIES is not set");
     }
-    TrustedProxies::new(networks).writing(header)
+    TrustedProxies::new(networks).with_header(header)
 }
 
 /// Reads `100/s`, `100/s burst 200` or `1000/h burst 50 by user`.
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_that_an_application_may_say_are_read() {
+    fn close_codes_of_applications_are_accepted() {
         for (text, code) in [("off", 0), ("1008", 1008), ("3000", 3000), (" 4999 ", 4999)] {
             assert_eq!(close_code(text), Ok(NonZeroU16::new(code)), "{text}");
         }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_read_and_mistakes_are_named() {
+    fn rates_are_read_and_mistakes_reported() {
         let read = |text| {
             let RateLimit {
                 by,

@@ -24,7 +24,7 @@ pub(super) fn address(reader: &mut Reader<'_>, name: &str, default: &str) -> Soc
 /// Reads the address at which calling proxies ask for decisions: an address with a port, or `unix:/path` with the
 /// permissions in `AUTH_SOCKET_MODE`.
 pub(super) fn decisions(reader: &mut Reader<'_>) -> Option<Address> {
-    let mode = reader.named("AUTH_SOCKET_MODE", "660", |text| {
+    let mode = reader.read_or("AUTH_SOCKET_MODE", "660", |text| {
         u32::from_str_radix(text, 8)
             .ok()
             .filter(|mode| *mode <= 0o777)
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_forms_are_understood() {
+    fn short_forms_are_accepted() {
         for (text, address) in [
             ("0.0.0.0:8080", "0.0.0.0:8080"),
             (":8080", "0.0.0.0:8080"),

@@ -7,8 +7,8 @@ use super::credentials;
 use super::listen;
 use super::place::Place;
 use super::problem::Problem;
+use super::raw_tables::{RawActive, RawCondition, RawListener, RawTables, Spanned};
 use super::reader::Reader;
-use super::stack::{RawActive, RawCondition, RawListener, Spanned, Stack};
 use super::tls::{
     CLIENT_AUTH, Certificates, CheckedTls, ClientAuth, RawTls, TLS_MODES, TlsMode, TlsSettings,
     VERSIONS,
@@ -38,22 +38,23 @@ impl ListenerSettings {
     /// Whether it needs the hostnames of the gate: for a self-signed certificate, or for redirects.
     pub(super) fn needs_own_names(&self) -> bool {
         let tls = self.tls.as_ref();
-        let is_made = tls.is_some_and(|tls| matches!(tls.certificates, Certificates::SelfSigned));
-        self.redirects || is_made
+        let is_self_signed =
+            tls.is_some_and(|tls| matches!(tls.certificates, Certificates::SelfSigned));
+        self.redirects || is_self_signed
     }
 }
 
 /// Reads `LISTEN`, `REDIRECT_LISTEN` and every `[[listener]]`, and the TLS of each.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    stack: &Stack,
+    raw_tables: &RawTables,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) -> Vec<ListenerSettings> {
-    let has_tables = !stack.listeners.is_empty();
+    let has_tables = !raw_tables.listeners.is_empty();
     let (tls, oldest) = of_top_level(reader, warnings);
     let mut all = Vec::new();
-    let is_told = reader.switch("PROXY_PROTOCOL", false);
+    let default_proxy_protocol = reader.switch("PROXY_PROTOCOL", false);
     let mut add = |name, address, redirects, proxy_protocol, tls| {
         all.push(ListenerSettings {
             name,
@@ -65,34 +66,40 @@ pub(super) fn read(
     };
     if reader.is_set("LISTEN") || !has_tables {
         let address = listen::address(reader, "LISTEN", "0.0.0.0:8080");
-        add("LISTEN", address, false, is_told, tls);
+        add("LISTEN", address, false, default_proxy_protocol, tls);
     } else if tls.is_some() {
         let why = "LISTEN is not set, and each [[listener]] has its own certificate";
-        reader.idle("TLS_CERT_FILE", why);
+        reader.warn_about_unused("TLS_CERT_FILE", why);
     }
     let redirect = reader.read("REDIRECT_LISTEN", |text| {
         listen::parse(text).ok_or("not an address with a port, such as 0.0.0.0:80")
     });
     if let Some(address) = redirect {
-        add("REDIRECT_LISTEN", address, true, is_told, None);
+        add(
+            "REDIRECT_LISTEN",
+            address,
+            true,
+            default_proxy_protocol,
+            None,
+        );
     }
-    for raw in &stack.listeners {
+    for raw in &raw_tables.listeners {
         if let Some((address, tls)) = of_table(raw, oldest, problems, warnings) {
             let redirects = raw.redirect.as_ref().is_some_and(|redirect| redirect.value);
-            let own = raw.proxy_protocol.as_ref().map(|told| told.value);
+            let own = raw.proxy_protocol.as_ref().map(|switch| switch.value);
             add(
                 "[[listener]]",
                 address,
                 redirects,
-                own.unwrap_or(is_told),
+                own.unwrap_or(default_proxy_protocol),
                 tls,
             );
         }
     }
     if oldest != MinVersion::Tls12 && all.iter().all(|listener| listener.tls.is_none()) {
-        reader.idle("TLS_MIN_VERSION", "there is no TLS without TLS_CERT_FILE");
+        reader.warn_about_unused("TLS_MIN_VERSION", "there is no TLS without TLS_CERT_FILE");
     }
-    name_twins(&all, problems);
+    report_duplicate_addresses(&all, problems);
     all
 }
 
@@ -113,14 +120,16 @@ fn of_top_level(
     let CheckedTls {
         settings,
         problems,
-        warnings: doubtful,
-        idle,
+        warnings: tls_warnings,
+        unused,
     } = raw_tls.read(clock::now());
     for problem in problems {
         reader.problem(problem.name, problem.what);
     }
-    idle.iter().for_each(|(name, why)| reader.idle(name, why));
-    warnings.extend(doubtful);
+    unused
+        .iter()
+        .for_each(|(name, why)| reader.warn_about_unused(name, why));
+    warnings.extend(tls_warnings);
     (settings, raw_tls.oldest)
 }
 
@@ -165,11 +174,11 @@ fn of_table(
         problems.push(Problem::at(place.clone(), shown(problem.what)));
     }
     warnings.extend(reading.warnings.into_iter().map(shown));
-    let idle = reading.idle.iter().map(|(name, why)| {
+    let unused = reading.unused.iter().map(|(name, why)| {
         let (key, place) = (name.to_ascii_lowercase(), place_of(raw, name));
         format!("{key} has no effect: {why} ({place})")
     });
-    warnings.extend(idle);
+    warnings.extend(unused);
     if let Some(redirect) = raw.redirect.as_ref().filter(|redirect| redirect.value)
         && (reading.settings.is_some()
             || matches!(raw_tls.mode, TlsMode::Acme | TlsMode::SelfSigned))
@@ -217,29 +226,33 @@ fn word<T: Copy>(
 
 /// Reports conditions about client certificates if no listener requests any: they would never be met, or always if they are
 /// inside `not`.
-pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &mut Vec<Problem>) {
-    let asks = |tls: &TlsSettings| !matches!(tls.client, ClientProof::Off);
+pub(super) fn report_unrequested_certificates(
+    all: &[ListenerSettings],
+    raw_tables: &RawTables,
+    problems: &mut Vec<Problem>,
+) {
+    let requests_certificate = |tls: &TlsSettings| !matches!(tls.client, ClientProof::Off);
     if all
         .iter()
         .filter_map(|listener| listener.tls.as_ref())
-        .any(asks)
+        .any(requests_certificate)
     {
         return;
     }
-    let of_realms = stack
+    let of_realms = raw_tables
         .realms
         .iter()
         .filter_map(|realm| realm.active.as_ref());
     let of_users = of_realms
-        .chain(&stack.active)
+        .chain(&raw_tables.active)
         .flat_map(|active| match active {
             RawActive::Conditions(conditions) => &conditions[..],
             RawActive::Preset(_) => &[],
         });
-    let of_routes = stack.routes.iter().flat_map(|route| &route.require);
+    let of_routes = raw_tables.routes.iter().flat_map(|route| &route.require);
     for place in of_routes
         .chain(of_users)
-        .filter_map(RawCondition::asks_for_certificate)
+        .filter_map(RawCondition::certificate_place)
     {
         let what = "no listener requests client certificates";
         let help = "set `tls_client_auth = \"optional\"` and `tls_client_ca_file`";
@@ -248,9 +261,9 @@ pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &m
 }
 
 /// Reports a listener that expects the PROXY protocol although there are no trusted proxies.
-pub(super) fn name_unlisted(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
-    let mut told = all.iter().filter(|listener| listener.proxy_protocol);
-    if let Some(listener) = told.next() {
+pub(super) fn report_missing_proxies(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
+    let mut with_proxy_protocol = all.iter().filter(|listener| listener.proxy_protocol);
+    if let Some(listener) = with_proxy_protocol.next() {
         let name = match listener.name {
             "[[listener]]" => "[[listener]] proxy_protocol",
             _ => "PROXY_PROTOCOL",
@@ -261,11 +274,12 @@ pub(super) fn name_unlisted(all: &[ListenerSettings], problems: &mut Vec<Problem
 }
 
 /// Reports listeners with the same address.
-fn name_twins(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
+fn report_duplicate_addresses(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
     for (index, one) in all.iter().enumerate() {
         let mut others = all[..index].iter();
-        let twin = others.find(|other| other.address == one.address && one.address.port() != 0);
-        if let Some(other) = twin {
+        let duplicate =
+            others.find(|other| other.address == one.address && one.address.port() != 0);
+        if let Some(other) = duplicate {
             let what = format!(
                 "{} is already used by {}; choose another address or port",
                 one.address, other.name

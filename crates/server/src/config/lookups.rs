@@ -35,7 +35,7 @@ impl SessionLookups {
     ) -> Option<Self> {
         let default = match format {
             SessionFormat::AuthJs | SessionFormat::AuthJsSigned | SessionFormat::NextAuth => {
-                idle(
+                report_unused(
                     reader,
                     &[SCHEMA, STORE],
                     "sessions of this SESSION_FORMAT are in their cookies and are not looked up",
@@ -47,7 +47,7 @@ impl SessionLookups {
                 if OF_BETTER_AUTH.iter().any(|name| reader.is_set(name)) {
                     warnings.push(NO_STORE.to_owned());
                 }
-                idle(
+                report_unused(
                     reader,
                     &[STORE],
                     "SESSION_SCHEMA is not set, so sessions are not looked up",
@@ -64,13 +64,14 @@ impl SessionLookups {
         let store = reader.choice(STORE, SessionStore::Database, &SessionStore::WORDS);
         if format == SessionFormat::BetterAuth && !chosen {
             warnings.push(NO_STORE.to_owned());
-            let asks_always = ["false", "0", "no", "off"];
-            if reader.peek("TRUST_COOKIE_CACHE").is_some_and(|word| {
-                asks_always.contains(&word.trim().to_ascii_lowercase().as_str())
-            }) {
-                warnings.push(NOBODY_ENTERS.to_owned());
+            let off_words = ["false", "0", "no", "off"];
+            if reader
+                .peek("TRUST_COOKIE_CACHE")
+                .is_some_and(|word| off_words.contains(&word.trim().to_ascii_lowercase().as_str()))
+            {
+                warnings.push(ALL_REFUSED.to_owned());
             }
-            idle(reader, &[], "there is no session store");
+            report_unused(reader, &[], "there is no session store");
             return None;
         }
         let lookups = Self {
@@ -79,7 +80,7 @@ impl SessionLookups {
             format,
             refuses_guests: false,
         };
-        match (format, lookups.are_of_better_auth()) {
+        match (format, lookups.is_better_auth()) {
             (SessionFormat::AuthJsDatabase, true) => {
                 reader.problem(
                     SCHEMA,
@@ -94,14 +95,14 @@ impl SessionLookups {
             }
             _ => {}
         }
-        if store != SessionStore::Database && !lookups.are_of_better_auth() {
+        if store != SessionStore::Database && !lookups.is_better_auth() {
             reader.problem(STORE, "only Better Auth stores sessions in Redis");
         }
         if store == SessionStore::RedisThenDatabase {
             warnings.push(REDIS_THEN_DATABASE.to_owned());
         }
         if store == SessionStore::Redis {
-            idle_tables(reader, "SESSION_STORE is `redis`, so no table is read");
+            report_unused_tables(reader, "SESSION_STORE is `redis`, so no table is read");
         }
         if store == SessionStore::Database && reader.is_set(PREFIX) {
             reader.problem(
@@ -124,15 +125,15 @@ impl SessionLookups {
     fn needing(self, anonymous: StandingColumn) -> StandingColumn {
         match anonymous.need {
             Need::IfReadable if self.refuses_guests => StandingColumn {
-                need: Need::IfThere,
+                need: Need::IfPresent,
                 ..anonymous
             },
-            Need::Always | Need::IfReadable | Need::IfThere => anonymous,
+            Need::Always | Need::IfReadable | Need::IfPresent => anonymous,
         }
     }
 
     /// Whether the tokens are those of Better Auth, and not the values of Auth.js cookies.
-    pub(super) fn are_of_better_auth(self) -> bool {
+    pub(super) fn is_better_auth(self) -> bool {
         match self.schema {
             Schema::BetterAuth | Schema::BetterAuthDrizzle => true,
             Schema::Drizzle | Schema::PgAdapter | Schema::Prisma => false,
@@ -140,22 +141,22 @@ impl SessionLookups {
     }
 
     /// Whether cookies of Auth.js may contain a token instead of an encrypted session.
-    pub(super) fn make_authjs_opaque(self) -> bool {
-        !self.are_of_better_auth()
+    pub(super) fn makes_authjs_opaque(self) -> bool {
+        !self.is_better_auth()
     }
 
     /// Whether sessions are looked up in the database.
-    pub(super) fn need_database(self) -> bool {
+    pub(super) fn needs_database(self) -> bool {
         self.store != SessionStore::Redis
     }
 
     /// Whether sessions are looked up only in the database, so that they are cached in Redis.
-    pub(super) fn are_in_database_alone(self) -> bool {
+    pub(super) fn uses_only_database(self) -> bool {
         self.store == SessionStore::Database
     }
 
     /// Whether the lookup of a session also proves that its user exists.
-    pub(super) fn prove_users(self) -> bool {
+    pub(super) fn proves_users(self) -> bool {
         self.store == SessionStore::Database && self.format != SessionFormat::Auto
     }
 
@@ -191,10 +192,10 @@ impl SessionLookups {
     /// Reads the session table and its columns; `users` is the user table.
     pub(super) fn tables(self, reader: &mut Reader<'_>, users: UserTable) -> Option<SessionTables> {
         let names = self.schema.names();
-        let table = reader.named("SESSION_TABLE", names.table, Table::parse);
-        let token = reader.named("SESSION_TOKEN_FIELD", names.token, Column::parse);
-        let user = reader.named("SESSION_USER_FIELD", names.user, Column::parse);
-        let expires = reader.named("SESSION_EXPIRES_FIELD", names.expires, Column::parse);
+        let table = reader.read_or("SESSION_TABLE", names.table, Table::parse);
+        let token = reader.read_or("SESSION_TOKEN_FIELD", names.token, Column::parse);
+        let user = reader.read_or("SESSION_USER_FIELD", names.user, Column::parse);
+        let expires = reader.read_or("SESSION_EXPIRES_FIELD", names.expires, Column::parse);
         let created = optional(reader, "SESSION_CREATED_FIELD", names.created);
         let email = optional(reader, "USER_EMAIL_FIELD", "email");
         let name = optional(reader, "USER_NAME_FIELD", "name");
@@ -208,7 +209,7 @@ impl SessionLookups {
         );
         let standing = StandingColumns {
             verified: verified?,
-            null_is_unverified: self.are_of_better_auth(),
+            null_is_unverified: self.is_better_auth(),
             anonymous: anonymous?.map(|anonymous| self.needing(anonymous)),
             impersonated_by: impersonated_by?,
         };
@@ -248,7 +249,7 @@ fn snake_case(name: &str) -> String {
 
 /// Reads a column, or `none`. The outer `None` means an invalid name.
 fn optional(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option<Column>> {
-    reader.named(name, default, |text| match text {
+    reader.read_or(name, default, |text| match text {
         NONE => Ok(None),
         text => Column::parse(text).map(Some),
     })
@@ -267,16 +268,16 @@ fn standing(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option
 
 /// Reports each of these settings, and each setting of tables and of the prefix, as a problem if it is set, because it has no
 /// effect.
-fn idle(reader: &mut Reader<'_>, names: &[&str], why: &str) {
+fn report_unused(reader: &mut Reader<'_>, names: &[&str], why: &str) {
     for name in names.iter().chain(&[PREFIX]) {
         if reader.is_set(name) {
             reader.problem(name, why);
         }
     }
-    idle_tables(reader, why);
+    report_unused_tables(reader, why);
 }
 
-fn idle_tables(reader: &mut Reader<'_>, why: &str) {
+fn report_unused_tables(reader: &mut Reader<'_>, why: &str) {
     for name in TABLES {
         if reader.is_set(name) {
             reader.problem(name, why);
@@ -292,7 +293,7 @@ const NO_STORE: &str = "without a session store (SESSION_FORMAT=better-auth with
                         `rememberMe: false`, and one of an admin who impersonates a user, is refused for good after 60 s \
                         (300 s with the strategies `jwt` and `jwe`): the app does not renew their cache";
 
-const NOBODY_ENTERS: &str = "TRUST_COOKIE_CACHE is off, and there is no session store: all sessions of Better Auth are refused";
+const ALL_REFUSED: &str = "TRUST_COOKIE_CACHE is off, and there is no session store: all sessions of Better Auth are refused";
 
 /// The warning about `redis-then-database`, from `findSession` in Better Auth's `dist/db/internal-adapter.mjs`.
 const REDIS_THEN_DATABASE: &str = "SESSION_STORE=redis-then-database is for an app with `storeSessionInDatabase` alone. If \

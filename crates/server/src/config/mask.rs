@@ -6,10 +6,10 @@
 use std::iter;
 use std::ops::Range;
 
+use super::byte_order_mark::BYTE_ORDER_MARK;
 use super::catalogue::{
     self, CONDITION, HEADER, Key, LISTENER, PROFILE, ROUTE, SERVICE, TOP_LEVEL,
 };
-use super::mark::MARK;
 
 /// Returns the text with secrets replaced by asterisks, with the same length in bytes.
 pub(super) fn masked(text: &str) -> String {
@@ -17,11 +17,11 @@ pub(super) fn masked(text: &str) -> String {
         text,
         at: 0,
         open: Vec::new(),
-        stands: Context::AtLineStart,
+        context: Context::AtLineStart,
         is_header: false,
         follows_value: false,
         is_broken: false,
-        is_hiding: false,
+        in_secret: false,
         hidden: Vec::new(),
     };
     masker.walk();
@@ -45,14 +45,14 @@ struct Masker<'t> {
     at: usize,
     /// The open brackets.
     open: Vec<u8>,
-    stands: Context,
+    context: Context,
     /// Whether the position is in the line of a table header.
     is_header: bool,
     /// Whether the position follows a value that has not been terminated.
     follows_value: bool,
     /// Whether the position is in a line that is not TOML, in which quotes may be mismatched.
     is_broken: bool,
-    is_hiding: bool,
+    in_secret: bool,
     hidden: Vec<Range<usize>>,
 }
 
@@ -72,25 +72,27 @@ impl Masker<'_> {
         while let Some(byte) = self.peek() {
             match byte {
                 b'\n' => {
-                    self.stands = Context::AtLineStart;
+                    self.context = Context::AtLineStart;
                     self.is_header = false;
                     self.is_broken = false;
                 }
                 b' ' | b'\t' | b'\r' => {}
-                _ if self.at == 0 && self.text.starts_with(MARK) => self.at += MARK.len_utf8() - 1,
-                b'=' => self.stands = Context::InValue,
-                b',' => self.stands = self.in_brackets(),
+                _ if self.at == 0 && self.text.starts_with(BYTE_ORDER_MARK) => {
+                    self.at += BYTE_ORDER_MARK.len_utf8() - 1;
+                }
+                b'=' => self.context = Context::InValue,
+                b',' => self.context = self.in_brackets(),
                 b'[' | b'{' => {
-                    if self.stands == Context::AtLineStart && self.open.is_empty() {
+                    if self.context == Context::AtLineStart && self.open.is_empty() {
                         self.is_header = byte == b'[';
-                        self.is_hiding = false;
+                        self.in_secret = false;
                     }
                     self.open.push(byte);
-                    self.stands = self.in_brackets();
+                    self.context = self.in_brackets();
                 }
                 b']' | b'}' => {
                     self.open.pop();
-                    self.stands = Context::InValue;
+                    self.context = Context::InValue;
                 }
                 b'#' => {
                     self.take_comment();
@@ -98,7 +100,7 @@ impl Masker<'_> {
                 }
                 _ => {
                     self.take_word();
-                    self.stands = Context::InValue;
+                    self.context = Context::InValue;
                     continue;
                 }
             }
@@ -128,9 +130,9 @@ impl Masker<'_> {
 
     /// Handles a word: a key, or part of a value.
     fn take_word(&mut self) {
-        let begins_line = self.stands == Context::AtLineStart;
+        let begins_line = self.context == Context::AtLineStart;
         if let Some((end, key)) = self.key().filter(|(end, key)| self.is_key(*end, key)) {
-            self.is_hiding = hides(&key);
+            self.in_secret = may_hold_secret(&key);
             if begins_line && self.open.last() == Some(&b'[') {
                 // The closing bracket is missing.
                 self.open.clear();
@@ -145,16 +147,16 @@ impl Masker<'_> {
         if begins_line && self.open.is_empty() {
             // A key without `=`, or a stray word.
             let word = &self.text[inner.clone()];
-            self.is_hiding = hides(word);
-            self.follows_value = self.is_hiding;
+            self.in_secret = may_hold_secret(word);
+            self.follows_value = self.in_secret;
         }
         let is_quoted = self.text[self.at..].starts_with(['"', '\'']);
         // A list on a line of its own looks like a table header.
         let is_odd_name = self.is_header && is_quoted;
         // An unterminated string may extend into a secret.
         let is_open = is_quoted && end == inner.end;
-        if self.is_hiding || self.is_broken || is_odd_name || is_open {
-            self.hidden.extend(beside_variables(self.text, inner));
+        if self.in_secret || self.is_broken || is_odd_name || is_open {
+            self.hidden.extend(without_references(self.text, inner));
         }
         self.at = end;
     }
@@ -162,14 +164,14 @@ impl Masker<'_> {
     /// Whether a word followed by `=` is a key, and not part of a secret.
     fn is_key(&self, equals: usize, key: &str) -> bool {
         let is_bare = !self.text[self.at..].starts_with(['"', '\'']);
-        let may_be = match self.stands {
+        let may_be = match self.context {
             Context::AtLineStart => is_bare || self.open.last() != Some(&b'['),
             Context::InBraces => true,
-            Context::InValue => is_bare && (!self.is_hiding || is_known(key)),
+            Context::InValue => is_bare && (!self.in_secret || is_known(key)),
         };
-        let behind = self.text[equals + 1..].trim_start_matches([' ', '\t']);
-        let says_something = !behind.is_empty() && !behind.starts_with(['\n', '\r', '=', '#']);
-        may_be && (says_something || is_known(key))
+        let after = self.text[equals + 1..].trim_start_matches([' ', '\t']);
+        let has_value = !after.is_empty() && !after.starts_with(['\n', '\r', '=', '#']);
+        may_be && (has_value || is_known(key))
     }
 
     /// Finds the `=` after a key, and the last part of the key.
@@ -248,7 +250,7 @@ fn blank_end(text: &str, at: usize) -> usize {
 }
 
 /// The parts of this span that are not `${VARIABLE}`.
-fn beside_variables(text: &str, within: Range<usize>) -> Vec<Range<usize>> {
+fn without_references(text: &str, within: Range<usize>) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = within.start;
     for (at, _) in text[within.clone()].match_indices("${") {
@@ -275,8 +277,8 @@ fn credentials(text: &str) -> Vec<Range<usize>> {
         for text in urls(part).unwrap_or_else(|| iter::once(0..part.len()).collect()) {
             let url = &part[text.clone()];
             if let Some(end) = url.rfind('@') {
-                let behind = |mark: &str| url[..end].find(mark).map(|at| at + mark.len());
-                let start = behind("//").or_else(|| behind(":")).or_else(|| behind("/"));
+                let after = |mark: &str| url[..end].find(mark).map(|at| at + mark.len());
+                let start = after("//").or_else(|| after(":")).or_else(|| after("/"));
                 let within = |at| line_start + value + text.start + at;
                 found.extend(start.map(|start| within(start)..within(end)));
             }
@@ -311,7 +313,7 @@ fn urls(part: &str) -> Option<Vec<Range<usize>>> {
 }
 
 /// Whether the value of this key may be a secret. An unknown key may be a header of a profile, whose value may be a secret.
-fn hides(key: &str) -> bool {
+fn may_hold_secret(key: &str) -> bool {
     match catalogue::of_key(key) {
         Some((entry, name)) => entry.kind.is_secret() && entry.name == name,
         None => of_tables(key).is_none_or(|key| key.kind.is_secret()),

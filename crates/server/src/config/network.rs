@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_of_mapped_addresses_is_one_of_ipv4() {
+    fn ipv4_mapped_network_becomes_ipv4() {
         for (text, network) in [
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("::ffff:10.0.0.0/104", "10.0.0.0/8"),

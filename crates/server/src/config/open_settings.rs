@@ -30,7 +30,7 @@ impl OpenSettings {
         let format = SessionFormat::read(&mut reader);
         // Its problems are about stores, which `open` does not use.
         let lookups = SessionLookups::read(&mut Reader::new(variables), format, &mut Vec::new());
-        let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
+        let or_opaque = lookups.is_some_and(SessionLookups::makes_authjs_opaque);
         let recognized = RecognizedCookies::read(&mut reader, format, or_opaque);
         let subjects = identity::subject_claims(&mut reader, format, &mut Vec::new());
         let demands = sessions::demands(&mut reader, subjects.session);

@@ -57,16 +57,16 @@ impl Origin {
         if uri.query().is_some() || text.contains('#') {
             return Err(EXPECTED);
         }
-        let asked = RequestHost::read(authority.as_str()).ok_or(EXPECTED)?;
-        let host = match asked.name.strip_prefix("*.") {
+        let requested = RequestHost::read(authority.as_str()).ok_or(EXPECTED)?;
+        let host = match requested.name.strip_prefix("*.") {
             Some(domain) => HostPattern::Below(own_domain(domain)?.to_owned()),
-            None if asked.name.contains('*') => return Err(MISPLACED_STAR),
-            None => HostPattern::Exactly(asked.name.clone()),
+            None if requested.name.contains('*') => return Err(MISPLACED_STAR),
+            None => HostPattern::Exactly(requested.name.clone()),
         };
         Ok(Self {
             scheme,
             host,
-            port: scheme.without_default(asked.port),
+            port: scheme.without_default(requested.port),
         })
     }
 
@@ -81,18 +81,18 @@ impl Origin {
     }
 
     /// Whether a request for this host may be for this origin.
-    pub(crate) fn is_asked_for(&self, asked: &RequestHost) -> bool {
-        self.is_this_host(asked) && self.scheme.without_default(asked.port) == self.port
+    pub(crate) fn matches(&self, requested: &RequestHost) -> bool {
+        self.matches_host(requested) && self.scheme.without_default(requested.port) == self.port
     }
 
     /// The origin as text, if a request for this host may be meant for it but arrived with another scheme, and possibly
     /// another port.
-    pub(crate) fn text_for_host(&self, asked: &RequestHost) -> Option<String> {
+    pub(crate) fn text_for_host(&self, requested: &RequestHost) -> Option<String> {
         self.text(Some(&RequestHost {
-            name: asked.name.clone(),
+            name: requested.name.clone(),
             port: self.port,
         }))
-        .filter(|_| self.is_this_host(asked))
+        .filter(|_| self.matches_host(requested))
     }
 
     /// The host, with `*` if it is a wildcard.
@@ -103,10 +103,10 @@ impl Origin {
         }
     }
 
-    fn is_this_host(&self, asked: &RequestHost) -> bool {
+    fn matches_host(&self, requested: &RequestHost) -> bool {
         match &self.host {
-            HostPattern::Exactly(host) => asked.name == *host,
-            HostPattern::Below(domain) => asked
+            HostPattern::Exactly(host) => requested.name == *host,
+            HostPattern::Below(domain) => requested
                 .name
                 .split_once('.')
                 .is_some_and(|(label, rest)| rest == domain && is_label(label)),
@@ -115,10 +115,10 @@ impl Origin {
 
     /// The origin as text. A `*` is replaced by the label in the request's host: letters, digits and hyphens, never other
     /// bytes from a client. `None` for a wildcard if the request has another host or none.
-    pub(crate) fn text(&self, asked: Option<&RequestHost>) -> Option<String> {
+    pub(crate) fn text(&self, requested: Option<&RequestHost>) -> Option<String> {
         let host = match &self.host {
             HostPattern::Exactly(host) => host,
-            HostPattern::Below(_) => &asked.filter(|asked| self.is_asked_for(asked))?.name,
+            HostPattern::Below(_) => &requested.filter(|requested| self.matches(requested))?.name,
         };
         let mut text = format!("{}://{host}", self.scheme.as_str());
         if let Some(port) = self.port {
@@ -172,7 +172,7 @@ impl RequestHost {
     }
 
     /// Whether a URL has this host and this port. The default port of its scheme is the same as no port.
-    pub(crate) fn is_of(&self, url: &Uri) -> bool {
+    pub(crate) fn is_host_of(&self, url: &Uri) -> bool {
         let scheme = match url.scheme_str() {
             Some("http") => Scheme::Http,
             Some("https") => Scheme::Https,
@@ -227,11 +227,11 @@ mod tests {
     use super::*;
 
     fn text(origin: &str, host: &str) -> Option<String> {
-        let asked = RequestHost::read(host)?;
+        let requested = RequestHost::read(host)?;
         let origin = Origin::read(origin).unwrap();
         origin
-            .is_asked_for(&asked)
-            .then(|| origin.text(Some(&asked)).unwrap())
+            .matches(&requested)
+            .then(|| origin.text(Some(&requested)).unwrap())
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_one_label() {
+    fn wildcard_matches_one_label() {
         let star = "https://*.example.com";
         assert_eq!(
             text(star, "Wiki-2.Example.com.:443").unwrap(),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_covers_no_domain_of_others() {
+    fn wildcard_of_a_public_suffix_is_refused() {
         for origin in [
             "https://*.com",
             "https://*.co.uk",

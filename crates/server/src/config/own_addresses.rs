@@ -4,15 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::listeners::ListenerSettings;
 use super::problem::Problem;
+use super::raw_tables::RawTables;
 use super::reader::Reader;
 use super::rules::{ServerAddress, weighted};
-use super::stack::Stack;
 use super::upstream;
 use crate::listener::Address;
 
 /// Reports an address for decisions or for the admin listener that another listener has too. Listeners of the proxy are compared
 /// with each other elsewhere.
-pub(super) fn name_twins(
+pub(super) fn report_duplicate_addresses(
     listeners: &[ListenerSettings],
     decisions: Option<&Address>,
     admin: SocketAddr,
@@ -28,8 +28,8 @@ pub(super) fn name_twins(
     };
     let admin = ("ADMIN_LISTEN", admin);
     for (name, address) in decisions.into_iter().chain([admin]) {
-        let twin = taken.iter().find(|(_, other)| overlap(*other, address));
-        if let Some((other, _)) = twin {
+        let duplicate = taken.iter().find(|(_, other)| overlap(*other, address));
+        if let Some((other, _)) = duplicate {
             let what =
                 format!("{address} is already used by {other}; choose another address or port");
             reader.problem(name, what);
@@ -39,9 +39,9 @@ pub(super) fn name_twins(
 }
 
 /// Reports services at the gate's own addresses, to which the gate would forward requests in an endless loop.
-pub(super) fn name_circles(
+pub(super) fn report_loops(
     listeners: &[ListenerSettings],
-    stack: &Stack,
+    raw_tables: &RawTables,
     reader: &mut Reader<'_>,
     problems: &mut Vec<Problem>,
 ) {
@@ -54,8 +54,11 @@ pub(super) fn name_circles(
     if let Some(listener) = upstream.and_then(|text| at(text, listeners)) {
         reader.problem("UPSTREAM", format!("{}; {help}", what(listener)));
     }
-    let of_services = stack.services.iter().flat_map(|service| &service.upstreams);
-    let of_routes = stack.routes.iter().flat_map(|route| &route.upstreams);
+    let of_services = raw_tables
+        .services
+        .iter()
+        .flat_map(|service| &service.upstreams);
+    let of_routes = raw_tables.routes.iter().flat_map(|route| &route.upstreams);
     for text in of_services.chain(of_routes) {
         if let Some(listener) = at(&text.value, listeners) {
             problems.push(Problem::with(text, what(listener)).with_help(help));

@@ -13,7 +13,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use super::credentials;
 use super::place::{Place, SourceFile};
-use super::stack::Spanned;
+use super::raw_tables::Spanned;
 use crate::invisible;
 
 /// One problem of the configuration: where it is, what is wrong, and what to do.
@@ -28,7 +28,7 @@ pub(crate) struct Problem {
     /// What to write instead.
     pub(crate) help: Option<String>,
     /// Related places, each with a label.
-    pub(crate) beside: Vec<(Place, String)>,
+    pub(crate) related: Vec<(Place, String)>,
 }
 
 impl Problem {
@@ -39,7 +39,7 @@ impl Problem {
             what: what.into(),
             place: None,
             help: None,
-            beside: Vec::new(),
+            related: Vec::new(),
         }
     }
 
@@ -64,8 +64,8 @@ impl Problem {
     }
 
     /// Adds a related place with a label.
-    pub(crate) fn and_at(mut self, place: Place, what: impl Into<String>) -> Self {
-        self.beside.push((place, what.into()));
+    pub(crate) fn with_related(mut self, place: Place, what: impl Into<String>) -> Self {
+        self.related.push((place, what.into()));
         self
     }
 
@@ -95,11 +95,11 @@ impl Problem {
         let mut is_known = false;
         let mut group = Group::with_title(Level::ERROR.primary_title(self.title()));
         let places = self.place.iter().map(|place| (place, ""));
-        let beside = self
-            .beside
+        let related = self
+            .related
             .iter()
             .map(|(place, what)| (place, what.as_str()));
-        for (index, (place, label)) in places.chain(beside).enumerate() {
+        for (index, (place, label)) in places.chain(related).enumerate() {
             let kind = match index {
                 0 => AnnotationKind::Primary,
                 _ => AnnotationKind::Context,
@@ -167,7 +167,7 @@ impl ConfigErrors {
     }
 
     /// Adds further problems.
-    pub(crate) fn beside(mut self, more: impl IntoIterator<Item = Problem>) -> Self {
+    pub(crate) fn with_problems(mut self, more: impl IntoIterator<Item = Problem>) -> Self {
         self.problems.extend(more);
         self
     }

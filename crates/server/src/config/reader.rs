@@ -54,16 +54,19 @@ impl<'v> Reader<'v> {
     /// reported already. `what` may repeat the value; a password in it is hidden.
     pub(crate) fn problem(&mut self, name: &str, what: impl Into<String>) {
         let what = what.into();
-        let is_told =
-            self.variables.lacks_for_a_reason(name) || self.variables.asks_for_spoiled(&what);
-        if is_told {
+        let is_reported =
+            self.variables.is_missing_after_error(name) || self.variables.names_invalid(&what);
+        if is_reported {
             return;
         }
         let what = match self.variables.get(name) {
             Some(value) => credentials::without(&what, value).into_owned(),
             None => what,
         };
-        let place = self.variables.place(name).or(self.variables.home());
+        let place = self
+            .variables
+            .place(name)
+            .or(self.variables.default_place());
         self.problems.push(Problem {
             place: place.cloned(),
             ..Problem::new(name, what)
@@ -72,8 +75,8 @@ impl<'v> Reader<'v> {
 
     /// Whether the variables come from a table of the file.
     pub(crate) fn is_of_table(&self) -> bool {
-        let home = self.variables.home();
-        matches!(home, Some(Place::File { span, .. }) if !span.is_empty())
+        let place = self.variables.default_place();
+        matches!(place, Some(Place::File { span, .. }) if !span.is_empty())
     }
 
     /// Where a variable is set, if it is.
@@ -88,7 +91,7 @@ impl<'v> Reader<'v> {
 
     /// Whether the variable is set, even if its value is invalid.
     pub(crate) fn is_given(&self, name: &str) -> bool {
-        self.is_set(name) || self.variables.lacks_for_a_reason(name)
+        self.is_set(name) || self.variables.is_missing_after_error(name)
     }
 
     /// Whether the variable is set to something other than `false`, even if its value is invalid.
@@ -98,7 +101,7 @@ impl<'v> Reader<'v> {
     }
 
     /// Warns that a variable has no effect, if it or its `_FILE` is set.
-    pub(crate) fn idle(&mut self, name: &str, why: &str) {
+    pub(crate) fn warn_about_unused(&mut self, name: &str, why: &str) {
         for name in sources(name) {
             match self.variables.get(&name) {
                 Some(value) if is_service_link(value) => {
@@ -118,9 +121,9 @@ impl<'v> Reader<'v> {
     }
 
     /// Records parts of a variable that need no effect, with the reason.
-    pub(crate) fn remarks(&mut self, name: &str, parts: &[(String, &'static str)]) {
+    pub(crate) fn record_harmless_parts(&mut self, name: &str, parts: &[(String, &'static str)]) {
         for (part, why) in parts {
-            self.note(
+            self.record_setting(
                 &format!("{name} {part}"),
                 &format!("needs no effect: {why}"),
                 false,
@@ -149,7 +152,7 @@ impl<'v> Reader<'v> {
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         let value = self.variables.get(name).map(str::to_owned);
         let shown = value.as_deref().map(credentials::shown);
-        self.note(name, shown.as_deref().unwrap_or("(unset)"), value.is_none());
+        self.record_setting(name, shown.as_deref().unwrap_or("(unset)"), value.is_none());
         value
     }
 
@@ -161,12 +164,12 @@ impl<'v> Reader<'v> {
         expected: &str,
     ) -> T {
         let Some(text) = self.variables.get(name) else {
-            self.note(name, &default.to_string(), true);
+            self.record_setting(name, &default.to_string(), true);
             return default;
         };
         match text.trim().parse() {
             Ok(value) => {
-                self.note(name, &credentials::shown(text), false);
+                self.record_setting(name, &credentials::shown(text), false);
                 value
             }
             Err(_) => {
@@ -189,7 +192,7 @@ impl<'v> Reader<'v> {
     }
 
     /// Reads a value with a function, which gets `default` if the variable is not set.
-    pub(crate) fn named<T, E: fmt::Display>(
+    pub(crate) fn read_or<T, E: fmt::Display>(
         &mut self,
         name: &str,
         default: &str,
@@ -238,14 +241,14 @@ impl<'v> Reader<'v> {
     /// Reads `true` or `false` (or `1`, `0`, `yes`, `no`, `on`, `off`). Anything else is a problem, never a guess.
     pub(crate) fn switch(&mut self, name: &str, default: bool) -> bool {
         let Some(text) = self.variables.get(name) else {
-            self.note(name, &default.to_string(), true);
+            self.record_setting(name, &default.to_string(), true);
             return default;
         };
         let Some(value) = switched(text) else {
             self.problem(name, format!("`{text}` is neither `true` nor `false`"));
             return default;
         };
-        self.note(name, &value.to_string(), false);
+        self.record_setting(name, &value.to_string(), false);
         value
     }
 
@@ -261,7 +264,7 @@ impl<'v> Reader<'v> {
             .find(|(_, value)| *value == default)
             .map_or("", |(word, _)| word);
         let Some(text) = self.variables.get(name) else {
-            self.note(name, default_word, true);
+            self.record_setting(name, default_word, true);
             return default;
         };
         let Some((word, value)) = words.iter().find(|(word, _)| *word == text.trim()) else {
@@ -269,7 +272,7 @@ impl<'v> Reader<'v> {
             self.problem(name, format!("`{text}` is not one of {}", words.join(", ")));
             return default;
         };
-        self.note(name, word, false);
+        self.record_setting(name, word, false);
         *value
     }
 
@@ -314,7 +317,7 @@ impl<'v> Reader<'v> {
     }
 
     /// A reader of other variables that shares the secrets read so far.
-    pub(crate) fn of_others<'o>(&self, variables: &'o Variables) -> Reader<'o> {
+    pub(crate) fn with_variables<'o>(&self, variables: &'o Variables) -> Reader<'o> {
         Reader {
             given: self.given.clone(),
             ..Reader::new(variables)
@@ -326,7 +329,7 @@ impl<'v> Reader<'v> {
         self.variables
     }
 
-    fn note(&mut self, name: &str, shown: &str, is_default: bool) {
+    fn record_setting(&mut self, name: &str, shown: &str, is_default: bool) {
         // In a remark about part of a setting, the name of the part follows that of the setting.
         let variable = name.split(' ').next().unwrap_or(name);
         let place = match is_default {

@@ -10,15 +10,17 @@ use super::acme::{self, AcmeSettings};
 use super::catalogue;
 use super::cors::AllowedOrigin;
 use super::https::HttpsSettings;
-use super::idle::{self, Uses};
 use super::limits::{self, LimitSettings};
 use super::listeners::{self, ListenerSettings};
 use super::problem::Problem;
+use super::raw_tables::RawTables;
 use super::reader::{Reader, Setting, Variables};
 use super::realms::Realms;
-use super::rules::{self, Handling, Rules, ServiceSettings, Services, Timeouts, Usual, UsualPool};
+use super::rules::{
+    self, ConnectionDefaults, Handling, RouteDefaults, Rules, ServiceSettings, Services, Timeouts,
+};
 use super::sign_in::{self, PublicBy, SignIn, SignInCheck};
-use super::stack::Stack;
+use super::unused_settings::{self, Uses};
 use super::{AdminSettings, CONFIG_FILE, admin, listen, own_addresses, revocations, upstream};
 use crate::listener::Address;
 use crate::logging::LogFormat;
@@ -27,14 +29,14 @@ use ::stores::{RedisSettings, RevocationPlace, RevocationSettings};
 /// The state of reading a configuration.
 pub(super) struct Reading<'v> {
     pub(super) reader: Reader<'v>,
-    pub(super) stack: &'v Stack,
+    pub(super) raw_tables: &'v RawTables,
     /// Whether part of a file could not be read.
     is_partial: bool,
     /// Problems of the file's tables.
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
     /// Names that are probably misspelled, which may explain why a setting is missing.
-    pub(super) slips: Vec<String>,
+    pub(super) probable_typos: Vec<String>,
 }
 
 /// The settings of listeners and threads.
@@ -52,7 +54,7 @@ pub(super) struct ListenSettings {
 pub(super) struct TopService {
     upstream: Option<ServiceSettings>,
     timeouts: Timeouts,
-    connections: UsualPool,
+    connections: ConnectionDefaults,
 }
 
 /// The settings of limits and revocations.
@@ -73,20 +75,29 @@ pub(super) struct ProcessSettings {
 }
 
 impl<'v> Reading<'v> {
-    pub(super) fn new(variables: &'v Variables, stack: &'v Stack, is_partial: bool) -> Self {
+    pub(super) fn new(
+        variables: &'v Variables,
+        raw_tables: &'v RawTables,
+        is_partial: bool,
+    ) -> Self {
         Self {
             reader: Reader::new(variables),
-            stack,
+            raw_tables,
             is_partial,
             problems: Vec::new(),
             warnings: Vec::new(),
-            slips: Vec::new(),
+            probable_typos: Vec::new(),
         }
     }
 
-    pub(super) fn front(&mut self) -> ListenSettings {
+    pub(super) fn listen_settings(&mut self) -> ListenSettings {
         let reader = &mut self.reader;
-        let listeners = listeners::read(reader, self.stack, &mut self.problems, &mut self.warnings);
+        let listeners = listeners::read(
+            reader,
+            self.raw_tables,
+            &mut self.problems,
+            &mut self.warnings,
+        );
         let decisions = listen::decisions(reader);
         let admin = admin(reader);
         let https = HttpsSettings::read(reader);
@@ -104,7 +115,7 @@ impl<'v> Reading<'v> {
         }
     }
 
-    pub(super) fn top_service(&mut self, front: &ListenSettings) -> TopService {
+    pub(super) fn top_service(&mut self, listen: &ListenSettings) -> TopService {
         let reader = &mut self.reader;
         let timeouts = Timeouts {
             connect: reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5),
@@ -112,8 +123,8 @@ impl<'v> Reading<'v> {
         };
         // A table that could not be read may have been meant as a route.
         let is_required =
-            !front.decides_for_others && self.stack.routes.is_empty() && !self.is_partial;
-        let connections = UsualPool::read(reader);
+            !listen.decides_for_others && self.raw_tables.routes.is_empty() && !self.is_partial;
+        let connections = ConnectionDefaults::read(reader);
         TopService {
             upstream: upstream::service(reader, timeouts, &connections, is_required),
             timeouts,
@@ -122,14 +133,18 @@ impl<'v> Reading<'v> {
     }
 
     /// The defaults for routes.
-    pub(super) fn usual(&mut self, front: &ListenSettings, top: &TopService) -> Usual {
+    pub(super) fn route_defaults(
+        &mut self,
+        listen: &ListenSettings,
+        top: &TopService,
+    ) -> RouteDefaults {
         let reader = &mut self.reader;
-        Usual {
+        RouteDefaults {
             cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
             forwards_session: reader.switch("FORWARD_SESSION_COOKIE", true),
             via: reader.switch("VIA", true),
-            decides_for_others: front.decides_for_others,
-            has_wrong_upstream: top.upstream.is_none() && reader.is_given("UPSTREAM"),
+            decides_for_others: listen.decides_for_others,
+            has_invalid_upstream: top.upstream.is_none() && reader.is_given("UPSTREAM"),
             is_partial: self.is_partial,
         }
     }
@@ -139,21 +154,21 @@ impl<'v> Reading<'v> {
         &mut self,
         public: Vec<PathPattern>,
         top: TopService,
-        usual: Usual,
-        front: &ListenSettings,
+        defaults: RouteDefaults,
+        listen: &ListenSettings,
     ) -> (Rules, Option<SignIn>) {
-        self.stack.name_idle(&mut self.warnings);
-        let mut rules = Rules::of_one_service(public, top.upstream, usual);
-        let opened = match rules.services.is_empty() && front.decisions.is_some() {
+        self.raw_tables.warn_about_unused_tables(&mut self.warnings);
+        let mut rules = Rules::of_one_service(public, top.upstream, defaults);
+        let public_by = match rules.services.is_empty() && listen.decisions.is_some() {
             true => PublicBy::PathsForOthers,
             false => PublicBy::Paths,
         };
-        let mut around = SignInCheck::of_one_service(&rules.routes, opened);
+        let mut check = SignInCheck::of_one_service(&rules.routes, public_by);
         if self.is_partial {
-            around.sources = None;
+            check.sources = None;
         }
-        let sign_in = sign_in::settings(&mut self.reader, &around, &mut self.warnings);
-        rules.send_to_sign_in(sign_in.as_ref());
+        let sign_in = sign_in::settings(&mut self.reader, &check, &mut self.warnings);
+        rules.set_sign_in_page(sign_in.as_ref());
         (rules, sign_in)
     }
 
@@ -162,42 +177,42 @@ impl<'v> Reading<'v> {
         &mut self,
         public: Vec<PathPattern>,
         top: TopService,
-        usual: &Usual,
+        defaults: &RouteDefaults,
         realms: &mut Realms<'v>,
     ) -> (Option<Rules>, Option<SignIn>) {
         if !public.is_empty() {
             self.reader
                 .problem("PUBLIC_PATHS", PUBLIC_PATHS_BESIDE_ROUTES);
         }
-        let (stack, is_partial) = (self.stack, self.is_partial);
-        let named: HashSet<_> = stack.services_of_routes().collect();
+        let (raw_tables, is_partial) = (self.raw_tables, self.is_partial);
+        let named: HashSet<_> = raw_tables.services_of_routes().collect();
         let services = Services::read(
-            &stack.services,
+            &raw_tables.services,
             top.upstream,
             (top.timeouts, top.connections),
             |name: &str| is_partial || named.contains(name),
             &mut self.problems,
         );
-        let made = rules::make(
-            stack,
-            usual,
+        let built = rules::build(
+            raw_tables,
+            defaults,
             services,
             &mut realms.names,
             &mut self.problems,
         );
-        let routes = made.as_ref().map(|made| made.rules.routes.clone());
+        let routes = built.as_ref().map(|built| built.rules.routes.clone());
         let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
-        let around = SignInCheck {
+        let check = SignInCheck {
             routes: &routes,
-            opened: PublicBy::Routes,
-            sources: made.as_ref().map(|made| made.sources(0)),
+            public_by: PublicBy::Routes,
+            sources: built.as_ref().map(|built| built.sources(0)),
         };
-        let sign_in = sign_in::settings(&mut self.reader, &around, &mut self.warnings);
-        let rules = made.map(|mut made| {
+        let sign_in = sign_in::settings(&mut self.reader, &check, &mut self.warnings);
+        let rules = built.map(|mut built| {
             let problems = &mut self.problems;
-            realms.send_to_sign_in(&mut made, &self.reader, sign_in.clone(), problems);
-            made.rules.warnings(stack, &mut self.warnings);
-            made.rules
+            realms.set_sign_in_pages(&mut built, &self.reader, sign_in.clone(), problems);
+            built.rules.warnings(raw_tables, &mut self.warnings);
+            built.rules
         });
         (rules, sign_in)
     }
@@ -206,30 +221,34 @@ impl<'v> Reading<'v> {
     /// the settings of ACME.
     pub(super) fn proxies(
         &mut self,
-        front: &mut ListenSettings,
+        listen: &mut ListenSettings,
         rules: Option<&Rules>,
         realms: &Realms<'_>,
     ) -> (TrustedProxies, Option<AcmeSettings>) {
         let reader = &mut self.reader;
-        let proxies = limits::proxies(reader, front.decisions.is_some());
+        let proxies = limits::proxies(reader, listen.decisions.is_some());
         let has_proxies = !proxies.networks().is_empty();
         if rules.is_some_and(|rules| rules.services.is_empty()) {
-            front.listeners.clear();
+            listen.listeners.clear();
         }
-        let listeners = &front.listeners;
+        let listeners = &listen.listeners;
         let acme = acme::read(reader, listeners, realms.default().stores.as_ref());
-        front.https.check(reader, listeners, has_proxies);
+        listen.https.check(reader, listeners, has_proxies);
         let has_bad_proxies = |problem: &Problem| problem.name == "TRUSTED_PROXIES";
         if !has_proxies && !reader.problems.iter().any(has_bad_proxies) {
-            listeners::name_unlisted(listeners, &mut self.problems);
+            listeners::report_missing_proxies(listeners, &mut self.problems);
         }
-        let (decisions, admin) = (front.decisions.as_ref(), front.admin.listen);
-        own_addresses::name_twins(listeners, decisions, admin, reader);
-        own_addresses::name_circles(listeners, self.stack, reader, &mut self.problems);
+        let (decisions, admin) = (listen.decisions.as_ref(), listen.admin.listen);
+        own_addresses::report_duplicate_addresses(listeners, decisions, admin, reader);
+        own_addresses::report_loops(listeners, self.raw_tables, reader, &mut self.problems);
         if self.problems.is_empty() && reader.problems.is_empty() {
-            listeners::name_unasked(listeners, self.stack, &mut self.problems);
+            listeners::report_unrequested_certificates(
+                listeners,
+                self.raw_tables,
+                &mut self.problems,
+            );
         }
-        let warnings = front.https.warnings(listeners, has_proxies);
+        let warnings = listen.https.warnings(listeners, has_proxies);
         self.warnings.extend(warnings);
         (proxies, acme)
     }
@@ -255,7 +274,7 @@ impl<'v> Reading<'v> {
         }
     }
 
-    pub(super) fn running(&mut self) -> ProcessSettings {
+    pub(super) fn process_settings(&mut self) -> ProcessSettings {
         let reader = &mut self.reader;
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
         let drain_delay = reader.seconds("DRAIN_DELAY", 0);
@@ -277,20 +296,20 @@ impl<'v> Reading<'v> {
     }
 
     /// Warns about settings without effect, and about variables whose names resemble those of settings.
-    pub(super) fn idle(&mut self, uses: &Uses) {
+    pub(super) fn warn_about_unused(&mut self, uses: &Uses) {
         let reader = &mut self.reader;
         // If there are problems, the effect of a setting is not known.
-        if reader.problems.is_empty() && self.stack.routes.is_empty() {
-            idle::name_them(reader, uses);
+        if reader.problems.is_empty() && self.raw_tables.routes.is_empty() {
+            unused_settings::warn_about_unused(reader, uses);
         }
         reader.explain_problems();
         self.warnings.extend(reader.warnings());
-        let mut others = idle::names();
+        let mut others = unused_settings::names();
         others.push(CONFIG_FILE);
         reader.unreadable(&others);
         // If there are problems, some settings were not read that otherwise always are.
         others.extend(catalogue::entries().map(|entry| entry.name));
-        self.slips = reader.slips(&others);
+        self.probable_typos = reader.probable_typos(&others);
     }
 
     /// Returns the problems, the warnings, and every setting with its effective value.
@@ -333,7 +352,7 @@ impl Uses {
     /// The features that a configuration uses, given its parts.
     pub(super) fn of_all(
         top: TopUses,
-        front: &ListenSettings,
+        listen: &ListenSettings,
         bounds: &Bounds,
         acme: Option<&AcmeSettings>,
         realms: &Realms<'_>,
@@ -343,17 +362,17 @@ impl Uses {
             upstream: top.upstream,
             folder: top.folder,
             upstream_tls: top.tls,
-            socket: matches!(front.decisions, Some(Address::Unix { .. })),
-            own_names: front
+            socket: matches!(listen.decisions, Some(Address::Unix { .. })),
+            own_names: listen
                 .listeners
                 .iter()
                 .any(ListenerSettings::needs_own_names),
-            acme: acme::is_used(&front.listeners),
+            acme: acme::is_used(&listen.listeners),
             limits_in_redis: bounds.shared.is_some(),
             revocations: place.is_some(),
             revocations_in_database: matches!(place, Some(RevocationPlace::Postgres(_))),
             revocations_in_redis: matches!(place, Some(RevocationPlace::Redis(_))),
-            acme_in_database: acme.is_some_and(AcmeSettings::asks_database),
+            acme_in_database: acme.is_some_and(AcmeSettings::uses_database),
             ..Self::of(realms.default())
         }
     }

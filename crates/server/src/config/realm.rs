@@ -9,10 +9,10 @@ use session::{ClaimDemands, KeyRing};
 use super::lookups::SessionLookups;
 use super::place::Place;
 use super::problem::Problem;
+use super::raw_tables::DEFAULT_REALM;
 use super::reader::{Reader, Setting, Variables};
 use super::rules::StoreColumns;
 use super::sessions::{self, SessionFormat};
-use super::stack::DEFAULT_REALM;
 use super::{bearer, identity, stores};
 use crate::jwks;
 use ::stores::{CacheFormat, StoredClaim, UserColumn};
@@ -60,7 +60,7 @@ pub(super) struct RealmReading {
     pub(super) issuer: Option<jwks::Settings>,
     pub(super) stores: Option<::stores::Settings>,
     /// Whether the settings of the stores have problems, so that missing user rows are explained already.
-    is_lack_of_rows_said: bool,
+    missing_rows_reported: bool,
 }
 
 impl RealmReading {
@@ -70,7 +70,7 @@ impl RealmReading {
         let identity = identity::rules(reader, warnings);
         let lookups = SessionLookups::read(reader, format, warnings);
         let lookups = lookups.map(|lookups| lookups.refusing_guests(!identity.allow_anonymous));
-        let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
+        let or_opaque = lookups.is_some_and(SessionLookups::makes_authjs_opaque);
         let subjects = identity::subject_claims(reader, format, warnings);
         let demands = sessions::demands(reader, subjects.session);
         let issuer = bearer::issuer(reader, subjects.bearer, warnings);
@@ -83,9 +83,12 @@ impl RealmReading {
         let before = reader.problems.len();
         let stores = stores::settings(reader, lookups, warnings);
         // If users should be looked up and are not, there is another problem, such as a missing variable.
-        let is_lack_of_rows_said =
+        let missing_rows_reported =
             reader.problems.len() > before || reader.may_be_on("ENABLE_DB_CHECK");
-        warnings.extend(identity::unknown_guests(&identity, stores.as_ref()));
+        warnings.extend(identity::unknown_anonymous_warning(
+            &identity,
+            stores.as_ref(),
+        ));
         Self {
             format,
             lookups,
@@ -94,7 +97,7 @@ impl RealmReading {
             identity,
             issuer,
             stores,
-            is_lack_of_rows_said,
+            missing_rows_reported,
         }
     }
 
@@ -107,21 +110,21 @@ impl RealmReading {
         }
     }
 
-    /// Finishes the realm, unless its keys have problems. `asked` are the columns of user rows that rules need.
+    /// Finishes the realm, unless its keys have problems. `needed` are the columns of user rows that rules need.
     pub(super) fn settings(
         mut self,
         name: &str,
         active: Condition,
-        asked: StoreColumns,
+        needed: StoreColumns,
         variables: &Variables,
         settings: &[Setting],
         problems: &mut Vec<Problem>,
     ) -> Option<RealmSettings> {
-        let first = asked.columns.first();
-        let first = first.and_then(|column| asked.place_of(column));
-        self.ask_for_claims(asked.claims);
-        let has_rows = asked.columns.is_empty() || self.ask_for(asked.columns);
-        if !has_rows && !self.is_lack_of_rows_said {
+        let first = needed.columns.first();
+        let first = first.and_then(|column| needed.place_of(column));
+        self.add_claims(needed.claims);
+        let has_rows = needed.columns.is_empty() || self.add_columns(needed.columns);
+        if !has_rows && !self.missing_rows_reported {
             match first {
                 Some((name, place @ Place::File { .. })) => {
                     let what = format!("{name} needs the user's row, but users are not looked up");
@@ -138,8 +141,8 @@ impl RealmReading {
             .stores
             .as_ref()
             .and_then(|stores| stores.redis.as_ref());
-        let says_true = redis.is_some_and(|redis| redis.format == CacheFormat::True);
-        if says_true && self.asks_for_columns() {
+        let stores_only_true = redis.is_some_and(|redis| redis.format == CacheFormat::True);
+        if stores_only_true && self.needs_columns() {
             let mut reader = Reader::new(variables);
             reader.problem("REDIS_CACHE_FORMAT", TRUE_IS_TOO_LITTLE);
             problems.append(&mut reader.problems);
@@ -155,13 +158,13 @@ impl RealmReading {
             active,
             issuer: self.issuer,
             stores: self.stores,
-            places: asked.places,
+            places: needed.places,
             settings: settings.to_vec(),
         })
     }
 
     /// Adds the columns for claims of sessions that are looked up, by the names the operator configured.
-    fn ask_for_claims(&mut self, mut claims: Vec<StoredClaim>) {
+    fn add_claims(&mut self, mut claims: Vec<StoredClaim>) {
         let Some(stores) = &mut self.stores else {
             return;
         };
@@ -176,14 +179,14 @@ impl RealmReading {
         stores.claims = claims;
     }
 
-    fn asks_for_columns(&self) -> bool {
+    fn needs_columns(&self) -> bool {
         let stores = self.stores.as_ref();
         let database = stores.and_then(|stores| stores.database.as_ref());
         database.is_some_and(|database| !database.columns.is_empty())
     }
 
     /// Adds columns of user rows. Returns false if no database is used, so that there are no rows.
-    fn ask_for(&mut self, mut columns: Vec<UserColumn>) -> bool {
+    fn add_columns(&mut self, mut columns: Vec<UserColumn>) -> bool {
         let stores = self.stores.as_mut();
         let Some(database) = stores.and_then(|stores| stores.database.as_mut()) else {
             return false;

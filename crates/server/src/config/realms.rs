@@ -7,16 +7,16 @@ use session::KeyRing;
 
 use super::identity::{self, RawGroups};
 use super::problem::Problem;
+use super::raw_tables::{DEFAULT_REALM, RawRealm, RawTables, Spanned};
 use super::reader::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
-use super::rules::{self, BuiltRoutes, RealmNames, RuleColumns, Rules, StoreColumns};
+use super::rules::{self, BuiltRoutes, RealmColumns, RuleColumns, Rules, StoreColumns};
 use super::sign_in::{self, PublicBy, SignIn, SignInCheck, SourceHosts};
-use super::stack::{DEFAULT_REALM, RawRealm, Spanned, Stack};
 
 /// All realms, with their own settings read.
 pub(super) struct Realms<'s> {
     /// The realms; the first is that of the top level.
-    pub(super) names: Vec<RealmNames>,
+    pub(super) names: Vec<RealmColumns>,
     readings: Vec<RealmReading>,
     active: Vec<Condition>,
     /// Where the groups of each realm's users are found.
@@ -31,7 +31,11 @@ pub(super) struct Realms<'s> {
 
 impl<'s> Realms<'s> {
     /// Reads the realms in the file; that of the top level is read already.
-    pub(super) fn read(default: RealmReading, reader: &mut Reader<'_>, stack: &'s Stack) -> Self {
+    pub(super) fn read(
+        default: RealmReading,
+        reader: &mut Reader<'_>,
+        raw_tables: &'s RawTables,
+    ) -> Self {
         let mut realms = Self {
             names: Vec::new(),
             readings: Vec::new(),
@@ -43,8 +47,8 @@ impl<'s> Realms<'s> {
         };
         realms.add(DEFAULT_REALM, default, reader);
         realms.are_used.push(true);
-        let used: HashSet<_> = stack.realms_of_routes().collect();
-        for raw in &stack.realms {
+        let used: HashSet<_> = raw_tables.realms_of_routes().collect();
+        for raw in &raw_tables.realms {
             let mut reader = Reader::new(&raw.settings);
             let mut warnings = Vec::new();
             let name = &raw.name.value;
@@ -69,7 +73,7 @@ impl<'s> Realms<'s> {
         let has_issuer = reading.issuer.is_some();
         let columns = RuleColumns::new(reading.format, reading.lookups, has_issuer);
         self.groups.push(identity::groups(reader));
-        self.names.push(RealmNames {
+        self.names.push(RealmColumns {
             name: name.to_owned(),
             columns,
         });
@@ -89,8 +93,8 @@ impl<'s> Realms<'s> {
     }
 
     /// Reads `active`, the conditions on each realm's users.
-    pub(super) fn read_active(&mut self, stack: &Stack, problems: &mut Vec<Problem>) {
-        let raw = stack.active.as_ref();
+    pub(super) fn read_active(&mut self, raw_tables: &RawTables, problems: &mut Vec<Problem>) {
+        let raw = raw_tables.active.as_ref();
         let raws = [raw]
             .into_iter()
             .chain(self.named.iter().map(|(raw, _)| raw.active.as_ref()));
@@ -101,9 +105,9 @@ impl<'s> Realms<'s> {
     }
 
     /// Sets the sign-in page of each route. `default` is that of the top level, which `top` has read.
-    pub(super) fn send_to_sign_in(
+    pub(super) fn set_sign_in_pages(
         &mut self,
-        made: &mut BuiltRoutes,
+        built: &mut BuiltRoutes,
         top: &Reader<'_>,
         default: Option<SignIn>,
         problems: &mut Vec<Problem>,
@@ -111,25 +115,25 @@ impl<'s> Realms<'s> {
         let mut pages = vec![default];
         for (place, (raw, reader)) in self.named.iter_mut().enumerate() {
             let mut warnings = Vec::new();
-            let around = SignInCheck {
-                routes: &made.rules.routes,
-                opened: PublicBy::Routes,
-                sources: Some(made.sources(1 + place)),
+            let check = SignInCheck {
+                routes: &built.rules.routes,
+                public_by: PublicBy::Routes,
+                sources: Some(built.sources(1 + place)),
             };
-            pages.push(sign_in::settings(reader, &around, &mut warnings));
+            pages.push(sign_in::settings(reader, &check, &mut warnings));
             let of_realm = |warning| format!("realm {}: {warning}", raw.name.value);
             self.warnings.extend(warnings.into_iter().map(of_realm));
         }
-        let routes = made.rules.routes.clone();
+        let routes = built.rules.routes.clone();
         let named = &self.named;
-        made.send_to_sign_in(&pages, |route, realm, url| {
+        built.set_sign_in_pages(&pages, |route, realm, url| {
             let reader = match realm {
                 0 => top,
                 named_realm => &named[named_realm - 1].1,
             };
-            let around = SignInCheck {
+            let check = SignInCheck {
                 routes: &routes,
-                opened: PublicBy::Routes,
+                public_by: PublicBy::Routes,
                 sources: match routes.all()[route].access {
                     Access::Public => None,
                     Access::Deny | Access::Session(_) | Access::Unknown => {
@@ -137,7 +141,7 @@ impl<'s> Realms<'s> {
                     }
                 },
             };
-            own_page(reader, &around, url, problems)
+            sign_in_page_of_route(reader, &check, url, problems)
         });
     }
 
@@ -150,7 +154,7 @@ impl<'s> Realms<'s> {
         top: &mut Reader<'_>,
         warnings: &mut Vec<String>,
     ) {
-        let idle = match rules {
+        let unused = match rules {
             Some(rules) if !decides_for_others => {
                 rules::realms_without_groups(rules, self.names.len())
             }
@@ -161,7 +165,7 @@ impl<'s> Realms<'s> {
                 continue;
             };
             let names = &mut self.names[place];
-            if idle.contains(&place) {
+            if unused.contains(&place) {
                 let realm = match place {
                     0 => String::new(),
                     _ => format!("realm {}: ", names.name),
@@ -173,8 +177,8 @@ impl<'s> Realms<'s> {
                 continue;
             }
             let groups = match place {
-                0 => groups.used(top, &mut names.columns),
-                named => groups.used(&mut self.named[named - 1].1, &mut names.columns),
+                0 => groups.resolve(top, &mut names.columns),
+                named => groups.resolve(&mut self.named[named - 1].1, &mut names.columns),
             };
             self.readings[place].identity.groups = Some(groups);
         }
@@ -202,14 +206,14 @@ impl<'s> Realms<'s> {
         for ((((reading, active), names), is_used), (name, variables, settings)) in
             parts.zip(settings)
         {
-            let (reading, active, asked) = match is_used {
-                true => (reading, active, names.columns.into_asked()),
+            let (reading, active, needed) = match is_used {
+                true => (reading, active, names.columns.into_needed()),
                 false => (reading.unused(), Condition::ALWAYS, StoreColumns::default()),
             };
-            all.push(reading.settings(&name, active, asked, variables, &settings, problems));
+            all.push(reading.settings(&name, active, needed, variables, &settings, problems));
         }
         let all: Vec<_> = all.into_iter().collect::<Option<_>>()?;
-        check_cookies(&all, warnings);
+        warn_about_shared_cookies(&all, warnings);
         Some(all)
     }
 }
@@ -220,16 +224,16 @@ fn is_simple(name: &str) -> bool {
 }
 
 /// Reads the sign-in page of a single route.
-fn own_page(
+fn sign_in_page_of_route(
     of_realm: &Reader<'_>,
-    around: &SignInCheck<'_>,
+    check: &SignInCheck<'_>,
     url: &Spanned<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<SignIn> {
     let variables = of_realm.variables().clone();
     let variables = variables.with([("SIGN_IN_URL", url.value.clone())]);
-    let mut reader = of_realm.of_others(&variables);
-    let page = sign_in::settings(&mut reader, around, &mut Vec::new());
+    let mut reader = of_realm.with_variables(&variables);
+    let page = sign_in::settings(&mut reader, check, &mut Vec::new());
     for problem in reader.problems {
         problems.push(Problem::at(url.place.clone(), problem.what));
     }
@@ -238,7 +242,7 @@ fn own_page(
 
 /// Warns about cookies that two realms read with different keys: on the same host, a session of one realm would be an
 /// invalid session of the other.
-fn check_cookies(realms: &[RealmSettings], warnings: &mut Vec<String>) {
+fn warn_about_shared_cookies(realms: &[RealmSettings], warnings: &mut Vec<String>) {
     let mut owners: HashMap<String, &str> = HashMap::new();
     for realm in realms {
         let names = KeyRing::cookies(&realm.keys).map(|cookie| cookie.name().to_string());

@@ -7,7 +7,7 @@ use redis::RedisConnectionInfo;
 use super::cluster_url;
 use super::connection_url::{ConnectionUrl, set};
 use super::sentinel_url::SentinelUrl;
-use super::words::not_understood;
+use super::words::unsupported_parameter;
 use stores::{ClusterSeeds, RedisAddress, RedisServer};
 
 /// The content of a Redis URL. Parts that the URL does not have are `None`, so that other settings can complete them.
@@ -204,7 +204,10 @@ impl RedisUrl {
                 name,
                 "there is a single connection, and REDIS_TIMEOUT bounds how long a request waits",
             ),
-            plain => Err(not_understood(plain, NAMES.into_iter().chain(HARMLESS))),
+            plain => Err(unsupported_parameter(
+                plain,
+                NAMES.into_iter().chain(HARMLESS),
+            )),
         }
     }
 

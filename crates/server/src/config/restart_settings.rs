@@ -51,13 +51,13 @@ impl RestartSettings {
     }
 
     /// Whether a setting takes effect only after a restart.
-    pub(crate) fn has(name: &str) -> bool {
+    pub(crate) fn needs_restart(name: &str) -> bool {
         NAMES.contains(&name)
     }
 
     /// Keeps the token of the admin listener if `config` has none but other machines can reach the listener. `config` may
     /// need none at the address it will use after a restart.
-    pub(crate) fn guard_admin(&self, config: &mut Config, token: Option<&Secret>) {
+    pub(crate) fn keep_admin_token(&self, config: &mut Config, token: Option<&Secret>) {
         if config.admin.token.is_none() && !self.admin.ip().is_loopback() {
             config.admin.token = token.cloned();
         }
@@ -146,10 +146,10 @@ mod tests {
     ];
 
     #[test]
-    fn every_setting_of_the_process_is_fixed_or_live() {
+    fn every_process_setting_is_fixed_or_live() {
         let of_process = catalogue::entries().filter(|entry| entry.scope == Scope::Process);
         let mut unknown: Vec<_> = of_process.map(|entry| entry.name).collect();
-        unknown.retain(|name| !RestartSettings::has(name) && !LIVE.contains(name));
+        unknown.retain(|name| !RestartSettings::needs_restart(name) && !LIVE.contains(name));
         assert_eq!(unknown, [""; 0]);
         assert!(NAMES.iter().all(|name| catalogue::entry(name).is_some()));
     }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admin_listener_that_others_can_reach_keeps_its_token() {
+    fn reachable_admin_listener_keeps_its_token() {
         let token = Secret::new("fJ4wq9sV2mX7cB1nK8dL3hT6rY0zG5pA");
         let local = [("AUTH_LISTEN", ":9091")];
         let exposed = [
@@ -173,13 +173,13 @@ mod tests {
         ];
         for (started, has_token) in [(&exposed[..], true), (&local[..], false)] {
             let mut next = config(&local);
-            RestartSettings::of(&config(started)).guard_admin(&mut next, Some(&token));
+            RestartSettings::of(&config(started)).keep_admin_token(&mut next, Some(&token));
             assert_eq!(next.admin.token.is_some(), has_token);
         }
     }
 
     #[test]
-    fn what_differs_is_named() {
+    fn changed_restart_settings_are_listed() {
         let (decides, proxies) = (("AUTH_LISTEN", ":9091"), ("UPSTREAM", "http://a:1"));
         let started = config(&[decides]);
         let fixed = RestartSettings::of(&started);

@@ -14,7 +14,7 @@ pub(super) fn read(
 ) -> Option<RevocationSettings> {
     let Some(place) = reader.text(STORE) else {
         let why = "REVOCATION_STORE is not set";
-        reader.idle("SIGN_IN_TIME_CLAIM", why);
+        reader.warn_about_unused("SIGN_IN_TIME_CLAIM", why);
         return None;
     };
     let place = self::place(reader, &place, stores);
@@ -73,8 +73,8 @@ fn place(
         "redis" => {
             let redis = stores::shared_redis(reader, stores);
             // Problems of these settings are reported already.
-            let is_said = reader.is_set("REDIS_URL") || reader.is_set("REDIS_HOST");
-            if redis.is_none() && !is_said {
+            let is_reported = reader.is_set("REDIS_URL") || reader.is_set("REDIS_HOST");
+            if redis.is_none() && !is_reported {
                 let what = "`redis` needs a Redis server: set REDIS_URL to a redis:// URL, or set REDIS_HOST";
                 reader.problem(STORE, what);
             }
@@ -138,7 +138,7 @@ mod tests {
     const REDIS: (&str, &str) = ("REVOCATION_STORE", "redis");
 
     #[test]
-    fn a_place_is_enough() {
+    fn store_alone_is_enough() {
         assert_eq!(read(&[]), Ok(None));
         let file = read(&[("REVOCATION_STORE", "/var/lib/sessiongate/revocations.db")]);
         let file = file.unwrap().unwrap();
@@ -156,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_said() {
+    fn impossible_revocation_settings_are_reported() {
         let file = ("REVOCATION_STORE", "./revocations.db");
         let sqlite = ("DATABASE_URL", "sqlite:///users.db");
-        for (pairs, said) in [
+        for (pairs, expected) in [
             (&[POSTGRES][..], "REVOCATION_STORE is `postgres`"),
             (
                 &[POSTGRES, sqlite],
@@ -180,8 +180,8 @@ mod tests {
             (&[file, ("REVOCATION_TTL", "0")], "use at least 1"),
             (&[file, ("REVOCATION_MAX_STALE", "5")], "it is 5"),
         ] {
-            let error = read(pairs).expect_err(said);
-            assert!(error.contains(said), "{said}: {error}");
+            let error = read(pairs).expect_err(expected);
+            assert!(error.contains(expected), "{expected}: {error}");
         }
     }
 }

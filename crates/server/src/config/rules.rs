@@ -23,15 +23,15 @@ use http1::Length;
 pub(super) use self::columns::{RuleColumns, StoreColumns};
 pub(super) use self::conditions::active;
 pub(crate) use self::pool::{Balance, HealthCheck, HealthSettings, PoolSettings};
-pub(super) use self::pool_keys::{UsualPool, weighted};
-pub(super) use self::routes::{BuiltRoutes, RealmNames, make};
+pub(super) use self::pool_keys::{ConnectionDefaults, weighted};
+pub(super) use self::routes::{BuiltRoutes, RealmColumns, build};
 pub(super) use self::services::{Services, of_one_server};
 pub(super) use self::unused::realms_without_groups;
 use super::cors::AllowedOrigin;
 use super::folder::FolderSettings;
 use super::limits::RateLimit;
+use super::raw_tables::RawTables;
 use super::sign_in::SignIn;
-use super::stack::Stack;
 
 /// The routes, and everything that they refer to except realms.
 #[derive(Debug)]
@@ -149,14 +149,14 @@ pub(super) struct Timeouts {
 
 /// The defaults for routes.
 #[derive(Debug)]
-pub(super) struct Usual {
+pub(super) struct RouteDefaults {
     pub(super) forwards_session: bool,
     pub(super) via: bool,
     pub(super) cors_origins: Vec<AllowedOrigin>,
     /// Whether a route needs no service, because the gate makes decisions for calling proxies.
     pub(super) decides_for_others: bool,
     /// Whether the service of the top level is invalid, which is reported already.
-    pub(super) has_wrong_upstream: bool,
+    pub(super) has_invalid_upstream: bool,
     /// Whether part of a file could not be read, so that names may be defined there.
     pub(super) is_partial: bool,
 }
@@ -177,13 +177,13 @@ impl Rules {
     pub(super) fn of_one_service(
         public: Vec<PathPattern>,
         service: Option<ServiceSettings>,
-        usual: Usual,
+        defaults: RouteDefaults,
     ) -> Self {
-        let routes = Routes::of_one_service(public, usual.forwards_session);
+        let routes = Routes::of_one_service(public, defaults.forwards_session);
         let handling = Handling {
             service: service.as_ref().map(|_| 0),
-            cors_origins: usual.cors_origins,
-            via: usual.via,
+            cors_origins: defaults.cors_origins,
+            via: defaults.via,
             ..Handling::default()
         };
         let of_route = |route: &Route| Handling {
@@ -201,14 +201,14 @@ impl Rules {
     }
 
     /// Warns about routes that are probably not intended that way.
-    pub(super) fn warnings(&self, stack: &Stack, warnings: &mut Vec<String>) {
-        methods::name_unusual(stack, warnings);
-        weaker::name_them(stack, &self.routes, warnings);
-        unused::name_tables(stack, warnings);
+    pub(super) fn warnings(&self, raw_tables: &RawTables, warnings: &mut Vec<String>) {
+        methods::warn_about_unregistered_methods(raw_tables, warnings);
+        weaker::warn_about_weaker_routes(raw_tables, &self.routes, warnings);
+        unused::warn_about_unused_tables(raw_tables, warnings);
     }
 
     /// Sets the sign-in page of all routes.
-    pub(super) fn send_to_sign_in(&mut self, sign_in: Option<&SignIn>) {
+    pub(super) fn set_sign_in_page(&mut self, sign_in: Option<&SignIn>) {
         for handling in &mut self.handling {
             handling.sign_in = sign_in.cloned();
         }

@@ -77,7 +77,7 @@ impl Secrets {
     fn of_environment(variables: &Variables, is_optional: bool) -> Result<Self, SecretErrors> {
         let mut reader = Reader::tolerant(variables);
         let mut warnings = Vec::new();
-        let mut vet = |reader: &mut Reader<'_>, name: &str, secret: Secret| {
+        let mut check = |reader: &mut Reader<'_>, name: &str, secret: Secret| {
             if secret.is_empty() {
                 reader.problem(name, "it contains an empty secret");
                 return None;
@@ -85,8 +85,8 @@ impl Secrets {
             warnings.extend(warning(name, &secret));
             Some(secret)
         };
-        let authjs = authjs_secrets(&mut reader, &mut vet);
-        let better_auth = better_auth_secrets(&mut reader, &authjs, &mut vet);
+        let authjs = authjs_secrets(&mut reader, &mut check);
+        let better_auth = better_auth_secrets(&mut reader, &authjs, &mut check);
         if better_auth.is_empty() && reader.problems.is_empty() && !is_optional {
             reader.problem("AUTH_SECRET", NO_SECRET);
         }
@@ -94,11 +94,12 @@ impl Secrets {
         if !reader.problems.is_empty() {
             reader.explain_problems();
             let others: Vec<_> = catalogue::entries().map(|entry| entry.name).collect();
-            let slips = reader.slips(&others);
+            let probable_typos = reader.probable_typos(&others);
             for problem in &mut reader.problems {
                 if problem.what == NO_SECRET {
-                    let slips = slips.iter().map(|slip| format!("; note: {slip}"));
-                    problem.what.extend(slips);
+                    let probable_typos =
+                        probable_typos.iter().map(|typo| format!("; note: {typo}"));
+                    problem.what.extend(probable_typos);
                 }
             }
             return Err(SecretErrors(reader.problems));
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn each_framework_has_the_secrets_that_it_would_read() {
+    fn each_framework_gets_the_secrets_it_reads() {
         let secrets = read(&[
             ("AUTH_SECRET", "a"),
             ("AUTH_SECRET_1", "b"),
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_at_all_is_a_problem() {
+    fn missing_secret_is_a_problem() {
         assert!(read(&[]).unwrap_err().contains("AUTH_SECRET"));
         let slipped = read(&[("BETTER_AUTH_SECRT", "a")]).unwrap_err();
         assert!(

@@ -70,19 +70,19 @@ pub(super) fn key_ring(
     let problems = reader.problems.len();
     let allow_weak = reader.switch(ALLOW_WEAK, false);
     let mut is_weak = false;
-    let mut vet = |reader: &mut Reader<'_>, name: &str, secret: Secret| {
+    let mut check = |reader: &mut Reader<'_>, name: &str, secret: Secret| {
         is_weak |= matches!(secret.weakness(), Some(Weakness::TooShort { .. }));
-        vet(reader, name, secret, allow_weak, warnings)
+        check_strength(reader, name, secret, allow_weak, warnings)
     };
-    let authjs_secrets = authjs_secrets(reader, &mut vet);
-    let better_auth_secrets = better_auth_secrets(reader, &authjs_secrets, &mut vet);
+    let authjs_secrets = authjs_secrets(reader, &mut check);
+    let better_auth_secrets = better_auth_secrets(reader, &authjs_secrets, &mut check);
 
     let recognized = RecognizedCookies::read(reader, format, or_opaque);
     if reader.problems.len() > problems {
         return None;
     }
     if allow_weak && !is_weak {
-        reader.idle(ALLOW_WEAK, "no session secret is too short");
+        reader.warn_about_unused(ALLOW_WEAK, "no session secret is too short");
     }
     let RecognizedCookies {
         format,
@@ -127,7 +127,7 @@ pub(super) fn key_ring(
         reader.problem(name, what);
         return None;
     }
-    name_idle_secrets(reader, format, authjs_secrets.len());
+    warn_about_unused_secrets(reader, format, authjs_secrets.len());
     KeyRing::of_groups(&groups)
         .map_err(|error| reader.problem(COOKIE_NAME, error.to_string()))
         .map(|ring| (ring, format))
@@ -135,11 +135,11 @@ pub(super) fn key_ring(
 }
 
 /// Warns about secrets of Auth.js that open no session of this format.
-fn name_idle_secrets(reader: &mut Reader<'_>, format: SessionFormat, distinct: usize) {
+fn warn_about_unused_secrets(reader: &mut Reader<'_>, format: SessionFormat, distinct: usize) {
     let has_its_own = ["BETTER_AUTH_SECRETS", "BETTER_AUTH_SECRET"]
         .iter()
         .any(|name| reader.is_set(name));
-    let (spared, why) = match format {
+    let (used, why) = match format {
         SessionFormat::AuthJsDatabase => (0, "sessions in a database need no secret"),
         SessionFormat::BetterAuth if has_its_own => (
             0,
@@ -158,9 +158,9 @@ fn name_idle_secrets(reader: &mut Reader<'_>, format: SessionFormat, distinct: u
     let given = AUTHJS_SECRETS
         .into_iter()
         .filter(|name| reader.is_set(name));
-    let idle: Vec<_> = given.skip(spared).collect();
-    for name in idle {
-        reader.idle(name, why);
+    let unused: Vec<_> = given.skip(used).collect();
+    for name in unused {
+        reader.warn_about_unused(name, why);
     }
 }
 
@@ -178,7 +178,7 @@ pub(super) fn demands(reader: &mut Reader<'_>, subject_claim: Option<String>) ->
 }
 
 /// Returns the secret if it is strong enough, and reports a problem if not.
-fn vet(
+fn check_strength(
     reader: &mut Reader<'_>,
     name: &str,
     secret: Secret,
@@ -204,13 +204,13 @@ fn vet(
 /// The secrets of Auth.js and NextAuth, newest first: the frameworks' own order for a rotation.
 pub(super) fn authjs_secrets(
     reader: &mut Reader<'_>,
-    vet: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,
+    check: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,
 ) -> Vec<Secret> {
     let mut secrets: Vec<Secret> = Vec::new();
     for name in AUTHJS_SECRETS {
         let secret = reader.secret(name);
-        let secret = secret.and_then(|secret| vet(reader, name, secret));
-        secrets.extend(secret.filter(|secret| !has(&secrets, secret)));
+        let secret = secret.and_then(|secret| check(reader, name, secret));
+        secrets.extend(secret.filter(|secret| !contains(&secrets, secret)));
     }
     secrets
 }
@@ -220,33 +220,34 @@ pub(super) fn authjs_secrets(
 pub(super) fn better_auth_secrets(
     reader: &mut Reader<'_>,
     authjs_secrets: &[Secret],
-    vet: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,
+    check: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,
 ) -> Vec<Secret> {
     let mut secrets: Vec<Secret> = Vec::new();
     if let Some(list) = reader.secret_list("BETTER_AUTH_SECRETS") {
         match versioned(&list) {
             Ok(versioned) => {
                 for (index, secret) in versioned.iter().enumerate() {
-                    reader.saw(format!("BETTER_AUTH_SECRETS, entry {}", index + 1), secret);
+                    reader
+                        .record_secret(format!("BETTER_AUTH_SECRETS, entry {}", index + 1), secret);
                 }
-                let vetted = versioned
+                let checked = versioned
                     .into_iter()
-                    .filter_map(|secret| vet(reader, "BETTER_AUTH_SECRETS", secret));
-                secrets.extend(vetted);
+                    .filter_map(|secret| check(reader, "BETTER_AUTH_SECRETS", secret));
+                secrets.extend(checked);
             }
             Err(what) => reader.problem("BETTER_AUTH_SECRETS", what),
         }
     }
     let single = reader.secret("BETTER_AUTH_SECRET");
-    let single = single.and_then(|secret| vet(reader, "BETTER_AUTH_SECRET", secret));
-    secrets.extend(single.filter(|secret| !has(&secrets, secret)));
+    let single = single.and_then(|secret| check(reader, "BETTER_AUTH_SECRET", secret));
+    secrets.extend(single.filter(|secret| !contains(&secrets, secret)));
     if secrets.is_empty() {
         return authjs_secrets.to_vec();
     }
     secrets
 }
 
-fn has(secrets: &[Secret], secret: &Secret) -> bool {
+fn contains(secrets: &[Secret], secret: &Secret) -> bool {
     secrets
         .iter()
         .any(|known| known.expose() == secret.expose())

@@ -29,7 +29,7 @@ pub(crate) struct SignIn {
     callback: String,
     /// The origins under which browsers reach this gate; without one the return URL is a path.
     public_origins: Vec<Origin>,
-    loops: LoopBreaker,
+    loop_breaker: LoopBreaker,
 }
 
 impl SignIn {
@@ -51,39 +51,39 @@ impl SignIn {
 
     /// Whether a request asks for the sign-in page itself, so that a redirect to it would loop. If a proxy in front of the
     /// gate uses another host than the page's URL, the return parameter decides.
-    pub(crate) fn is_asked_for(&self, host: Option<&str>, path_and_query: &str) -> bool {
+    pub(crate) fn is_requested(&self, host: Option<&str>, path_and_query: &str) -> bool {
         let (path, query) = path_and_query
             .split_once('?')
             .unwrap_or((path_and_query, ""));
-        if comparable(path) != comparable(self.page.path()) {
+        if normalized_path(path) != normalized_path(self.page.path()) {
             return false;
         }
         let on_its_host = self.page.authority().is_none()
             || host
                 .and_then(RequestHost::read)
-                .is_some_and(|host| host.is_of(&self.page));
+                .is_some_and(|host| host.is_host_of(&self.page));
         on_its_host || parameters(query).any(|name| name == self.callback)
     }
 
     /// The detector of browsers in a redirect loop.
-    pub(crate) fn loops(&self) -> &LoopBreaker {
-        &self.loops
+    pub(crate) fn loop_breaker(&self) -> &LoopBreaker {
+        &self.loop_breaker
     }
 
     /// The only configured origin, or the one with the request's host. If several have that host, an exact origin is preferred to
     /// a wildcard, and then the scheme that the browser used.
     fn origin(&self, host: Option<&str>, is_https: bool) -> String {
-        let asked = host.and_then(RequestHost::read);
-        let asked = asked.as_ref();
+        let requested = host.and_then(RequestHost::read);
+        let requested = requested.as_ref();
         let origin = match self.public_origins.as_slice() {
             [only] => Some(only),
-            several => asked.and_then(|asked| {
-                let meant = several.iter().filter(|origin| origin.is_asked_for(asked));
+            several => requested.and_then(|requested| {
+                let meant = several.iter().filter(|origin| origin.matches(requested));
                 meant.max_by_key(|origin| (origin.is_exact(), origin.is_https() == is_https))
             }),
         };
         origin
-            .and_then(|origin| origin.text(asked))
+            .and_then(|origin| origin.text(requested))
             .unwrap_or_default()
     }
 }
@@ -119,17 +119,17 @@ pub(super) struct SignInCheck<'r> {
     /// The routes, which say which paths are public.
     pub(super) routes: &'r Routes,
     /// How paths are made public.
-    pub(super) opened: PublicBy,
+    pub(super) public_by: PublicBy,
     /// The hosts from which browsers are redirected; `None` skips the check.
     pub(super) sources: Option<SourceHosts>,
 }
 
 impl<'r> SignInCheck<'r> {
     /// The context of a gate all of whose hosts have the same routes.
-    pub(super) fn of_one_service(routes: &'r Routes, opened: PublicBy) -> Self {
+    pub(super) fn of_one_service(routes: &'r Routes, public_by: PublicBy) -> Self {
         Self {
             routes,
-            opened,
+            public_by,
             sources: Some(SourceHosts {
                 hosts: BTreeSet::new(),
                 others: true,
@@ -142,15 +142,15 @@ impl<'r> SignInCheck<'r> {
 /// Reads the settings, and checks that the page can be reached.
 pub(super) fn settings(
     reader: &mut Reader<'_>,
-    around: &SignInCheck<'_>,
+    check: &SignInCheck<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<SignIn> {
     let public_origins = reader.list("PUBLIC_URL", Origin::read);
-    let callback = reader.named(CALLBACK, DEFAULT_CALLBACK, parameter_name);
+    let callback = reader.read_or(CALLBACK, DEFAULT_CALLBACK, parameter_name);
     let url = reader.read("SIGN_IN_URL", sign_in_url)?;
     let callback = callback?;
     let page: Uri = url.parse().expect("a URL that was read as one");
-    if let Some(name) = way_back_in(page.query().unwrap_or_default(), &callback) {
+    if let Some(name) = return_parameter_in(page.query().unwrap_or_default(), &callback) {
         let what = format!(
             "the gate puts the return URL into its parameter `{name}`; remove the parameter, and set {CALLBACK} to the \
              name that your app reads"
@@ -166,8 +166,8 @@ pub(super) fn settings(
                 .to_owned(),
         );
     }
-    if is_ours(&page, &public_origins) {
-        check_reachable(reader, around, &page, warnings);
+    if is_behind_gate(&page, &public_origins) {
+        check_reachable(reader, check, &page, warnings);
     }
     let separator = if url.contains('?') { '&' } else { '?' };
     Some(SignIn {
@@ -175,19 +175,19 @@ pub(super) fn settings(
         page,
         callback,
         public_origins,
-        loops: loops(reader)?,
+        loop_breaker: loop_breaker(reader)?,
     })
 }
 
 /// Whether a page is behind this gate: a path, or a URL on one of the gate's origins.
-fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
+fn is_behind_gate(page: &Uri, public_origins: &[Origin]) -> bool {
     let Some(authority) = page.authority() else {
         return true;
     };
     let https = page.scheme_str() == Some("https");
     RequestHost::read(authority.as_str()).is_some_and(|host| {
         let mut origins = public_origins.iter();
-        origins.any(|origin| origin.is_https() == https && origin.is_asked_for(&host))
+        origins.any(|origin| origin.is_https() == https && origin.matches(&host))
     })
 }
 
@@ -195,22 +195,22 @@ fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
 /// decides cannot know which paths its calling proxy asks about.
 fn check_reachable(
     reader: &mut Reader<'_>,
-    around: &SignInCheck<'_>,
+    check: &SignInCheck<'_>,
     page: &Uri,
     warnings: &mut Vec<String>,
 ) {
-    let (path, opened) = (page.path(), around.opened);
+    let (path, public_by) = (page.path(), check.public_by);
     let own_host = page.host().map(|host| SourceHosts {
         hosts: BTreeSet::from([host.to_owned()]),
         others: false,
         from_anywhere: false,
     });
-    let Some(sources) = own_host.as_ref().or(around.sources.as_ref()) else {
+    let Some(sources) = own_host.as_ref().or(check.sources.as_ref()) else {
         return;
     };
-    let is_open = |path: &str| sources.can_open(around.routes, path);
+    let is_open = |path: &str| sources.is_public(check.routes, path);
     if is_open(path) {
-        if sources.from_anywhere && !around.routes.are_open_on(None, path) {
+        if sources.from_anywhere && !check.routes.is_public_on(None, path) {
             warnings.push(format!(
                 "the sign-in page `{path}` is public only on some hosts, but a route without `host` redirects there from \
                  any host: on the others the page would redirect to itself forever; add `host` to that route, remove it \
@@ -223,7 +223,7 @@ fn check_reachable(
             warnings.push(format!(
                 "the sign-in page `{path}` is public but `{AUTH_ROUTES}` is not: unless your app signs users in \
                  elsewhere, {} (for Next.js `/_next/` too)",
-                match opened {
+                match public_by {
                     PublicBy::Paths | PublicBy::PathsForOthers =>
                         format!("add `{AUTH_ROUTES}` to PUBLIC_PATHS"),
                     PublicBy::Routes => "add it to the `path` of a public route".to_owned(),
@@ -241,10 +241,10 @@ fn check_reachable(
             true => String::new(),
             false => format!("`{path}` and "),
         };
-        let hosts: Vec<_> = sources.closed(around.routes, path).cloned().collect();
-        let on_hosts = match hosts.is_empty() || opened != PublicBy::Routes {
+        let hosts: Vec<_> = sources.closed_hosts(check.routes, path).cloned().collect();
+        let on_hosts = match hosts.is_empty() || public_by != PublicBy::Routes {
             true => String::new(),
-            false => format!(" on {}", few(&hosts)),
+            false => format!(" on {}", listed_briefly(&hosts)),
         };
         let or_url = match page.host().is_none() && !on_hosts.is_empty() {
             true => "; or give the page as a URL with its host",
@@ -254,10 +254,10 @@ fn check_reachable(
             "the sign-in page `{path}` is behind this gate and not public{on_hosts}, so it would redirect to itself \
              forever; {} {itself}`{AUTH_ROUTES}`, and for Next.js `/_next/`. Add them even if a proxy in front of the \
              gate answers these paths{or_url}",
-            opened.advice()
+            public_by.advice()
         )
     };
-    if opened != PublicBy::PathsForOthers {
+    if public_by != PublicBy::PathsForOthers {
         reader.problem("SIGN_IN_URL", what);
     } else {
         warnings.push(format!(
@@ -267,8 +267,8 @@ fn check_reachable(
 }
 
 /// Lists hosts, at most as many as fit into a sentence.
-fn few(hosts: &[String]) -> String {
-    let shown = &hosts[..hosts.len().min(FEW)];
+fn listed_briefly(hosts: &[String]) -> String {
+    let shown = &hosts[..hosts.len().min(MOST_LISTED)];
     match hosts.len() - shown.len() {
         0 => listed(shown),
         more => format!("{} (and {more} more)", listed(shown)),
@@ -277,7 +277,7 @@ fn few(hosts: &[String]) -> String {
 
 /// The detector of redirect loops. Its key is derived from the session secret, so that all gates count together; without a
 /// secret it is random.
-fn loops(reader: &mut Reader<'_>) -> Option<LoopBreaker> {
+fn loop_breaker(reader: &mut Reader<'_>) -> Option<LoopBreaker> {
     let mut secrets = SESSION_SECRETS.iter().copied();
     if let Some(secret) = secrets.find_map(|name| reader.secret_again(name)) {
         return Some(LoopBreaker::of_secret(secret.expose()));
@@ -333,14 +333,14 @@ fn parameters(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
 
 /// The parameter of a query that already has a return URL: the configured one, that of Auth.js and Better Auth in either
 /// spelling (`callbackUrl`, `callbackURL`), or that of oauth2-proxy and Authelia.
-fn way_back_in(query: &str, callback: &str) -> Option<String> {
+fn return_parameter_in(query: &str, callback: &str) -> Option<String> {
     let known = [callback, DEFAULT_CALLBACK, "rd"];
     let is_known = |name: &Cow<'_, str>| known.iter().any(|known| name.eq_ignore_ascii_case(known));
     parameters(query).find(is_known).map(Cow::into_owned)
 }
 
 /// A path as a lenient app may read it: decoded, in lower case, without doubled and final slashes.
-fn comparable(path: &str) -> String {
+fn normalized_path(path: &str) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     let segments = decoded.split('/').filter(|segment| !segment.is_empty());
     let segments: Vec<_> = segments.map(str::to_lowercase).collect();
@@ -350,7 +350,7 @@ fn comparable(path: &str) -> String {
 /// The default base path of Auth.js, NextAuth and Better Auth.
 const AUTH_ROUTES: &str = "/api/auth/";
 
-const FEW: usize = 4;
+const MOST_LISTED: usize = 4;
 
 const CALLBACK: &str = "SIGN_IN_CALLBACK_PARAMETER";
 const DEFAULT_CALLBACK: &str = "callbackUrl";

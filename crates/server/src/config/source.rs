@@ -10,7 +10,7 @@ use super::{Config, Variables};
 /// The configuration file, if there is one, and the environment, with the files that were found when they were last read.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigSource {
-    beside: Document,
+    document: Document,
     environment: Variables,
     files: Files,
     contents: FileDigests,
@@ -36,9 +36,9 @@ impl ConfigSource {
         Self::of(Document::Text(name, text), environment)
     }
 
-    fn of(beside: Document, environment: Variables) -> Self {
+    fn of(document: Document, environment: Variables) -> Self {
         Self {
-            beside,
+            document,
             environment,
             files: Files::default(),
             contents: FileDigests::default(),
@@ -52,7 +52,7 @@ impl ConfigSource {
     pub(crate) fn read(&mut self) -> Result<Config, ConfigErrors> {
         // If a file changes while it is read, the earlier digest is kept, so that the next check finds a difference.
         let known = self.files.contents();
-        let loaded = match &self.beside {
+        let loaded = match &self.document {
             Document::File(file) => load(file, &self.environment),
             Document::Text(name, text) => load_text(name, text, &self.environment),
             Document::Nothing => Loaded::without_file(self.environment.clone()),
@@ -62,9 +62,9 @@ impl ConfigSource {
         // If a file has problems, some of the files that it names may not be known.
         self.files = match &read {
             Ok(_) => files,
-            Err(_) => files.and(std::mem::take(&mut self.files)),
+            Err(_) => files.merged_with(std::mem::take(&mut self.files)),
         };
-        self.contents = self.files.contents_beside(&known, &loaded.files);
+        self.contents = self.files.contents_reusing(&known, &loaded.files);
         read
     }
 

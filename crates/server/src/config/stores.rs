@@ -5,7 +5,7 @@ mod redis;
 
 use std::time::Duration;
 
-use self::database::place;
+use self::database::database_target;
 pub(super) use self::database::postgres;
 use self::redis::redis;
 use super::changes;
@@ -23,7 +23,7 @@ pub(super) fn settings(
     warnings: &mut Vec<String>,
 ) -> Option<Settings> {
     let checks_users = reader.switch("ENABLE_DB_CHECK", false);
-    if !checks_users && !lookups.is_some_and(SessionLookups::prove_users) {
+    if !checks_users && !lookups.is_some_and(SessionLookups::proves_users) {
         warnings.push(
             "ENABLE_DB_CHECK is off: a deleted user keeps access until the session expires"
                 .to_owned(),
@@ -42,7 +42,7 @@ pub(super) fn settings(
     let stale_if_down = reader.seconds("STALE_IF_DOWN", 0);
     let sessions_in_redis = lookups.and_then(|lookups| lookups.redis_prefix(reader));
     let redis = redis(reader, sessions_in_redis);
-    let sessions_in_database = lookups.filter(|lookups| lookups.need_database());
+    let sessions_in_database = lookups.filter(|lookups| lookups.needs_database());
     let database = match checks_users || sessions_in_database.is_some() {
         true => Some(database(
             reader,
@@ -53,12 +53,12 @@ pub(super) fn settings(
         false => None,
     };
     if !stale_if_down.is_zero() && database.is_some() {
-        warnings.push(stale(stale_if_down));
+        warnings.push(stale_warning(stale_if_down));
     }
     let is_true = |redis: &RedisSettings| redis.format == CacheFormat::True;
     let listens = |database: &DatabaseSettings| database.listen.is_some();
     if redis.as_ref().is_some_and(is_true) && database.as_ref().is_some_and(listens) {
-        warnings.push(AGELESS.to_owned());
+        warnings.push(TRUE_WITHOUT_TIME.to_owned());
     }
     Some(Settings {
         realm: None,
@@ -72,7 +72,7 @@ pub(super) fn settings(
     })
 }
 
-fn stale(stale_if_down: Duration) -> String {
+fn stale_warning(stale_if_down: Duration) -> String {
     let seconds = stale_if_down.as_secs();
     format!(
         "STALE_IF_DOWN is {seconds} s: while the database is down, cached users and sessions are trusted that much \
@@ -112,7 +112,7 @@ pub(super) fn shared_database(
             ..known.clone()
         },
         None => {
-            let place = place(
+            let place = database_target(
                 reader,
                 &format!("{name} is `postgres`, which needs a database"),
             )?;
@@ -148,11 +148,11 @@ fn database(
         true => "ENABLE_DB_CHECK is on, which needs the database with the users",
         false => "sessions are looked up in the app's database",
     };
-    let place = place(reader, why);
+    let place = database_target(reader, why);
     let timeout = reader.millis("DATABASE_TIMEOUT", 2000);
     let default_table = lookups.map_or("users", SessionLookups::user_table);
-    let table = reader.named("USER_TABLE", default_table, Table::parse);
-    let id = reader.named("USER_ID_FIELD", "id", Column::parse);
+    let table = reader.read_or("USER_TABLE", default_table, Table::parse);
+    let id = reader.read_or("USER_ID_FIELD", "id", Column::parse);
     let schema = place.as_ref().and_then(|place| place.schema.as_deref());
     let table = table.and_then(|table| in_schema(reader, table, schema));
     let users = table.zip(id).map(|(table, id)| UserTable { table, id });
@@ -167,7 +167,7 @@ fn database(
     let host_timeout = place.as_ref().and_then(|place| place.host_timeout);
     if host_timeout.is_some_and(|host_timeout| host_timeout >= timeout) {
         let why = "DATABASE_TIMEOUT is shorter, and applies to connecting too";
-        reader.remarks("DATABASE_URL", &[("connect_timeout".to_owned(), why)]);
+        reader.record_harmless_parts("DATABASE_URL", &[("connect_timeout".to_owned(), why)]);
     }
     let max_connections = connections(reader, place.as_ref().and_then(|place| place.connections));
     let listen = match &place {
@@ -211,24 +211,24 @@ fn connections(reader: &mut Reader<'_>, of_url: Option<u32>) -> u32 {
 
 /// Sets a value that is unset. Reports a problem if another setting, `place`, has set a different value, because one of the two
 /// would silently have no effect.
-fn agree<T: PartialEq>(
+fn set_unless_different<T: PartialEq>(
     reader: &mut Reader<'_>,
     name: &str,
     place: &str,
-    said: &mut Option<T>,
+    current: &mut Option<T>,
     value: Option<T>,
 ) {
-    match (said.as_ref(), value) {
+    match (current.as_ref(), value) {
         (_, None) => {}
-        (None, value) => *said = value,
-        (Some(said), Some(value)) if *said == value => {}
-        (Some(_), Some(_)) => reader.problem(name, disagreement(place)),
+        (None, value) => *current = value,
+        (Some(current), Some(value)) if *current == value => {}
+        (Some(_), Some(_)) => reader.problem(name, contradiction(place)),
     }
 }
 
-fn disagreement(place: &str) -> String {
+fn contradiction(place: &str) -> String {
     format!("it contradicts {place}; keep one of the two, or use the same value in both")
 }
 
-const AGELESS: &str = "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL: a `true` in Redis has no age, so the gate does \
+const TRUE_WITHOUT_TIME: &str = "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL: a `true` in Redis has no age, so the gate does \
      not trust it, and looks up every user that is not cached in memory in the database";

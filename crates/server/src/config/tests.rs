@@ -71,7 +71,7 @@ fn an_upstream_and_a_secret_are_enough() {
 }
 
 #[test]
-fn what_is_at_an_address_of_the_gate_itself_is_named() {
+fn services_at_the_gates_own_addresses_are_reported() {
     let listen = ("LISTEN", "0.0.0.0:8080");
     for (url, is_own) in [
         ("http://127.0.0.1:8080", true),
@@ -86,8 +86,11 @@ fn what_is_at_an_address_of_the_gate_itself_is_named() {
             Ok(_) => assert!(!is_own, "{url}"),
             Err(errors) => {
                 assert!(is_own, "{url}: {errors}");
-                let said = errors.to_string();
-                assert!(said.contains("(LISTEN), so requests would loop"), "{said}");
+                let message = errors.to_string();
+                assert!(
+                    message.contains("(LISTEN), so requests would loop"),
+                    "{message}"
+                );
             }
         }
     }
@@ -96,25 +99,25 @@ fn what_is_at_an_address_of_the_gate_itself_is_named() {
         ("AUTH_LISTEN", "127.0.0.1:8080"),
         ("ADMIN_LISTEN", "0.0.0.0:8080"),
     ] {
-        let said = problem(&[listen, token, (name, address)]);
+        let message = problem(&[listen, token, (name, address)]);
         let expected = format!("{name}: {address} is already used by LISTEN");
-        assert!(said.starts_with(&expected), "{said}");
+        assert!(message.starts_with(&expected), "{message}");
     }
-    let said = problem(&[("AUTH_LISTEN", "127.0.0.1:9090")]);
+    let message = problem(&[("AUTH_LISTEN", "127.0.0.1:9090")]);
     assert!(
-        said.contains("ADMIN_LISTEN: 127.0.0.1:9090 is already used by AUTH_LISTEN"),
-        "{said}"
+        message.contains("ADMIN_LISTEN: 127.0.0.1:9090 is already used by AUTH_LISTEN"),
+        "{message}"
     );
     assert!(config(&[("LISTEN", "127.0.0.1:0"), ("AUTH_LISTEN", "127.0.0.1:0")]).is_ok());
-    let said = problem(&[("SIGN_IN_URL", "app.example/login")]);
+    let message = problem(&[("SIGN_IN_URL", "app.example/login")]);
     assert!(
-        said.contains("give an http or https URL, or a path"),
-        "{said}"
+        message.contains("give an http or https URL, or a path"),
+        "{message}"
     );
 }
 
 #[test]
-fn a_host_outside_ascii_is_answered_with_the_name_that_dns_has() {
+fn non_ascii_host_is_reported_with_its_dns_name() {
     let url = "https://m\u{fc}nchen.de";
     let needed = [("SIGN_IN_URL", "https://login.example/")];
     let bearer = [("BEARER_ISSUER", "a"), ("BEARER_AUDIENCE", "b")];
@@ -131,13 +134,13 @@ fn a_host_outside_ascii_is_answered_with_the_name_that_dns_has() {
             "BEARER_JWKS" => pairs.extend(bearer),
             _ => {}
         }
-        let said = problem(&pairs);
-        assert!(said.contains("`https://xn--mnchen-3ya.de`"), "{said}");
+        let message = problem(&pairs);
+        assert!(message.contains("`https://xn--mnchen-3ya.de`"), "{message}");
     }
 }
 
 #[test]
-fn limits_are_shared_where_redis_is_and_nothing_else_needs_to_be_there() {
+fn shared_limits_need_only_redis() {
     let limit = ("RATE_LIMIT", "1/s");
     let shared = ("RATE_LIMIT_SHARED", "true");
     let what = problem(&[limit, shared]);
@@ -151,8 +154,8 @@ fn limits_are_shared_where_redis_is_and_nothing_else_needs_to_be_there() {
     let read = config(&redis).unwrap();
     let settings = read.shared_limits.unwrap();
     assert_eq!(settings.key_prefix, "shop:");
-    let idle = read.warnings.iter().filter(|one| one.contains("REDIS_"));
-    assert_eq!(idle.count(), 0, "{:?}", read.warnings);
+    let unexpected = read.warnings.iter().filter(|one| one.contains("REDIS_"));
+    assert_eq!(unexpected.count(), 0, "{:?}", read.warnings);
     // With a cache in Redis, rates are counted in the same Redis.
     let more = [
         ("ENABLE_DB_CHECK", "true"),
@@ -189,8 +192,8 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
-fn what_follows_from_a_problem_is_not_said() {
-    let said = |pairs: &[(&'static str, &str)]| {
+fn consequences_of_a_problem_are_not_reported() {
+    let problem_names = |pairs: &[(&'static str, &str)]| {
         let base = [
             ("AUTH_SECRET", SECRET),
             ("UPSTREAM", "http://127.0.0.1:1"),
@@ -251,16 +254,16 @@ fn what_follows_from_a_problem_is_not_said() {
             ["TLS_CERT_FILE"],
         ),
     ] {
-        assert_eq!(said(pairs), names, "{pairs:?}");
+        assert_eq!(problem_names(pairs), names, "{pairs:?}");
     }
     let switch = ("ENABLE_DB_CHECK", "perhaps");
     assert_eq!(
-        said(&[switch, ("GROUPS_COLUMN", "groups")]),
+        problem_names(&[switch, ("GROUPS_COLUMN", "groups")]),
         ["ENABLE_DB_CHECK"]
     );
     // If the TLS settings have no problem, REDIRECT_LISTEN has one.
     let redirects = [url, ("REDIRECT_LISTEN", "127.0.0.1:0"), ("TLS", "off")];
-    assert_eq!(said(&redirects), ["REDIRECT_LISTEN"]);
+    assert_eq!(problem_names(&redirects), ["REDIRECT_LISTEN"]);
 }
 
 #[test]
@@ -293,7 +296,7 @@ fn guessable_secrets_are_refused() {
 }
 
 #[test]
-fn the_bypass_is_off_in_production_and_demands_a_real_value() {
+fn bypass_is_refused_in_production_and_with_a_weak_value() {
     let value = ("BYPASS_HEADER_VALUE", SECRET);
     assert!(
         config(&[("ALLOW_BYPASS", "true"), value])
@@ -317,7 +320,7 @@ fn the_bypass_is_off_in_production_and_demands_a_real_value() {
 }
 
 #[test]
-fn the_salt_fixes_the_cookie() {
+fn salt_sets_the_cookie_name() {
     let cookie = |pairs: &[(&'static str, &str)]| {
         let config = config(pairs).unwrap();
         let cookies: Vec<_> = config.realms[0]
@@ -358,7 +361,7 @@ fn recognized(pairs: &[(&'static str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn a_secret_alone_recognises_the_cookies_of_its_framework() {
+fn secret_alone_enables_the_cookies_of_its_framework() {
     let better_auth = [
         "__Secure-better-auth.session_token better-auth",
         "better-auth.session_token better-auth",
@@ -375,7 +378,7 @@ fn a_secret_alone_recognises_the_cookies_of_its_framework() {
 }
 
 #[test]
-fn a_format_recognises_its_own_cookies_and_no_others() {
+fn format_enables_only_its_own_cookies() {
     let of = |format| recognized(&[("AUTH_SECRET", SECRET), ("SESSION_FORMAT", format)]);
     for (format, expected) in [
         ("authjs", "authjs-v5"),
@@ -408,7 +411,7 @@ fn a_gate_for_machines_needs_no_session_secret() {
 }
 
 #[test]
-fn the_name_of_a_cookie_says_what_it_holds() {
+fn cookie_name_determines_the_format() {
     for (name, expected) in [
         ("sid", "authjs-v5"),
         ("__Secure-next-auth.session-token", "nextauth-v4"),
@@ -425,7 +428,7 @@ fn the_name_of_a_cookie_says_what_it_holds() {
 }
 
 #[test]
-fn what_makes_no_sense_for_better_auth_is_refused() {
+fn settings_that_contradict_better_auth_are_refused() {
     for (name, value) in [
         ("BETTER_AUTH_COOKIE_PREFIX", "a b"),
         ("BETTER_AUTH_DATA_COOKIE_NAME", "a b"),
@@ -450,7 +453,7 @@ fn what_makes_no_sense_for_better_auth_is_refused() {
 }
 
 #[test]
-fn the_cookie_cache_may_have_a_name_of_its_own_alone() {
+fn cookie_cache_name_can_be_set_alone() {
     let names = |pairs: &[(&'static str, &str)]| {
         let config = config(pairs).unwrap();
         let pair = |cookie: &session::SessionCookie| {
@@ -479,7 +482,7 @@ fn the_cookie_cache_may_have_a_name_of_its_own_alone() {
 }
 
 #[test]
-fn the_admin_listener_demands_a_token_off_loopback() {
+fn admin_listener_requires_a_token_unless_on_loopback() {
     assert!(problem(&[("ADMIN_LISTEN", "0.0.0.0:9090")]).starts_with("ADMIN_LISTEN"));
     assert!(config(&[("ADMIN_LISTEN", "0.0.0.0:9090"), ("ADMIN_TOKEN", SECRET)]).is_ok());
 }
@@ -527,7 +530,7 @@ fn no_secret_is_shown() {
 }
 
 #[test]
-fn a_slip_in_a_name_is_pointed_out() {
+fn typo_in_a_setting_name_causes_a_note() {
     let config = config(&[
         ("REDIS_HOTS", "cache"),
         ("ENABLE_DB_CHECK", "true"),
@@ -543,20 +546,20 @@ fn a_slip_in_a_name_is_pointed_out() {
 }
 
 #[test]
-fn a_slip_in_a_name_is_pointed_out_beside_what_is_missing_because_of_it() {
-    for (slip, meant) in [
+fn typo_is_noted_beside_the_missing_setting() {
+    for (typo, meant) in [
         ("UPSTREM", "UPSTREAM"),
         ("AUTH_SECRTE", "AUTH_SECRET"),
         ("MAX_HEADER_BYTE", "MAX_HEADER_BYTES"),
         ("ACME_STOR", "ACME_STORE"),
     ] {
         let variables = Variables::default().with([
-            (slip, "http://127.0.0.1:3000".to_owned()),
+            (typo, "http://127.0.0.1:3000".to_owned()),
             ("WORKERS", "many".to_owned()),
         ]);
         let errors = Config::from_variables(&variables).unwrap_err().to_string();
         let note = format!(
-            "\n  note: {slip} is set but is not a setting of sessiongate; did you mean {meant}?"
+            "\n  note: {typo} is set but is not a setting of sessiongate; did you mean {meant}?"
         );
         assert!(errors.contains(&note), "{errors}");
         assert!(errors.contains("WORKERS: `many`"), "{errors}");

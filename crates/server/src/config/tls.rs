@@ -78,7 +78,7 @@ pub(super) struct CheckedTls {
     /// Warnings about valid but odd settings.
     pub(super) warnings: Vec<String>,
     /// Settings that have no effect, each with the reason.
-    pub(super) idle: Vec<(&'static str, &'static str)>,
+    pub(super) unused: Vec<(&'static str, &'static str)>,
 }
 
 pub(super) const TLS_MODES: [(&str, TlsMode); 4] = [
@@ -127,9 +127,9 @@ impl RawTls {
             TlsMode::Auto if has_files => self.certificates(now, &mut reading),
             TlsMode::Auto => None,
         };
-        let is_spoken = certificates.is_some() || !reading.problems.is_empty();
-        if !is_spoken {
-            reading.idle.extend(self.idle(has_files));
+        let uses_tls = certificates.is_some() || !reading.problems.is_empty();
+        if !uses_tls {
+            reading.unused.extend(self.unused_settings(has_files));
         }
         let (client, clients) = self.client(&mut reading);
         if let Some(certificates) = certificates
@@ -188,7 +188,7 @@ impl RawTls {
         };
         if self.client_auth == ClientAuth::Off {
             let why = "client certificates are not requested; set TLS_CLIENT_AUTH to optional or required";
-            reading.idle.push(("TLS_CLIENT_CA_FILE", why));
+            reading.unused.push(("TLS_CLIENT_CA_FILE", why));
             return off;
         }
         let path = Path::new(path);
@@ -204,11 +204,11 @@ impl RawTls {
             ClientAuth::Optional => ClientProof::Optional(roots),
             ClientAuth::Required => ClientProof::Required(roots),
         };
-        let must = self.client_auth == ClientAuth::Required;
-        (proof, Some((read, must)))
+        let is_required = self.client_auth == ClientAuth::Required;
+        (proof, Some((read, is_required)))
     }
 
-    fn idle(&self, has_files: bool) -> Vec<(&'static str, &'static str)> {
+    fn unused_settings(&self, has_files: bool) -> Vec<(&'static str, &'static str)> {
         let why = match self.mode {
             TlsMode::Off => "TLS is off",
             TlsMode::Acme | TlsMode::Auto | TlsMode::SelfSigned => {

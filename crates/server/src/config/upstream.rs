@@ -8,13 +8,13 @@ use http::uri::{Authority, Scheme, Uri};
 use super::ascii_host;
 use super::folder::{FolderOptions, FolderSettings};
 use super::reader::Reader;
-use super::rules::{self, ServerAddress, ServiceSettings, Timeouts, UsualPool};
+use super::rules::{self, ConnectionDefaults, ServerAddress, ServiceSettings, Timeouts};
 
 /// Reads the service. Only a gate that makes decisions for calling proxies needs none.
 pub(super) fn service(
     reader: &mut Reader<'_>,
     timeouts: Timeouts,
-    connections: &UsualPool,
+    connections: &ConnectionDefaults,
     is_required: bool,
 ) -> Option<ServiceSettings> {
     let Some(text) = reader.text("UPSTREAM") else {
@@ -48,8 +48,8 @@ pub(super) fn server(text: &str) -> Result<ServerAddress, String> {
     let (scheme, authority) = authority(text)?;
     let host = authority.host().trim_matches(['[', ']']).to_owned();
     let secure = scheme == Scheme::HTTPS;
-    let usual = if secure { 443 } else { 80 };
-    let port = authority.port_u16().unwrap_or(usual);
+    let default = if secure { 443 } else { 80 };
+    let port = authority.port_u16().unwrap_or(default);
     Ok(match OVER_HTTP2.contains(&scheme.as_str()) {
         true => ServerAddress::Http2 { host, port },
         false => ServerAddress::Tcp { host, port, secure },
@@ -65,10 +65,10 @@ fn authority(text: &str) -> Result<(Scheme, Authority), String> {
         false => format!("`{text}`"),
     };
     // The parser drops a fragment.
-    for (mark, called) in [('?', "query"), ('#', "fragment")] {
+    for (mark, part) in [('?', "query"), ('#', "fragment")] {
         if text.contains(mark) && !text.contains('@') {
             return Err(format!(
-                "{shown} has a {called}; the gate forwards that of each request, so give only scheme, host and port"
+                "{shown} has a {part}; the gate forwards that of each request, so give only scheme, host and port"
             ));
         }
     }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_says_which_version_of_http_is_spoken() {
+    fn scheme_selects_the_http_version() {
         for (text, shown) in [
             ("http://a:3000", "http://a:3000"),
             ("h2c://a:3000/", "h2c://a:3000"),

@@ -12,11 +12,11 @@ pub(crate) struct Variables {
     /// Names of variables whose values are not UTF-8, which no setting allows.
     unreadable: BTreeSet<String>,
     /// Names of variables whose value in the file is invalid.
-    spoiled: BTreeSet<String>,
+    invalid: BTreeSet<String>,
     /// Whether part of the file could not be read, so that anything may be missing.
     is_partial: bool,
     /// The place to show if something is missing.
-    home: Option<Place>,
+    default_place: Option<Place>,
 }
 
 /// The value of a variable, with its place.
@@ -65,11 +65,11 @@ impl Variables {
 
     /// The place of a setting: its variable or key, or those of its `_FILE`.
     pub(crate) fn place(&self, name: &str) -> Option<&Place> {
-        let stands = |name: &str| {
+        let place_if_set = |name: &str| {
             let value = self.values.get(name)?;
             (!value.text.is_empty()).then_some(&value.place)
         };
-        stands(name).or_else(|| stands(&format!("{name}_FILE")))
+        place_if_set(name).or_else(|| place_if_set(&format!("{name}_FILE")))
     }
 
     /// The place of an entry of a list, if it is known.
@@ -80,8 +80,8 @@ impl Variables {
     }
 
     /// The place to show if something is missing: the file or table that lacks the key.
-    pub(crate) fn home(&self) -> Option<&Place> {
-        self.home.as_ref()
+    pub(crate) fn default_place(&self) -> Option<&Place> {
+        self.default_place.as_ref()
     }
 
     /// These variables with others added or replaced.
@@ -93,8 +93,8 @@ impl Variables {
     }
 
     /// Sets the place to show if something is missing.
-    pub(super) fn at_home(mut self, home: Place) -> Self {
-        self.home = Some(home);
+    pub(super) fn with_default_place(mut self, default_place: Place) -> Self {
+        self.default_place = Some(default_place);
         self
     }
 
@@ -104,8 +104,8 @@ impl Variables {
     }
 
     /// Records that the value of a setting in the file is invalid, which is reported already.
-    pub(super) fn spoil(&mut self, name: String) {
-        self.spoiled.insert(name);
+    pub(super) fn mark_invalid(&mut self, name: String) {
+        self.invalid.insert(name);
     }
 
     /// Records that part of the file could not be read, which is reported already.
@@ -114,20 +114,20 @@ impl Variables {
     }
 
     /// Whether a setting is missing, perhaps only because of another problem of the file.
-    pub(super) fn lacks_for_a_reason(&self, name: &str) -> bool {
+    pub(super) fn is_missing_after_error(&self, name: &str) -> bool {
         self.place(name).is_none()
             && (self.is_partial
-                || self.spoiled.contains(name)
-                || self.spoiled.contains(&format!("{name}_FILE")))
+                || self.invalid.contains(name)
+                || self.invalid.contains(&format!("{name}_FILE")))
     }
 
     /// Whether a message names a setting that is missing because its value in the file is invalid, which is reported already.
-    pub(super) fn asks_for_spoiled(&self, text: &str) -> bool {
+    pub(super) fn names_invalid(&self, text: &str) -> bool {
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let mut words = text.split(|letter| !is_part(letter));
         words.any(|word| {
             let is_given =
-                self.spoiled.contains(word) || self.spoiled.contains(&format!("{word}_FILE"));
+                self.invalid.contains(word) || self.invalid.contains(&format!("{word}_FILE"));
             is_given && self.place(word).is_none()
         })
     }
@@ -135,29 +135,29 @@ impl Variables {
     /// Adds the variables of `others` that are not set here, directly or by `_FILE`. Only settings for which `counts`
     /// returns true are added.
     pub(super) fn take_missing(&mut self, others: &Self, counts: impl Fn(&str) -> bool) {
-        let lacking: Vec<_> = others
+        let missing: Vec<_> = others
             .values
             .iter()
-            .filter(|(name, _)| counts(name) && !self.says(name))
+            .filter(|(name, _)| counts(name) && !self.is_set(name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        self.values.extend(lacking);
-        let spoiled = others.spoiled.iter().filter(|name| counts(name));
-        self.spoiled.extend(spoiled.cloned());
+        self.values.extend(missing);
+        let invalid = others.invalid.iter().filter(|name| counts(name));
+        self.invalid.extend(invalid.cloned());
         let unreadable = others.unreadable.iter().filter(|name| counts(name));
         self.unreadable.extend(unreadable.cloned());
         self.is_partial |= others.is_partial;
     }
 
     /// Whether a setting is set, directly or by `_FILE`. `name` may be either name.
-    fn says(&self, name: &str) -> bool {
+    fn is_set(&self, name: &str) -> bool {
         let stem = name
             .strip_suffix("_FILE")
             .filter(|stem| super::catalogue::is_from_files(stem))
             .unwrap_or(name);
         self.get(stem).is_some()
             || self.get(&format!("{stem}_FILE")).is_some()
-            || self.spoiled.contains(stem)
+            || self.invalid.contains(stem)
             || self.unreadable.contains(name)
     }
 

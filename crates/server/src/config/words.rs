@@ -14,7 +14,10 @@ pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
 }
 
 /// The problem of a URL parameter that is unknown or unsupported.
-pub(super) fn not_understood(name: &str, known: impl IntoIterator<Item = &'static str>) -> String {
+pub(super) fn unsupported_parameter(
+    name: &str,
+    known: impl IntoIterator<Item = &'static str>,
+) -> String {
     let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
     let meant = nearest(name, &known).filter(|meant| *meant != name);
     let instead = match meant {
@@ -37,12 +40,12 @@ pub(super) fn listed(words: &[String]) -> String {
 /// The help for a word that is not known: the known words, and the one that was probably meant.
 pub(super) fn known_words<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
-    let there = match known.as_slice() {
+    let listing = match known.as_slice() {
         [one] => format!("there is only `{one}`"),
         several => format!("there are {}", listed(several)),
     };
     match nearest(word, &known) {
-        Some(nearest) => format!("did you mean `{nearest}`? {there}"),
-        None => there,
+        Some(nearest) => format!("did you mean `{nearest}`? {listing}"),
+        None => listing,
     }
 }

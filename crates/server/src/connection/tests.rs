@@ -30,7 +30,7 @@ async fn sent_to_reader_of(bytes: usize, rate: Option<NonZeroU64>) -> io::Result
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_below_the_least_rate_is_cut_and_a_faster_one_is_not() {
+async fn reader_below_the_least_rate_is_cut_off_and_a_faster_one_is_not() {
     let rate = NonZeroU64::new(20_000);
     let slow = sent_to_reader_of(80_000, rate).await.unwrap_err();
     assert_eq!(slow.kind(), io::ErrorKind::TimedOut);

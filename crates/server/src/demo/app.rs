@@ -28,13 +28,13 @@ use super::people::{People, Person, PersonChange};
 use super::received::ReceivedHeaders;
 use super::refusals::LastRefusal;
 use super::sessions::DemoSessions;
-use super::words::Words;
+use super::words::PlainRefusal;
 
 /// The sign-in page, to which the gate redirects users who are not signed in.
 const SIGN_IN: &str = "/api/auth/signin";
 
 /// The addresses of the services.
-pub(super) struct Services {
+pub(super) struct DemoServices {
     pub(super) public: SocketAddr,
     pub(super) members: SocketAddr,
     pub(super) admin: SocketAddr,
@@ -45,19 +45,19 @@ pub(super) struct Services {
 pub(super) fn start(
     sessions: DemoSessions,
     refusals: Arc<LastRefusal>,
-) -> anyhow::Result<Services> {
+) -> anyhow::Result<DemoServices> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let people = runtime.block_on(People::open())?;
     let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0"));
     let [public, members, admin] = [bind()?, bind()?, bind()?];
-    let services = Services {
+    let services = DemoServices {
         public: public.local_addr()?,
         members: members.local_addr()?,
         admin: admin.local_addr()?,
     };
-    let app = App {
+    let app = DemoApp {
         people,
         refusals,
         sessions,
@@ -93,13 +93,13 @@ fn leave() -> ! {
 }
 
 #[derive(Clone)]
-struct App {
+struct DemoApp {
     people: People,
     refusals: Arc<LastRefusal>,
     sessions: DemoSessions,
 }
 
-impl App {
+impl DemoApp {
     async fn serve(self, area: Area, listener: &TcpListener) {
         let mut connections = JoinSet::new();
         loop {
@@ -229,7 +229,7 @@ impl App {
             Some(person) => self.people.row(person).await?,
             None => None,
         };
-        let words = Words::about(&refused, person, row.as_ref());
+        let words = PlainRefusal::explain(&refused, person, row.as_ref());
         if !received.wants_page() {
             return Ok(DemoResponse::Text(words.as_text(&refused)));
         }

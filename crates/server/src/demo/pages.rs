@@ -6,13 +6,13 @@ use maud::{Markup, html};
 
 use super::area::Area;
 use super::file::FILE;
-use super::people::{Person, PersonChange, Role, Row};
+use super::people::{Person, PersonChange, UserRole, UserRow};
 use super::received::ReceivedHeaders;
 use super::refusals::RefusedRequest;
-use super::words::{Remedy, Words};
-use crate::pages::{mark, page};
+use super::words::{PlainRefusal, Remedy};
+use crate::pages::{logo, page};
 
-type Everyone = [(&'static Person, Option<Row>)];
+type Everyone = [(&'static Person, Option<UserRow>)];
 
 /// The public page: the areas, who may enter each, and the user table, which can be changed.
 pub(super) fn public(received: &ReceivedHeaders<'_>, everyone: &Everyone) -> Markup {
@@ -56,27 +56,27 @@ fn area_card(area: Area, who: &str) -> Markup {
 }
 
 /// A user's row, with buttons to change it.
-fn user(person: &Person, row: Option<&Row>) -> Markup {
+fn user(person: &Person, row: Option<&UserRow>) -> Markup {
     let name = person.first_name();
     let changes: &[(PersonChange, &str)] = match row {
         None => &[(PersonChange::Restore, "Restore")],
-        Some(Row { role, banned }) => match (role, banned) {
-            (Role::Admin, false) => &[
+        Some(UserRow { role, banned }) => match (role, banned) {
+            (UserRole::Admin, false) => &[
                 (PersonChange::MakeMember, "Make member"),
                 (PersonChange::Ban, "Ban"),
                 (PersonChange::Delete, "Delete"),
             ],
-            (Role::Admin, true) => &[
+            (UserRole::Admin, true) => &[
                 (PersonChange::MakeMember, "Make member"),
                 (PersonChange::Unban, "Lift ban"),
                 (PersonChange::Delete, "Delete"),
             ],
-            (Role::Member, false) => &[
+            (UserRole::Member, false) => &[
                 (PersonChange::MakeAdmin, "Make admin"),
                 (PersonChange::Ban, "Ban"),
                 (PersonChange::Delete, "Delete"),
             ],
-            (Role::Member, true) => &[
+            (UserRole::Member, true) => &[
                 (PersonChange::MakeAdmin, "Make admin"),
                 (PersonChange::Unban, "Lift ban"),
                 (PersonChange::Delete, "Delete"),
@@ -98,7 +98,7 @@ fn user(person: &Person, row: Option<&Row>) -> Markup {
 }
 
 /// Badges that show a user's role, and whether the user is banned or deleted.
-fn badges(row: Option<&Row>) -> Markup {
+fn badges(row: Option<&UserRow>) -> Markup {
     html! {
         @match row {
             None => span.badge.gone { "deleted" },
@@ -115,7 +115,7 @@ fn badges(row: Option<&Row>) -> Markup {
 pub(super) fn area(
     area: Area,
     received: &ReceivedHeaders<'_>,
-    you: Option<(&Person, &Row)>,
+    you: Option<(&Person, &UserRow)>,
 ) -> Markup {
     let name = received.user_name();
     let rows = received.rows();
@@ -165,10 +165,10 @@ pub(super) fn area(
 }
 
 /// A card to change the caller's own role, which takes effect at once.
-fn role_card(area: Area, person: &Person, row: &Row) -> Markup {
+fn role_card(area: Area, person: &Person, row: &UserRow) -> Markup {
     let (changed, label, then) = match row.role {
-        Role::Admin => (PersonChange::MakeMember, "Make me a member", "closes"),
-        Role::Member => (PersonChange::MakeAdmin, "Make me an admin", "opens"),
+        UserRole::Admin => (PersonChange::MakeMember, "Make me a member", "closes"),
+        UserRole::Member => (PersonChange::MakeAdmin, "Make me an admin", "opens"),
     };
     html! {
         section.card {
@@ -259,7 +259,7 @@ pub(super) fn sign_in(everyone: &Everyone, callback: &str) -> Markup {
 /// The page about a refusal: the reason, the lines of the file that say so, and what would change it.
 pub(super) fn refusal(
     refused: &RefusedRequest,
-    words: &Words,
+    words: &PlainRefusal,
     person: Option<&Person>,
     explained: Option<&str>,
 ) -> Markup {
@@ -378,7 +378,7 @@ fn frame(title: &str, here: &str, content: &Markup) -> Markup {
     page(
         &format!("{title} · sessiongate demo"),
         &html! {
-            header { (mark()) span { "sessiongate demo" } }
+            header { (logo()) span { "sessiongate demo" } }
             nav aria-label="Demo" {
                 (link(Area::Public.path(), "Public"))
                 (link(Area::Members.path(), "Members"))

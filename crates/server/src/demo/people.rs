@@ -9,18 +9,18 @@ pub(super) struct Person {
     pub(super) name: &'static str,
     pub(super) email: &'static str,
     /// The user's first row in the table; `None` for a user who was deleted.
-    first: Option<Row>,
+    first: Option<UserRow>,
 }
 
 /// The row of a user in the user table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) role: Role,
+pub(super) struct UserRow {
+    pub(super) role: UserRole,
     pub(super) banned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum UserRole {
     Admin,
     Member,
 }
@@ -31,8 +31,8 @@ pub(super) static PEOPLE: [Person; 5] = [
         id: "ada",
         name: "Ada Lovelace",
         email: "ada@example.com",
-        first: Some(Row {
-            role: Role::Admin,
+        first: Some(UserRow {
+            role: UserRole::Admin,
             banned: false,
         }),
     },
@@ -40,8 +40,8 @@ pub(super) static PEOPLE: [Person; 5] = [
         id: "kofi",
         name: "Kofi Mensah",
         email: "kofi@example.com",
-        first: Some(Row {
-            role: Role::Member,
+        first: Some(UserRow {
+            role: UserRole::Member,
             banned: false,
         }),
     },
@@ -49,8 +49,8 @@ pub(super) static PEOPLE: [Person; 5] = [
         id: "zoe",
         name: "Zoë Müller",
         email: "zoe@example.com",
-        first: Some(Row {
-            role: Role::Member,
+        first: Some(UserRow {
+            role: UserRole::Member,
             banned: false,
         }),
     },
@@ -58,8 +58,8 @@ pub(super) static PEOPLE: [Person; 5] = [
         id: "ivan",
         name: "Ivan Petrov",
         email: "ivan@example.com",
-        first: Some(Row {
-            role: Role::Member,
+        first: Some(UserRow {
+            role: UserRole::Member,
             banned: true,
         }),
     },
@@ -83,7 +83,7 @@ impl Person {
     }
 }
 
-impl Role {
+impl UserRole {
     /// The value of the column `role`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -166,7 +166,7 @@ impl People {
         Ok(people)
     }
 
-    async fn insert(&self, person: &Person, row: &Row) -> Result<(), sqlx::Error> {
+    async fn insert(&self, person: &Person, row: &UserRow) -> Result<(), sqlx::Error> {
         let insert =
             "INSERT OR IGNORE INTO users (id, name, email, role, banned) VALUES (?, ?, ?, ?, ?)";
         let insert = sqlx::query(insert).bind(person.id).bind(person.name);
@@ -187,8 +187,8 @@ impl People {
             PersonChange::MakeAdmin => "UPDATE users SET role = 'admin' WHERE id = ?",
             PersonChange::MakeMember => "UPDATE users SET role = 'member' WHERE id = ?",
             PersonChange::Restore => {
-                let as_new = Row {
-                    role: Role::Member,
+                let as_new = UserRow {
+                    role: UserRole::Member,
                     banned: false,
                 };
                 let row = person.first.as_ref().unwrap_or(&as_new);
@@ -204,14 +204,14 @@ impl People {
     }
 
     /// The current row of a user; `None` if the table has none.
-    pub(super) async fn row(&self, person: &Person) -> Result<Option<Row>, sqlx::Error> {
+    pub(super) async fn row(&self, person: &Person) -> Result<Option<UserRow>, sqlx::Error> {
         let row: Option<(String, bool)> =
             sqlx::query_as("SELECT role, banned FROM users WHERE id = ?")
                 .bind(person.id)
                 .fetch_optional(&self.0)
                 .await?;
-        Ok(row.map(|(role, banned)| Row {
-            role: Role::of(&role),
+        Ok(row.map(|(role, banned)| UserRow {
+            role: UserRole::of(&role),
             banned,
         }))
     }
@@ -219,7 +219,7 @@ impl People {
     /// All users, each with its current row.
     pub(super) async fn everyone(
         &self,
-    ) -> Result<Vec<(&'static Person, Option<Row>)>, sqlx::Error> {
+    ) -> Result<Vec<(&'static Person, Option<UserRow>)>, sqlx::Error> {
         let mut everyone = Vec::new();
         for person in &PEOPLE {
             everyone.push((person, self.row(person).await?));

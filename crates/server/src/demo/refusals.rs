@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::audit::Entry;
+use crate::audit::AuditEntry;
 use crate::clock::timestamp;
 
 /// A refused request, as in its audit line.
@@ -39,8 +39,8 @@ pub(super) struct LastRefusal {
 
 impl LastRefusal {
     /// Keeps the entry of an audit line if it is a refusal, unless browsers send such requests by themselves.
-    pub(super) fn note(&self, entry: &Entry<'_>) {
-        if entry.outcome != "deny" || is_asked_by_browsers(entry.path) {
+    pub(super) fn record(&self, entry: &AuditEntry<'_>) {
+        if entry.outcome != "deny" || is_requested_by_browsers(entry.path) {
             return;
         }
         let refused = RefusedRequest {
@@ -50,7 +50,7 @@ impl LastRefusal {
             path: entry.path.to_owned(),
             route: entry
                 .rule
-                .filter(|rule| *rule != Route::OF_NONE)
+                .filter(|rule| *rule != Route::UNMATCHED)
                 .map(str::to_owned),
             reason: entry.reason,
             status: entry.status,
@@ -60,7 +60,7 @@ impl LastRefusal {
     }
 
     /// Sets the address of the admin listener.
-    pub(super) fn ask_at(&self, admin: SocketAddr) {
+    pub(super) fn set_admin_address(&self, admin: SocketAddr) {
         // There is one admin listener, and this is called once.
         let _ = self.admin.set(admin);
     }
@@ -74,7 +74,7 @@ impl LastRefusal {
     /// listener does not know the request any more.
     pub(super) async fn explained(&self, request_id: &str) -> Option<String> {
         let admin = *self.admin.get()?;
-        let answer = timeout(LONGEST_QUESTION, ask(admin, request_id)).await;
+        let answer = timeout(LONGEST_QUESTION, fetch_explanation(admin, request_id)).await;
         let answer = answer.ok()?.ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let is_told = head.starts_with("HTTP/1.1 200 ") || head.starts_with("HTTP/1.0 200 ");
@@ -83,13 +83,13 @@ impl LastRefusal {
 }
 
 /// Whether browsers request this path by themselves, beside the page that they load.
-fn is_asked_by_browsers(path: &str) -> bool {
+fn is_requested_by_browsers(path: &str) -> bool {
     path == "/favicon.ico"
         || path.starts_with("/apple-touch-icon")
         || path.starts_with("/.well-known/appspecific/")
 }
 
-async fn ask(admin: SocketAddr, request_id: &str) -> std::io::Result<String> {
+async fn fetch_explanation(admin: SocketAddr, request_id: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(admin).await?;
     let request_id = utf8_percent_encode(request_id, NON_ALPHANUMERIC);
     let question = format!(
@@ -122,7 +122,7 @@ mod tests {
     async fn shown(answer: &str) -> (Option<String>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let refusals = LastRefusal::default();
-        refusals.ask_at(listener.local_addr().unwrap());
+        refusals.set_admin_address(listener.local_addr().unwrap());
         let answers = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = vec![0; 1024];
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_admin_listener_says_of_a_refusal_is_shown() {
+    async fn explanation_of_the_admin_listener_is_shown() {
         let (text, asked) = shown("HTTP/1.0 200 OK\r\nA: b\r\n\r\nRoute  admin\n").await;
         assert_eq!(text.as_deref(), Some("Route  admin"));
         assert!(asked.starts_with("GET /explain?request_id=a%20b HTTP/1.0\r\n"));

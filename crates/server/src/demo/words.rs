@@ -1,12 +1,12 @@
 //! Explains refusals in plain words, for people who are new to the gate.
 
 use super::file::FILE;
-use super::people::{Person, PersonChange, Role, Row};
+use super::people::{Person, PersonChange, UserRole, UserRow};
 use super::refusals::RefusedRequest;
 
 /// A refusal in plain words.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Words {
+pub(super) struct PlainRefusal {
     /// The reason, in a sentence.
     pub(super) why: String,
     /// What the request lacked.
@@ -26,14 +26,14 @@ pub(super) enum Remedy {
     SignIn,
 }
 
-impl Words {
+impl PlainRefusal {
     /// Explains a refused request. `person` is its user, and `row` is the user's current row.
-    pub(super) fn about(
+    pub(super) fn explain(
         refused: &RefusedRequest,
         person: Option<&Person>,
-        row: Option<&Row>,
+        row: Option<&UserRow>,
     ) -> Self {
-        let case = Case { refused, row };
+        let case = RefusedCase { refused, row };
         let name = person.map_or("the user", |person| person.first_name());
         let (why, missing) = case.sentences(name);
         Self {
@@ -67,12 +67,12 @@ impl Words {
 }
 
 /// A refusal, and what the user table now says about the refused user.
-struct Case<'c> {
+struct RefusedCase<'c> {
     refused: &'c RefusedRequest,
-    row: Option<&'c Row>,
+    row: Option<&'c UserRow>,
 }
 
-impl Case<'_> {
+impl RefusedCase<'_> {
     /// Returns the reason and what was missing. `docs/audit-log.md` has all reasons; few of them occur in the demo.
     fn sentences(&self, name: &str) -> (String, String) {
         let place = self.place();
@@ -133,7 +133,13 @@ impl Case<'_> {
     }
 
     /// A sentence about the value that a column should have, and the value that it has now.
-    fn value(&self, value: &str, column: &str, name: &str, is: impl Fn(&Row) -> String) -> String {
+    fn value(
+        &self,
+        value: &str,
+        column: &str,
+        name: &str,
+        is: impl Fn(&UserRow) -> String,
+    ) -> String {
         let now = match self.row {
             None => "By now there is no such row.".to_owned(),
             Some(row) => format!("Now it holds “{}”.", is(row)),
@@ -159,7 +165,7 @@ impl Case<'_> {
     /// What would permit such a request, unless it would be permitted by now.
     fn remedy(&self) -> Option<Remedy> {
         let change = match (self.refused.reason, self.row) {
-            ("rule_denied", Some(row)) if row.role == Role::Member => PersonChange::MakeAdmin,
+            ("rule_denied", Some(row)) if row.role == UserRole::Member => PersonChange::MakeAdmin,
             ("user_disabled", Some(row)) if row.banned => PersonChange::Unban,
             ("user_missing", None) => PersonChange::Restore,
             _ if self.asks_to_sign_in() => return Some(Remedy::SignIn),

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::catalogue::acme as checks;
 use super::finding::Finding;
 use super::report::Probe;
-use crate::acme::{self, AcmeSurvey, KeptCertificate, PlaceSurvey};
+use crate::acme::{self, AcmeSurvey, PlaceSurvey, StoredCertificate};
 use crate::clock;
 use crate::config::{AcmePlace, AcmeSettings, Config};
 use crate::process::process;
@@ -21,7 +21,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
     };
     let pools = Pools::new(process(Handle::current()));
     let survey = acme::survey(settings, &pools).await;
-    let mut asked = vec![Probe {
+    let mut probes = vec![Probe {
         what: format!("ACME server {}", settings.directory_url),
         failure: survey.directory.clone().err(),
         limit: acme::LONGEST,
@@ -29,16 +29,16 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
     if let (AcmePlace::Postgres(database), PlaceSurvey::Rows(rows)) =
         (&settings.place, &survey.place)
     {
-        asked.push(Probe {
+        probes.push(Probe {
             what: ROWS.to_owned(),
             failure: rows.as_ref().err().cloned(),
             limit: database.timeout,
         });
     }
-    (judge(settings, &survey, clock::now()), asked)
+    (assess(settings, &survey, clock::now()), probes)
 }
 
-fn judge(settings: &AcmeSettings, survey: &AcmeSurvey, now: UnixTime) -> Vec<Finding> {
+fn assess(settings: &AcmeSettings, survey: &AcmeSurvey, now: UnixTime) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Err(failure) = &survey.directory {
         let what = format!("ACME server {}", settings.directory_url);
@@ -56,7 +56,7 @@ fn judge(settings: &AcmeSettings, survey: &AcmeSurvey, now: UnixTime) -> Vec<Fin
             findings.push(Finding::new(&checks::ROWS, ROWS, failure.clone()));
         }
         PlaceSurvey::Rows(Ok(rows)) => {
-            if let Some(lacks) = rows.lacks() {
+            if let Some(lacks) = rows.missing() {
                 let finding = Finding::new(&checks::ROWS, ROWS, lacks);
                 findings.push(finding.with_advice(rows.advice()));
             }
@@ -68,16 +68,16 @@ fn judge(settings: &AcmeSettings, survey: &AcmeSurvey, now: UnixTime) -> Vec<Fin
 }
 
 /// The finding about the certificate of a host: how long it is valid, and whether it should have been renewed.
-fn certificate(domain: &str, kept: &KeptCertificate, now: UnixTime) -> Option<Finding> {
+fn certificate(domain: &str, kept: &StoredCertificate, now: UnixTime) -> Option<Finding> {
     let subject = format!("certificate for {domain}");
     let (check, seen) = match kept {
-        KeptCertificate::Missing => (&checks::MISSING, "there is none".to_owned()),
-        KeptCertificate::Unreadable(why) => (&checks::MISSING, why.clone()),
-        KeptCertificate::Until { end, .. } if *end <= now.secs() => {
+        StoredCertificate::Missing => (&checks::MISSING, "there is none".to_owned()),
+        StoredCertificate::Unreadable(why) => (&checks::MISSING, why.clone()),
+        StoredCertificate::Until { end, .. } if *end <= now.secs() => {
             let ago = days(now.secs() - end);
             (&checks::LATE, format!("it expired {ago} ago"))
         }
-        KeptCertificate::Until { end, renewal } => {
+        StoredCertificate::Until { end, renewal } => {
             let (left, good) = (end - now.secs(), days(end - now.secs()));
             // The certificate is renewed with a third of its lifetime left, and the order retried every six hours.
             let is_late = left < (end - renewal.min(end)) / 2;
@@ -106,16 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_late_when_half_the_time_for_renewing_it_is_over() {
+    fn certificate_is_late_after_half_of_its_renewal_time() {
         const DAY: u64 = 24 * 60 * 60;
         let now = UnixTime::from_secs(1000 * DAY);
-        let until = |end: u64| KeptCertificate::Until {
+        let until = |end: u64| StoredCertificate::Until {
             end: end * DAY,
             renewal: (end - 30) * DAY,
         };
         for (kept, id, seen) in [
             (
-                KeptCertificate::Missing,
+                StoredCertificate::Missing,
                 "acme-certificate-missing",
                 "there is none",
             ),

@@ -23,7 +23,7 @@ pub(super) struct App<'a> {
     /// The names of the session cookies that the gate reads.
     read: Option<&'a [String]>,
     pub(super) findings: Vec<Finding>,
-    pub(super) asked: Vec<Probe>,
+    pub(super) probes: Vec<Probe>,
 }
 
 impl<'a> App<'a> {
@@ -33,22 +33,22 @@ impl<'a> App<'a> {
             trust: CertificateCheck::Required,
             read,
             findings: Vec::new(),
-            asked: Vec::new(),
+            probes: Vec::new(),
         }
     }
 
     /// Requests the app's page over http and https, and examines the responses. Returns the URL at which the app answers.
-    pub(super) async fn enter(&mut self, site: &Site) -> Option<Site> {
+    pub(super) async fn find_page(&mut self, site: &Site) -> Option<Site> {
         let site = match site.is_https {
             true => {
                 if site.port == 443 {
-                    self.plain_door(site).await;
+                    self.plain_http_of(site).await;
                 }
                 site.clone()
             }
-            false => self.by_plain_http(site).await?,
+            false => self.examine_http_url(site).await?,
         };
-        let answer = match self.visit(&site, None).await {
+        let answer = match self.fetch_page(&site, None).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.unreachable(&site, &error);
@@ -68,7 +68,7 @@ impl<'a> App<'a> {
     ///
     /// # Errors
     /// If there is no response.
-    pub(super) async fn visit(
+    pub(super) async fn fetch_page(
         &mut self,
         site: &Site,
         cookies: Option<&HeaderValue>,
@@ -100,16 +100,16 @@ impl<'a> App<'a> {
             read: self.read,
             now: clock::now(),
         };
-        let found = attributes::judge(fields.map(HeaderValue::as_bytes), &setting);
+        let found = attributes::assess(fields.map(HeaderValue::as_bytes), &setting);
         self.findings.extend(found);
     }
 
-    pub(super) fn found(&mut self, finding: Finding) {
+    pub(super) fn add_finding(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
 
     /// Examines plain HTTP of an app with an https:// URL. A closed port is as good as a redirect.
-    async fn plain_door(&mut self, site: &Site) {
+    async fn plain_http_of(&mut self, site: &Site) {
         let plain = Site {
             is_https: false,
             port: 80,
@@ -125,12 +125,12 @@ impl<'a> App<'a> {
         if let Some(next) = redirect(&plain, &answer) {
             self.redirected_from_http(&plain, &next, answer.status);
         } else {
-            self.in_the_clear(&plain, answer.status);
+            self.report_plain_http(&plain, answer.status);
         }
     }
 
     /// Examines an app with an http:// URL, which should redirect to https.
-    async fn by_plain_http(&mut self, site: &Site) -> Option<Site> {
+    async fn examine_http_url(&mut self, site: &Site) -> Option<Site> {
         let answer = match self
             .fetcher
             .get(site, CertificateCheck::Required, None)
@@ -142,7 +142,7 @@ impl<'a> App<'a> {
                 return None;
             }
         };
-        self.answered(site, None);
+        self.record_probe(site, None);
         match redirect(site, &answer) {
             Some(next) if next.host != site.host => {
                 self.redirected_from_http(site, &next, answer.status);
@@ -153,7 +153,7 @@ impl<'a> App<'a> {
                 Some(next)
             }
             Some(_) | None => {
-                self.in_the_clear(site, answer.status);
+                self.report_plain_http(site, answer.status);
                 Some(site.clone())
             }
         }
@@ -163,35 +163,35 @@ impl<'a> App<'a> {
         let seen = format!("{} leads to {next}", status.as_u16());
         let subject = site.to_string();
         if next.host != site.host {
-            self.found(Finding::new(&checks::REDIRECT_ELSEWHERE, subject, seen));
+            self.add_finding(Finding::new(&checks::REDIRECT_ELSEWHERE, subject, seen));
         } else if !next.is_https {
-            self.in_the_clear(site, status);
+            self.report_plain_http(site, status);
         } else if !matches!(status.as_u16(), 301 | 308) {
-            self.found(Finding::new(&checks::REDIRECT_NOT_PERMANENT, subject, seen));
+            self.add_finding(Finding::new(&checks::REDIRECT_NOT_PERMANENT, subject, seen));
         }
     }
 
-    fn in_the_clear(&mut self, site: &Site, status: StatusCode) {
+    fn report_plain_http(&mut self, site: &Site, status: StatusCode) {
         let seen = format!("it answers {} over plain HTTP", status.as_u16());
         let check = match site.is_this_machine() {
             true => &checks::PLAIN_HTTP_LOCAL,
             false => &checks::PLAIN_HTTP,
         };
-        self.found(Finding::new(check, site.at("/").to_string(), seen));
+        self.add_finding(Finding::new(check, site.at("/").to_string(), seen));
     }
 
     fn unreachable(&mut self, site: &Site, error: &FetchError) {
         let failure = shown(&error.to_string());
-        self.answered(site, Some(failure.clone()));
-        self.found(Finding::new(
+        self.record_probe(site, Some(failure.clone()));
+        self.add_finding(Finding::new(
             &checks::APP_UNREACHABLE,
             site.to_string(),
             failure,
         ));
     }
 
-    fn answered(&mut self, site: &Site, failure: Option<String>) {
-        self.asked.push(Probe {
+    fn record_probe(&mut self, site: &Site, failure: Option<String>) {
+        self.probes.push(Probe {
             what: format!("the app at {}", site.at("/")),
             failure,
             limit: fetch::LIMIT,
@@ -202,7 +202,7 @@ impl<'a> App<'a> {
     /// response.
     async fn follow(&mut self, site: &Site, mut answer: FetchedPage) {
         if site.is_https {
-            self.answered(site, None);
+            self.record_probe(site, None);
         }
         let (mut page, mut jar) = (site.clone(), CookieJar::default());
         for _ in 0..MOST_REDIRECTS {
@@ -212,7 +212,7 @@ impl<'a> App<'a> {
             jar.take(&answer.headers);
             let seen = format!("{} leads to {next}", answer.status.as_u16());
             if next.host == page.host && page.is_https && !next.is_https {
-                self.found(Finding::new(
+                self.add_finding(Finding::new(
                     &checks::REDIRECT_TO_HTTP,
                     page.to_string(),
                     seen,
@@ -220,14 +220,14 @@ impl<'a> App<'a> {
                 return;
             }
             if !next.is_same_as(&page) {
-                self.found(Finding::new(
+                self.add_finding(Finding::new(
                     &checks::REDIRECT_ELSEWHERE,
                     page.to_string(),
                     seen,
                 ));
                 return;
             }
-            let Ok(next_answer) = self.visit(&next, jar.field().as_ref()).await else {
+            let Ok(next_answer) = self.fetch_page(&next, jar.field().as_ref()).await else {
                 return;
             };
             self.cookies(&next, &next_answer.headers);
@@ -237,7 +237,7 @@ impl<'a> App<'a> {
             let status = answer.status.as_u16();
             let seen = format!("after {MOST_REDIRECTS} redirects {status} leads to {next}");
             let subject = site.to_string();
-            self.found(Finding::new(&checks::REDIRECT_ENDLESS, subject, seen));
+            self.add_finding(Finding::new(&checks::REDIRECT_ENDLESS, subject, seen));
         }
     }
 
@@ -251,11 +251,11 @@ impl<'a> App<'a> {
                     None => "there is no Strict-Transport-Security header",
                     Some(_) => "Strict-Transport-Security without a max-age",
                 };
-                self.found(Finding::new(&checks::HSTS_MISSING, subject, seen));
+                self.add_finding(Finding::new(&checks::HSTS_MISSING, subject, seen));
             }
             Some(seconds) if seconds < SHORTEST_HSTS => {
                 let seen = format!("max-age={seconds}, which is {} days", seconds / DAY);
-                self.found(Finding::new(&checks::HSTS_SHORT, subject, seen));
+                self.add_finding(Finding::new(&checks::HSTS_SHORT, subject, seen));
             }
             Some(_) => {}
         }
@@ -266,15 +266,19 @@ impl<'a> App<'a> {
         let Some(theirs) = field.and_then(|field| date(field.to_str().ok()?)) else {
             return;
         };
-        if let Some(seen) = apart(theirs, answer.sent, answer.received) {
+        if let Some(seen) = clock_difference(theirs, answer.sent, answer.received) {
             let subject = site.at("/").to_string();
-            self.found(Finding::new(&checks::CLOCK_OFF, subject, seen));
+            self.add_finding(Finding::new(&checks::CLOCK_OFF, subject, seen));
         }
     }
 }
 
 /// Describes how far another clock is off, which read `theirs` between two times of this machine. `None` if that is tolerable.
-pub(super) fn apart(theirs: UnixTime, before: UnixTime, after: UnixTime) -> Option<String> {
+pub(super) fn clock_difference(
+    theirs: UnixTime,
+    before: UnixTime,
+    after: UnixTime,
+) -> Option<String> {
     let ahead = theirs.saturating_since(after);
     let behind = before.saturating_since(theirs);
     let (by, word) = match ahead.is_zero() {
@@ -318,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_goes_only_where_nobody_else_can_read_it() {
+    fn session_is_sent_only_where_the_network_cannot_read_it() {
         let fetcher = || Fetcher::new(crate::tls::Authorities::public()).unwrap();
         for (url, trust, may) in [
             ("https://app.example.com", CertificateCheck::Required, true),
@@ -350,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_may_differ_by_what_frameworks_tolerate() {
+    fn clock_difference_within_the_frameworks_tolerance_is_fine() {
         let at = UnixTime::from_secs;
         for (theirs, seen) in [
             (984, None),
@@ -358,8 +362,8 @@ mod tests {
             (983, Some("its clock is 17 s behind this machine's")),
             (1100, Some("its clock is 98 s ahead of this machine's")),
         ] {
-            let said = apart(at(theirs), at(1000), at(1002));
-            assert_eq!(said.as_deref(), seen, "{theirs}");
+            let found = clock_difference(at(theirs), at(1000), at(1002));
+            assert_eq!(found.as_deref(), seen, "{theirs}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::catalogue::cookies as checks;
 use super::check::Check;
 use super::cookie::SetCookie;
 use super::finding::{Finding, shown};
-use super::role::{Role, bare, session_beside_csrf, without_chunk};
+use super::role::{CookieRole, bare, session_beside_csrf, without_chunk};
 
 /// Where cookies come from, and which ones the gate reads.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(super) struct CookieContext<'a> {
 }
 
 /// The findings about the `Set-Cookie` fields of one response.
-pub(super) fn judge<'f>(
+pub(super) fn assess<'f>(
     fields: impl IntoIterator<Item = &'f [u8]>,
     setting: &CookieContext<'_>,
 ) -> Vec<Finding> {
@@ -32,8 +32,8 @@ pub(super) fn judge<'f>(
         .collect();
     let mut findings = Vec::new();
     for cookie in &cookies {
-        if let Some(role) = Role::of(&cookie.name, setting.read.unwrap_or_default()) {
-            let judge = Judge {
+        if let Some(role) = CookieRole::of(&cookie.name, setting.read.unwrap_or_default()) {
+            let judge = CookieCheck {
                 cookie,
                 role,
                 setting,
@@ -47,8 +47,9 @@ pub(super) fn judge<'f>(
 
 /// Checks whether a session, with all its chunks, is too long for servers in front of the app.
 pub(super) fn size(cookies: &[SetCookie], read: &[String]) -> Option<Finding> {
-    let is_session =
-        |cookie: &&SetCookie| Role::of(&cookie.name, read).is_some_and(Role::is_session);
+    let is_session = |cookie: &&SetCookie| {
+        CookieRole::of(&cookie.name, read).is_some_and(CookieRole::is_session)
+    };
     let sessions: Vec<_> = cookies.iter().filter(is_session).collect();
     // Each has `=` and is followed by `; `.
     let bytes: usize = sessions.iter().map(|cookie| cookie.len() + 3).sum();
@@ -67,13 +68,13 @@ pub(super) fn size(cookies: &[SetCookie], read: &[String]) -> Option<Finding> {
     ))
 }
 
-struct Judge<'a> {
+struct CookieCheck<'a> {
     cookie: &'a SetCookie,
-    role: Role,
+    role: CookieRole,
     setting: &'a CookieContext<'a>,
 }
 
-impl Judge<'_> {
+impl CookieCheck<'_> {
     fn all(&self, findings: &mut Vec<Finding>) {
         let found = [
             self.rejected(),
@@ -90,7 +91,7 @@ impl Judge<'_> {
         findings.extend(found.into_iter().flatten());
     }
 
-    fn found(&self, check: &'static Check, seen: impl Into<String>) -> Option<Finding> {
+    fn finding(&self, check: &'static Check, seen: impl Into<String>) -> Option<Finding> {
         let subject = format!("cookie {}", shown(&self.cookie.name));
         Some(Finding::new(check, subject, seen))
     }
@@ -129,13 +130,13 @@ impl Judge<'_> {
             () if self.cookie.len() > LONGEST_COOKIE => "it is longer than 4096 bytes",
             () => return None,
         };
-        self.found(&checks::COOKIE_REJECTED, why)
+        self.finding(&checks::COOKIE_REJECTED, why)
     }
 
     fn secure(&self) -> Option<Finding> {
         let is_expected = self.setting.is_https && !self.cookie.secure;
         is_expected.then(|| {
-            self.found(
+            self.finding(
                 &checks::COOKIE_NOT_SECURE,
                 "Set-Cookie over HTTPS without Secure",
             )
@@ -144,14 +145,14 @@ impl Judge<'_> {
 
     fn http_only(&self) -> Option<Finding> {
         let seen = "Set-Cookie without HttpOnly";
-        (!self.cookie.http_only).then(|| self.found(&checks::COOKIE_NOT_HTTP_ONLY, seen))?
+        (!self.cookie.http_only).then(|| self.finding(&checks::COOKIE_NOT_HTTP_ONLY, seen))?
     }
 
     fn same_site(&self) -> Option<Finding> {
         match self.cookie.same_site.as_deref() {
             Some("lax" | "strict") => None,
-            Some("none") => self.found(&checks::COOKIE_SAME_SITE_NONE, "SameSite=None"),
-            Some(_) | None => self.found(
+            Some("none") => self.finding(&checks::COOKIE_SAME_SITE_NONE, "SameSite=None"),
+            Some(_) | None => self.finding(
                 &checks::COOKIE_SAME_SITE_MISSING,
                 "Set-Cookie without SameSite",
             ),
@@ -160,10 +161,13 @@ impl Judge<'_> {
 
     fn prefix(&self) -> Option<Finding> {
         let name = &self.cookie.name;
-        let needs_one = matches!(self.role, Role::Session | Role::Cache | Role::Csrf);
+        let needs_one = matches!(
+            self.role,
+            CookieRole::Session | CookieRole::Cache | CookieRole::Csrf
+        );
         let has_one = name != bare(name);
         let lacks_it = self.setting.is_https && needs_one && !has_one;
-        lacks_it.then(|| self.found(&checks::COOKIE_NO_PREFIX, "its name has no prefix"))?
+        lacks_it.then(|| self.finding(&checks::COOKIE_NO_PREFIX, "its name has no prefix"))?
     }
 
     fn lifetime(&self) -> Option<Finding> {
@@ -172,17 +176,20 @@ impl Judge<'_> {
             return None;
         }
         let seen = format!("it lives for {} days", seconds / DAY);
-        self.found(&checks::COOKIE_LIVES_LONG, seen)
+        self.finding(&checks::COOKIE_LIVES_LONG, seen)
     }
 
     fn domain(&self) -> Option<Finding> {
         let domain = self.cookie.domain.as_deref()?;
-        let matters = matches!(self.role, Role::Session | Role::Cache | Role::Csrf);
+        let matters = matches!(
+            self.role,
+            CookieRole::Session | CookieRole::Cache | CookieRole::Csrf
+        );
         if !matters || is_public_suffix(domain) {
             return None;
         }
         let seen = format!("Domain={}: every host below it", shown(domain));
-        self.found(&checks::COOKIE_DOMAIN_WIDE, seen)
+        self.finding(&checks::COOKIE_DOMAIN_WIDE, seen)
     }
 
     fn path(&self) -> Option<Finding> {
@@ -191,7 +198,7 @@ impl Judge<'_> {
             return None;
         }
         let seen = format!("Path={}", shown(path));
-        self.found(&checks::COOKIE_PATH_NARROW, seen)
+        self.finding(&checks::COOKIE_PATH_NARROW, seen)
     }
 
     fn near_limit(&self) -> Option<Finding> {
@@ -201,7 +208,7 @@ impl Judge<'_> {
         if !self.role.is_session() || is_chunk || !is_near {
             return None;
         }
-        self.found(
+        self.finding(
             &checks::COOKIE_NEAR_LIMIT,
             format!("{len} of 4096 bytes, name and value together"),
         )
@@ -217,18 +224,20 @@ impl Judge<'_> {
             false => read.join(", "),
         };
         match self.role {
-            Role::Session if !is_read(without_chunk(name)) => {
-                self.found(&checks::COOKIE_NOT_READ, format!("the gate reads {names}"))
+            CookieRole::Session if !is_read(without_chunk(name)) => {
+                self.finding(&checks::COOKIE_NOT_READ, format!("the gate reads {names}"))
             }
-            Role::Csrf => {
+            CookieRole::Csrf => {
                 let expected = session_beside_csrf(name).filter(|expected| !is_read(expected))?;
                 let seen = format!(
                     "so the session cookie is probably {}; the gate reads {names}",
                     shown(&expected)
                 );
-                self.found(&checks::COOKIE_NAME_UNEXPECTED, seen)
+                self.finding(&checks::COOKIE_NAME_UNEXPECTED, seen)
             }
-            Role::Cache | Role::Callback | Role::Flow | Role::Session => None,
+            CookieRole::Cache | CookieRole::Callback | CookieRole::Flow | CookieRole::Session => {
+                None
+            }
         }
     }
 }
@@ -272,14 +281,14 @@ mod tests {
             read: Some(&read),
             now: UnixTime::from_secs(1_800_000_000),
         };
-        let found = judge([field.as_bytes()], &setting);
+        let found = assess([field.as_bytes()], &setting);
         found.iter().map(|finding| finding.check.id).collect()
     }
 
     const GOOD: &str = "__Secure-authjs.session-token=x; Path=/; HttpOnly; Secure; SameSite=Lax";
 
     #[test]
-    fn a_cookie_of_a_framework_at_its_best_is_fine() {
+    fn best_framework_cookie_has_no_finding() {
         for field in [
             GOOD,
             &format!("{GOOD}; Max-Age=2592000"),
@@ -293,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn each_flaw_has_its_finding() {
+    fn each_flaw_has_its_own_finding() {
         let with = |more: &str| format!("{GOOD}; {more}");
         let without = |part: &str| GOOD.replace(part, "");
         let long = |bytes: usize| GOOD.replace("=x", &format!("={}", "x".repeat(bytes)));
@@ -331,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn over_plain_http_nothing_is_expected_that_only_https_has() {
+    fn plain_http_is_not_checked_for_https_attributes() {
         let field = "__Secure-authjs.session-token=x; Path=/; HttpOnly; SameSite=Lax";
         assert_eq!(ids(field, false), ["cookie-rejected-by-browsers"]);
         let field = "authjs.csrf-token=x; Path=/; HttpOnly; SameSite=Lax";
@@ -353,7 +362,7 @@ mod tests {
             read: None,
             now: UnixTime::from_secs(0),
         };
-        let found = judge(fields.iter().map(String::as_bytes), &setting);
+        let found = assess(fields.iter().map(String::as_bytes), &setting);
         let ids: Vec<_> = found.iter().map(|finding| finding.check.id).collect();
         assert_eq!(ids, ["session-too-large"]);
         assert!(found[0].seen.contains("in 2 cookies"), "{}", found[0].seen);

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_not_kept() {
+    fn cookie_value_is_not_stored() {
         let cookie = SetCookie::parse(b"a=hidden; Secure").unwrap();
         assert!(!format!("{cookie:?}").contains("hidden"));
     }

@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use super::site::Site;
 use crate::clock;
 use crate::driven::driven;
-use crate::tls::{self, Authorities, Terms, TlsFileError, Verification};
+use crate::tls::{self, Authorities, TlsFileError, TlsOptions, Verification};
 
 /// An HTTP client that fetches pages.
 pub(super) struct Fetcher {
@@ -79,11 +79,11 @@ impl Fetcher {
     /// If there are no certificate authorities.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
         let config = |verification| {
-            let terms = Terms {
+            let tls_options = TlsOptions {
                 verification,
                 identity: None,
             };
-            tls::client_config(terms).map(Arc::new)
+            tls::client_config(tls_options).map(Arc::new)
         };
         Ok(Self {
             verified: config(Verification::AuthorityAndName(authorities))?,

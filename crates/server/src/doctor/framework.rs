@@ -24,7 +24,7 @@ pub(super) async fn examine(
     };
     for path in &paths {
         if let Some(endpoint) = session_endpoint(app, site, path).await {
-            ask_who(app, &endpoint, session).await;
+            query_session(app, &endpoint, session).await;
             return;
         }
     }
@@ -33,43 +33,43 @@ pub(super) async fn examine(
         paths.join(" or ")
     );
     let subject = site.at("/").to_string();
-    app.found(Finding::new(&checks::FRAMEWORK_NOT_FOUND, subject, seen));
+    app.add_finding(Finding::new(&checks::FRAMEWORK_NOT_FOUND, subject, seen));
 }
 
 /// The endpoint that tells who is signed in, if a framework has this base path.
 async fn session_endpoint(app: &mut App<'_>, site: &Site, path: &str) -> Option<Site> {
     let csrf = site.at(format!("{path}/csrf"));
-    if let Ok(answer) = app.visit(&csrf, None).await
-        && let Some(Value::Object(said)) = json(answer.status, &answer.body)
-        && said.contains_key("csrfToken")
+    if let Ok(answer) = app.fetch_page(&csrf, None).await
+        && let Some(Value::Object(content)) = json(answer.status, &answer.body)
+        && content.contains_key("csrfToken")
     {
         app.cookies(&csrf, &answer.headers);
         return Some(site.at(format!("{path}/session")));
     }
     let session = site.at(format!("{path}/get-session"));
-    let answer = app.visit(&session, None).await.ok()?;
-    let said = json(answer.status, &answer.body)?;
-    (said.is_null() || said.is_object()).then_some(session)
+    let answer = app.fetch_page(&session, None).await.ok()?;
+    let content = json(answer.status, &answer.body)?;
+    (content.is_null() || content.is_object()).then_some(session)
 }
 
-async fn ask_who(app: &mut App<'_>, endpoint: &Site, session: Option<&HeaderValue>) {
+async fn query_session(app: &mut App<'_>, endpoint: &Site, session: Option<&HeaderValue>) {
     let may_have_it = app.may_have_session(endpoint);
     if session.is_some() && !may_have_it {
         let seen = "the session in --cookie-file was not sent";
         let subject = endpoint.to_string();
-        app.found(Finding::new(
+        app.add_finding(Finding::new(
             &cookie_checks::SESSION_NOT_SENT,
             subject,
             seen,
         ));
     }
-    let Ok(answer) = app.visit(endpoint, session).await else {
+    let Ok(answer) = app.fetch_page(endpoint, session).await else {
         return;
     };
     app.cookies(endpoint, &answer.headers);
     cacheable(app, endpoint, &answer.headers);
     let is_nobody = match json(answer.status, &answer.body) {
-        Some(Value::Object(said)) => said.is_empty(),
+        Some(Value::Object(content)) => content.is_empty(),
         Some(Value::Null) => true,
         Some(_) | None => false,
     };
@@ -80,7 +80,7 @@ async fn ask_who(app: &mut App<'_>, endpoint: &Site, session: Option<&HeaderValu
             "the session in --cookie-file",
             seen,
         );
-        app.found(finding);
+        app.add_finding(finding);
     }
 }
 
@@ -88,7 +88,7 @@ fn cacheable(app: &mut App<'_>, endpoint: &Site, headers: &HeaderMap) {
     let check = match cache_rule(headers) {
         CacheRule::Private => return,
         CacheRule::Shared => &checks::SESSION_CACHEABLE,
-        CacheRule::Unsaid => &checks::SESSION_CACHE_UNSAID,
+        CacheRule::Unspecified => &checks::SESSION_CACHE_UNSAID,
     };
     let fields = headers.get_all(CACHE_CONTROL).iter();
     let fields: Vec<_> = fields.filter_map(|field| field.to_str().ok()).collect();
@@ -99,7 +99,7 @@ fn cacheable(app: &mut App<'_>, endpoint: &Site, headers: &HeaderMap) {
             super::finding::shown(&fields.join(", "))
         ),
     };
-    app.found(Finding::new(check, endpoint.to_string(), seen));
+    app.add_finding(Finding::new(check, endpoint.to_string(), seen));
 }
 
 /// Which caches may store a response (RFC 9111 section 5.2.2).
@@ -110,7 +110,7 @@ enum CacheRule {
     /// Shared caches.
     Shared,
     /// The response does not say.
-    Unsaid,
+    Unspecified,
 }
 
 fn cache_rule(headers: &HeaderMap) -> CacheRule {
@@ -128,19 +128,19 @@ fn cache_rule(headers: &HeaderMap) -> CacheRule {
         value.is_some_and(|value| value != "0")
     });
     match () {
-        () if is_for_cdns(headers) => CacheRule::Shared,
+        () if allows_cdn_storage(headers) => CacheRule::Shared,
         () if has(&["private", "no-store", "no-cache"]) => CacheRule::Private,
         () if has(&["public"]) || lives || expires_later(headers) => CacheRule::Shared,
-        () => CacheRule::Unsaid,
+        () => CacheRule::Unspecified,
     }
 }
 
 /// Whether a separate header allows CDNs to store the response (RFC 9213).
-fn is_for_cdns(headers: &HeaderMap) -> bool {
-    let said = headers.iter();
-    let mut said =
-        said.filter(|(name, _)| http1::is_for_shared_caches_alone(name.as_str().as_bytes()));
-    said.any(|(_, value)| {
+fn allows_cdn_storage(headers: &HeaderMap) -> bool {
+    let content = headers.iter();
+    let mut content =
+        content.filter(|(name, _)| http1::is_shared_cache_field(name.as_str().as_bytes()));
+    content.any(|(_, value)| {
         let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
         let keeps = |word: &str| !value.split(',').any(|it| it.trim() == word);
         ["0", "max-age=0", "no-cache", "no-store", "private"]
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_shared_unless_it_says_otherwise() {
+    fn response_is_cacheable_unless_it_says_otherwise() {
         for (fields, rule) in [
             (&["private, no-cache, no-store"][..], CacheRule::Private),
             (&["max-age=60", "Private"], CacheRule::Private),
@@ -185,9 +185,9 @@ mod tests {
             (&["public, max-age=0"], CacheRule::Shared),
             (&["max-age=60"], CacheRule::Shared),
             (&["s-maxage=1, max-age=0"], CacheRule::Shared),
-            (&["max-age=0, must-revalidate"], CacheRule::Unsaid),
+            (&["max-age=0, must-revalidate"], CacheRule::Unspecified),
             (&["no-cache"], CacheRule::Private),
-            (&[], CacheRule::Unsaid),
+            (&[], CacheRule::Unspecified),
         ] {
             let mut headers = HeaderMap::new();
             for field in fields {
@@ -197,7 +197,7 @@ mod tests {
         }
     }
     #[test]
-    fn other_fields_than_cache_control_count_too() {
+    fn fields_other_than_cache_control_count_too() {
         const MADE: (&str, &str) = ("date", "Sun, 29 Nov 2026 05:00:00 GMT");
         for (fields, rule) in [
             (
@@ -206,9 +206,9 @@ mod tests {
             ),
             (
                 &[("expires", "Sun, 29 Nov 2026 05:00:00 GMT"), MADE],
-                CacheRule::Unsaid,
+                CacheRule::Unspecified,
             ),
-            (&[("expires", "0"), MADE], CacheRule::Unsaid),
+            (&[("expires", "0"), MADE], CacheRule::Unspecified),
             (
                 &[
                     ("expires", "Tue, 01 Jan 2030 00:00:00 GMT"),

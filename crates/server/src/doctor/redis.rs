@@ -5,7 +5,7 @@ use super::finding::Finding;
 use stores::{RedisAddress, RedisSettings, RedisSurvey, RedisUses};
 
 /// The findings about a Redis.
-pub(super) fn judge(
+pub(super) fn assess(
     what: &str,
     settings: &RedisSettings,
     survey: &RedisSurvey,
@@ -18,7 +18,7 @@ pub(super) fn judge(
         let finding = Finding::new(&checks::REDIS_RIGHTS_MISSING, what, seen);
         findings.push(finding.with_advice(&user));
     }
-    if let Some(code) = &survey.takes_no_writes {
+    if let Some(code) = &survey.write_refusal {
         let seen = format!("refused SET: {code}");
         findings.push(Finding::new(&checks::REDIS_TAKES_NO_WRITES, what, seen));
     }
@@ -72,7 +72,7 @@ fn redis_user(settings: &RedisSettings, uses: RedisUses) -> String {
 }
 
 fn fullness(what: &str, settings: &RedisSettings, survey: &RedisSurvey) -> Option<Finding> {
-    let Some(fullness) = &survey.fullness else {
+    let Some(fullness) = &survey.memory_limit else {
         let seen = "INFO memory was refused";
         return Some(Finding::new(&checks::REDIS_POLICY_UNKNOWN, what, seen));
     };

@@ -36,7 +36,7 @@ pub(crate) struct Report {
     /// The findings, the most serious first.
     pub(crate) findings: Vec<Finding>,
     /// The connections that were tried, in order.
-    pub(crate) asked: Vec<Probe>,
+    pub(crate) probes: Vec<Probe>,
     /// What was not examined, and why.
     pub(crate) skipped: Vec<String>,
     /// The number of findings that were ignored on request.
@@ -47,7 +47,7 @@ impl Report {
     /// Makes a report without findings of these ids, sorted and without duplicates.
     pub(crate) fn new(
         findings: Vec<Finding>,
-        asked: Vec<Probe>,
+        probes: Vec<Probe>,
         skipped: Vec<String>,
         ignore: &[String],
     ) -> Self {
@@ -68,7 +68,7 @@ impl Report {
         kept.sort_by_key(|finding| finding.check.severity);
         Self {
             findings: kept,
-            asked,
+            probes,
             skipped,
             ignored,
         }
@@ -134,11 +134,11 @@ impl Report {
             why: finding.check.why,
             advice: finding.advice(),
         });
-        let asked = self.asked.iter().map(|asked| ProbeLine {
-            what: &asked.what,
-            answered: asked.failure.is_none(),
-            failure: asked.failure.as_deref(),
-            limit_ms: asked.limit.as_millis(),
+        let asked = self.probes.iter().map(|probe| ProbeLine {
+            what: &probe.what,
+            answered: probe.failure.is_none(),
+            failure: probe.failure.as_deref(),
+            limit_ms: probe.limit.as_millis(),
         });
         let line = Line {
             problems: self.count(Severity::Problem),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_serious_comes_first_and_each_thing_once() {
+    fn most_serious_finding_comes_first_and_none_twice() {
         let report = report(&[]);
         let ids: Vec<_> = report.findings.iter().map(|it| it.check.id).collect();
         assert_eq!(ids, ["cookie-not-secure", "hsts-short", "plain-http-local"]);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_fail_and_warnings_only_when_it_is_strict() {
+    fn problems_fail_and_warnings_fail_only_in_strict_mode() {
         assert_eq!(report(&[]).ending(false), Conclusion::Problems);
         let accepted = report(&["cookie-not-secure"]);
         assert_eq!(accepted.ignored, 2);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_does_not_answer_is_no_verdict() {
+    fn unreachable_app_gives_no_verdict() {
         let findings = vec![
             Finding::new(&cookies::COOKIE_NOT_SECURE, "cookie x", "no Secure"),
             Finding::new(&app::APP_UNREACHABLE, "a", "refused"),

@@ -2,7 +2,7 @@
 
 /// The purpose of a framework's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum CookieRole {
     /// Better Auth's cache of the session (`session_data`).
     Cache,
     /// The URL to return to after sign-in.
@@ -15,7 +15,7 @@ pub(super) enum Role {
     Session,
 }
 
-impl Role {
+impl CookieRole {
     /// The purpose of a cookie with this name; `None` for one that is unrelated to sessions. `read` are the names that the
     /// gate reads.
     pub(super) fn of(name: &str, read: &[String]) -> Option<Self> {
@@ -84,24 +84,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_what_cookies_are_for() {
+    fn cookie_names_tell_their_role() {
         let read = ["sid".to_owned()];
         for (name, role) in [
-            ("__Secure-authjs.session-token", Some(Role::Session)),
-            ("authjs.session-token.12", Some(Role::Session)),
-            ("next-auth.session-token", Some(Role::Session)),
-            ("__Secure-shop.session_token", Some(Role::Session)),
-            ("better-auth.session_data.0", Some(Role::Cache)),
-            ("__Host-authjs.csrf-token", Some(Role::Csrf)),
-            ("__Secure-next-auth.callback-url", Some(Role::Callback)),
-            ("authjs.pkce.code_verifier", Some(Role::Flow)),
-            ("better-auth.state", Some(Role::Flow)),
-            ("sid.1", Some(Role::Session)),
+            ("__Secure-authjs.session-token", Some(CookieRole::Session)),
+            ("authjs.session-token.12", Some(CookieRole::Session)),
+            ("next-auth.session-token", Some(CookieRole::Session)),
+            ("__Secure-shop.session_token", Some(CookieRole::Session)),
+            ("better-auth.session_data.0", Some(CookieRole::Cache)),
+            ("__Host-authjs.csrf-token", Some(CookieRole::Csrf)),
+            (
+                "__Secure-next-auth.callback-url",
+                Some(CookieRole::Callback),
+            ),
+            ("authjs.pkce.code_verifier", Some(CookieRole::Flow)),
+            ("better-auth.state", Some(CookieRole::Flow)),
+            ("sid.1", Some(CookieRole::Session)),
             ("csrf-token", None),
             ("_ga", None),
             ("better-auth.dont_remember", None),
         ] {
-            assert_eq!(Role::of(name, &read), role, "{name}");
+            assert_eq!(CookieRole::of(name, &read), role, "{name}");
         }
     }
 

@@ -11,7 +11,7 @@ use super::settings::of_realm;
 use crate::config::{GivenSecret, Purpose, SecretFile};
 
 /// The findings about the secrets, one by one and compared with each other.
-pub(super) fn judge(secrets: &[GivenSecret]) -> Vec<Finding> {
+pub(super) fn assess(secrets: &[GivenSecret]) -> Vec<Finding> {
     let one_by_one = secrets.iter().filter_map(weakness);
     let pairs = secrets.iter().enumerate().flat_map(|(index, one)| {
         let others = secrets[index + 1..].iter();
@@ -64,7 +64,7 @@ fn name(given: &GivenSecret) -> String {
 }
 
 /// The findings about the permissions of these files.
-pub(super) fn judge_files(files: &[SecretFile]) -> Vec<Finding> {
+pub(super) fn assess_files(files: &[SecretFile]) -> Vec<Finding> {
     let judged = files.iter().filter_map(|file| {
         let mode = mode(file)?;
         let seen = format!("mode {:04o}, {}", mode & 0o7777, file.setting);
@@ -114,7 +114,7 @@ mod tests {
             ("better-auth-secret-12345678901234567890", "secret-known"),
             ("this-is-the-secret-of-our-company", "secret-guessable"),
         ] {
-            let found = judge(&[given("default", "AUTH_SECRET", Purpose::AuthJs, secret)]);
+            let found = assess(&[given("default", "AUTH_SECRET", Purpose::AuthJs, secret)]);
             let [finding] = found.as_slice() else {
                 panic!("{found:?}");
             };
@@ -124,11 +124,11 @@ mod tests {
             );
             assert!(!format!("{finding:?}").contains(secret));
         }
-        assert!(judge(&[given("default", "AUTH_SECRET", Purpose::AuthJs, STRONG)]).is_empty());
+        assert!(assess(&[given("default", "AUTH_SECRET", Purpose::AuthJs, STRONG)]).is_empty());
     }
 
     #[test]
-    fn a_secret_may_be_there_twice_for_one_app_only() {
+    fn secret_may_be_reused_only_within_one_app() {
         let first = given("default", "AUTH_SECRET", Purpose::AuthJs, STRONG);
         for (other, subject) in [
             (
@@ -148,7 +148,7 @@ mod tests {
                 Some("ADMIN_TOKEN"),
             ),
         ] {
-            let found = judge(&[first.clone(), other]);
+            let found = assess(&[first.clone(), other]);
             let subjects = found.first().map(|finding| finding.subject.as_str());
             assert_eq!(subjects, subject);
         }

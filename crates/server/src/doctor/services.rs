@@ -15,7 +15,7 @@ use crate::upstream::{Member, Members};
 
 /// Opens a connection to each server of each service, and requests the keys of each issuer.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
-    let (mut findings, mut asked) = (Vec::new(), Vec::new());
+    let (mut findings, mut probes) = (Vec::new(), Vec::new());
     // A folder exists, or the configuration would be invalid.
     let services = config.rules.services.iter();
     let upstreams = services.filter_map(|service| match service {
@@ -42,7 +42,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
                 failure.clone(),
             ));
         }
-        asked.push(Probe {
+        probes.push(Probe {
             what,
             failure,
             limit,
@@ -62,13 +62,13 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
                 failure.clone(),
             ));
         }
-        asked.push(Probe {
+        probes.push(Probe {
             what,
             failure,
             limit: jwks::TIMEOUT,
         });
     }
-    (findings, asked)
+    (findings, probes)
 }
 
 async fn connect(member: &Member, limit: Duration) -> Result<(), String> {

@@ -15,7 +15,7 @@ pub(super) struct RealmKeys<'a> {
 }
 
 /// The findings about the value of a `Cookie` header. Without realms, only about its length.
-pub(super) fn judge(
+pub(super) fn assess(
     header: &[u8],
     realms: &[RealmKeys<'_>],
     read: &[String],
@@ -37,9 +37,9 @@ pub(super) fn judge(
         }
     }
     // With several realms, the one that recognizes the cookie decides.
-    let told = reasons.iter().flatten().next();
+    let first = reasons.iter().flatten().next();
     if !reasons.is_empty() {
-        let seen = told.map_or_else(
+        let seen = first.map_or_else(
             || "it has no session cookie that the gate reads".to_owned(),
             |reason| format!("the gate says: {reason}"),
         );
@@ -54,10 +54,10 @@ fn open(
     realm: RealmKeys<'_>,
     now: UnixTime,
 ) -> Result<Option<Finding>, Option<String>> {
-    let told = |error: session::OpenError| Some(error.to_string());
-    let sealed = SealedSession::find(realm.keys, [header], None).map_err(told)?;
+    let message = |error: session::OpenError| Some(error.to_string());
+    let sealed = SealedSession::find(realm.keys, [header], None).map_err(message)?;
     let opened = sealed.ok_or(None)?.open(realm.keys, realm.demands, now);
-    match opened.map_err(told)? {
+    match opened.map_err(message)? {
         Opened::Session(session) => {
             let since = session.issued_at().unwrap_or(now);
             let life = session.expires_at().saturating_since(since);

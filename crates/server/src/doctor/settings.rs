@@ -30,7 +30,7 @@ pub(super) fn not_valid(problems: &[Problem]) -> Vec<Finding> {
 }
 
 /// The findings about a valid configuration. `secrets` have findings of their own.
-pub(super) fn judge(config: &Config, loaded: &Loaded, secrets: &[GivenSecret]) -> Vec<Finding> {
+pub(super) fn assess(config: &Config, loaded: &Loaded, secrets: &[GivenSecret]) -> Vec<Finding> {
     let mut findings: Vec<_> = trusted_proxies(config).collect();
     findings.extend(bypass(config));
     findings.extend(listeners(config));
@@ -173,7 +173,7 @@ fn warnings<'a>(
 }
 
 /// The findings about misspelled names, which may explain missing settings.
-pub(super) fn misspelt(notes: &[String]) -> impl Iterator<Item = Finding> {
+pub(super) fn misspelled_names(notes: &[String]) -> impl Iterator<Item = Finding> {
     notes.iter().map(|note| start_up_warning(note))
 }
 
@@ -213,7 +213,7 @@ mod tests {
     use super::subject;
 
     #[test]
-    fn a_warning_is_about_what_it_begins_with() {
+    fn warning_subject_is_what_it_begins_with() {
         for (warning, about) in [
             ("ENABLE_DB_CHECK is off: a deleted user", "ENABLE_DB_CHECK"),
             ("SIGN_IN_URL: it is not public", "SIGN_IN_URL"),

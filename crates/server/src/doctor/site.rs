@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_an_app_and_a_page() {
+    fn url_is_split_into_app_and_page() {
         for (text, shown) in [
             ("https://App.Example.com", "https://app.example.com"),
             ("https://app.example.com:443/", "https://app.example.com"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_lead_on_from_the_page() {
+    fn redirects_are_relative_to_the_page() {
         let page = Site::parse("https://a.example/x/y?z=1").unwrap();
         for (location, target) in [
             ("/b?c#d", "https://a.example/b"),

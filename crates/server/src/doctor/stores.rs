@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_postgres::config::SslMode;
 
-use super::app::apart;
+use super::app::clock_difference;
 use super::catalogue::app::CLOCK_OFF;
 use super::catalogue::stores as checks;
 use super::check::Check;
@@ -58,13 +58,13 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
     if let Some(settings) = &config.revocations {
         found.revocations(settings).await;
     }
-    (found.findings, found.asked)
+    (found.findings, found.probes)
 }
 
 #[derive(Debug, Default)]
 struct StoreFindings {
     findings: Vec<Finding>,
-    asked: Vec<Probe>,
+    probes: Vec<Probe>,
 }
 
 impl StoreFindings {
@@ -83,14 +83,14 @@ impl StoreFindings {
         }
         let survey = stores::survey_database(stores, settings, &process::clock()).await;
         let failure = survey.as_ref().err().cloned();
-        self.answered(
+        self.record_probe(
             &checks::DATABASE_UNREACHABLE,
             &what,
             failure,
             settings.timeout,
         );
         if let Ok(survey) = survey {
-            self.findings.extend(judge_database(&what, &survey));
+            self.findings.extend(assess_database(&what, &survey));
             if let Some(listen) = &settings.listen {
                 self.findings
                     .extend(encryption("LISTEN_DATABASE_URL", listen));
@@ -109,7 +109,7 @@ impl StoreFindings {
         what: String,
     ) {
         let pools = Pools::new(process::process(Handle::current()));
-        let tables = ChangeTriggers::of([stores]).look(settings, &pools).await;
+        let tables = ChangeTriggers::of([stores]).inspect(settings, &pools).await;
         // A database that does not answer is reported already.
         let mut are_said = true;
         for table in tables.unwrap_or_default() {
@@ -125,8 +125,8 @@ impl StoreFindings {
         }
         let failure = survey_changes(stores, &pools, LISTENING).await;
         let (check, subject) = (&checks::CHANGES_NOT_HEARD, "LISTEN_DATABASE_URL");
-        self.failed(check, subject, failure.as_deref());
-        self.asked.push(Probe {
+        self.add_failure(check, subject, failure.as_deref());
+        self.probes.push(Probe {
             what,
             failure,
             limit: LISTENING,
@@ -141,9 +141,9 @@ impl StoreFindings {
         store.close().await;
         let what = format!("revocations in {}", settings.place.source());
         let failure = read.err().map(|error| error.to_string());
-        self.failed(&checks::REVOCATIONS_UNREADABLE, &what, failure.as_deref());
+        self.add_failure(&checks::REVOCATIONS_UNREADABLE, &what, failure.as_deref());
         if let Some(limit) = settings.place.timeout() {
-            self.asked.push(Probe {
+            self.probes.push(Probe {
                 what,
                 failure,
                 limit,
@@ -175,22 +175,22 @@ impl StoreFindings {
             false => &checks::LIMITS_UNREACHABLE,
             true => &checks::REDIS_UNREACHABLE,
         };
-        self.answered(unreachable, &what, failure, settings.timeout);
+        self.record_probe(unreachable, &what, failure, settings.timeout);
         if let Ok(survey) = survey {
-            let findings = redis::judge(&what, settings, &survey, uses);
+            let findings = redis::assess(&what, settings, &survey, uses);
             self.findings.extend(findings);
         }
     }
 
-    fn answered(
+    fn record_probe(
         &mut self,
         unreachable: &'static Check,
         what: &str,
         failure: Option<String>,
         limit: Duration,
     ) {
-        self.failed(unreachable, what, failure.as_deref());
-        self.asked.push(Probe {
+        self.add_failure(unreachable, what, failure.as_deref());
+        self.probes.push(Probe {
             what: what.to_owned(),
             failure,
             limit,
@@ -198,7 +198,7 @@ impl StoreFindings {
     }
 
     /// Adds a finding if something failed.
-    fn failed(&mut self, check: &'static Check, subject: &str, failure: Option<&str>) {
+    fn add_failure(&mut self, check: &'static Check, subject: &str, failure: Option<&str>) {
         let found = failure.map(|why| Finding::new(check, subject, why));
         self.findings.extend(found);
     }
@@ -217,15 +217,15 @@ fn encryption(what: &str, server: &PostgresServer) -> Option<Finding> {
     if !server.hosts.iter().any(is_remote) {
         return None;
     }
-    let found = |check, seen: &str| Some(Finding::new(check, what, seen));
+    let finding = |check, seen: &str| Some(Finding::new(check, what, seen));
     match (server.config.get_ssl_mode(), server.verify) {
-        (SslMode::Disable, _) => found(&checks::DATABASE_CLEAR, "sslmode=disable"),
-        (SslMode::Prefer, _) => found(&checks::DATABASE_CLEAR, "sslmode=prefer, the default"),
-        (_, Verify::Nothing) => found(
+        (SslMode::Disable, _) => finding(&checks::DATABASE_CLEAR, "sslmode=disable"),
+        (SslMode::Prefer, _) => finding(&checks::DATABASE_CLEAR, "sslmode=prefer, the default"),
+        (_, Verify::Nothing) => finding(
             &checks::DATABASE_NOT_VERIFIED,
             "the server's certificate is not verified",
         ),
-        (_, Verify::Authority) => found(
+        (_, Verify::Authority) => finding(
             &checks::DATABASE_NOT_VERIFIED,
             "the name in the server's certificate is not verified",
         ),
@@ -233,14 +233,14 @@ fn encryption(what: &str, server: &PostgresServer) -> Option<Finding> {
     }
 }
 
-fn judge_database(what: &str, survey: &DatabaseSurvey) -> Vec<Finding> {
+fn assess_database(what: &str, survey: &DatabaseSurvey) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(ClockReading {
         before,
         theirs,
         after,
     }) = survey.clock
-        && let Some(seen) = apart(theirs, before, after)
+        && let Some(seen) = clock_difference(theirs, before, after)
     {
         findings.push(Finding::new(&CLOCK_OFF, what, seen));
     }
@@ -248,7 +248,7 @@ fn judge_database(what: &str, survey: &DatabaseSurvey) -> Vec<Finding> {
     findings.extend(role.and_then(|role| rights(what, role, &survey.columns)));
     let role_name = role.map_or("the gate's role", |role| &role.name);
     for column in &survey.columns {
-        findings.extend(judge_column(column, role_name));
+        findings.extend(assess_column(column, role_name));
     }
     findings
 }
@@ -278,7 +278,7 @@ fn rights(what: &str, role: &RoleSurvey, columns: &[ColumnSurvey]) -> Option<Fin
     (!parts.is_empty()).then(|| Finding::new(&checks::DATABASE_RIGHTS, what, seen))
 }
 
-fn judge_column(survey: &ColumnSurvey, role: &str) -> Vec<Finding> {
+fn assess_column(survey: &ColumnSurvey, role: &str) -> Vec<Finding> {
     let ColumnSurvey {
         table,
         column,
@@ -303,7 +303,7 @@ fn judge_column(survey: &ColumnSurvey, role: &str) -> Vec<Finding> {
             vec![finding.with_advice(advice)]
         }
         ColumnState::Readable => Vec::new(),
-        ColumnState::NotTold(why) => {
+        ColumnState::Unknown(why) => {
             vec![Finding::new(
                 &checks::TABLE_NOT_ANSWERING,
                 subject,

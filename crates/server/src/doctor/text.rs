@@ -13,7 +13,7 @@ pub(crate) fn of(report: &Report, is_colored: bool) -> String {
     for severity in [Severity::Problem, Severity::Warning, Severity::Note] {
         page.group(report, severity);
     }
-    page.asked(&report.asked);
+    page.probes(&report.probes);
     for skipped in &report.skipped {
         page.wrapped("Not examined: ", "  ", skipped);
     }
@@ -59,8 +59,8 @@ impl ReportWriter {
         self.text.push('\n');
     }
 
-    fn asked(&mut self, asked: &[Probe]) {
-        if asked.is_empty() {
+    fn probes(&mut self, probes: &[Probe]) {
+        if probes.is_empty() {
             return;
         }
         let heading = self.painted(BOLD, "Asked");
@@ -69,7 +69,7 @@ impl ReportWriter {
             what,
             failure,
             limit,
-        } in asked
+        } in probes
         {
             let outcome = match failure {
                 None => format!("  {}  {what}", self.painted(GREEN, "answers")),
@@ -159,12 +159,12 @@ mod tests {
     fn no_line_of_any_finding_is_wider_than_a_terminal() {
         let findings =
             catalogue::all().map(|check| Finding::new(check, "cookie x", "a ".repeat(90)));
-        let asked = Probe {
+        let probes = Probe {
             what: "http://127.0.0.1:3000".to_owned(),
             failure: Some("a ".repeat(90)),
             limit: Duration::from_secs(5),
         };
-        let report = Report::new(findings.collect(), vec![asked], vec!["b ".repeat(90)], &[]);
+        let report = Report::new(findings.collect(), vec![probes], vec!["b ".repeat(90)], &[]);
         for line in of(&report, false).lines() {
             // A command or a list of names without a blank cannot be cut.
             assert!(line.chars().count() <= WIDTH, "{line}");

@@ -13,7 +13,7 @@ use super::finding::Finding;
 use super::session::SUBJECT;
 use crate::config::Config;
 use crate::inbound::arrival::{self, Peer};
-use crate::live::{HandedTickets, Live, Surroundings};
+use crate::live::{HandedTickets, Live, LiveContext};
 
 /// Returns a finding if a gate with this configuration would refuse a session that opens, because of its stores. `None` if it
 /// would not, or if they do not answer. `Err` says why they are not contacted.
@@ -43,10 +43,10 @@ pub(super) async fn examine(
             );
         }
     }
-    let around = Surroundings::of(Handle::current(), HandedTickets::default());
-    let around = around.map_err(|error| error.to_string())?;
-    let live = Live::open(config, None, &around).map_err(|error| format!("{error:#}"))?;
-    live.has_asked_for_revocations().await;
+    let context = LiveContext::of(Handle::current(), HandedTickets::default());
+    let context = context.map_err(|error| error.to_string())?;
+    let live = Live::open(config, None, &context).map_err(|error| format!("{error:#}"))?;
+    live.wait_for_revocations().await;
     let mut headers = HeaderMap::new();
     headers.insert(COOKIE, cookies.clone());
     let peer = Peer::plain(IpAddr::V4(Ipv4Addr::LOCALHOST));

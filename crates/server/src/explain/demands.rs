@@ -1,6 +1,6 @@
 //! The requirements of a route, and whether a request meets them.
 
-use gate::{Access, Admission, Demand, Demands, Facts, Refusal, Route, SaidOrigin, Verdict};
+use gate::{Access, Admission, ClaimedOrigin, Demand, Demands, Facts, Refusal, Route, Verdict};
 use serde::Serialize;
 use session::{Session, UnixTime};
 
@@ -16,7 +16,7 @@ pub(super) struct DemandPart {
     pub(super) seen: Option<String>,
     /// Whether it could not be evaluated because the stores were not contacted.
     #[serde(skip)]
-    pub(super) is_unjudged: bool,
+    pub(super) is_unevaluated: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) parts: Vec<DemandPart>,
 }
@@ -37,10 +37,10 @@ pub(super) fn demands(
             condition: SAME_ORIGIN.to_owned(),
             verdict: Some(verdict(if met { Verdict::Met } else { Verdict::Unmet })),
             seen: Some(match facts.may_change_something() {
-                true => SaidOrigin::of(facts.headers).to_string(),
+                true => ClaimedOrigin::of(facts.headers).to_string(),
                 false => format!("{} is a safe method", facts.method),
             }),
-            is_unjudged: false,
+            is_unevaluated: false,
             parts: Vec::new(),
         });
     }
@@ -49,16 +49,16 @@ pub(super) fn demands(
         Access::Deny | Access::Public => return demands,
         Access::Session(_) | Access::Unknown => table::session_of(&realm.name),
     };
-    let is_unjudged = skipped.sessions && matches!(outcome, Err(Refusal::NoSessionStore { .. }));
-    let (met, seen) = match is_unjudged {
-        true => (None, Some(NOT_ASKED.to_owned())),
+    let is_unevaluated = skipped.sessions && matches!(outcome, Err(Refusal::NoSessionStore { .. }));
+    let (met, seen) = match is_unevaluated {
+        true => (None, Some(STORES_NOT_CONTACTED.to_owned())),
         false => identified(outcome),
     };
     demands.push(DemandPart {
         condition,
         verdict: met.map(verdict),
         seen,
-        is_unjudged,
+        is_unevaluated,
         parts: Vec::new(),
     });
     let admission = match outcome {
@@ -72,10 +72,10 @@ pub(super) fn demands(
 }
 
 /// The first requirement that keeps the request out, if it could not be evaluated without a store.
-pub(super) fn unjudged(demands: &[DemandPart]) -> Option<&DemandPart> {
+pub(super) fn first_unevaluated(demands: &[DemandPart]) -> Option<&DemandPart> {
     let met = verdict(Verdict::Met);
     let first = demands.iter().find(|demand| demand.verdict != Some(met))?;
-    first.is_unjudged.then_some(first)
+    first.is_unevaluated.then_some(first)
 }
 
 /// The verdict on the requirement of a session, with the user, or with the reason why there is no session.
@@ -120,21 +120,22 @@ impl DemandPart {
     fn of(demand: Demand, skipped: Skipped) -> Self {
         let parts = demand.parts.into_iter();
         let parts: Vec<_> = parts.map(|part| Self::of(part, skipped)).collect();
-        let depends = demand.lacks_row || parts.iter().any(|part| part.is_unjudged);
-        let is_unjudged = skipped.users && depends && demand.verdict == Some(Verdict::Incomparable);
-        match is_unjudged {
+        let depends = demand.has_no_row || parts.iter().any(|part| part.is_unevaluated);
+        let is_unevaluated =
+            skipped.users && depends && demand.verdict == Some(Verdict::Incomparable);
+        match is_unevaluated {
             true => Self {
                 condition: demand.words,
                 verdict: None,
-                seen: Some(NOT_ASKED.to_owned()),
-                is_unjudged,
+                seen: Some(STORES_NOT_CONTACTED.to_owned()),
+                is_unevaluated,
                 parts,
             },
             false => Self {
                 condition: demand.words,
                 verdict: demand.verdict.map(verdict),
                 seen: demand.seen,
-                is_unjudged,
+                is_unevaluated,
                 parts,
             },
         }
@@ -150,7 +151,7 @@ fn verdict(verdict: Verdict) -> &'static str {
 }
 
 /// Why a requirement could not be evaluated.
-const NOT_ASKED: &str = "the stores were not contacted";
+const STORES_NOT_CONTACTED: &str = "the stores were not contacted";
 
 const SAME_ORIGIN: &str =
     "csrf: Sec-Fetch-Site is same-origin or none, or else Origin has this host, for unsafe methods";

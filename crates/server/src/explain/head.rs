@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_and_paths_are_asked_about_byte_for_byte() {
+    fn urls_and_paths_are_kept_byte_for_byte() {
         for (text, host, target) in [
             ("https://a.example:8443/x?y", Some("a.example:8443"), "/x?y"),
             ("http://a.example", Some("a.example"), "/"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_in_small_letters_is_answered_with_the_one_in_capitals() {
+    fn lower_case_method_is_refused_with_a_suggestion() {
         assert_eq!(method("GET"), Ok(Method::GET));
         assert_eq!(
             method("M-SEARCH").map_err(drop),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gate_cannot_read_is_not_read_here() {
+    fn invalid_requests_are_refused_as_by_the_gate() {
         for (target, fields, violation) in [
             ("/a#b", &[][..], Violation::RequestLine),
             ("http://a#b", &[], Violation::RequestLine),

@@ -48,7 +48,7 @@ pub(super) struct Destination {
 }
 
 impl AnswerPart {
-    pub(super) fn ours(enters: bool, reason: &'static str, message: &str) -> Self {
+    pub(super) fn from_gate(enters: bool, reason: &'static str, message: &str) -> Self {
         Self {
             enters,
             reason,

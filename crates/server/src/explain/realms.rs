@@ -8,7 +8,7 @@ use session::{CookieName, SessionCookie};
 use crate::live::Live;
 
 /// Notes about session cookies of other realms. They contain names, never values.
-pub(super) fn others(live: &Live, route: &Route, headers: &HeaderMap) -> Vec<String> {
+pub(super) fn other_realm_notes(live: &Live, route: &Route, headers: &HeaderMap) -> Vec<String> {
     let realm = &live.gate.realms[route.realm];
     let own = &realm.name;
     let is_own = |cookie: &CookieName| realm.keys.cookies().any(|other| other.name() == cookie);

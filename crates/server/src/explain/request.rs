@@ -16,7 +16,7 @@ pub(crate) struct ExplainRequest {
     /// The certificate that the client presents, if any.
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
     pub(crate) now: UnixTime,
-    pub(crate) asked: Interface,
+    pub(crate) interface: Interface,
     /// The lookups of each realm that are skipped; empty if the stores are used.
     pub(crate) skipped: Vec<(Arc<str>, Skipped)>,
 }

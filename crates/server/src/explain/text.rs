@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{DemandPart, Explanation, NOT_JUDGED};
+use super::{DemandPart, Explanation, NOT_EVALUATED};
 use crate::invisible;
 
 /// Writes the text of an explanation.
@@ -122,7 +122,7 @@ impl ExplanationWriter {
     fn demands(&mut self, demands: &[DemandPart]) {
         let mut lines = Vec::new();
         self.demand_lines(demands, 0, &mut lines);
-        self.section("Demands", lines);
+        self.section("Requires", lines);
     }
 
     fn demand_lines(&self, demands: &[DemandPart], depth: usize, lines: &mut Vec<String>) {
@@ -174,7 +174,7 @@ impl ExplanationWriter {
         let answer = &explanation.answer;
         let (color, word) = match (answer.enters, answer.reason) {
             (true, _) => (GREEN, "enters"),
-            (false, NOT_JUDGED) => (RED, "not known"),
+            (false, NOT_EVALUATED) => (RED, "not known"),
             (false, _) => (RED, "refused"),
         };
         let status = answer.status.map(|status| format!(" with {status}"));

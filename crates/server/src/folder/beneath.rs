@@ -23,19 +23,19 @@ pub(super) struct Root {
 
 /// How long a lookup may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Haste {
+pub(super) enum LookupMode {
     /// As long as it takes, on a blocking thread.
-    Any,
+    Blocking,
     /// Only as long as the page cache answers: a lookup that needs a disk or a network fails with [`AGAIN`](Errno::AGAIN).
     InMemory,
 }
 
 /// The open folder.
 #[derive(Debug)]
-pub(super) struct Opened<'r> {
+pub(super) struct OpenFolder<'r> {
     folder: OwnedFd,
     root: &'r Root,
-    haste: Haste,
+    lookup_mode: LookupMode,
 }
 
 impl Root {
@@ -57,21 +57,21 @@ impl Root {
     ///
     /// # Errors
     /// When it does not exist, or is no folder.
-    pub(super) fn open(&self, haste: Haste) -> Result<Opened<'_>, Errno> {
-        let folder = match (self.by_kernel, haste) {
-            (_, Haste::Any) => open(&self.path, FOLDER, Mode::empty())?,
-            (true, Haste::InMemory) => kernel::open_in_memory(CWD, &self.path, FOLDER)?,
-            (false, Haste::InMemory) => return Err(Errno::AGAIN),
+    pub(super) fn open(&self, lookup_mode: LookupMode) -> Result<OpenFolder<'_>, Errno> {
+        let folder = match (self.by_kernel, lookup_mode) {
+            (_, LookupMode::Blocking) => open(&self.path, FOLDER, Mode::empty())?,
+            (true, LookupMode::InMemory) => kernel::open_in_memory(CWD, &self.path, FOLDER)?,
+            (false, LookupMode::InMemory) => return Err(Errno::AGAIN),
         };
-        Ok(Opened {
+        Ok(OpenFolder {
             folder,
             root: self,
-            haste,
+            lookup_mode,
         })
     }
 }
 
-impl Opened<'_> {
+impl OpenFolder<'_> {
     /// Opens the file with this name below the folder, for reading. A FIFO or a device does not block.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Opened<'_> {
     pub(super) fn file(&self, name: &Path) -> Result<OwnedFd, Errno> {
         let folder = self.folder.as_fd();
         match self.root.by_kernel {
-            true => kernel::open_beneath(folder, name, FILE, self.haste),
+            true => kernel::open_beneath(folder, name, FILE, self.lookup_mode),
             false => walk(folder, name),
         }
     }
@@ -147,7 +147,7 @@ mod kernel {
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
     use rustix::io::Errno;
 
-    use super::{FOLDER, Haste};
+    use super::{FOLDER, LookupMode};
 
     /// Whether `openat2` exists and is allowed.
     pub(super) fn keeps_names() -> bool {
@@ -166,10 +166,10 @@ mod kernel {
         folder: BorrowedFd<'_>,
         name: &Path,
         flags: OFlags,
-        haste: Haste,
+        lookup_mode: LookupMode,
     ) -> Result<OwnedFd, Errno> {
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        if haste == Haste::InMemory {
+        if lookup_mode == LookupMode::InMemory {
             return openat2(
                 folder,
                 name,
@@ -200,7 +200,7 @@ mod kernel {
     use rustix::fs::OFlags;
     use rustix::io::Errno;
 
-    use super::Haste;
+    use super::LookupMode;
 
     pub(super) fn keeps_names() -> bool {
         false
@@ -214,7 +214,7 @@ mod kernel {
         _: BorrowedFd<'_>,
         _: &Path,
         _: OFlags,
-        _: Haste,
+        _: LookupMode,
     ) -> Result<OwnedFd, Errno> {
         Err(Errno::NOSYS)
     }

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use rustix::io::{Errno, pread, retry_on_intr};
 use smallvec::SmallVec;
 
-use super::elsewhere::Elsewhere;
+use super::blocking::BlockingThreads;
 use super::error::FolderError;
-use super::ranges::Part;
+use super::ranges::FileRange;
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::downstream::Downstream;
@@ -22,7 +22,7 @@ pub(crate) struct Body {
     segments: SmallVec<[Segment; 1]>,
     /// The size of the next piece, in bytes.
     room: usize,
-    elsewhere: Elsewhere,
+    blocking: BlockingThreads,
 }
 
 /// A part of a file, and the bytes before it.
@@ -30,7 +30,7 @@ pub(crate) struct Body {
 pub(super) struct Segment {
     pub(super) before: Vec<u8>,
     /// The part, which may be empty.
-    pub(super) part: Part,
+    pub(super) part: FileRange,
 }
 
 impl Body {
@@ -38,14 +38,14 @@ impl Body {
     pub(super) fn new(
         opened: OwnedFd,
         mut segments: SmallVec<[Segment; 1]>,
-        elsewhere: Elsewhere,
+        blocking: BlockingThreads,
     ) -> Self {
         segments.reverse();
         Self {
             opened,
             segments,
             room: FIRST_ROOM,
-            elsewhere,
+            blocking,
         }
     }
 
@@ -63,7 +63,7 @@ impl Body {
 
     /// How many of the next bytes can be sent straight from the file, because they are in the page cache. `None` if they are not,
     /// or if they are so few that a copy costs less.
-    pub(super) fn at_hand(&self) -> Option<usize> {
+    pub(super) fn cached_length(&self) -> Option<usize> {
         let Segment { before, part } = self.segments.last()?;
         if !before.is_empty() || part.length < LEAST_UNCOPIED {
             return None;
@@ -98,7 +98,7 @@ impl Body {
     /// When the file cannot be read, or has become shorter.
     pub(super) async fn fill(&mut self, client: &mut Client) -> Result<(), FolderError> {
         if let Some(room) = self.fill_at_once(&mut client.connection.output)? {
-            let bytes = self.read_elsewhere(room, client).await?;
+            let bytes = self.read_blocking(room, client).await?;
             client.connection.output.extend_from_slice(&bytes);
         }
         Ok(())
@@ -114,7 +114,7 @@ impl Body {
     ) -> Result<Vec<u8>, FolderError> {
         let mut piece = Vec::new();
         if let Some(room) = self.fill_at_once(&mut piece)? {
-            let bytes = self.read_elsewhere(room, client).await?;
+            let bytes = self.read_blocking(room, client).await?;
             match piece.is_empty() {
                 true => piece = bytes,
                 false => piece.extend_from_slice(&bytes),
@@ -146,7 +146,7 @@ impl Body {
         }
     }
 
-    async fn read_elsewhere(
+    async fn read_blocking(
         &mut self,
         room: usize,
         client: &mut impl Downstream,
@@ -159,7 +159,7 @@ impl Body {
             bytes.truncate(count);
             Ok(bytes)
         };
-        let bytes = self.elsewhere.run(client, reading).await?;
+        let bytes = self.blocking.run(client, reading).await?;
         let bytes = bytes.map_err(|error: Errno| FolderError::Broken(error.into()))?;
         self.took_some(bytes.len())?;
         Ok(bytes)

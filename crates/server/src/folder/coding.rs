@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 use smallvec::SmallVec;
 
-use crate::inbound::asker::weighted;
+use crate::inbound::client_kind::weighted;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_come_before_our_order() {
+    fn client_weights_take_precedence_over_our_order() {
         for (value, expected) in [
             ("", ""),
             ("gzip", "gzip"),

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_climbs_or_is_read_differently_names_nothing() {
+    fn hidden_climbing_and_ambiguous_paths_name_nothing() {
         for path in [
             "",
             "a",

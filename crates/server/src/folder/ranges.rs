@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct FileRange {
     pub(super) start: u64,
     /// The length in bytes. A part that a request asks for has at least one.
     pub(super) length: u64,
@@ -17,11 +17,11 @@ pub(super) struct Part {
 
 /// The parts of a file that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum RequestedParts {
     /// Several parts, in this order, without overlaps.
-    Parts(SmallVec<[Part; 4]>),
+    Parts(SmallVec<[FileRange; 4]>),
     /// One part.
-    One(Part),
+    One(FileRange),
     /// Only parts that the file does not have: 416.
     Unsatisfiable,
     /// The whole file.
@@ -30,7 +30,7 @@ pub(super) enum Wanted {
 
 /// Returns the parts that a GET with these fields asks for, of a file of this length. A field is ignored if it is invalid, if its
 /// ranges overlap, or if it has more than [`MOST_PARTS`].
-pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
+pub(super) fn wanted(headers: &HeaderMap, length: u64) -> RequestedParts {
     let mut values = headers.get_all(RANGE).iter();
     let value = values.next().filter(|_| values.next().is_none());
     let value = value.and_then(|value| value.to_str().ok());
@@ -39,9 +39,9 @@ pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
         unit.trim().eq_ignore_ascii_case("bytes").then_some(set)
     });
     let Some(set) = set.filter(|_| length > 0) else {
-        return Wanted::Whole;
+        return RequestedParts::Whole;
     };
-    let mut parts = SmallVec::<[Part; 4]>::new();
+    let mut parts = SmallVec::<[FileRange; 4]>::new();
     let mut has_any = false;
     // Empty list entries are ignored (RFC 9110 §5.6.1.2).
     for range in set.split(',').map(|range| range.trim_matches([' ', '\t'])) {
@@ -50,29 +50,29 @@ pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
         }
         has_any = true;
         match part(range, length) {
-            None => return Wanted::Whole,
+            None => return RequestedParts::Whole,
             Some(None) => {}
             Some(Some(part)) => parts.push(part),
         }
         if parts.len() > MOST_PARTS {
-            return Wanted::Whole;
+            return RequestedParts::Whole;
         }
     }
     match parts[..] {
-        [] if has_any => Wanted::Unsatisfiable,
-        [] => Wanted::Whole,
-        [one] => Wanted::One(one),
-        _ if overlap(&parts) => Wanted::Whole,
-        [..] => Wanted::Parts(parts),
+        [] if has_any => RequestedParts::Unsatisfiable,
+        [] => RequestedParts::Whole,
+        [one] => RequestedParts::One(one),
+        _ if overlap(&parts) => RequestedParts::Whole,
+        [..] => RequestedParts::Parts(parts),
     }
 }
 
 /// Parses one range: `None` if it is invalid, `Some(None)` if the file has none of it.
-fn part(range: &str, length: u64) -> Option<Option<Part>> {
+fn part(range: &str, length: u64) -> Option<Option<FileRange>> {
     let (first, last) = range.split_once('-')?;
     if first.is_empty() {
         let count = number(last)?.min(length);
-        let part = Part {
+        let part = FileRange {
             start: length - count,
             length: count,
         };
@@ -86,7 +86,7 @@ fn part(range: &str, length: u64) -> Option<Option<Part>> {
     if end < start {
         return None;
     }
-    let part = |end: u64| Part {
+    let part = |end: u64| FileRange {
         start,
         length: end - start + 1,
     };
@@ -100,8 +100,8 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 /// Whether ranges overlap, which is an attack or a mistake (RFC 9110 §17.15).
-fn overlap(parts: &[Part]) -> bool {
-    let mut sorted: SmallVec<[Part; 4]> = parts.iter().copied().collect();
+fn overlap(parts: &[FileRange]) -> bool {
+    let mut sorted: SmallVec<[FileRange; 4]> = parts.iter().copied().collect();
     sorted.sort_by_key(|part| part.start);
     let mut pairs = sorted.windows(2);
     pairs.any(|pair| pair[0].start + pair[0].length > pair[1].start)
@@ -119,17 +119,17 @@ mod tests {
     fn of(value: &str, length: u64) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, HeaderValue::from_str(value).unwrap());
-        let text = |part: &Part| format!("{}+{}", part.start, part.length);
+        let text = |part: &FileRange| format!("{}+{}", part.start, part.length);
         match wanted(&headers, length) {
-            Wanted::Parts(parts) => parts.iter().map(text).collect::<Vec<_>>().join(" "),
-            Wanted::One(part) => text(&part),
-            Wanted::Unsatisfiable => "none".to_owned(),
-            Wanted::Whole => "whole".to_owned(),
+            RequestedParts::Parts(parts) => parts.iter().map(text).collect::<Vec<_>>().join(" "),
+            RequestedParts::One(part) => text(&part),
+            RequestedParts::Unsatisfiable => "none".to_owned(),
+            RequestedParts::Whole => "whole".to_owned(),
         }
     }
 
     #[test]
-    fn every_form_is_read_as_the_rfc_says() {
+    fn every_form_of_range_is_read_as_in_the_rfc() {
         for (value, expected) in [
             ("bytes=0-4", "0+5"),
             ("bytes=5-", "5+95"),
@@ -170,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn two_fields_are_as_good_as_none() {
+    fn two_range_fields_are_ignored() {
         let mut headers = HeaderMap::new();
         headers.append(RANGE, HeaderValue::from_static("bytes=0-1"));
         headers.append(RANGE, HeaderValue::from_static("bytes=2-3"));
-        assert_eq!(wanted(&headers, 100), Wanted::Whole);
-        assert_eq!(wanted(&HeaderMap::new(), 100), Wanted::Whole);
+        assert_eq!(wanted(&headers, 100), RequestedParts::Whole);
+        assert_eq!(wanted(&HeaderMap::new(), 100), RequestedParts::Whole);
     }
 }

@@ -9,10 +9,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::{SmallVec, smallvec};
 
+use super::blocking::BlockingThreads;
 use super::body::{Body, Segment};
-use super::elsewhere::Elsewhere;
 use super::error::FolderError;
-use super::ranges::{self, Part, Wanted};
+use super::ranges::{self, FileRange, RequestedParts};
 use super::request::FileRequest;
 use super::site::File;
 use super::validators::{Validators, Verdict};
@@ -30,12 +30,12 @@ pub(crate) struct FileResponse {
 
 impl FileResponse {
     /// Adds `Strict-Transport-Security`.
-    pub(crate) fn promises(&mut self, hsts: &HeaderValue) {
+    pub(crate) fn add_hsts(&mut self, hsts: &HeaderValue) {
         self.fields.push((STRICT_TRANSPORT_SECURITY, hsts.clone()));
     }
 
     /// Adds the fields that an answer with this status must have, from another answer with it.
-    pub(crate) fn takes_from(&mut self, headers: &HeaderMap) {
+    pub(crate) fn add_fields_of(&mut self, headers: &HeaderMap) {
         for name in [ALLOW, CONTENT_RANGE] {
             let value = headers.get(&name).cloned();
             self.fields.extend(value.map(|value| (name, value)));
@@ -50,16 +50,16 @@ pub(super) type Fields = Vec<(HeaderName, HeaderValue)>;
 pub(super) fn of_file(
     file: File,
     is_head: bool,
-    asked: &FileRequest<'_>,
+    file_request: &FileRequest<'_>,
     cache_control: &HeaderValue,
-    elsewhere: &Elsewhere,
+    blocking: &BlockingThreads,
 ) -> Result<FileResponse, FolderError> {
-    let validators = Validators::of(&file.stat, file.coding, asked.now.secs());
+    let validators = Validators::of(&file.stat, file.coding, file_request.now.secs());
     let mut fields = Fields::with_capacity(MOST_FIELDS);
     fields.extend(validators.fields());
     fields.push((CACHE_CONTROL, cache_control.clone()));
     fields.extend(varies(&file).map(|names| (VARY, HeaderValue::from_static(names))));
-    match validators.verdict(asked.headers) {
+    match validators.verdict(file_request.headers) {
         Verdict::Failed => return Err(FolderError::Precondition),
         Verdict::NotModified => {
             return Ok(FileResponse {
@@ -73,21 +73,21 @@ pub(super) fn of_file(
     fields.push((ACCEPT_RANGES, HeaderValue::from_static("bytes")));
     let length = file.stat.length;
     // Ranges apply only to GET (RFC 9110 §14.2).
-    let wanted = match !is_head && validators.may_be_partial(asked.headers) {
-        true => ranges::wanted(asked.headers, length),
-        false => Wanted::Whole,
+    let wanted = match !is_head && validators.may_be_partial(file_request.headers) {
+        true => ranges::wanted(file_request.headers, length),
+        false => RequestedParts::Whole,
     };
     match wanted {
-        Wanted::Unsatisfiable => Err(FolderError::Range { length }),
-        Wanted::Whole => Ok(whole(StatusCode::OK, file, fields, is_head, elsewhere)),
-        Wanted::One(part) => {
+        RequestedParts::Unsatisfiable => Err(FolderError::Range { length }),
+        RequestedParts::Whole => Ok(whole(StatusCode::OK, file, fields, is_head, blocking)),
+        RequestedParts::One(part) => {
             fields.push((CONTENT_RANGE, value(content_range(part, length))));
             describe(&file, &mut fields);
             let before = Vec::new();
             let segments = smallvec![Segment { before, part }];
-            Ok(partial(file, fields, segments, elsewhere))
+            Ok(partial(file, fields, segments, blocking))
         }
-        Wanted::Parts(parts) => several(&parts, file, fields, elsewhere),
+        RequestedParts::Parts(parts) => several(&parts, file, fields, blocking),
     }
 }
 
@@ -96,18 +96,21 @@ pub(super) fn of_error(
     status: StatusCode,
     file: File,
     is_head: bool,
-    elsewhere: &Elsewhere,
+    blocking: &BlockingThreads,
 ) -> FileResponse {
     let mut fields = Fields::with_capacity(MOST_FIELDS);
     fields.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
-    whole(status, file, fields, is_head, elsewhere)
+    whole(status, file, fields, is_head, blocking)
 }
 
 /// Redirects to the path with a slash at its end. The location is relative, so that a prefix that other proxies have removed
 /// is kept, and it cannot lead to another host.
-pub(super) fn to_folder(asked: &FileRequest<'_>, cache_control: &HeaderValue) -> FileResponse {
-    let last = asked.path.rsplit('/').next().unwrap_or_default();
-    let query = asked.query.map(|query| format!("?{query}"));
+pub(super) fn redirect_to_folder(
+    file_request: &FileRequest<'_>,
+    cache_control: &HeaderValue,
+) -> FileResponse {
+    let last = file_request.path.rsplit('/').next().unwrap_or_default();
+    let query = file_request.query.map(|query| format!("?{query}"));
     let location = format!("./{last}/{}", query.unwrap_or_default());
     FileResponse {
         status: StatusCode::MOVED_PERMANENTLY,
@@ -124,7 +127,7 @@ fn whole(
     file: File,
     mut fields: Fields,
     is_head: bool,
-    elsewhere: &Elsewhere,
+    blocking: &BlockingThreads,
 ) -> FileResponse {
     describe(&file, &mut fields);
     let length = file.stat.length;
@@ -134,9 +137,9 @@ fn whole(
             None
         }
         false => {
-            let (before, part) = (Vec::new(), Part { start: 0, length });
+            let (before, part) = (Vec::new(), FileRange { start: 0, length });
             let segments = smallvec![Segment { before, part }];
-            Some(Body::new(file.opened, segments, elsewhere.clone()))
+            Some(Body::new(file.opened, segments, blocking.clone()))
         }
     };
     FileResponse {
@@ -148,10 +151,10 @@ fn whole(
 
 /// A multipart body, each part with its head (RFC 9110 §14.6).
 fn several(
-    parts: &[Part],
+    parts: &[FileRange],
     file: File,
     mut fields: Fields,
-    elsewhere: &Elsewhere,
+    blocking: &BlockingThreads,
 ) -> Result<FileResponse, FolderError> {
     let boundary = random::hex::<16>();
     let boundary = boundary.map_err(|error| FolderError::Broken(io::Error::other(error)))?;
@@ -170,7 +173,7 @@ fn several(
     }
     segments.push(Segment {
         before: format!("\r\n--{boundary}--\r\n").into_bytes(),
-        part: Part {
+        part: FileRange {
             start: 0,
             length: 0,
         },
@@ -179,19 +182,19 @@ fn several(
     let kind = format!("multipart/byteranges; boundary={boundary}");
     fields.retain(|(name, _)| *name != CONTENT_TYPE);
     fields.push((CONTENT_TYPE, value(kind)));
-    Ok(partial(file, fields, segments, elsewhere))
+    Ok(partial(file, fields, segments, blocking))
 }
 
 fn partial(
     file: File,
     fields: Fields,
     segments: SmallVec<[Segment; 1]>,
-    elsewhere: &Elsewhere,
+    blocking: &BlockingThreads,
 ) -> FileResponse {
     FileResponse {
         status: StatusCode::PARTIAL_CONTENT,
         fields,
-        body: Some(Body::new(file.opened, segments, elsewhere.clone())),
+        body: Some(Body::new(file.opened, segments, blocking.clone())),
     }
 }
 
@@ -218,7 +221,7 @@ fn varies(file: &File) -> Option<&'static str> {
     }
 }
 
-fn content_range(part: Part, length: u64) -> String {
+fn content_range(part: FileRange, length: u64) -> String {
     let last = part.start + part.length - 1;
     format!("bytes {}-{last}/{length}", part.start)
 }

@@ -29,19 +29,19 @@ impl FileResponse {
         };
         match sending.all(body).await {
             Ok(()) => Ok(Sent::COMPLETE),
-            Err(Failed::Client(error)) => {
-                client.break_off();
+            Err(SendFailure::Client(error)) => {
+                client.abort_answer();
                 Ok(Sent {
                     ended: ExchangeEnd::with_client(&error),
                     began: client.is_being_answered(),
                 })
             }
-            Err(Failed::Folder(error)) if client.take_back_answer() => {
+            Err(SendFailure::Folder(error)) if client.take_back_answer() => {
                 record.bytes_out.set(0);
                 Err(error)
             }
-            Err(Failed::Folder(error)) => {
-                client.break_off();
+            Err(SendFailure::Folder(error)) => {
+                client.abort_answer();
                 Ok(Sent {
                     ended: error.ended().unwrap_or(ExchangeEnd::UpstreamBroke),
                     began: true,
@@ -60,30 +60,30 @@ struct Sending<'s, 'r> {
 }
 
 /// Which side has failed.
-enum Failed {
+enum SendFailure {
     Client(io::Error),
     Folder(FolderError),
 }
 
 impl Sending<'_, '_> {
-    async fn all(&mut self, body: Option<Body>) -> Result<(), Failed> {
+    async fn all(&mut self, body: Option<Body>) -> Result<(), SendFailure> {
         let mut left = body;
         while let Some(body) = &mut left {
             if self.client.connection.stream().takes_files()
-                && let Some(count) = body.at_hand()
+                && let Some(count) = body.cached_length()
             {
                 self.flush().await?;
                 self.send(body, count).await?;
                 continue;
             }
             let before = self.client.connection.output.len();
-            body.fill(self.client).await.map_err(Failed::Folder)?;
+            body.fill(self.client).await.map_err(SendFailure::Folder)?;
             self.put += (self.client.connection.output.len() - before) as u64;
             match body.is_empty() {
                 true => left = None,
                 false if self.client.connection.output.len() >= LEAST_SENT => {
                     self.flush().await?;
-                    self.record.head_left();
+                    self.record.head_sent();
                 }
                 false => {}
             }
@@ -95,31 +95,31 @@ impl Sending<'_, '_> {
     }
 
     /// Sends this many bytes straight from the file, unless the client hangs up.
-    async fn send(&mut self, body: &mut Body, count: usize) -> Result<(), Failed> {
+    async fn send(&mut self, body: &mut Body, count: usize) -> Result<(), SendFailure> {
         let mut left = count;
         while left > 0 {
             let sent = poll_fn(|context| {
                 let sent = body.poll_send(context, &mut self.client.connection, left);
-                self.or_gone(context, sent)
+                self.result_or_gone(context, sent)
             });
-            match sent.await.map_err(Failed::Client)? {
-                0 => return Err(Failed::Folder(became_shorter())),
+            match sent.await.map_err(SendFailure::Client)? {
+                0 => return Err(SendFailure::Folder(became_shorter())),
                 sent => {
                     self.put += sent as u64;
                     left -= sent;
                 }
             }
             self.count();
-            self.record.head_left();
+            self.record.head_sent();
         }
         Ok(())
     }
 
     /// Sends the client's output, unless the client hangs up.
-    async fn flush(&mut self) -> Result<(), Failed> {
+    async fn flush(&mut self) -> Result<(), SendFailure> {
         let flushed = poll_fn(|context| self.poll_flush(context)).await;
         self.count();
-        flushed.map_err(Failed::Client)
+        flushed.map_err(SendFailure::Client)
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -127,11 +127,11 @@ impl Sending<'_, '_> {
         if flushed.is_pending() {
             self.count();
         }
-        self.or_gone(context, flushed)
+        self.result_or_gone(context, flushed)
     }
 
     /// Returns the result of a send, or an error if the client has hung up.
-    fn or_gone<T>(
+    fn result_or_gone<T>(
         &mut self,
         context: &mut Context<'_>,
         sent: Poll<io::Result<T>>,

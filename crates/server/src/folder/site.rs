@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 use http::HeaderValue;
 use rustix::io::Errno;
 
-use super::beneath::{Haste, Opened, Root};
+use super::beneath::{LookupMode, OpenFolder, Root};
 use super::coding::{Accepted, Coding};
 use super::media_type::MediaType;
 use super::name::Name;
-use super::stat::{Nature, Stat};
+use super::stat::{FileKind, Stat};
 use crate::config::FolderOptions;
 
 /// A folder, and how its files are served.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct FolderSite {
     root: Root,
     pub(super) options: FolderOptions,
 }
 
 /// A lookup in a folder.
 #[derive(Debug)]
-pub(super) struct Sought {
+pub(super) struct Lookup {
     /// The file's path below the folder.
     path: PathBuf,
     codings: Accepted,
@@ -51,7 +51,7 @@ pub(super) struct File {
     pub(super) is_fallback: bool,
 }
 
-impl Site {
+impl FolderSite {
     pub(super) fn new(path: PathBuf, options: FolderOptions) -> Self {
         Self {
             root: Root::new(path),
@@ -71,9 +71,9 @@ impl Site {
     /// Looks up a file, or the fallback page for a missing one.
     ///
     /// # Errors
-    /// When the folder or the file cannot be read; with [`Haste::InMemory`] also when it is not in the page cache.
-    pub(super) fn find(&self, sought: &Sought, haste: Haste) -> Result<Found, Errno> {
-        let folder = self.root.open(haste)?;
+    /// When the folder or the file cannot be read; with [`LookupMode::InMemory`] also when it is not in the page cache.
+    pub(super) fn find(&self, sought: &Lookup, lookup_mode: LookupMode) -> Result<Found, Errno> {
+        let folder = self.root.open(lookup_mode)?;
         let found = find_at(&folder, &sought.path, &sought.codings)?;
         match (&found, &self.options.fallback) {
             (Found::Nothing, Some(fallback)) if sought.takes_fallback => {
@@ -91,7 +91,7 @@ impl Site {
     }
 }
 
-impl Sought {
+impl Lookup {
     /// Creates the lookup of the file that a path names, which is the index page if the path names a folder.
     pub(super) fn new(name: Name, codings: Accepted, takes_fallback: bool) -> Self {
         Self {
@@ -115,14 +115,14 @@ impl Sought {
 }
 
 /// The file at a path, or a precompressed version that the client accepts.
-fn find_at(folder: &Opened<'_>, path: &Path, codings: &Accepted) -> Result<Found, Errno> {
+fn find_at(folder: &OpenFolder<'_>, path: &Path, codings: &Accepted) -> Result<Found, Errno> {
     let Some(opened) = open(folder, path)? else {
         return Ok(Found::Nothing);
     };
-    let stat = match Nature::of(&opened)? {
-        Nature::File(stat) => stat,
-        Nature::Folder => return Ok(Found::Folder),
-        Nature::Other => return Ok(Found::Nothing),
+    let stat = match FileKind::of(&opened)? {
+        FileKind::File(stat) => stat,
+        FileKind::Folder => return Ok(Found::Folder),
+        FileKind::Other => return Ok(Found::Nothing),
     };
     let kind = MediaType::of(path);
     let file = File {
@@ -141,7 +141,7 @@ fn find_at(folder: &Opened<'_>, path: &Path, codings: &Accepted) -> Result<Found
         let Some(opened) = open(folder, Path::new(&compressed))? else {
             continue;
         };
-        if let Nature::File(stat) = Nature::of(&opened)? {
+        if let FileKind::File(stat) = FileKind::of(&opened)? {
             let coding = Some(*coding);
             return Ok(Found::File(File {
                 opened,
@@ -155,7 +155,7 @@ fn find_at(folder: &Opened<'_>, path: &Path, codings: &Accepted) -> Result<Found
 }
 
 /// Opens a file. `None` if it is missing or unreadable, or if a link leads out of the folder.
-fn open(folder: &Opened<'_>, path: &Path) -> Result<Option<OwnedFd>, Errno> {
+fn open(folder: &OpenFolder<'_>, path: &Path) -> Result<Option<OwnedFd>, Errno> {
     match folder.file(path) {
         Ok(opened) => Ok(Some(opened)),
         Err(

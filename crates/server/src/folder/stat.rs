@@ -18,14 +18,14 @@ pub(super) struct Stat {
 
 /// The kind of an open file.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Nature {
+pub(super) enum FileKind {
     File(Stat),
     Folder,
     /// A device, a FIFO, a socket.
     Other,
 }
 
-impl Nature {
+impl FileKind {
     pub(super) fn of(opened: &OwnedFd) -> Result<Self, Errno> {
         let stat = fstat(opened)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_looked_at_in_order() {
+    fn conditions_are_evaluated_in_order() {
         let validators = validators(NOW as i64);
         let tag = validators.tag.as_str();
         assert_eq!(tag, "\"6b49d200.5-20\"");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_of_the_version_that_was_begun() {
+    fn range_is_served_only_of_the_same_version() {
         let validators = validators(NOW as i64);
         let tag = validators.tag.as_str();
         for (value, is_partial) in [
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_says_nothing_is_not_said() {
+    fn meaningless_modification_time_is_not_sent() {
         for modified in [-5, 0, 1, 315_532_800] {
             let validators = validators(modified);
             let headers: HeaderMap = validators.fields().collect();

@@ -30,16 +30,17 @@ pub(super) enum Message {
     /// From the new process: it serves.
     Ready,
     /// From the old process, with a listening socket: what it is for.
-    Socket(Origin),
+    Socket(SocketPurpose),
 }
 
 /// What a listening socket is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Origin {
+pub(crate) struct SocketPurpose {
     /// The setting that names its address.
     pub(crate) setting: String,
     /// The setting's value; the port may be 0.
-    pub(crate) asked: String,
+    #[serde(rename = "asked")]
+    pub(crate) configured: String,
     /// How many listeners before it have the same setting and value.
     pub(crate) number: usize,
     /// Whether the service manager also holds the socket.
@@ -129,14 +130,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_arrives_with_its_message_and_with_what_waits_in_its_queue() {
+    fn socket_arrives_with_its_message_and_its_accept_queue() {
         let (old, new) = UnixStream::pair().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();
-        let origin = |number| Origin {
+        let origin = |number| SocketPurpose {
             setting: "LISTEN".to_owned(),
-            asked: "127.0.0.1:0".to_owned(),
+            configured: "127.0.0.1:0".to_owned(),
             number,
             is_managed: false,
         };
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_program_that_hands_no_tickets_over_is_understood() {
+    fn message_without_tickets_from_an_older_program_is_accepted() {
         let (mut old, new) = UnixStream::pair().unwrap();
         let text = br#"{"all":{"all_answer":true}}"#;
         let length = u32::try_from(text.len()).unwrap().to_be_bytes();

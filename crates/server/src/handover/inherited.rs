@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use listenfd::ListenFd;
 
-use super::channel::{self, Message, Origin};
+use super::channel::{self, Message, SocketPurpose};
 use crate::config::Variables;
 use crate::listener::Address;
-use crate::listener::{Outlives, StdSocket};
+use crate::listener::{OtherAcceptor, StdSocket};
 use crate::live::{HandedTickets, ListenerTickets};
 use crate::output;
 
@@ -37,7 +37,7 @@ enum SocketOrigin {
     /// From the service manager, with this name.
     Manager(String),
     /// From the previous process, for this listener.
-    Predecessor(Origin),
+    Predecessor(SocketPurpose),
 }
 
 /// The previous process, which serves until this one is ready.
@@ -49,11 +49,11 @@ struct Predecessor {
 
 /// The inherited sockets of a listener.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct InheritedSockets {
     pub(crate) address: Address,
     /// The sockets, at least one.
     pub(crate) sockets: Vec<StdSocket>,
-    pub(crate) outlives: Outlives,
+    pub(crate) other_acceptor: OtherAcceptor,
 }
 
 impl Inherited {
@@ -89,7 +89,7 @@ impl Inherited {
         let gone = "the process that started this one has ended before it handed its sockets over";
         let channel = io::stdin().as_fd().try_clone_to_owned()?;
         let channel = UnixStream::from(channel);
-        channel.set_read_timeout(Some(LONGEST_SILENCE))?;
+        channel.set_read_timeout(Some(LONGEST_BETWEEN_MESSAGES))?;
         output::share();
         let mut sockets = VecDeque::new();
         loop {
@@ -115,25 +115,32 @@ impl Inherited {
                         tickets,
                     });
                 }
-                (message, _) => bail!("the process that started this one says {message:?}"),
+                (message, _) => {
+                    bail!("the process that started this one says {message:?}")
+                }
             }
         }
     }
 
     /// Takes the sockets for the `number`th listener with this setting and address. `None` if there are none, so that a
     /// socket has to be bound.
-    pub(crate) fn take(&mut self, setting: &str, asked: &Address, number: usize) -> Option<Taken> {
-        let text = asked.to_string();
+    pub(crate) fn take(
+        &mut self,
+        setting: &str,
+        configured: &Address,
+        number: usize,
+    ) -> Option<InheritedSockets> {
+        let text = configured.to_string();
         let is_for_this = |socket: &Socket| match &socket.source {
             SocketOrigin::Predecessor(origin) => {
-                (&*origin.setting, &*origin.asked, origin.number) == (setting, &*text, number)
+                (&*origin.setting, &*origin.configured, origin.number) == (setting, &*text, number)
             }
             SocketOrigin::Manager(_) => false,
         };
         let found = self.extract(is_for_this);
         // The service manager knows only addresses. An address of the previous process may now be in another setting.
         let found = match found.is_empty() {
-            true => self.extract(|socket| is_same_place(&socket.address, asked)),
+            true => self.extract(|socket| is_same_place(&socket.address, configured)),
             false => found,
         };
         let address = found.first()?.address.clone();
@@ -141,10 +148,10 @@ impl Inherited {
             SocketOrigin::Manager(_) => true,
             SocketOrigin::Predecessor(origin) => origin.is_managed,
         });
-        Some(Taken {
+        Some(InheritedSockets {
             address,
             sockets: found.into_iter().map(|socket| socket.socket).collect(),
-            outlives: Outlives::new(is_managed),
+            other_acceptor: OtherAcceptor::new(is_managed),
         })
     }
 
@@ -159,7 +166,7 @@ impl Inherited {
     ///
     /// # Errors
     /// Names an unused socket of the service manager. Unused sockets of the previous process are closed.
-    pub(crate) fn see_that_all_are_taken(&mut self) -> Result<()> {
+    pub(crate) fn check_all_taken(&mut self) -> Result<()> {
         for Socket {
             address, source, ..
         } in self.sockets.drain(..)
@@ -193,12 +200,12 @@ impl Inherited {
     ///
     /// # Errors
     /// When the previous process has ended, so that this one is not wanted either.
-    pub(crate) fn tell_ready(&self) -> Result<bool> {
+    pub(crate) fn send_ready(&self) -> Result<bool> {
         let Some(predecessor) = &self.predecessor else {
             return Ok(false);
         };
-        let told = channel::send(&predecessor.channel, &Message::Ready, None);
-        told.map(|()| true).context(
+        let sent = channel::send(&predecessor.channel, &Message::Ready, None);
+        sent.map(|()| true).context(
             "the process that started this one has ended before this one could take its place",
         )
     }
@@ -224,14 +231,19 @@ fn passed_socket(passed: &mut ListenFd, index: usize) -> Result<OwnedFd> {
     socket.context("it is gone")
 }
 
-/// Whether a socket at `address` serves the address `asked`. For a bare port, systemd creates a socket for IPv6 and IPv4.
-fn is_same_place(address: &Address, asked: &Address) -> bool {
-    match (address, asked) {
-        (Address::Tcp(address), Address::Tcp(asked)) => {
-            let is_anywhere = address.ip().is_unspecified() && asked.ip().is_unspecified();
-            address.port() == asked.port() && (is_anywhere || address.ip() == asked.ip())
+/// Whether a socket at `address` serves the address `configured`. For a bare port, systemd creates a socket for IPv6 and IPv4.
+fn is_same_place(address: &Address, configured: &Address) -> bool {
+    match (address, configured) {
+        (Address::Tcp(address), Address::Tcp(configured)) => {
+            let is_anywhere = address.ip().is_unspecified() && configured.ip().is_unspecified();
+            address.port() == configured.port() && (is_anywhere || address.ip() == configured.ip())
         }
-        (Address::Unix { path, .. }, Address::Unix { path: asked, .. }) => path == asked,
+        (
+            Address::Unix { path, .. },
+            Address::Unix {
+                path: configured, ..
+            },
+        ) => path == configured,
         (Address::Tcp(_) | Address::Unix { .. }, _) => false,
     }
 }
@@ -240,7 +252,7 @@ fn is_same_place(address: &Address, asked: &Address) -> bool {
 pub(super) const HANDOVER: &str = "SESSIONGATE_HANDOVER";
 
 /// How long the previous process may take between two messages.
-const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+const LONGEST_BETWEEN_MESSAGES: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -268,12 +280,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_listened_on_is_found_by_the_setting_and_what_is_elsewhere_by_the_address() {
-        let asked = tcp("127.0.0.1:0");
+    fn inherited_socket_is_found_by_setting_and_otherwise_by_address() {
+        let configured = tcp("127.0.0.1:0");
         let origin = |setting: &str, number| {
-            SocketOrigin::Predecessor(Origin {
+            SocketOrigin::Predecessor(SocketPurpose {
                 setting: setting.to_owned(),
-                asked: asked.to_string(),
+                configured: configured.to_string(),
                 number,
                 is_managed: false,
             })
@@ -286,25 +298,25 @@ mod tests {
             (third.0, origin("LISTEN", 0)),
             (other.0, SocketOrigin::Manager("web".to_owned())),
         ]);
-        assert!(inherited.take("ADMIN_LISTEN", &asked, 0).is_none());
-        let taken = inherited.take("[[listener]]", &asked, 1).unwrap();
+        assert!(inherited.take("ADMIN_LISTEN", &configured, 0).is_none());
+        let taken = inherited.take("[[listener]]", &configured, 1).unwrap();
         assert_eq!(
             (taken.address, taken.sockets.len()),
             (addresses[1].clone(), 1)
         );
-        assert!(!taken.outlives.get());
+        assert!(!taken.other_acceptor.get());
         let taken = inherited.take("REDIRECT_LISTEN", &addresses[0], 0).unwrap();
         assert_eq!(taken.address, addresses[0], "it has moved to another line");
         let taken = inherited.take("LISTEN", &addresses[3], 0).unwrap();
-        assert!(taken.outlives.get(), "the service manager keeps it");
-        inherited.see_that_all_are_taken().unwrap();
+        assert!(taken.other_acceptor.get(), "the service manager keeps it");
+        inherited.check_all_taken().unwrap();
     }
 
     #[test]
-    fn a_socket_of_the_service_manager_that_nobody_serves_is_named() {
+    fn unused_socket_of_the_service_manager_is_named() {
         let (socket, address) = listener("[::1]:0");
         let mut inherited = inherited([(socket, SocketOrigin::Manager("web".to_owned()))]);
-        let error = inherited.see_that_all_are_taken().unwrap_err().to_string();
+        let error = inherited.check_all_taken().unwrap_err().to_string();
         assert!(
             error.contains(&address.to_string()) && error.contains("`web`"),
             "{error}"
@@ -312,16 +324,16 @@ mod tests {
     }
 
     #[test]
-    fn every_interface_is_the_same_place_in_both_families() {
-        for (address, asked, is_same) in [
+    fn unspecified_address_is_the_same_in_both_families() {
+        for (address, configured, is_same) in [
             ("[::]:80", "0.0.0.0:80", true),
             ("0.0.0.0:80", "0.0.0.0:80", true),
             ("[::]:80", "0.0.0.0:81", false),
             ("[::1]:80", "127.0.0.1:80", false),
             ("0.0.0.0:80", "127.0.0.1:80", false),
         ] {
-            let same = is_same_place(&tcp(address), &tcp(asked));
-            assert_eq!(same, is_same, "{address} {asked}");
+            let same = is_same_place(&tcp(address), &tcp(configured));
+            assert_eq!(same, is_same, "{address} {configured}");
         }
     }
 }

@@ -14,54 +14,54 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use super::channel::{self, Message, Origin};
+use super::channel::{self, Message, SocketPurpose};
 use super::inherited::HANDOVER;
 use crate::clock;
-use crate::listener::Outlives;
-use crate::live::{Live, Shared};
+use crate::listener::OtherAcceptor;
+use crate::live::{Live, SharedLive};
 use crate::output;
 
-/// The succession: how to start the next process, and what it gets.
-pub(crate) struct Succession {
-    offer: Arc<Offer>,
-    live: Shared,
+/// The successor: how to start the next process, and what it gets.
+pub(crate) struct Successor {
+    plan: Arc<StartPlan>,
+    live: SharedLive,
     /// The current attempt, and how to cancel it.
     attempt: Option<(JoinHandle<Result<Child, HandoverError>>, CancellationToken)>,
 }
 
 /// The command line of this process, and its listening sockets.
-struct Offer {
+struct StartPlan {
     program: OsString,
     arguments: Vec<OsString>,
-    sockets: Vec<Kept>,
+    sockets: Vec<HandedSocket>,
 }
 
 /// A socket for the next process.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    pub(crate) origin: Origin,
+pub(crate) struct HandedSocket {
+    pub(crate) origin: SocketPurpose,
     pub(crate) socket: OwnedFd,
-    pub(crate) outlives: Outlives,
+    pub(crate) other_acceptor: OtherAcceptor,
 }
 
-impl Kept {
+impl HandedSocket {
     /// The socket of the `number`th listener with this setting and address.
     pub(crate) fn new(
         setting: &str,
-        asked: String,
+        configured: String,
         number: usize,
         socket: OwnedFd,
-        outlives: &Outlives,
+        other_acceptor: &OtherAcceptor,
     ) -> Self {
         Self {
-            origin: Origin {
+            origin: SocketPurpose {
                 setting: setting.to_owned(),
-                asked,
+                configured,
                 number,
-                is_managed: outlives.get(),
+                is_managed: other_acceptor.get(),
             },
             socket,
-            outlives: outlives.clone(),
+            other_acceptor: other_acceptor.clone(),
         }
     }
 }
@@ -92,19 +92,19 @@ enum HandoverError {
     Start(String, io::Error),
 }
 
-impl Succession {
-    /// The succession of a process with these listening sockets.
-    pub(crate) fn of(sockets: Vec<Kept>, live: Shared) -> Self {
+impl Successor {
+    /// The successor of a process with these listening sockets.
+    pub(crate) fn of(sockets: Vec<HandedSocket>, live: SharedLive) -> Self {
         let mut arguments = std::env::args_os();
         // By the name with which it was called, so that a changed symbolic link leads to the new version.
         let program = arguments.next().unwrap_or_default();
-        let offer = Offer {
+        let plan = StartPlan {
             program,
             arguments: arguments.collect(),
             sockets,
         };
         Self {
-            offer: Arc::new(offer),
+            plan: Arc::new(plan),
             live,
             attempt: None,
         }
@@ -118,15 +118,15 @@ impl Succession {
         }
         tracing::info!("SIGUSR2: starting a new process, which gets the listening sockets");
         output::share();
-        let (offer, live) = (Arc::clone(&self.offer), self.live.load_full());
-        let given_up = CancellationToken::new();
-        let is_given_up = given_up.clone();
+        let (plan, live) = (Arc::clone(&self.plan), self.live.load_full());
+        let cancel = CancellationToken::new();
+        let canceled = cancel.clone();
         let attempt = spawn_blocking(move || {
-            let issuers_answer = Handle::current().block_on(live.hears_from_issuers());
+            let issuers_answer = Handle::current().block_on(live.wait_for_issuer_keys());
             let all_answer = live.is_ready() && issuers_answer;
-            offer.hand_over(&live, all_answer, &is_given_up)
+            plan.hand_over(&live, all_answer, &canceled)
         });
-        self.attempt = Some((attempt, given_up));
+        self.attempt = Some((attempt, cancel));
     }
 
     /// Ready with the id of the process that has taken over. A failed attempt is logged, and this process goes on.
@@ -139,8 +139,8 @@ impl Succession {
             self.attempt = None;
             match handed_over.map_err(HandoverError::from).flatten() {
                 Ok(process) => {
-                    let kept = self.offer.sockets.iter();
-                    kept.for_each(|kept| kept.outlives.set());
+                    let kept = self.plan.sockets.iter();
+                    kept.for_each(|kept| kept.other_acceptor.set());
                     return process.id();
                 }
                 Err(error) => {
@@ -155,10 +155,10 @@ impl Succession {
     /// Cancels the current attempt, if there is one, and ends its process. A process that serves already is asked to stop
     /// like this one.
     pub(crate) async fn abandon(mut self) {
-        let Some((attempt, given_up)) = self.attempt.take() else {
+        let Some((attempt, cancel)) = self.attempt.take() else {
             return;
         };
-        given_up.cancel();
+        cancel.cancel();
         // The log says already that this process stops.
         if let Ok(Ok(process)) = attempt.await {
             // The process may have ended by itself.
@@ -167,13 +167,13 @@ impl Succession {
     }
 }
 
-impl Offer {
+impl StartPlan {
     /// Starts the program again, and waits until it serves.
     fn hand_over(
         &self,
         live: &Live,
         all_answer: bool,
-        given_up: &CancellationToken,
+        cancel: &CancellationToken,
     ) -> Result<Child, HandoverError> {
         if process::id() == 1 {
             return Err(HandoverError::FirstProcess);
@@ -186,7 +186,7 @@ impl Offer {
             all_answer,
             tickets,
         };
-        let served = self.wait(&channel, &all, given_up, &mut child);
+        let served = self.wait(&channel, &all, cancel, &mut child);
         if served.is_err() {
             // It may have ended by itself.
             let _ = child.kill();
@@ -211,11 +211,11 @@ impl Offer {
         &self,
         channel: &UnixStream,
         all: &Message,
-        given_up: &CancellationToken,
+        cancel: &CancellationToken,
         child: &mut Child,
     ) -> Result<(), HandoverError> {
         let ended = |child: &mut Child| Ok::<_, HandoverError>(HandoverError::Ended(child.wait()?));
-        for Kept { origin, socket, .. } in &self.sockets {
+        for HandedSocket { origin, socket, .. } in &self.sockets {
             let message = Message::Socket(origin.clone());
             if channel::send(channel, &message, Some(socket.as_fd())).is_err() {
                 return Err(ended(child)?);
@@ -224,10 +224,10 @@ impl Offer {
         if channel::send(channel, all, None).is_err() {
             return Err(ended(child)?);
         }
-        channel.set_read_timeout(Some(BETWEEN_LOOKS))?;
+        channel.set_read_timeout(Some(BETWEEN_CHECKS))?;
         let start = clock::monotonic();
         while start.elapsed() < LONGEST_START {
-            if given_up.is_cancelled() {
+            if cancel.is_cancelled() {
                 return Err(HandoverError::Abandoned);
             }
             match channel::receive(channel) {
@@ -249,4 +249,4 @@ const MOST_TICKETS: usize = 64;
 const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// How often this process checks, while it waits, whether it was asked to stop.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+const BETWEEN_CHECKS: Duration = Duration::from_millis(50);

@@ -9,10 +9,10 @@ use h2::Reason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
 use http1::ResponseHead;
-use wire::stream_head::are_bare;
+use wire::stream_head::have_no_outer_blanks;
 
 use super::messages::{Outgoing, broken, fields_of, keep_from_tables};
-use super::stream::{AnswerBody, Http2Stream, RequestBody};
+use super::stream::{Http2Stream, StreamAnswer, StreamRequest};
 use crate::config::ClientSettings;
 use crate::interim;
 use crate::streamed::{BodyFrame, Streamed};
@@ -20,10 +20,10 @@ use crate::transfer::Broken;
 
 impl Streamed for Http2Stream {
     fn has_sent_ahead(&mut self, context: &mut Context<'_>) -> bool {
-        self.request.incoming.has_come(context)
+        self.request.incoming.has_arrived(context)
     }
 
-    fn invite(&mut self, _: &mut Context<'_>) {
+    fn send_continue(&mut self, _: &mut Context<'_>) {
         self.interim(StatusCode::CONTINUE, HeaderMap::new());
     }
 
@@ -43,7 +43,7 @@ impl Streamed for Http2Stream {
             return Poll::Ready(Err(Broken::Limit));
         }
         let frame = frame.and_then(|frame| match &frame {
-            BodyFrame::End(Some(trailers)) if !are_bare(trailers) => {
+            BodyFrame::End(Some(trailers)) if !have_no_outer_blanks(trailers) => {
                 Err(io::ErrorKind::InvalidData.into())
             }
             BodyFrame::Data(_) | BodyFrame::End(_) | BodyFrame::Last(_) => {
@@ -73,7 +73,7 @@ impl Streamed for Http2Stream {
 
     /// Always true: resets the stream with `HTTP_1_1_REQUIRED` (RFC 9113 §7). On a shared connection it is unknown which streams
     /// belong to the authenticated user.
-    fn asks_for_http1(&mut self) -> bool {
+    fn requires_http1(&mut self) -> bool {
         self.reset(Reason::HTTP_1_1_REQUIRED);
         true
     }
@@ -102,7 +102,7 @@ impl Http2Stream {
     }
 }
 
-impl RequestBody {
+impl StreamRequest {
     /// The next piece or the end, within the time limits.
     pub(super) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<io::Result<BodyFrame>> {
         let next = self.incoming.poll_frame(context);
@@ -122,7 +122,7 @@ impl RequestBody {
     }
 }
 
-impl AnswerBody {
+impl StreamAnswer {
     /// Sends what is buffered. Ready when the connection has taken all of it, which is bounded by the client's flow-control
     /// window.
     ///

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::io::{Noticed, Watched};
+use super::io::{Observations, WatchedConnection};
 use super::request;
 use super::stream::Http2Stream;
 use crate::config::ClientSettings;
@@ -36,33 +36,33 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
         let live = proxy.live.current();
         (live.client, live.limits.stream_idle)
     };
-    let noticed = Rc::<Noticed>::default();
-    let watched = Watched::new(stream, limits.body, Rc::clone(&noticed));
+    let observed = Rc::<Observations>::default();
+    let watched = WatchedConnection::new(stream, limits.body, Rc::clone(&observed));
     let handshake = terms(&limits).handshake(watched);
     // Clients that never finish the handshake have sent no request.
     let Ok(Ok(connection)) = timeout(limits.header, handshake).await else {
         return;
     };
-    let serving = Serving {
+    let serving = ServedConnection {
         connection,
         answering: JoinSet::new(),
         under_way: Vec::new(),
-        noticed,
+        observed,
         stopped: Some(Box::pin(stop.cancelled_owned())),
         end: Box::pin(sleep(limits.idle)),
         is_idle: false,
         is_ending: false,
         requests: 0,
-        taken_back: 0,
+        canceled: 0,
     };
-    let answering = Answering {
+    let answering = AnswerContext {
         proxy,
         peer,
         reached,
         limits,
         stream_idle,
     };
-    serving.until_end(&answering).await;
+    serving.run(&answering).await;
 }
 
 /// The HTTP/2 settings towards clients.
@@ -76,7 +76,7 @@ fn terms(limits: &ClientSettings) -> Builder {
         // Also bounds CONTINUATION frames (VU#421644). A head that is only somewhat too large is refused by the gate: `h2`'s
         // own answer has no fields and is not logged.
         .max_header_list_size(most_of_head(limits))
-        .max_pending_accept_reset_streams(MOST_UNSEEN)
+        .max_pending_accept_reset_streams(MOST_UNACCEPTED)
         .max_concurrent_reset_streams(MOST_REMEMBERED)
         .max_local_error_reset_streams(Some(MOST_ERRORS))
         .data_frame_budget(MOST_OVERHEAD)
@@ -91,13 +91,13 @@ fn most_of_head(limits: &ClientSettings) -> u32 {
 }
 
 /// A connection that is being served.
-struct Serving {
-    connection: Connection<Watched, Bytes>,
+struct ServedConnection {
+    connection: Connection<WatchedConnection, Bytes>,
     /// The tasks of its streams. Each returns its stream id, and whether its client has canceled the request.
     answering: JoinSet<(u32, bool)>,
     /// The ids of these streams.
     under_way: Vec<u32>,
-    noticed: Rc<Noticed>,
+    observed: Rc<Observations>,
     /// Ready when the gate stops. `None` once it was ready.
     stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// When the connection ends if no stream is open.
@@ -108,7 +108,7 @@ struct Serving {
     is_ending: bool,
     requests: u64,
     /// How many of these requests were canceled before they were answered.
-    taken_back: u64,
+    canceled: u64,
 }
 
 /// An event on a connection.
@@ -124,16 +124,16 @@ enum Event {
     /// The gate stops.
     Stopped,
     /// The client misbehaves. This is the reason for the audit log.
-    Trouble(&'static str),
+    Violation(&'static str),
 }
 
-impl Serving {
-    async fn until_end(mut self, with: &Answering) {
-        let trouble = loop {
+impl ServedConnection {
+    async fn run(mut self, with: &AnswerContext) {
+        let reason = loop {
             match poll_fn(|context| self.poll_event(context, &with.limits)).await {
-                Event::Broken(streams) => self.tell(&streams, with),
+                Event::Broken(streams) => self.record_broken(&streams, with),
                 Event::Ended(None) => break None,
-                Event::Ended(Some(error)) => break trouble(&error),
+                Event::Ended(Some(error)) => break violation(&error),
                 Event::Request(request) => {
                     self.requests += 1;
                     let (request, respond) = *request;
@@ -150,20 +150,20 @@ impl Serving {
                     self.is_idle = false;
                     self.connection.graceful_shutdown();
                 }
-                Event::Trouble(reason) => {
+                Event::Violation(reason) => {
                     let abrupt = &mut self.connection;
                     abrupt.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     // The client may no longer receive it.
                     let closed = poll_fn(|context| abrupt.poll_closed(context));
-                    let _ = timeout(LONGEST_FAREWELL, closed).await;
+                    let _ = timeout(LONGEST_AFTER_GOAWAY, closed).await;
                     break Some(reason);
                 }
             }
         };
-        if let Some(reason) = trouble {
-            with.proxy.client_breaks_off(with.peer.address, reason);
+        if let Some(reason) = reason {
+            with.proxy.record_violation(with.peer.address, reason);
         }
-        self.tell(&self.noticed.broken.take(), with);
+        self.record_broken(&self.observed.broken.take(), with);
         // Open streams see that their client has gone away.
         drop(self.connection);
         while self.answering.join_next().await.is_some() {}
@@ -171,11 +171,11 @@ impl Serving {
 
     /// Records streams that were reset before there was a request, because their heads break the rules. Other streams have
     /// their own audit lines.
-    fn tell(&self, broken: &[u32], with: &Answering) {
+    fn record_broken(&self, broken: &[u32], with: &AnswerContext) {
         for stream in broken {
             if !self.under_way.contains(stream) {
                 with.proxy
-                    .client_breaks_off(with.peer.address, inbound::UNREADABLE);
+                    .record_violation(with.peer.address, inbound::UNREADABLE);
             }
         }
     }
@@ -183,12 +183,12 @@ impl Serving {
     fn poll_event(&mut self, context: &mut Context<'_>, limits: &ClientSettings) -> Poll<Event> {
         while let Poll::Ready(Some(answered)) = self.answering.poll_join_next(context) {
             // A task that panicked does not return its id. The id stays in `under_way`, which does no harm.
-            let (stream, is_taken_back) = answered.unwrap_or_default();
+            let (stream, is_canceled) = answered.unwrap_or_default();
             self.under_way.retain(|other| *other != stream);
-            self.taken_back += u64::from(is_taken_back);
+            self.canceled += u64::from(is_canceled);
         }
-        if self.taken_back > MOST_TAKEN_BACK && self.taken_back * 2 > self.requests {
-            return Poll::Ready(Event::Trouble(RAPID_RESET));
+        if self.canceled > MOST_CANCELED && self.canceled * 2 > self.requests {
+            return Poll::Ready(Event::Violation(RAPID_RESET));
         }
         match self.connection.poll_accept(context) {
             Poll::Ready(Some(Ok(request))) => {
@@ -196,12 +196,12 @@ impl Serving {
             }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Event::Ended(Some(error))),
             Poll::Ready(None) => return Poll::Ready(Event::Ended(None)),
-            Poll::Pending if self.noticed.floods.get() => {
-                return Poll::Ready(Event::Trouble(FLOOD));
+            Poll::Pending if self.observed.floods.get() => {
+                return Poll::Ready(Event::Violation(FLOOD));
             }
             Poll::Pending => {}
         }
-        let broken = self.noticed.broken.take();
+        let broken = self.observed.broken.take();
         if !broken.is_empty() {
             return Poll::Ready(Event::Broken(broken));
         }
@@ -214,7 +214,7 @@ impl Serving {
         let is_idle = self.answering.is_empty();
         if is_idle && !self.is_idle {
             let limit = if self.is_ending {
-                LONGEST_FAREWELL
+                LONGEST_AFTER_GOAWAY
             } else {
                 limits.idle
             };
@@ -230,7 +230,7 @@ impl Serving {
 
 /// What is needed to answer the requests of a connection.
 #[derive(Clone)]
-struct Answering {
+struct AnswerContext {
     proxy: Rc<Proxy>,
     peer: Rc<Peer>,
     /// The local address that the client has connected to.
@@ -240,7 +240,7 @@ struct Answering {
     stream_idle: Duration,
 }
 
-impl Answering {
+impl AnswerContext {
     /// Answers one request. Returns whether its client has canceled it.
     async fn answer(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) -> bool {
         let (head, body) = request.into_parts();
@@ -258,7 +258,7 @@ impl Answering {
                     proxy.answer(&mut request, peer, &mut stream).await;
                     stream.linger().await;
                 } else {
-                    proxy.client_breaks_off(peer.address, inbound::UNREADABLE);
+                    proxy.record_violation(peer.address, inbound::UNREADABLE);
                 }
                 stream.is_gone
             }
@@ -266,7 +266,7 @@ impl Answering {
                 let (refused, mut record) = proxy.unreadable(violation, &[], peer);
                 let mut stream = stream(&Request::new(Length::NONE));
                 let sent = stream.answer(refused, &record.bytes_out).await;
-                record.ends(sent);
+                record.end(sent);
                 stream.is_gone
             }
         }
@@ -274,7 +274,7 @@ impl Answering {
 }
 
 /// The reason in the audit log for a connection error that the client has caused.
-fn trouble(error: &h2::Error) -> Option<&'static str> {
+fn violation(error: &h2::Error) -> Option<&'static str> {
     let is_ours = error.is_library() && error.is_go_away();
     match error.reason() {
         Some(Reason::NO_ERROR) | None => None,
@@ -308,7 +308,7 @@ const MOST_BUFFERED: usize = 64 * 1024;
 const MOST_OVERHEAD: usize = 8 * 1024 * 1024;
 
 /// The most streams that may be canceled before they are accepted (CVE-2023-44487, "Rapid Reset").
-const MOST_UNSEEN: usize = 20;
+const MOST_UNACCEPTED: usize = 20;
 
 /// The most streams to remember that the gate has reset and whose frames may still arrive.
 const MOST_REMEMBERED: usize = 50;
@@ -318,7 +318,7 @@ const MOST_ERRORS: usize = 100;
 
 /// The most requests that may be canceled before they are answered, if they are more than half of all: people leave pages before
 /// they are loaded, but not most of the time. These are Envoy's numbers (`overload.premature_reset_min_stream_count`, 1.28).
-const MOST_TAKEN_BACK: u64 = 500;
+const MOST_CANCELED: u64 = 500;
 
 /// How long a client may take to finish after GOAWAY.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+const LONGEST_AFTER_GOAWAY: Duration = Duration::from_secs(2);

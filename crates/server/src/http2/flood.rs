@@ -21,8 +21,8 @@ impl Window {
     }
 
     /// Parses the next bytes from the client. Returns whether there were too many frames without content.
-    pub(super) fn are_too_many(&mut self, bytes: &[u8]) -> bool {
-        self.frames.are_too_many(bytes) && !self.begins_anew()
+    pub(super) fn exceeds_limit(&mut self, bytes: &[u8]) -> bool {
+        self.frames.exceeds_limit(bytes) && !self.restart_if_over()
     }
 
     /// Counts bytes sent to the client, which has to answer them with WINDOW_UPDATE frames.
@@ -31,11 +31,11 @@ impl Window {
     }
 
     /// Starts a new window if the current one is over. Returns whether it was over.
-    fn begins_anew(&mut self) -> bool {
+    fn restart_if_over(&mut self) -> bool {
         let now = Instant::now();
         let is_over = now.duration_since(self.since) >= WINDOW;
         if is_over {
-            self.frames.begin_anew();
+            self.frames.begin_window();
             self.since = now;
         }
         is_over
@@ -50,13 +50,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_minute_begins_anew() {
+    async fn count_restarts_each_minute() {
         let mut window = Window::new();
         let ping = [0, 0, 8, 6, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-        let mut floods = window.are_too_many(&[0; 24]);
+        let mut floods = window.exceeds_limit(&[0; 24]);
         for _ in 0..2000 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            floods |= window.are_too_many(&ping);
+            floods |= window.exceeds_limit(&ping);
         }
         assert!(!floods, "one a second");
     }

@@ -18,7 +18,7 @@ use crate::wait_timer::WaitTimer;
 
 /// What was noticed on a client's connection.
 #[derive(Default)]
-pub(super) struct Noticed {
+pub(super) struct Observations {
     /// Whether the client floods the connection. If so, nothing more is read from it.
     pub(super) floods: Cell<bool>,
     /// Streams that `h2` has reset because the client broke the rules, until they are taken.
@@ -26,30 +26,30 @@ pub(super) struct Noticed {
 }
 
 /// A client's connection that detects floods and refused streams, and limits how long a write may stall.
-pub(super) struct Watched {
+pub(super) struct WatchedConnection {
     stream: Stream,
     frames: Window,
     resets: Resets,
-    noticed: Rc<Noticed>,
+    observed: Rc<Observations>,
     writing: WaitTimer,
     /// How long the client may accept no bytes.
     stalled: Duration,
     /// Set while the connection is being closed: the deadline for reading what the client still sends, and how many bytes of it
     /// may still be read.
-    farewell: Option<(Pin<Box<Sleep>>, usize)>,
+    closing: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
-impl Watched {
+impl WatchedConnection {
     /// Wraps a connection from which nothing has been read.
-    pub(super) fn new(stream: Stream, stalled: Duration, noticed: Rc<Noticed>) -> Self {
+    pub(super) fn new(stream: Stream, stalled: Duration, observed: Rc<Observations>) -> Self {
         Self {
             stream,
             frames: Window::new(),
             resets: Resets::new(),
-            noticed,
+            observed,
             writing: WaitTimer::default(),
             stalled,
-            farewell: None,
+            closing: None,
         }
     }
 
@@ -59,10 +59,10 @@ impl Watched {
 
     /// Reads what the client still sends until it closes its side. An earlier close would reset the connection, and the
     /// client could lose the end of the last answers (for HTTP/1.1, see RFC 9112 §9.6).
-    fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_closing(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut rest = [MaybeUninit::uninit(); 4096];
-        let listening = || (Box::pin(sleep(LONGEST_FAREWELL)), MOST_IN_FAREWELL);
-        let (latest, left) = self.farewell.get_or_insert_with(listening);
+        let listening = || (Box::pin(sleep(LONGEST_CLOSING)), MOST_WHILE_CLOSING);
+        let (latest, left) = self.closing.get_or_insert_with(listening);
         while *left > 0 && latest.as_mut().poll(context).is_pending() {
             let mut room = ReadBuf::uninit(&mut rest);
             let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut room));
@@ -76,16 +76,16 @@ impl Watched {
     }
 
     /// Counts and parses bytes that have been sent: the first `count` bytes of `slices`.
-    fn left(&mut self, slices: &[IoSlice<'_>], count: usize) {
+    fn note_sent(&mut self, slices: &[IoSlice<'_>], count: usize) {
         self.frames.sent(count);
-        let (noticed, mut left) = (&self.noticed, count);
+        let (observed, mut left) = (&self.observed, count);
         for slice in slices {
             let gone = &slice[..left.min(slice.len())];
             left -= gone.len();
             self.resets.follow(gone, |stream| {
-                let mut broken = noticed.broken.take();
+                let mut broken = observed.broken.take();
                 broken.push(stream);
-                noticed.broken.set(broken);
+                observed.broken.set(broken);
             });
         }
     }
@@ -107,26 +107,26 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.noticed.floods.get() {
+        if self.observed.floods.get() {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
         ready!(self.stream().poll_read(context, buffer))?;
-        let came = &buffer.filled()[before..];
-        if self.frames.are_too_many(came) {
-            self.noticed.floods.set(true);
+        let received = &buffer.filled()[before..];
+        if self.frames.exceeds_limit(received) {
+            self.observed.floods.set(true);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -143,7 +143,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         let written = self.stream().poll_write_vectored(context, slices);
         if let Poll::Ready(Ok(count)) = written {
-            self.left(slices, count);
+            self.note_sent(slices, count);
         }
         self.unless_stalled(context, written)
     }
@@ -158,17 +158,17 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.farewell.is_none() {
+        if self.closing.is_none() {
             let shut = self.stream().poll_shutdown(context);
             ready!(self.unless_stalled(context, shut))?;
         }
-        if !self.noticed.floods.get() {
-            ready!(self.poll_farewell(context));
+        if !self.observed.floods.get() {
+            ready!(self.poll_closing(context));
         }
         Poll::Ready(Ok(()))
     }
 }
 
 /// How long a client may take to close its side, and how many bytes it may send until then.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
-const MOST_IN_FAREWELL: usize = 1024 * 1024;
+const LONGEST_CLOSING: Duration = Duration::from_secs(1);
+const MOST_WHILE_CLOSING: usize = 1024 * 1024;

@@ -40,7 +40,7 @@ impl Answerable for Http2Stream {
                 Ok(piece) => self.put(piece.into()),
                 Err(error) if self.take_back_answer() => return Err(error),
                 Err(error) => {
-                    self.break_off();
+                    self.abort_answer();
                     let ended = error.ended().unwrap_or(ExchangeEnd::UpstreamBroke);
                     return Ok(Sent { ended, began: true });
                 }
@@ -52,7 +52,7 @@ impl Answerable for Http2Stream {
             let sent = poll_fn(|context| self.poll_room(context)).await;
             record.bytes_out.set(self.answer.left.sent);
             if let Err(error) = sent {
-                self.break_off();
+                self.abort_answer();
                 return Ok(Sent {
                     ended: ExchangeEnd::with_client(&error),
                     began: self.is_being_answered(),
@@ -61,7 +61,7 @@ impl Answerable for Http2Stream {
             if left.is_none() {
                 return Ok(Sent::COMPLETE);
             }
-            record.head_left();
+            record.head_sent();
         }
     }
 
@@ -81,7 +81,7 @@ impl Answerable for Http2Stream {
         if self.answer.left.has_ended() {
             return ExchangeEnd::UpstreamBroke;
         }
-        let mut talk = Talk {
+        let mut talk = DataStream {
             stream: self,
             read: Bytes::new(),
         };
@@ -90,13 +90,13 @@ impl Answerable for Http2Stream {
 }
 
 /// A stream as a byte stream: the contents of its DATA frames.
-struct Talk<'s> {
+struct DataStream<'s> {
     stream: &'s mut Http2Stream,
     /// Bytes that have arrived and were not read yet.
     read: Bytes,
 }
 
-impl AsyncRead for Talk<'_> {
+impl AsyncRead for DataStream<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -108,7 +108,7 @@ impl AsyncRead for Talk<'_> {
     }
 }
 
-impl AsyncWrite for Talk<'_> {
+impl AsyncWrite for DataStream<'_> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

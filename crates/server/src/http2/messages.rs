@@ -38,7 +38,7 @@ impl Incoming {
     }
 
     /// Whether a piece of the body has arrived. The piece is kept for the next read.
-    pub(crate) fn has_come(&mut self, context: &mut Context<'_>) -> bool {
+    pub(crate) fn has_arrived(&mut self, context: &mut Context<'_>) -> bool {
         if self.ahead.is_none()
             && let Poll::Ready(Some(Ok(piece))) = self.stream.poll_data(context)
         {
@@ -128,7 +128,7 @@ impl Outgoing {
     pub(crate) fn poll_send(
         &mut self,
         context: &mut Context<'_>,
-        left: &mut LeftToSend,
+        left: &mut UnsentBody,
     ) -> Poll<io::Result<()>> {
         while !left.piece.is_empty() && !left.has_ended() {
             let room = ready!(self.poll_capacity(context, left.piece.len()))?;
@@ -165,7 +165,7 @@ impl Outgoing {
 
 /// The part of a body that is left to send.
 #[derive(Debug, Default)]
-pub(crate) struct LeftToSend {
+pub(crate) struct UnsentBody {
     pub(crate) piece: Bytes,
     pub(crate) end: End,
     /// How many bytes were sent.
@@ -184,7 +184,7 @@ pub(crate) enum End {
     Sent,
 }
 
-impl LeftToSend {
+impl UnsentBody {
     /// Whether the end was sent.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.end, End::Sent)
@@ -269,13 +269,13 @@ mod tests {
     use super::{fields_of, keep_from_tables};
 
     #[test]
-    fn no_value_that_goes_on_stands_in_white_space() {
+    fn forwarded_values_have_no_surrounding_white_space() {
         let fields: HeaderMap = fields_of([(&b"x-a"[..], &b" \ta b\t"[..])]);
         assert_eq!(fields["x-a"], "a b");
     }
 
     #[test]
-    fn the_id_of_a_request_takes_no_place_in_a_table_and_other_fields_do() {
+    fn request_id_is_not_indexed_and_other_fields_are() {
         let mut headers: HeaderMap = fields_of([
             (
                 &b"x-request-id"[..],

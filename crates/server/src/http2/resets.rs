@@ -34,7 +34,7 @@ impl Resets {
                 for byte in payload {
                     *code = (*code << 8) | u32::from(*byte);
                 }
-                if self.heads.are_between_frames() {
+                if self.heads.payload_is_complete() {
                     if *code == PROTOCOL_ERROR {
                         broke(*stream);
                     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_a_bare_status_is_none_of_ours() {
+    fn bare_status_is_recognized_as_an_answer_of_h2() {
         let sent = [
             // With trailers, with data, and without a body.
             flagged(HEADERS, 0, 1, &[0; 40]),

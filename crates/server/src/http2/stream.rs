@@ -17,14 +17,14 @@ use http1::{Field, Length, has_body};
 use tokio::time::{Instant, timeout};
 use wire::grpc;
 
-use super::messages::{End, Incoming, LeftToSend, Outgoing, fields_of};
+use super::messages::{End, Incoming, Outgoing, UnsentBody, fields_of};
 use super::request::wanted_accept;
 use crate::client::{LONGEST_LINGER, LONGEST_PAUSE};
 use crate::clock;
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
 use crate::exchange_end::{ExchangeEnd, Sent, is_our_limit};
-use crate::inbound::asker::is_grpc;
+use crate::inbound::client_kind::is_grpc;
 use crate::inbound::proxy::Proxy;
 use crate::link::Link;
 use crate::owner::Owner;
@@ -33,11 +33,11 @@ use crate::wait_timer::WaitTimer;
 
 /// A stream with a request: the client's side of one exchange.
 pub(super) struct Http2Stream {
-    pub(super) request: RequestBody,
-    pub(super) answer: AnswerBody,
+    pub(super) request: StreamRequest,
+    pub(super) answer: StreamAnswer,
     pub(super) limits: ClientSettings,
     /// Whether the request is a gRPC call.
-    is_calling: bool,
+    is_grpc_call: bool,
     /// The deadline of the call (`grpc-timeout`).
     deadline: Option<Instant>,
     /// The `Sec-WebSocket-Accept` that the service has to answer with, if the request is for a WebSocket.
@@ -54,7 +54,7 @@ pub(super) struct Http2Stream {
 
 /// The request's body.
 #[derive(Debug)]
-pub(super) struct RequestBody {
+pub(super) struct StreamRequest {
     pub(super) incoming: Incoming,
     /// The longest pause. A gRPC call may be a stream of messages, so every gRPC call may pause as long as a stream.
     pub(super) pause: Duration,
@@ -72,7 +72,7 @@ pub(super) struct RequestBody {
 
 /// The answer's head and body.
 #[derive(Debug)]
-pub(super) struct AnswerBody {
+pub(super) struct StreamAnswer {
     pub(super) respond: SendResponse<Bytes>,
     /// Whether the request is `HEAD`, so that the answer has no body.
     is_to_head: bool,
@@ -82,7 +82,7 @@ pub(super) struct AnswerBody {
     pub(super) head: Option<Response<()>>,
     /// The sending half of the stream, once the response head is sent.
     pub(super) outgoing: Option<Outgoing>,
-    pub(super) left: LeftToSend,
+    pub(super) left: UnsentBody,
     pub(super) writing: WaitTimer,
 }
 
@@ -101,7 +101,7 @@ impl Http2Stream {
         let is_grpc = is_grpc(headers);
         let timeout = is_grpc.then(|| grpc::timeout(headers)).flatten();
         Self {
-            request: RequestBody {
+            request: StreamRequest {
                 incoming: Incoming::new(stream),
                 pause: if is_grpc { stream_idle } else { limits.body },
                 rate: limits.upload_rate.filter(|_| !is_grpc),
@@ -111,17 +111,17 @@ impl Http2Stream {
                 is_held,
                 reading: WaitTimer::default(),
             },
-            answer: AnswerBody {
+            answer: StreamAnswer {
                 respond,
                 is_to_head: *request.method() == Method::HEAD,
                 is_grpc: false,
                 head: None,
                 outgoing: None,
-                left: LeftToSend::default(),
+                left: UnsentBody::default(),
                 writing: WaitTimer::default(),
             },
             limits,
-            is_calling: is_grpc,
+            is_grpc_call: is_grpc,
             deadline: timeout.map(|timeout| Instant::now() + timeout),
             wanted_accept: wanted_accept(request),
             is_gone: false,
@@ -158,7 +158,7 @@ impl Http2Stream {
     /// the answer: curl 7.88.1 ends with error 92.
     pub(super) async fn linger(&mut self) {
         let has_answered = self.is_being_answered() && matches!(self.answer.left.end, End::Sent);
-        if !has_answered || self.is_reset || self.is_gone || self.is_calling {
+        if !has_answered || self.is_reset || self.is_gone || self.is_grpc_call {
             return;
         }
         let incoming = &mut self.request.incoming;
@@ -175,7 +175,7 @@ impl Http2Stream {
     }
 
     /// Whether the deadline of the call has passed.
-    fn is_too_late(&self) -> bool {
+    fn is_past_deadline(&self) -> bool {
         self.deadline
             .is_some_and(|deadline| deadline <= Instant::now())
     }
@@ -202,8 +202,8 @@ impl Downstream for Http2Stream {
         [self.limits.total, of_client].into_iter().flatten().min()
     }
 
-    fn is_calling(&self) -> bool {
-        self.is_calling
+    fn is_grpc_call(&self) -> bool {
+        self.is_grpc_call
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -215,7 +215,7 @@ impl Downstream for Http2Stream {
         reset
     }
 
-    fn awaits_word(&self) -> bool {
+    fn awaits_continue(&self) -> bool {
         self.request.is_held
     }
 
@@ -235,7 +235,7 @@ impl Downstream for Http2Stream {
         if let StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE = status {
             headers.insert(GRPC_STATUS, HeaderValue::from_static(RESOURCE_EXHAUSTED));
         }
-        if status == StatusCode::GATEWAY_TIMEOUT && self.is_too_late() {
+        if status == StatusCode::GATEWAY_TIMEOUT && self.is_past_deadline() {
             headers.insert(GRPC_STATUS, HeaderValue::from_static(DEADLINE_EXCEEDED));
         }
         if let Some(reason) = status.canonical_reason() {
@@ -294,7 +294,7 @@ impl Downstream for Http2Stream {
         {
             head.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
-        self.answer.is_grpc = self.is_calling && is_grpc(head.headers());
+        self.answer.is_grpc = self.is_grpc_call && is_grpc(head.headers());
         self.answer.head = Some(head);
     }
 
@@ -306,20 +306,20 @@ impl Downstream for Http2Stream {
         let is_here = !self.is_being_answered();
         if is_here {
             self.answer.head = None;
-            self.answer.left = LeftToSend::default();
+            self.answer.left = UnsentBody::default();
         }
         is_here
     }
 
-    fn break_off(&mut self) {
+    fn abort_answer(&mut self) {
         self.reset(Reason::INTERNAL_ERROR);
     }
 
     async fn cut_short(&mut self) {
         if !self.answer.is_grpc || self.answer.left.has_ended() {
-            return self.break_off();
+            return self.abort_answer();
         }
-        let (status, why) = match self.is_too_late() {
+        let (status, why) = match self.is_past_deadline() {
             true => (DEADLINE_EXCEEDED, "the deadline of the call is over"),
             false => (UNAVAILABLE, "the time for the call is over"),
         };
@@ -354,7 +354,7 @@ impl Downstream for Http2Stream {
         false
     }
 
-    fn take_own(&mut self, _: &Rc<()>, _: impl FnOnce() -> Option<Owner>) -> Option<Box<Link>> {
+    fn take_owned(&mut self, _: &Rc<()>, _: impl FnOnce() -> Option<Owner>) -> Option<Box<Link>> {
         None
     }
 }

@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde_json::json;
 
-use super::asker::Asker;
+use super::client_kind::ClientKind;
 use super::sign_in_offer::SignInOffer;
 use crate::pages;
 
@@ -18,64 +18,70 @@ use crate::pages;
 #[cold]
 pub(crate) fn refusal(
     answer: RefusalClass,
-    asker: Asker,
+    client_kind: ClientKind,
     offer: SignInOffer,
     request_id: &str,
 ) -> Response<Bytes> {
     let code = match answer {
         RefusalClass::BadRequest => StatusCode::BAD_REQUEST,
         RefusalClass::Forbid => match offer {
-            SignInOffer::AnotherUser { sign_in } => return offering(&sign_in, asker, request_id),
+            SignInOffer::AnotherUser { sign_in } => {
+                return offering(&sign_in, client_kind, request_id);
+            }
             SignInOffer::Loop { .. } | SignInOffer::Nothing | SignInOffer::Redirect { .. } => {
                 StatusCode::FORBIDDEN
             }
         },
         RefusalClass::NotFound => StatusCode::NOT_FOUND,
         RefusalClass::SignIn => match offer {
-            SignInOffer::Loop { sign_in } => return looping(&sign_in, asker, request_id),
+            SignInOffer::Loop { sign_in } => return looping(&sign_in, client_kind, request_id),
             SignInOffer::Nothing | SignInOffer::AnotherUser { .. } => StatusCode::UNAUTHORIZED,
             SignInOffer::Redirect { location, counted } => return redirect(&location, counted),
         },
         RefusalClass::TooMany => StatusCode::TOO_MANY_REQUESTS,
         RefusalClass::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
-    status(code, asker, request_id)
+    status(code, client_kind, request_id)
 }
 
 /// Renders an answer of the gate itself: a page for a browser, JSON for a program, and the headers that the status requires.
 #[cold]
-pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
-    let (content_type, body) = match asker {
-        Asker::Browser | Asker::Form => (
+pub(crate) fn status(
+    status: StatusCode,
+    client_kind: ClientKind,
+    request_id: &str,
+) -> Response<Bytes> {
+    let (content_type, body) = match client_kind {
+        ClientKind::Browser | ClientKind::Form => (
             "text/html; charset=utf-8",
             Bytes::from(pages::refusal(status, request_id)),
         ),
-        Asker::Grpc => (GRPC, Bytes::new()),
-        Asker::GrpcWeb { is_text: false } => (GRPC_WEB, grpc_web_trailers(status).into()),
-        Asker::GrpcWeb { is_text: true } => {
+        ClientKind::Grpc => (GRPC, Bytes::new()),
+        ClientKind::GrpcWeb { is_text: false } => (GRPC_WEB, grpc_web_trailers(status).into()),
+        ClientKind::GrpcWeb { is_text: true } => {
             let text = BASE64_STANDARD.encode(grpc_web_trailers(status));
             (GRPC_WEB_TEXT, text.into())
         }
-        Asker::Program => ("application/json", json_body(status, request_id).into()),
+        ClientKind::Program => ("application/json", json_body(status, request_id).into()),
     };
     let mut response = Response::new(body);
-    *response.status_mut() = match asker {
+    *response.status_mut() = match client_kind {
         // Such a client takes every other status for a network failure, and ignores the trailers.
-        Asker::GrpcWeb { .. } => StatusCode::OK,
-        Asker::Browser | Asker::Form | Asker::Grpc | Asker::Program => status,
+        ClientKind::GrpcWeb { .. } => StatusCode::OK,
+        ClientKind::Browser | ClientKind::Form | ClientKind::Grpc | ClientKind::Program => status,
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if matches!(asker, Asker::Browser | Asker::Form) {
+    if matches!(client_kind, ClientKind::Browser | ClientKind::Form) {
         headers.insert(
             CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY),
         );
     }
-    if asker == Asker::Grpc {
+    if client_kind == ClientKind::Grpc {
         headers.insert("grpc-status", HeaderValue::from_static(grpc_status(status)));
     }
     let obliged = match status {
@@ -96,7 +102,7 @@ pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Resp
 ///
 /// These are the two fields of draft-ietf-httpapi-ratelimit-headers-10, the limit and what is left of it, and `Retry-After`
 /// (RFC 9110 §10.2.3) for clients that do not know them.
-pub(crate) fn say_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
+pub(crate) fn add_rate_limit_headers(headers: &mut HeaderMap, exceeded: &Exceeded) {
     let Exceeded {
         policy,
         quota,
@@ -122,8 +128,12 @@ pub(crate) fn say_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
 
 /// Renders the refusal of a request that cannot be forwarded, and closes the connection after it.
 #[cold]
-pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
-    let mut response = status(code, asker, request_id);
+pub(crate) fn malformed(
+    code: StatusCode,
+    client_kind: ClientKind,
+    request_id: &str,
+) -> Response<Bytes> {
+    let mut response = status(code, client_kind, request_id);
     response
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -132,14 +142,16 @@ pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Res
 
 /// Renders the refusal of a request without TLS where `REQUIRE_HTTPS` is set.
 #[cold]
-pub(crate) fn https_required(asker: Asker, request_id: &str) -> Response<Bytes> {
-    let response = status(StatusCode::FORBIDDEN, asker, request_id);
-    match asker {
-        Asker::Program => {
+pub(crate) fn https_required(client_kind: ClientKind, request_id: &str) -> Response<Bytes> {
+    let response = status(StatusCode::FORBIDDEN, client_kind, request_id);
+    match client_kind {
+        ClientKind::Program => {
             let body = json!({ "error": "https_required", "request_id": request_id });
             response.map(|_| body.to_string().into())
         }
-        Asker::Browser | Asker::Form | Asker::Grpc | Asker::GrpcWeb { .. } => response,
+        ClientKind::Browser | ClientKind::Form | ClientKind::Grpc | ClientKind::GrpcWeb { .. } => {
+            response
+        }
     }
 }
 
@@ -180,14 +192,14 @@ fn grpc_web_trailers(status: StatusCode) -> Vec<u8> {
 
 /// The page for a browser in a redirect loop, with possible causes. It is the same for every reason; the log has the actual
 /// one.
-fn looping(sign_in: &str, asker: Asker, request_id: &str) -> Response<Bytes> {
-    status(StatusCode::UNAUTHORIZED, asker, request_id)
+fn looping(sign_in: &str, client_kind: ClientKind, request_id: &str) -> Response<Bytes> {
+    status(StatusCode::UNAUTHORIZED, client_kind, request_id)
         .map(|_| Bytes::from(pages::looping(sign_in, request_id)))
 }
 
 /// The page for a signed-in user who is not permitted, with an offer to sign in as another user.
-fn offering(sign_in: &str, asker: Asker, request_id: &str) -> Response<Bytes> {
-    status(StatusCode::FORBIDDEN, asker, request_id)
+fn offering(sign_in: &str, client_kind: ClientKind, request_id: &str) -> Response<Bytes> {
+    status(StatusCode::FORBIDDEN, client_kind, request_id)
         .map(|_| Bytes::from(pages::forbidden(sign_in, request_id)))
 }
 
@@ -226,14 +238,14 @@ mod tests {
     fn grpc_web_reads_the_status_in_the_body() {
         let answer = status(
             StatusCode::UNAUTHORIZED,
-            Asker::GrpcWeb { is_text: false },
+            ClientKind::GrpcWeb { is_text: false },
             "id",
         );
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(&answer.body()[..], b"\x80\0\0\0\x11grpc-status: 16\r\n");
         let text = status(
             StatusCode::FORBIDDEN,
-            Asker::GrpcWeb { is_text: true },
+            ClientKind::GrpcWeb { is_text: true },
             "id",
         );
         let frame = BASE64_STANDARD.decode(text.body()).unwrap();
@@ -241,10 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn a_form_gets_a_page_and_is_not_sent_elsewhere() {
+    fn form_gets_a_page_and_no_redirect() {
         let answer = refusal(
             RefusalClass::SignIn,
-            Asker::Form,
+            ClientKind::Form,
             SignInOffer::Nothing,
             "id",
         );

@@ -18,13 +18,13 @@ pub(crate) struct Cors<'o>(pub(crate) &'o [AllowedOrigin]);
 
 impl Cors<'_> {
     /// Adds the headers that let a page of a listed origin read this answer.
-    pub(crate) fn describe(self, asked: &HeaderMap, answer: &mut HeaderMap) {
+    pub(crate) fn add_headers(self, request_headers: &HeaderMap, answer: &mut HeaderMap) {
         if self.0.is_empty() {
             return;
         }
         // Added for origins that are not listed too, so that no cache serves this answer to a listed one.
         answer.append(VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = self.listed(asked) {
+        if let Some(origin) = self.listed(request_headers) {
             answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
             answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
@@ -34,12 +34,16 @@ impl Cors<'_> {
     /// The answer to a preflight of a listed origin; `None` for every other request.
     ///
     /// It permits everything that the preflight asks for: the request that follows is decided like any other.
-    pub(crate) fn preflight(self, method: &Method, asked: &HeaderMap) -> Option<Response<Bytes>> {
+    pub(crate) fn preflight(
+        self,
+        method: &Method,
+        request_headers: &HeaderMap,
+    ) -> Option<Response<Bytes>> {
         if self.0.is_empty() || *method != Method::OPTIONS {
             return None;
         }
-        let wanted = asked.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-        let origin = self.listed(asked)?;
+        let wanted = request_headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+        let origin = self.listed(request_headers)?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -50,7 +54,7 @@ impl Cors<'_> {
         if Method::from_bytes(wanted.as_bytes()).is_ok() {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, wanted.clone());
         }
-        let names = asked.get(ACCESS_CONTROL_REQUEST_HEADERS);
+        let names = request_headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
         if let Some(names) = names.filter(|names| is_list_of_names(names)) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
@@ -58,12 +62,12 @@ impl Cors<'_> {
     }
 
     /// The origin of a request, if there is exactly one and it is listed.
-    fn listed(self, asked: &HeaderMap) -> Option<&HeaderValue> {
-        let mut origins = asked.get_all(ORIGIN).iter();
+    fn listed(self, request_headers: &HeaderMap) -> Option<&HeaderValue> {
+        let mut origins = request_headers.get_all(ORIGIN).iter();
         let origin = origins.next().filter(|_| origins.next().is_none())?;
         self.0
             .iter()
-            .any(|allowed| allowed.is(origin))
+            .any(|allowed| allowed.matches(origin))
             .then_some(origin)
     }
 }
@@ -92,7 +96,7 @@ mod tests {
         ["https://app.example.com"].map(|origin| AllowedOrigin::parse(origin).unwrap())
     }
 
-    fn asked(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn request_headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_static(value));
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_listed_origin_may_read() {
+    fn only_listed_origins_may_read_answers() {
         for origins in [
             &["https://app.example.com.evil.example"][..],
             &["https://APP.example.com"],
@@ -112,13 +116,13 @@ mod tests {
         ] {
             let pairs: Vec<_> = origins.iter().map(|origin| ("origin", *origin)).collect();
             let mut answer = HeaderMap::new();
-            Cors(&listed()).describe(&asked(&pairs), &mut answer);
+            Cors(&listed()).add_headers(&request_headers(&pairs), &mut answer);
             assert_eq!(answer.len(), 1, "{origins:?}");
             assert_eq!(answer[VARY], "Origin");
         }
         let mut answer = HeaderMap::new();
-        Cors(&listed()).describe(
-            &asked(&[("origin", "https://app.example.com")]),
+        Cors(&listed()).add_headers(
+            &request_headers(&[("origin", "https://app.example.com")]),
             &mut answer,
         );
         assert_eq!(
@@ -127,8 +131,8 @@ mod tests {
         );
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
         let mut answer = HeaderMap::new();
-        Cors(&[]).describe(
-            &asked(&[("origin", "https://app.example.com")]),
+        Cors(&[]).add_headers(
+            &request_headers(&[("origin", "https://app.example.com")]),
             &mut answer,
         );
         assert!(answer.is_empty());
@@ -140,7 +144,7 @@ mod tests {
         let method = ("access-control-request-method", "DELETE");
         let names = ("access-control-request-headers", "content-type,x-csrf");
         let answer = Cors(&listed())
-            .preflight(&Method::OPTIONS, &asked(&[origin, method, names]))
+            .preflight(&Method::OPTIONS, &request_headers(&[origin, method, names]))
             .unwrap();
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_METHODS], "DELETE");
@@ -158,7 +162,9 @@ mod tests {
             ),
         ] {
             assert!(
-                Cors(&listed()).preflight(&method, &asked(pairs)).is_none(),
+                Cors(&listed())
+                    .preflight(&method, &request_headers(pairs))
+                    .is_none(),
                 "{method} {pairs:?}"
             );
         }

@@ -32,13 +32,13 @@ use tokio_util::task::TaskTracker;
 
 use self::endpoint::{Endpoint, RefusalStyle};
 use self::original::{OriginalError, OriginalRequest, RequestSource};
-use self::restrictions::NotUnderstood;
+use self::restrictions::UnsupportedParameter;
 use super::answer;
-use super::asker::Asker;
+use super::client_kind::ClientKind;
 use super::cors::Cors;
 use super::record::{Decision, Record};
-use super::secured::given_up;
-use super::sign_in_offer::{BrowserRequest, SignInOffer, asks_for_https};
+use super::secured::grace_period_over;
+use super::sign_in_offer::{BrowserRequest, SignInOffer, requests_https};
 use super::{ConnectionHandler, WarningLimiter, arrival, limited};
 use crate::audit::Audit;
 use crate::config::Handling;
@@ -81,7 +81,7 @@ impl ConnectionHandler for DecisionServer {
         // On an error, or without a first byte, the calling proxy has hung up or sends nothing.
         let begins_with_http2 = tokio::select! {
             first = first => first,
-            () = given_up(&stop) => return,
+            () = grace_period_over(&stop) => return,
         };
         match begins_with_http2 {
             Ok(Ok(true)) => self.serve_http2(stream, peer, stop).await,
@@ -98,7 +98,7 @@ impl DecisionServer {
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Response<tonic::body::Body> {
-        if check::is_asked(&request) {
+        if check::is_check(&request) {
             return self.answer_grpc(request, peer).await;
         }
         let (parts, _) = request.into_parts();
@@ -117,7 +117,11 @@ impl DecisionServer {
         let mut response = match endpoint {
             None => {
                 record.decided(Decision::Rejected("unknown_endpoint"));
-                answer::status(StatusCode::NOT_FOUND, Asker::Program, record.request_id())
+                answer::status(
+                    StatusCode::NOT_FOUND,
+                    ClientKind::Program,
+                    record.request_id(),
+                )
             }
             Some(endpoint) => {
                 let headers = &parts.headers;
@@ -139,7 +143,7 @@ impl DecisionServer {
         };
         // The connection is the calling proxy's, so a client's bad request must not close it.
         response.headers_mut().remove(CONNECTION);
-        record.answers(&mut response);
+        record.prepare_answer(&mut response);
         (response, record)
     }
 
@@ -154,9 +158,11 @@ impl DecisionServer {
     ) -> Result<Permit<'g>, Response<Bytes>> {
         let headers = question.headers;
         let known = question.original.as_ref();
-        let asker = Asker::behind_proxy(known.map_or(&Method::GET, |known| &known.method), headers);
-        let denied =
-            |record: &Record<'_>| answer::status(StatusCode::FORBIDDEN, asker, record.request_id());
+        let client_kind =
+            ClientKind::behind_proxy(known.map_or(&Method::GET, |known| &known.method), headers);
+        let denied = |record: &Record<'_>| {
+            answer::status(StatusCode::FORBIDDEN, client_kind, record.request_id())
+        };
         if !record.arrival.trusted_peer {
             record.decided(Decision::Rejected("untrusted_proxy"));
             return Err(denied(record));
@@ -167,8 +173,11 @@ impl DecisionServer {
             let status = question
                 .refusal_style
                 .status(StatusCode::SERVICE_UNAVAILABLE);
-            let mut overloaded =
-                answer::status(StatusCode::SERVICE_UNAVAILABLE, asker, record.request_id());
+            let mut overloaded = answer::status(
+                StatusCode::SERVICE_UNAVAILABLE,
+                client_kind,
+                record.request_id(),
+            );
             *overloaded.status_mut() = status;
             return Err(overloaded);
         };
@@ -180,12 +189,12 @@ impl DecisionServer {
                 return Err(denied(record));
             }
         };
-        record.asks(
+        record.set_request(
             original.method.clone(),
             HeaderValue::from_str(original.host.as_str()).ok(),
             original.path.clone().map(Uri::from),
         );
-        let in_headers = restrictions::none_in_headers(headers);
+        let in_headers = restrictions::check_headers(headers);
         let restriction = match in_headers.and(question.restriction) {
             Ok(restriction) => restriction,
             Err(unknown) => {
@@ -204,7 +213,7 @@ impl DecisionServer {
         let permit = Self::permit(live, &facts, record.now).await;
         if let Ok(permit) = &permit
             && restriction.names_groups()
-            && !permit.knows_groups()
+            && !permit.has_groups_source()
         {
             self.warn_unknown(&restrictions::groups_without_any(), record);
             record.decided(Decision::Rejected("unknown_restriction"));
@@ -212,28 +221,35 @@ impl DecisionServer {
         }
         match permit.and_then(|permit| permit.restricted_to(&restriction)) {
             Ok(permit) => {
-                record.governed_by(permit.route().name.to_string());
+                record.set_route(permit.route().name.to_string());
                 Ok(permit)
             }
             Err(refused) => {
                 let handling = live.handling(refused.route);
-                let lacking = live.gate.lacking(&refused, &facts, record.now);
+                let lacking = live.gate.unmet(&refused, &facts, record.now);
                 if let Some(route) = refused.route {
-                    record.governed_by(route.name.to_string());
+                    record.set_route(route.name.to_string());
                 }
-                record.lacks(lacking);
+                record.set_unmet(lacking);
                 let refusal_style = question.refusal_style;
                 let origin = live.calling_proxies.origin(record.arrival.peer, headers);
-                let is_https = asks_for_https(headers, &origin);
+                let is_https = requests_https(headers, &origin);
                 let path = original.path.as_ref();
-                let asked = BrowserRequest {
+                let browser_request = BrowserRequest {
                     host: Some(original.host.as_str()),
                     is_https,
                     path_and_query: path.map_or("/", PathAndQuery::as_str),
                     headers,
                     now: record.now,
                 };
-                let answer = refuse(&refused, handling, asker, &asked, refusal_style, record);
+                let answer = refuse(
+                    &refused,
+                    handling,
+                    client_kind,
+                    &browser_request,
+                    refusal_style,
+                    record,
+                );
                 record.decided(Decision::Refused(refused.refusal));
                 Err(answer)
             }
@@ -264,7 +280,7 @@ impl DecisionServer {
     }
 
     /// Logs, at most once a second, that a calling proxy demands something of the user that the gate does not understand.
-    fn warn_unknown(&self, unknown: &NotUnderstood, record: &Record<'_>) {
+    fn warn_unknown(&self, unknown: &UnsupportedParameter, record: &Record<'_>) {
         if self.warnings.allows(record.now) {
             let request_id = record.request_id();
             tracing::warn!(
@@ -280,19 +296,24 @@ impl DecisionServer {
 fn refuse(
     refused: &Refused<'_>,
     handling: &Handling,
-    asker: Asker,
-    asked: &BrowserRequest<'_>,
+    client_kind: ClientKind,
+    browser_request: &BrowserRequest<'_>,
     refusal_style: RefusalStyle,
     record: &mut Record<'_>,
 ) -> Response<Bytes> {
     let answer = refused.refusal.class();
-    let offer = SignInOffer::of(handling.sign_in.as_ref(), answer, asker, asked);
+    let offer = SignInOffer::of(
+        handling.sign_in.as_ref(),
+        answer,
+        client_kind,
+        browser_request,
+    );
     record.redirect_loop = offer.is_loop();
-    let mut response = answer::refusal(answer, asker, offer, record.request_id());
+    let mut response = answer::refusal(answer, client_kind, offer, record.request_id());
     if let Refusal::RateLimited(limited) = &refused.refusal {
-        answer::say_limit(response.headers_mut(), &limited.exceeded);
+        answer::add_rate_limit_headers(response.headers_mut(), &limited.exceeded);
     }
-    Cors(&handling.cors_origins).describe(asked.headers, response.headers_mut());
+    Cors(&handling.cors_origins).add_headers(browser_request.headers, response.headers_mut());
     *response.status_mut() = refusal_style.status(response.status());
     response
 }
@@ -302,20 +323,20 @@ struct DecisionRequest<'h> {
     /// The original request, on which the gate decides.
     original: Result<OriginalRequest, OriginalError>,
     /// What the calling proxy demands of the user beyond a session.
-    restriction: Result<Restriction, NotUnderstood>,
+    restriction: Result<Restriction, UnsupportedParameter>,
     /// The headers of the original request, as far as the calling proxy forwards them.
     headers: &'h HeaderMap,
     refusal_style: RefusalStyle,
 }
 
 /// The answer that permits a request.
-fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Response<Bytes> {
+fn allow(permit: &Permit<'_>, endpoint: &Endpoint, request_headers: &HeaderMap) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = endpoint.allows_with;
     let headers = response.headers_mut();
     headers.extend(permit.identity(endpoint.identity));
     if matches!(endpoint.source, RequestSource::Line { .. }) {
-        let forged = permit.forged(endpoint.identity, asked);
+        let forged = permit.forged(endpoint.identity, request_headers);
         let names: Vec<_> = forged.iter().map(HeaderName::as_str).collect();
         let names = HeaderValue::from_str(&names.join(",")).ok();
         headers.extend(

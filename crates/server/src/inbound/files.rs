@@ -6,7 +6,7 @@ use http::header::{ALLOW, CONTENT_RANGE};
 use http::{HeaderValue, Request, Response};
 use http1::Length;
 
-use super::asker::Asker;
+use super::client_kind::ClientKind;
 use super::record::Record;
 use super::{WarningLimiter, answer};
 use crate::downstream::Downstream;
@@ -31,16 +31,16 @@ pub(super) async fn find(
     record: &mut Record<'_>,
     warnings: &WarningLimiter,
 ) -> FileOutcome {
-    let asked = FileRequest {
+    let file_request = FileRequest {
         headers: request.headers(),
         path: request.uri().path(),
         query: request.uri().query(),
         is_public,
         now: record.now,
     };
-    let error = match folder.answer(admitted, &asked, client).await {
+    let error = match folder.answer(admitted, &file_request, client).await {
         Ok(answer) => {
-            record.service_answers(answer.status);
+            record.service_answered(answer.status);
             return FileOutcome::Answered(answer);
         }
         Err(error) => error,
@@ -51,12 +51,12 @@ pub(super) async fn find(
     let method = request.method();
     // Programs get JSON. After a server error the page is not read, because a failing disk would not give it either.
     if !refused.status().is_server_error()
-        && let Asker::Browser | Asker::Form = Asker::of(method, request.headers())
+        && let ClientKind::Browser | ClientKind::Form = ClientKind::of(method, request.headers())
         && let Some(mut page) = folder
             .error_page(refused.status(), method, request.headers(), client)
             .await
     {
-        page.takes_from(refused.headers());
+        page.add_fields_of(refused.headers());
         return FileOutcome::Answered(page);
     }
     FileOutcome::Refused(refused)
@@ -78,13 +78,13 @@ pub(super) fn refusal(
         | FolderError::Method
         | FolderError::NotFound
         | FolderError::Precondition
-        | FolderError::Range { .. } => record.service_answers(status),
+        | FolderError::Range { .. } => record.service_answered(status),
     }
     if status.is_server_error() && warnings.allows(record.now) {
         tracing::warn!(request_id = record.request_id(), %error, "a file cannot be read");
     }
-    let asker = Asker::of(request.method(), request.headers());
-    let mut response = answer::status(status, asker, record.request_id());
+    let client_kind = ClientKind::of(request.method(), request.headers());
+    let mut response = answer::status(status, client_kind, record.request_id());
     let headers = response.headers_mut();
     match error {
         FolderError::Method => {

@@ -4,7 +4,7 @@ use gate::{Arrival, TrustedProxies};
 use http::{HeaderMap, HeaderValue};
 
 use super::arrival::Peer;
-use super::sign_in_offer::came_by_https;
+use super::sign_in_offer::arrived_over_https;
 use crate::config::HttpsSettings;
 
 impl HttpsSettings {
@@ -15,11 +15,11 @@ impl HttpsSettings {
         arrival: &Arrival,
         proxies: &TrustedProxies,
     ) -> bool {
-        self.is_required && !came_by_https(headers, arrival, proxies)
+        self.is_required && !arrived_over_https(headers, arrival, proxies)
     }
 
     /// The `Strict-Transport-Security` of the answer to a request that came over HTTPS (RFC 6797 §7.2).
-    pub(crate) fn promised(
+    pub(crate) fn hsts_for(
         &self,
         headers: &HeaderMap,
         arrival: &Arrival,
@@ -27,12 +27,12 @@ impl HttpsSettings {
     ) -> Option<&HeaderValue> {
         self.hsts
             .as_ref()
-            .filter(|_| came_by_https(headers, arrival, proxies))
+            .filter(|_| arrived_over_https(headers, arrival, proxies))
     }
 
     /// The `Strict-Transport-Security` of the answer to an unreadable request. The headers of a proxy are not known then, so
     /// only TLS on this connection counts.
-    pub(super) fn promised_to(&self, peer: &Peer) -> Option<&HeaderValue> {
+    pub(super) fn hsts_for_unreadable(&self, peer: &Peer) -> Option<&HeaderValue> {
         self.hsts.as_ref().filter(|_| peer.secure)
     }
 }

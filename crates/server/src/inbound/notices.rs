@@ -6,23 +6,23 @@ use std::sync::{Mutex, Once, PoisonError};
 use gate::{Admission, Refusal};
 use session::UnixTime;
 
-/// Logs, once for each process, that a guest has entered, and that an e-mail address was not written.
-pub(super) fn of(admission: &Admission, request_id: &str) {
+/// Logs, once for each process, that a guest was admitted, and that an e-mail address was not written.
+pub(super) fn log_admission(admission: &Admission, request_id: &str) {
     static GUEST: Once = Once::new();
     static UNVERIFIED: Once = Once::new();
     if admission
         .session()
         .is_some_and(session::Session::is_anonymous)
     {
-        GUEST.call_once(|| say_guest(request_id));
+        GUEST.call_once(|| log_guest(request_id));
     }
     if admission.withholds_email() {
-        UNVERIFIED.call_once(|| say_unverified(request_id));
+        UNVERIFIED.call_once(|| log_unverified(request_id));
     }
 }
 
 #[cold]
-fn say_guest(request_id: &str) {
+fn log_guest(request_id: &str) {
     tracing::warn!(
         request_id,
         "a guest has entered: the app made a session for somebody who has never signed up (isAnonymous). \
@@ -31,7 +31,7 @@ fn say_guest(request_id: &str) {
 }
 
 #[cold]
-fn say_unverified(request_id: &str) {
+fn log_unverified(request_id: &str) {
     tracing::warn!(
         request_id,
         "an e-mail address was not written as identity: the session says that nobody has verified it. \
@@ -42,19 +42,24 @@ fn say_unverified(request_id: &str) {
 /// Logs which value cannot be compared with the route's rule, at most once a minute for each: every request of a user with such a
 /// value causes it.
 #[cold]
-pub(super) fn of_refusal(refusal: &Refusal, rule: Option<&str>, now: UnixTime, request_id: &str) {
+pub(super) fn log_incomparable(
+    refusal: &Refusal,
+    rule: Option<&str>,
+    now: UnixTime,
+    request_id: &str,
+) {
     /// The minute in which each message was logged last.
-    static SAID: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+    static LOGGED: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
     let Refusal::Incomparable(found) = refusal else {
         return;
     };
     let (what, rule) = (&found.what, rule.unwrap_or_default());
     let minute = now.secs() / 60;
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.len() >= MOST_SAID {
-        said.clear();
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if logged.len() >= MOST_LOGGED {
+        logged.clear();
     }
-    if said.insert(format!("{rule}: {what}"), minute) != Some(minute) {
+    if logged.insert(format!("{rule}: {what}"), minute) != Some(minute) {
         tracing::warn!(
             request_id,
             rule,
@@ -64,4 +69,4 @@ pub(super) fn of_refusal(refusal: &Refusal, rule: Option<&str>, now: UnixTime, r
 }
 
 /// A configuration has few conditions, and there are few kinds of values.
-const MOST_SAID: usize = 1000;
+const MOST_LOGGED: usize = 1000;

@@ -12,16 +12,16 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::proxy::{Connected, Proxy, Served};
-use crate::aside::aside;
+use super::proxy::{ConnectedClient, Proxy, Served};
+use crate::boxed::boxed;
 use crate::http2;
 
 /// Serves a connection until it ends or is parked. A parked connection moves to a new task.
-pub(super) async fn serve(proxy: Rc<Proxy>, connected: Connected, stop: CancellationToken) {
+pub(super) async fn serve(proxy: Rc<Proxy>, connected: ConnectedClient, stop: CancellationToken) {
     let address = connected.peer.address;
     match Rc::clone(&proxy).serve(connected, stop.clone()).await {
         Served::Over => {}
-        Served::OverHttp2(stream) => aside(http2::serve(proxy, stream, address, stop)).await,
+        Served::OverHttp2(stream) => boxed(http2::serve(proxy, stream, address, stop)).await,
         Served::Parked(connected, limit) => {
             let connections = proxy.connections.clone();
             connections.spawn_local(park(proxy, connected, limit, stop));
@@ -30,7 +30,12 @@ pub(super) async fn serve(proxy: Rc<Proxy>, connected: Connected, stop: Cancella
 }
 
 /// Waits for the next request on a parked connection, for at most `limit`.
-async fn park(proxy: Rc<Proxy>, connected: Connected, limit: Duration, stop: CancellationToken) {
+async fn park(
+    proxy: Rc<Proxy>,
+    connected: ConnectedClient,
+    limit: Duration,
+    stop: CancellationToken,
+) {
     tokio::select! {
         comes = connected.client.readable() => if !comes {
             return;
@@ -40,5 +45,5 @@ async fn park(proxy: Rc<Proxy>, connected: Connected, limit: Duration, stop: Can
     }
     let connections = proxy.connections.clone();
     // The two tasks follow each other; boxing keeps each future out of the other's type.
-    connections.spawn_local(aside(serve(proxy, connected, stop)));
+    connections.spawn_local(boxed(serve(proxy, connected, stop)));
 }

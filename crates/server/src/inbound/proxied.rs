@@ -45,11 +45,11 @@ impl Proxied<'_> {
             Ok(Ok(client)) => client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             Ok(Err(NoHeader::Silent)) => return None,
             Ok(Err(error)) => {
-                self.tell(peer, &error.to_string());
+                self.warn(peer, &error.to_string());
                 return None;
             }
             Err(_) => {
-                self.tell(peer, &late(limit));
+                self.warn(peer, &timeout_message(limit));
                 return None;
             }
         };
@@ -60,8 +60,8 @@ impl Proxied<'_> {
         Some((stream, client))
     }
 
-    fn tell(&self, proxy: IpAddr, error: &str) {
-        self.metrics.no_proxy_header();
+    fn warn(&self, proxy: IpAddr, error: &str) {
+        self.metrics.proxy_header_refused();
         if self.warnings.allows(clock::now()) {
             let proxy = proxy.to_canonical();
             tracing::warn!(%proxy, error, "a connection of a trusted proxy was closed (PROXY_PROTOCOL)");
@@ -69,7 +69,7 @@ impl Proxied<'_> {
     }
 }
 
-fn late(limit: Duration) -> String {
+fn timeout_message(limit: Duration) -> String {
     let seconds = limit.as_secs();
     format!("no whole PROXY header has come within {seconds} s (CLIENT_HEADER_TIMEOUT)")
 }

@@ -20,17 +20,19 @@ use tokio_util::task::TaskTracker;
 
 pub(super) use self::decide::facts;
 pub(crate) use self::decide::{admit, preflight};
-use self::own_answer::{abandon, answer_ourselves, asker, cut_off, describe, out_of_time, promise};
+use self::own_answer::{
+    abandon, add_headers, add_hsts, client_kind, cut_off, send_own_answer, timed_out_answer,
+};
 use super::answer;
+use super::answer_type::is_stream;
 use super::answerable::Answerable;
 use super::arrival::{self, Peer};
-use super::onward::{self, Added};
-use super::passed::is_stream;
+use super::forwarded_answer::{self, Added};
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::{WarningLimiter, files, streaming};
-use crate::aside::aside;
 use crate::audit::Audit;
+use crate::boxed::boxed;
 use crate::client::{Client, ParkedClient};
 use crate::config::Handling;
 use crate::deadline::Deadline;
@@ -56,7 +58,7 @@ pub(crate) struct Proxy {
 }
 
 /// A client with a new connection, or one that was parked.
-pub(super) struct Connected {
+pub(super) struct ConnectedClient {
     pub(super) client: ParkedClient,
     pub(super) peer: Peer,
     /// Whether no request has come yet, so that the client may begin with HTTP/2.
@@ -69,7 +71,7 @@ pub(super) enum Served {
     /// The client begins with the preface of HTTP/2, which this listener accepts.
     OverHttp2(Stream),
     /// The connection is idle and can be parked, for at most this long.
-    Parked(Connected, Duration),
+    Parked(ConnectedClient, Duration),
 }
 
 impl Proxy {
@@ -77,10 +79,10 @@ impl Proxy {
     /// request in flight.
     pub(super) async fn serve(
         self: Rc<Self>,
-        connected: Connected,
+        connected: ConnectedClient,
         stop: CancellationToken,
     ) -> Served {
-        let Connected {
+        let ConnectedClient {
             client,
             peer,
             mut is_new,
@@ -94,10 +96,10 @@ impl Proxy {
                     return Served::OverHttp2(client.into_http2());
                 }
                 Err(violation) => {
-                    let came = &client.connection.input;
-                    let (refused, mut record) = self.unreadable(violation, came, &peer);
+                    let received = &client.connection.input;
+                    let (refused, mut record) = self.unreadable(violation, received, &peer);
                     let sent = client.answer(refused, &record.bytes_out).await;
-                    record.ends(sent);
+                    record.end(sent);
                 }
             }
             is_new = false;
@@ -105,7 +107,7 @@ impl Proxy {
         match client.into_parked() {
             None => Served::Over,
             Some((client, limit)) => {
-                let connected = Connected {
+                let connected = ConnectedClient {
                     client,
                     peer,
                     is_new,
@@ -118,7 +120,7 @@ impl Proxy {
 
 /// A service's answer on its way to the client. It holds references, so that the future of the request stores the answer only
 /// once.
-struct Passing<'x, 'l, E> {
+struct RelayedAnswer<'x, 'l, E> {
     answer: &'x ResponseHead,
     exchange: &'x mut E,
     handling: &'l Handling,
@@ -145,11 +147,11 @@ enum RequestOutcome<E> {
 
 impl Proxy {
     /// Records that a connection or stream has ended because its client broke the rules of HTTP/2.
-    pub(crate) fn client_breaks_off(&self, peer: IpAddr, reason: &'static str) {
+    pub(crate) fn record_violation(&self, peer: IpAddr, reason: &'static str) {
         let arrival = arrival::unreadable(peer);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         record.decided(Decision::Rejected(reason));
-        record.ends(Sent::nothing(ExchangeEnd::CutOff));
+        record.end(Sent::nothing(ExchangeEnd::CutOff));
     }
 
     /// Refuses bytes that are not a valid request.
@@ -157,13 +159,16 @@ impl Proxy {
     pub(crate) fn unreadable(
         &self,
         violation: Violation,
-        came: &[u8],
+        received: &[u8],
         peer: &Peer,
     ) -> (Response<Bytes>, Record<'_>) {
         let (mode, audit, metrics) = (Mode::Proxy, &self.audit, &self.metrics);
         let (mut refused, record) =
-            super::unreadable(violation, came, mode, peer.address, audit, metrics);
-        promise(&mut refused, self.live.current().https.promised_to(peer));
+            super::unreadable(violation, received, mode, peer.address, audit, metrics);
+        add_hsts(
+            &mut refused,
+            self.live.current().https.hsts_for_unreadable(peer),
+        );
         (refused, record)
     }
 
@@ -178,7 +183,7 @@ impl Proxy {
         let arrival = arrival::direct(peer, request.headers(), &live.trusted_proxies);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
-        record.asks(request.method().clone(), host, Some(request.uri().clone()));
+        record.set_request(request.method().clone(), host, Some(request.uri().clone()));
         let place = InFlight::enter(self.metrics.in_flight(), live.limits.in_flight);
         let mut deadline = Deadline::after(client.total_time());
         let ours = |response| (live.handling(None), RequestOutcome::Answered(response));
@@ -186,14 +191,14 @@ impl Proxy {
             Ok(_) if place.is_none() => {
                 record.decided(Decision::Rejected("overloaded"));
                 let (status, id) = (StatusCode::SERVICE_UNAVAILABLE, record.request_id());
-                ours(answer::status(status, asker(request), id))
+                ours(answer::status(status, client_kind(request), id))
             }
             Ok(Target::Path) => {
                 let decided = {
                     let deciding = pin!(self.decide(&live, request, client, &mut record));
                     deadline.unless_over(deciding).await
                 };
-                decided.unwrap_or_else(|| ours(out_of_time(request, &mut record)))
+                decided.unwrap_or_else(|| ours(timed_out_answer(request, &mut record)))
             }
             Ok(Target::Server) => {
                 record.decided(Decision::Options);
@@ -202,42 +207,42 @@ impl Proxy {
             Err(malformed) => {
                 record.decided(Decision::Rejected(malformed.reason()));
                 let (status, id) = (malformed.status(), record.request_id());
-                ours(answer::malformed(status, asker(request), id))
+                ours(answer::malformed(status, client_kind(request), id))
             }
         };
         let proxies = &live.trusted_proxies;
-        let hsts = (live.https).promised(request.headers(), &record.arrival, proxies);
+        let hsts = (live.https).hsts_for(request.headers(), &record.arrival, proxies);
         match outcome {
             RequestOutcome::Abandoned => abandon(client, &mut record),
             RequestOutcome::Answered(mut response) => {
-                describe(&mut response, request.headers(), handling, hsts);
-                answer_ourselves(response, client, &mut record).await;
+                add_headers(&mut response, request.headers(), handling, hsts);
+                send_own_answer(response, client, &mut record).await;
             }
             RequestOutcome::Found(mut found) => {
                 if let Some(hsts) = hsts {
-                    found.promises(hsts);
+                    found.add_hsts(hsts);
                 }
                 let (record, deadline) = (&mut record, &mut deadline);
-                aside(self.send_file(found, request, client, record, deadline)).await;
+                boxed(self.send_file(found, request, client, record, deadline)).await;
             }
             RequestOutcome::Joined(answer, upstream) => {
                 let added = Added::nothing();
-                let fields = onward::fields(&answer, false, &added, record.request_id());
+                let fields = forwarded_answer::fields(&answer, false, &added, record.request_id());
                 let fields = fields.chain(gate::websocket_fields());
                 client.begin_answer(answer.status, answer.reason(), fields, Length::NONE);
-                record.begins(answer.status, true);
+                record.begin_answer(answer.status, true);
                 // A WebSocket may last for days and costs the gate little, so it does not count as in flight.
                 drop(place);
                 client.end();
                 let lease = self.lease(&live, handling, request, &record);
                 let code = live.limits.session_end;
                 let code = code.map_or(POLICY_VIOLATION, NonZeroU16::get);
-                let ended = aside(client.join(upstream, &record, lease, code)).await;
+                let ended = boxed(client.join(upstream, &record, lease, code)).await;
                 let began = client.is_being_answered();
-                record.ends(Sent { ended, began });
+                record.end(Sent { ended, began });
             }
             RequestOutcome::Passed(answer, mut exchange) => {
-                let passing = Passing {
+                let relayed = RelayedAnswer {
                     answer: &answer,
                     exchange: &mut exchange,
                     handling,
@@ -245,11 +250,11 @@ impl Proxy {
                     place,
                     deadline,
                 };
-                let passed = self.pass_on(passing, &live, request, client, &mut record);
+                let passed = self.pass_on(relayed, &live, request, client, &mut record);
                 let failed = passed.await;
                 exchange.end(client, &record);
                 if let Some(response) = failed {
-                    aside(answer_ourselves(response, client, &mut record)).await;
+                    boxed(send_own_answer(response, client, &mut record)).await;
                 }
             }
         }
@@ -258,33 +263,33 @@ impl Proxy {
     /// Relays a service's answer. Returns an answer of the gate itself if that failed before any of the service's was sent.
     async fn pass_on<D: Answerable>(
         &self,
-        passing: Passing<'_, '_, D::Exchange>,
+        relayed: RelayedAnswer<'_, '_, D::Exchange>,
         live: &Live,
         request: &Request<Length>,
         client: &mut D,
         record: &mut Record<'_>,
     ) -> Option<Response<Bytes>> {
-        let Passing {
+        let RelayedAnswer {
             answer,
             exchange,
             handling,
             hsts,
             place,
             mut deadline,
-        } = passing;
+        } = relayed;
         let is_head = *request.method() == Method::HEAD;
         let added = Added::to(answer, handling.keeps_private, hsts);
-        let fields = onward::fields(answer, is_head, &added, record.request_id());
+        let fields = forwarded_answer::fields(answer, is_head, &added, record.request_id());
         client.begin_answer(answer.status, answer.reason(), fields, answer.length);
         let is_stream = is_stream(answer);
-        record.begins(answer.status, is_stream);
+        record.begin_answer(answer.status, is_stream);
         let _place = place.filter(|_| !is_stream);
         let relayed = if is_stream {
             exchange.may_pause(live.limits.stream_idle);
             let lease = self.lease(live, handling, request, record);
-            Some(aside(streaming::relay(exchange, client, record, lease)).await)
+            Some(boxed(streaming::relay(exchange, client, record, lease)).await)
         } else {
-            if client.is_calling() {
+            if client.is_grpc_call() {
                 exchange.may_pause(live.limits.stream_idle);
             }
             let relaying = pin!(exchange.relay(client, record));
@@ -292,13 +297,13 @@ impl Proxy {
         };
         let mut response = match relayed {
             Some(Ok(sent)) => {
-                record.ends(sent);
+                record.end(sent);
                 return None;
             }
             Some(Err(error)) => self.upstream_failed(&error, request, record),
-            None => aside(cut_off(client, request, record)).await?,
+            None => boxed(cut_off(client, request, record)).await?,
         };
-        describe(&mut response, request.headers(), handling, hsts);
+        add_headers(&mut response, request.headers(), handling, hsts);
         Some(response)
     }
 
@@ -311,13 +316,13 @@ impl Proxy {
         record: &mut Record<'_>,
         deadline: &mut Deadline,
     ) {
-        record.begins(found.status, false);
+        record.begin_answer(found.status, false);
         let sent = {
             let sending = pin!(client.send_file(found, record));
             deadline.unless_over(sending).await
         };
         let refused = match sent {
-            Some(Ok(sent)) => return record.ends(sent),
+            Some(Ok(sent)) => return record.end(sent),
             Some(Err(error)) => {
                 let refused = files::refusal(&error, request, record, &self.upstream_warnings);
                 let Some(refused) = refused else {
@@ -330,7 +335,7 @@ impl Proxy {
                 None => return,
             },
         };
-        answer_ourselves(refused, client, record).await;
+        send_own_answer(refused, client, record).await;
     }
 }
 

@@ -31,18 +31,18 @@ pub(super) async fn read(
     let mut header = Vec::new();
     loop {
         let more = match proxy_protocol::read(&header)? {
-            ProxyHeader::Begun(more) => more,
-            ProxyHeader::Whole(client) => return Ok(client),
+            ProxyHeader::Incomplete(more) => more,
+            ProxyHeader::Complete(client) => return Ok(client),
         };
         let here = header.len();
-        let came = (&mut *stream)
+        let received = (&mut *stream)
             .take(more as u64)
             .read_buf(&mut header)
             .await?;
-        if came == 0 && here == 0 {
+        if received == 0 && here == 0 {
             return Err(NoHeader::Silent);
         }
-        if came == 0 {
+        if received == 0 {
             return Err(NoHeader::Ended(io::ErrorKind::UnexpectedEof.into()));
         }
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_header_is_taken_off_a_connection_and_nothing_behind_it() {
+    async fn proxy_header_is_removed_and_nothing_behind_it() {
         let mut bytes = &b"PROXY TCP4 192.0.2.7 192.0.2.1 1 443\r\nGET /"[..];
         let client = read(&mut bytes).await.unwrap();
         assert_eq!(
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_ends_is_told_from_one_that_begins_otherwise() {
+    async fn ended_connection_differs_from_one_without_a_header() {
         let read = async |mut bytes: &[u8]| read(&mut bytes).await;
         assert!(matches!(read(b"").await, Err(NoHeader::Silent)));
         for begun in [

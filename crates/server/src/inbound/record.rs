@@ -21,7 +21,7 @@ use crate::clock;
 use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
-use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, Remembered, capped};
+use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, RecentRefusal, capped};
 
 /// The record of a request and its exchange. It is dropped when the exchange ends, in whatever way, and then writes the audit
 /// line. A WebSocket or an endless answer also has a line when its answer begins.
@@ -50,12 +50,12 @@ pub(crate) struct Record<'p> {
     route: Option<Cow<'p, str>>,
     decision: Decision,
     /// The conditions that a known user did not meet.
-    lacking: Vec<String>,
+    unmet: Vec<String>,
     status: Option<StatusCode>,
     /// Whether the exchange may last for hours.
     is_long: bool,
     /// When the answer's head was sent, if more was to follow.
-    head_left_at: Cell<Option<Instant>>,
+    head_sent_at: Cell<Option<Instant>>,
     /// The server to which the request was sent last, if the service has several.
     server: RefCell<Option<Arc<str>>>,
     audit: &'p Audit,
@@ -93,10 +93,10 @@ impl<'p> Record<'p> {
             line: None,
             route: None,
             decision: Decision::Abandoned,
-            lacking: Vec::new(),
+            unmet: Vec::new(),
             status: None,
             is_long: false,
-            head_left_at: Cell::new(None),
+            head_sent_at: Cell::new(None),
             server: RefCell::new(None),
             audit,
             metrics,
@@ -104,12 +104,17 @@ impl<'p> Record<'p> {
     }
 
     /// Notes the method, host and URI of the request.
-    pub(crate) fn asks(&mut self, method: Method, host: Option<HeaderValue>, uri: Option<Uri>) {
+    pub(crate) fn set_request(
+        &mut self,
+        method: Method,
+        host: Option<HeaderValue>,
+        uri: Option<Uri>,
+    ) {
         self.line = Some(RequestLine { method, host, uri });
     }
 
     /// Notes the name of the route that governs the request.
-    pub(crate) fn governed_by(&mut self, route: impl Into<Cow<'p, str>>) {
+    pub(crate) fn set_route(&mut self, route: impl Into<Cow<'p, str>>) {
         self.route = Some(route.into());
     }
 
@@ -119,8 +124,8 @@ impl<'p> Record<'p> {
     }
 
     /// Notes the conditions that a known user did not meet.
-    pub(crate) fn lacks(&mut self, conditions: Vec<String>) {
-        self.lacking = conditions;
+    pub(crate) fn set_unmet(&mut self, conditions: Vec<String>) {
+        self.unmet = conditions;
     }
 
     /// The id under which the request is logged.
@@ -132,10 +137,10 @@ impl<'p> Record<'p> {
     /// Notes the decision, and counts it.
     pub(crate) fn decided(&mut self, decision: Decision) {
         if let Decision::Permitted(admission) = &decision {
-            notices::of(admission, self.request_id());
+            notices::log_admission(admission, self.request_id());
         }
         if let Decision::Refused(refusal) = &decision {
-            notices::of_refusal(refusal, self.route.as_deref(), self.now, self.request_id());
+            notices::log_incomparable(refusal, self.route.as_deref(), self.now, self.request_id());
             if let Refusal::RateLimited(limited) = refusal {
                 self.metrics.rate_limited(limited.exceeded.policy);
             }
@@ -146,8 +151,8 @@ impl<'p> Record<'p> {
             self.metrics.redirect_loop();
         }
         match &self.decision {
-            Decision::Refused(refusal) => self.remember(&refusal.to_string()),
-            Decision::Rejected(_) => self.remember(""),
+            Decision::Refused(refusal) => self.keep_refusal(&refusal.to_string()),
+            Decision::Rejected(_) => self.keep_refusal(""),
             Decision::Abandoned
             | Decision::Options
             | Decision::Permitted(_)
@@ -168,11 +173,11 @@ impl<'p> Record<'p> {
 
     /// Keeps the refusal among the recent ones, so that it can be explained.
     #[cold]
-    fn remember(&self, message: &str) {
+    fn keep_refusal(&self, message: &str) {
         let text = |text: &str| capped(text, LONGEST_TEXT);
         let (_, reason) = self.outcome();
-        let lacking = self.lacking.iter().take(MOST_CONDITIONS);
-        self.audit.remember(Remembered {
+        let lacking = self.unmet.iter().take(MOST_CONDITIONS);
+        self.audit.keep_refusal(RecentRefusal {
             request_id: text(self.request_id()),
             time: self.now,
             method: text(self.method()),
@@ -194,60 +199,60 @@ impl<'p> Record<'p> {
     }
 
     /// Notes that the service has answered with this status.
-    pub(crate) fn service_answers(&mut self, status: StatusCode) {
+    pub(crate) fn service_answered(&mut self, status: StatusCode) {
         self.upstream = Some(class(status));
     }
 
     /// Notes to which of several servers the request is sent.
-    pub(crate) fn goes_to(&self, server: &Arc<str>) {
+    pub(crate) fn sent_to(&self, server: &Arc<str>) {
         self.server.replace(Some(Arc::clone(server)));
     }
 
     /// Counts a server's failure. `result` says what became of the request: it had not been sent and goes to another server, it
     /// is repeated there, or it is not repeated because the retry budget is spent.
-    pub(crate) fn is_sent_again(&self, result: &'static str) {
-        self.metrics.sent_again(result);
+    pub(crate) fn count_retry(&self, result: &'static str) {
+        self.metrics.upstream_retried(result);
     }
 
     /// Notes the status of an answer that is about to be sent, and adds the request id to it.
-    pub(crate) fn answers<B>(&mut self, response: &mut Response<B>) {
+    pub(crate) fn prepare_answer<B>(&mut self, response: &mut Response<B>) {
         let id = self.arrival.request_id.clone();
         response.headers_mut().insert(&X_REQUEST_ID, id);
-        self.begins(response.status(), false);
+        self.begin_answer(response.status(), false);
     }
 
     /// Notes the status of an answer that is about to be sent, and whether it may go on for hours.
-    pub(crate) fn begins(&mut self, status: StatusCode, is_long: bool) {
+    pub(crate) fn begin_answer(&mut self, status: StatusCode, is_long: bool) {
         self.status = Some(status);
         self.is_long = is_long;
     }
 
     /// Notes that the answer's head was sent, and that the exchange goes on. Only the first call has an effect.
-    pub(crate) fn head_left(&self) {
-        if self.head_left_at.get().is_some() {
+    pub(crate) fn head_sent(&self) {
+        if self.head_sent_at.get().is_some() {
             return;
         }
         let elapsed = self.elapsed();
-        self.head_left_at.set(Some(self.started + elapsed));
+        self.head_sent_at.set(Some(self.started + elapsed));
         if self.is_long {
             self.write(elapsed, None);
         }
     }
 
     /// Counts bytes of the request's body that have been forwarded.
-    pub(crate) fn passed_in(&self, bytes: u64) {
+    pub(crate) fn count_bytes_in(&self, bytes: u64) {
         self.bytes_in.set(self.bytes_in.get() + bytes);
     }
 
     /// Counts bytes of the answer's body that have been sent.
-    pub(crate) fn passed_out(&self, bytes: u64) {
+    pub(crate) fn count_bytes_out(&self, bytes: u64) {
         self.bytes_out.set(self.bytes_out.get() + bytes);
     }
 
     /// Notes how the answer, and with it the exchange, has ended. An end that was noted before stays.
     ///
     /// Takes a reference, because a record is large and several futures hold it in turn.
-    pub(crate) fn ends(&mut self, sent: Sent) {
+    pub(crate) fn end(&mut self, sent: Sent) {
         self.ended = self.ended.or(Some(sent.ended));
         if !sent.began {
             self.status = None;
@@ -256,8 +261,8 @@ impl<'p> Record<'p> {
 
     /// Ends the record of an answer that hyper or tonic sends, with a body of `length` bytes.
     pub(crate) fn handed_over(mut self, length: usize) {
-        self.passed_out(length as u64);
-        self.ends(Sent::COMPLETE);
+        self.count_bytes_out(length as u64);
+        self.end(Sent::COMPLETE);
     }
 
     /// The time since the request arrived.
@@ -299,7 +304,7 @@ impl Drop for Record<'_> {
             }
         });
         if ended != ExchangeEnd::Complete {
-            self.metrics.broken(ended.as_str());
+            self.metrics.broken_exchange(ended.as_str());
         }
         self.write(self.elapsed(), Some(ended));
     }
@@ -333,8 +338,8 @@ mod tests {
     use crate::inbound::arrival;
 
     #[test]
-    fn a_panic_leaves_its_line_too() {
-        let (audit, metrics) = (Audit::unread(), Metrics::new().unwrap());
+    fn request_that_panics_is_logged_too() {
+        let (audit, metrics) = (Audit::without_output(), Metrics::new().unwrap());
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let arrival = arrival::unreadable(IpAddr::V4(Ipv4Addr::LOCALHOST));
             let mut record = Record::start(Mode::Proxy, arrival, &audit, &metrics);

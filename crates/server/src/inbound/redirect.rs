@@ -12,7 +12,7 @@ use http1::Length;
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::{self, Peer};
-use super::asker::Asker;
+use super::client_kind::ClientKind;
 use super::proxied::Proxied;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
@@ -67,13 +67,13 @@ impl ConnectionHandler for Redirect {
                 Ok(request) => self.answer(*request, peer),
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
-                    let came = &client.connection.input;
-                    super::unreadable(violation, came, Mode::Redirect, peer, audit, metrics)
+                    let received = &client.connection.input;
+                    super::unreadable(violation, received, Mode::Redirect, peer, audit, metrics)
                 }
             };
-            record.answers(&mut response);
+            record.prepare_answer(&mut response);
             let sent = client.answer(response, &record.bytes_out).await;
-            record.ends(sent);
+            record.end(sent);
         }
     }
 }
@@ -94,29 +94,29 @@ impl Redirect {
         let arrival = arrival::direct(&Peer::plain(peer), request.headers(), &live.trusted_proxies);
         let mut record = Record::start(Mode::Redirect, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
-        record.asks(request.method().clone(), host, Some(request.uri().clone()));
-        let asker = Asker::of(request.method(), request.headers());
+        record.set_request(request.method().clone(), host, Some(request.uri().clone()));
+        let client_kind = ClientKind::of(request.method(), request.headers());
         let response = match target::normalize_target(&mut request) {
             Ok(Target::Path | Target::Server) => match acme::proof(&live, &request) {
                 Some(proof) => {
                     record.decided(Decision::Proved);
                     proof
                 }
-                None => self.elsewhere(&live, &request, asker, &mut record),
+                None => self.redirect_to(&live, &request, client_kind, &mut record),
             },
             Err(malformed) => {
                 record.decided(Decision::Rejected(malformed.reason()));
-                answer::malformed(malformed.status(), asker, record.request_id())
+                answer::malformed(malformed.status(), client_kind, record.request_id())
             }
         };
         (response, record)
     }
 
-    fn elsewhere(
+    fn redirect_to(
         &self,
         live: &Live,
         request: &Request<Length>,
-        asker: Asker,
+        client_kind: ClientKind,
         record: &mut Record<'_>,
     ) -> Response<Bytes> {
         match location(live, request, &self.ports) {
@@ -127,7 +127,7 @@ impl Redirect {
             None => {
                 record.decided(Decision::Rejected("unknown_host"));
                 let status = StatusCode::MISDIRECTED_REQUEST;
-                answer::malformed(status, asker, record.request_id())
+                answer::malformed(status, client_kind, record.request_id())
             }
         }
     }
@@ -138,10 +138,10 @@ impl Redirect {
 fn location(live: &Live, request: &Request<Length>, ports: &[Option<u16>]) -> Option<HeaderValue> {
     let host = request.headers().get(HOST);
     let host = host.and_then(|host| host.to_str().ok());
-    let asked = host.and_then(RequestHost::read);
+    let requested_host = host.and_then(RequestHost::read);
     let by_name = || {
-        let name = asked.as_ref()?.plain_name()?;
-        let is_ours = live.gate.routes.name_host(name) || is_certified(live, name);
+        let name = requested_host.as_ref()?.plain_name()?;
+        let is_ours = live.gate.routes.has_host(name) || is_certified(live, name);
         let mut secure = live.listeners.iter().zip(ports).filter(|_| is_ours);
         let (_, port) = secure.find(|(listener, _)| listener.tls.is_some())?;
         Some(match (*port)? {
@@ -149,7 +149,10 @@ fn location(live: &Live, request: &Request<Length>, ports: &[Option<u16>]) -> Op
             port => format!("https://{name}:{port}"),
         })
     };
-    let origin = live.https.origin(asked.as_ref()).or_else(by_name)?;
+    let origin = live
+        .https
+        .origin(requested_host.as_ref())
+        .or_else(by_name)?;
     let path = request.uri().path_and_query();
     let path = path.map_or("/", PathAndQuery::as_str);
     // `OPTIONS *` has no path.
@@ -164,7 +167,7 @@ fn is_certified(live: &Live, name: &str) -> bool {
         .listeners
         .iter()
         .filter_map(|listener| listener.tls.as_ref());
-    tls.any(|tls| tls.is_for(name))
+    tls.any(|tls| tls.covers_host(name))
 }
 
 /// A redirect with 308, so that a form is sent again unchanged (RFC 9110 §15.4.9).

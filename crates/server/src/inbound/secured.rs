@@ -11,29 +11,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::arrival::Peer;
 use super::proxied::Proxied;
-use super::proxy::{Connected, Proxy};
+use super::proxy::{ConnectedClient, Proxy};
 use super::{ConnectionHandler, WarningLimiter, parked};
-use crate::aside::aside;
+use crate::boxed::boxed;
 use crate::limits::Connections;
-use crate::live::{Live, Shared};
+use crate::live::{Live, SharedLive};
 use crate::metrics::Metrics;
 use crate::socket::Stream;
 use crate::tls::handshake::{self, HandshakeError};
 use crate::{acme, clock, http2};
 
 /// What one runtime needs to serve one listener of the proxy.
-pub(crate) struct Secured {
+pub(crate) struct ProxyListener {
     pub(crate) proxy: Rc<Proxy>,
     /// The index of the listener among the live ones.
     pub(crate) listener: usize,
     /// The connections of the listener.
     pub(crate) connections: Arc<Connections>,
-    pub(crate) live: Shared,
+    pub(crate) live: SharedLive,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) warnings: WarningLimiter,
 }
 
-impl ConnectionHandler for Secured {
+impl ConnectionHandler for ProxyListener {
     /// Counts the connection before the TLS handshake, so that clients that never finish it count too.
     fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
         let live = self.live.load();
@@ -45,7 +45,7 @@ impl ConnectionHandler for Secured {
     async fn serve(self: Rc<Self>, mut stream: Stream, mut peer: IpAddr, stop: CancellationToken) {
         if self.is_proxied(peer) {
             let accepting = self.accept_for(stream, peer);
-            match aside(unless_given_up(accepting, &stop)).await {
+            match boxed(unless_stopped(accepting, &stop)).await {
                 Some(accepted) => (stream, peer) = accepted,
                 None => return,
             }
@@ -54,7 +54,7 @@ impl ConnectionHandler for Secured {
             None => stream,
             Some((config, limit)) => {
                 let securing = self.secure(stream, config, limit, peer);
-                match aside(unless_given_up(securing, &stop)).await {
+                match boxed(unless_stopped(securing, &stop)).await {
                     Some(stream) => stream,
                     None => return,
                 }
@@ -62,9 +62,9 @@ impl ConnectionHandler for Secured {
         };
         let proxy = Rc::clone(&self.proxy);
         if stream.has_agreed_on_http2() {
-            return aside(http2::serve(proxy, stream, peer, stop)).await;
+            return boxed(http2::serve(proxy, stream, peer, stop)).await;
         }
-        let connected = Connected {
+        let connected = ConnectedClient {
             peer: Peer::of(&stream, peer),
             client: stream.into(),
             is_new: true,
@@ -74,23 +74,23 @@ impl ConnectionHandler for Secured {
 }
 
 /// Awaits a client that has sent no request yet, unless the gate stops meanwhile.
-async fn unless_given_up<T>(
+async fn unless_stopped<T>(
     waiting: impl Future<Output = Option<T>>,
     stop: &CancellationToken,
 ) -> Option<T> {
     tokio::select! {
         waited = waiting => waited,
-        () = given_up(stop) => None,
+        () = grace_period_over(stop) => None,
     }
 }
 
 /// Ready when the gate stops waiting for clients that have sent no request yet.
-pub(super) async fn given_up(stop: &CancellationToken) {
+pub(super) async fn grace_period_over(stop: &CancellationToken) {
     stop.cancelled().await;
     sleep(AFTER_STOP).await;
 }
 
-impl Secured {
+impl ProxyListener {
     fn proxied<'s>(&'s self, live: &'s Live) -> Proxied<'s> {
         Proxied {
             live,
@@ -132,16 +132,16 @@ impl Secured {
                 let server = stream.tls().and_then(|tls| tls.server());
                 // An ACME server has seen the challenge certificate, and sends nothing (RFC 8737 §3).
                 if server.and_then(|server| server.alpn_protocol()) == Some(acme::ALPN) {
-                    self.metrics.shook_hands("acme_challenge");
+                    self.metrics.tls_handshake("acme_challenge");
                     return None;
                 }
                 self.metrics
-                    .shook_hands(server.map_or("full", handshake::kind));
+                    .tls_handshake(server.map_or("full", handshake::kind));
                 Some(stream)
             }
             Err(error) => {
-                self.metrics.shook_hands(error.word());
-                self.tell(&error, peer);
+                self.metrics.tls_handshake(error.label());
+                self.log_failure(&error, peer);
                 None
             }
         }
@@ -149,7 +149,7 @@ impl Secured {
 
     /// Logs a failed handshake. Failures are counted, and usually logged at debug level only, because scanners cause them all
     /// day. A request without TLS is logged at info level, because a person has probably typed `http://`.
-    fn tell(&self, error: &HandshakeError, peer: IpAddr) {
+    fn log_failure(&self, error: &HandshakeError, peer: IpAddr) {
         let client = peer.to_canonical();
         match error {
             HandshakeError::PlainHttp if self.warnings.allows(clock::now()) => {

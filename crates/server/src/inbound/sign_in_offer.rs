@@ -6,7 +6,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request};
 use session::UnixTime;
 
-use super::asker::Asker;
+use super::client_kind::ClientKind;
 use crate::config::SignIn;
 use crate::loops::SignInAttempt;
 
@@ -52,23 +52,31 @@ impl SignInOffer {
     pub(crate) fn of(
         sign_in: Option<&SignIn>,
         answer: RefusalClass,
-        asker: Asker,
-        asked: &BrowserRequest<'_>,
+        client_kind: ClientKind,
+        browser_request: &BrowserRequest<'_>,
     ) -> Self {
         let can_sign_in = matches!(answer, RefusalClass::Forbid | RefusalClass::SignIn);
-        let can_be_sent = can_sign_in && asker == Asker::Browser;
+        let can_be_sent = can_sign_in && client_kind == ClientKind::Browser;
         let Some(sign_in) = sign_in.filter(|_| can_be_sent) else {
             return Self::Nothing;
         };
-        if sign_in.is_asked_for(asked.host, asked.path_and_query) {
+        if sign_in.is_requested(browser_request.host, browser_request.path_and_query) {
             return Self::Nothing;
         }
-        let location = sign_in.location(asked.host, asked.is_https, asked.path_and_query);
+        let location = sign_in.location(
+            browser_request.host,
+            browser_request.is_https,
+            browser_request.path_and_query,
+        );
         if answer == RefusalClass::Forbid {
             return Self::AnotherUser { sign_in: location };
         }
-        let loops = sign_in.loops();
-        match loops.attempt(asked.headers, asked.now, asked.is_https) {
+        let loops = sign_in.loop_breaker();
+        match loops.attempt(
+            browser_request.headers,
+            browser_request.now,
+            browser_request.is_https,
+        ) {
             SignInAttempt::Looping => Self::Loop { sign_in: location },
             SignInAttempt::Redirect(counted) => Self::Redirect { location, counted },
         }
@@ -103,7 +111,7 @@ impl<'r> BrowserRequest<'r> {
 }
 
 /// Whether the browser used `https`, with the gate or with a trusted proxy.
-pub(crate) fn came_by_https(
+pub(crate) fn arrived_over_https(
     headers: &HeaderMap,
     arrival: &Arrival,
     proxies: &TrustedProxies,
@@ -116,7 +124,7 @@ fn is_https(origin: &ForwardedOrigin<'_>, arrival: &Arrival) -> bool {
 }
 
 /// Whether the calling proxy says that its client used `https`, in `X-Original-URL` or in the headers of the `origin`.
-pub(crate) fn asks_for_https(headers: &HeaderMap, origin: &ForwardedOrigin<'_>) -> bool {
+pub(crate) fn requests_https(headers: &HeaderMap, origin: &ForwardedOrigin<'_>) -> bool {
     let url = headers
         .get("x-original-url")
         .is_some_and(|url| url.as_bytes().starts_with(b"https://"));
@@ -136,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_that_the_proxies_write_says_what_the_browser_asked_for() {
+    fn trusted_proxy_header_gives_the_scheme_of_the_browser() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
             let pairs = pairs.iter().map(|(name, value)| {
                 (
@@ -146,8 +154,8 @@ mod tests {
             });
             HeaderMap::from_iter(pairs)
         };
-        let older = TrustedProxies::default().and_loopback();
-        let standard = older.clone().writing(ForwardedHeader::Forwarded);
+        let older = TrustedProxies::default().with_loopback();
+        let standard = older.clone().with_header(ForwardedHeader::Forwarded);
         let peer = [127, 0, 0, 1].into();
         let both = headers(&[
             ("x-forwarded-host", " a.example , b.example"),
@@ -159,10 +167,10 @@ mod tests {
         ]);
         let origin = older.origin(peer, &both);
         assert_eq!(origin.host, Some("a.example"));
-        assert!(!asks_for_https(&both, &origin));
+        assert!(!requests_https(&both, &origin));
         let origin = standard.origin(peer, &both);
         assert_eq!(origin.host, Some("c.example:8443"));
-        assert!(asks_for_https(&both, &origin));
+        assert!(requests_https(&both, &origin));
         let mut arrival = Arrival {
             peer,
             client: peer,
@@ -172,16 +180,16 @@ mod tests {
             certificate: None,
             request_id: HeaderValue::from_static("id"),
         };
-        assert!(!came_by_https(&both, &arrival, &older));
-        assert!(came_by_https(&both, &arrival, &standard));
+        assert!(!arrived_over_https(&both, &arrival, &older));
+        assert!(arrived_over_https(&both, &arrival, &standard));
         arrival.peer = [192, 0, 2, 1].into();
         assert!(
-            !came_by_https(&both, &arrival, &standard),
+            !arrived_over_https(&both, &arrival, &standard),
             "of nobody listed"
         );
         arrival.secure = true;
-        assert!(came_by_https(&both, &arrival, &standard), "of its own");
+        assert!(arrived_over_https(&both, &arrival, &standard), "of its own");
         let nginx = headers(&[("x-original-url", "https://a.example/")]);
-        assert!(asks_for_https(&nginx, &ForwardedOrigin::default()));
+        assert!(requests_https(&nginx, &ForwardedOrigin::default()));
     }
 }

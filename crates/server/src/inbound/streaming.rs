@@ -27,7 +27,7 @@ pub(super) async fn relay<D: Answerable>(
             if let Poll::Ready(relayed) = relaying.as_mut().poll(context) {
                 return Poll::Ready(Err(relayed));
             }
-            lease.poll_over(context).map(Ok)
+            lease.poll_end(context).map(Ok)
         });
         relaying.await
     };
@@ -35,7 +35,7 @@ pub(super) async fn relay<D: Answerable>(
         Err(relayed) => relayed,
         Ok(over) => {
             let began = client.finish_answer().await;
-            let ended = over.ended();
+            let ended = over.exchange_end();
             Ok(Sent { ended, began })
         }
     }

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_options_may_ask_the_server_itself() {
+    fn only_options_may_target_the_server_itself() {
         assert_eq!(
             settled(Method::OPTIONS, "*", &["a"]).map(|(target, ..)| target),
             Ok(Target::Server)
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_host() {
+    fn exactly_one_host_is_accepted() {
         for hosts in [&[][..], &["a", "a"], &["a", "b"]] {
             let settled = settled(Method::GET, "/", hosts);
             assert_eq!(settled, Err(Malformed::Host), "{hosts:?}");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_name_that_can_be_looked_up_or_an_address() {
+    fn host_is_a_dns_name_or_an_address() {
         let long = |label: usize, labels: usize| vec!["a".repeat(label); labels].join(".");
         for host in [
             "",

@@ -20,7 +20,7 @@ use self::flow::Flow;
 use super::record::Record;
 use crate::connection::Connection;
 use crate::exchange_end::ExchangeEnd;
-use crate::leases::{Lease, Over};
+use crate::leases::{Lease, LeaseEnd};
 use crate::upstream::Upgraded;
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1), the only protocol that the gate upgrades to. With a body it would
@@ -66,18 +66,18 @@ pub(crate) async fn join(
         }
         Upgraded::Stream(mut stream) => {
             let mut to_upstream = FrameScanner::default();
-            to_upstream.see(&client.input);
+            to_upstream.scan(&client.input);
             if let Err(error) = client.flush().await {
                 return ExchangeEnd::with_client(&error);
             }
-            record.head_left();
+            record.head_sent();
             if let Err(error) = stream.write_all(&client.input).await {
                 return ExchangeEnd::with_upstream(&error);
             }
-            record.passed_in(client.input.len() as u64);
+            record.count_bytes_in(client.input.len() as u64);
             let sides = (client.stream(), &mut *stream);
             let frames = (FrameScanner::default(), to_upstream);
-            talk(sides, frames, record, (lease, expired_code)).await
+            first_end(sides, frames, record, (lease, expired_code)).await
         }
     }
 }
@@ -91,21 +91,21 @@ async fn join_connections(
 ) -> ExchangeEnd {
     let (mut to_client, mut to_upstream) = (FrameScanner::default(), FrameScanner::default());
     // Bytes that each side sent before the relay began.
-    to_client.see(&upstream.input);
-    to_upstream.see(&client.input);
+    to_client.scan(&upstream.input);
+    to_upstream.scan(&client.input);
     client.output.extend_from_slice(&upstream.input);
     upstream.output.extend_from_slice(&client.input);
     if let Err(error) = client.flush().await {
         return ExchangeEnd::with_client(&error);
     }
-    record.passed_out(upstream.input.len() as u64);
-    record.head_left();
+    record.count_bytes_out(upstream.input.len() as u64);
+    record.head_sent();
     if let Err(error) = upstream.flush().await {
         return ExchangeEnd::with_upstream(&error);
     }
-    record.passed_in(client.input.len() as u64);
+    record.count_bytes_in(client.input.len() as u64);
     let sides = (client.stream(), upstream.stream());
-    talk(
+    first_end(
         sides,
         (to_client, to_upstream),
         record,
@@ -126,25 +126,25 @@ pub(crate) async fn join_stream(
     let mut upstream = match upstream {
         Upgraded::Connection(link) => link.connection,
         Upgraded::Stream(mut stream) => {
-            record.head_left();
+            record.head_sent();
             let frames = (to_client, FrameScanner::default());
             let sides = (client, &mut *stream);
-            return talk(sides, frames, record, (lease, expired_code)).await;
+            return first_end(sides, frames, record, (lease, expired_code)).await;
         }
     };
     // Bytes that the service sent right after its answer.
-    to_client.see(&upstream.input);
+    to_client.scan(&upstream.input);
     if let Err(error) = client.write_all(&upstream.input).await {
         return ExchangeEnd::with_client(&error);
     }
-    record.passed_out(upstream.input.len() as u64);
-    record.head_left();
+    record.count_bytes_out(upstream.input.len() as u64);
+    record.head_sent();
     let sides = (client, upstream.stream());
     let frames = (to_client, FrameScanner::default());
-    talk(sides, frames, record, (lease, expired_code)).await
+    first_end(sides, frames, record, (lease, expired_code)).await
 }
 
-async fn talk(
+async fn first_end(
     (client, upstream): (
         &mut (impl AsyncRead + AsyncWrite + Unpin),
         &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -153,41 +153,41 @@ async fn talk(
     record: &Record<'_>,
     (lease, expired_code): (Lease<'_>, u16),
 ) -> ExchangeEnd {
-    let talk = Talk::default();
+    let first_end = FirstEnd::default();
     let mut tunnel = Tunnel {
         client: Side {
             stream: client,
             written: &record.bytes_out,
             frames: to_client,
-            hangs_up: ExchangeEnd::ClientLeft,
-            talk: &talk,
+            end_on_hang_up: ExchangeEnd::ClientLeft,
+            first_end: &first_end,
         },
         upstream: Side {
             stream: upstream,
             written: &record.bytes_in,
             frames: to_upstream,
-            hangs_up: ExchangeEnd::UpstreamBroke,
-            talk: &talk,
+            end_on_hang_up: ExchangeEnd::UpstreamBroke,
+            first_end: &first_end,
         },
         down: Flow::new(),
         up: Flow::new(),
         lease,
-        ends: None,
+        ending: None,
     };
     let over = poll_fn(|context| tunnel.poll(context)).await;
     if tunnel.is_closed() {
         return ExchangeEnd::Complete;
     }
     let Some(over) = over else {
-        return talk.0.get().unwrap_or(ExchangeEnd::Complete);
+        return first_end.0.get().unwrap_or(ExchangeEnd::Complete);
     };
     let (code, reason) = match over {
-        Over::GoingAway => (GOING_AWAY, "going away"),
-        Over::SessionExpired => (expired_code, "session expired"),
-        Over::SessionRevoked => (expired_code, "session revoked"),
+        LeaseEnd::GoingAway => (GOING_AWAY, "going away"),
+        LeaseEnd::SessionExpired => (expired_code, "session expired"),
+        LeaseEnd::SessionRevoked => (expired_code, "session revoked"),
     };
     tunnel.close(&websocket::closing(code, reason)).await;
-    over.ended()
+    over.exchange_end()
 }
 
 /// Both sides of a WebSocket, and the bytes in transit.
@@ -199,7 +199,7 @@ struct Tunnel<'t, 'l, C, U> {
     up: Flow,
     lease: Lease<'l>,
     /// Why the relay has to end, and its deadline, once that is known.
-    ends: Option<(Over, Pin<Box<Sleep>>)>,
+    ending: Option<(LeaseEnd, Pin<Box<Sleep>>)>,
 }
 
 impl<C, U> Tunnel<'_, '_, C, U>
@@ -209,12 +209,12 @@ where
 {
     /// Whether one side has sent a close frame.
     fn is_closed(&self) -> bool {
-        self.client.frames.close() || self.upstream.frames.close()
+        self.client.frames.has_close() || self.upstream.frames.has_close()
     }
 
     /// Ready when both sides are done or one has failed; or, once the lease is over, at the next frame boundary, where a
     /// close frame can be inserted.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Over>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<LeaseEnd>> {
         let up = (self.up).poll(context, &mut self.client, &mut self.upstream);
         let down = (self.down).poll(context, &mut self.upstream, &mut self.client);
         match (up, down) {
@@ -223,15 +223,15 @@ where
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(None),
             (_, _) => {}
         }
-        if self.ends.is_none()
-            && let Poll::Ready(over) = self.lease.poll_over(context)
+        if self.ending.is_none()
+            && let Poll::Ready(over) = self.lease.poll_end(context)
         {
-            self.ends = Some((over, Box::pin(sleep(FAREWELL))));
+            self.ending = Some((over, Box::pin(sleep(CLOSE_TIMEOUT))));
         }
-        let Some((over, latest)) = &mut self.ends else {
+        let Some((over, latest)) = &mut self.ending else {
             return Poll::Pending;
         };
-        if latest.as_mut().poll(context).is_ready() || self.client.frames.are_whole() {
+        if latest.as_mut().poll(context).is_ready() || self.client.frames.is_at_frame_end() {
             return Poll::Ready(Some(*over));
         }
         Poll::Pending
@@ -240,10 +240,10 @@ where
     /// Sends the client a close frame, if it can be sent, and waits for the client's own, which is forwarded to the service.
     /// Nothing more from the service is forwarded.
     async fn close(&mut self, frame: &[u8]) {
-        let Some((_, latest)) = self.ends.take() else {
+        let Some((_, latest)) = self.ending.take() else {
             return;
         };
-        if !self.client.frames.are_whole() {
+        if !self.client.frames.is_at_frame_end() {
             return;
         }
         let Self {
@@ -257,7 +257,7 @@ where
             client.stream.flush().await?;
             poll_fn(|context| {
                 let moved = up.poll(context, &mut *client, &mut *upstream);
-                match upstream.frames.close() && upstream.frames.are_whole() {
+                match upstream.frames.has_close() && upstream.frames.is_at_frame_end() {
                     true => Poll::Ready(Ok(())),
                     false => moved,
                 }
@@ -274,10 +274,10 @@ where
 
 /// How the exchange has ended, according to the side that hung up first. `None` until then.
 #[derive(Default)]
-struct Talk(Cell<Option<ExchangeEnd>>);
+struct FirstEnd(Cell<Option<ExchangeEnd>>);
 
-impl Talk {
-    fn ends(&self, ended: ExchangeEnd) {
+impl FirstEnd {
+    fn set(&self, ended: ExchangeEnd) {
         if self.0.get().is_none() {
             self.0.set(Some(ended));
         }
@@ -292,8 +292,8 @@ struct Side<'t, S> {
     /// The frames that were written to this side.
     frames: FrameScanner,
     /// How the exchange ended if this side hangs up first.
-    hangs_up: ExchangeEnd,
-    talk: &'t Talk,
+    end_on_hang_up: ExchangeEnd,
+    first_end: &'t FirstEnd,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
@@ -305,7 +305,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut *self.stream).poll_read(context, buffer));
         if read.is_err() || buffer.filled().len() == before {
-            self.talk.ends(self.hangs_up);
+            self.first_end.set(self.end_on_hang_up);
         }
         Poll::Ready(read)
     }
@@ -321,9 +321,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
         match &written {
             Ok(count) => {
                 self.written.set(self.written.get() + *count as u64);
-                self.frames.see(&bytes[..*count]);
+                self.frames.scan(&bytes[..*count]);
             }
-            Err(_) => self.talk.ends(self.hangs_up),
+            Err(_) => self.first_end.set(self.end_on_hang_up),
         }
         Poll::Ready(written)
     }
@@ -341,7 +341,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
 const GOING_AWAY: u16 = 1001;
 
 /// How long it may take until the current frame ends and the client has answered the close frame.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

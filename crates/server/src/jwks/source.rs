@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::driven::driven;
-use crate::tls::{self, Authorities, Terms, Verification};
+use crate::tls::{self, Authorities, TlsOptions, Verification};
 use client_tls::named_file;
 
 /// Where an issuer publishes its keys.
@@ -245,12 +245,12 @@ impl fmt::Debug for JwksUrl {
 }
 
 fn client_config(authorities: Authorities) -> Result<ClientConfig, JwksUrlError> {
-    let terms = Terms {
+    let tls_options = TlsOptions {
         verification: Verification::AuthorityAndName(authorities),
         identity: None,
     };
     // This fails only without a single authority, and the public ones are always there.
-    tls::client_config(terms).map_err(|_| JwksUrlError::Malformed)
+    tls::client_config(tls_options).map_err(|_| JwksUrlError::Malformed)
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -270,13 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_keys() {
+    fn byte_order_mark_is_ignored() {
         let keys = text(b"\xef\xbb\xbf{}".to_vec());
         assert!(matches!(keys.as_deref(), Ok("{}")), "{keys:?}");
     }
 
     #[test]
-    fn plain_http_does_not_leave_this_machine() {
+    fn plain_http_is_allowed_only_to_this_machine() {
         for url in [
             "http://127.0.0.1:8000/jwks",
             "http://[::1]/jwks",
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_sent_and_not_shown() {
+    fn query_is_sent_but_not_shown() {
         let url = parse("https://issuer.example:8443/jwks?key=hidden").unwrap();
         assert_eq!(url.path_and_query, "/jwks?key=hidden");
         assert_eq!(url.to_string(), "https://issuer.example:8443/jwks");

@@ -25,7 +25,7 @@ pub(crate) struct AllNodes {
 
 /// Which nodes have counted a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CountedBy {
+pub(super) enum CountScope {
     /// All nodes.
     AllNodes,
     /// This node alone.
@@ -49,17 +49,17 @@ impl AllNodes {
     ///
     /// # Errors
     /// The limit that all nodes together exceed. From that limit on, this request is then not counted on any node.
-    pub(super) async fn count(&self, step: Step<'_>) -> Result<CountedBy, Exceeded> {
+    pub(super) async fn count(&self, step: Step<'_>) -> Result<CountScope, Exceeded> {
         let cells = step.iter().map(Counted::shared).collect();
         let over = match self.rates.count(cells).await {
             Some(Ok(())) => {
                 self.by_all.increment(1);
-                return Ok(CountedBy::AllNodes);
+                return Ok(CountScope::AllNodes);
             }
             Some(Err(over)) => over,
             None => {
                 self.by_this_node.increment(1);
-                return Ok(CountedBy::ThisNode);
+                return Ok(CountScope::ThisNode);
             }
         };
         self.by_all.increment(1);
@@ -68,7 +68,7 @@ impl AllNodes {
             uncounted.give_back();
         }
         let exceeded = step.get(over.cell);
-        exceeded.map_or(Ok(CountedBy::AllNodes), |counted| {
+        exceeded.map_or(Ok(CountScope::AllNodes), |counted| {
             Err(counted.exceeded(over.wait))
         })
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use gate::Exceeded;
 use smallvec::smallvec;
 
-use super::all_nodes::{AllNodes, CountedBy};
+use super::all_nodes::{AllNodes, CountScope};
 use super::limiter::Limiter;
 use super::table::Table;
-use crate::aside::aside;
+use crate::boxed::boxed;
 use crate::config::RateLimit;
 
 /// The limit on how often an address may send a session that does not open, or that no store knows.
@@ -26,7 +26,7 @@ pub(crate) struct BadSessions {
 pub(crate) struct CountedAsBad<'l> {
     bad_sessions: &'l BadSessions,
     client: IpAddr,
-    by: CountedBy,
+    by: CountScope,
 }
 
 impl BadSessions {
@@ -44,10 +44,10 @@ impl BadSessions {
     pub(crate) async fn count(&self, client: IpAddr) -> Result<CountedAsBad<'_>, Exceeded> {
         self.limiter.check_address(client)?;
         let by = match &self.all_nodes {
-            None => CountedBy::ThisNode,
+            None => CountScope::ThisNode,
             Some(all_nodes) => {
                 let step = smallvec![self.limiter.counted_address(client)];
-                aside(all_nodes.count(step)).await?
+                boxed(all_nodes.count(step)).await?
             }
         };
         Ok(CountedAsBad {
@@ -60,10 +60,10 @@ impl BadSessions {
 
 impl CountedAsBad<'_> {
     /// Takes the count back, because the session was good: here at once, on all nodes without waiting.
-    pub(crate) fn was_good(self) {
+    pub(crate) fn take_back(self) {
         let BadSessions { limiter, all_nodes } = self.bad_sessions;
         limiter.give_back_address(self.client);
-        if let (CountedBy::AllNodes, Some(all_nodes)) = (self.by, all_nodes) {
+        if let (CountScope::AllNodes, Some(all_nodes)) = (self.by, all_nodes) {
             all_nodes.give_back(&limiter.counted_address(self.client));
         }
     }

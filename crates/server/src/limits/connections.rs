@@ -27,14 +27,14 @@ pub(crate) struct LimitGuard {
 
 /// Why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum ConnectionLimit {
     /// Its address has reached its limit.
     Address,
     /// The listener has reached its limit.
     Listener,
 }
 
-impl Full {
+impl ConnectionLimit {
     /// The name of the setting, for metrics and log.
     pub(crate) fn setting(self) -> &'static str {
         match self {
@@ -49,13 +49,13 @@ impl Connections {
     /// clients.
     ///
     /// # Errors
-    /// [`Full`] says why the connection is to be closed.
+    /// [`ConnectionLimit`] says why the connection is to be closed.
     pub(crate) fn admit(
         self: &Arc<Self>,
         peer: IpAddr,
         is_proxy: bool,
         limits: &LimitSettings,
-    ) -> Result<Option<Box<LimitGuard>>, Full> {
+    ) -> Result<Option<Box<LimitGuard>>, ConnectionLimit> {
         let per_address = limits.connections_per_address.filter(|_| !is_proxy);
         if per_address.is_none() && limits.connections.is_none() {
             return Ok(None);
@@ -70,13 +70,13 @@ impl Connections {
             let counted = self
                 .all
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-            counted.map_err(|_| Full::Listener)?;
+            counted.map_err(|_| ConnectionLimit::Listener)?;
             held.is_among_all = true;
         }
         if let Some(most) = per_address {
             let network = network_of(peer);
             if !self.count(network, most) {
-                return Err(Full::Address);
+                return Err(ConnectionLimit::Address);
             }
             held.network = Some(network);
         }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_so_many_and_all_together_so_many() {
+    fn connections_are_limited_by_address_and_in_total() {
         let (connections, limits) = (Arc::<Connections>::default(), limits(2, 4));
         let admit = |peer: &str, is_proxy| {
             let admitted = connections.admit(peer.parse().unwrap(), is_proxy, &limits);
@@ -149,19 +149,28 @@ mod tests {
         };
         let first = admit("2001:db8::1", false);
         let second = admit("2001:db8::2", false).unwrap();
-        assert_eq!(admit("2001:db8::3", false).unwrap_err(), Full::Address);
+        assert_eq!(
+            admit("2001:db8::3", false).unwrap_err(),
+            ConnectionLimit::Address
+        );
         let _third = admit("2001:db8:0:1::1", false).unwrap();
         let _fourth = admit("2001:db8::3", true).unwrap();
-        assert_eq!(admit("192.0.2.1", false).unwrap_err(), Full::Listener);
+        assert_eq!(
+            admit("192.0.2.1", false).unwrap_err(),
+            ConnectionLimit::Listener
+        );
         drop(first);
         let _fifth = admit("2001:db8::3", false).unwrap();
         drop(second);
         let _sixth = admit("192.0.2.1", false).unwrap();
-        assert_eq!(admit("192.0.2.1", false).unwrap_err(), Full::Listener);
+        assert_eq!(
+            admit("192.0.2.1", false).unwrap_err(),
+            ConnectionLimit::Listener
+        );
     }
 
     #[test]
-    fn nothing_is_kept_of_addresses_that_have_left() {
+    fn addresses_without_connections_are_forgotten() {
         let (connections, limits) = (Arc::<Connections>::default(), limits(1, 0));
         for last in 0..=255 {
             let held = connections.admit([192, 0, 2, last].into(), false, &limits);

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_as_many_as_may_be_and_one_more_when_one_has_ended() {
+    fn limit_admits_another_request_when_one_has_ended() {
         let (count, most) = (AtomicUsize::new(0), NonZeroUsize::new(2));
         let first = InFlight::enter(&count, most);
         let _second = InFlight::enter(&count, most).unwrap();

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_allowed_and_the_next_one_has_to_wait() {
+    fn burst_is_allowed_and_the_next_request_waits() {
         let table = Arc::new(Table::new());
         let limiter = Limiter::new(&table, "address", limit(3), None);
         let [ada, bob] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_counts_on_when_it_is_made_again_and_apart_from_others() {
+    fn recreated_limit_keeps_its_count_apart_from_others() {
         let table = Arc::new(Table::new());
         let made = |burst, place| Limiter::new(&table, "address", limit(burst), place);
         let address = IpAddr::from([192, 0, 2, 1]);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn counting_asks_for_no_memory() {
+    fn counting_allocates_no_memory() {
         let table = Arc::new(Table::new());
         let limiter = Limiter::new(&table, "address", limit(1), None);
         let counted = allocation_counter::measure(|| {

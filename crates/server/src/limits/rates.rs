@@ -10,7 +10,7 @@ use super::all_nodes::{AllNodes, Step};
 use super::bad_sessions::BadSessions;
 use super::limiter::Limiter;
 use super::table::Table;
-use crate::aside::aside;
+use crate::boxed::boxed;
 use crate::config::{CountedBy, Handling, LimitSettings, RateLimit};
 
 /// All rate limits of a configuration.
@@ -152,7 +152,7 @@ impl Rates {
         let step = step();
         match step.is_empty() {
             true => Ok(()),
-            false => aside(all_nodes.count(step)).await.map(drop),
+            false => boxed(all_nodes.count(step)).await.map(drop),
         }
     }
 

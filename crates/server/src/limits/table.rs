@@ -20,10 +20,10 @@ pub(crate) struct Table {
 }
 
 /// The entries of keys whose hashes have the same remainder modulo the number of sets.
-type Set = [Entry; WAYS];
+type Set = [TableEntry; WAYS];
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
+struct TableEntry {
     /// The key's hash. Two of 65,536 collide in one of eight billion tables. Zero in an empty entry.
     key: u64,
     /// When the key has its whole limit back ("theoretical arrival time"), in nanoseconds since the epoch.
@@ -63,7 +63,7 @@ impl Table {
         let known = set.iter().position(|entry| entry.key == key);
         let (given, full_at) = next(known.map(|place| set[place].full_at))?;
         let place = known.unwrap_or_else(|| least(&set));
-        set[place] = Entry { key, full_at };
+        set[place] = TableEntry { key, full_at };
         Ok(given)
     }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_remembered_until_others_need_its_place_more() {
+    fn key_that_has_recovered_most_is_evicted_first() {
         let table = Table::new();
         let sets = SETS as u64;
         for key in 1..=8 {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_keys_fits_into_the_same_room() {
+    fn memory_does_not_grow_with_the_number_of_keys() {
         let table = Table::new();
         for number in 0..1_000_000_u32 {
             put(&table, table.hash(number), 1);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_changes_nothing_and_what_is_given_back_counts() {
+    fn refused_request_changes_nothing_and_given_back_count_is_available() {
         let table = Table::new();
         put(&table, 7, 100);
         let refused = table.replace(7, |_| Err::<((), u64), _>("no"));

@@ -10,7 +10,7 @@ impl UnknownTokens for BadSessions {
     fn count(&self, client: IpAddr) -> Counting<'_> {
         Box::pin(async move {
             let counted = self.count(client).await?;
-            let forget: Box<dyn FnOnce()> = Box::new(|| counted.was_good());
+            let forget: Box<dyn FnOnce()> = Box::new(|| counted.take_back());
             Ok(forget)
         })
     }

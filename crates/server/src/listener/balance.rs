@@ -17,7 +17,7 @@ use crate::socket::{ConnectionGuard, StdStream, Stream};
 pub(crate) struct ConnectionBalancer {
     index: usize,
     group: Arc<[GroupMember]>,
-    handed: UnboundedReceiver<Handed>,
+    handed: UnboundedReceiver<HandedConnection>,
 }
 
 /// What the other runtimes know about a runtime.
@@ -25,7 +25,7 @@ pub(crate) struct ConnectionBalancer {
 struct GroupMember {
     /// Each of its connections has a clone, so the reference count is the number of connections plus one.
     guard: ConnectionGuard,
-    hand: UnboundedSender<Handed>,
+    hand: UnboundedSender<HandedConnection>,
 }
 
 impl GroupMember {
@@ -36,7 +36,7 @@ impl GroupMember {
 
 /// A connection on its way from the runtime that accepted it to the one that serves it.
 #[derive(Debug)]
-struct Handed {
+struct HandedConnection {
     stream: StdStream,
     peer: IpAddr,
     guard: ConnectionGuard,
@@ -74,7 +74,7 @@ impl ConnectionBalancer {
         let Some(other) = self.less_busy() else {
             return Ok(Some(stream.with_connection_guard(self.guard())));
         };
-        let handed = Handed {
+        let handed = HandedConnection {
             stream: stream.into_std()?,
             peer,
             guard: Arc::clone(&other.guard),
@@ -109,18 +109,21 @@ impl ConnectionBalancer {
     pub(crate) async fn handed(&mut self) -> io::Result<(Stream, IpAddr)> {
         let handed = self.handed.recv().await;
         // Never `None`, because this runtime has a sender of its own.
-        handed.map_or_else(|| Err(io::ErrorKind::NotConnected.into()), Handed::arrive)
+        handed.map_or_else(
+            || Err(io::ErrorKind::NotConnected.into()),
+            HandedConnection::arrive,
+        )
     }
 
     /// The next connection that was handed over before the end. From the first call on, other runtimes keep what they
     /// accept.
     pub(crate) async fn last_handed(&mut self) -> Option<io::Result<(Stream, IpAddr)>> {
         self.handed.close();
-        self.handed.recv().await.map(Handed::arrive)
+        self.handed.recv().await.map(HandedConnection::arrive)
     }
 }
 
-impl Handed {
+impl HandedConnection {
     fn arrive(self) -> io::Result<(Stream, IpAddr)> {
         let stream = Stream::from_std(self.stream)?.with_connection_guard(self.guard);
         Ok((stream, self.peer))
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_go_where_there_are_fewest() {
+    async fn connection_goes_to_the_runtime_with_the_fewest() {
         let mut group = ConnectionBalancer::group(3);
         let mut kept = Vec::new();
         for _ in 0..9 {
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_few_more_of_many_stay_where_they_are() {
+    async fn small_difference_moves_no_connection() {
         let group = ConnectionBalancer::group(2);
         let kept: Vec<Stream> = (0..1000)
             .filter_map(|index| {
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_ends_takes_what_was_handed_on_and_no_more() {
+    async fn runtime_that_ends_drops_only_what_was_handed_to_it() {
         let mut group = ConnectionBalancer::group(2);
         let kept = group[0].keep_or_hand_on(connection(), PEER).unwrap();
         assert!(kept.is_some());

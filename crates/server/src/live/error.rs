@@ -15,7 +15,7 @@ pub(crate) enum LiveError {
     Acme(#[from] AcmeOpenError),
     /// A column of the user that rules or headers need cannot be read.
     #[error(transparent)]
-    Column(#[from] AskedColumnError),
+    Column(#[from] ConfiguredColumnError),
     /// The token issuer does not answer with the new settings.
     #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
     Issuer,
@@ -36,12 +36,12 @@ pub(crate) enum LiveError {
 /// A column that cannot be read, and where the configuration file names it.
 #[derive(Debug, Error)]
 #[error("{}{error}", .place.as_ref().map_or_else(String::new, |place| format!("{place}: ")))]
-pub(crate) struct AskedColumnError {
+pub(crate) struct ConfiguredColumnError {
     place: Option<Place>,
     error: ColumnError,
 }
 
-impl AskedColumnError {
+impl ConfiguredColumnError {
     /// `places` are where the file first names each column, or a whole table (its name with a dot).
     pub(super) fn new(error: ColumnError, places: &[(String, Place)]) -> Self {
         let (table, column) = error.names();

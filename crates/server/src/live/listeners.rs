@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use rustls::server::ResolvesServerCert;
 use thiserror::Error;
 
-use super::tickets::{HandedTickets, ListenerTickets, TicketsOf};
+use super::tickets::{HandedTickets, ListenerTickets, TicketScope};
 use crate::acme::{self, Acme};
 use crate::clock;
 use crate::config::{Certificates, ContentDigest, HttpsSettings, ListenerSettings, TlsSettings};
@@ -24,12 +24,12 @@ pub(crate) struct ListenerTerms {
     pub(crate) redirects: bool,
     /// Whether trusted proxies send a PROXY header on each connection.
     pub(crate) proxy_protocol: bool,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<ListenerTls>,
 }
 
 /// The TLS of a listener.
 #[derive(Clone)]
-pub(crate) struct Tls {
+pub(crate) struct ListenerTls {
     pub(crate) config: Arc<ServerConfig>,
     /// The certificates from files.
     certificates: Vec<Arc<Certificate>>,
@@ -55,7 +55,7 @@ pub(crate) enum TlsOpenError {
 
 /// What all TLS listeners share.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spoken<'s> {
+pub(super) struct SharedTls<'s> {
     /// The ACME certificates, if any listener uses them.
     pub(super) acme: Option<&'s Arc<Acme>>,
     /// Whether HTTP/2 is offered to clients.
@@ -73,15 +73,15 @@ impl ListenerTerms {
     pub(super) fn open_all(
         mut settings: Vec<ListenerSettings>,
         https: &HttpsSettings,
-        spoken: Spoken<'_>,
+        shared_tls: SharedTls<'_>,
         before: Option<&[Self]>,
     ) -> Result<Vec<Self>, TlsOpenError> {
         let Some(before) = before else {
             let opened = settings
                 .iter()
-                .map(|one| Self::open(one, https, spoken, None));
+                .map(|one| Self::open(one, https, shared_tls, None));
             let opened = opened.collect();
-            spoken.handed.forget();
+            shared_tls.handed.forget();
             return opened;
         };
         let renewed = before.iter().map(|known| {
@@ -89,9 +89,12 @@ impl ListenerTerms {
                 (one.address, one.redirects) == (known.address, known.redirects)
             };
             match settings.iter().position(is_this) {
-                Some(place) => {
-                    Self::open(&settings.remove(place), https, spoken, known.tls.as_ref())
-                }
+                Some(place) => Self::open(
+                    &settings.remove(place),
+                    https,
+                    shared_tls,
+                    known.tls.as_ref(),
+                ),
                 None => Ok(known.clone()),
             }
         });
@@ -101,17 +104,17 @@ impl ListenerTerms {
     fn open(
         settings: &ListenerSettings,
         https: &HttpsSettings,
-        spoken: Spoken<'_>,
-        before: Option<&Tls>,
+        shared_tls: SharedTls<'_>,
+        before: Option<&ListenerTls>,
     ) -> Result<Self, TlsOpenError> {
         let open = |tls: &TlsSettings| {
-            let listener = TicketsOf {
+            let listener = TicketScope {
                 address: settings.address,
                 redirects: settings.redirects,
                 clients: tls.clients,
             };
             let names = https.names(settings.address.ip());
-            Tls::open(tls, &listener, names, spoken, before)
+            ListenerTls::open(tls, &listener, names, shared_tls, before)
         };
         Ok(Self {
             address: settings.address,
@@ -125,7 +128,7 @@ impl ListenerTerms {
     pub(super) fn tickets(&self) -> Option<ListenerTickets> {
         let tls = self.tls.as_ref()?;
         Some(ListenerTickets {
-            listener: TicketsOf {
+            listener: TicketScope {
                 address: self.address,
                 redirects: self.redirects,
                 clients: tls.clients,
@@ -135,16 +138,16 @@ impl ListenerTerms {
     }
 }
 
-impl Tls {
+impl ListenerTls {
     /// Sets up TLS. `names` are those of a self-signed certificate, which is kept until they change.
     ///
     /// # Errors
     /// When the self-signed certificate cannot be made, or the settings do not fit together.
     pub(super) fn open(
         settings: &TlsSettings,
-        listener: &TicketsOf,
+        listener: &TicketScope,
         names: Vec<String>,
-        spoken: Spoken<'_>,
+        shared_tls: SharedTls<'_>,
         before: Option<&Self>,
     ) -> Result<Self, TlsOpenError> {
         let (certificates, made_for) = match &settings.certificates {
@@ -159,7 +162,7 @@ impl Tls {
             }
             Certificates::Acme => (Vec::new(), None),
         };
-        let acme = spoken
+        let acme = shared_tls
             .acme
             .filter(|_| matches!(settings.certificates, Certificates::Acme));
         let resolver: Arc<dyn ResolvesServerCert> = match acme {
@@ -169,14 +172,14 @@ impl Tls {
         let kept = before.filter(|before| before.clients == settings.clients);
         let tickets = match kept {
             Some(kept) => Arc::clone(&kept.tickets),
-            None => Arc::new(match Tickets::with(spoken.handed.take(listener))? {
+            None => Arc::new(match Tickets::with(shared_tls.handed.take(listener))? {
                 Some(handed) => handed,
                 None => Tickets::new()?,
             }),
         };
         let shared = Arc::clone(&tickets) as _;
         let mut config = server::config(resolver, settings.oldest, &settings.client, shared)?;
-        if spoken.http2 {
+        if shared_tls.http2 {
             config.alpn_protocols.insert(0, b"h2".to_vec());
         }
         if acme.is_some() {
@@ -193,7 +196,7 @@ impl Tls {
     }
 }
 
-impl Tls {
+impl ListenerTls {
     /// The current certificates.
     pub(crate) fn certificates(&self) -> Vec<Arc<Certificate>> {
         match &self.acme {
@@ -203,7 +206,7 @@ impl Tls {
     }
 
     /// Whether there is, or will be, a certificate for this hostname.
-    pub(crate) fn is_for(&self, host: &str) -> bool {
+    pub(crate) fn covers_host(&self, host: &str) -> bool {
         let above = host.split_once('.').map(|(_, above)| above);
         let is_it = |certified: &String| match certified.strip_prefix("*.") {
             Some(domain) => above == Some(domain),
@@ -211,6 +214,9 @@ impl Tls {
         };
         let mut certificates = self.certificates.iter();
         certificates.any(|certificate| certificate.names.iter().any(is_it))
-            || self.acme.as_ref().is_some_and(|acme| acme.is_for(host))
+            || self
+                .acme
+                .as_ref()
+                .is_some_and(|acme| acme.covers_host(host))
     }
 }

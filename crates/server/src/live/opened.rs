@@ -7,8 +7,8 @@ use std::time::Duration;
 use gate::{Issuer, Realm, Revocations};
 use tokio::time::{sleep, timeout};
 
-use super::error::{AskedColumnError, LiveError};
-use super::surroundings::Surroundings;
+use super::context::LiveContext;
+use super::error::{ConfiguredColumnError, LiveError};
 use crate::acme::Acme;
 use crate::config::{ContentDigest, Place, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
@@ -23,12 +23,12 @@ pub(crate) struct Opened {
     /// The stores of its users and sessions.
     pub(crate) stores: Option<Stores>,
     keychain: Option<Arc<Keychain>>,
-    keys_of: KeysOf,
+    key_inputs: KeyInputs,
 }
 
 /// What an issuer's keys depend on: settings, fingerprints of secrets, and the contents of files.
 #[derive(PartialEq, Eq)]
-struct KeysOf(Vec<(String, String, Option<ContentDigest>)>);
+struct KeyInputs(Vec<(String, String, Option<ContentDigest>)>);
 
 /// The running parts that are no longer needed.
 pub(super) struct Superseded {
@@ -47,22 +47,22 @@ impl Opened {
     pub(super) fn open(
         settings: RealmSettings,
         before: Option<&Self>,
-        around: &Surroundings,
+        context: &LiveContext,
         revocations: Arc<Revocations>,
     ) -> Result<(Self, Realm<UserChain, stores::SessionChain>), StoreOpenError> {
         let known = before.and_then(|before| before.stores.as_ref());
         let name = Arc::clone(&settings.name);
         let stores = match (settings.stores, known) {
-            (Some(settings), Some(known)) if known.are_of(&settings) => Some(known.clone()),
+            (Some(settings), Some(known)) if known.match_settings(&settings) => Some(known.clone()),
             (Some(settings), _) => {
-                let observer = Arc::clone(&around.metrics) as _;
-                let listener = around.rechecks.of(Arc::clone(&name));
-                Some(Stores::open(&settings, &around.pools, observer, listener)?)
+                let observer = Arc::clone(&context.metrics) as _;
+                let listener = context.rechecks.of(Arc::clone(&name));
+                Some(Stores::open(&settings, &context.pools, observer, listener)?)
             }
             (None, _) => None,
         };
-        let keys_of = KeysOf::new(&settings.settings);
-        let kept = before.filter(|before| before.keys_of == keys_of);
+        let key_inputs = KeyInputs::new(&settings.settings);
+        let kept = before.filter(|before| before.key_inputs == key_inputs);
         let kept = kept.and_then(|before| before.keychain.clone());
         let issuer = settings.issuer.map(|issuer| {
             let jwks::Settings {
@@ -71,8 +71,9 @@ impl Opened {
                 check_user,
             } = issuer;
             let open = || {
-                let (metrics, trial) = (Arc::clone(&around.metrics), around.pools.trial().clone());
-                Keychain::open(keys, &around.runtime, metrics, trial)
+                let (metrics, trial) =
+                    (Arc::clone(&context.metrics), context.pools.trial().clone());
+                Keychain::open(keys, &context.runtime, metrics, trial)
             };
             let keychain = kept.unwrap_or_else(open);
             let issuer = Issuer {
@@ -99,15 +100,15 @@ impl Opened {
             places: settings.places,
             stores,
             keychain,
-            keys_of,
+            key_inputs,
         };
         Ok((opened, realm))
     }
 
     /// Waits for the first answer or failure of the realm's token issuer. Returns whether it has answered, or there is none.
-    pub(super) async fn hears_from_issuer(&self) -> bool {
+    pub(super) async fn wait_for_issuer_keys(&self) -> bool {
         match &self.keychain {
-            Some(keychain) => keychain.is_usable().await,
+            Some(keychain) => keychain.wait_until_usable().await,
             None => true,
         }
     }
@@ -124,7 +125,7 @@ impl Opened {
 
     /// Waits until the changed parts have answered: the issuer, and each store that answers now. A mistyped password must
     /// not replace one that works.
-    pub(super) async fn proves_itself(&self, before: Option<&Self>) -> Result<(), LiveError> {
+    pub(super) async fn wait_for_answers(&self, before: Option<&Self>) -> Result<(), LiveError> {
         let Some(before) = before else {
             return Ok(());
         };
@@ -136,12 +137,12 @@ impl Opened {
             stores,
         } = self.superseded_by(Some(before));
         if let Some(keychain) = keychain
-            && !keychain.is_usable().await
+            && !keychain.wait_until_usable().await
         {
             return Err(LiveError::Issuer);
         }
         if stores.is_some() {
-            self.prove_columns().await?;
+            self.check_columns().await?;
         }
         let (Some(new), Some(old)) = (stores, &before.stores) else {
             return Ok(());
@@ -151,10 +152,10 @@ impl Opened {
             |new: &StoreHealth| !new.up && answering.iter().any(|old| old.source == new.source);
         let all_answer = async {
             while new.health().iter().any(is_missed) {
-                sleep(BETWEEN_LOOKS).await;
+                sleep(BETWEEN_CHECKS).await;
             }
         };
-        if timeout(LONGEST_PROOF, all_answer).await.is_err()
+        if timeout(LONGEST_UNTIL_ANSWERS, all_answer).await.is_err()
             && let Some(missed) = new.health().into_iter().find(is_missed)
         {
             return Err(LiveError::Store(missed));
@@ -166,12 +167,12 @@ impl Opened {
     ///
     /// # Errors
     /// The first column that is missing or cannot be read.
-    pub(super) async fn prove_columns(&self) -> Result<(), AskedColumnError> {
+    pub(super) async fn check_columns(&self) -> Result<(), ConfiguredColumnError> {
         let Some(stores) = &self.stores else {
             return Ok(());
         };
-        let proven = stores.prove_columns().await;
-        proven.map_err(|error| AskedColumnError::new(error, &self.places))
+        let proven = stores.check_columns().await;
+        proven.map_err(|error| ConfiguredColumnError::new(error, &self.places))
     }
 
     /// The running parts that `other` does not share.
@@ -193,16 +194,16 @@ impl Opened {
     }
 }
 
-impl KeysOf {
+impl KeyInputs {
     fn new(settings: &[Setting]) -> Self {
         let settings = settings.iter();
         let settings = settings.filter(|setting| KEYS.contains(&setting.name.as_str()));
-        let said = settings.map(|Setting { name, shown, .. }| {
+        let inputs = settings.map(|Setting { name, shown, .. }| {
             // `None` for a URL.
             let content = ContentDigest::of_file(Path::new(shown));
             (name.clone(), shown.clone(), content)
         });
-        Self(said.collect())
+        Self(inputs.collect())
     }
 }
 
@@ -222,7 +223,7 @@ impl Superseded {
         }
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let Self {
             acme,
             rates,
@@ -258,5 +259,5 @@ impl Superseded {
 const KEYS: [&str; 3] = ["BEARER_JWKS", "BEARER_JWKS_CA_FILE", "BEARER_SECRET"];
 
 /// How long the stores may take to answer with new settings. Their health is checked every two seconds.
-const LONGEST_PROOF: Duration = Duration::from_secs(5);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+const LONGEST_UNTIL_ANSWERS: Duration = Duration::from_secs(5);
+const BETWEEN_CHECKS: Duration = Duration::from_millis(20);

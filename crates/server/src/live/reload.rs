@@ -11,11 +11,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Live;
+use super::context::LiveContext;
 use super::error::LiveError;
-use super::said::{Changes, Said};
-use super::surroundings::Surroundings;
-use super::view::Shared;
+use super::view::SharedLive;
 use super::watch::Watch;
+use super::written_settings::{Changes, WrittenSettings};
 use crate::config::{Config, ConfigErrors, ConfigSource, RestartSettings};
 use crate::vital;
 use stores::Trial;
@@ -24,15 +24,15 @@ use stores::Trial;
 pub(crate) struct Reload {
     source: ConfigSource,
     interval: Duration,
-    shared: Shared,
-    around: Surroundings,
+    shared: SharedLive,
+    context: LiveContext,
     fixed: RestartSettings,
     /// The live settings as they were written.
-    said: Said,
+    written: WrittenSettings,
     /// The changed settings that need a restart and have been logged.
     needs_restart: Vec<&'static str>,
     /// Why the last reload failed, if it did.
-    failed: Option<Failed>,
+    failed: Option<FailedReload>,
     /// The tasks that close superseded parts when no request can be using them.
     closing: JoinSet<()>,
 }
@@ -48,17 +48,17 @@ pub(crate) type Reloaded = Result<Changes, String>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     /// A request, which waits for the result.
-    Asked,
+    Requested,
     /// Changed files, or the time to retry.
-    Noticed,
+    Automatic,
 }
 
 /// A reload that failed.
 #[derive(Debug)]
-struct Failed {
-    said: String,
+struct FailedReload {
+    message: String,
     /// Whether a retry may succeed without changed files.
-    is_passing: bool,
+    is_transient: bool,
 }
 
 /// Why a reload failed.
@@ -91,20 +91,20 @@ impl Reload {
     pub(crate) fn open(
         source: ConfigSource,
         config: Config,
-        around: &Surroundings,
+        context: &LiveContext,
     ) -> Result<Self, LiveError> {
         let (interval, fixed) = (config.reload_interval, RestartSettings::of(&config));
-        let said = Said::of(&config, source.contents());
-        let live = Live::open(config, None, around)?;
-        live.takes_effect(around);
-        around.metrics.configured(true);
+        let written = WrittenSettings::of(&config, source.contents());
+        let live = Live::open(config, None, context)?;
+        live.activate(context);
+        context.metrics.configured(true);
         Ok(Self {
             source,
             interval,
             shared: Arc::new(ArcSwap::from_pointee(live)),
-            around: around.clone(),
+            context: context.clone(),
             fixed,
-            said,
+            written,
             needs_restart: Vec::new(),
             failed: None,
             closing: JoinSet::new(),
@@ -112,35 +112,39 @@ impl Reload {
     }
 
     /// The cell that has the live configuration, now and after reloads.
-    pub(crate) fn live(&self) -> Shared {
+    pub(crate) fn live(&self) -> SharedLive {
         Arc::clone(&self.shared)
     }
 
     /// Starts to reload on request and on changes, until `stop` is canceled, which also cancels a running reload.
     pub(crate) fn start(self, stop: CancellationToken) -> Reloads {
-        let (asking, asked) = mpsc::channel(1);
-        let runtime = self.around.runtime.clone();
+        let (sender, requests) = mpsc::channel(1);
+        let runtime = self.context.runtime.clone();
         runtime.spawn(async move {
             let _part = vital::part("the reloading of the configuration");
-            stop.run_until_cancelled_owned(self.keep_on(asked)).await;
+            stop.run_until_cancelled_owned(self.keep_reloading(requests))
+                .await;
         });
-        Reloads(asking)
+        Reloads(sender)
     }
 
-    async fn keep_on(mut self, mut asked: mpsc::Receiver<oneshot::Sender<Reloaded>>) {
+    async fn keep_reloading(mut self, mut requests: mpsc::Receiver<oneshot::Sender<Reloaded>>) {
         let mut watch = Watch::default();
         loop {
-            let is_passing = self.failed.as_ref().is_some_and(|failed| failed.is_passing);
-            let is_retried = is_passing && !self.interval.is_zero();
+            let is_transient = self
+                .failed
+                .as_ref()
+                .is_some_and(|failed| failed.is_transient);
+            let is_retried = is_transient && !self.interval.is_zero();
             let (files, contents) = (self.source.files(), self.source.contents());
             let answer = tokio::select! {
-                Some(answer) = asked.recv() => Some(answer),
+                Some(answer) = requests.recv() => Some(answer),
                 () = watch.changed(files, contents, self.interval) => None,
                 () = sleep(RETRY), if is_retried => None,
             };
             let cause = match answer {
-                Some(_) => Cause::Asked,
-                None => Cause::Noticed,
+                Some(_) => Cause::Requested,
+                None => Cause::Automatic,
             };
             let reloaded = self.run(cause).await;
             if let Some(answer) = answer {
@@ -151,7 +155,7 @@ impl Reload {
 
     /// Reads and opens everything again. A configuration with a problem changes nothing.
     async fn run(&mut self, cause: Cause) -> Reloaded {
-        if cause == Cause::Asked {
+        if cause == Cause::Requested {
             stores::reload_soon();
         }
         let mut source = self.source.clone();
@@ -169,30 +173,30 @@ impl Reload {
             }
             Err(_) => Err(ReloadError::Panicked),
         };
-        self.around.metrics.reloaded(result.is_ok());
+        self.context.metrics.reloaded(result.is_ok());
         match result {
             Ok(changes) => {
                 let has_failed = self.failed.take().is_some();
-                self.tell(&changes, cause, has_failed);
+                self.log_result(&changes, cause, has_failed);
                 Ok(changes)
             }
-            Err(error) => Err(self.tell_failure(&error, cause)),
+            Err(error) => Err(self.log_failure(&error, cause)),
         }
     }
 
     async fn replace(&mut self, mut config: Config) -> Result<Changes, LiveError> {
         let before = self.shared.load_full();
-        let said = Said::of(&config, self.source.contents());
-        let mut changes = said.changes_since(&self.said);
+        let written = WrittenSettings::of(&config, self.source.contents());
+        let mut changes = written.changes_since(&self.written);
         changes.needs_restart = self.fixed.differing(&config);
         self.fixed
-            .guard_admin(&mut config, before.admin_token.as_ref());
+            .keep_admin_token(&mut config, before.admin_token.as_ref());
         let interval = config.reload_interval;
         // Until the new configuration has proved itself, its errors must not count against the live one.
         let trial = Trial::begin();
-        let around = self.around.on_trial(&trial);
-        let live = Live::open(config, Some(&before), &around)?;
-        if let Err(error) = live.proves_itself(&before).await {
+        let context = self.context.on_trial(&trial);
+        let live = Live::open(config, Some(&before), &context)?;
+        if let Err(error) = live.wait_for_answers(&before).await {
             live.close_all_but(Some(&before)).await;
             return Err(error);
         }
@@ -200,11 +204,11 @@ impl Reload {
         for warning in live.warnings.iter().filter(is_new) {
             tracing::warn!("{warning}");
         }
-        trial.ends();
+        trial.end();
         let live = Arc::new(live);
         self.shared.store(Arc::clone(&live));
-        live.takes_effect(&self.around);
-        (self.said, self.interval) = (said, interval);
+        live.activate(&self.context);
+        (self.written, self.interval) = (written, interval);
         self.close_later(&before, &live);
         Ok(changes)
     }
@@ -222,18 +226,18 @@ impl Reload {
                 one.close().await;
             }
         };
-        self.closing.spawn_on(closing, &self.around.runtime);
+        self.closing.spawn_on(closing, &self.context.runtime);
     }
 
     /// Logs the result. `has_failed` says that the last result was a failure.
-    fn tell(&mut self, changes: &Changes, cause: Cause, has_failed: bool) {
-        match (changes.is_none(), cause) {
+    fn log_result(&mut self, changes: &Changes, cause: Cause, has_failed: bool) {
+        match (changes.is_empty(), cause) {
             (false, _) => tracing::info!("reloaded the configuration; {changes}"),
             (true, _) if has_failed => {
                 tracing::info!("the configuration is valid again; nothing has changed");
             }
-            (true, Cause::Asked) => tracing::info!("asked to reload: nothing has changed"),
-            (true, Cause::Noticed) => tracing::debug!("looked for changes to reload: none"),
+            (true, Cause::Requested) => tracing::info!("asked to reload: nothing has changed"),
+            (true, Cause::Automatic) => tracing::debug!("looked for changes to reload: none"),
         }
         if self.needs_restart != changes.needs_restart {
             self.needs_restart.clone_from(&changes.needs_restart);
@@ -244,23 +248,25 @@ impl Reload {
         }
     }
 
-    fn tell_failure(&mut self, error: &ReloadError, cause: Cause) -> String {
-        let said = error.to_string();
-        let known = self.failed.as_ref().map(|failed| failed.said.as_str());
-        if cause == Cause::Asked || known != Some(said.as_str()) {
-            tracing::error!("cannot reload, and go on as before: {said}");
+    fn log_failure(&mut self, error: &ReloadError, cause: Cause) -> String {
+        let message = error.to_string();
+        let known = self.failed.as_ref().map(|failed| failed.message.as_str());
+        if cause == Cause::Requested || known != Some(message.as_str()) {
+            tracing::error!(
+                "the reload failed; the previous configuration stays in effect: {message}"
+            );
         }
-        self.failed = Some(Failed {
-            said: said.clone(),
-            is_passing: error.is_passing(),
+        self.failed = Some(FailedReload {
+            message: message.clone(),
+            is_transient: error.is_transient(),
         });
-        said
+        message
     }
 }
 
 impl ReloadError {
     /// Whether the cause is a server that may answer later.
-    fn is_passing(&self) -> bool {
+    fn is_transient(&self) -> bool {
         match self {
             Self::Config(_) | Self::Panicked => false,
             Self::Live(error) => match error {

@@ -29,7 +29,9 @@ impl ServiceTerms {
                 continue;
             };
             let mut known = before.iter().chain(&all).flatten();
-            let known = known.find(|terms| terms.members.are_of(settings)).cloned();
+            let known = known
+                .find(|terms| terms.members.have_settings(settings))
+                .cloned();
             let terms = known.unwrap_or_else(|| Arc::new(Self::open(settings, runtime)));
             all.push(Some(terms));
         }

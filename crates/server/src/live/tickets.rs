@@ -11,13 +11,13 @@ use crate::tls::tickets::TicketKey;
 /// A listener, and its ticket keys.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ListenerTickets {
-    pub(super) listener: TicketsOf,
+    pub(super) listener: TicketScope,
     pub(super) keys: Vec<TicketKey>,
 }
 
 /// The identity of a set of ticket keys: the listener, and how its clients authenticate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TicketsOf {
+pub(super) struct TicketScope {
     pub(super) address: SocketAddr,
     pub(super) redirects: bool,
     /// The client authentication, which is not repeated on resumption.
@@ -34,7 +34,7 @@ impl HandedTickets {
     }
 
     /// Takes the keys for this listener, if there are any.
-    pub(super) fn take(&self, listener: &TicketsOf) -> Vec<TicketKey> {
+    pub(super) fn take(&self, listener: &TicketScope) -> Vec<TicketKey> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = all.iter().position(|one| one.listener == *listener);
         place.map_or_else(Vec::new, |place| all.remove(place).keys)

@@ -13,21 +13,21 @@ use crate::config::{Handling, ServiceSettings};
 use crate::service::Service;
 
 /// The shared cell of the live configuration. Each runtime has a [`View`] of it.
-pub(crate) type Shared = Arc<ArcSwap<Live>>;
+pub(crate) type SharedLive = Arc<ArcSwap<Live>>;
 
 /// One runtime's view of the live configuration.
-pub(crate) struct View(RefCell<Seen>);
+pub(crate) struct View(RefCell<ViewState>);
 
-struct Seen {
-    latest: Cache<Shared, Arc<Live>>,
+struct ViewState {
+    latest: Cache<SharedLive, Arc<Live>>,
     current: Current,
 }
 
 /// The live configuration when a request began. It is reference-counted within the runtime, so that cores do not contend.
 #[derive(Clone)]
-pub(crate) struct Current(Rc<Holder>);
+pub(crate) struct Current(Rc<LiveServices>);
 
-struct Holder {
+struct LiveServices {
     live: Arc<Live>,
     /// The services, with this runtime's connections to each.
     services: Vec<Rc<Service>>,
@@ -45,7 +45,7 @@ impl Current {
     /// Builds the view of a new configuration. Connections to unchanged services are kept.
     fn of(live: Arc<Live>, before: Option<&Self>) -> Self {
         let kept = |service: &ServiceSettings| {
-            let Holder { live, services } = &*before?.0;
+            let LiveServices { live, services } = &*before?.0;
             let place = live.services.iter().position(|other| other == service)?;
             services.get(place).cloned()
         };
@@ -55,7 +55,7 @@ impl Current {
         };
         let services = live.services.iter().zip(&live.terms);
         let services = services.map(service).collect();
-        Self(Rc::new(Holder { live, services }))
+        Self(Rc::new(LiveServices { live, services }))
     }
 
     /// The service of a route; `None` if the gate only makes decisions.
@@ -66,15 +66,15 @@ impl Current {
 
 impl View {
     /// A view of `shared`, which follows reloads.
-    pub(crate) fn of(shared: Shared) -> Self {
+    pub(crate) fn of(shared: SharedLive) -> Self {
         let mut latest = Cache::new(shared);
         let current = Current::of(Arc::clone(latest.load()), None);
-        Self(RefCell::new(Seen { latest, current }))
+        Self(RefCell::new(ViewState { latest, current }))
     }
 
     /// The live configuration for one request.
     pub(crate) fn current(&self) -> Current {
-        let Seen { latest, current } = &mut *self.0.borrow_mut();
+        let ViewState { latest, current } = &mut *self.0.borrow_mut();
         let latest = latest.load();
         if !Arc::ptr_eq(latest, &current.0.live) {
             *current = Current::of(Arc::clone(latest), Some(current));

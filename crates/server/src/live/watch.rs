@@ -28,11 +28,11 @@ impl Watch {
         }
         loop {
             sleep(every).await;
-            let looks = look(files).await;
-            if looks.is_none() || self.seen == looks {
+            let state = read_metadata(files).await;
+            if state.is_none() || self.seen == state {
                 continue;
             }
-            self.seen = at_rest(files, looks).await;
+            self.seen = once_stable(files, state).await;
             // Usually the files were only touched. Times do not say what was in a file when it was read, so contents are
             // compared.
             let files = files.clone();
@@ -45,26 +45,26 @@ impl Watch {
 }
 
 /// The state of the files once it is stable.
-async fn at_rest(files: &Files, mut looks: Option<FileMetadata>) -> Option<FileMetadata> {
-    for _ in 0..MOST_LOOKS {
-        sleep(REST).await;
-        let again = look(files).await;
-        if again == looks {
+async fn once_stable(files: &Files, mut state: Option<FileMetadata>) -> Option<FileMetadata> {
+    for _ in 0..MOST_POLLS {
+        sleep(STABLE_FOR).await;
+        let again = read_metadata(files).await;
+        if again == state {
             break;
         }
-        looks = again;
+        state = again;
     }
-    looks
+    state
 }
 
-async fn look(files: &Files) -> Option<FileMetadata> {
+async fn read_metadata(files: &Files) -> Option<FileMetadata> {
     let files = files.clone();
     // A file system may block.
-    spawn_blocking(move || files.look()).await.ok()
+    spawn_blocking(move || files.metadata()).await.ok()
 }
 
 /// How long files have to stay unchanged. File times have the resolution of the kernel's ticks, at most 10 ms.
-const REST: Duration = Duration::from_millis(100);
+const STABLE_FOR: Duration = Duration::from_millis(100);
 
 /// How often files that keep changing are looked at again, because some writers never stop.
-const MOST_LOOKS: usize = 50;
+const MOST_POLLS: usize = 50;

@@ -22,7 +22,7 @@ pub(super) use self::nothing::of_nothing;
 use super::inspection::Inspection;
 use super::pasted::Pasted;
 pub(super) use keys::is_about_claims;
-use keys::{Part, Trial};
+use keys::{FailedPart, FailedSession};
 pub(super) use misspellings::misspellings;
 
 /// The likely reason why a session does not open; `found` is its cookie.
@@ -31,15 +31,15 @@ pub(super) fn of_session(
     found: Option<&SessionCookie>,
     error: &OpenError,
 ) -> Option<String> {
-    let trial = Trial {
+    let failed = FailedSession {
         inspection,
         found,
-        part: Part::Whole,
+        part: FailedPart::Whole,
     };
     let name = found.map(SessionCookie::name);
-    trial
+    failed
         .other_cookie(named(error).or(name))
-        .or_else(|| cause(&trial, name, error))
+        .or_else(|| cause(&failed, name, error))
 }
 
 /// The likely reason why Better Auth's cookie cache beside the genuine `token` is not valid.
@@ -49,10 +49,10 @@ pub(super) fn of_cache(
     token: &SessionToken,
     error: &OpenError,
 ) -> Option<String> {
-    let trial = Trial {
+    let failed = FailedSession {
         inspection,
         found,
-        part: Part::Cache(token),
+        part: FailedPart::Cache(token),
     };
     let name = found.and_then(SessionCookie::data_name);
     if let OpenError::Expired { .. } = error
@@ -72,7 +72,7 @@ pub(super) fn of_cache(
             span(inspection.now.saturating_since(*at))
         ));
     }
-    cause(&trial, name, error)
+    cause(&failed, name, error)
 }
 
 /// The format of the cookie `name`, by its stable name; `None` if it is unknown.
@@ -110,15 +110,19 @@ fn whole_names(pasted: &Pasted<'_>) -> Vec<CookieName> {
 }
 
 /// The likely cause of an error; `name` is the cookie that the error is about.
-fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Option<String> {
-    let now = trial.inspection.now;
-    let pasted = Pasted::new(trial.inspection.cookie_header);
+fn cause(
+    failed: &FailedSession<'_>,
+    name: Option<&CookieName>,
+    error: &OpenError,
+) -> Option<String> {
+    let now = failed.inspection.now;
+    let pasted = Pasted::new(failed.inspection.cookie_header);
     match error {
         OpenError::AmbiguousAuthorization => None,
-        OpenError::AmbiguousCookie { name } => Some(duplicate(trial, &pasted, name)),
+        OpenError::AmbiguousCookie { name } => Some(duplicate(failed, &pasted, name)),
         OpenError::Expired { .. }
         | OpenError::IssuedInFuture { .. }
-        | OpenError::NotYetValid { .. } => of_time(trial.inspection, error),
+        | OpenError::NotYetValid { .. } => of_time(failed.inspection, error),
         OpenError::MissingChunk { name, index } => Some(missing_chunk(&pasted, name, *index)),
         OpenError::MalformedChunk { name } => {
             let odd = |own: &CookieName| {
@@ -128,7 +132,7 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
             let own = pasted.names().filter_map(|own| odd(&own)).find(|own| own.as_str().len() > name.as_str().len() + 2)?;
             Some(format!("no framework gives a chunk the number in {own}"))
         }
-        OpenError::MissingExpiry | OpenError::MissingSubject if trial.is_better_auth() => None,
+        OpenError::MissingExpiry | OpenError::MissingSubject if failed.is_better_auth() => None,
         OpenError::MissingExpiry => Some(
             "the app writes its tokens with an `encode` of its own, or its `jwt` callback drops `exp`; without it a \
              session would never expire"
@@ -137,7 +141,7 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         OpenError::MissingSubject => Some(
             "the app's `jwt` callback drops `sub`, or the user has no id; the session does not identify a user".to_owned(),
         ),
-        OpenError::MissingToken { name } => Some(match token_elsewhere(trial.inspection, &pasted) {
+        OpenError::MissingToken { name } => Some(match token_in_other_cookie(failed.inspection, &pasted) {
             Some(cause) => cause,
             None => format!(
                 "the cache of the session is there, but the cookie {name} is not: copy both"
@@ -146,14 +150,14 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         OpenError::WrongCacheVersion => Some(format!(
             "the app's `session.cookieCache.version` is not {:?}; give it with `--cache-version`, and \
              BETTER_AUTH_CACHE_VERSION to the gate",
-            trial.inspection.recognized.cache.as_ref().map_or("1", |cache| &*cache.version)
+            failed.inspection.recognized.cache.as_ref().map_or("1", |cache| &*cache.version)
         )),
-        OpenError::WrongAudience => demanded(trial.inspection, "TOKEN_AUDIENCE", "aud"),
-        OpenError::WrongIssuer => demanded(trial.inspection, "TOKEN_ISSUER", "iss"),
+        OpenError::WrongAudience => wrong_claim(failed.inspection, "TOKEN_AUDIENCE", "aud"),
+        OpenError::WrongIssuer => wrong_claim(failed.inspection, "TOKEN_ISSUER", "iss"),
         OpenError::TooOld { issued_at } => Some(format!(
             "it was issued {} ago, but TOKEN_MAX_AGE allows {}",
             span(now.saturating_since(*issued_at)),
-            span(trial.inspection.demands.max_age.unwrap_or_default())
+            span(failed.inspection.demands.max_age.unwrap_or_default())
         )),
         OpenError::WrongToken => Some(
             "the cache is left over from an earlier sign-in than the token beside it".to_owned(),
@@ -162,17 +166,17 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         | OpenError::MalformedHeader
         | OpenError::MalformedSessionToken
         | OpenError::MalformedToken { .. } => name
-            .and_then(|name| identify::other_framework(trial, &pasted, name))
-            .or_else(|| trial.other_key(error))
-            .or_else(|| shape::of(trial, &pasted, name)),
+            .and_then(|name| identify::other_framework(failed, &pasted, name))
+            .or_else(|| failed.other_key(error))
+            .or_else(|| shape::of(failed, &pasted, name)),
         OpenError::RejectedSignature
         | OpenError::RejectedTag
         | OpenError::UnknownKey
         | OpenError::UnsupportedAlgorithm => name
-            .and_then(|name| identify::other_framework(trial, &pasted, name))
-            .or_else(|| trial.other_key(error))
-            .or_else(|| shape::cut(trial, &pasted, name))
-            .or_else(|| trial.no_key(error)),
+            .and_then(|name| identify::other_framework(failed, &pasted, name))
+            .or_else(|| failed.other_key(error))
+            .or_else(|| shape::cut(failed, &pasted, name))
+            .or_else(|| failed.no_key(error)),
         OpenError::ExpiryOutOfRange
         | OpenError::HeaderMismatch { .. }
         | OpenError::MalformedClaim { .. }
@@ -209,32 +213,32 @@ pub(super) fn of_time(inspection: &Inspection<'_>, error: &OpenError) -> Option<
 }
 
 /// The likely cause of a wrong claim: the variable that requires a value, and the value in the session.
-fn demanded(inspection: &Inspection<'_>, variable: &str, claim: &str) -> Option<String> {
+fn wrong_claim(inspection: &Inspection<'_>, variable: &str, claim: &str) -> Option<String> {
     let keys = KeyRing::of_groups(&inspection.groups()).ok()?;
     let sealed =
         SealedSession::find(&keys, [inspection.cookie_header], inspection.authorization).ok()??;
     let opened = sealed.open(&keys, &ClaimDemands::default(), inspection.now);
-    let said = match opened {
+    let actual = match opened {
         Ok(Opened::Session(session)) => session.claims().get(claim).map(Value::to_string),
         Ok(Opened::Lookup { .. }) | Err(_) => None,
     };
     Some(format!(
         "the gate has {variable} set, but the session says {}",
-        said.as_deref().unwrap_or("nothing")
+        actual.as_deref().unwrap_or("missing")
     ))
 }
 
 /// The name of another cookie that contains Better Auth's session token.
-fn token_elsewhere(inspection: &Inspection<'_>, pasted: &Pasted<'_>) -> Option<String> {
+fn token_in_other_cookie(inspection: &Inspection<'_>, pasted: &Pasted<'_>) -> Option<String> {
     whole_names(pasted).into_iter().find_map(|name| {
         let identity = identify::opens(inspection, &name, &pasted.value(&name))?;
         let is_token = identity.format == Format::BetterAuthToken.as_str();
-        is_token.then(|| identity.elsewhere(&name))
+        is_token.then(|| identity.unrecognized_cookie_cause(&name))
     })
 }
 
 /// Describes a duplicate cookie: how often it occurs, and which of its values would open.
-fn duplicate(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> String {
+fn duplicate(failed: &FailedSession<'_>, pasted: &Pasted<'_>, name: &CookieName) -> String {
     let values = pasted.values(name);
     let chunks = pasted.chunks(name);
     if !values.is_empty() && !chunks.is_empty() {
@@ -249,7 +253,7 @@ fn duplicate(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Strin
         let count = chunks.iter().filter(|(other, _)| other == number).count();
         return format!("the cookie {name}.{number} is there {}", times(count));
     }
-    let opens = |value: &&[u8]| trial.opens_with(&pasted.with(name, value));
+    let opens = |value: &&[u8]| failed.opens_with(&pasted.with(name, value));
     let opens = values.iter().position(opens);
     let which = match opens {
         Some(index) => format!("; number {} of them opens", index + 1),
@@ -328,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_told_in_the_largest_unit_that_fits() {
+    fn span_uses_the_largest_unit_that_fits() {
         for (secs, text) in [
             (0, "0 seconds"),
             (1, "1 second"),
@@ -342,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_told_in_utc() {
+    fn date_is_in_utc() {
         assert_eq!(date(UnixTime::from_secs(0)), "1970-01-01T00:00:00Z");
     }
 }

@@ -81,9 +81,9 @@ fn cause(
 
 /// Compares a claim of a verified token with a variable.
 fn difference(inspection: &Inspection<'_>, variable: &str, claim: &str) -> String {
-    let said = claims(inspection).and_then(|mut claims| claims.remove(claim));
-    let said = said.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
-    format!("{variable} differs: the token says {said}")
+    let actual = claims(inspection).and_then(|mut claims| claims.remove(claim));
+    let actual = actual.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+    format!("{variable} does not match: the token has {actual}")
 }
 
 fn claims(inspection: &Inspection<'_>) -> Option<Map<String, Value>> {

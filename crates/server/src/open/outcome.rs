@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use session::{CookieName, KeyRingError, UnixTime};
 
-use super::term::Term;
+use super::cache_expiry::CacheExpiry;
 
 /// The outcome of an inspection.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
         /// When it expires.
         expires_at: UnixTime,
         /// How long it is valid as a cookie cache of Better Auth, if it is one.
-        cache: Option<Term>,
+        cache: Option<CacheExpiry>,
     },
     /// A session token, whose session only the app's store knows. It is genuine, if its format has a signature.
     Token {

@@ -46,14 +46,14 @@ impl RealmOutcome {
     /// informative. `None` if none was tried.
     pub(crate) fn of(answers: Vec<(String, Outcome)>) -> Option<Self> {
         let tried: Vec<_> = answers.iter().map(|(realm, _)| realm.clone()).collect();
-        let most = |best: (String, Outcome), other: (String, Outcome)| match other.1.knows()
-            > best.1.knows()
+        let most = |best: (String, Outcome), other: (String, Outcome)| match other.1.recognition()
+            > best.1.recognition()
         {
             true => other,
             false => best,
         };
         let named = answers.iter().filter_map(|(realm, answer)| {
-            let is_named = answer.knows() == Recognition::Name;
+            let is_named = answer.recognition() == Recognition::Name;
             Some((
                 realm.clone(),
                 answer.cookie().filter(|_| is_named)?.to_owned(),
@@ -61,23 +61,23 @@ impl RealmOutcome {
         });
         let named: Vec<_> = named.collect();
         let (realm, answer) = answers.into_iter().reduce(most)?;
-        let is_unnamed = answer.knows() == Recognition::Unnamed;
+        let is_unnamed = answer.recognition() == Recognition::Unnamed;
         let owner = named
             .iter()
             .find(|(_, cookie)| is_unnamed && answer.cookie() == Some(cookie));
         let answer = match owner {
-            Some((owner, _)) => answer.under_the_name_of(owner, &realm),
+            Some((owner, _)) => answer.in_cookie_of(owner, &realm),
             None => answer,
         };
         Some(
-            match answer.knows() == Recognition::Nothing && tried.len() > 1 {
+            match answer.recognition() == Recognition::Nothing && tried.len() > 1 {
                 true => Self {
                     answer,
                     realm: None,
                     tried,
                 },
                 false => Self {
-                    answer: answer.advising(&realm),
+                    answer: answer.with_advice_for(&realm),
                     realm: Some(realm),
                     tried: Vec::new(),
                 },
@@ -106,7 +106,7 @@ impl RealmOutcome {
 }
 
 impl Outcome {
-    fn knows(&self) -> Recognition {
+    fn recognition(&self) -> Recognition {
         let Self::Refused(refusal) = self else {
             return Recognition::All;
         };
@@ -131,7 +131,7 @@ impl Outcome {
     }
 
     /// Adds to the cause that a session of this realm is in the cookie of the realm `owner`.
-    fn under_the_name_of(self, owner: &str, realm: &str) -> Self {
+    fn in_cookie_of(self, owner: &str, realm: &str) -> Self {
         match self {
             Self::Refused(refusal) => Self::Refused(RefusedSession {
                 likely_cause: refusal.likely_cause.map(|cause| {
@@ -147,7 +147,7 @@ impl Outcome {
     }
 
     /// Rewrites advice to name the keys of this realm.
-    fn advising(self, realm: &str) -> Self {
+    fn with_advice_for(self, realm: &str) -> Self {
         match self {
             Self::Refused(refusal) => Self::Refused(RefusedSession {
                 likely_cause: refusal.likely_cause.map(|cause| in_realm(&cause, realm)),
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn advice_about_variables_becomes_advice_about_keys_of_a_realm() {
+    fn advice_names_the_keys_of_the_realm() {
         for (advice, of_shop) in [
             (
                 "give `--format x --cookie-name a.b`, and SESSION_FORMAT=x, AUTH_COOKIE_NAME=a.b to the gate",

@@ -13,23 +13,23 @@ use stores::{ChangedRevocations, RevocationEntry, RevocationKey};
 
 /// The list of each realm, for its decisions.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Realms(HashMap<String, Arc<Revocations>>);
+pub(super) struct RealmRevocations(HashMap<String, Arc<Revocations>>);
 
 /// The list that was read last, and its copies for the realms.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) realms: Realms,
+pub(super) struct KnownRevocations {
+    pub(super) realms: RealmRevocations,
     /// The entries that were read last, ordered by key; `None` before the first read.
     last: Option<Vec<RevocationEntry>>,
     /// Why there is no valid list; `None` while there is one.
     why_unknown: Option<StoreError>,
     /// Until when the list is valid, and why it is unknown afterwards.
-    counts: Option<(UnixTime, StoreError)>,
+    valid_until: Option<(UnixTime, StoreError)>,
 }
 
-impl Realms {
+impl RealmRevocations {
     /// Whether the session of this lease's holder was revoked.
-    pub(super) fn revoke(&self, holder: &Holder, now: UnixTime) -> bool {
+    pub(super) fn is_revoked(&self, holder: &Holder, now: UnixTime) -> bool {
         let Holder {
             realm,
             user,
@@ -43,14 +43,14 @@ impl Realms {
     }
 }
 
-impl Known {
+impl KnownRevocations {
     /// Creates a value without a list, for this reason.
-    pub(super) fn nothing(why_unknown: StoreError) -> Self {
+    pub(super) fn unread(why_unknown: StoreError) -> Self {
         Self {
-            realms: Realms::default(),
+            realms: RealmRevocations::default(),
             last: None,
             why_unknown: Some(why_unknown),
-            counts: None,
+            valid_until: None,
         }
     }
 
@@ -67,8 +67,8 @@ impl Known {
         if let Some(entries) = self.current() {
             revocations.replace(of_realm(entries, realm));
         }
-        if let Some((end, reason)) = &self.counts {
-            revocations.counts_until(*end, reason);
+        if let Some((end, reason)) = &self.valid_until {
+            revocations.set_valid_until(*end, reason);
         }
         let realms = &mut self.realms.0;
         realms.insert(realm.to_owned(), Arc::clone(&revocations));
@@ -88,7 +88,7 @@ impl Known {
 
     /// Replaces the list with a newly read one, ordered by key. Returns the changes, or `None` if nothing has changed. The first
     /// list has no changes.
-    pub(super) fn learn(
+    pub(super) fn replace(
         &mut self,
         entries: Vec<RevocationEntry>,
         now: UnixTime,
@@ -106,11 +106,11 @@ impl Known {
     }
 
     /// Makes the list valid until `end`. Afterwards it is unknown, for this reason.
-    pub(super) fn counts_until(&mut self, end: UnixTime, reason: StoreError) {
+    pub(super) fn set_valid_until(&mut self, end: UnixTime, reason: StoreError) {
         for revocations in self.realms.0.values() {
-            revocations.counts_until(end, &reason);
+            revocations.set_valid_until(end, &reason);
         }
-        self.counts = Some((end, reason));
+        self.valid_until = Some((end, reason));
     }
 
     /// Adds news to the current list, and returns the changes. `None` if there is no valid list, so that the whole list has to be
@@ -152,7 +152,7 @@ impl Known {
     }
 
     /// Makes the list unknown, for this reason.
-    pub(super) fn forget(&mut self, why: StoreError) {
+    pub(super) fn discard(&mut self, why: StoreError) {
         for revocations in self.realms.0.values() {
             revocations.forget(why.clone());
         }
@@ -242,8 +242,8 @@ mod tests {
         }
     }
 
-    fn nothing() -> Known {
-        Known::nothing(StoreError::Failed {
+    fn unread() -> KnownRevocations {
+        KnownRevocations::unread(StoreError::Failed {
             store: LookupSource::Sqlite,
             detail: "not read yet".to_owned(),
         })
@@ -259,55 +259,60 @@ mod tests {
     }
 
     #[test]
-    fn realms_see_their_own_whenever_they_come() {
+    fn realms_see_their_own_revocations_whenever_they_are_added() {
         let now = UnixTime::from_secs(20);
-        let mut known = nothing();
+        let mut known = unread();
         let early = known.of("a");
         let verdict = early.verdict_of("ada", "s", None, now);
         assert!(matches!(verdict, RevocationVerdict::Unknown(_)));
-        assert_eq!(known.learn(vec![entry("a", "ada", 99)], now), Some(vec![]));
+        assert_eq!(
+            known.replace(vec![entry("a", "ada", 99)], now),
+            Some(vec![])
+        );
         known.of("b");
-        let is_revoked = |known: &Known, realm| known.realms.revoke(&holder(realm, "ada"), now);
+        let is_revoked =
+            |known: &KnownRevocations, realm| known.realms.is_revoked(&holder(realm, "ada"), now);
         assert!(is_revoked(&known, "a") && !is_revoked(&known, "b"));
-        known.learn(vec![entry("b", "ada", 99)], now);
+        known.replace(vec![entry("b", "ada", 99)], now);
         assert!(!is_revoked(&known, "a") && is_revoked(&known, "b"));
     }
 
     #[test]
-    fn what_is_new_or_gone_is_told_and_what_has_had_its_time_is_not() {
+    fn added_and_removed_entries_are_reported_and_expired_ones_are_not() {
         let now = UnixTime::from_secs(20);
-        let mut known = nothing();
+        let mut known = unread();
         let [ada, bob, eve] = ["ada", "bob", "eve"].map(|user| entry("a", user, 99));
         let first = vec![ada.clone(), bob.clone()];
-        assert_eq!(known.learn(first.clone(), now), Some(vec![]));
-        assert_eq!(known.learn(first, now), None);
-        let changed = known.learn(vec![ada.clone(), eve.clone()], now);
+        assert_eq!(known.replace(first.clone(), now), Some(vec![]));
+        assert_eq!(known.replace(first, now), None);
+        let changed = known.replace(vec![ada.clone(), eve.clone()], now);
         let expected = vec![
             RevocationChange::Removed(bob),
             RevocationChange::Added(eve.clone()),
         ];
         assert_eq!(changed, Some(expected));
         let later = UnixTime::from_secs(99);
-        assert_eq!(known.learn(vec![ada.clone()], later), Some(vec![]));
+        assert_eq!(known.replace(vec![ada.clone()], later), Some(vec![]));
         let again = entry("a", "ada", 100);
-        let changed = known.learn(vec![again.clone()], later);
+        let changed = known.replace(vec![again.clone()], later);
         assert_eq!(changed, Some(vec![RevocationChange::Added(again)]));
     }
 
     #[test]
-    fn a_list_that_is_amended_is_the_one_that_would_be_read() {
+    fn amended_list_equals_the_stored_list() {
         let now = UnixTime::from_secs(20);
-        let mut known = nothing();
+        let mut known = unread();
         known.of("a");
         let [ada, bob, eve] = ["ada", "bob", "eve"].map(|user| entry("a", user, 99));
         let is = |entry: &RevocationEntry| (entry.key(), Some(entry.clone()));
         let changed = |entries: Vec<_>| ChangedRevocations::Now(entries);
         assert_eq!(known.amend(changed(vec![is(&ada)]), now), None);
-        known.learn(vec![bob.clone()], now);
+        known.replace(vec![bob.clone()], now);
         let added = known.amend(changed(vec![is(&ada), is(&bob), is(&eve)]), now);
         let expected = [&ada, &eve].map(|entry| RevocationChange::Added(entry.clone()));
         assert_eq!(added, Some(expected.into()));
-        let is_revoked = |known: &Known, user| known.realms.revoke(&holder("a", user), now);
+        let is_revoked =
+            |known: &KnownRevocations, user| known.realms.is_revoked(&holder("a", user), now);
         assert!(
             ["ada", "bob", "eve"]
                 .iter()
@@ -321,19 +326,19 @@ mod tests {
         let more = ChangedRevocations::Added(vec![longer.clone(), ada.clone()]);
         let added = known.amend(more, now);
         assert_eq!(added, Some(vec![RevocationChange::Added(longer.clone())]));
-        assert_eq!(known.learn(vec![longer, eve], now), None);
+        assert_eq!(known.replace(vec![longer, eve], now), None);
     }
 
     #[test]
-    fn a_list_counts_until_its_end_for_realms_that_come_later_too() {
-        let mut known = nothing();
+    fn validity_of_the_list_applies_to_realms_added_later() {
+        let mut known = unread();
         let early = known.of("a");
-        known.learn(vec![], UnixTime::from_secs(20));
+        known.replace(vec![], UnixTime::from_secs(20));
         let too_old = StoreError::Failed {
             store: LookupSource::Sqlite,
             detail: "too old".to_owned(),
         };
-        known.counts_until(UnixTime::from_secs(30), too_old);
+        known.set_valid_until(UnixTime::from_secs(30), too_old);
         for list in [early, known.of("b")] {
             let verdict = |secs| list.verdict_of("ada", "s", None, UnixTime::from_secs(secs));
             assert!(matches!(verdict(29), RevocationVerdict::InForce));
@@ -342,20 +347,20 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_lost_is_unknown_and_comes_back_as_it_was() {
+    fn discarded_list_is_unknown_until_it_is_read_again() {
         let now = UnixTime::from_secs(20);
-        let mut known = nothing();
+        let mut known = unread();
         let list = known.of("a");
         let ada = vec![entry("a", "ada", 99)];
-        known.learn(ada.clone(), now);
-        known.forget(StoreError::Failed {
+        known.replace(ada.clone(), now);
+        known.discard(StoreError::Failed {
             store: LookupSource::Sqlite,
             detail: "too old".to_owned(),
         });
         assert_eq!(known.count(), None);
         let verdict = list.verdict_of("bob", "s", None, now);
         assert!(matches!(verdict, RevocationVerdict::Unknown(_)));
-        assert_eq!(known.learn(ada, now), Some(vec![]));
+        assert_eq!(known.replace(ada, now), Some(vec![]));
         let verdict = list.verdict_of("bob", "s", None, now);
         assert!(matches!(verdict, RevocationVerdict::InForce));
     }

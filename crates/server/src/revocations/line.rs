@@ -21,7 +21,7 @@ pub(crate) enum RevocationChange {
 
 /// A revocation as in audit lines and in the list for operators.
 #[derive(Debug, Serialize)]
-pub(crate) struct Shown<'e> {
+pub(crate) struct RevocationFields<'e> {
     pub(crate) realm: &'e str,
     /// `all`, `session` or `user`.
     pub(crate) kind: &'static str,
@@ -44,10 +44,10 @@ struct Line<'e> {
     event: &'static str,
     action: &'static str,
     #[serde(flatten)]
-    shown: Shown<'e>,
+    fields: RevocationFields<'e>,
 }
 
-impl<'e> Shown<'e> {
+impl<'e> RevocationFields<'e> {
     pub(crate) fn of(entry: &'e RevocationEntry) -> Self {
         let before = || Some(time(entry.revocation.before));
         let (kind, user_id, session_id, issued_before) = match &entry.revocation.what {
@@ -105,7 +105,7 @@ impl RevocationChange {
             Self::Added(_) => "added",
             Self::Removed(_) => "removed",
         };
-        let shown = Shown::of(self.entry());
+        let fields = RevocationFields::of(self.entry());
         // Writing to memory cannot fail.
         match format {
             LogFormat::Json => {
@@ -113,15 +113,15 @@ impl RevocationChange {
                     ts: time(now),
                     event: "revocation",
                     action,
-                    shown,
+                    fields,
                 };
                 let _ = serde_json::to_writer(&mut *out, &line);
                 out.push(b'\n');
             }
             LogFormat::Text => {
                 let clock = timestamp(now).strftime("%H:%M:%S");
-                let (realm, what) = (shown.realm.escape_debug(), shown.what());
-                let (by, why) = (shown.by.escape_debug(), shown.why.escape_debug());
+                let (realm, what) = (fields.realm.escape_debug(), fields.what());
+                let (by, why) = (fields.by.escape_debug(), fields.why.escape_debug());
                 let _ = writeln!(
                     out,
                     "{clock} revocation {action} realm={realm} {what}; by={by} why={why}"
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_who_has_revoked_what_and_why_and_nothing_breaks_it() {
+    fn line_has_operator_target_and_reason_and_values_cannot_break_it() {
         let change = RevocationChange::Added(RevocationEntry {
             realm: "default".to_owned(),
             revocation: Revocation {

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_lasts_for_as_long_as_what_it_concerns_can() {
+    fn revocation_lasts_as_long_as_the_revoked_sessions_can() {
         let entry = request(None).entry(NOW, KEEP).unwrap();
         assert_eq!(entry.revocation.before, NOW);
         assert_eq!(entry.revocation.until.secs(), NOW.secs() + 60);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_session_can_be_called_is_refused() {
+    fn ids_that_no_session_can_have_are_refused() {
         let key = |user: Option<&str>, session: Option<&str>, all| {
             let own = |text: &str| text.to_owned();
             read_key(user.map(own), session.map(own), all, "--user, --session")

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use gate::{Revocations, Revoked, StoreError};
 use session::UnixTime;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex as Turns, watch};
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::{Instant as Moment, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::known::{Known, Realms};
+use super::known::{KnownRevocations, RealmRevocations};
 use super::line::RevocationChange;
 use super::request::RevocationRequest;
 use crate::audit::Audit;
-use crate::leases::{self, Over};
+use crate::leases::{self, LeaseEnd};
 use crate::metrics::Metrics;
 use crate::{clock, vital};
 use stores::{
@@ -29,7 +29,7 @@ use stores::{
 
 /// Keeps the lists of all realms until it is closed or dropped.
 pub(crate) struct RevocationWatch {
-    shared: Arc<Shared>,
+    shared: Arc<WatchState>,
     files: Fingerprints,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -37,26 +37,26 @@ pub(crate) struct RevocationWatch {
 
 /// Metrics and audit log, which record changes of the list.
 #[derive(Clone)]
-pub(crate) struct Witness {
+pub(crate) struct RevocationObservers {
     pub(crate) metrics: Arc<Metrics>,
     /// The audit log for them, once it is started.
     pub(crate) audit: Arc<OnceLock<Audit>>,
 }
 
-struct Shared {
+struct WatchState {
     settings: RevocationSettings,
     store: RevocationStore,
-    known: Mutex<Known>,
+    known: Mutex<KnownRevocations>,
     /// Locked while the store is read, so that no older list replaces a newer one; holds the mark of what was read last.
-    turn: Turns<RevocationMark>,
+    read_mark: AsyncMutex<RevocationMark>,
     /// The progress of reading.
-    progress: watch::Sender<Progress>,
-    witness: Witness,
+    progress: watch::Sender<ReadProgress>,
+    observers: RevocationObservers,
     trial: Trial,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Progress {
+struct ReadProgress {
     /// Whether the first attempt to read is over.
     has_tried: bool,
     /// When the current list was requested.
@@ -70,20 +70,20 @@ impl RevocationWatch {
         settings: RevocationSettings,
         pools: &Pools,
         runtime: &Handle,
-        witness: Witness,
+        observers: RevocationObservers,
     ) -> Arc<Self> {
         let why = StoreError::Failed {
             store: settings.place.source(),
             detail: "revocations were not read yet".to_owned(),
         };
         let files = settings.place.fingerprints();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(WatchState {
             store: RevocationStore::open(&settings.place, pools),
-            known: Mutex::new(Known::nothing(why)),
-            turn: Turns::default(),
+            known: Mutex::new(KnownRevocations::unread(why)),
+            read_mark: AsyncMutex::default(),
             progress: watch::Sender::default(),
             settings,
-            witness,
+            observers,
             trial: pools.trial().clone(),
         });
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -93,7 +93,7 @@ impl RevocationWatch {
             async move {
                 let _part = vital::part("the reading of revocations");
                 let both =
-                    async { tokio::join!(reading.keep_reading(news), reading.mind_the_age()) };
+                    async { tokio::join!(reading.keep_reading(news), reading.expire_when_stale()) };
                 until.run_until_cancelled(both).await;
             },
             runtime,
@@ -108,7 +108,7 @@ impl RevocationWatch {
     }
 
     /// Whether it was opened with these settings, and the files that they name are unchanged.
-    pub(crate) fn is_of(&self, settings: &RevocationSettings) -> bool {
+    pub(crate) fn has_settings(&self, settings: &RevocationSettings) -> bool {
         self.shared.settings == *settings && self.files == settings.place.fingerprints()
     }
 
@@ -118,7 +118,7 @@ impl RevocationWatch {
     }
 
     /// Waits for the end of the first attempt to read.
-    pub(crate) async fn has_tried(&self) {
+    pub(crate) async fn wait_for_first_read(&self) {
         let mut progress = self.shared.progress.subscribe();
         // The sender lives as long as this value.
         let _ = progress.wait_for(|progress| progress.has_tried).await;
@@ -141,7 +141,7 @@ impl RevocationWatch {
         let entry = request.entry(now, self.shared.settings.keep);
         let entry = entry.map_err(RevokeError::Request)?;
         self.shared.store.add(&entry, now).await?;
-        self.shared.obey(entry.key()).await?;
+        self.shared.apply_own_change(entry.key()).await?;
         Ok(entry)
     }
 
@@ -152,7 +152,9 @@ impl RevocationWatch {
     pub(crate) async fn remove(&self, realm: &str, what: &Revoked) -> Result<bool, RevokeError> {
         let was_there = self.shared.store.remove(realm, what).await?;
         let (realm, what) = (realm.to_owned(), what.clone());
-        self.shared.obey(RevocationKey { realm, what }).await?;
+        self.shared
+            .apply_own_change(RevocationKey { realm, what })
+            .await?;
         Ok(was_there)
     }
 
@@ -188,7 +190,7 @@ pub(crate) enum RevokeError {
     Store(#[from] RevocationStoreError),
 }
 
-impl Shared {
+impl WatchState {
     /// Reads the list again and again. Never returns.
     async fn keep_reading(&self, mut news: RevocationNewsReceiver) {
         loop {
@@ -201,27 +203,27 @@ impl Shared {
             // A client of the store may send many notifications.
             sleep(BETWEEN_READINGS).await;
             while let Ok(news) = timeout_at(next, news.changed()).await
-                && self.look(&news).await
+                && self.read_news(&news).await
             {
-                sleep(BETWEEN_LOOKS).await;
+                sleep(BETWEEN_NEWS).await;
             }
         }
     }
 
     /// Applies a change that was made on this node.
-    async fn obey(&self, key: RevocationKey) -> Result<(), RevocationStoreError> {
-        match self.look(&RevocationNews::of(key)).await {
+    async fn apply_own_change(&self, key: RevocationKey) -> Result<(), RevocationStoreError> {
+        match self.read_news(&RevocationNews::of(key)).await {
             true => Ok(()),
             false => self.read().await,
         }
     }
 
     /// Reads the changed entries. Returns false if the whole list has to be read instead.
-    async fn look(&self, news: &RevocationNews) -> bool {
-        let mut mark = self.turn.lock().await;
-        let look = self.store.look(news, &mut mark, clock::now());
+    async fn read_news(&self, news: &RevocationNews) -> bool {
+        let mut mark = self.read_mark.lock().await;
+        let reading = self.store.read_changes(news, &mut mark, clock::now());
         // Any error shows again when the whole list is read.
-        let Ok(Ok(Some(changed))) = timeout(LONGEST_READING, look).await else {
+        let Ok(Ok(Some(changed))) = timeout(LONGEST_READING, reading).await else {
             return false;
         };
         let amended = {
@@ -232,40 +234,40 @@ impl Shared {
         let Some((changes, count, realms)) = amended else {
             return false;
         };
-        self.witness.metrics.revocations(count.unwrap_or(0));
-        self.tell(&changes, realms);
+        self.observers.metrics.revocations(count.unwrap_or(0));
+        self.publish_changes(&changes, realms);
         true
     }
 
     /// Reads the list.
     async fn read(&self) -> Result<(), RevocationStoreError> {
-        let mut mark = self.turn.lock().await;
+        let mut mark = self.read_mark.lock().await;
         let (asked, now) = (clock::monotonic(), clock::now());
         let read = timeout(LONGEST_READING, self.store.load_marked(now)).await;
-        let read = read.unwrap_or(Err(RevocationStoreError::Slow(self.store.source())));
+        let read = read.unwrap_or(Err(RevocationStoreError::TimedOut(self.store.source())));
         match read {
             Ok((entries, read)) => {
                 *mark = read;
-                self.learn(entries, asked, now);
+                self.publish_list(entries, asked, now);
                 Ok(())
             }
             Err(error) => {
-                self.failed(&error);
+                self.record_failure(&error);
                 Err(error)
             }
         }
     }
 
-    fn learn(&self, entries: Vec<RevocationEntry>, asked: Instant, now: UnixTime) {
+    fn publish_list(&self, entries: Vec<RevocationEntry>, asked: Instant, now: UnixTime) {
         let (changes, count, realms) = {
             let mut known = self.known();
-            let changes = known.learn(entries, clock::now());
+            let changes = known.replace(entries, clock::now());
             let end = now.saturating_add(self.settings.max_stale);
-            known.counts_until(end, self.why(TOO_OLD));
+            known.set_valid_until(end, self.failure(STALE));
             (changes, known.count(), known.realms.clone())
         };
         let was_failing = self.progress.borrow().is_failing;
-        self.progress.send_replace(Progress {
+        self.progress.send_replace(ReadProgress {
             has_tried: true,
             read_at: Some(asked),
             is_failing: false,
@@ -275,32 +277,32 @@ impl Shared {
             tracing::info!(%store, "revocations can be read again");
         }
         if !self.trial.is_on() {
-            self.witness.metrics.revocations(count.unwrap_or(0));
+            self.observers.metrics.revocations(count.unwrap_or(0));
         }
-        self.tell(&changes.unwrap_or_default(), realms);
+        self.publish_changes(&changes.unwrap_or_default(), realms);
     }
 
     /// Records the changes in these realms, and ends the leases that they concern.
-    fn tell(&self, changes: &[RevocationChange], realms: Realms) {
+    fn publish_changes(&self, changes: &[RevocationChange], realms: RealmRevocations) {
         if changes.is_empty() {
             return;
         }
-        let metrics = &self.witness.metrics;
+        let metrics = &self.observers.metrics;
         // Leases that begin from now on see the new list.
-        leases::end_everywhere(Over::SessionRevoked, move |holder| {
-            holder.is_some_and(|holder| realms.revoke(holder, clock::now()))
+        leases::end_everywhere(LeaseEnd::SessionRevoked, move |holder| {
+            holder.is_some_and(|holder| realms.is_revoked(holder, clock::now()))
         });
         for change in changes {
             if let RevocationChange::Added(entry) = change {
                 metrics.revoked(&entry.source);
             }
-            if let Some(audit) = self.witness.audit.get() {
+            if let Some(audit) = self.observers.audit.get() {
                 audit.revoked(change);
             }
         }
     }
 
-    fn failed(&self, error: &RevocationStoreError) {
+    fn record_failure(&self, error: &RevocationStoreError) {
         let store = self.store.source();
         let before = *self.progress.borrow();
         if !before.is_failing {
@@ -323,9 +325,9 @@ impl Shared {
             }
         }
         if before.read_at.is_none() {
-            self.forget(&format!("revocations cannot be read: {error}"));
+            self.discard(&format!("revocations cannot be read: {error}"));
         }
-        self.progress.send_replace(Progress {
+        self.progress.send_replace(ReadProgress {
             has_tried: true,
             is_failing: true,
             ..before
@@ -333,7 +335,7 @@ impl Shared {
     }
 
     /// Makes the list unknown whenever it is too old. Never returns.
-    async fn mind_the_age(&self) {
+    async fn expire_when_stale(&self) {
         let mut progress = self.progress.subscribe();
         loop {
             let read_at = progress.borrow_and_update().read_at;
@@ -342,7 +344,8 @@ impl Shared {
                 continue;
             };
             let end = Moment::from_std(read_at) + self.settings.max_stale;
-            let is_later = |progress: &Progress| progress.read_at.is_some_and(|at| at > read_at);
+            let is_later =
+                |progress: &ReadProgress| progress.read_at.is_some_and(|at| at > read_at);
             if timeout_at(end, progress.wait_for(is_later)).await.is_ok() {
                 continue;
             }
@@ -351,24 +354,24 @@ impl Shared {
                 "revocations could not be read for {limit} s (REVOCATION_MAX_STALE), so every session is answered with 503 \
                  until they can"
             );
-            self.forget(TOO_OLD);
+            self.discard(STALE);
             let _ = progress.wait_for(is_later).await;
         }
     }
 
-    fn forget(&self, why: &str) {
-        let why = self.why(why);
-        self.known().forget(why);
+    fn discard(&self, why: &str) {
+        let why = self.failure(why);
+        self.known().discard(why);
     }
 
-    fn why(&self, detail: &str) -> StoreError {
+    fn failure(&self, detail: &str) -> StoreError {
         StoreError::Failed {
             store: self.store.source(),
             detail: detail.to_owned(),
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownRevocations> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -380,9 +383,9 @@ const LONGEST_READING: Duration = Duration::from_secs(10);
 const BETWEEN_READINGS: Duration = Duration::from_millis(10);
 
 /// The shortest pause between two reads of single changes.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+const BETWEEN_NEWS: Duration = Duration::from_millis(1);
 
-const TOO_OLD: &str = "revocations could not be read for longer than REVOCATION_MAX_STALE";
+const STALE: &str = "revocations could not be read for longer than REVOCATION_MAX_STALE";
 
 /// The pause before a failed store is read again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);

@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 use anyhow::{Error, Result, anyhow};
 
 use crate::config::ListenerSettings;
-use crate::handover::{Inherited, Kept, Taken};
+use crate::handover::{HandedSocket, Inherited, InheritedSockets};
 use crate::listener::Address;
-use crate::listener::{self, Listening, Outlives, StdSocket};
+use crate::listener::{self, Listening, OtherAcceptor, StdSocket};
 
 /// The addresses of the listeners.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(super) struct FixedListener {
 
 impl FixedListener {
     /// Whether both have the same setting and address, as two listeners with port 0 may.
-    fn is_asked_as(&self, other: &Self) -> bool {
+    fn is_configured_as(&self, other: &Self) -> bool {
         (self.name, self.address) == (other.name, other.address)
     }
 }
@@ -59,7 +59,7 @@ impl From<&ListenerSettings> for FixedListener {
 }
 
 /// The listeners to bind.
-pub(super) struct Wanted<'f> {
+pub(super) struct RequestedListeners<'f> {
     pub(super) listeners: &'f [FixedListener],
     pub(super) decisions: Option<&'f Address>,
     pub(super) admin: SocketAddr,
@@ -72,8 +72,8 @@ pub(super) struct Listeners {
     pub(super) all: Vec<(FixedListener, Listening)>,
     /// The decision listener, with its configured address.
     pub(super) decisions: Option<(Address, Listening)>,
-    pub(super) admin: (TcpListener, Outlives),
-    asked_admin: SocketAddr,
+    pub(super) admin: (TcpListener, OtherAcceptor),
+    configured_admin: SocketAddr,
 }
 
 impl Listeners {
@@ -81,8 +81,8 @@ impl Listeners {
     ///
     /// # Errors
     /// When an address is not available.
-    pub(super) fn bind(wanted: Wanted<'_>, inherited: &mut Inherited) -> Result<Self> {
-        let Wanted {
+    pub(super) fn bind(wanted: RequestedListeners<'_>, inherited: &mut Inherited) -> Result<Self> {
+        let RequestedListeners {
             listeners,
             decisions,
             admin,
@@ -90,11 +90,11 @@ impl Listeners {
         } = wanted;
         let mut listen = |address: &Address, name, number| {
             let listening = match inherited.take(name, address, number) {
-                Some(Taken {
+                Some(InheritedSockets {
                     address,
                     sockets,
-                    outlives,
-                }) => listener::listen_on(address, sockets, outlives, workers),
+                    other_acceptor,
+                }) => listener::listen_on(address, sockets, other_acceptor, workers),
                 None => listener::listen(address, workers),
             };
             listening.map_err(|error| cannot_listen(address, name, &error))
@@ -112,28 +112,30 @@ impl Listeners {
         let address = Address::Tcp(admin);
         let bound = match inherited.take("ADMIN_LISTEN", &address, 0) {
             Some(taken) => admin_socket(taken),
-            None => bind_admin(admin).map(|socket| (socket, Outlives::default())),
+            None => bind_admin(admin).map(|socket| (socket, OtherAcceptor::default())),
         };
         Ok(Self {
             all,
             decisions,
             admin: bound.map_err(|error| cannot_listen(&address, "ADMIN_LISTEN", &error))?,
-            asked_admin: admin,
+            configured_admin: admin,
         })
     }
 
     /// Copies of all sockets, for the next process.
-    pub(super) fn kept(&self) -> io::Result<Vec<Kept>> {
+    pub(super) fn kept(&self) -> io::Result<Vec<HandedSocket>> {
         let mut kept = Vec::new();
-        let mut keep = |name, asked: String, number, listening: &Listening| {
-            let (sockets, outlives) = listening.sockets()?;
-            let new = |socket| Kept::new(name, asked.clone(), number, socket, outlives);
+        let mut keep = |name, configured: String, number, listening: &Listening| {
+            let (sockets, other_acceptor) = listening.sockets()?;
+            let new = |socket| {
+                HandedSocket::new(name, configured.clone(), number, socket, other_acceptor)
+            };
             kept.extend(sockets.into_iter().map(new));
             io::Result::Ok(())
         };
         for (index, (one, listening)) in self.all.iter().enumerate() {
             let before = self.all[..index].iter().map(|(other, _)| other);
-            let number = before.filter(|other| other.is_asked_as(one)).count();
+            let number = before.filter(|other| other.is_configured_as(one)).count();
             keep(
                 one.name,
                 Address::Tcp(one.address).to_string(),
@@ -141,13 +143,19 @@ impl Listeners {
                 listening,
             )?;
         }
-        if let Some((asked, listening)) = &self.decisions {
-            keep("AUTH_LISTEN", asked.to_string(), 0, listening)?;
+        if let Some((configured, listening)) = &self.decisions {
+            keep("AUTH_LISTEN", configured.to_string(), 0, listening)?;
         }
-        let (socket, outlives) = &self.admin;
-        let asked = Address::Tcp(self.asked_admin).to_string();
+        let (socket, other_acceptor) = &self.admin;
+        let configured = Address::Tcp(self.configured_admin).to_string();
         let socket = OwnedFd::from(socket.try_clone()?);
-        kept.push(Kept::new("ADMIN_LISTEN", asked, 0, socket, outlives));
+        kept.push(HandedSocket::new(
+            "ADMIN_LISTEN",
+            configured,
+            0,
+            socket,
+            other_acceptor,
+        ));
         Ok(kept)
     }
 
@@ -197,7 +205,7 @@ impl Bound {
 fn number(listeners: &[FixedListener], index: usize) -> usize {
     let before = listeners[..index].iter();
     before
-        .filter(|other| other.is_asked_as(&listeners[index]))
+        .filter(|other| other.is_configured_as(&listeners[index]))
         .count()
 }
 
@@ -208,9 +216,9 @@ fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Returns the socket of the admin listener, which needs only one.
-fn admin_socket(taken: Taken) -> io::Result<(TcpListener, Outlives)> {
+fn admin_socket(taken: InheritedSockets) -> io::Result<(TcpListener, OtherAcceptor)> {
     match taken.sockets.into_iter().next() {
-        Some(StdSocket::Tcp(socket)) => Ok((socket, taken.outlives)),
+        Some(StdSocket::Tcp(socket)) => Ok((socket, taken.other_acceptor)),
         Some(StdSocket::Unix(_)) | None => Err(io::ErrorKind::InvalidInput.into()),
     }
 }

@@ -4,17 +4,17 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Fixed;
+use super::FixedSettings;
 use super::listeners::{FixedListener, Listeners};
 use crate::audit::Audit;
 use crate::inbound::WarningLimiter;
 use crate::inbound::decisions::DecisionServer;
 use crate::inbound::proxy::Proxy;
 use crate::inbound::redirect::Redirect;
-use crate::inbound::secured::Secured;
+use crate::inbound::secured::ProxyListener;
 use crate::limits::Connections;
 use crate::listener::{Listening, Share};
-use crate::live::{Shared, View};
+use crate::live::{SharedLive, View};
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 use crate::runtime::{self, Handlers, Tasks};
@@ -22,10 +22,10 @@ use crate::signals::Stop;
 
 /// Starts a worker for each of `audits`, and gives each its share of the listeners.
 pub(super) fn start(
-    fixed: &Fixed,
+    fixed: &FixedSettings,
     listeners: Listeners,
     workers: impl ExactSizeIterator<Item = (Audit, Pulse)>,
-    live: &Shared,
+    live: &SharedLive,
     metrics: &Arc<Metrics>,
     stop: &Stop,
 ) -> io::Result<()> {
@@ -74,7 +74,7 @@ struct Worker {
     decisions: Vec<Share>,
     /// The connections of the decision listener.
     of_decisions: Arc<Connections>,
-    live: Shared,
+    live: SharedLive,
     audit: Audit,
     metrics: Arc<Metrics>,
 }
@@ -108,7 +108,7 @@ impl WorkerShare {
 
 impl Worker {
     /// Creates its connection handlers, on its own thread.
-    fn handlers(self, tasks: &Tasks) -> Handlers<Secured, Redirect, DecisionServer> {
+    fn handlers(self, tasks: &Tasks) -> Handlers<ProxyListener, Redirect, DecisionServer> {
         let Self { live, .. } = self;
         let decisions = self.decisions.into_iter().map(|share| {
             let decisions = DecisionServer {
@@ -146,7 +146,7 @@ impl Worker {
             connections: tasks.connections.clone(),
         });
         let secured = |listener: WorkerShare| {
-            let secured = Secured {
+            let secured = ProxyListener {
                 proxy: Rc::clone(&proxy),
                 listener: listener.index,
                 connections: listener.connections,

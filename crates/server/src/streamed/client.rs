@@ -17,8 +17,8 @@ impl Streamed for Client {
         Client::has_sent_ahead(self)
     }
 
-    fn invite(&mut self, context: &mut Context<'_>) {
-        Client::invite(self, context);
+    fn send_continue(&mut self, context: &mut Context<'_>) {
+        Client::send_continue(self, context);
     }
 
     fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead) {
@@ -54,7 +54,7 @@ impl Streamed for Client {
         self.http.answer().finish(&mut self.connection.output);
     }
 
-    fn asks_for_http1(&mut self) -> bool {
+    fn requires_http1(&mut self) -> bool {
         false
     }
 

@@ -116,16 +116,22 @@ impl Certificate {
         let day = |secs| i64::try_from(secs).map_or(Timestamp::MAX, at);
         if now.secs() >= self.not_after {
             let end = day(self.not_after);
-            warnings.push(format!("the certificate in `{shown}` has expired at {end}: clients refuse it; put a new one in its place"));
+            warnings.push(format!(
+                "the certificate in `{shown}` has expired at {end}: clients refuse it; put a new one in its place"
+            ));
         } else if now.secs() < self.not_before {
             let begin = day(self.not_before);
-            warnings.push(format!("the certificate in `{shown}` is good from {begin} on, which is yet to come: clients refuse it until then; see whether the clock is right"));
+            warnings.push(format!(
+                "the certificate in `{shown}` is good from {begin} on, which is yet to come: clients refuse it until then; see whether the clock is right"
+            ));
         } else if self.not_after - now.secs() < SOON {
             let end = day(self.not_after);
             warnings.push(format!("the certificate in `{shown}` expires at {end}"));
         }
         if self.names.is_empty() {
-            warnings.push(format!("the certificate in `{shown}` names no host (subjectAltName): browsers refuse it; it is served where no other one fits"));
+            warnings.push(format!(
+                "the certificate in `{shown}` names no host (subjectAltName): browsers refuse it; it is served where no other one fits"
+            ));
         }
         if let Some(number) = self.first_out_of_order() {
             let before = number - 1;
@@ -227,9 +233,11 @@ fn key_of(
         pem::Error::NoItemsFound if is_encrypted(bytes) => format!(
             "the key in `{shown}` is encrypted with a password; write it without one: `openssl pkey -in {shown} -out …`"
         ),
-        pem::Error::NoItemsFound if path == chain => format!(
-            "`{shown}` holds the certificate alone; the file of the key has to be named too"
-        ),
+        pem::Error::NoItemsFound if path == chain => {
+            format!(
+                "`{shown}` holds the certificate alone; the file of the key has to be named too"
+            )
+        }
         pem::Error::NoItemsFound => format!(
             "`{shown}` holds no private key in PEM format (PKCS#8, SEC1 or PKCS#1: `-----BEGIN PRIVATE KEY-----`)"
         ),

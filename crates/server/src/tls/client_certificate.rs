@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_spelled_in_one_way() {
+    fn names_have_one_canonical_spelling() {
         for (text, spelled) in [
             ("CN=billing,O=Example", "CN=billing,O=Example"),
             ("cn=billing,o=Example", "CN=billing,O=Example"),

@@ -39,7 +39,7 @@ pub(crate) enum HandshakeError {
 
 impl HandshakeError {
     /// The label in the metrics.
-    pub(crate) fn word(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Gone => "client_left",
             Self::PlainHttp => "plain_http",
@@ -71,14 +71,14 @@ pub(crate) async fn accept(
 ) -> Result<TlsSocket, HandshakeError> {
     let connection = ServerConnection::new(config).map_err(HandshakeError::Tls)?;
     let mut socket = TlsSocket::new(tcp, connection);
-    let come_to_terms = come_to_terms(&mut socket);
-    let result = timeout(limit, come_to_terms).await;
+    let handshaking = complete_handshake(&mut socket);
+    let result = timeout(limit, handshaking).await;
     match result.unwrap_or(Err(HandshakeError::TimedOut(limit))) {
         Ok(()) => Ok(socket),
         Err(error) => {
             if matches!(error, HandshakeError::PlainHttp) {
                 // The connection is over, whether the client reads the answer or not.
-                let _ = timeout(LONGEST_LINGER, explain(socket.tcp())).await;
+                let _ = timeout(LONGEST_LINGER, answer_plain_http(socket.tcp())).await;
             }
             Err(error)
         }
@@ -97,7 +97,7 @@ pub(crate) async fn connect(
     let connection = ClientConnection::new(Arc::clone(config), name.clone());
     let connection = connection.map_err(io::Error::other)?;
     let mut socket = TlsSocket::new(tcp, connection);
-    match come_to_terms(&mut socket).await {
+    match complete_handshake(&mut socket).await {
         Ok(()) => Ok(socket),
         Err(HandshakeError::Tls(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         Err(HandshakeError::PlainHttp) => {
@@ -115,7 +115,7 @@ pub(crate) async fn connect(
 ///
 /// # Errors
 /// When the connection breaks, or one of the sides rejects the other.
-async fn come_to_terms(socket: &mut TlsSocket) -> Result<(), HandshakeError> {
+async fn complete_handshake(socket: &mut TlsSocket) -> Result<(), HandshakeError> {
     let mut received = 0;
     poll_fn(|context| poll(socket, &mut received, context)).await
 }
@@ -158,7 +158,7 @@ fn poll(
 }
 
 /// Answers a client that sent HTTP without TLS. The request is read afterwards, or the answer might be lost (RFC 9112 §9.6).
-async fn explain(tcp: &mut TcpStream) -> io::Result<()> {
+async fn answer_plain_http(tcp: &mut TcpStream) -> io::Result<()> {
     tcp.write_all(ASKS_FOR_TLS).await?;
     tcp.shutdown().await?;
     let mut rest = [0; 4096];
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_to_plain_http_says_how_long_it_is() {
+    fn answer_to_plain_http_has_the_right_length() {
         let answer = str::from_utf8(ASKS_FOR_TLS).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())));

@@ -131,7 +131,7 @@ impl TlsSocket {
     }
 
     /// The TCP connection below TLS.
-    pub(crate) fn beneath(&self) -> &TcpStream {
+    pub(crate) fn tcp_stream(&self) -> &TcpStream {
         &self.tcp
     }
 
@@ -251,7 +251,7 @@ impl TlsSocket {
 
     /// Sends `close_notify`, unless the exchange was cut off: a truncated message that ends with the connection would look
     /// complete (RFC 8446 §6.1).
-    fn say_goodbye(&mut self) {
+    fn send_close_notify(&mut self) {
         let is_reset = || matches!(SockRef::from(&self.tcp).linger(), Ok(Some(_)));
         let is_broken = CUTS_OFF.get() || thread::panicking();
         // If nothing was written, the buffer holds only tickets.
@@ -269,7 +269,7 @@ impl TlsSocket {
 
 impl Drop for TlsSocket {
     fn drop(&mut self) {
-        self.say_goodbye();
+        self.send_close_notify();
     }
 }
 

@@ -34,12 +34,12 @@ pub(crate) struct TicketKey {
 
 /// The encrypting key, and the one before it.
 struct Keys {
-    current: Arc<Key>,
-    previous: Option<Arc<Key>>,
+    current: Arc<TicketCipher>,
+    previous: Option<Arc<TicketCipher>>,
 }
 
 /// A key that is in use.
-struct Key {
+struct TicketCipher {
     cipher: RandomizedNonceKey,
     known_as: TicketKey,
 }
@@ -55,7 +55,7 @@ impl Tickets {
 
     fn at(now: u64) -> Result<Self, Error> {
         let keys = Keys {
-            current: Arc::new(Key::make(now)?),
+            current: Arc::new(TicketCipher::make(now)?),
             previous: None,
         };
         Ok(Self {
@@ -68,7 +68,7 @@ impl Tickets {
     /// # Errors
     /// When rustls accepts none of the keys.
     pub(crate) fn with(keys: Vec<TicketKey>) -> Result<Option<Self>, Error> {
-        let mut keys = keys.into_iter().map(Key::new);
+        let mut keys = keys.into_iter().map(TicketCipher::new);
         let Some(current) = keys.next().transpose()? else {
             return Ok(None);
         };
@@ -116,14 +116,14 @@ impl Tickets {
     }
 
     /// Returns the current encrypting key, which is replaced when it is due.
-    fn sealing(&self, now: u64) -> Result<Arc<Key>, Error> {
+    fn sealing(&self, now: u64) -> Result<Arc<TicketCipher>, Error> {
         let keys = self.keys.load();
         if keys.current.seals(now) {
             return Ok(Arc::clone(&keys.current));
         }
         let current = &keys.current;
         let next = Keys {
-            current: Arc::new(Key::make(now)?),
+            current: Arc::new(TicketCipher::make(now)?),
             previous: current.opens(now).then(|| Arc::clone(current)),
         };
         // If two cores make a key at the same time, both use the first one.
@@ -134,7 +134,7 @@ impl Tickets {
 
 impl Keys {
     /// Both keys, the encrypting one first.
-    fn all(&self) -> impl Iterator<Item = &Arc<Key>> {
+    fn all(&self) -> impl Iterator<Item = &Arc<TicketCipher>> {
         iter::once(&self.current).chain(&self.previous)
     }
 }
@@ -170,7 +170,7 @@ impl fmt::Debug for TicketKey {
     }
 }
 
-impl Key {
+impl TicketCipher {
     fn make(now: u64) -> Result<Self, Error> {
         let no_bytes = |_| Error::FailedToGetRandomBytes;
         Self::new(TicketKey {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_is_opened_and_no_two_tickets_are_the_same() {
+    fn sealed_ticket_opens_and_no_two_tickets_are_equal() {
         let tickets = tickets();
         for message in [&b""[..], b"a session", &[7; 4000]] {
             let ticket = tickets.seal(message, START).unwrap();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_process_opens_the_tickets_of_this_one_and_replaces_the_key_when_it_is_due() {
+    fn next_process_opens_old_tickets_and_rotates_the_key_on_time() {
         let before = tickets();
         let first = before.seal(b"1", START).unwrap();
         let second = before.seal(b"2", START + 7 * HOUR).unwrap();

@@ -22,7 +22,7 @@ pub(super) struct Balancer {
 
 /// The key by which a server is chosen.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Key<'k> {
+pub(super) enum BalanceKey<'k> {
     /// The address of the client, if the user is not known.
     Address(IpAddr),
     /// A user, and the realm where the user has signed in.
@@ -34,7 +34,7 @@ impl Balancer {
         let weights: Vec<_> = members.all.iter().map(|member| member.weight).collect();
         let turns = turns(&weights);
         // Runtimes begin with different servers, so that the first one does not get all requests at first.
-        let first = members.next_beginner() % turns.len();
+        let first = members.next_runtime() % turns.len();
         let seed = |member: &Arc<Member>| hash(FNV_OFFSET, member.name.as_bytes());
         Self {
             kind,
@@ -52,14 +52,14 @@ impl Balancer {
 
     /// The best server that was not `tried` yet. A server that is ejected or unwell is chosen only if all others were tried.
     /// `None` when all were tried.
-    pub(super) fn choose(&self, tried: &[usize], key: Key<'_>) -> Option<usize> {
+    pub(super) fn choose(&self, tried: &[usize], key: BalanceKey<'_>) -> Option<usize> {
         let all = &self.members.all;
         let is_left = |place: &usize| !tried.contains(place);
-        let is_good = |place: &usize| is_left(place) && !all[*place].is_out();
+        let is_good = |place: &usize| is_left(place) && !all[*place].is_avoided();
         self.best(is_good, key).or_else(|| self.best(is_left, key))
     }
 
-    fn best(&self, counts: impl Fn(&usize) -> bool, key: Key<'_>) -> Option<usize> {
+    fn best(&self, counts: impl Fn(&usize) -> bool, key: BalanceKey<'_>) -> Option<usize> {
         let all = &self.members.all;
         match self.kind {
             Balance::ByUser => {
@@ -72,7 +72,7 @@ impl Balancer {
             Balance::LeastRequests => {
                 let candidates = self.in_turn().map(|turn| self.turns[turn]).filter(counts);
                 let least = candidates.reduce(|best, other| {
-                    match all[other].has_less_to_do_than(&all[best]) {
+                    match all[other].is_less_busy_than(&all[best]) {
                         true => other,
                         false => best,
                     }
@@ -94,15 +94,15 @@ impl Balancer {
     }
 }
 
-impl Key<'_> {
+impl BalanceKey<'_> {
     /// A hash that is the same in every process and on every machine, so that all gates choose the same server.
     fn hash(self) -> u64 {
         match self {
-            Key::Address(address) => match address.to_canonical() {
+            BalanceKey::Address(address) => match address.to_canonical() {
                 IpAddr::V4(address) => hash(FNV_OFFSET, &address.octets()),
                 IpAddr::V6(address) => hash(FNV_OFFSET, &address.octets()),
             },
-            Key::User { realm, id } => {
+            BalanceKey::User { realm, id } => {
                 let realm = hash(FNV_OFFSET, realm.as_bytes());
                 hash(hash(realm, &[0]), id.as_bytes())
             }
@@ -186,10 +186,11 @@ mod tests {
         }))
     }
 
-    const NOBODY: Key<'static> = Key::Address(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    const NO_USER: BalanceKey<'static> =
+        BalanceKey::Address(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
-    fn user(id: &str) -> Key<'_> {
-        Key::User { realm: "", id }
+    fn user(id: &str) -> BalanceKey<'_> {
+        BalanceKey::User { realm: "", id }
     }
 
     #[test]
@@ -200,25 +201,25 @@ mod tests {
     }
 
     #[test]
-    fn servers_that_are_out_are_passed_over_unless_all_are() {
+    fn avoided_servers_are_skipped_unless_all_are_avoided() {
         let members = members(&[1, 1, 1]);
         for kind in [Balance::ByUser, Balance::LeastRequests, Balance::RoundRobin] {
             let balancer = Balancer::new(kind, Arc::clone(&members));
-            members.all[1].is_well(false);
+            members.all[1].set_healthy(false);
             let mut chosen: Vec<_> = (0..30)
-                .filter_map(|_| balancer.choose(&[], NOBODY))
+                .filter_map(|_| balancer.choose(&[], NO_USER))
                 .collect();
             assert!(chosen.len() == 30 && !chosen.contains(&1), "{kind:?}");
-            assert_eq!(balancer.choose(&[0, 2], NOBODY), Some(1), "{kind:?}");
-            assert_eq!(balancer.choose(&[0, 1, 2], NOBODY), None, "{kind:?}");
-            members.all[0].is_well(false);
-            members.all[2].is_well(false);
+            assert_eq!(balancer.choose(&[0, 2], NO_USER), Some(1), "{kind:?}");
+            assert_eq!(balancer.choose(&[0, 1, 2], NO_USER), None, "{kind:?}");
+            members.all[0].set_healthy(false);
+            members.all[2].set_healthy(false);
             chosen = (0..30)
-                .filter_map(|_| balancer.choose(&[], NOBODY))
+                .filter_map(|_| balancer.choose(&[], NO_USER))
                 .collect();
             assert_eq!(chosen.len(), 30, "{kind:?}");
             for member in &members.all {
-                member.is_well(true);
+                member.set_healthy(true);
             }
         }
     }
@@ -229,17 +230,17 @@ mod tests {
         let balancer = Balancer::new(Balance::LeastRequests, Arc::clone(&members));
         let mut under_way = Vec::new();
         for _ in 0..9 {
-            let place = balancer.choose(&[], NOBODY).unwrap();
-            under_way.push((place, members.all[place].begins()));
+            let place = balancer.choose(&[], NO_USER).unwrap();
+            under_way.push((place, members.all[place].begin_request()));
         }
         let first = under_way.iter().filter(|(place, _)| *place == 0).count();
         assert_eq!(first, 3);
         under_way.retain(|(place, _)| *place == 0);
-        assert_eq!(balancer.choose(&[], NOBODY), Some(1));
+        assert_eq!(balancer.choose(&[], NO_USER), Some(1));
     }
 
     #[test]
-    fn users_stay_when_a_server_goes_and_share_by_weight() {
+    fn users_keep_their_server_when_another_leaves_and_spread_by_weight() {
         let members = members(&[1, 1, 2]);
         let balancer = Balancer::new(Balance::ByUser, Arc::clone(&members));
         let ids: Vec<_> = (0..4000).map(|number| format!("user-{number}")).collect();
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(before, choose());
         let of_last = before.iter().filter(|place| **place == 2).count();
         assert!((1800..2200).contains(&of_last), "{of_last}");
-        members.all[0].is_well(false);
+        members.all[0].set_healthy(false);
         let after = choose();
         let moved = before
             .iter()
@@ -262,11 +263,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_id_in_two_realms_is_two_users() {
-        let of = |realm| Key::User { realm, id: "1" }.hash();
+    fn same_id_in_two_realms_is_two_users() {
+        let of = |realm| BalanceKey::User { realm, id: "1" }.hash();
         assert_ne!(of("shop"), of("wiki"));
         let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
         let plain: IpAddr = "10.0.0.1".parse().unwrap();
-        assert_eq!(Key::Address(mapped).hash(), Key::Address(plain).hash());
+        assert_eq!(
+            BalanceKey::Address(mapped).hash(),
+            BalanceKey::Address(plain).hash()
+        );
     }
 }

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_of_the_requests_and_one_a_second_are_sent_again() {
+    fn retries_are_limited_to_a_share_and_one_a_second() {
         let (budget, start) = (Budget::new(20), clock::monotonic());
         assert!(budget.may_repeat_at(start));
         assert!(!budget.may_repeat_at(start));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_share_nothing_is_sent_again() {
+    fn nothing_is_retried_with_a_share_of_zero() {
         let budget = Budget::new(0);
         budget.request();
         assert!(!budget.may_repeat_at(clock::monotonic()));

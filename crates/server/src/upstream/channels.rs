@@ -46,7 +46,7 @@ struct Channel {
 
 /// A newly opened connection.
 #[derive(Debug)]
-pub(super) struct Fresh {
+pub(super) struct NewConnection {
     pub(super) stream: Stream,
     pub(super) place: Option<OwnedSemaphorePermit>,
     /// When it takes no more requests, if its age is limited.
@@ -58,8 +58,8 @@ pub(super) struct Fresh {
 }
 
 /// The result of opening a connection.
-pub(super) enum Connected {
-    Fresh(Fresh),
+pub(super) enum ConnectOutcome {
+    New(NewConnection),
     /// No more connections are allowed, but there may be room on another one.
     Full,
     /// The server speaks HTTP/1.1, as another connection has shown.
@@ -67,15 +67,15 @@ pub(super) enum Connected {
 }
 
 /// The result of looking for a stream for a request.
-pub(super) enum Agreed {
+pub(super) enum StreamOutcome {
     /// The server has chosen HTTP/1.1. Contains the connection on which it did, if that was opened for this request.
-    Http1(Option<Fresh>),
-    Http2(Turn),
+    Http1(Option<NewConnection>),
+    Http2(ReservedStream),
 }
 
 /// A reserved stream for one request on a connection.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct ReservedStream {
     pub(super) requests: SendRequest<Bytes>,
     /// Whether the connection was open before.
     pub(super) is_reused: bool,
@@ -90,29 +90,31 @@ impl Channels {
     ///
     /// # Errors
     /// When there is no connection.
-    pub(super) async fn turn(
+    pub(super) async fn reserve_stream(
         self: &Rc<Self>,
-        mut connect: impl AsyncFnMut(&Notify) -> Result<Connected, UpstreamError>,
-    ) -> Result<Agreed, UpstreamError> {
-        if let Some(turn) = self.free().await {
-            return Ok(Agreed::Http2(turn));
+        mut connect: impl AsyncFnMut(&Notify) -> Result<ConnectOutcome, UpstreamError>,
+    ) -> Result<StreamOutcome, UpstreamError> {
+        if let Some(reserved) = self.free().await {
+            return Ok(StreamOutcome::Http2(reserved));
         }
         let _opening = self.opening.lock().await;
         loop {
-            if let Some(turn) = self.free().await {
-                return Ok(Agreed::Http2(turn));
+            if let Some(reserved) = self.free().await {
+                return Ok(StreamOutcome::Http2(reserved));
             }
             let fresh = match connect(&self.freed).await? {
-                Connected::Fresh(fresh) => fresh,
-                Connected::Full => continue,
-                Connected::Http1 => return Ok(Agreed::Http1(None)),
+                ConnectOutcome::New(fresh) => fresh,
+                ConnectOutcome::Full => continue,
+                ConnectOutcome::Http1 => return Ok(StreamOutcome::Http1(None)),
             };
             let is_http1 = fresh.stream.tls().is_some() && !fresh.stream.has_agreed_on_http2();
             return match is_http1 {
-                true => Ok(Agreed::Http1(Some(fresh))),
+                true => Ok(StreamOutcome::Http1(Some(fresh))),
                 false => {
                     let adopted = self.adopt(fresh).await;
-                    adopted.map(Agreed::Http2).map_err(UpstreamError::Connect)
+                    adopted
+                        .map(StreamOutcome::Http2)
+                        .map_err(UpstreamError::Connect)
                 }
             };
         }
@@ -122,7 +124,7 @@ impl Channels {
     ///
     /// # Errors
     /// When the server does not speak HTTP/2.
-    pub(super) async fn adopt(self: &Rc<Self>, fresh: Fresh) -> io::Result<Turn> {
+    pub(super) async fn adopt(self: &Rc<Self>, fresh: NewConnection) -> io::Result<ReservedStream> {
         let handshake = terms().handshake(fresh.stream).await;
         let (requests, mut connection) = handshake.map_err(broken)?;
         let ping = connection.ping_pong();
@@ -136,7 +138,7 @@ impl Channels {
         });
         // Not awaited at shutdown: the task ends with the runtime.
         let (channels, driven) = (Rc::downgrade(self), Rc::clone(&channel));
-        let idling = Idling::new(fresh.keep_alive, fresh.limited);
+        let idling = IdleTimer::new(fresh.keep_alive, fresh.limited);
         let driving = drive(connection, channels, driven, fresh.ends, idling);
         tokio::task::spawn_local(driving);
         // Waits for the server's settings, which come first (RFC 9113 §3.4): the number of concurrent streams, and whether
@@ -144,21 +146,21 @@ impl Channels {
         if let Some(mut ping) = ping {
             ping.ping(Ping::opaque()).await.map_err(broken)?;
         }
-        let turn = channel.turn(false).await;
+        let reserved = channel.reserve_stream(false).await;
         self.open.borrow_mut().push(channel);
-        turn
+        reserved
     }
 
     /// A stream on an open connection with room.
-    async fn free(&self) -> Option<Turn> {
+    async fn free(&self) -> Option<ReservedStream> {
         loop {
             let channel = {
                 let mut open = self.open.borrow_mut();
                 open.retain(|channel| !channel.is_over.get());
                 open.iter().find(|channel| channel.has_room()).cloned()
             }?;
-            if let Ok(turn) = channel.turn(true).await {
-                return Some(turn);
+            if let Ok(reserved) = channel.reserve_stream(true).await {
+                return Some(reserved);
             }
             channel.is_over.set(true);
         }
@@ -175,24 +177,24 @@ impl Channel {
         self.active.get() < self.requests.current_max_send_streams()
     }
 
-    async fn turn(self: &Rc<Self>, is_reused: bool) -> io::Result<Turn> {
+    async fn reserve_stream(self: &Rc<Self>, is_reused: bool) -> io::Result<ReservedStream> {
         // Counted before the wait, so that other tasks see that there is less room.
         self.active.set(self.active.get() + 1);
         self.is_used.set(true);
-        let mut turn = Turn {
+        let mut reserved = ReservedStream {
             requests: self.requests.clone(),
             is_reused,
             under_way: None,
             channel: Rc::clone(self),
         };
-        let ready = poll_fn(|context| turn.requests.poll_ready(context)).await;
-        ready.map(|()| turn).map_err(broken)
+        let ready = poll_fn(|context| reserved.requests.poll_ready(context)).await;
+        ready.map(|()| reserved).map_err(broken)
     }
 }
 
-impl Turn {
+impl ReservedStream {
     /// Prevents further requests on the connection.
-    pub(super) fn leave_alone(&self) {
+    pub(super) fn stop_using(&self) {
         self.channel.is_over.set(true);
     }
 
@@ -202,7 +204,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for ReservedStream {
     fn drop(&mut self) {
         let active = &self.channel.active;
         active.set(active.get() - 1);
@@ -216,7 +218,7 @@ async fn drive(
     channels: Weak<Channels>,
     channel: Rc<Channel>,
     ends: Option<Instant>,
-    idling: Idling,
+    idling: IdleTimer,
 ) {
     let mut connection = Box::pin(connection);
     let mut idle_for = Duration::ZERO;
@@ -249,7 +251,7 @@ async fn drive(
 }
 
 /// When an idle connection is closed.
-struct Idling {
+struct IdleTimer {
     between_looks: Duration,
     /// The idle time after which it is closed, perhaps up to one check later.
     longest: Duration,
@@ -257,7 +259,7 @@ struct Idling {
     limited: Option<Arc<Member>>,
 }
 
-impl Idling {
+impl IdleTimer {
     /// If the server keeps idle connections for this many seconds, they are closed half a second before that, as over
     /// HTTP/1.1.
     fn new(keep_alive: Option<u32>, limited: Option<Arc<Member>>) -> Self {

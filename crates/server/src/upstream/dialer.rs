@@ -34,7 +34,7 @@ struct Tls {
 
 /// The versions of HTTP that are offered to a server that can choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offers {
+pub(super) enum OfferedVersions {
     /// HTTP/2, or HTTP/1.1.
     Both,
     /// HTTP/1.1 alone.
@@ -43,7 +43,7 @@ pub(super) enum Offers {
 
 /// The client of a connection, for the PROXY header.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
+pub(super) struct AnnouncedClient {
     pub(super) client: IpAddr,
     /// The local address that the client has connected to, if it is known.
     pub(super) reached: Option<SocketAddr>,
@@ -90,35 +90,39 @@ impl Dialer {
     ///
     /// # Errors
     /// When no address accepts the connection, or the TLS handshake fails.
-    pub(super) async fn open(&self, caller: Option<Caller>, offers: Offers) -> io::Result<Stream> {
-        let told = self.proxy_protocol.map(|version| {
+    pub(super) async fn open(
+        &self,
+        caller: Option<AnnouncedClient>,
+        offers: OfferedVersions,
+    ) -> io::Result<Stream> {
+        let proxy_header = self.proxy_protocol.map(|version| {
             let caller = caller.map(|caller| (caller.client, caller.reached));
             proxy_protocol::header(version, caller)
         });
-        let told = told.unwrap_or_default();
+        let proxy_header = proxy_header.unwrap_or_default();
         let (host, port) = match &self.address {
             ServerAddress::Http2 { host, port } | ServerAddress::Tcp { host, port, .. } => {
                 (host.as_str(), *port)
             }
             ServerAddress::Unix(path) => {
                 let mut stream = UnixStream::connect(path).await?;
-                stream.write_all(&told).await?;
+                stream.write_all(&proxy_header).await?;
                 return Ok(Stream::from(stream));
             }
         };
         let mut stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
         keep_alive(&stream)?;
-        stream.write_all(&told).await?;
+        stream.write_all(&proxy_header).await?;
         let stream = Stream::from(stream);
         match (&self.tls, self.address.speaks_tls()) {
             (Some(tls), _) => {
                 let config = match offers {
-                    Offers::Both if self.negotiates() => &tls.both,
-                    Offers::Both | Offers::Http1 => &tls.http1,
+                    OfferedVersions::Both if self.negotiates() => &tls.both,
+                    OfferedVersions::Both | OfferedVersions::Http1 => &tls.http1,
                 };
                 let secure = async |tcp| handshake::connect(tcp, config, &tls.name).await;
-                stream.secured(secure).await.map_err(explained)
+                stream.secured(secure).await.map_err(with_advice)
             }
             // The configuration ensures that there is one.
             (None, true) => Err(io::ErrorKind::Unsupported.into()),
@@ -140,7 +144,7 @@ impl Tls {
 }
 
 /// Adds "TLS" to the message of an error of TLS, and what to do about it.
-fn explained(error: io::Error) -> io::Error {
+fn with_advice(error: io::Error) -> io::Error {
     let what = match advice(&error) {
         Some(advice) => format!("TLS: {error}; {advice}"),
         None => format!("TLS: {error}"),

@@ -33,7 +33,7 @@ pub(crate) enum UpstreamError {
         "the server takes this request over HTTP/1.1 alone (HTTP_1_1_REQUIRED), and said so only when a part of its body was gone; \
          let it speak HTTP/1.1 alone, or take such requests over HTTP/2"
     )]
-    Http1Wanted,
+    Http1Required,
     /// No connection could be opened in time.
     #[error("no connection within {} s", .0.as_secs())]
     NotConnected(Duration),
@@ -54,7 +54,7 @@ impl UpstreamError {
             | Self::ClientBody(_)
             | Self::ClientGone
             | Self::Exchange(_)
-            | Self::Http1Wanted
+            | Self::Http1Required
             | Self::TimedOut(_)
             | Self::Unanswered(_) => false,
         }
@@ -66,7 +66,7 @@ impl UpstreamError {
     }
 
     /// Whether it is the server's failure.
-    pub(super) fn blames_server(&self) -> bool {
+    pub(super) fn is_server_failure(&self) -> bool {
         match self {
             Self::Connect(_)
             | Self::Exchange(_)
@@ -77,7 +77,7 @@ impl UpstreamError {
             | Self::Busy(_)
             | Self::ClientBody(_)
             | Self::ClientGone
-            | Self::Http1Wanted => false,
+            | Self::Http1Required => false,
         }
     }
 
@@ -88,7 +88,7 @@ impl UpstreamError {
             Self::ClientBody(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Self::ClientBody(error) => Some(ExchangeEnd::with_client(error)),
             Self::ClientGone => Some(ExchangeEnd::ClientLeft),
-            Self::Connect(_) | Self::Exchange(_) | Self::Http1Wanted | Self::Unanswered(_) => {
+            Self::Connect(_) | Self::Exchange(_) | Self::Http1Required | Self::Unanswered(_) => {
                 Some(ExchangeEnd::UpstreamBroke)
             }
             Self::Busy(_) | Self::NotConnected(_) | Self::TimedOut(_) => Some(ExchangeEnd::CutOff),

@@ -152,7 +152,7 @@ impl Exchange {
         self.held = None;
         self.sending = Some(client.forward_body());
         if tells {
-            client.invite(context);
+            client.send_continue(context);
         }
     }
 
@@ -263,7 +263,7 @@ impl Exchange {
                 Err(self.broken(error))
             }
             Err(broken) => {
-                client.break_off();
+                client.abort_answer();
                 Ok(Sent {
                     ended: ExchangeEnd::from(&broken),
                     began: client.is_being_answered(),
@@ -290,7 +290,7 @@ impl Exchange {
                 }
                 record.bytes_out.set(receiving.passed(&client.connection));
                 if client.is_being_answered() {
-                    record.head_left();
+                    record.head_sent();
                 }
                 let was_suspended = self.connection.is_timer_suspended();
                 let failed = self.poll_client(context, client, record);
@@ -320,9 +320,9 @@ impl Exchange {
         self.may_pause(self.server.time_limit);
         self.connection.under_way = None;
         if !self.is_bound {
-            let has_to_be_quiet = self.http.has_to_be_quiet();
+            let is_bodiless = self.http.is_bodiless();
             self.server
-                .keep(self.connection, has_to_be_quiet, self.keep_alive);
+                .keep(self.connection, is_bodiless, self.keep_alive);
         } else if let Some(owner) = record.owner() {
             client.own(Rc::clone(&self.server.identity), owner, self.connection);
         }

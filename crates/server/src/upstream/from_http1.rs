@@ -13,7 +13,7 @@ use super::over_http2::Http2Origin;
 use super::server::Server;
 use super::streamed_exchange::StreamedExchange;
 use super::websocket::Upgraded;
-use crate::aside::aside;
+use crate::boxed::boxed;
 use crate::client::Client;
 use crate::exchange_end::Sent;
 use crate::inbound::record::Record;
@@ -64,7 +64,7 @@ impl Exchanging<Client> for ClientExchange {
     ) -> Result<ResponseHead, UpstreamError> {
         match self {
             Self::Http1(exchange) => exchange.head(client, record).await,
-            Self::Http2(exchange) => aside(exchange.head(client, record)).await,
+            Self::Http2(exchange) => boxed(exchange.head(client, record)).await,
         }
     }
 
@@ -97,7 +97,7 @@ impl Exchanging<Client> for ClientExchange {
     ) -> Result<Sent, UpstreamError> {
         match self {
             Self::Http1(exchange) => exchange.relay(client, record).await,
-            Self::Http2(exchange) => aside(exchange.relay(client, record)).await,
+            Self::Http2(exchange) => boxed(exchange.relay(client, record)).await,
         }
     }
 

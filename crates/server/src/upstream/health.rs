@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::dialer::Offers;
+use super::dialer::OfferedVersions;
 use super::member::Member;
 use super::server::own_host;
 use crate::config::{HealthCheck, HealthSettings, ServerAddress};
@@ -29,35 +29,35 @@ pub(crate) struct Checks {
 impl Checks {
     /// Starts to check a server.
     pub(crate) fn start(member: Arc<Member>, settings: HealthSettings, runtime: &Handle) -> Self {
-        let task = runtime.spawn(keep_on(member, settings));
+        let task = runtime.spawn(keep_checking(member, settings));
         Self {
             _task: AbortOnDropHandle::new(task),
         }
     }
 }
 
-async fn keep_on(member: Arc<Member>, settings: HealthSettings) {
+async fn keep_checking(member: Arc<Member>, settings: HealthSettings) {
     let HealthSettings { check, interval } = settings;
     // The first check sets the state by itself. Later, several checks in a row are needed to change it.
-    let (mut is_well, mut differing) = (None, 0);
+    let (mut is_healthy, mut differing) = (None, 0);
     loop {
-        let found = timeout(interval, ask(&member, &check)).await;
-        let found = found.unwrap_or_else(|_| Err(late(interval)));
-        differing = match is_well == Some(found.is_ok()) {
+        let found = timeout(interval, probe(&member, &check)).await;
+        let found = found.unwrap_or_else(|_| Err(timed_out(interval)));
+        differing = match is_healthy == Some(found.is_ok()) {
             true => 0,
             false => differing + 1,
         };
-        if is_well.is_none() || differing == IN_A_ROW {
-            is_well = Some(found.is_ok());
+        if is_healthy.is_none() || differing == IN_A_ROW {
+            is_healthy = Some(found.is_ok());
             differing = 0;
-            tell(&member, &found);
+            log_change(&member, &found);
         }
         sleep(interval).await;
     }
 }
 
-fn tell(member: &Member, found: &io::Result<()>) {
-    if !member.is_well(found.is_ok()) {
+fn log_change(member: &Member, found: &io::Result<()>) {
+    if !member.set_healthy(found.is_ok()) {
         return;
     }
     let server = &member.name;
@@ -67,8 +67,8 @@ fn tell(member: &Member, found: &io::Result<()>) {
     }
 }
 
-async fn ask(member: &Member, check: &HealthCheck) -> io::Result<()> {
-    let stream = member.dialer.open(None, Offers::Both).await?;
+async fn probe(member: &Member, check: &HealthCheck) -> io::Result<()> {
+    let stream = member.dialer.open(None, OfferedVersions::Both).await?;
     let path = match check {
         HealthCheck::Http(path) => path,
         HealthCheck::Tcp => return Ok(()),
@@ -83,9 +83,9 @@ async fn ask(member: &Member, check: &HealthCheck) -> io::Result<()> {
         } else {
             "http"
         };
-        ask_over_http2(stream, &format!("{scheme}://{host}{path}")).await?
+        probe_over_http2(stream, &format!("{scheme}://{host}{path}")).await?
     } else {
-        ask_over_http1(stream, host, path).await?
+        probe_over_http1(stream, host, path).await?
     };
     if status.is_success() || status.is_redirection() {
         return Ok(());
@@ -94,7 +94,7 @@ async fn ask(member: &Member, check: &HealthCheck) -> io::Result<()> {
     Err(io::Error::other(what))
 }
 
-async fn ask_over_http2(stream: Stream, url: &str) -> io::Result<StatusCode> {
+async fn probe_over_http2(stream: Stream, url: &str) -> io::Result<StatusCode> {
     let request = Request::get(url)
         .version(Version::HTTP_2)
         .header(USER_AGENT, "sessiongate-health")
@@ -116,7 +116,7 @@ async fn ask_over_http2(stream: Stream, url: &str) -> io::Result<StatusCode> {
     }
 }
 
-async fn ask_over_http1(mut stream: Stream, host: &str, path: &str) -> io::Result<StatusCode> {
+async fn probe_over_http1(mut stream: Stream, host: &str, path: &str) -> io::Result<StatusCode> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: sessiongate-health\r\naccept: */*\r\nconnection: close\r\n\r\n"
     );
@@ -138,7 +138,7 @@ async fn ask_over_http1(mut stream: Stream, host: &str, path: &str) -> io::Resul
     }
 }
 
-fn late(interval: Duration) -> io::Error {
+fn timed_out(interval: Duration) -> io::Error {
     let what = format!(
         "no answer within {} s (health_interval)",
         interval.as_secs()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::dialer::{Dialer, Offers};
+use super::dialer::{Dialer, OfferedVersions};
 use crate::clock;
 use crate::config::{PoolSettings, ServerSettings, UpstreamSettings};
 use crate::link::UnderWay;
@@ -22,7 +22,7 @@ pub(crate) struct Members {
     pool: PoolSettings,
     pub(crate) all: Vec<Arc<Member>>,
     /// How many runtimes have begun to use them.
-    beginners: AtomicUsize,
+    runtimes: AtomicUsize,
 }
 
 /// One server of a service.
@@ -35,12 +35,12 @@ pub(crate) struct Member {
     /// Permits for connections, if they are limited.
     pub(super) places: Option<Arc<Semaphore>>,
     /// How many requests of all runtimes wait for a connection.
-    wanted: AtomicUsize,
+    waiting: AtomicUsize,
     /// How many requests are in flight, if the balancer needs it.
     under_way: Arc<AtomicUsize>,
     ejection: Ejection,
     /// Whether the last health checks have failed.
-    is_unwell: AtomicBool,
+    is_unhealthy: AtomicBool,
 }
 
 /// The ejection of a server: after failures in a row it gets no requests for a while.
@@ -64,7 +64,7 @@ struct Ejection {
 
 /// Counts a request that waits for a connection.
 #[derive(Debug)]
-pub(super) struct Wanted<'m>(&'m Member);
+pub(super) struct WaitingRequest<'m>(&'m Member);
 
 impl Members {
     /// The servers of a service, with nothing known about them yet.
@@ -74,7 +74,7 @@ impl Members {
             all: settings.servers.iter().map(member).collect(),
             servers: settings.servers.clone(),
             pool: settings.pool.clone(),
-            beginners: AtomicUsize::new(0),
+            runtimes: AtomicUsize::new(0),
         }
     }
 
@@ -84,13 +84,13 @@ impl Members {
     }
 
     /// Whether they fit these settings, which may differ in the time limit.
-    pub(crate) fn are_of(&self, settings: &UpstreamSettings) -> bool {
+    pub(crate) fn have_settings(&self, settings: &UpstreamSettings) -> bool {
         self.servers == settings.servers && self.pool == settings.pool
     }
 
     /// The number of the runtime that now begins to use the servers.
-    pub(super) fn next_beginner(&self) -> usize {
-        self.beginners.fetch_add(1, Ordering::Relaxed)
+    pub(super) fn next_runtime(&self) -> usize {
+        self.runtimes.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -104,7 +104,7 @@ impl Member {
             name: server.address.to_string(),
             weight: server.weight,
             places: places.map(|most| Arc::new(Semaphore::new(most))),
-            wanted: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             under_way: Arc::default(),
             ejection: Ejection {
                 after: pool.eject_after.filter(|_| has_others).map(Into::into),
@@ -115,7 +115,7 @@ impl Member {
                 until: AtomicU64::new(0),
                 total: AtomicU64::new(0),
             },
-            is_unwell: AtomicBool::new(false),
+            is_unhealthy: AtomicBool::new(false),
         }
     }
 
@@ -124,7 +124,10 @@ impl Member {
     /// # Errors
     /// When no connection can be opened.
     pub(crate) async fn reach(&self) -> io::Result<()> {
-        self.dialer.open(None, Offers::Both).await.map(drop)
+        self.dialer
+            .open(None, OfferedVersions::Both)
+            .await
+            .map(drop)
     }
 
     /// Whether connections to the other server are opened in the same way.
@@ -133,8 +136,8 @@ impl Member {
     }
 
     /// Whether this server gets requests only if no other can take them. The clock is read only if it was ejected recently.
-    pub(crate) fn is_out(&self) -> bool {
-        self.is_unwell.load(Ordering::Relaxed) || self.ejection.is_on(clock::monotonic)
+    pub(crate) fn is_avoided(&self) -> bool {
+        self.is_unhealthy.load(Ordering::Relaxed) || self.ejection.is_on(clock::monotonic)
     }
 
     /// How often it has been ejected.
@@ -143,47 +146,47 @@ impl Member {
     }
 
     /// Notes an answer.
-    pub(super) fn answered(&self) {
-        self.ejection.forget();
+    pub(super) fn record_answer(&self) {
+        self.ejection.reset();
     }
 
     /// Notes a failure. Returns the length of the ejection, if this failure causes one.
-    pub(super) fn failed(&self) -> Option<Duration> {
-        self.ejection.failed(clock::monotonic())
+    pub(super) fn record_failure(&self) -> Option<Duration> {
+        self.ejection.record_failure(clock::monotonic())
     }
 
     /// Notes the result of a check. Returns true if the state has changed.
-    pub(super) fn is_well(&self, is_well: bool) -> bool {
-        self.is_unwell.swap(!is_well, Ordering::Relaxed) == is_well
+    pub(super) fn set_healthy(&self, is_healthy: bool) -> bool {
+        self.is_unhealthy.swap(!is_healthy, Ordering::Relaxed) == is_healthy
     }
 
     /// Compares requests in flight by weight: a server with twice the weight may have twice as many.
-    pub(super) fn has_less_to_do_than(&self, other: &Self) -> bool {
+    pub(super) fn is_less_busy_than(&self, other: &Self) -> bool {
         let load = |member: &Self| member.under_way.load(Ordering::Relaxed) as u64;
         load(self) * u64::from(other.weight) < load(other) * u64::from(self.weight)
     }
 
     /// Counts a request that goes to this server.
-    pub(super) fn begins(&self) -> UnderWay {
+    pub(super) fn begin_request(&self) -> UnderWay {
         UnderWay::of(&self.under_way)
     }
 
     /// Whether any request waits for a connection.
     pub(super) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) > 0
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 }
 
-impl<'m> Wanted<'m> {
+impl<'m> WaitingRequest<'m> {
     pub(super) fn of(member: &'m Member) -> Self {
-        member.wanted.fetch_add(1, Ordering::Relaxed);
+        member.waiting.fetch_add(1, Ordering::Relaxed);
         Self(member)
     }
 }
 
-impl Drop for Wanted<'_> {
+impl Drop for WaitingRequest<'_> {
     fn drop(&mut self) {
-        self.0.wanted.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -193,7 +196,7 @@ impl Ejection {
         until > 0 && self.millis(now()) < until
     }
 
-    fn forget(&self) {
+    fn reset(&self) {
         // Reads first, because a read of an unchanged value is not contended.
         if self.failures.load(Ordering::Relaxed) > 0 {
             self.failures.store(0, Ordering::Relaxed);
@@ -202,7 +205,7 @@ impl Ejection {
         }
     }
 
-    fn failed(&self, now: Instant) -> Option<Duration> {
+    fn record_failure(&self, now: Instant) -> Option<Duration> {
         let after = self.after?;
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
         let until = self.until.load(Ordering::Relaxed);
@@ -253,38 +256,38 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_eject_for_a_time_that_grows() {
+    fn consecutive_failures_eject_for_a_growing_time() {
         let ejection = ejection();
         let mut now = ejection.started;
-        assert_eq!(ejection.failed(now), None);
-        assert_eq!(ejection.failed(now), None);
+        assert_eq!(ejection.record_failure(now), None);
+        assert_eq!(ejection.record_failure(now), None);
         assert!(!ejection.is_on(|| now));
-        assert_eq!(ejection.failed(now), Some(10 * SECOND));
+        assert_eq!(ejection.record_failure(now), Some(10 * SECOND));
         assert!(ejection.is_on(|| now) && !ejection.is_on(|| now + 10 * SECOND));
-        assert_eq!(ejection.failed(now), None, "it is ejected already");
+        assert_eq!(ejection.record_failure(now), None, "it is ejected already");
         let mut times = Vec::new();
         for _ in 0..6 {
             now += LONGEST_EJECTION;
-            times.extend(ejection.failed(now));
+            times.extend(ejection.record_failure(now));
         }
         assert_eq!(times, [20, 40, 80, 160, 300, 300].map(Duration::from_secs));
         assert_eq!(ejection.total.load(Ordering::Relaxed), 7);
     }
 
     #[test]
-    fn an_answer_ends_a_row() {
+    fn answer_resets_consecutive_failures() {
         let ejection = ejection();
         let now = ejection.started;
         for _ in 0..5 {
-            assert_eq!(ejection.failed(now), None);
-            assert_eq!(ejection.failed(now), None);
-            ejection.forget();
+            assert_eq!(ejection.record_failure(now), None);
+            assert_eq!(ejection.record_failure(now), None);
+            ejection.reset();
         }
         for _ in 0..3 {
-            ejection.failed(now);
+            ejection.record_failure(now);
         }
         assert!(ejection.is_on(|| now));
-        ejection.forget();
+        ejection.reset();
         assert!(!ejection.is_on(|| now), "it is back before its time");
     }
 }

@@ -11,7 +11,7 @@ use http1::{ClientConnection, Length, ResponseHead};
 use crate::connection::invalid;
 use crate::link::Link;
 use crate::streamed::pieces::poll_piece;
-use crate::streamed::{BodyFrame, Origin};
+use crate::streamed::{BodyFrame, StreamedOrigin};
 
 /// A server's side over HTTP/1.1.
 #[derive(Debug)]
@@ -25,20 +25,26 @@ impl Http1Origin {
     pub(super) fn begin(
         mut connection: Box<Link>,
         admitted: &Admitted<'_, Length>,
-        asks_first: bool,
+        expects_continue: bool,
     ) -> Self {
         let (output, fields) = (&mut connection.output, admitted.fields());
         let (method, target) = (admitted.method(), admitted.target());
         let length = *admitted.body();
-        let http =
-            ClientConnection::begin_request(output, method, target, fields, length, asks_first);
+        let http = ClientConnection::begin_request(
+            output,
+            method,
+            target,
+            fields,
+            length,
+            expects_continue,
+        );
         connection.suspend_timer(false);
         connection.restart_read_timer();
         Self { connection, http }
     }
 }
 
-impl Origin for Http1Origin {
+impl StreamedOrigin for Http1Origin {
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         loop {
             let read = self.http.next_answer(&mut self.connection.input);

@@ -15,18 +15,18 @@ use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http1::{Length, Persistence, ResponseHead, read_response, write_response};
 
-use super::channels::Turn;
+use super::channels::ReservedStream;
 use super::websocket::{self, OverStream};
 use crate::connection::invalid;
-use crate::http2::messages::{Incoming, LeftToSend, Outgoing, broken, fields_of, keep_from_tables};
-use crate::streamed::{BodyFrame, Origin};
+use crate::http2::messages::{Incoming, Outgoing, UnsentBody, broken, fields_of, keep_from_tables};
+use crate::streamed::{BodyFrame, StreamedOrigin};
 use crate::wait_timer::WaitTimer;
 
 /// A request for a server.
 pub(super) struct OutgoingRequest<'a, 'r> {
     pub(super) admitted: &'a Admitted<'r, Length>,
     /// Whether the client waits for `100 Continue`.
-    pub(super) asks_first: bool,
+    pub(super) expects_continue: bool,
     /// The key of the WebSocket, if it is one.
     pub(super) websocket: Option<&'a [u8]>,
     /// Whether the connection has TLS.
@@ -39,7 +39,7 @@ pub(crate) struct Http2Origin {
     /// The answer's body, once its head is there.
     incoming: Option<Incoming>,
     outgoing: Outgoing,
-    left: LeftToSend,
+    left: UnsentBody,
     is_head: bool,
     /// The `Sec-WebSocket-Accept` for the client, if the request asks for a WebSocket.
     accept: Option<HeaderValue>,
@@ -50,7 +50,7 @@ pub(crate) struct Http2Origin {
     /// Whether the timer is suspended.
     is_suspended: bool,
     /// Its reservation on the connection.
-    turn: Turn,
+    reserved: ReservedStream,
 }
 
 impl Http2Origin {
@@ -59,15 +59,18 @@ impl Http2Origin {
     /// # Errors
     /// When the connection takes no more requests.
     pub(super) fn begin(
-        mut turn: Turn,
-        asked: OutgoingRequest<'_, '_>,
+        mut reserved: ReservedStream,
+        new_request: OutgoingRequest<'_, '_>,
         time_limit: Duration,
     ) -> io::Result<Self> {
-        let admitted = asked.admitted;
-        let ends = *admitted.body() == Length::NONE && asked.websocket.is_none();
-        let request = request(&asked);
-        let (response, stream) = turn.requests.send_request(request, ends).map_err(broken)?;
-        let mut left = LeftToSend::default();
+        let admitted = new_request.admitted;
+        let ends = *admitted.body() == Length::NONE && new_request.websocket.is_none();
+        let request = request(&new_request);
+        let (response, stream) = reserved
+            .requests
+            .send_request(request, ends)
+            .map_err(broken)?;
+        let mut left = UnsentBody::default();
         if ends {
             left.finish(None);
             left.ends_with_head();
@@ -78,12 +81,12 @@ impl Http2Origin {
             outgoing: Outgoing::new(stream),
             left,
             is_head: *admitted.method() == Method::HEAD,
-            accept: asked.websocket.map(websocket::accept),
+            accept: new_request.websocket.map(websocket::accept),
             time_limit,
             reading: WaitTimer::default(),
             writing: WaitTimer::default(),
             is_suspended: false,
-            turn,
+            reserved,
         })
     }
 
@@ -95,13 +98,13 @@ impl Http2Origin {
 
     /// The stream as a WebSocket, after an answer that accepts one.
     pub(super) fn into_websocket(self) -> Option<Box<OverStream>> {
-        let stream = OverStream::new(self.incoming?, self.outgoing, self.turn);
+        let stream = OverStream::new(self.incoming?, self.outgoing, self.reserved);
         Some(Box::new(stream))
     }
 
     /// Notes that the connection may be dead, so that other requests get another one.
-    pub(super) fn distrust(&self) {
-        self.turn.leave_alone();
+    pub(super) fn mark_suspect(&self) {
+        self.reserved.stop_using();
     }
 
     /// Ready with an error when the wait for the server is too long.
@@ -117,7 +120,7 @@ impl Http2Origin {
     }
 }
 
-impl Origin for Http2Origin {
+impl StreamedOrigin for Http2Origin {
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         if let Poll::Ready(Some(interim)) = self.response.poll_informational(context) {
             self.reading.renew();
@@ -137,7 +140,7 @@ impl Origin for Http2Origin {
         if let Some(accept) = self.accept.take()
             && response.status().is_success()
         {
-            websocket::grant(&mut response, accept);
+            websocket::make_accepted(&mut response, accept);
         }
         Poll::Ready(answered(&response, self.is_head))
     }
@@ -208,7 +211,7 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
 
 /// Whether the server demands HTTP/1.1 for the request and has not processed it (RFC 9113 §7), as a server does that wants
 /// to authenticate the connection.
-pub(super) fn wants_http1(error: &io::Error) -> bool {
+pub(super) fn requires_http1(error: &io::Error) -> bool {
     of_http2(error).is_some_and(|error| error.reason() == Some(Reason::HTTP_1_1_REQUIRED))
 }
 
@@ -217,8 +220,8 @@ fn of_http2(error: &io::Error) -> Option<&h2::Error> {
 }
 
 /// The request in the form of HTTP/2: with its host in `:authority`, and without connection fields.
-fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
-    let admitted = asked.admitted;
+fn request(new_request: &OutgoingRequest<'_, '_>) -> Request<()> {
+    let admitted = new_request.admitted;
     let mut headers = fields_of(http1::read_fields(admitted.fields()));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = host.and_then(|host| host.parse::<Authority>().ok());
@@ -226,7 +229,7 @@ fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
     parts.path_and_query = admitted.uri().path_and_query().cloned();
     if authority.is_some() {
         headers.remove(HOST);
-        parts.scheme = Some(match asked.secure {
+        parts.scheme = Some(match new_request.secure {
             true => Scheme::HTTPS,
             false => Scheme::HTTP,
         });
@@ -239,7 +242,7 @@ fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
     }
     // Tells the server that trailers are forwarded, which gRPC services demand.
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    if asked.asks_first {
+    if new_request.expects_continue {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     }
     let mut request = Request::new(());
@@ -248,8 +251,8 @@ fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
     *request.version_mut() = Version::HTTP_2;
     keep_from_tables(&mut headers);
     *request.headers_mut() = headers;
-    if asked.websocket.is_some() {
-        websocket::ask(&mut request);
+    if new_request.websocket.is_some() {
+        websocket::make_connect(&mut request);
     }
     request
 }

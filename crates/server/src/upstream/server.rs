@@ -23,7 +23,7 @@ use crate::link::Link;
 pub(crate) struct Server {
     pub(super) member: Arc<Member>,
     /// Its name in audit lines.
-    pub(super) called: Arc<str>,
+    pub(super) audit_name: Arc<str>,
     pub(super) connect_timeout: Duration,
     /// How long an answer may take to begin, and how long it may pause.
     pub(super) time_limit: Duration,
@@ -82,7 +82,7 @@ impl Server {
         let may_speak_http2 = is_http2 || dialer.negotiates();
         Self {
             host: own_host(&member.dialer.address),
-            called: member.name.as_str().into(),
+            audit_name: member.name.as_str().into(),
             identity: Rc::default(),
             channels: may_speak_http2.then(Rc::default),
             speaks_http2: Cell::new(may_speak_http2),
@@ -132,18 +132,26 @@ impl Server {
                 quiet_until,
                 ..
             } = idle.remove(usable);
-            let is_looked_at = !repeatable || quiet_until.is_some();
-            if link.poll_read_while_idle(context) && (!is_looked_at || link.is_idle_now()) {
+            let is_checked = !repeatable || quiet_until.is_some();
+            if link.poll_read_while_idle(context) && (!is_checked || link.is_idle_now()) {
                 return Some(link);
             }
         }
     }
 
     /// Returns a connection to the pool. If the end of its last answer is uncertain, it has to be quiet for a while first.
-    /// `said` is the number of seconds for which the server keeps it, if the server has announced that.
-    pub(super) fn keep(self: &Rc<Self>, link: Box<Link>, has_to_be_quiet: bool, said: Option<u32>) {
-        let sweeps = sweeps(self.keep_alive, said);
-        let is_old = self.oldest.get().is_some_and(|oldest| link.born < oldest);
+    /// `announced` is the number of seconds for which the server keeps it, if the server has announced that.
+    pub(super) fn keep(
+        self: &Rc<Self>,
+        link: Box<Link>,
+        is_bodiless: bool,
+        announced: Option<u32>,
+    ) {
+        let sweeps = sweeps(self.keep_alive, announced);
+        let is_old = self
+            .oldest
+            .get()
+            .is_some_and(|oldest| link.opened_at < oldest);
         let mut idle = self.idle.borrow_mut();
         let is_kept = link.input.is_empty() && idle.len() < MOST_IDLE && sweeps > 0 && !is_old;
         if !is_kept || self.is_wanted_elsewhere() {
@@ -151,7 +159,7 @@ impl Server {
         }
         idle.push(Idle {
             link,
-            quiet_until: has_to_be_quiet.then(|| Instant::now() + QUIET),
+            quiet_until: is_bodiless.then(|| Instant::now() + QUIET_TIME),
             sweeps,
         });
         if self.waiting.get() > 0 {
@@ -169,7 +177,7 @@ impl Server {
     }
 
     /// Closes an idle connection. Returns false if there is none.
-    pub(super) fn give_up_idle(&self) -> bool {
+    pub(super) fn close_idle(&self) -> bool {
         let mut idle = self.idle.borrow_mut();
         let is_any = !idle.is_empty();
         if is_any {
@@ -188,7 +196,7 @@ impl Server {
         }
         idle.retain_mut(|idle| {
             idle.sweeps -= 1;
-            idle.sweeps > 0 && oldest.is_none_or(|oldest| idle.link.born >= oldest)
+            idle.sweeps > 0 && oldest.is_none_or(|oldest| idle.link.opened_at >= oldest)
         });
         !idle.is_empty()
     }
@@ -210,13 +218,13 @@ async fn sweep(server: Weak<Server>) {
 }
 
 /// After how many sweeps an idle connection is closed: before the server closes it, so that no request crosses the close.
-/// `configured` and `said` are the numbers of seconds for which the server keeps it.
-fn sweeps(configured: Option<u32>, said: Option<u32>) -> u32 {
-    let seconds = match (configured, said) {
-        (Some(configured), Some(said)) => configured.min(said),
+/// `configured` and `announced` are the numbers of seconds for which the server keeps it.
+fn sweeps(configured: Option<u32>, announced: Option<u32>) -> u32 {
+    let seconds = match (configured, announced) {
+        (Some(configured), Some(announced)) => configured.min(announced),
         (Some(configured), None) => configured,
-        (None, Some(said)) => said.min(LONGEST_SAID),
-        (None, None) => LEAST_PATIENT,
+        (None, Some(announced)) => announced.min(LONGEST_KEEP_ALIVE),
+        (None, None) => SHORTEST_KEEP_ALIVE,
     };
     // The last sweep comes half a second before that at the latest.
     seconds.saturating_mul(SWEEPS_A_SECOND).saturating_sub(1)
@@ -227,15 +235,15 @@ const BETWEEN_SWEEPS: Duration = Duration::from_millis(500);
 
 /// In seconds: gunicorn closes idle connections after two (20.1.0, `--keep-alive`), the shortest of the common servers. Apache
 /// and Node wait for five, and announce it.
-const LEAST_PATIENT: u32 = 2;
+const SHORTEST_KEEP_ALIVE: u32 = 2;
 
 /// In seconds. A longer idle time costs both sides more than a new connection.
-const LONGEST_SAID: u32 = 60;
+const LONGEST_KEEP_ALIVE: u32 = 60;
 
 /// How long a connection has to be quiet after an answer without a body. A faulty server that sends a body anyway sends it right
 /// after the head; within a data center it comes within this time. A longer wait would need more connections for requests that
 /// only revalidate pages.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET_TIME: Duration = Duration::from_millis(20);
 
 /// How many idle connections are kept. A burst may open more, which are closed after their request. Even a few HTTP/2 clients
 /// together have so many requests in flight, and opening a connection for each would cost more than the rest of a request.
@@ -246,13 +254,13 @@ mod tests {
     use super::*;
 
     /// The longest time that a connection stays idle.
-    fn longest(configured: Option<u32>, said: Option<u32>) -> Duration {
-        BETWEEN_SWEEPS * sweeps(configured, said)
+    fn longest(configured: Option<u32>, announced: Option<u32>) -> Duration {
+        BETWEEN_SWEEPS * sweeps(configured, announced)
     }
 
     #[test]
     fn an_idle_connection_is_closed_half_a_second_before_the_server_closes_it() {
-        for (configured, said, seconds) in [
+        for (configured, announced, seconds) in [
             (None, None, 2),
             (None, Some(5), 5),
             (None, Some(1), 1),
@@ -261,7 +269,7 @@ mod tests {
             (Some(75), Some(5), 5),
             (Some(3), Some(5), 3),
         ] {
-            let longest = longest(configured, said);
+            let longest = longest(configured, announced);
             assert_eq!(longest + BETWEEN_SWEEPS, Duration::from_secs(seconds));
         }
         assert_eq!(longest(Some(0), None), Duration::ZERO);

@@ -15,13 +15,13 @@ use super::exchanging::Exchanging;
 use super::over_http1::Http1Origin;
 use super::over_http2::Http2Origin;
 use super::server::Server;
-use super::streaming::{Failed, Streaming};
+use super::streaming::{Streaming, StreamingFailure};
 use super::websocket::Upgraded;
 use crate::connection::TimeBudget;
 use crate::exchange_end::{ExchangeEnd, Sent, is_our_limit};
 use crate::inbound::record::Record;
 use crate::link::Link;
-use crate::streamed::{BodyFrame, Origin, Streamed};
+use crate::streamed::{BodyFrame, Streamed, StreamedOrigin};
 use crate::transfer::Broken;
 
 /// An exchange in which at least one side speaks HTTP/2.
@@ -52,7 +52,7 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
         admitted: &Admitted<'_, Length>,
         client: &mut D,
     ) -> Self {
-        let origin = Http1Origin::begin(connection, admitted, client.awaits_word());
+        let origin = Http1Origin::begin(connection, admitted, client.awaits_continue());
         Self::begun(AnyOrigin::Http1(origin), server, admitted, client)
     }
 
@@ -80,12 +80,12 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
         }
         let answered = self.streaming.head(client, record).await;
         let answered = answered.map_err(|failed| match failed {
-            Failed::Body(Broken::Limit) => UpstreamError::BodyTooLong,
-            Failed::Body(Broken::Sink(error) | Broken::Source(error)) => {
+            StreamingFailure::Body(Broken::Limit) => UpstreamError::BodyTooLong,
+            StreamingFailure::Body(Broken::Sink(error) | Broken::Source(error)) => {
                 UpstreamError::ClientBody(error)
             }
-            Failed::Gone => UpstreamError::ClientGone,
-            Failed::Origin(error) => self.broken(error),
+            StreamingFailure::Gone => UpstreamError::ClientGone,
+            StreamingFailure::Origin(error) => self.broken(error),
         })?;
         self.binds_client = answered.binds_connection();
         self.is_bound |= self.binds_client;
@@ -114,7 +114,7 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
     }
 
     async fn relay(&mut self, client: &mut D, record: &Record<'_>) -> Result<Sent, UpstreamError> {
-        if self.binds_client && client.asks_for_http1() {
+        if self.binds_client && client.requires_http1() {
             return Ok(Sent::nothing(ExchangeEnd::CutOff));
         }
         match self.streaming.relay(client, record).await {
@@ -125,7 +125,7 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
             Err(Broken::Limit) if client.take_back_answer() => Err(UpstreamError::BodyTooLong),
             Err(Broken::Source(error)) if client.take_back_answer() => Err(self.broken(error)),
             Err(broken) => {
-                client.break_off();
+                client.abort_answer();
                 Ok(Sent {
                     ended: ExchangeEnd::from(&broken),
                     began: client.is_being_answered(),
@@ -148,9 +148,8 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
         if is_whole && !self.is_bound && http.is_reusable() {
             connection.set_read_budget(TimeBudget::per_wait(self.server.time_limit));
             connection.under_way = None;
-            let has_to_be_quiet = http.has_to_be_quiet();
-            self.server
-                .keep(connection, has_to_be_quiet, self.keep_alive);
+            let is_bodiless = http.is_bodiless();
+            self.server.keep(connection, is_bodiless, self.keep_alive);
         }
     }
 
@@ -185,13 +184,13 @@ impl StreamedExchange {
             return UpstreamError::Exchange(error);
         }
         if let AnyOrigin::Http2(origin) = &self.streaming.origin {
-            origin.distrust();
+            origin.mark_suspect();
         }
         UpstreamError::TimedOut(self.server.time_limit)
     }
 }
 
-impl Origin for AnyOrigin {
+impl StreamedOrigin for AnyOrigin {
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         match self {
             Self::Http1(origin) => origin.poll_head(context),

@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::exchange::LONGEST_HOLD;
 use crate::inbound::record::Record;
-use crate::streamed::{BodyFrame, Origin, Streamed};
+use crate::streamed::{BodyFrame, Streamed, StreamedOrigin};
 use crate::transfer::Broken;
 
 /// An exchange in progress.
@@ -40,7 +40,7 @@ enum RequestBody {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(super) enum StreamingFailure {
     /// The request's body became too long, or broke off.
     Body(Broken),
     /// The client went away.
@@ -49,11 +49,11 @@ pub(super) enum Failed {
     Origin(io::Error),
 }
 
-impl<O: Origin> Streaming<O> {
+impl<O: StreamedOrigin> Streaming<O> {
     /// An exchange whose request head has been begun at the server's side.
     pub(super) fn begun(origin: O, has_body: bool, client: &mut impl Streamed) -> Self {
         let request = match has_body {
-            true if client.awaits_word() => RequestBody::Held(Box::pin(sleep(LONGEST_HOLD))),
+            true if client.awaits_continue() => RequestBody::Held(Box::pin(sleep(LONGEST_HOLD))),
             true => {
                 client.forward_body();
                 RequestBody::UnderWay
@@ -77,14 +77,14 @@ impl<O: Origin> Streaming<O> {
         &mut self,
         client: &mut impl Streamed,
         record: &Record<'_>,
-    ) -> Result<ResponseHead, Failed> {
+    ) -> Result<ResponseHead, StreamingFailure> {
         poll_fn(|context| {
             loop {
                 // The request is sent before any wait.
                 let client_failed = self.poll_request(context, client, record);
                 let was_held = self.is_held();
                 if let Poll::Ready(head) = self.poll_answer(context, client) {
-                    return Poll::Ready(head.map_err(Failed::Origin));
+                    return Poll::Ready(head.map_err(StreamingFailure::Origin));
                 }
                 if let Poll::Ready(failed) = client_failed {
                     return Poll::Ready(Err(failed));
@@ -132,7 +132,7 @@ impl<O: Origin> Streaming<O> {
         client.forward_body();
         self.request = RequestBody::UnderWay;
         if tells {
-            client.invite(context);
+            client.send_continue(context);
         }
     }
 
@@ -142,7 +142,7 @@ impl<O: Origin> Streaming<O> {
         context: &mut Context<'_>,
         client: &mut impl Streamed,
         record: &Record<'_>,
-    ) -> Poll<Failed> {
+    ) -> Poll<StreamingFailure> {
         if let RequestBody::Held(time) = &mut self.request {
             let is_over = time.as_mut().poll(context).is_ready();
             // The client gets its `100 Continue` after a while, because some servers ignore the expectation.
@@ -151,10 +151,10 @@ impl<O: Origin> Streaming<O> {
             }
         }
         match self.poll_sending(context, client, record) {
-            Poll::Ready(Err(broken)) => return Poll::Ready(Failed::Body(broken)),
+            Poll::Ready(Err(broken)) => return Poll::Ready(StreamingFailure::Body(broken)),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
-        client.poll_gone(context).map(|()| Failed::Gone)
+        client.poll_gone(context).map(|()| StreamingFailure::Gone)
     }
 
     fn poll_sending(
@@ -184,7 +184,7 @@ impl<O: Origin> Streaming<O> {
                     };
                     self.has_taken_body = true;
                     let next = next?;
-                    record.passed_in(next.length());
+                    record.count_bytes_in(next.length());
                     let trailers = match next {
                         BodyFrame::Data(piece) => {
                             self.origin.put(piece);
@@ -220,18 +220,18 @@ impl<O: Origin> Streaming<O> {
                 return relayed;
             }
             if client.is_being_answered() {
-                record.head_left();
+                record.head_sent();
             }
             match ready!(client_failed) {
-                Failed::Body(Broken::Limit) => Poll::Ready(Err(Broken::Limit)),
-                Failed::Body(Broken::Sink(error) | Broken::Source(error)) => {
+                StreamingFailure::Body(Broken::Limit) => Poll::Ready(Err(Broken::Limit)),
+                StreamingFailure::Body(Broken::Sink(error) | Broken::Source(error)) => {
                     Poll::Ready(Err(Broken::Sink(error)))
                 }
-                Failed::Gone => {
+                StreamingFailure::Gone => {
                     let gone = io::ErrorKind::ConnectionAborted.into();
                     Poll::Ready(Err(Broken::Sink(gone)))
                 }
-                Failed::Origin(error) => Poll::Ready(Err(Broken::Source(error))),
+                StreamingFailure::Origin(error) => Poll::Ready(Err(Broken::Source(error))),
             }
         })
         .await

@@ -15,8 +15,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http1::Length;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::channels::Turn;
-use crate::http2::messages::{Incoming, LeftToSend, Outgoing};
+use super::channels::ReservedStream;
+use crate::http2::messages::{Incoming, Outgoing, UnsentBody};
 use crate::link::Link;
 
 /// The connection or stream of an accepted WebSocket.
@@ -30,11 +30,11 @@ pub(crate) enum Upgraded {
 pub(crate) struct OverStream {
     incoming: Incoming,
     outgoing: Outgoing,
-    left: LeftToSend,
+    left: UnsentBody,
     /// Bytes that have arrived and were not read yet.
     read: Bytes,
     /// Its reservation on the connection.
-    _turn: Turn,
+    _reserved: ReservedStream,
 }
 
 /// The `Sec-WebSocket-Key` of a request for a WebSocket; `None` for any other request.
@@ -55,7 +55,7 @@ pub(crate) fn accept(key: &[u8]) -> HeaderValue {
 }
 
 /// Turns the request into an extended CONNECT (RFC 8441 §5).
-pub(super) fn ask(request: &mut Request<()>) {
+pub(super) fn make_connect(request: &mut Request<()>) {
     *request.method_mut() = Method::CONNECT;
     let protocol = Protocol::from_static("websocket");
     request.extensions_mut().insert(protocol);
@@ -66,7 +66,7 @@ pub(super) fn ask(request: &mut Request<()>) {
 }
 
 /// Turns the response that accepts a WebSocket over HTTP/2 into the 101 that an HTTP/1.1 client expects.
-pub(super) fn grant(response: &mut Response<()>, accept: HeaderValue) {
+pub(super) fn make_accepted(response: &mut Response<()>, accept: HeaderValue) {
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -75,13 +75,13 @@ pub(super) fn grant(response: &mut Response<()>, accept: HeaderValue) {
 }
 
 impl OverStream {
-    pub(super) fn new(incoming: Incoming, outgoing: Outgoing, turn: Turn) -> Self {
+    pub(super) fn new(incoming: Incoming, outgoing: Outgoing, reserved: ReservedStream) -> Self {
         Self {
             incoming,
             outgoing,
-            left: LeftToSend::default(),
+            left: UnsentBody::default(),
             read: Bytes::new(),
-            _turn: turn,
+            _reserved: reserved,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use harness::page::put;
+use harness::page::replace_literal;
 use harness::{Request, Server, venv};
 
 use crate::support::{Front, PORT, SECRETS, SHARED_SECRET, Visitor, started, text_of};
@@ -28,13 +28,16 @@ async fn calibre_web_knows_the_user_of_the_session() -> Result<()> {
         zoe: "zoe@example.com",
         folds: &['_'],
     };
-    trial.run(who).await?;
-    trial.takes_no_unverified_address(who).await?;
-    asks_readers_itself(&front, trial.forged).await
+    trial.run(shown_user).await?;
+    trial.ignores_unverified_email(shown_user).await?;
+    checks_passwords_on_the_reader_route(&front, trial.forged).await
 }
 
 /// On the public route for e-readers, Calibre-Web checks its own passwords, and forged headers of the gate have no effect.
-async fn asks_readers_itself(front: &Front, forged: &[(&str, &str)]) -> Result<()> {
+async fn checks_passwords_on_the_reader_route(
+    front: &Front,
+    forged: &[(&str, &str)],
+) -> Result<()> {
     let mut reader = front.stranger();
     for (name, value) in forged {
         for name in [(*name).to_owned(), name.replace('-', "_")] {
@@ -58,15 +61,15 @@ async fn calibre_web() -> Result<Server> {
     let python = venv("calibre-web", "python")?;
     started(PAGE, 2, "calibre-web", |folder, port| {
         let here = folder.to_string_lossy();
-        let own = |command: &str| put(command, STATE, &here);
+        let own = |command: &str| replace_literal(command, STATE, &here);
         let library = folder.join("books");
         std::fs::create_dir(&library)?;
         make_library(&python, &library)?;
         std::fs::write(folder.join("calibre-web"), SHARED_SECRET)?;
         let settings = own(&text_of(PAGE, "python", 0)?)?;
-        let settings = put(&settings, "/srv/books", &library.to_string_lossy())?;
-        let settings = put(&settings, SECRETS, &format!("{here}/"))?;
-        let settings = put(&settings, PORT, &port.to_string())?;
+        let settings = replace_literal(&settings, "/srv/books", &library.to_string_lossy())?;
+        let settings = replace_literal(&settings, SECRETS, &format!("{here}/"))?;
+        let settings = replace_literal(&settings, PORT, &port.to_string())?;
         std::fs::write(folder.join("settings.py"), settings)?;
         run(&cps, &own(&text_of(PAGE, "sh", 0)?)?, folder)?;
         run(&python, &text_of(PAGE, "sh", 1)?, folder)?;
@@ -97,13 +100,13 @@ fn run(program: &Path, line: &str, folder: &Path) -> Result<()> {
 
 fn succeeds(mut command: Command) -> Result<()> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?}: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {printed}");
     Ok(())
 }
 
 /// The email address in the form of the profile page.
-async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
+async fn shown_user(visitor: &mut Visitor) -> Result<Option<String>> {
     let Some(profile) = visitor.read("/me").await? else {
         return Ok(None);
     };

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use harness::page::put;
+use harness::page::replace_literal;
 use harness::{Nginx, PhpFpm};
 use tempfile::TempDir;
 
@@ -14,13 +14,13 @@ use crate::trial::Trial;
 #[tokio::test]
 async fn dokuwiki_knows_the_user_of_the_session() -> Result<()> {
     let wiki = Wiki::start(AS_DOCUMENTED).await?;
-    wiki.is_not_fooled(&[]).await
+    wiki.ignores_forged_headers(&[]).await
 }
 
 #[tokio::test]
-async fn dokuwiki_knows_the_user_behind_an_nginx_that_passes_every_name() -> Result<()> {
+async fn dokuwiki_knows_the_user_behind_an_nginx_that_forwards_all_headers() -> Result<()> {
     let wiki = Wiki::start("underscores_in_headers on; ignore_invalid_headers off;").await?;
-    wiki.is_not_fooled(&['_', '.']).await
+    wiki.ignores_forged_headers(&['_', '.']).await
 }
 
 /// DokuWiki with its own configuration and pages; the code is Debian's.
@@ -39,13 +39,13 @@ impl Wiki {
         let prepended = format!("php_value[auto_prepend_file] = {}", prepended.display());
         let php = PhpFpm::start(&prepended).await?;
         let text = text_of(PAGE, "nginx", 0)?;
-        let text = put(
+        let text = replace_literal(
             &text,
             "unix:/run/php/php-fpm.sock",
             &php.address().to_string(),
         )?;
-        let text = put(&text, "server {", &format!("server {{\n{settings}"))?;
-        put(&text, LISTEN, "")?;
+        let text = replace_literal(&text, "server {", &format!("server {{\n{settings}"))?;
+        replace_literal(&text, LISTEN, "")?;
         let listen = |port| format!("listen 127.0.0.1:{port};");
         let nginx = Nginx::from_config(|port| text.replace(LISTEN, &listen(port))).await?;
         Ok(Self {
@@ -55,7 +55,7 @@ impl Wiki {
         })
     }
 
-    async fn is_not_fooled(&self, folds: &[char]) -> Result<()> {
+    async fn ignores_forged_headers(&self, folds: &[char]) -> Result<()> {
         let front = Front::start(PAGE, self.nginx.address()).await?;
         let trial = Trial {
             front: &front,
@@ -69,7 +69,7 @@ impl Wiki {
             zoe: "Zoë Müller (zoe)",
             folds,
         };
-        trial.run(who).await
+        trial.run(shown_user).await
     }
 }
 
@@ -123,7 +123,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// The user whom the page names as logged in, and whether it offers the functions of admins.
-async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
+async fn shown_user(visitor: &mut Visitor) -> Result<Option<String>> {
     let Some(page) = visitor.read("/doku.php").await? else {
         return Ok(None);
     };

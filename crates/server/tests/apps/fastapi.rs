@@ -30,10 +30,10 @@ async fn fastapi_knows_the_user_of_the_session() -> Result<()> {
         zoe: &user("zoe", "zoe@example.com", "Zoë Müller"),
         folds: &[],
     };
-    trial.run(who).await
+    trial.run(shown_user).await
 }
 
-async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
+async fn shown_user(visitor: &mut Visitor) -> Result<Option<String>> {
     let Some(text) = visitor.read("/me").await? else {
         return Ok(None);
     };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use harness::page::put;
+use harness::page::replace_literal;
 use harness::{Apache, Authority, Mint, run};
 use tempfile::TempDir;
 
@@ -69,12 +69,16 @@ async fn clones_and_pushes(megabytes: usize) -> Result<()> {
     let session = session();
     let file = cookies.folder.path().join("cookies");
     let (name, value) = session.split_once('=').context("a cookie")?;
-    let line = put(
+    let line = replace_literal(
         &text_of(PAGE, "text", 0)?,
         "__Secure-authjs.session-token",
         name,
     )?;
-    let line = put(&put(&line, "VALUE", value)?, "\tTRUE\t", "\tFALSE\t")?;
+    let line = replace_literal(
+        &replace_literal(&line, "VALUE", value)?,
+        "\tTRUE\t",
+        "\tFALSE\t",
+    )?;
     std::fs::write(&file, line)?;
     let zoe = cookies.with("http.cookieFile", &file.display().to_string());
     let zoe = zoe.with("http.extraHeader", "X-User-Id: eve");
@@ -87,7 +91,7 @@ async fn clones_and_pushes(megabytes: usize) -> Result<()> {
         trace.to_lowercase().contains("transfer-encoding: chunked"),
         "the push had a length"
     );
-    ensure!(trace.contains(HOOK_SAYS), "the hook said something else");
+    ensure!(trace.contains(HOOK_MESSAGE), "the hook said something else");
     ensure!(
         trace.contains("HTTP/1.1 100 Continue"),
         "the push did not wait for a word"
@@ -126,9 +130,9 @@ async fn apache() -> Result<Apache> {
         let hook = project.join("hooks/pre-receive");
         std::fs::write(&hook, "#!/bin/sh\necho \"pushed by $REMOTE_USER\"\n")?;
         std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        let text = put(&text_of(PAGE, "apache", 0)?, "Listen 127.0.0.1:3000\n", "")?;
-        let text = put(&text, "/usr/lib/git-core", &programs)?;
-        put(&text, "/srv/git", &repositories.to_string_lossy())
+        let text = replace_literal(&text_of(PAGE, "apache", 0)?, "Listen 127.0.0.1:3000\n", "")?;
+        let text = replace_literal(&text, "/usr/lib/git-core", &programs)?;
+        replace_literal(&text, "/srv/git", &repositories.to_string_lossy())
     })
     .await
 }
@@ -242,5 +246,5 @@ fn write_noise(file: &Path, megabytes: usize) -> Result<()> {
 
 /// Enough branches that their list exceeds one kilobyte: Git compresses longer lists.
 const BRANCHES: usize = 60;
-const HOOK_SAYS: &str = "pushed by zoe";
+const HOOK_MESSAGE: &str = "pushed by zoe";
 const PAGE: &str = "git.md";

@@ -2,7 +2,7 @@
 //! signed in, and they must never name a user whom a client only claims to be.
 
 mod calibre_web;
-mod described;
+mod documented_headers;
 mod dokuwiki;
 mod fastapi;
 mod git;

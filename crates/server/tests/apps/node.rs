@@ -1,7 +1,7 @@
 //! A service on Node.js.
 
 use anyhow::Result;
-use harness::page::put;
+use harness::page::replace_literal;
 
 use crate::support::{Front, PORT, started, text_of};
 use crate::trial::{Trial, named_in_text};
@@ -9,7 +9,7 @@ use crate::trial::{Trial, named_in_text};
 #[tokio::test]
 async fn node_knows_the_user_of_the_session() -> Result<()> {
     let node = started(PAGE, 0, "nodejs", |folder, port| {
-        let script = put(&text_of(PAGE, "js", 0)?, PORT, &port.to_string())?;
+        let script = replace_literal(&text_of(PAGE, "js", 0)?, PORT, &port.to_string())?;
         std::fs::write(folder.join("service.mjs"), script)?;
         Ok(Vec::new())
     })

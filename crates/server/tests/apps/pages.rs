@@ -8,7 +8,7 @@ use harness::Gate;
 use crate::support::{text_of, write_file};
 
 #[tokio::test]
-async fn the_file_of_every_page_passes_the_check() -> Result<()> {
+async fn the_configuration_file_of_every_page_is_valid() -> Result<()> {
     for page in pages()? {
         passes_the_check(&page, &text_of(&page, "toml", 0)?).await?;
     }
@@ -16,7 +16,7 @@ async fn the_file_of_every_page_passes_the_check() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_pages_fit_into_one_file() -> Result<()> {
+async fn the_configurations_of_all_pages_fit_into_one_file() -> Result<()> {
     let mut file = String::new();
     for page in pages()? {
         let text = text_of(&page, "toml", 0)?;

@@ -1,7 +1,7 @@
 //! pgAdmin 4.
 
 use anyhow::{Context, Result};
-use harness::page::put;
+use harness::page::replace_literal;
 use harness::{Mint, Server, venv};
 
 use crate::support::{Front, PORT, SECRETS, SHARED_SECRET, Visitor, started, text_of};
@@ -23,9 +23,9 @@ async fn pgadmin_knows_the_user_of_the_session() -> Result<()> {
         zoe: "zoe@example.com",
         folds: &[],
     };
-    trial.run(who).await?;
-    trial.takes_no_unverified_address(who).await?;
-    assert_eq!(who(&mut front.zoe("reader")).await?, None);
+    trial.run(shown_user).await?;
+    trial.ignores_unverified_email(shown_user).await?;
+    assert_eq!(shown_user(&mut front.zoe("reader")).await?, None);
     stays_with_the_first_user(&front).await
 }
 
@@ -33,12 +33,18 @@ async fn pgadmin_knows_the_user_of_the_session() -> Result<()> {
 async fn stays_with_the_first_user(front: &Front) -> Result<()> {
     let eve = Mint::user("eve").claim("email", "eve@example.com");
     let mut browser = front.with_session(&eve.claim("role", "admin"));
-    assert_eq!(who(&mut browser).await?.as_deref(), Some("eve@example.com"));
+    assert_eq!(
+        shown_user(&mut browser).await?.as_deref(),
+        Some("eve@example.com")
+    );
     let pgadmin = |cookie: &String| cookie.starts_with("pga4_session=");
     let left = browser.cookies.into_iter().filter(pgadmin);
     let mut zoe = front.zoe("admin");
     zoe.cookies.extend(left);
-    assert_eq!(who(&mut zoe).await?.as_deref(), Some("eve@example.com"));
+    assert_eq!(
+        shown_user(&mut zoe).await?.as_deref(),
+        Some("eve@example.com")
+    );
     Ok(())
 }
 
@@ -47,9 +53,9 @@ async fn pgadmin() -> Result<Server> {
         std::fs::write(folder.join("pgadmin"), SHARED_SECRET)?;
         let here = folder.to_string_lossy();
         let config = text_of(PAGE, "python", 0)?;
-        let config = put(&config, "/var/lib/pgadmin", &format!("{here}/data"))?;
-        let config = put(&config, SECRETS, &format!("{here}/"))?;
-        let config = put(&config, PORT, &port.to_string())?;
+        let config = replace_literal(&config, "/var/lib/pgadmin", &format!("{here}/data"))?;
+        let config = replace_literal(&config, SECRETS, &format!("{here}/"))?;
+        let config = replace_literal(&config, PORT, &port.to_string())?;
         std::fs::write(folder.join("config_local.py"), config)?;
         let python = venv("pgadmin", "python")?;
         let packages = python.ancestors().nth(2).context("a folder")?.join("lib");
@@ -66,9 +72,9 @@ async fn pgadmin() -> Result<Server> {
 }
 
 /// Opens pgAdmin as a browser does and returns the user's name from its script.
-async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
+async fn shown_user(visitor: &mut Visitor) -> Result<Option<String>> {
     let mut page = "/".to_owned();
-    for _ in 0..MOST_REDIRECTS {
+    for _ in 0..MAX_REDIRECTS {
         let answer = visitor.get(&page).await?;
         match answer.header("location") {
             Some(next) if next.starts_with('/') => page = next.to_owned(),
@@ -83,5 +89,5 @@ async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
     Ok(name.map(|(name, _)| name.to_owned()))
 }
 
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 const PAGE: &str = "pgadmin.md";

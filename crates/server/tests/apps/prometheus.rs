@@ -6,7 +6,7 @@ use harness::{Request, Server};
 use crate::support::{Front, PORT, Visitor, started, text_of};
 
 #[tokio::test]
-async fn prometheus_is_open_to_operators_alone() -> Result<()> {
+async fn only_operators_reach_prometheus() -> Result<()> {
     let (prometheus, front) = prometheus().await?;
     let config = "/api/v1/status/config";
     let mut anybody = Visitor::new(prometheus.address(), &front.host);
@@ -28,7 +28,7 @@ async fn prometheus_is_open_to_operators_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn only_admins_command_prometheus() -> Result<()> {
+async fn only_admins_can_send_commands_to_prometheus() -> Result<()> {
     let (_prometheus, front) = prometheus().await?;
     for path in ["/-/reload", "/-/%72eload"] {
         let reload = async |role| {
@@ -42,7 +42,7 @@ async fn only_admins_command_prometheus() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_command_of_prometheus_gets_around_its_rule() -> Result<()> {
+async fn no_path_spelling_bypasses_the_rule_for_prometheus_commands() -> Result<()> {
     let (prometheus, front) = prometheus().await?;
     let mut anybody = Visitor::new(prometheus.address(), &front.host);
     for path in ["/-%2Freload", "/-%2freload", "/%2D/reload"] {
@@ -73,7 +73,7 @@ async fn no_spelling_of_a_command_of_prometheus_gets_around_its_rule() -> Result
 }
 
 #[tokio::test]
-async fn whether_prometheus_is_healthy_is_no_secret() -> Result<()> {
+async fn the_health_of_prometheus_is_public() -> Result<()> {
     let (_prometheus, front) = prometheus().await?;
     let healthy = front.stranger().read("/-/healthy").await?;
     assert!(healthy.is_some_and(|text| text.contains("Healthy")));

@@ -18,12 +18,12 @@ async fn radicale_knows_the_user_of_the_session() -> Result<()> {
         zoe: "zoe@example.com",
         folds: &['_'],
     };
-    trial.run(who).await?;
-    trial.takes_no_unverified_address(who).await
+    trial.run(shown_user).await?;
+    trial.ignores_unverified_email(shown_user).await
 }
 
 #[tokio::test]
-async fn radicale_keeps_calendars_of_others_closed() -> Result<()> {
+async fn radicale_denies_access_to_other_users_calendars() -> Result<()> {
     let radicale = radicale().await?;
     let front = Front::start(PAGE, radicale.address()).await?;
     for (calendar, status) in [
@@ -50,7 +50,7 @@ async fn radicale() -> Result<Server> {
 }
 
 /// The principal as which Radicale authenticates the visitor (RFC 5397).
-async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
+async fn shown_user(visitor: &mut Visitor) -> Result<Option<String>> {
     let question = Request::new("PROPFIND", "/").body(PRINCIPAL);
     let answer = visitor.send(question.header("Depth", "0")).await?;
     if answer.status != 207 {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use harness::page::{block, put};
+use harness::page::{block, replace_literal};
 use harness::{Client, Gate, Headers, Mint, Request, Response, Server, mint};
 use tempfile::TempDir;
 
@@ -72,14 +72,14 @@ impl Front {
 
 /// Writes a configuration file of a page, and next to it the secrets that it names; returns the path of the file.
 pub(crate) fn write_file(text: &str, app: SocketAddr, folder: &Path) -> Result<String> {
-    let text = put(text, SERVICE, &app.to_string())?;
+    let text = replace_literal(text, SERVICE, &app.to_string())?;
     for named in text.split(SECRETS).skip(1) {
         let name = named.split('"').next().unwrap_or_default();
         let is_own = name == "auth";
         let secret = if is_own { mint::SECRET } else { SHARED_SECRET };
         std::fs::write(folder.join(name), secret)?;
     }
-    let text = put(&text, SECRETS, &format!("{}/", folder.display()))?;
+    let text = replace_literal(&text, SECRETS, &format!("{}/", folder.display()))?;
     let file = folder.join("sessiongate.toml");
     std::fs::write(&file, text)?;
     Ok(file.to_string_lossy().into_owned())
@@ -102,7 +102,7 @@ pub(crate) async fn started(
     harness::program(package, |folder, port| {
         let mut line = command.replace(PORT, &port.to_string());
         for (literal, value) in prepare(folder, port)? {
-            line = put(&line, literal, &value)?;
+            line = replace_literal(&line, literal, &value)?;
         }
         Ok(line)
     })

@@ -24,57 +24,58 @@ pub(crate) struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Asks the application who is signed in, for each forgery. `who` returns its answer to a visitor, `None` if nobody is.
+    /// Asks the application who is signed in, for each forgery. `shown_user` returns its answer to a visitor, `None` without a user.
     pub(crate) async fn run(
         &self,
-        who: impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
+        shown_user: impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
     ) -> Result<()> {
-        self.believes_headers(&who).await?;
-        let zoe = who(&mut self.front.zoe("admin")).await?;
+        self.trusts_headers_without_gate(&shown_user).await?;
+        let zoe = shown_user(&mut self.front.zoe("admin")).await?;
         assert_eq!(zoe.as_deref(), Some(self.zoe), "with nothing forged");
         for spelling in SPELLINGS {
             let forged = self.spelled(spelling);
-            self.is_not_fooled(&forged, &who).await?;
+            self.ignores_forged_headers(&forged, &shown_user).await?;
         }
         let all = SPELLINGS.iter().flat_map(|spelling| self.spelled(spelling));
-        self.is_not_fooled(&all.collect::<Vec<_>>(), &who).await?;
+        self.ignores_forged_headers(&all.collect::<Vec<_>>(), &shown_user)
+            .await?;
         let nominated = self.forged.iter().map(|(name, _)| *name);
         let nominated = (
             "Connection".to_owned(),
             nominated.collect::<Vec<_>>().join(", "),
         );
-        self.is_not_fooled(&[nominated], &who).await
+        self.ignores_forged_headers(&[nominated], &shown_user).await
     }
 
-    /// For applications that name users by email address: an address that the session calls unverified names nobody.
-    pub(crate) async fn takes_no_unverified_address(
+    /// For applications that name users by email address: an address that the session marks as unverified identifies no user.
+    pub(crate) async fn ignores_unverified_email(
         &self,
-        who: impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
+        shown_user: impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
     ) -> Result<()> {
         let session = Mint::user("eve").claim("email", self.eve);
         let session = session.claim("role", "admin");
         let session = session.claim("email_verified", false);
-        let named = who(&mut self.front.with_session(&session)).await?;
+        let named = shown_user(&mut self.front.with_session(&session)).await?;
         assert_eq!(named, None, "an unverified address");
         Ok(())
     }
 
     /// Verifies that, without a gate, every client that claims to be Eve is Eve: otherwise the trial would prove nothing.
-    async fn believes_headers(
+    async fn trusts_headers_without_gate(
         &self,
-        who: &impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
+        shown_user: &impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
     ) -> Result<()> {
         let as_sent = |name: &str| name.to_owned();
         let mut eve = Visitor::new(self.app, &self.front.host);
         eve.after = self.spelled(as_sent);
-        let named = who(&mut eve).await?;
+        let named = shown_user(&mut eve).await?;
         assert_eq!(named.as_deref(), Some(self.eve), "without a gate");
         for fold in self.folds {
             let fold = fold.to_string();
             let folded = |name: &str| name.replace('-', &fold);
             let mut eve = Visitor::new(self.app, &self.front.host);
             eve.after = self.spelled(folded);
-            let named = who(&mut eve).await?;
+            let named = shown_user(&mut eve).await?;
             assert_eq!(
                 named.as_deref(),
                 Some(self.eve),
@@ -84,20 +85,20 @@ impl Trial<'_> {
         Ok(())
     }
 
-    async fn is_not_fooled(
+    async fn ignores_forged_headers(
         &self,
         forged: &[(String, String)],
-        who: &impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
+        shown_user: &impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
     ) -> Result<()> {
         let mut stranger = self.front.stranger();
         stranger.after = forged.to_vec();
-        let named = who(&mut stranger).await;
+        let named = shown_user(&mut stranger).await;
         let named = named.with_context(|| format!("a stranger with {forged:?}"))?;
         assert_eq!(named, None, "a stranger with {forged:?}");
         let mut zoe = self.front.zoe("admin");
         zoe.before = forged.to_vec();
         zoe.after = forged.to_vec();
-        let named = who(&mut zoe).await;
+        let named = shown_user(&mut zoe).await;
         let named = named.with_context(|| format!("Zoë with {forged:?}"))?;
         assert_eq!(named.as_deref(), Some(self.zoe), "Zoë with {forged:?}");
         Ok(())

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use harness::page::put;
+use harness::page::replace_literal;
 use harness::{Apache, Gate, Request, run};
 
 use crate::support::{Front, Visitor, text_of};
@@ -11,10 +11,10 @@ use crate::support::{Front, Visitor, text_of};
 /// litmus, the test suite for WebDAV servers, passes through the gate. It sends no cookies, so all paths are public and
 /// Apache requires no user.
 #[tokio::test]
-async fn every_case_of_litmus_holds_through_the_gate() -> Result<()> {
+async fn every_litmus_case_passes_through_the_gate() -> Result<()> {
     let apache = apache(|text| {
-        let text = put(&text, "ServerName https:", "ServerName http:")?;
-        put(
+        let text = replace_literal(&text, "ServerName https:", "ServerName http:")?;
+        replace_literal(
             &text,
             "Require expr -n req('X-User-Id')",
             "Require all granted",
@@ -32,15 +32,17 @@ async fn every_case_of_litmus_holds_through_the_gate() -> Result<()> {
     litmus
         .arg(format!("http://{}/", gate.proxy))
         .current_dir(folder.path());
-    let said = run(litmus, "litmus").await?;
-    let suites = said.lines().filter(|line| line.starts_with("<- summary"));
-    assert_eq!(suites.count(), 5, "{said}");
-    assert_eq!(said.matches(" 0 failed").count(), 5, "{said}");
+    let printed = run(litmus, "litmus").await?;
+    let suites = printed
+        .lines()
+        .filter(|line| line.starts_with("<- summary"));
+    assert_eq!(suites.count(), 5, "{printed}");
+    assert_eq!(printed.matches(" 0 failed").count(), 5, "{printed}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_user_copies_moves_and_locks_by_the_address_that_clients_see() -> Result<()> {
+async fn copy_move_and_lock_work_with_the_public_address() -> Result<()> {
     let apache = apache(Ok).await?;
     let front = Front::start(PAGE, apache.address()).await?;
     let mut stranger = front.stranger();
@@ -103,10 +105,10 @@ async fn apache(change: impl Fn(String) -> Result<String>) -> Result<Apache> {
     Apache::start(|folder| {
         let files = folder.join("files");
         std::fs::create_dir(&files)?;
-        let text = put(&text_of(PAGE, "apache", 0)?, "Listen 127.0.0.1:3000\n", "")?;
-        let text = put(&text, "/srv/files", &files.to_string_lossy())?;
+        let text = replace_literal(&text_of(PAGE, "apache", 0)?, "Listen 127.0.0.1:3000\n", "")?;
+        let text = replace_literal(&text, "/srv/files", &files.to_string_lossy())?;
         let locks = folder.join("locks");
-        let text = put(&text, "/var/lock/apache2/DavLock", &locks.to_string_lossy())?;
+        let text = replace_literal(&text, "/var/lock/apache2/DavLock", &locks.to_string_lossy())?;
         change(text)
     })
     .await

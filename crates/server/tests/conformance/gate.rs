@@ -31,8 +31,8 @@ async fn the_gate_passes_every_case() -> Result<()> {
     let (file, secret) = (at("conformance.toml"), at("conformance.secret"));
     std::fs::write(&secret, mint::SECRET)?;
     let text = page::block(PAGE, "toml", 0)?;
-    let text = page::put(&text, "conformance.secret", &secret)?;
-    let text = page::put(&text, "127.0.0.1:3000", &format!("127.0.0.1:{upstream}"))?;
+    let text = page::replace_literal(&text, "conformance.secret", &secret)?;
+    let text = page::replace_literal(&text, "127.0.0.1:3000", &format!("127.0.0.1:{upstream}"))?;
     std::fs::write(&file, text)?;
     let commands = page::block(PAGE, "sh", 0)?;
     let command = || Gate::command(env!("CARGO_BIN_EXE_sessiongate"));
@@ -68,8 +68,8 @@ async fn the_gate_passes_every_case() -> Result<()> {
         timeout: seconds(&commands, "--timeout")?,
         ..Target::new(profile, gate.proxy, ([127, 0, 0, 1], upstream).into())
     };
-    let asked = move || conformance::run(&target, |_| true, |_| ());
-    let report = tokio::task::spawn_blocking(asked).await??;
+    let run = move || conformance::run(&target, |_| true, |_| ());
+    let report = tokio::task::spawn_blocking(run).await??;
 
     let wrong = report
         .rows

@@ -15,7 +15,7 @@ use crate::front::{Front, Kind, gate};
 
 /// The page lists all classes, with the results that are found here, for each front whose version is that of the page.
 #[tokio::test]
-async fn the_page_says_what_is_found() -> Result<()> {
+async fn the_page_matches_the_results() -> Result<()> {
     let page = std::fs::read_to_string(page())?;
     let documented = Documented::read(&page)?;
     let listed: Vec<_> = documented
@@ -27,7 +27,7 @@ async fn the_page_says_what_is_found() -> Result<()> {
     let counted = counted.map(|(class, cases)| [class, cases.len().to_string()].to_vec());
     ensure!(
         listed == counted.collect::<Vec<_>>(),
-        "docs/conformance.md lists other classes or numbers of cases: {HOW}"
+        "docs/conformance.md lists other classes or numbers of cases: {HOW_TO_WRITE}"
     );
     let differences = COLUMNS
         .iter()
@@ -36,7 +36,7 @@ async fn the_page_says_what_is_found() -> Result<()> {
     let wrong = try_join_all(differences).await?.concat();
     ensure!(
         wrong.is_empty(),
-        "docs/conformance.md says something else: {HOW}\n{}",
+        "docs/conformance.md says something else: {HOW_TO_WRITE}\n{}",
         wrong.join("\n")
     );
     Ok(())
@@ -51,7 +51,12 @@ async fn write_the_table() -> Result<()> {
         headings.push(column.heading()?);
     }
     let all: Vec<_> = catalogue().iter().map(|case| case.id).collect();
-    let reports = try_join_all(COLUMNS.iter().map(|column| column.ask(PATIENT, &all))).await?;
+    let reports = try_join_all(
+        COLUMNS
+            .iter()
+            .map(|column| column.run_cases(LONG_TIMEOUT, &all)),
+    )
+    .await?;
     for (heading, report) in headings.iter().zip(&reports) {
         println!("{heading}\n{}", report.markdown());
     }
@@ -142,40 +147,40 @@ impl Column {
             return Ok(Vec::new());
         }
         let all: Vec<_> = catalogue().iter().map(|case| case.id).collect();
-        let mut report = self.ask(QUICK, &all).await?;
+        let mut report = self.run_cases(SHORT_TIMEOUT, &all).await?;
         // On a busy machine a gateway seems to hang: cases that do not hold are repeated with more time, without the others.
         let is_doubtful = |row: &&Row| matches!(row.outcome, Outcome::Fails(_) | Outcome::Weak(_));
         let doubtful = report.rows.iter().filter(is_doubtful);
         let doubtful: Vec<_> = doubtful.map(|row| row.case.id).collect();
-        let again = self.ask(PATIENT, &doubtful).await?;
+        let again = self.run_cases(LONG_TIMEOUT, &doubtful).await?;
         report.rows.retain(|row| !doubtful.contains(&row.case.id));
         report.rows.extend(again.rows);
-        let told = classes().into_iter().filter_map(|(class, cases)| {
-            let (said, found) = (documented.result(&class, at), result(&report, &cases));
-            let differs = said != Some(&found);
+        let differing = classes().into_iter().filter_map(|(class, cases)| {
+            let (printed, found) = (documented.result(&class, at), result(&report, &cases));
+            let differs = printed != Some(&found);
             differs.then(|| {
                 format!(
-                    "{}: {class}: the page says {said:?}, found {found}",
+                    "{}: {class}: the page says {printed:?}, found {found}",
                     self.name
                 )
             })
         });
-        Ok(told.collect())
+        Ok(differing.collect())
     }
 
     /// Runs these cases.
-    async fn ask(&self, timeout: Duration, cases: &[&str]) -> Result<Report> {
+    async fn run_cases(&self, timeout: Duration, cases: &[&str]) -> Result<Report> {
         let copies = self.copies.min(cases.len());
         let shares = (0..copies).map(|first| {
             let share = cases.iter().skip(first).step_by(copies);
-            self.ask_one(timeout, share.map(|id| (*id).to_owned()).collect())
+            self.run_batch(timeout, share.map(|id| (*id).to_owned()).collect())
         });
         let reports = try_join_all(shares).await?;
         let rows = reports.into_iter().flat_map(|report| report.rows).collect();
         Ok(Report { rows })
     }
 
-    async fn ask_one(&self, timeout: Duration, cases: Vec<String>) -> Result<Report> {
+    async fn run_batch(&self, timeout: Duration, cases: Vec<String>) -> Result<Report> {
         let upstream = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let gate = gate(self.kind, &upstream).env("PUBLIC_PATHS", "/public/");
         let gate = gate.start().await?;
@@ -189,8 +194,8 @@ impl Column {
             ..Target::new(profile, front.address, upstream)
         };
         let selects = move |case: &Case| cases.iter().any(|id| *id == case.id);
-        let asked = move || conformance::run(&target, selects, |_| ());
-        Ok(tokio::task::spawn_blocking(asked).await??)
+        let run = move || conformance::run(&target, selects, |_| ());
+        Ok(tokio::task::spawn_blocking(run).await??)
     }
 }
 
@@ -257,17 +262,17 @@ fn result(report: &Report, cases: &[&str]) -> String {
         .rows
         .iter()
         .filter(|row| cases.contains(&row.case.id));
-    let (mut hold, mut asked) = (0, 0);
+    let (mut hold, mut run) = (0, 0);
     for row in rows {
         match row.outcome {
-            Outcome::Holds(_) => (hold, asked) = (hold + 1, asked + 1),
-            Outcome::Fails(_) | Outcome::Weak(_) => asked += 1,
-            Outcome::NotApplicable(_) | Outcome::NotAsked(_) => {}
+            Outcome::Holds(_) => (hold, run) = (hold + 1, run + 1),
+            Outcome::Fails(_) | Outcome::Weak(_) => run += 1,
+            Outcome::NotApplicable(_) | Outcome::NotRun(_) => {}
         }
     }
-    match asked {
+    match run {
         0 => "–".to_owned(),
-        asked => format!("{hold} of {asked}"),
+        run => format!("{hold} of {run}"),
     }
 }
 
@@ -276,8 +281,8 @@ fn page() -> PathBuf {
 }
 
 /// How long a front may take to answer when cases are repeated.
-const PATIENT: Duration = Duration::from_secs(5);
-const QUICK: Duration = Duration::from_secs(1);
+const LONG_TIMEOUT: Duration = Duration::from_secs(5);
+const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The number of columns before those of the fronts.
 const FIXED: usize = 2;
@@ -285,5 +290,5 @@ const FIXED: usize = 2;
 const START: &str = "<!-- the table -->";
 const END: &str = "<!-- its end -->";
 
-const HOW: &str =
+const HOW_TO_WRITE: &str =
     "write it with cargo test -p sessiongate --test conformance -- --ignored write_the_table";

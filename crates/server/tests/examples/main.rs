@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use harness::mint::SECRET;
-use harness::page::put;
+use harness::page::replace_literal;
 use harness::{Client, Gate, Mint, Nginx, Request, repository};
 
 #[test]
@@ -15,14 +15,14 @@ fn mint_signs_users_in_for_the_tests_of_a_service() -> Result<()> {
         .current_dir(repository())
         .env("SESSIONGATE", env!("CARGO_BIN_EXE_sessiongate"))
         .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}");
-    ensure!(said.contains("Ran 2 tests"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{printed}");
+    ensure!(printed.contains("Ran 2 tests"), "{printed}");
     Ok(())
 }
 
 #[tokio::test]
-async fn nginx_lets_in_whom_the_gate_lets_in_and_says_who_it_is() -> Result<()> {
+async fn nginx_permits_the_users_of_the_gate_and_forwards_their_identity() -> Result<()> {
     let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
         .env("AUTH_SECRET", SECRET)
         .env("AUTH_LISTEN", "127.0.0.1:0")
@@ -31,9 +31,9 @@ async fn nginx_lets_in_whom_the_gate_lets_in_and_says_who_it_is() -> Result<()> 
     let decisions = gate.decisions_port()?;
     let service = Nginx::start("location / { return 200 $http_x_user_id; }").await?;
     let text = fs::read_to_string(repository().join("examples/nginx/nginx.conf"))?;
-    let text = put(&text, "127.0.0.1:9091", &decisions.to_string())?;
-    let text = put(&text, "127.0.0.1:3000", &service.address().to_string())?;
-    put(&text, "listen 8080;", "")?;
+    let text = replace_literal(&text, "127.0.0.1:9091", &decisions.to_string())?;
+    let text = replace_literal(&text, "127.0.0.1:3000", &service.address().to_string())?;
+    replace_literal(&text, "listen 8080;", "")?;
     let nginx = Nginx::from_config(|port| {
         text.replace("listen 8080;", &format!("listen 127.0.0.1:{port};"))
     })
@@ -52,7 +52,7 @@ async fn nginx_lets_in_whom_the_gate_lets_in_and_says_who_it_is() -> Result<()> 
 
 /// The gate accepts its settings in `compose.yaml`. This test starts no containers.
 #[test]
-fn compose_gives_the_gate_settings_that_it_accepts() -> Result<()> {
+fn the_compose_file_has_valid_settings() -> Result<()> {
     let file = fs::read_to_string(repository().join("compose.yaml"))?;
     let gate = between(&file, "\n  gate:\n", "\n  upstream:\n")?;
     let settings = between(gate, "\n    environment:\n", "\n    secrets:")?;
@@ -69,8 +69,8 @@ fn compose_gives_the_gate_settings_that_it_accepts() -> Result<()> {
         };
     }
     let output = command.output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{printed}");
     Ok(())
 }
 

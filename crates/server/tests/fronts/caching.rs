@@ -43,8 +43,8 @@ impl World {
     async fn decisions(&self, path: &str) -> Result<usize> {
         // The line of a new path, which comes after those of all earlier requests.
         let last = format!("/last/{}", self.echo.seen().len());
-        let asked = Mint::user("ada").authjs();
-        self.enters(&Request::get(&last).cookie(asked)).await?;
+        let session = Mint::user("ada").authjs();
+        self.enters(&Request::get(&last).cookie(session)).await?;
         self.gate
             .wait_for_audit(|line| line["path"] == last.as_str())
             .await?;
@@ -54,7 +54,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn two_users_who_take_turns_keep_their_own_names() -> Result<()> {
+async fn two_users_in_turn_get_their_own_cached_decisions() -> Result<()> {
     let world = World::start([]).await?;
     let sessions = ["ada", "eve"].map(|user| {
         let mint = Mint::user(user);
@@ -73,7 +73,7 @@ async fn two_users_who_take_turns_keep_their_own_names() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_permission_is_remembered_for_one_request_only() -> Result<()> {
+async fn a_cached_permit_applies_to_one_request_only() -> Result<()> {
     let world = World::start([("PUBLIC_PATHS", "/public/")]).await?;
     let cookie = Mint::user("ada").authjs();
     let signed_in = |request: Request| request.cookie(&cookie).header("Host", "grafana.example");
@@ -110,7 +110,7 @@ async fn a_permission_is_remembered_for_one_request_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_in_eight_cookies_is_remembered_too() -> Result<()> {
+async fn a_decision_for_a_session_in_eight_cookies_is_cached() -> Result<()> {
     let world = World::start([]).await?;
     let large = Mint::user("ada").claim("padding", "x".repeat(22_000));
     let request = Request::get("/large").cookie(large.authjs());
@@ -122,7 +122,7 @@ async fn a_session_in_eight_cookies_is_remembered_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_went_through_without_a_session_is_not_remembered() -> Result<()> {
+async fn permits_without_a_session_are_not_cached() -> Result<()> {
     let value = "a-value-of-thirty-two-characters-";
     let world = World::start([
         ("ALLOW_BYPASS", "true"),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-pub(crate) use harness::page::put;
+pub(crate) use harness::page::replace_literal;
 
 /// The `number`th block in this language on a page of `docs/fronts`, counted from 0.
 pub(crate) fn block(page: &str, language: &str, number: usize) -> Result<String> {

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::front::{Front, Kind, gate};
 
 /// Starts a gate to which the tests send decision requests directly.
-pub(crate) async fn asked<const N: usize>(settings: [(&str, &str); N]) -> Result<Gate> {
+pub(crate) async fn deciding_gate<const N: usize>(settings: [(&str, &str); N]) -> Result<Gate> {
     let echo = Echo::start().await?;
     gate(Kind::Traefik, &echo)
         .env("PUBLIC_PATHS", "/public/")
@@ -24,7 +24,7 @@ pub(crate) async fn asked<const N: usize>(settings: [(&str, &str); N]) -> Result
         .await
 }
 
-pub(crate) async fn ask(gate: &Gate, request: &Request) -> Result<Response> {
+pub(crate) async fn decide(gate: &Gate, request: &Request) -> Result<Response> {
     Client::connect(gate.decisions_port()?)
         .await?
         .send(request)
@@ -109,18 +109,18 @@ fn ada() -> String {
 }
 
 #[tokio::test]
-async fn each_endpoint_judges_the_request_that_its_own_fields_tell_of() -> Result<()> {
-    let gate = asked([]).await?;
+async fn each_endpoint_decides_about_the_request_in_its_own_headers() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     for source in SOURCES {
         let what = source.endpoint;
-        let public = ask(&gate, &source.about("/public/x")).await?;
+        let public = decide(&gate, &source.about("/public/x")).await?;
         assert_eq!(public.status, 200, "{what}: {public:?}");
         assert_eq!(identity(&public), ["", "", ""], "{what}");
-        let refused = ask(&gate, &source.about("/private")).await?;
+        let refused = decide(&gate, &source.about("/private")).await?;
         assert_eq!(refused.status, 401, "{what}: {refused:?}");
         assert_eq!(refused.header("cache-control"), Some("no-store"), "{what}");
         assert_eq!(refused.header("location"), None, "{what}");
-        let allowed = ask(&gate, &source.about("/private").cookie(ada())).await?;
+        let allowed = decide(&gate, &source.about("/private").cookie(ada())).await?;
         assert_eq!(allowed.status, 200, "{what}: {allowed:?}");
         assert_eq!(identity(&allowed), ["ada", "", "Ada"], "{what}");
         assert_eq!(allowed.header("cache-control"), None, "{what}");
@@ -132,11 +132,11 @@ async fn each_endpoint_judges_the_request_that_its_own_fields_tell_of() -> Resul
         ("/private", 401),
         ("/private?/public/x", 401),
     ] {
-        let answer = ask(&gate, &Request::get(&format!("{envoy}{target}"))).await?;
+        let answer = decide(&gate, &Request::get(&format!("{envoy}{target}"))).await?;
         assert_eq!(answer.status, status, "{target}: {answer:?}");
     }
     let post = Request::post("/auth/envoy/private", "").cookie(ada());
-    assert_eq!(ask(&gate, &post).await?.status, 200);
+    assert_eq!(decide(&gate, &post).await?.status, 200);
     Ok(())
 }
 
@@ -147,11 +147,11 @@ fn identity(answer: &Response) -> [&str; 3] {
 }
 
 #[tokio::test]
-async fn a_browser_is_sent_to_sign_in_by_those_who_can_pass_that_on() -> Result<()> {
-    let gate = asked([("PUBLIC_URL", "https://app.example")]).await?;
+async fn endpoints_redirect_to_sign_in_if_the_calling_proxy_forwards_that() -> Result<()> {
+    let gate = deciding_gate([("PUBLIC_URL", "https://app.example")]).await?;
     for source in SOURCES {
-        let question = source.about("/private").navigating();
-        let answer = ask(&gate, &question).await?;
+        let decision_request = source.about("/private").as_navigation();
+        let answer = decide(&gate, &decision_request).await?;
         let expected = if source.endpoint == "/auth/nginx" {
             401
         } else {
@@ -168,8 +168,8 @@ async fn a_browser_is_sent_to_sign_in_by_those_who_can_pass_that_on() -> Result<
 }
 
 #[tokio::test]
-async fn a_source_that_is_missing_or_doubled_or_empty_denies_even_a_session() -> Result<()> {
-    let gate = asked([]).await?;
+async fn a_missing_duplicate_or_empty_header_denies_even_with_a_session() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     for source in SOURCES {
         for name in source.names() {
             for (what, request) in [
@@ -188,7 +188,7 @@ async fn a_source_that_is_missing_or_doubled_or_empty_denies_even_a_session() ->
                     source.but(name, |value| vec![value.to_owned(), "x".to_owned()]),
                 ),
             ] {
-                let answer = ask(&gate, &request.cookie(ada())).await?;
+                let answer = decide(&gate, &request.cookie(ada())).await?;
                 assert_eq!(
                     answer.status, 403,
                     "{}: {name} is {what}, and the answer {answer:?}",
@@ -196,15 +196,15 @@ async fn a_source_that_is_missing_or_doubled_or_empty_denies_even_a_session() ->
                 );
             }
         }
-        let none = ask(&gate, &Request::get(source.endpoint).cookie(ada())).await?;
+        let none = decide(&gate, &Request::get(source.endpoint).cookie(ada())).await?;
         assert_eq!(none.status, 403, "{}: {none:?}", source.endpoint);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_target_that_is_no_plain_path_opens_nothing() -> Result<()> {
-    let gate = asked([]).await?;
+async fn an_original_target_that_is_not_a_plain_path_is_denied() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     for source in SOURCES {
         // nginx passes on no refusals except 401 and 403.
         let ambiguous = if source.endpoint == "/auth/nginx" {
@@ -232,8 +232,8 @@ async fn a_target_that_is_no_plain_path_opens_nothing() -> Result<()> {
             ("@evil.example/public/x", 403),
             (":80@evil.example/public/x", 403),
         ] {
-            for question in [source.about(path), source.about(path).cookie(ada())] {
-                let answer = ask(&gate, &question).await?;
+            for decision_request in [source.about(path), source.about(path).cookie(ada())] {
+                let answer = decide(&gate, &decision_request).await?;
                 assert_eq!(
                     answer.status, status,
                     "{} {path}: {answer:?}",
@@ -246,8 +246,8 @@ async fn a_target_that_is_no_plain_path_opens_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_endpoint_does_not_read_the_fields_of_another() -> Result<()> {
-    let gate = asked([]).await?;
+async fn one_endpoint_ignores_the_headers_of_another() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let [forwarded, _, _, nginx] = SOURCES;
     for source in SOURCES {
         let other = if source.endpoint == nginx.endpoint {
@@ -257,77 +257,82 @@ async fn one_endpoint_does_not_read_the_fields_of_another() -> Result<()> {
         };
         let (name, before) = other.target;
         let claim = format!("{before}/public/x");
-        let question = source.about("/private").header(name, &*claim);
-        let answer = ask(&gate, &question).await?;
+        let decision_request = source.about("/private").header(name, &*claim);
+        let answer = decide(&gate, &decision_request).await?;
         assert_eq!(answer.status, 401, "{}: {answer:?}", source.endpoint);
         let alone = Request::get(source.endpoint).header(name, &*claim);
-        assert_eq!(ask(&gate, &alone).await?.status, 403, "{}", source.endpoint);
+        assert_eq!(
+            decide(&gate, &alone).await?.status,
+            403,
+            "{}",
+            source.endpoint
+        );
     }
     let envoy = [forwarded, nginx]
         .iter()
         .fold(Request::get("/auth/envoy/private"), |request, source| {
             request.header(source.target.0, format!("{}/public/x", source.target.1))
         });
-    assert_eq!(ask(&gate, &envoy).await?.status, 401);
+    assert_eq!(decide(&gate, &envoy).await?.status, 401);
     Ok(())
 }
 
 #[tokio::test]
-async fn nginx_may_send_the_path_alone_but_not_two_stories() -> Result<()> {
-    let gate = asked([]).await?;
-    let question = || Request::get("/auth/nginx").header("X-Original-Method", "GET");
+async fn nginx_may_send_only_a_path_but_not_conflicting_targets() -> Result<()> {
+    let gate = deciding_gate([]).await?;
+    let decision_request = || Request::get("/auth/nginx").header("X-Original-Method", "GET");
     let host = |request: Request| request.header("Host", "app.example");
     let url = "https://app.example/public/x";
     for (what, request, status) in [
         (
             "a path",
-            host(question()).header("X-Original-URI", "/public/x"),
+            host(decision_request()).header("X-Original-URI", "/public/x"),
             200,
         ),
         (
             "a private path",
-            host(question()).header("X-Original-URI", "/private"),
+            host(decision_request()).header("X-Original-URI", "/private"),
             401,
         ),
         (
             "two stories",
-            host(question())
+            host(decision_request())
                 .header("X-Original-URL", url)
                 .header("X-Original-URI", "/private"),
             403,
         ),
         (
             "two stories, the other way round",
-            host(question())
+            host(decision_request())
                 .header("X-Original-URL", "https://app.example/private")
                 .header("X-Original-URI", "/public/x"),
             403,
         ),
         (
             "a URL where a path belongs",
-            host(question()).header("X-Original-URI", url),
+            host(decision_request()).header("X-Original-URI", url),
             403,
         ),
         (
             "a path where a URL belongs",
-            host(question()).header("X-Original-URL", "/public/x"),
+            host(decision_request()).header("X-Original-URL", "/public/x"),
             403,
         ),
         (
             "another scheme",
-            question().header("X-Original-URL", "ftp://app.example/public/x"),
+            decision_request().header("X-Original-URL", "ftp://app.example/public/x"),
             403,
         ),
     ] {
-        let answer = ask(&gate, &request).await?;
+        let answer = decide(&gate, &request).await?;
         assert_eq!(answer.status, status, "{what}: {answer:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn the_method_that_is_told_counts_and_must_be_one() -> Result<()> {
-    let gate = asked([("CORS_PREFLIGHT", "pass")]).await?;
+async fn the_method_of_the_original_request_decides_and_must_be_valid() -> Result<()> {
+    let gate = deciding_gate([("CORS_PREFLIGHT", "pass")]).await?;
     for source in SOURCES {
         let method = source.fields[0].0;
         let with = |value: &str| source.but(method, |_| vec![value.to_owned()]);
@@ -340,7 +345,7 @@ async fn the_method_that_is_told_counts_and_must_be_one() -> Result<()> {
             ("CONNECT", 403),
             ("TRACE", 403),
         ] {
-            let answer = ask(&gate, &with(odd).cookie(ada())).await?;
+            let answer = decide(&gate, &with(odd).cookie(ada())).await?;
             assert_eq!(
                 answer.status, status,
                 "{} {odd}: {answer:?}",
@@ -348,7 +353,7 @@ async fn the_method_that_is_told_counts_and_must_be_one() -> Result<()> {
             );
         }
         for fine in ["PROPFIND", "get", "X-ODD"] {
-            let answer = ask(&gate, &with(fine).cookie(ada())).await?;
+            let answer = decide(&gate, &with(fine).cookie(ada())).await?;
             assert_eq!(answer.status, 200, "{} {fine}: {answer:?}", source.endpoint);
         }
         // The method of the original request makes a preflight, not that of the decision request.
@@ -357,15 +362,15 @@ async fn the_method_that_is_told_counts_and_must_be_one() -> Result<()> {
                 .header("Origin", "https://app.example")
                 .header("Access-Control-Request-Method", "PUT")
         };
-        let told_get = ask(&gate, &preflight(source.about("/private"))).await?;
+        let told_get = decide(&gate, &preflight(source.about("/private"))).await?;
         assert_eq!(told_get.status, 401, "{}: {told_get:?}", source.endpoint);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_identity_that_comes_with_the_question_is_never_in_the_answer() -> Result<()> {
-    let gate = asked([]).await?;
+async fn identity_headers_of_a_decision_request_are_never_in_the_answer() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let forged = |request: Request| {
         ["X-User-Id", "X-User-Email", "X_User_Name", "Remote-User"]
             .iter()
@@ -375,14 +380,17 @@ async fn an_identity_that_comes_with_the_question_is_never_in_the_answer() -> Re
     let asks = SOURCES
         .iter()
         .flat_map(|source| ["/public/x", "/private"].map(|path| source.about(path)));
-    for question in asks.chain([envoy("/public/x"), envoy("/private")]) {
-        for question in [forged(question.clone()), forged(question).cookie(ada())] {
-            let answer = ask(&gate, &question).await?;
-            let told = format!("{:?} {}", answer.headers, answer.text());
-            assert!(!told.contains("forged"), "{told}");
+    for decision_request in asks.chain([envoy("/public/x"), envoy("/private")]) {
+        for decision_request in [
+            forged(decision_request.clone()),
+            forged(decision_request).cookie(ada()),
+        ] {
+            let answer = decide(&gate, &decision_request).await?;
+            let text = format!("{:?} {}", answer.headers, answer.text());
+            assert!(!text.contains("forged"), "{text}");
         }
     }
-    let answer = ask(&gate, &forged(envoy("/private")).cookie(ada())).await?;
+    let answer = decide(&gate, &forged(envoy("/private")).cookie(ada())).await?;
     let removed = answer
         .header("x-envoy-auth-headers-to-remove")
         .unwrap_or_default();
@@ -394,8 +402,8 @@ async fn an_identity_that_comes_with_the_question_is_never_in_the_answer() -> Re
 }
 
 #[tokio::test]
-async fn what_is_no_endpoint_allows_nothing() -> Result<()> {
-    let gate = asked([]).await?;
+async fn paths_other_than_endpoints_never_permit() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     for target in [
         "/",
         "/public/x",
@@ -410,22 +418,22 @@ async fn what_is_no_endpoint_allows_nothing() -> Result<()> {
         "/healthz",
         "/metrics",
     ] {
-        let answer = ask(&gate, &Request::get(target).cookie(ada())).await?;
+        let answer = decide(&gate, &Request::get(target).cookie(ada())).await?;
         assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
     }
     // A gRPC call gets status 200, whatever its message says.
     let call = "/envoy.service.auth.v3.Authorization/Check";
     let call = Request::post(call, *b"\0\0\0\0\0").header("Content-Type", "application/grpc");
-    assert_eq!(ask(&gate, &call).await?.status, 404);
+    assert_eq!(decide(&gate, &call).await?.status, 404);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_target_that_names_another_host_than_the_field_allows_nothing() -> Result<()> {
-    let gate = asked([]).await?;
+async fn a_target_with_another_host_than_the_header_is_denied() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let target = "http://evil.example/auth/envoy/public/x";
     let request = Request::get(target).header("Host", "app.example");
-    assert_eq!(ask(&gate, &request).await?.status, 403);
+    assert_eq!(decide(&gate, &request).await?.status, 403);
     Ok(())
 }
 
@@ -485,19 +493,19 @@ pub(crate) const DROP_INS: [DropIn; 8] = {
 };
 
 #[tokio::test]
-async fn who_comes_from_another_gateway_finds_its_paths_and_names() -> Result<()> {
-    let gate = asked([]).await?;
-    for (endpoint, source, allowed, told) in DROP_INS {
-        let question = Source { endpoint, ..source }.about("/private");
-        let refused = ask(&gate, &question).await?;
+async fn drop_in_endpoints_keep_the_paths_and_headers_of_other_gateways() -> Result<()> {
+    let gate = deciding_gate([]).await?;
+    for (endpoint, source, allowed, expected) in DROP_INS {
+        let decision_request = Source { endpoint, ..source }.about("/private");
+        let refused = decide(&gate, &decision_request).await?;
         assert_eq!(refused.status, 401, "{endpoint}: {refused:?}");
-        let answer = ask(&gate, &question.clone().cookie(ada())).await?;
+        let answer = decide(&gate, &decision_request.clone().cookie(ada())).await?;
         assert_eq!(answer.status, allowed, "{endpoint}: {answer:?}");
-        for (name, value) in told {
+        for (name, value) in expected {
             assert_eq!(answer.header(name), Some(*value), "{endpoint}: {name}");
         }
         assert_eq!(answer.header("x-user-id"), None, "{endpoint}");
-        let browser = ask(&gate, &question.navigating()).await?;
+        let browser = decide(&gate, &decision_request.as_navigation()).await?;
         let passed_on = [
             "/api/authz/forward-auth",
             "/outpost.goauthentik.io/auth/traefik",
@@ -512,7 +520,7 @@ async fn who_comes_from_another_gateway_finds_its_paths_and_names() -> Result<()
             ("/private", 401),
             ("/public/../private", 400),
         ] {
-            let answer = ask(&gate, &Request::get(&format!("{prefix}{path}"))).await?;
+            let answer = decide(&gate, &Request::get(&format!("{prefix}{path}"))).await?;
             assert_eq!(answer.status, status, "{prefix}{path}: {answer:?}");
         }
     }
@@ -520,8 +528,8 @@ async fn who_comes_from_another_gateway_finds_its_paths_and_names() -> Result<()
 }
 
 #[tokio::test]
-async fn a_path_that_nobody_tells_of_is_not_public() -> Result<()> {
-    let gate = asked([]).await?;
+async fn endpoints_without_an_original_path_never_treat_it_as_public() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let about_public = SOURCES.iter().flat_map(|source| {
         ["/oauth2/auth", "/validate"].map(|endpoint| {
             Source {
@@ -531,27 +539,27 @@ async fn a_path_that_nobody_tells_of_is_not_public() -> Result<()> {
             .about("/public/x")
         })
     });
-    for question in about_public {
-        let answer = ask(&gate, &question).await?;
+    for decision_request in about_public {
+        let answer = decide(&gate, &decision_request).await?;
         assert_eq!(answer.status, 401, "{answer:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_question_with_a_body_leaves_the_connection_in_order() -> Result<()> {
-    let gate = asked([]).await?;
+async fn a_decision_request_with_a_body_keeps_the_connection_in_sync() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let mut client = Client::connect(gate.decisions_port()?).await?;
     let source = SOURCES[0];
     let with_body = |length: usize| {
-        let question = Request::post(source.endpoint, "b".repeat(length));
-        let question = source
+        let decision_request = Request::post(source.endpoint, "b".repeat(length));
+        let decision_request = source
             .fields
             .iter()
-            .fold(question, |question, (name, value)| {
-                question.header(name, *value)
+            .fold(decision_request, |decision_request, (name, value)| {
+                decision_request.header(name, *value)
             });
-        question.header(source.target.0, "/private")
+        decision_request.header(source.target.0, "/private")
     };
     for _ in 0..3 {
         let answer = client.send(&with_body(1000)).await?;
@@ -572,8 +580,8 @@ async fn a_question_with_a_body_leaves_the_connection_in_order() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_http_gets_no_answer_that_allows() -> Result<()> {
-    let gate = asked([]).await?;
+async fn malformed_decision_requests_never_permit() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     for bytes in [
         &b"GET /auth/envoy/public/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"[..],
         b"GET /auth/envoy/public/x HTTP/1.1\r\n\r\n",
@@ -597,7 +605,7 @@ async fn what_is_no_http_gets_no_answer_that_allows() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_gate_that_is_told_to_stop_does_not_wait_for_fronts_that_stay_connected() -> Result<()> {
+async fn shutdown_does_not_wait_for_idle_calling_proxies() -> Result<()> {
     for kind in [Kind::Nginx, Kind::EnvoyGrpc, Kind::EnvoyHttp] {
         let echo = Echo::start().await?;
         // Longer than the test waits.
@@ -618,7 +626,7 @@ async fn a_gate_that_is_told_to_stop_does_not_wait_for_fronts_that_stay_connecte
 }
 
 #[tokio::test]
-async fn a_socket_that_was_left_behind_is_taken_over_and_a_live_one_is_not() -> Result<()> {
+async fn a_stale_unix_socket_is_replaced_and_a_live_one_is_not() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("auth.sock");
     let listen = format!("unix:{}", socket.display());
@@ -644,7 +652,7 @@ async fn a_socket_that_was_left_behind_is_taken_over_and_a_live_one_is_not() -> 
 }
 
 #[tokio::test]
-async fn a_stranger_who_asks_is_refused_unless_listed() -> Result<()> {
+async fn decision_requests_of_unlisted_addresses_are_refused() -> Result<()> {
     let own = own_address()?;
     for (settings, public, protected) in [
         (
@@ -661,14 +669,17 @@ async fn a_stranger_who_asks_is_refused_unless_listed() -> Result<()> {
             200,
         ),
     ] {
-        let gate = asked(settings).await?;
+        let gate = deciding_gate(settings).await?;
         let address = SocketAddr::new(own.parse()?, gate.decisions_port()?.port());
         for source in SOURCES {
-            for (question, status) in [
+            for (decision_request, status) in [
                 (source.about("/public/x"), public),
                 (source.about("/private").cookie(ada()), protected),
             ] {
-                let answer = Client::connect(address).await?.send(&question).await?;
+                let answer = Client::connect(address)
+                    .await?
+                    .send(&decision_request)
+                    .await?;
                 assert_eq!(answer.status, status, "{}: {answer:?}", source.endpoint);
             }
         }
@@ -693,8 +704,8 @@ fn own_address() -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() -> Result<()> {
-    let gate = asked([]).await?;
+async fn a_grpc_decision_request_is_always_answered_and_never_permitted_by_mistake() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let bytes = |tag: u8, bytes: &[u8]| grpc::field(tag, bytes);
     let header = |name: &str, value: &str| {
         bytes(
@@ -715,7 +726,7 @@ async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() 
     let get = |path: &str, headers: &[Vec<u8>]| asked_for("GET", "app.example", path, headers);
     let session = [header("cookie", &ada())];
     let forged = ["x-user-id", "x.user.name", "remote-user"].map(|name| header(name, "forged"));
-    for (what, question, allowed, told) in [
+    for (what, decision_request, allowed, expected) in [
         ("a public path", get("/public/x?y", &[]), true, "x-user-id"),
         ("a session", get("/private", &session), true, "ada"),
         (
@@ -785,7 +796,7 @@ async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() 
             "",
         ),
     ] {
-        let answer = grpc::ask(gate.decisions_port()?, &question).await;
+        let answer = grpc::decide(gate.decisions_port()?, &decision_request).await;
         let answer = answer.with_context(|| what.to_owned())?;
         let text = String::from_utf8_lossy(&answer).into_owned();
         // The fields of the answer: 3 is `ok_response`, 2 is `denied_response`.
@@ -795,12 +806,12 @@ async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() 
             (allowed, !allowed),
             "{what}: {text:?}"
         );
-        assert!(text.contains(told), "{what}: {text:?}");
+        assert!(text.contains(expected), "{what}: {text:?}");
         assert!(!text.contains("forged"), "{what}: {text:?}");
     }
     // A malformed message is an error of the call, which no front treats as a permit unless configured to.
     assert!(
-        grpc::ask(gate.decisions_port()?, b"\x0a\xff")
+        grpc::decide(gate.decisions_port()?, b"\x0a\xff")
             .await
             .is_err()
     );
@@ -849,7 +860,7 @@ pub(crate) mod grpc {
     }
 
     /// Calls `Check` and returns the message of the answer.
-    pub(crate) async fn ask(address: SocketAddr, message: &[u8]) -> Result<Bytes> {
+    pub(crate) async fn decide(address: SocketAddr, message: &[u8]) -> Result<Bytes> {
         let stream = TokioIo::new(TcpStream::connect(address).await?);
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
@@ -880,34 +891,34 @@ pub(crate) mod grpc {
 }
 
 #[tokio::test]
-async fn questions_over_http2_share_one_connection() -> Result<()> {
-    let gate = asked([]).await?;
+async fn decision_requests_over_http2_share_one_connection() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let address = gate.decisions_port()?;
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
-    let ask = async |number: usize| {
-        let mut question = http::Request::get(format!("http://{address}/auth/traefik"))
+    let decide = async |number: usize| {
+        let mut decision_request = http::Request::get(format!("http://{address}/auth/traefik"))
             .header("x-forwarded-method", "GET")
             .header("x-forwarded-proto", "https")
             .header("x-forwarded-host", "app.example")
             .header("x-forwarded-uri", format!("/private/{number}"));
         let user = format!("user-{number}");
         if number.is_multiple_of(2) {
-            question = question.header("cookie", Mint::user(&user).authjs());
+            decision_request = decision_request.header("cookie", Mint::user(&user).authjs());
         }
-        let question = question.body(Empty::<Bytes>::new())?;
-        let answer = sender.clone().send_request(question).await?;
-        let told = answer.headers().get("x-user-id");
-        let told = told.map(|id| id.to_str()).transpose()?;
+        let decision_request = decision_request.body(Empty::<Bytes>::new())?;
+        let answer = sender.clone().send_request(decision_request).await?;
+        let named = answer.headers().get("x-user-id");
+        let named = named.map(|id| id.to_str()).transpose()?;
         match number.is_multiple_of(2) {
-            true => ensure!(answer.status() == 200 && told == Some(&user), "{answer:?}"),
-            false => ensure!(answer.status() == 401 && told.is_none(), "{answer:?}"),
+            true => ensure!(answer.status() == 200 && named == Some(&user), "{answer:?}"),
+            false => ensure!(answer.status() == 401 && named.is_none(), "{answer:?}"),
         }
         Ok(())
     };
     tokio::select! {
-        answers = try_join_all((0..100).map(&ask)) => answers.map(drop),
+        answers = try_join_all((0..100).map(&decide)) => answers.map(drop),
         ended = connection => Err(anyhow::anyhow!("the connection ended: {ended:?}")),
     }
 }

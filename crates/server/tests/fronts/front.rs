@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 use harness::{CaddyVersion, DecisionListener, Echo, Gate, GateCommand, Nginx, Server, mint};
 
-use crate::documents::{block, put};
+use crate::documents::{block, replace_literal};
 use crate::traefik::Traefik;
 
 /// A running front that asks one gate and forwards to one upstream. Dropping it stops the front.
@@ -206,9 +206,9 @@ pub(crate) async fn caddy(
     gate: SocketAddr,
     echo: &impl Service,
 ) -> Result<Server> {
-    let text = put(text, GATE, &gate.to_string())?;
-    let text = put(&text, SERVICE, &echo.address().to_string())?;
-    put(&text, ":8080 {", "")?;
+    let text = replace_literal(text, GATE, &gate.to_string())?;
+    let text = replace_literal(&text, SERVICE, &echo.address().to_string())?;
+    replace_literal(&text, ":8080 {", "")?;
     let options = match version {
         CaddyVersion::Debian => String::new(),
         CaddyVersion::Pinned => block("caddy.md", "caddyfile", 1)?,
@@ -224,19 +224,19 @@ pub(crate) async fn caddy(
 /// Starts an Envoy with this configuration, made from a documented one or replacing it.
 pub(crate) async fn envoy(text: &str, gate: SocketAddr, echo: &impl Service) -> Result<Server> {
     let port = |port: u16| format!("port_value: {port}");
-    let text = put(text, &port(9091), &port(gate.port()))?;
-    let text = put(&text, &port(3000), &port(echo.address().port()))?;
+    let text = replace_literal(text, &port(9091), &port(gate.port()))?;
+    let text = replace_literal(&text, &port(3000), &port(echo.address().port()))?;
     let listen = |port: u16| format!("address: 127.0.0.1, port_value: {port}");
-    let text = put(&text, "address: 0.0.0.0, port_value: 8080", &listen(8080))?;
+    let text = replace_literal(&text, "address: 0.0.0.0, port_value: 8080", &listen(8080))?;
     harness::envoy(|port| text.replace(&listen(8080), &listen(port))).await
 }
 
 /// Starts an HAProxy with this script, made from the documented one or replacing it.
 pub(crate) async fn haproxy(script: &str, gate: SocketAddr, echo: &impl Service) -> Result<Server> {
     let text = block("haproxy.md", "haproxy", 0)?;
-    let text = put(&text, SERVICE, &echo.address().to_string())?;
-    put(&text, "bind :8080", "")?;
-    let script = put(script, GATE, &gate.to_string())?;
+    let text = replace_literal(&text, SERVICE, &echo.address().to_string())?;
+    replace_literal(&text, "bind :8080", "")?;
+    let script = replace_literal(script, GATE, &gate.to_string())?;
     harness::haproxy(
         |port| text.replace("bind :8080", &format!("bind 127.0.0.1:{port}")),
         &script,
@@ -255,9 +255,9 @@ fn listener(gate: &Gate) -> Result<String> {
 
 /// Starts an nginx with this configuration, made from the documented one or replacing it.
 pub(crate) async fn nginx(text: &str, gate: &str, echo: &impl Service) -> Result<Nginx> {
-    let text = put(text, GATE, gate)?;
-    let text = put(&text, SERVICE, &echo.address().to_string())?;
-    put(&text, "listen 8080;", "")?;
+    let text = replace_literal(text, GATE, gate)?;
+    let text = replace_literal(&text, SERVICE, &echo.address().to_string())?;
+    replace_literal(&text, "listen 8080;", "")?;
     Nginx::from_config(|port| text.replace("listen 8080;", &format!("listen 127.0.0.1:{port};")))
         .await
 }
@@ -270,13 +270,13 @@ fn with_cache() -> Result<String> {
         block("nginx.md", "nginx", 1)?,
         block("nginx.md", "nginx", 2)?,
     );
-    let in_http = put(&in_http, "/run/nginx-gate", "remembered")?;
-    let in_http = put(&in_http, "inactive=1m", "inactive=1h")?;
-    let in_location = put(&in_location, "200 5s", "200 1h")?;
+    let in_http = replace_literal(&in_http, "/run/nginx-gate", "remembered")?;
+    let in_http = replace_literal(&in_http, "inactive=1m", "inactive=1h")?;
+    let in_location = replace_literal(&in_location, "200 5s", "200 1h")?;
     let upstream = "    upstream gate {\n";
-    let text = put(&text, upstream, &format!("{in_http}\n{upstream}"))?;
+    let text = replace_literal(&text, upstream, &format!("{in_http}\n{upstream}"))?;
     let internal = "            internal;\n";
-    put(&text, internal, &format!("{internal}{in_location}"))
+    replace_literal(&text, internal, &format!("{internal}{in_location}"))
 }
 
 /// The addresses of the gate and of the service in the documented configurations.

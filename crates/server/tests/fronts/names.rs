@@ -4,23 +4,23 @@
 //! it.
 
 use anyhow::{Context, Result, ensure};
-use harness::{CaddyVersion, Client, Echo, Gate, Mint, Request, Seen};
+use harness::{CaddyVersion, Client, Echo, Gate, Mint, ReceivedRequest, Request};
 
-use crate::documents::{block, put};
+use crate::documents::{block, replace_literal};
 use crate::front::{Kind, caddy, envoy, gate};
 
 /// An endpoint, the headers that the documentation of its gateway copies, and those of them that have a value for Ada.
 struct Family {
     endpoint: &'static str,
     copied: &'static str,
-    told: &'static [(&'static str, &'static str)],
+    expected_values: &'static [(&'static str, &'static str)],
     /// Whether the endpoint receives the path of the original request, and permits public ones without a session.
     has_public: bool,
 }
 
 const AUTHELIA: &str = "Remote-User Remote-Groups Remote-Email Remote-Name";
 
-const AUTHELIA_TELLS: &[(&str, &str)] = &[
+const AUTHELIA_VALUES: &[(&str, &str)] = &[
     ("remote-user", "ada"),
     ("remote-email", "ada@example.com"),
     ("remote-name", "Ada Lovelace"),
@@ -30,7 +30,7 @@ const FAMILIES: [Family; 6] = [
     Family {
         endpoint: "/auth/caddy",
         copied: "X-User-Id X-User-Email X-User-Name X-Request-Id",
-        told: &[
+        expected_values: &[
             ("x-user-id", "ada"),
             ("x-user-email", "ada@example.com"),
             ("x-user-name", "Ada Lovelace"),
@@ -42,7 +42,7 @@ const FAMILIES: [Family; 6] = [
         copied: "X-Authentik-Username X-Authentik-Groups X-Authentik-Entitlements X-Authentik-Email \
             X-Authentik-Name X-Authentik-Uid X-Authentik-Jwt X-Authentik-Meta-Jwks X-Authentik-Meta-Outpost \
             X-Authentik-Meta-Provider X-Authentik-Meta-App X-Authentik-Meta-Version",
-        told: &[
+        expected_values: &[
             ("x-authentik-username", "ada"),
             ("x-authentik-uid", "ada"),
             ("x-authentik-email", "ada@example.com"),
@@ -53,20 +53,20 @@ const FAMILIES: [Family; 6] = [
     Family {
         endpoint: "/api/authz/forward-auth",
         copied: AUTHELIA,
-        told: AUTHELIA_TELLS,
+        expected_values: AUTHELIA_VALUES,
         has_public: true,
     },
     Family {
         endpoint: "/api/verify?rd=https://auth.example.com/",
         copied: AUTHELIA,
-        told: AUTHELIA_TELLS,
+        expected_values: AUTHELIA_VALUES,
         has_public: true,
     },
     Family {
         endpoint: "/oauth2/auth",
         copied: "X-Auth-Request-User X-Auth-Request-Email X-Auth-Request-Groups \
             X-Auth-Request-Preferred-Username X-Auth-Request-Access-Token Authorization",
-        told: &[
+        expected_values: &[
             ("x-auth-request-user", "ada"),
             ("x-auth-request-email", "ada@example.com"),
         ],
@@ -76,7 +76,7 @@ const FAMILIES: [Family; 6] = [
         endpoint: "/validate",
         copied: "X-Vouch-User X-Vouch-Success X-Vouch-IdP-AccessToken X-Vouch-IdP-IdToken \
             X-Vouch-IdP-Claims-Groups X-Vouch-IdP-Claims-Given-Name",
-        told: &[
+        expected_values: &[
             ("x-vouch-user", "ada@example.com"),
             ("x-vouch-success", "true"),
         ],
@@ -85,12 +85,12 @@ const FAMILIES: [Family; 6] = [
 ];
 
 #[tokio::test]
-async fn every_documented_name_is_answered_to_the_caddy_of_debian() -> Result<()> {
+async fn debians_caddy_gets_every_documented_header() -> Result<()> {
     run(CaddyVersion::Debian).await
 }
 
 #[tokio::test]
-async fn every_documented_name_is_answered_to_the_caddy_of_today() -> Result<()> {
+async fn the_latest_caddy_gets_every_documented_header() -> Result<()> {
     run(CaddyVersion::Pinned).await
 }
 
@@ -102,14 +102,14 @@ async fn run(version: CaddyVersion) -> Result<()> {
         .await?;
     for family in FAMILIES {
         let endpoint = family.endpoint;
-        let judged = family.judge(version, &gate, &echo).await;
+        let judged = family.verify(version, &gate, &echo).await;
         judged.with_context(|| format!("{endpoint} behind {version:?}"))?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_envoy_that_takes_one_header_only_passes_on_no_forged_other() -> Result<()> {
+async fn an_envoy_that_copies_one_header_forwards_no_forged_ones() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(Kind::EnvoyHttp, &echo)
         .env("PUBLIC_PATHS", "/public/")
@@ -117,13 +117,13 @@ async fn an_envoy_that_takes_one_header_only_passes_on_no_forged_other() -> Resu
         .await?;
     let text = block("envoy.md", "yaml", 0)?;
     let prefix = "path_prefix: /outpost.goauthentik.io/auth/envoy";
-    let text = put(&text, "path_prefix: /auth/envoy", prefix)?;
+    let text = replace_literal(&text, "path_prefix: /auth/envoy", prefix)?;
     let taken = "[{ exact: x-user-id }, { exact: x-user-email }, { exact: x-user-name }]";
-    let text = put(&text, taken, "[{ exact: x-authentik-username }]")?;
+    let text = replace_literal(&text, taken, "[{ exact: x-authentik-username }]")?;
     let envoy = envoy(&text, gate.decisions_port()?, &echo).await?;
     let names = FAMILIES[1].copied.split_whitespace();
     let session = Mint::user("ada").authjs();
-    for (target, told) in [("/private", "ada"), ("/public/x", "")] {
+    for (target, expected_values) in [("/private", "ada"), ("/public/x", "")] {
         let request = Request::get(target).header("Host", "app.example");
         // For a session without address and name, the gate writes nothing except the id, twice.
         let forged = names.clone().filter(|name| *name != "X-Authentik-Uid");
@@ -132,8 +132,8 @@ async fn an_envoy_that_takes_one_header_only_passes_on_no_forged_other() -> Resu
         let answer = client.send(&request.cookie(&session)).await?;
         ensure!(answer.status == 200, "{answer:?}");
         let seen = echo.seen().pop().context("it arrived")?;
-        let said = seen.headers.get("x-authentik-username").unwrap_or_default();
-        ensure!(said == told, "{said:?}");
+        let username = seen.headers.get("x-authentik-username").unwrap_or_default();
+        ensure!(username == expected_values, "{username:?}");
         let mut values = seen.headers.iter().map(|(_, value)| value);
         ensure!(!values.any(|value| value == "forged"), "{:?}", seen.headers);
     }
@@ -141,13 +141,13 @@ async fn an_envoy_that_takes_one_header_only_passes_on_no_forged_other() -> Resu
 }
 
 impl Family {
-    async fn judge(&self, version: CaddyVersion, gate: &Gate, echo: &Echo) -> Result<()> {
+    async fn verify(&self, version: CaddyVersion, gate: &Gate, echo: &Echo) -> Result<()> {
         let text = block("caddy.md", "caddyfile", 0)?;
         let uri = format!("uri {}\n", self.endpoint);
-        let text = put(&text, "uri /auth/caddy?\n", &uri)?;
+        let text = replace_literal(&text, "uri /auth/caddy?\n", &uri)?;
         let documented = "copy_headers X-User-Id X-User-Email X-User-Name X-Request-Id\n";
         let copied = format!("copy_headers {}\n", self.copied);
-        let text = put(&text, documented, &copied)?;
+        let text = replace_literal(&text, documented, &copied)?;
         let caddy = caddy(version, &text, gate.decisions_port()?, echo).await?;
         let ada = Mint::user("ada")
             .claim("email", "ada@example.com")
@@ -157,23 +157,26 @@ impl Family {
             let names = self.copied.split_whitespace();
             names.fold(request, |request, name| request.header(name, "forged"))
         };
-        let mut asked = vec![(forged("/private").cookie(ada.authjs()), self.told)];
+        let mut requests = vec![(
+            forged("/private").cookie(ada.authjs()),
+            self.expected_values,
+        )];
         if self.has_public {
-            asked.push((forged("/public/x"), &[]));
+            requests.push((forged("/public/x"), &[]));
         }
-        for (request, told) in asked {
+        for (request, expected_values) in requests {
             let mut client = Client::connect(caddy.address()).await?;
             let answer = client.send(&request).await?;
             ensure!(answer.status == 200, "{answer:?}");
-            self.check(&echo.seen().pop().context("it arrived")?, told)?;
+            self.check(&echo.seen().pop().context("it arrived")?, expected_values)?;
         }
         Ok(())
     }
 
-    fn check(&self, seen: &Seen, told: &[(&str, &str)]) -> Result<()> {
+    fn check(&self, seen: &ReceivedRequest, expected_values: &[(&str, &str)]) -> Result<()> {
         for name in self.copied.split_whitespace() {
             let values = seen.headers.all(name);
-            let expected = told
+            let expected = expected_values
                 .iter()
                 .find(|(known, _)| name.eq_ignore_ascii_case(known));
             let right = match (expected, values.as_slice()) {

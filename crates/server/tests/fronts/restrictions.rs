@@ -4,12 +4,12 @@
 use anyhow::{Context, Result, ensure};
 use harness::{CaddyVersion, Client, Echo, Mint, Nginx, Request};
 
-use crate::documents::{block, put};
-use crate::endpoints::{DROP_INS, SOURCES, Source, ask, asked, grpc};
+use crate::documents::{block, replace_literal};
+use crate::endpoints::{DROP_INS, SOURCES, Source, decide, deciding_gate, grpc};
 use crate::front::{Kind, caddy, envoy, gate};
 
 /// Returns the decision request of a proxy made for oauth2-proxy, with a session that has this email address, if any.
-fn question(query: &str, email: Option<&str>) -> Request {
+fn decision_request(query: &str, email: Option<&str>) -> Request {
     let mint = Mint::user("ada");
     let mint = email
         .into_iter()
@@ -20,8 +20,8 @@ fn question(query: &str, email: Option<&str>) -> Request {
 }
 
 #[tokio::test]
-async fn the_addresses_and_domains_of_oauth2_proxy_are_obeyed() -> Result<()> {
-    let gate = asked([]).await?;
+async fn allowed_emails_and_domains_of_oauth2_proxy_are_enforced() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let ada = Some("ada@eu.example.com");
     for (query, email, status) in [
         ("", ada, 202),
@@ -67,7 +67,7 @@ async fn the_addresses_and_domains_of_oauth2_proxy_are_obeyed() -> Result<()> {
         ),
         ("allowed_emails=ada@eu.example.com&rd=%2Fback", ada, 202),
     ] {
-        let answer = ask(&gate, &question(query, email)).await?;
+        let answer = decide(&gate, &decision_request(query, email)).await?;
         assert_eq!(answer.status, status, "{query} {email:?}: {answer:?}");
     }
     let line = gate
@@ -78,26 +78,26 @@ async fn the_addresses_and_domains_of_oauth2_proxy_are_obeyed() -> Result<()> {
     assert_eq!(line["status"], 403);
 
     // Without a session the answer is 401, restricted or not.
-    let nobody = Request::get("/oauth2/auth?allowed_emails=ada@eu.example.com");
-    assert_eq!(ask(&gate, &nobody).await?.status, 401);
+    let without_session = Request::get("/oauth2/auth?allowed_emails=ada@eu.example.com");
+    assert_eq!(decide(&gate, &without_session).await?.status, 401);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_restriction_admits_nobody_without_a_session() -> Result<()> {
+async fn a_restriction_never_admits_without_a_session() -> Result<()> {
     let value = "a-value-of-thirty-two-characters-";
-    let gate = asked([("ALLOW_BYPASS", "true"), ("BYPASS_HEADER_VALUE", value)]).await?;
+    let gate = deciding_gate([("ALLOW_BYPASS", "true"), ("BYPASS_HEADER_VALUE", value)]).await?;
     for (query, status) in [("", 202), ("?allowed_emails=ada@example.com", 403)] {
         let bypass = Request::get(&format!("/oauth2/auth{query}"));
         let bypass = bypass.header("X-Bypass-Auth", value);
-        assert_eq!(ask(&gate, &bypass).await?.status, status, "{query}");
+        assert_eq!(decide(&gate, &bypass).await?.status, status, "{query}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_not_understood_denies_at_every_endpoint() -> Result<()> {
-    let gate = asked([]).await?;
+async fn an_unknown_parameter_denies_at_every_endpoint() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let session = Mint::user("ada").claim("email", "ada@example.com").authjs();
     let drop_ins = DROP_INS.map(|(endpoint, source, ..)| (endpoint, source));
     let own = SOURCES.map(|source| (source.endpoint, source));
@@ -119,18 +119,20 @@ async fn a_parameter_that_is_not_understood_denies_at_every_endpoint() -> Result
             "%",
         ] {
             for path in ["/private", "/public/x"] {
-                let question = source.about(path).to_target(&format!("{endpoint}?{query}"));
-                let answer = ask(&gate, &question.cookie(&session)).await?;
+                let decision_request = source
+                    .about(path)
+                    .with_target(&format!("{endpoint}?{query}"));
+                let answer = decide(&gate, &decision_request.cookie(&session)).await?;
                 assert_eq!(answer.status, 403, "{endpoint}?{query}: {answer:?}");
                 assert_eq!(answer.header("cache-control"), Some("no-store"));
             }
         }
     }
-    let question = question("allowed_groups=admins", None);
-    let page = ask(&gate, &question.clone().navigating()).await?;
+    let decision_request = decision_request("allowed_groups=admins", None);
+    let page = decide(&gate, &decision_request.clone().as_navigation()).await?;
     assert!(page.text().starts_with("<!DOCTYPE html>"), "{page:?}");
-    let call = question.header("Content-Type", "application/grpc");
-    assert_eq!(ask(&gate, &call).await?.header("grpc-status"), Some("7"));
+    let call = decision_request.header("Content-Type", "application/grpc");
+    assert_eq!(decide(&gate, &call).await?.header("grpc-status"), Some("7"));
     let line = gate
         .wait_for_audit(|line| line["reason"] == "unknown_restriction")
         .await?;
@@ -149,8 +151,8 @@ async fn a_parameter_that_is_not_understood_denies_at_every_endpoint() -> Result
 }
 
 #[tokio::test]
-async fn parameters_that_narrow_nothing_are_accepted_where_they_belong() -> Result<()> {
-    let gate = asked([]).await?;
+async fn parameters_without_a_restriction_are_accepted_at_their_endpoint() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let session = Mint::user("ada").authjs();
     for (endpoint, source, query) in [
         ("/oauth2/auth", SOURCES[0], "rd=https://app.example/a?b;c%"),
@@ -171,10 +173,10 @@ async fn parameters_that_narrow_nothing_are_accepted_where_they_belong() -> Resu
         ("/auth/nginx", SOURCES[3], ""),
         ("/auth/traefik", SOURCES[0], "&"),
     ] {
-        let question = source
+        let decision_request = source
             .about("/private")
-            .to_target(&format!("{endpoint}?{query}"));
-        let answer = ask(&gate, &question.cookie(&session)).await?;
+            .with_target(&format!("{endpoint}?{query}"));
+        let answer = decide(&gate, &decision_request.cookie(&session)).await?;
         assert!(answer.status < 300, "{endpoint}?{query}: {answer:?}");
     }
     // Behind a prefix the query is that of the original request.
@@ -183,11 +185,11 @@ async fn parameters_that_narrow_nothing_are_accepted_where_they_belong() -> Resu
         "/api/authz/ext-authz",
         "/outpost.goauthentik.io/auth/envoy",
     ] {
-        let question = Request::get(&format!("{prefix}/private?allowed_groups=admins"));
-        let answer = ask(&gate, &question.cookie(&session)).await?;
+        let decision_request = Request::get(&format!("{prefix}/private?allowed_groups=admins"));
+        let answer = decide(&gate, &decision_request.cookie(&session)).await?;
         assert_eq!(answer.status, 200, "{prefix}: {answer:?}");
-        let question = Request::get(&format!("{prefix}?allowed_groups=admins/private"));
-        let answer = ask(&gate, &question.cookie(&session)).await?;
+        let decision_request = Request::get(&format!("{prefix}?allowed_groups=admins/private"));
+        let answer = decide(&gate, &decision_request.cookie(&session)).await?;
         assert_eq!(answer.status, 403, "{prefix}: {answer:?}");
     }
     Ok(())
@@ -195,19 +197,25 @@ async fn parameters_that_narrow_nothing_are_accepted_where_they_belong() -> Resu
 
 #[tokio::test]
 async fn a_restriction_in_a_header_denies() -> Result<()> {
-    let gate = asked([]).await?;
+    let gate = deciding_gate([]).await?;
     let session = Mint::user("ada").claim("email", "ada@example.com").authjs();
     let envoy = Request::get("/auth/envoy/private");
-    let questions = SOURCES.map(|source: Source| source.about("/private"));
-    for question in questions.into_iter().chain([envoy, question("", None)]) {
+    let decision_requests = SOURCES.map(|source: Source| source.about("/private"));
+    for decision_request in decision_requests
+        .into_iter()
+        .chain([envoy, decision_request("", None)])
+    {
         for name in [
             "X-Allowed-Groups",
             "Allowed_Groups",
             "X-Auth-Request-Allowed-Emails",
             "x-allowed-email-domains",
         ] {
-            let question = question.clone().cookie(&session).header(name, "admins");
-            let answer = ask(&gate, &question).await?;
+            let decision_request = decision_request
+                .clone()
+                .cookie(&session)
+                .header(name, "admins");
+            let answer = decide(&gate, &decision_request).await?;
             assert_eq!(answer.status, 403, "{name}: {answer:?}");
         }
     }
@@ -215,8 +223,8 @@ async fn a_restriction_in_a_header_denies() -> Result<()> {
 }
 
 #[tokio::test]
-async fn context_extensions_of_envoy_are_obeyed_or_deny() -> Result<()> {
-    let gate = asked([]).await?;
+async fn context_extensions_of_envoy_restrict_or_deny() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let text = |tag, text: &str| grpc::field(tag, text.as_bytes());
     let entry =
         |tag, name: &str, value: &str| grpc::field(tag, &[text(1, name), text(2, value)].concat());
@@ -273,8 +281,8 @@ async fn context_extensions_of_envoy_are_obeyed_or_deny() -> Result<()> {
         ),
         ("no metadata of the route", grpc::field(13, b""), true),
     ] {
-        let question = grpc::field(1, &[request.clone(), extra].concat());
-        let answer = grpc::ask(gate.decisions_port()?, &question).await?;
+        let decision_request = grpc::field(1, &[request.clone(), extra].concat());
+        let answer = grpc::decide(gate.decisions_port()?, &decision_request).await?;
         let tags: Vec<_> = grpc::fields(&answer).iter().map(|(tag, _)| *tag).collect();
         // ok_response or denied_response.
         assert_eq!(
@@ -287,8 +295,9 @@ async fn context_extensions_of_envoy_are_obeyed_or_deny() -> Result<()> {
     let public = [text(2, "GET"), text(4, "/public/x"), text(5, "app.example")];
     let public = grpc::field(4, &grpc::field(2, &public.concat()));
     for (name, allowed) in [("allowed_emails", true), ("allowed_groups", false)] {
-        let question = [public.clone(), entry(10, name, "eve@example.com")].concat();
-        let answer = grpc::ask(gate.decisions_port()?, &grpc::field(1, &question)).await?;
+        let decision_request = [public.clone(), entry(10, name, "eve@example.com")].concat();
+        let answer =
+            grpc::decide(gate.decisions_port()?, &grpc::field(1, &decision_request)).await?;
         let tags: Vec<_> = grpc::fields(&answer).iter().map(|(tag, _)| *tag).collect();
         assert_eq!(tags.contains(&3), allowed, "{name}");
     }
@@ -323,8 +332,8 @@ fn as_for_oauth2_proxy(gate: &str, service: &str, query: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_nginx_that_was_made_for_oauth2_proxy_keeps_its_restriction() -> Result<()> {
-    let gate = asked([]).await?;
+async fn an_nginx_configured_for_oauth2_proxy_keeps_its_restriction() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let echo = Echo::start().await?;
     let addresses = (
         gate.decisions_port()?.to_string(),
@@ -356,9 +365,8 @@ async fn an_nginx_that_was_made_for_oauth2_proxy_keeps_its_restriction() -> Resu
 }
 
 #[tokio::test]
-async fn behind_caddy_the_query_of_a_client_is_no_restriction_and_that_of_the_host_is_one()
--> Result<()> {
-    let gate = asked([]).await?;
+async fn behind_caddy_a_client_query_cannot_lift_restrictions() -> Result<()> {
+    let gate = deciding_gate([]).await?;
     let echo = Echo::start().await?;
     let session = Mint::user("ada").claim("email", "ada@example.com").authjs();
     let text = block("caddy.md", "caddyfile", 0)?;
@@ -402,7 +410,7 @@ async fn behind_caddy_the_query_of_a_client_is_no_restriction_and_that_of_the_ho
                 403,
             ),
         ] {
-            let text = put(&text, "uri /auth/caddy?\n", &format!("uri {uri}\n"))?;
+            let text = replace_literal(&text, "uri /auth/caddy?\n", &format!("uri {uri}\n"))?;
             let caddy = caddy(version, &text, gate.decisions_port()?, &echo).await?;
             let before = echo.seen().len();
             let request = Request::get(target).header("Host", "app.example");
@@ -418,17 +426,21 @@ async fn behind_caddy_the_query_of_a_client_is_no_restriction_and_that_of_the_ho
     }
     // At other endpoints no calling proxy leaves the client's query in its decision request.
     for (source, endpoint) in [(SOURCES[1], "/auth/traefik"), (SOURCES[3], "/auth/nginx")] {
-        let question = source
+        let decision_request = source
             .about("/private?page=2")
-            .to_target(&format!("{endpoint}?page=2"));
-        let question = question.cookie(&session);
-        assert_eq!(ask(&gate, &question).await?.status, 403, "{endpoint}");
+            .with_target(&format!("{endpoint}?page=2"));
+        let decision_request = decision_request.cookie(&session);
+        assert_eq!(
+            decide(&gate, &decision_request).await?.status,
+            403,
+            "{endpoint}"
+        );
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_envoy_that_narrows_a_route_is_obeyed_or_refused() -> Result<()> {
+async fn restrictions_of_an_envoy_route_are_enforced_or_denied() -> Result<()> {
     let per_route = "typed_per_filter_config: { envoy.filters.http.ext_authz: { \
         \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute, \
         check_settings: { context_extensions: { WORDS } } } }";
@@ -468,7 +480,7 @@ async fn an_envoy_that_narrows_a_route_is_obeyed_or_refused() -> Result<()> {
         (Kind::EnvoyHttp, http, added(http, over_http), 403),
     ] {
         let text = block("envoy.md", "yaml", usize::from(kind == Kind::EnvoyGrpc))?;
-        let text = put(&text, literal, &value)?;
+        let text = replace_literal(&text, literal, &value)?;
         let gate = gate(kind, &echo).start().await?;
         let envoy = envoy(&text, gate.decisions_port()?, &echo).await?;
         let before = echo.seen().len();

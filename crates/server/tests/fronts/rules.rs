@@ -70,23 +70,23 @@ enum Outcome {
 
 use Outcome::{Enters, Refused};
 
-/// The user of a request; `ActingAdmin` is one who impersonates an accountant, `Nobody` a client without a session.
+/// The user of a request; `ActingAdmin` is one who impersonates an accountant, `SignedOut` a client without a session.
 #[derive(Clone, Copy, Debug)]
-enum Who {
+enum TestUser {
     Accountant,
     ActingAdmin,
     Admin,
-    Nobody,
+    SignedOut,
     Owner,
     User,
 }
 
-impl Who {
+impl TestUser {
     fn cookie(self) -> Option<String> {
         let mint = Mint::user("ada").claim("name", "Ada");
         Some(
             match self {
-                Self::Nobody => return None,
+                Self::SignedOut => return None,
                 Self::User => mint,
                 Self::Admin => mint.claim("role", "admin"),
                 Self::Owner => mint.claim("role", "owner"),
@@ -100,111 +100,146 @@ impl Who {
     }
 }
 
-type Row = (&'static str, &'static str, Who, Outcome);
+type Row = (&'static str, &'static str, TestUser, Outcome);
 
 const TABLE: &[Row] = &[
-    ("GET", "/welcome", Who::Nobody, Enters("welcome")),
+    ("GET", "/welcome", TestUser::SignedOut, Enters("welcome")),
     (
         "GET",
         "/assets/a%20b.css?x=/admin/",
-        Who::Nobody,
+        TestUser::SignedOut,
         Enters("welcome"),
     ),
-    ("GET", "/%61ssets/x", Who::Nobody, Enters("welcome")),
-    ("GET", "/", Who::Nobody, Refused(401, "no_credential")),
-    ("GET", "/", Who::User, Enters("everybody else")),
-    ("GET", "/@scope%2fname", Who::User, Enters("everybody else")),
-    ("GET", "/admin/", Who::Nobody, Refused(401, "no_credential")),
-    ("GET", "/admin/", Who::User, Refused(403, "rule_denied")),
-    ("GET", "/admin/", Who::Admin, Enters("admin")),
-    ("HEAD", "/admin/x", Who::Admin, Enters("admin")),
-    ("GET", "/%61dmin/", Who::User, Refused(403, "rule_denied")),
-    ("GET", "/%61dmin/x", Who::Admin, Enters("admin")),
+    ("GET", "/%61ssets/x", TestUser::SignedOut, Enters("welcome")),
+    (
+        "GET",
+        "/",
+        TestUser::SignedOut,
+        Refused(401, "no_credential"),
+    ),
+    ("GET", "/", TestUser::User, Enters("everybody else")),
+    (
+        "GET",
+        "/@scope%2fname",
+        TestUser::User,
+        Enters("everybody else"),
+    ),
+    (
+        "GET",
+        "/admin/",
+        TestUser::SignedOut,
+        Refused(401, "no_credential"),
+    ),
+    (
+        "GET",
+        "/admin/",
+        TestUser::User,
+        Refused(403, "rule_denied"),
+    ),
+    ("GET", "/admin/", TestUser::Admin, Enters("admin")),
+    ("HEAD", "/admin/x", TestUser::Admin, Enters("admin")),
+    (
+        "GET",
+        "/%61dmin/",
+        TestUser::User,
+        Refused(403, "rule_denied"),
+    ),
+    ("GET", "/%61dmin/x", TestUser::Admin, Enters("admin")),
     // An upstream would read these as paths of another route.
     (
         "GET",
         "/x/../admin/",
-        Who::User,
+        TestUser::User,
         Refused(400, "ambiguous_path"),
     ),
     (
         "GET",
         "/assets/..%2fadmin/",
-        Who::Nobody,
+        TestUser::SignedOut,
         Refused(400, "ambiguous_path"),
     ),
     (
         "GET",
         "/admin%2fx",
-        Who::User,
+        TestUser::User,
         Refused(400, "ambiguous_path"),
     ),
     (
         "GET",
         "/ADMIN%2fx",
-        Who::User,
+        TestUser::User,
         Refused(400, "ambiguous_path"),
     ),
-    ("GET", "/Admin/", Who::User, Enters("everybody else")),
-    ("POST", "/admin/x", Who::Admin, Refused(403, "rule_denied")),
-    ("POST", "/admin/x", Who::Owner, Enters("changes")),
+    ("GET", "/Admin/", TestUser::User, Enters("everybody else")),
+    (
+        "POST",
+        "/admin/x",
+        TestUser::Admin,
+        Refused(403, "rule_denied"),
+    ),
+    ("POST", "/admin/x", TestUser::Owner, Enters("changes")),
     (
         "DELETE",
         "/admin/x",
-        Who::Admin,
+        TestUser::Admin,
         Refused(403, "rule_denied"),
     ),
-    ("PUT", "/admin/x", Who::Admin, Enters("admin")),
+    ("PUT", "/admin/x", TestUser::Admin, Enters("admin")),
     (
         "GET",
         "/admin/reports/2026",
-        Who::Admin,
+        TestUser::Admin,
         Refused(403, "rule_denied"),
     ),
     (
         "GET",
         "/admin/reports/2026",
-        Who::Accountant,
+        TestUser::Accountant,
         Enters("reports"),
     ),
     (
         "GET",
         "/admin/reports/2026",
-        Who::ActingAdmin,
+        TestUser::ActingAdmin,
         Refused(403, "rule_denied"),
     ),
     (
         "GET",
         "/admin/reports/",
-        Who::Accountant,
+        TestUser::Accountant,
         Refused(403, "rule_denied"),
     ),
     (
         "GET",
         "/admin/reports/2026/x",
-        Who::Accountant,
+        TestUser::Accountant,
         Refused(403, "rule_denied"),
     ),
     (
         "GET",
         "/internal/x",
-        Who::Owner,
+        TestUser::Owner,
         Refused(403, "route_denied"),
     ),
     (
         "GET",
         "/internal/x",
-        Who::Nobody,
+        TestUser::SignedOut,
         Refused(403, "route_denied"),
     ),
     (
         "GET",
         "/number/x",
-        Who::Admin,
+        TestUser::Admin,
         Refused(403, "rule_incomparable"),
     ),
-    ("GET", "/legacy/x", Who::User, Enters("legacy")),
-    ("POST", "/legacy/x", Who::User, Refused(403, "cross_origin")),
+    ("GET", "/legacy/x", TestUser::User, Enters("legacy")),
+    (
+        "POST",
+        "/legacy/x",
+        TestUser::User,
+        Refused(403, "cross_origin"),
+    ),
 ];
 
 #[tokio::test]
@@ -213,7 +248,7 @@ async fn behind_caddy() -> Result<()> {
 }
 
 #[tokio::test]
-async fn behind_caddy_of_today() -> Result<()> {
+async fn behind_the_latest_caddy() -> Result<()> {
     run(Kind::CaddyPinned).await
 }
 
@@ -257,10 +292,10 @@ async fn run(kind: Kind) -> Result<()> {
         .start()
         .await?;
     let front = Front::start(kind, &gate, &echo).await?;
-    for (method, target, who, outcome) in TABLE {
-        let what = format!("{kind:?}: {method} {target} by {who:?}");
+    for (method, target, user, outcome) in TABLE {
+        let what = format!("{kind:?}: {method} {target} by {user:?}");
         let request = Request::new(method, target).header("Host", "app.example.com");
-        let request = who.cookie().into_iter().fold(request, Request::cookie);
+        let request = user.cookie().into_iter().fold(request, Request::cookie);
         let before = echo.seen().len();
         let answer = Client::connect(front.address).await?.send(&request).await?;
         let arrived = echo.seen().len() > before;

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use anyhow::{Result, ensure};
 use harness::{CaddyVersion, Client, CutProxy, Echo, Mint, Nginx, Postgres, Request};
 
-use crate::documents::{block, put};
-use crate::endpoints::{DROP_INS, SOURCES, ask};
+use crate::documents::{block, replace_literal};
+use crate::endpoints::{DROP_INS, SOURCES, decide};
 use crate::front::{Kind, caddy, envoy, gate, haproxy, nginx};
 
 /// Starts a server in the place of the gate that answers with the status in `X-Status`.
@@ -45,7 +45,7 @@ async fn outcomes(front: SocketAddr, echo: &Echo) -> Result<Outcomes> {
 }
 
 #[tokio::test]
-async fn nginx_takes_everything_but_2xx_401_and_403_for_a_failure() -> Result<()> {
+async fn nginx_treats_every_status_but_2xx_401_and_403_as_a_failure() -> Result<()> {
     let (stub, echo) = (stub().await?, Echo::start().await?);
     let text = block("nginx.md", "nginx", 0)?;
     let nginx = nginx(&text, &stub.address().to_string(), &echo).await?;
@@ -56,7 +56,7 @@ async fn nginx_takes_everything_but_2xx_401_and_403_for_a_failure() -> Result<()
 }
 
 #[tokio::test]
-async fn caddy_and_haproxy_pass_on_every_status_but_2xx() -> Result<()> {
+async fn caddy_and_haproxy_forward_every_status_but_2xx() -> Result<()> {
     let (stub, echo) = (stub().await?, Echo::start().await?);
     let text = block("caddy.md", "caddyfile", 0)?;
     let passed_on = [200, 200, 200, 302, 400, 401, 403, 404, 429, 500, 503];
@@ -77,7 +77,7 @@ async fn caddy_and_haproxy_pass_on_every_status_but_2xx() -> Result<()> {
 }
 
 #[tokio::test]
-async fn envoy_over_http_takes_5xx_for_a_failure_and_lets_it_pass_where_told_to() -> Result<()> {
+async fn envoy_over_http_treats_5xx_as_a_failure_that_it_may_allow() -> Result<()> {
     let (stub, echo) = (stub().await?, Echo::start().await?);
     let text = block("envoy.md", "yaml", 0)?;
     let closed = envoy(&text, stub.address(), &echo).await?;
@@ -92,7 +92,7 @@ async fn envoy_over_http_takes_5xx_for_a_failure_and_lets_it_pass_where_told_to(
 }
 
 fn fails_open(text: &str) -> Result<String> {
-    put(
+    replace_literal(
         text,
         "failure_mode_allow: false",
         "failure_mode_allow: true",
@@ -100,7 +100,7 @@ fn fails_open(text: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_dead_store_opens_nothing_even_where_envoy_lets_failures_pass() -> Result<()> {
+async fn a_store_outage_denies_even_if_envoy_allows_failures() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres
         .execute("CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')")
@@ -120,7 +120,7 @@ async fn a_dead_store_opens_nothing_even_where_envoy_lets_failures_pass() -> Res
         .await?;
     let over_http = fails_open(&block("envoy.md", "yaml", 0)?)?;
     let over_grpc = fails_open(&block("envoy.md", "yaml", 1)?)?;
-    let prefixed = |prefix| put(&over_http, "path_prefix: /auth/envoy", prefix);
+    let prefixed = |prefix| replace_literal(&over_http, "path_prefix: /auth/envoy", prefix);
     let mut envoys = Vec::new();
     for (text, status) in [
         (over_http.clone(), 429),
@@ -147,7 +147,7 @@ async fn a_dead_store_opens_nothing_even_where_envoy_lets_failures_pass() -> Res
     let before = echo.seen().len();
     to_postgres.cut().await?;
     for (envoy, status) in &envoys {
-        for request in [signed_in(), signed_in().navigating()] {
+        for request in [signed_in(), signed_in().as_navigation()] {
             let mut client = Client::connect(envoy.address()).await?;
             let answer = client.send(&request).await?;
             assert_eq!(answer.status, *status, "{answer:?}");
@@ -157,8 +157,8 @@ async fn a_dead_store_opens_nothing_even_where_envoy_lets_failures_pass() -> Res
                 Some("no-store"),
                 "{answer:?}"
             );
-            let said = answer.text().to_lowercase().replace('_', " ");
-            assert!(said.contains("service unavailable"), "{answer:?}");
+            let text = answer.text().to_lowercase().replace('_', " ");
+            assert!(text.contains("service unavailable"), "{answer:?}");
         }
         let call = Request::post("/private", "")
             .header("Host", "app.example")
@@ -174,8 +174,8 @@ async fn a_dead_store_opens_nothing_even_where_envoy_lets_failures_pass() -> Res
     let drop_ins = DROP_INS.map(|(endpoint, source, ..)| (endpoint, source));
     let own = SOURCES.map(|source| (source.endpoint, source));
     for (endpoint, source) in drop_ins.into_iter().chain(own) {
-        let question = source.about("/private").to_target(endpoint);
-        let answer = ask(&gate, &question.cookie(&session)).await?;
+        let decision_request = source.about("/private").with_target(endpoint);
+        let answer = decide(&gate, &decision_request.cookie(&session)).await?;
         assert_eq!(answer.status, 503, "{endpoint}: {answer:?}");
         assert_eq!(answer.header("retry-after"), Some("5"), "{endpoint}");
     }

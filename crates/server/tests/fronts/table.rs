@@ -1,12 +1,12 @@
 //! One table of requests, and the outcome of each behind every front.
 //!
 //! Each front is started once, with a gate that has public and protected paths, a sign-in page, and a database of
-//! users. A case is judged by what the client received and what the upstream saw; where fronts must differ, `Kind` says so.
+//! users. A case is checked by what the client received and what the upstream saw; where fronts must differ, `Kind` says so.
 
 use anyhow::{Context, Result, ensure};
-use harness::{Client, CutProxy, Echo, Gate, Mint, Postgres, Request, Seen};
+use harness::{Client, CutProxy, Echo, Gate, Mint, Postgres, ReceivedRequest, Request};
 
-use crate::documents::{block, put};
+use crate::documents::{block, replace_literal};
 use crate::front::{Front, Kind, gate, haproxy};
 
 #[tokio::test]
@@ -15,7 +15,7 @@ async fn behind_caddy() -> Result<()> {
 }
 
 #[tokio::test]
-async fn behind_caddy_of_today() -> Result<()> {
+async fn behind_the_latest_caddy() -> Result<()> {
     run(Kind::CaddyPinned).await
 }
 
@@ -40,12 +40,12 @@ async fn behind_nginx() -> Result<()> {
 }
 
 #[tokio::test]
-async fn behind_nginx_that_remembers_decisions() -> Result<()> {
+async fn behind_nginx_with_a_decision_cache() -> Result<()> {
     run(Kind::NginxCached).await
 }
 
 #[tokio::test]
-async fn behind_nginx_that_asks_over_a_socket() -> Result<()> {
+async fn behind_nginx_over_a_unix_socket() -> Result<()> {
     run(Kind::NginxSocket).await
 }
 
@@ -60,7 +60,7 @@ async fn behind_traefik() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_script_that_fails_opens_nothing() -> Result<()> {
+async fn a_failing_haproxy_script_denies() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(Kind::Haproxy, &echo).start().await?;
     let script = block("haproxy.md", "lua", 0)?;
@@ -70,7 +70,7 @@ async fn a_script_that_fails_opens_nothing() -> Result<()> {
         ("answer.headers[name:lower()]", "answer.nothing.at.all"),
         ("/auth\"", "/nothing\""),
     ] {
-        let broken = put(&script, right, wrong)?;
+        let broken = replace_literal(&script, right, wrong)?;
         let haproxy = haproxy(&broken, gate.decisions_port()?, &echo).await?;
         let request = Request::get("/").header("Host", HOST).cookie(eve());
         let answer = Client::connect(haproxy.address())
@@ -85,7 +85,7 @@ async fn a_script_that_fails_opens_nothing() -> Result<()> {
 
 async fn run(kind: Kind) -> Result<()> {
     let world = World::start(kind).await?;
-    let outcome = world.judge_all().await;
+    let outcome = world.check_all().await;
     outcome.with_context(|| format!("{kind:?} says:\n{}", world.front.transcript()))?;
     world.outages().await
 }
@@ -127,7 +127,7 @@ enum Outcome {
 
 use Outcome::{Ambiguous, Enters, Refused, SignIn, Unauthenticated};
 
-const NOBODY: Outcome = Enters(["", "", ""]);
+const NO_USER: Outcome = Enters(["", "", ""]);
 const ADA: Outcome = Enters(["ada", "ada@example.com", "Ada Lovelace"]);
 const EVE: Outcome = Enters(["eve", "", ""]);
 
@@ -187,14 +187,14 @@ fn cases() -> Vec<Case> {
         get("a session in eight cookies", ADA, "/private", |r| {
             r.cookie(in_eight_cookies())
         }),
-        get("a public path", NOBODY, "/public/x?y=/../z", |r| r),
-        get("a public path, signed in", NOBODY, "/public/x", cookie),
+        get("a public path", NO_USER, "/public/x?y=/../z", |r| r),
+        get("a public path, signed in", NO_USER, "/public/x", cookie),
         get("no session", Refused(401), "/private", |r| r),
         get(
             "no session, a browser",
             SignIn,
             "/private?page=2",
-            Request::navigating,
+            Request::as_navigation,
         ),
         get("no session, a script", Refused(401), "/private", |r| {
             r.header("Sec-Fetch-Mode", "cors")
@@ -204,7 +204,7 @@ fn cases() -> Vec<Case> {
             r.cookie(ada().expiring_in(-60).authjs())
         }),
         get("an expired session, a browser", SignIn, "/private", |r| {
-            r.cookie(ada().expiring_in(-60).authjs()).navigating()
+            r.cookie(ada().expiring_in(-60).authjs()).as_navigation()
         }),
         get("a cookie that was changed", Refused(401), "/private", |r| {
             r.cookie(changed(&ada().authjs()))
@@ -228,7 +228,7 @@ fn cases() -> Vec<Case> {
             "a user who does not exist, a browser",
             Refused(403),
             "/private",
-            |r| r.cookie(Mint::user("mallory").authjs()).navigating(),
+            |r| r.cookie(Mint::user("mallory").authjs()).as_navigation(),
         ),
         get("identity nominated away", ADA, "/private", |r| {
             cookie(r).header("Connection", "X-User-Id, X-User-Email")
@@ -287,7 +287,7 @@ fn cases() -> Vec<Case> {
             "/private",
             |r| forged(r.cookie(eve())),
         ),
-        get("the same on a public path", NOBODY, "/public/x", forged),
+        get("the same on a public path", NO_USER, "/public/x", forged),
     ]);
     for (name, value) in CLAIMS {
         cases.push(get(
@@ -424,10 +424,10 @@ impl World {
     }
 
     /// Judges every case and reports all failures together.
-    async fn judge_all(&self) -> Result<()> {
+    async fn check_all(&self) -> Result<()> {
         let mut wrong = Vec::new();
         for case in cases() {
-            if let Err(error) = self.judge(&case).await {
+            if let Err(error) = self.check_case(&case).await {
                 wrong.push(format!("{}: {error:#}", case.what));
             }
         }
@@ -448,7 +448,7 @@ impl World {
         Ok(())
     }
 
-    async fn judge(&self, case: &Case) -> Result<()> {
+    async fn check_case(&self, case: &Case) -> Result<()> {
         let before = self.echo.seen().len();
         let answer = Client::connect(self.front.address)
             .await?
@@ -553,7 +553,7 @@ impl World {
             request.header("X-User-Id", "forged")
         };
         let before = self.echo.seen().len();
-        for request in [signed_in("/lost"), signed_in("/lost").navigating()] {
+        for request in [signed_in("/lost"), signed_in("/lost").as_navigation()] {
             let answer = Client::connect(self.front.address)
                 .await?
                 .send(&request)
@@ -573,7 +573,7 @@ impl World {
         drop(self.gate);
         for request in [
             signed_in("/down"),
-            signed_in("/down").navigating(),
+            signed_in("/down").as_navigation(),
             request("/down"),
             request("/public/down"),
         ] {
@@ -593,24 +593,24 @@ impl World {
 }
 
 /// Verifies that the service receives this identity, and no other under any name that it might read as one of the gate's.
-fn names(seen: &Seen, identity: [&str; 3]) -> Result<()> {
+fn names(seen: &ReceivedRequest, identity: [&str; 3]) -> Result<()> {
     for (name, expected) in ["x-user-id", "x-user-email", "x-user-name"]
         .into_iter()
         .zip(identity)
     {
-        let told: Vec<_> = seen
+        let seen_values: Vec<_> = seen
             .headers
             .iter()
             .filter(|(spelled, _)| normal(spelled) == name)
             .collect();
-        let known = match told.as_slice() {
+        let known = match seen_values.as_slice() {
             [] => expected.is_empty(),
             [(spelled, value)] => spelled.eq_ignore_ascii_case(name) && *value == expected,
             _ => false,
         };
         ensure!(
             known,
-            "{name} should be {expected:?}, but the service saw {told:?}"
+            "{name} should be {expected:?}, but the service saw {seen_values:?}"
         );
     }
     let nominated = seen.headers.all("connection").join(",").to_lowercase();

@@ -23,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::documents::put;
+use crate::documents::replace_literal;
 use crate::front::Service;
 
 /// A reverse proxy with the documented middlewares. Dropping it stops the proxy.
@@ -55,7 +55,7 @@ impl Traefik {
             service: echo.address(),
             ..Route::read(text, gate.decisions_port()?)?
         });
-        put(text, "127.0.0.1:3000", "")?;
+        replace_literal(text, "127.0.0.1:3000", "")?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let mut tasks = JoinSet::new();
@@ -101,7 +101,7 @@ impl Route {
         let removed = removed
             .lines()
             .map_while(|line| line.trim().strip_suffix(": \"\""));
-        put(text, "trustForwardHeader: false", "")?;
+        replace_literal(text, "trustForwardHeader: false", "")?;
         Ok(Self {
             gate,
             path: path.to_owned(),
@@ -127,7 +127,7 @@ impl Route {
             request.headers_mut().remove(name);
         }
 
-        let permission = self.ask(&request, peer).await?;
+        let permission = self.decide(&request, peer).await?;
         if !permission.status().is_success() {
             let (mut head, body) = permission.into_parts();
             remove_hop_by_hop(&mut head.headers);
@@ -161,16 +161,16 @@ impl Route {
         Ok(answer.map(BodyExt::boxed))
     }
 
-    async fn ask(
+    async fn decide(
         &self,
         request: &Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Response<Incoming>> {
-        let mut question = Request::builder()
+        let mut decision_request = Request::builder()
             .method(Method::GET)
             .uri(&self.path)
             .body(Empty::<Bytes>::new())?;
-        let headers = question.headers_mut();
+        let headers = decision_request.headers_mut();
         headers.clone_from(request.headers());
         let host = request.headers().get(HOST).context("a host")?.clone();
         headers.insert(HOST, self.gate.to_string().try_into()?);
@@ -182,7 +182,7 @@ impl Route {
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
         let target = request.uri().path_and_query().context("a path")?;
         headers.insert("x-forwarded-uri", target.as_str().try_into()?);
-        self.send(self.gate, question).await
+        self.send(self.gate, decision_request).await
     }
 
     async fn send<B>(&self, address: SocketAddr, request: Request<B>) -> Result<Response<Incoming>>

@@ -42,7 +42,7 @@ async fn status(port: u16, root: &Path) -> Result<String> {
 }
 
 /// Waits until curl trusts the certificate at this port.
-async fn trusted(port: u16, root: &Path) -> Result<()> {
+async fn wait_until_trusted(port: u16, root: &Path) -> Result<()> {
     poll("a certificate that is trusted", async || {
         (status(port, root).await.ok()? == "200").then_some(())
     })
@@ -53,28 +53,28 @@ fn mode(path: &Path) -> Result<u32> {
     Ok(fs::metadata(path)?.mode() & 0o777)
 }
 
-async fn said(gate: &Gate, what: &str) -> Result<String> {
-    let said = |line: &str| line.contains(what).then(|| line.to_owned());
-    gate.stderr().wait_for(said).await
+async fn wait_for_log(gate: &Gate, what: &str) -> Result<String> {
+    let matches = |line: &str| line.contains(what).then(|| line.to_owned());
+    gate.stderr().wait_for(matches).await
 }
 
 #[tokio::test]
-async fn a_certificate_comes_by_tls_alpn_01_and_needs_no_authority_after_that() -> Result<()> {
+async fn a_certificate_is_obtained_by_tls_alpn_01_and_reused_from_the_store() -> Result<()> {
     let (echo, folder, tls) = (Echo::start().await?, tempfile::tempdir()?, free_port());
     let mut pebble = Pebble::start(free_port(), tls).await?;
     let (store, root) = (folder.path().join("acme"), pebble.root().await?);
     let command = ordering(&echo, &pebble, tls, &store.display().to_string());
     let gate = command.start().await?;
-    said(&gate, "handshakes are refused until there is one").await?;
+    wait_for_log(&gate, "handshakes are refused until there is one").await?;
     let refused = status(tls, &root).await;
     ensure!(
         refused.is_err(),
         "there can be no certificate yet: {refused:?}"
     );
-    trusted(tls, &root)
+    wait_until_trusted(tls, &root)
         .await
         .with_context(|| pebble.transcript())?;
-    said(&gate, "a new certificate is there").await?;
+    wait_for_log(&gate, "a new certificate is there").await?;
     let orders = gate.metric("sessiongate_acme_orders_total", ["result=\"ok\""]);
     assert!((orders.await? - 1.0).abs() < f64::EPSILON);
     let expiry = gate.metric(
@@ -107,7 +107,7 @@ async fn a_certificate_comes_by_tls_alpn_01_and_needs_no_authority_after_that() 
 }
 
 #[tokio::test]
-async fn any_node_that_shares_the_database_answers_for_the_one_that_orders() -> Result<()> {
+async fn any_node_with_the_same_database_answers_acme_challenges() -> Result<()> {
     let (echo, postgres) = (Echo::start().await?, Postgres::start().await?);
     let (http, first, second) = (free_port(), free_port(), free_port());
     let pebble = Pebble::start(http, free_port()).await?;
@@ -119,30 +119,30 @@ async fn any_node_that_shares_the_database_answers_for_the_one_that_orders() -> 
     };
     let redirecting = |port: u16| format!("127.0.0.1:{port}");
     // This gate cannot order, because it does not trust the ACME server, but the server requests the proof from it.
-    let asked = sharing(first)
+    let challenged = sharing(first)
         .env("REDIRECT_LISTEN", redirecting(http))
         .without("ACME_CA_FILE")
         .start()
         .await?;
-    let why = said(&asked, "cannot have a certificate").await?;
+    let why = wait_for_log(&challenged, "cannot have a certificate").await?;
     assert!(why.contains("nobody whom we trust has signed"), "{why}");
     assert!(why.contains("handshakes are refused"), "{why}");
     let orders = sharing(second)
         .env("REDIRECT_LISTEN", "127.0.0.1:0")
         .start()
         .await?;
-    trusted(second, &root)
+    wait_until_trusted(second, &root)
         .await
         .with_context(|| pebble.transcript())?;
-    trusted(first, &root).await?;
-    said(&orders, "a new certificate is there").await?;
-    let answered = asked
+    wait_until_trusted(first, &root).await?;
+    wait_for_log(&orders, "a new certificate is there").await?;
+    let answered = challenged
         .wait_for_audit(|line| line["reason"] == "acme_challenge")
         .await?;
     assert_eq!(answered["mode"], "redirect");
 
     // The gate knows no proof of an order that is over or never existed.
-    let redirect = asked.listener("redirect").await?;
+    let redirect = challenged.listener("redirect").await?;
     let target = "/.well-known/acme-challenge/made-up";
     let mut client = harness::Client::connect(redirect).await?;
     let request = Request::get(target).header("host", HOST);
@@ -155,30 +155,30 @@ async fn any_node_that_shares_the_database_answers_for_the_one_that_orders() -> 
 }
 
 #[tokio::test]
-async fn processes_that_share_a_folder_prove_hosts_for_each_other() -> Result<()> {
+async fn processes_with_the_same_folder_answer_each_others_challenges() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (first, second) = (free_port(), free_port());
     let pebble = Pebble::start(free_port(), first).await?;
     let root = pebble.root().await?;
     let store = folder.path().join("acme").display().to_string();
     // This gate does not trust the ACME server, which requests the proof of the other gate's order from it.
-    let asked = ordering(&echo, &pebble, first, &store).without("ACME_CA_FILE");
-    let asked = asked.start().await?;
-    said(&asked, "cannot have a certificate").await?;
+    let challenged = ordering(&echo, &pebble, first, &store).without("ACME_CA_FILE");
+    let challenged = challenged.start().await?;
+    wait_for_log(&challenged, "cannot have a certificate").await?;
     let orders = ordering(&echo, &pebble, second, &store).start().await?;
-    trusted(first, &root)
+    wait_until_trusted(first, &root)
         .await
         .with_context(|| pebble.transcript())?;
-    trusted(second, &root).await?;
-    said(&orders, "a new certificate is there").await?;
+    wait_until_trusted(second, &root).await?;
+    wait_for_log(&orders, "a new certificate is there").await?;
     let label = ["result=\"acme_challenge\""];
-    let seen = asked.metric("sessiongate_tls_handshakes_total", label);
+    let seen = challenged.metric("sessiongate_tls_handshakes_total", label);
     assert!(seen.await? > 0.0);
     Ok(())
 }
 
 #[tokio::test]
-async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
+async fn an_old_certificate_is_served_until_the_new_one_arrives() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (http, tls) = (free_port(), free_port());
     let pebble = Pebble::start(http, free_port()).await?;
@@ -239,18 +239,18 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
     .with_context(|| gate.stderr().all().join("\n"))?;
     gate.wait_for_audit(|line| line["reason"] == "acme_challenge")
         .await?;
-    said(&gate, "does not know the account any more").await?;
+    wait_for_log(&gate, "does not know the account any more").await?;
     assert!(!shown().await?.contains("2020"));
 
     // A reload adds a host.
     let more = listeners.replace(HOST, &format!("{HOST}\", \"new.example.com"));
     fs::write(&file, more)?;
     gate.signal("HUP")?;
-    let new = said(&gate, "ordering a certificate");
+    let new = wait_for_log(&gate, "ordering a certificate");
     assert!(new.await?.contains(HOST));
     poll("the certificate of the new host", async || {
-        let said = gate.stderr().all();
-        let mut got = said
+        let lines = gate.stderr().all();
+        let mut got = lines
             .iter()
             .filter(|line| line.contains("a new certificate is there"));
         got.find(|line| line.contains("new.example.com")).map(drop)
@@ -264,7 +264,7 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_order_that_fails_is_said_and_counted_and_keeps_nobody_else_waiting() -> Result<()> {
+async fn a_failed_order_is_logged_and_counted_and_delays_no_other_host() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (tls, elsewhere) = (free_port(), free_port());
     // The ACME server connects to ports without a listener.
@@ -272,7 +272,7 @@ async fn an_order_that_fails_is_said_and_counted_and_keeps_nobody_else_waiting()
     let gate = ordering(&echo, &pebble, tls, &folder.path().display().to_string())
         .start()
         .await?;
-    let line = said(&gate, "cannot have a certificate").await?;
+    let line = wait_for_log(&gate, "cannot have a certificate").await?;
     for part in [
         "tls-alpn-01",
         "the authority",
@@ -284,5 +284,5 @@ async fn an_order_that_fails_is_said_and_counted_and_keeps_nobody_else_waiting()
     let failed = gate.metric("sessiongate_acme_orders_total", ["result=\"failed\""]);
     assert!((failed.await? - 1.0).abs() < f64::EPSILON);
     // The folder of the test is accessible to all users.
-    said(&gate, "chmod 700").await.map(drop)
+    wait_for_log(&gate, "chmod 700").await.map(drop)
 }

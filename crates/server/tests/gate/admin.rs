@@ -24,7 +24,7 @@ async fn health_and_metrics_never_share_a_port_with_the_proxy() -> Result<()> {
 }
 
 #[tokio::test]
-async fn readiness_names_every_store_and_holds_while_decisions_can_be_made() -> Result<()> {
+async fn readiness_lists_every_store_and_holds_while_decisions_are_possible() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres
         .execute("CREATE TABLE users (id text); INSERT INTO users VALUES ('ada')")
@@ -106,7 +106,7 @@ async fn readiness_names_every_store_and_holds_while_decisions_can_be_made() -> 
 }
 
 #[tokio::test]
-async fn metrics_count_decisions_without_naming_anyone() -> Result<()> {
+async fn metrics_count_decisions_without_user_ids() -> Result<()> {
     let (_echo, gate) = started([("PUBLIC_PATHS", "/public")]).await?;
     gate.send(&signed_in("/private-path", "ada")).await?;
     gate.send(&signed_in("/private-path", "ada")).await?;
@@ -142,7 +142,7 @@ async fn metrics_count_decisions_without_naming_anyone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_admin_listener_that_others_can_reach_demands_a_token() -> Result<()> {
+async fn a_reachable_admin_listener_requires_a_token() -> Result<()> {
     let refused = gate("http://127.0.0.1:9")
         .env("ADMIN_LISTEN", "0.0.0.0:0")
         .run()

@@ -9,7 +9,7 @@ use crate::support::{gate, signed_in, started};
 const SIGNING_IN: (&str, &str) = ("PUBLIC_PATHS", "/signin,/api/auth/");
 
 #[tokio::test]
-async fn a_navigation_is_sent_to_sign_in_and_everything_else_is_told() -> Result<()> {
+async fn navigations_are_redirected_to_sign_in_and_other_requests_get_401() -> Result<()> {
     let (echo, gate) = started([("SIGN_IN_URL", "https://app.example/signin")]).await?;
     let expired = Mint::user("ada").expiring_in(-60).authjs();
     let sign_in = "https://app.example/signin?callbackUrl=%2Freports%3Fyear%3D2026";
@@ -17,7 +17,7 @@ async fn a_navigation_is_sent_to_sign_in_and_everything_else_is_told() -> Result
     for (what, request, location) in [
         (
             "a navigation",
-            Request::get(target).navigating(),
+            Request::get(target).as_navigation(),
             Some(sign_in),
         ),
         (
@@ -32,7 +32,7 @@ async fn a_navigation_is_sent_to_sign_in_and_everything_else_is_told() -> Result
         ),
         (
             "an expired session",
-            Request::get(target).navigating().cookie(expired),
+            Request::get(target).as_navigation().cookie(expired),
             Some(sign_in),
         ),
         (
@@ -86,7 +86,7 @@ async fn a_navigation_is_sent_to_sign_in_and_everything_else_is_told() -> Result
 }
 
 #[tokio::test]
-async fn the_way_back_never_leads_elsewhere() -> Result<()> {
+async fn the_return_url_never_leaves_the_site() -> Result<()> {
     let (_echo, gate) = started([("SIGN_IN_URL", "/signin"), SIGNING_IN]).await?;
     for (target, host) in [
         ("//evil.example/x", "app.example"),
@@ -94,7 +94,7 @@ async fn the_way_back_never_leads_elsewhere() -> Result<()> {
         ("/\\evil.example", "app.example"),
     ] {
         let answer = gate
-            .send(&Request::get(target).navigating().header("Host", host))
+            .send(&Request::get(target).as_navigation().header("Host", host))
             .await?;
         if answer.status == 302 {
             let location = answer.header("location").unwrap_or_default();
@@ -111,9 +111,9 @@ async fn the_way_back_never_leads_elsewhere() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_sign_in_page_a_browser_gets_a_page_that_says_so() -> Result<()> {
+async fn without_a_sign_in_page_a_browser_gets_an_explaining_page() -> Result<()> {
     let (_echo, gate) = started([]).await?;
-    let answer = gate.send(&Request::get("/").navigating()).await?;
+    let answer = gate.send(&Request::get("/").as_navigation()).await?;
     assert_eq!(answer.status, 401);
     assert!(
         answer
@@ -129,7 +129,7 @@ async fn without_a_sign_in_page_a_browser_gets_a_page_that_says_so() -> Result<(
 }
 
 #[tokio::test]
-async fn an_unknown_user_is_forbidden_and_a_lost_database_is_unavailable() -> Result<()> {
+async fn an_unknown_user_gets_403_and_a_lost_database_503() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres
         .execute("CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')")
@@ -158,7 +158,7 @@ async fn an_unknown_user_is_forbidden_and_a_lost_database_is_unavailable() -> Re
             api.header("x-request-id")
         );
         assert_eq!(api.header("retry-after").is_some(), status == 503);
-        let page = gate.send(&signed_in("/", user).navigating()).await?;
+        let page = gate.send(&signed_in("/", user).as_navigation()).await?;
         assert_eq!(
             page.status, status,
             "a browser is not sent to sign in again"
@@ -223,7 +223,7 @@ async fn a_malformed_request_is_refused_and_its_connection_closed() -> Result<()
 }
 
 #[tokio::test]
-async fn a_preflight_is_refused_unless_it_may_pass() -> Result<()> {
+async fn a_preflight_is_refused_unless_preflights_may_pass() -> Result<()> {
     let preflight = || {
         Request::new("OPTIONS", "/api")
             .header("Origin", "https://other.example")

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{gate, signed_in, started};
 
 #[tokio::test]
-async fn an_admitted_request_is_one_complete_line() -> Result<()> {
+async fn an_admitted_request_has_one_complete_audit_line() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let answer = gate
         .send(&signed_in("/reports/2026?token=hidden", "ada").header("Host", "app.example"))
@@ -55,7 +55,7 @@ async fn an_admitted_request_is_one_complete_line() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_its_line_too() -> Result<()> {
+async fn a_request_of_a_departed_client_has_an_audit_line() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let mut client = gate.connect().await?;
     client
@@ -72,7 +72,7 @@ async fn a_client_that_goes_away_leaves_its_line_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_refusal_says_why_in_a_stable_word() -> Result<()> {
+async fn every_refusal_has_a_stable_reason() -> Result<()> {
     let (_echo, gate) = started([("PUBLIC_PATHS", "/public/")]).await?;
     for (what, request, reason, cred, status) in [
         ("nothing", Request::get("/"), "no_credential", "none", 401),
@@ -121,7 +121,7 @@ async fn every_refusal_says_why_in_a_stable_word() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_value_can_break_a_line_or_add_a_field() -> Result<()> {
+async fn no_value_can_inject_an_audit_line_or_field() -> Result<()> {
     let (_echo, gate) = started([]).await?;
     let evil = "ada\",\"outcome\":\"deny\",\"x\":\"\u{2028}\u{85}é";
     let request = signed_in("/%22%0A{\"outcome\":\"deny\"}?x", evil).header("Host", "evil.example");
@@ -180,7 +180,7 @@ async fn no_secret_is_ever_printed() -> Result<()> {
         Request::get("/").cookie("authjs.session-token=garbage-hidden"),
         Request::get("/").header("Authorization", format!("Bearer {bearer}")),
         Request::get("/").header("X-Bypass-Auth", bypass),
-        Request::get("/").navigating(),
+        Request::get("/").as_navigation(),
     ] {
         gate.send(&request).await?;
     }
@@ -235,7 +235,7 @@ async fn no_secret_is_ever_printed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_log_that_is_off_is_silent_and_start_up_is_not() -> Result<()> {
+async fn turning_the_audit_log_off_keeps_the_start_up_log() -> Result<()> {
     let (_echo, mut gate) = started([("AUDIT_LOG", "false")]).await?;
     let warned = |line: &str| line.contains("AUDIT_LOG is off").then_some(());
     gate.stderr().wait_for(warned).await?;
@@ -250,7 +250,7 @@ async fn a_log_that_is_off_is_silent_and_start_up_is_not() -> Result<()> {
 }
 
 #[tokio::test]
-async fn text_for_people_holds_the_same_decision() -> Result<()> {
+async fn the_text_format_has_the_same_decision() -> Result<()> {
     let (_echo, gate) = started([("LOG_FORMAT", "text")]).await?;
     gate.send(&signed_in("/reports?token=hidden", "ada\u{1b}[31m\nallow"))
         .await?;

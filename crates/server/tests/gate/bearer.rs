@@ -83,7 +83,7 @@ fn signed_by_secret(claims: &Value) -> Result<String> {
 pub(crate) struct Publisher {
     pub(crate) address: SocketAddr,
     answer: Arc<Mutex<String>>,
-    asked: Arc<AtomicUsize>,
+    fetches: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -96,16 +96,16 @@ impl Publisher {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let answer = Arc::new(Mutex::new(String::new()));
-        let asked = Arc::new(AtomicUsize::new(0));
+        let fetches = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
-        let shared = (Arc::clone(&answer), Arc::clone(&asked));
+        let shared = (Arc::clone(&answer), Arc::clone(&fetches));
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // A client that does not trust the certificate or disconnects is no error of this server.
                 let _ = match &tls {
-                    None => give(stream, &shared).await,
+                    None => answer_request(stream, &shared).await,
                     Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => give(stream, &shared).await,
+                        Ok(stream) => answer_request(stream, &shared).await,
                         Err(error) => Err(error.into()),
                     },
                 };
@@ -114,7 +114,7 @@ impl Publisher {
         let publisher = Self {
             address,
             answer,
-            asked,
+            fetches,
             _tasks: tasks,
         };
         publisher.publish(&jwks(keys));
@@ -131,8 +131,8 @@ impl Publisher {
             format!("HTTP/1.1 {status}\r\n{field}\r\nContent-Length: {length}\r\n\r\n{body}");
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
     }
 
     fn url(&self) -> String {
@@ -140,15 +140,15 @@ impl Publisher {
     }
 }
 
-async fn give(
+async fn answer_request(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    (answer, asked): &(Arc<Mutex<String>>, Arc<AtomicUsize>),
+    (answer, fetches): &(Arc<Mutex<String>>, Arc<AtomicUsize>),
 ) -> Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         request.push(stream.read_u8().await?);
     }
-    asked.fetch_add(1, Ordering::SeqCst);
+    fetches.fetch_add(1, Ordering::SeqCst);
     let answer = answer
         .lock()
         .expect("nobody panics while holding it")
@@ -158,22 +158,22 @@ async fn give(
 }
 
 /// Returns the command of a gate that accepts the issuer's tokens.
-pub(crate) fn accepting(echo: &Echo) -> GateCommand {
+pub(crate) fn gate_with_issuer(echo: &Echo) -> GateCommand {
     gate(&echo.url())
         .env("BEARER_ISSUER", ISSUER)
         .env("BEARER_AUDIENCE", AUDIENCE)
 }
 
 /// Starts a gate that accepts the issuer's tokens, and waits until it has fetched the published keys.
-async fn knowing(echo: &Echo, publisher: &Publisher) -> Result<Gate> {
-    let command = accepting(echo).env("BEARER_JWKS", publisher.url());
+async fn gate_with_keys(echo: &Echo, publisher: &Publisher) -> Result<Gate> {
+    let command = gate_with_issuer(echo).env("BEARER_JWKS", publisher.url());
     let gate = command.start().await?;
-    refreshed(&gate, "ok", 1.0).await?;
+    wait_for_refreshes(&gate, "ok", 1.0).await?;
     Ok(gate)
 }
 
 /// Waits until the gate has counted this many attempts to fetch the keys.
-async fn refreshed(gate: &Gate, result: &str, times: f64) -> Result<()> {
+async fn wait_for_refreshes(gate: &Gate, result: &str, times: f64) -> Result<()> {
     let label = format!("result=\"{result}\"");
     harness::poll("the keys to be asked for", async || {
         let name = "sessiongate_jwks_refreshes_total";
@@ -183,13 +183,13 @@ async fn refreshed(gate: &Gate, result: &str, times: f64) -> Result<()> {
     .await
 }
 
-fn bearing(token: &str) -> Request {
+fn with_bearer(token: &str) -> Request {
     Request::get("/orders").header("Authorization", format!("Bearer {token}"))
 }
 
 /// The status of a request with this token, and its audit line.
-async fn shown(gate: &Gate, token: &str) -> Result<(u16, Value)> {
-    let answer = gate.send(&bearing(token)).await?;
+async fn status_and_audit_line(gate: &Gate, token: &str) -> Result<(u16, Value)> {
+    let answer = gate.send(&with_bearer(token)).await?;
     let id = answer.header("x-request-id").context("an id")?.to_owned();
     let line = gate
         .wait_for_audit(|line| line["request_id"] == id.as_str())
@@ -199,7 +199,7 @@ async fn shown(gate: &Gate, token: &str) -> Result<(u16, Value)> {
 
 /// Returns the status of a request with this token, and the reason in its audit line.
 pub(crate) async fn outcome(gate: &Gate, token: &str) -> Result<(u16, String)> {
-    let (status, line) = shown(gate, token).await?;
+    let (status, line) = status_and_audit_line(gate, token).await?;
     Ok((
         status,
         line["reason"].as_str().unwrap_or_default().to_owned(),
@@ -218,12 +218,12 @@ fn refused(status: u16, reason: &str) -> (u16, String) {
 async fn a_token_signed_with_a_published_key_enters_with_its_identity() -> Result<()> {
     let (echo, key) = (Echo::start().await?, Key::new("2030-01"));
     let publisher = Publisher::start(&[&key]).await?;
-    let gate = accepting(&echo)
+    let gate = gate_with_issuer(&echo)
         .env("BEARER_JWKS", publisher.url())
         .start()
         .await?;
     // No wait is needed: the first token waits for the keys.
-    let (status, line) = shown(&gate, &key.token()?).await?;
+    let (status, line) = status_and_audit_line(&gate, &key.token()?).await?;
     assert_eq!(status, 200, "{line}");
     assert_eq!(
         (&line["cred"], &line["user_id"]),
@@ -240,10 +240,10 @@ async fn a_token_signed_with_a_published_key_enters_with_its_identity() -> Resul
 }
 
 #[tokio::test]
-async fn a_token_for_somebody_else_or_of_somebody_else_does_not() -> Result<()> {
+async fn a_token_with_wrong_claims_or_signature_is_refused() -> Result<()> {
     let (echo, key) = (Echo::start().await?, Key::new("2030-01"));
     let publisher = Publisher::start(&[&key]).await?;
-    let gate = knowing(&echo, &publisher).await?;
+    let gate = gate_with_keys(&echo, &publisher).await?;
     let past = mint::now() - 60;
     for (name, value, reason) in [
         ("aud", json!("billing-api"), "wrong_audience"),
@@ -273,7 +273,7 @@ async fn a_token_for_somebody_else_or_of_somebody_else_does_not() -> Result<()> 
         refused(401, "unsupported_algorithm")
     );
     assert!(echo.seen().is_empty());
-    assert_eq!(publisher.asked(), 1, "none of these is a reason to ask");
+    assert_eq!(publisher.fetches(), 1, "none of these is a reason to ask");
     Ok(())
 }
 
@@ -281,12 +281,12 @@ async fn a_token_for_somebody_else_or_of_somebody_else_does_not() -> Result<()> 
 async fn a_new_key_is_fetched_when_a_token_names_it() -> Result<()> {
     let (echo, old, new) = (Echo::start().await?, Key::new("old"), Key::new("new"));
     let publisher = Publisher::start(&[&old]).await?;
-    let gate = knowing(&echo, &publisher).await?;
+    let gate = gate_with_keys(&echo, &publisher).await?;
     assert_eq!(outcome(&gate, &old.token()?).await?, session());
-    assert_eq!(publisher.asked(), 1);
+    assert_eq!(publisher.fetches(), 1);
     publisher.publish(&jwks(&[&new]));
     assert_eq!(outcome(&gate, &new.token()?).await?, session());
-    assert_eq!(publisher.asked(), 2);
+    assert_eq!(publisher.fetches(), 2);
     // The withdrawn key is no longer valid.
     assert_eq!(
         outcome(&gate, &old.token()?).await?,
@@ -296,10 +296,10 @@ async fn a_new_key_is_fetched_when_a_token_names_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_new_key_is_fetched_although_strangers_make_up_others() -> Result<()> {
+async fn a_new_key_is_fetched_despite_tokens_with_invented_keys() -> Result<()> {
     let (echo, old, new) = (Echo::start().await?, Key::new("old"), Key::new("new"));
     let publisher = Publisher::start(&[&old]).await?;
-    let gate = knowing(&echo, &publisher).await?;
+    let gate = gate_with_keys(&echo, &publisher).await?;
     // Each key name uses up a budget of its own.
     for name in ["guess-1", "guess-2"] {
         let guess = Key::new(name).token()?;
@@ -309,13 +309,13 @@ async fn a_new_key_is_fetched_although_strangers_make_up_others() -> Result<()> 
         }
     }
     assert_eq!(
-        publisher.asked(),
+        publisher.fetches(),
         3,
         "once at start-up, and once for each name"
     );
     publisher.publish(&jwks(&[&new]));
     assert_eq!(outcome(&gate, &new.token()?).await?, session());
-    assert_eq!(publisher.asked(), 4);
+    assert_eq!(publisher.fetches(), 4);
     Ok(())
 }
 
@@ -323,11 +323,11 @@ async fn a_new_key_is_fetched_although_strangers_make_up_others() -> Result<()> 
 async fn unknown_keys_cannot_make_the_gate_flood_the_issuer() -> Result<()> {
     let (echo, key, other) = (Echo::start().await?, Key::new("known"), Key::new("unknown"));
     let publisher = Publisher::start(&[&key]).await?;
-    let gate = knowing(&echo, &publisher).await?;
+    let gate = gate_with_keys(&echo, &publisher).await?;
     let token = other.token()?;
     let mut clients = JoinSet::new();
     for _ in 0..8 {
-        let (mut client, request) = (gate.connect().await?, bearing(&token));
+        let (mut client, request) = (gate.connect().await?, with_bearer(&token));
         clients.spawn(async move {
             for _ in 0..25 {
                 assert_eq!(client.send(&request).await?.status, 401);
@@ -340,16 +340,16 @@ async fn unknown_keys_cannot_make_the_gate_flood_the_issuer() -> Result<()> {
     }
     // One request at start-up, one for all unknown keys, and one for every ten seconds that this machine may have needed.
     assert!(
-        (2..=6).contains(&publisher.asked()),
+        (2..=6).contains(&publisher.fetches()),
         "{}",
-        publisher.asked()
+        publisher.fetches()
     );
     assert_eq!(outcome(&gate, &key.token()?).await?, session());
     Ok(())
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_or_talks_nonsense_leaves_the_keys_alone() -> Result<()> {
+async fn the_keys_are_kept_if_the_issuer_is_down_or_sends_nonsense() -> Result<()> {
     let (echo, key, other) = (Echo::start().await?, Key::new("known"), Key::new("unknown"));
     let twice = json!({ "keys": [other.jwk(), other.jwk()] }).to_string();
     for (status, body) in [
@@ -359,16 +359,16 @@ async fn an_issuer_that_is_down_or_talks_nonsense_leaves_the_keys_alone() -> Res
         ("200 OK", &" ".repeat(300_000)),
     ] {
         let publisher = Publisher::start(&[&key]).await?;
-        let gate = knowing(&echo, &publisher).await?;
+        let gate = gate_with_keys(&echo, &publisher).await?;
         publisher.answer_with(status, "X-Test: 1", body);
         let unknown = refused(401, "unknown_key");
         assert_eq!(outcome(&gate, &other.token()?).await?, unknown, "{status}");
-        assert_eq!(publisher.asked(), 2);
-        refreshed(&gate, "failed", 1.0).await?;
+        assert_eq!(publisher.fetches(), 2);
+        wait_for_refreshes(&gate, "failed", 1.0).await?;
         assert_eq!(outcome(&gate, &key.token()?).await?, session(), "{status}");
     }
     let publisher = Publisher::start(&[&key]).await?;
-    let gate = knowing(&echo, &publisher).await?;
+    let gate = gate_with_keys(&echo, &publisher).await?;
     drop(publisher);
     assert_eq!(
         outcome(&gate, &other.token()?).await?,
@@ -384,21 +384,24 @@ async fn an_issuer_that_is_down_or_talks_nonsense_leaves_the_keys_alone() -> Res
 }
 
 #[tokio::test]
-async fn without_keys_ever_nobody_can_say_whether_a_token_is_good() -> Result<()> {
+async fn tokens_get_503_until_keys_have_been_fetched_once() -> Result<()> {
     let (echo, key) = (Echo::start().await?, Key::new("known"));
     let good = Publisher::start(&[&key]).await?;
     let redirecting = Publisher::start(&[]).await?;
     redirecting.answer_with("302 Found", &format!("Location: {}", good.url()), "");
-    let nobody = format!("http://127.0.0.1:{}/jwks.json", harness::free_port());
-    for url in [nobody, redirecting.url()] {
-        let gate = accepting(&echo).env("BEARER_JWKS", &url).start().await?;
+    let unreachable = format!("http://127.0.0.1:{}/jwks.json", harness::free_port());
+    for url in [unreachable, redirecting.url()] {
+        let gate = gate_with_issuer(&echo)
+            .env("BEARER_JWKS", &url)
+            .start()
+            .await?;
         let unavailable = refused(503, "issuer_unavailable");
         assert_eq!(outcome(&gate, &key.token()?).await?, unavailable, "{url}");
         // Sessions do not need the issuer.
         let session = Request::get("/").cookie(Mint::user("ada").authjs());
         assert_eq!(gate.send(&session).await?.status, 200);
     }
-    assert_eq!(good.asked(), 0, "redirects are not followed");
+    assert_eq!(good.fetches(), 0, "redirects are not followed");
     Ok(())
 }
 
@@ -409,7 +412,7 @@ async fn an_issuer_is_reached_over_tls_and_verified() -> Result<()> {
     let certificates = Certificates::make(folder.path()).await?;
     let stranger = Certificates::make(strangers.path()).await?;
     let publisher = Publisher::start_with(&[&key], Some(acceptor(&certificates)?)).await?;
-    let command = accepting(&echo).env(
+    let command = gate_with_issuer(&echo).env(
         "BEARER_JWKS",
         format!("https://{}/jwks.json", publisher.address),
     );
@@ -424,7 +427,7 @@ async fn an_issuer_is_reached_over_tls_and_verified() -> Result<()> {
         let unavailable = refused(503, "issuer_unavailable");
         assert_eq!(outcome(&gate, &key.token()?).await?, unavailable);
     }
-    assert_eq!(publisher.asked(), 1);
+    assert_eq!(publisher.fetches(), 1);
     Ok(())
 }
 
@@ -440,12 +443,12 @@ pub(crate) fn acceptor(certificates: &Certificates) -> Result<TlsAcceptor> {
 }
 
 #[tokio::test]
-async fn a_shared_secret_and_a_file_of_keys_serve_side_by_side() -> Result<()> {
+async fn a_shared_secret_and_a_file_of_keys_work_together() -> Result<()> {
     let (echo, key, new) = (Echo::start().await?, Key::new("in-file"), Key::new("later"));
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("jwks.json");
     std::fs::write(&file, jwks(&[&key]))?;
-    let gate = accepting(&echo)
+    let gate = gate_with_issuer(&echo)
         .env("BEARER_SECRET", SECRET)
         .env("BEARER_JWKS", file.display().to_string())
         .start()
@@ -465,27 +468,27 @@ async fn a_shared_secret_and_a_file_of_keys_serve_side_by_side() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_cookie_beside_a_token_wins() -> Result<()> {
+async fn a_session_cookie_takes_precedence_over_a_token() -> Result<()> {
     let echo = Echo::start().await?;
-    let gate = accepting(&echo)
+    let gate = gate_with_issuer(&echo)
         .env("BEARER_SECRET", SECRET)
         .start()
         .await?;
     let token = signed_by_secret(&claims())?;
-    let beside = bearing(&token).cookie(Mint::user("ada").authjs());
+    let beside = with_bearer(&token).cookie(Mint::user("ada").authjs());
     assert_eq!(gate.send(&beside).await?.status, 200);
     assert_eq!(echo.only().headers.get("x-user-id"), Some("ada"));
-    let expired = bearing(&token).cookie(Mint::user("ada").expiring_in(-60).authjs());
+    let expired = with_bearer(&token).cookie(Mint::user("ada").expiring_in(-60).authjs());
     assert_eq!(gate.send(&expired).await?.status, 401);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_token_travels_on_unless_the_session_must_not() -> Result<()> {
+async fn a_token_is_forwarded_unless_sessions_are_removed() -> Result<()> {
     let token = signed_by_secret(&claims())?;
     for (forward, travels) in [("true", true), ("false", false)] {
         let echo = Echo::start().await?;
-        let gate = accepting(&echo)
+        let gate = gate_with_issuer(&echo)
             .env("BEARER_SECRET", SECRET)
             .env("FORWARD_SESSION_COOKIE", forward)
             .start()
@@ -498,13 +501,13 @@ async fn a_token_travels_on_unless_the_session_must_not() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_subject_must_be_a_user_unless_machines_are_none() -> Result<()> {
+async fn the_token_subject_must_be_a_user_unless_the_check_is_off() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("users.db");
     let users = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada');";
     sqlite(&file, users).await?;
     let echo = Echo::start().await?;
-    let checking = accepting(&echo)
+    let checking = gate_with_issuer(&echo)
         .env("BEARER_SECRET", SECRET)
         .env("ENABLE_DB_CHECK", "true")
         .env("DATABASE_URL", format!("sqlite://{}", file.display()));
@@ -524,7 +527,7 @@ async fn the_subject_must_be_a_user_unless_machines_are_none() -> Result<()> {
         refused(403, "user_missing")
     );
     assert_eq!(outcome(&checking, &of_ada).await?, session());
-    let (status, line) = shown(&trusting, &machine).await?;
+    let (status, line) = status_and_audit_line(&trusting, &machine).await?;
     assert_eq!((status, &line["user_check"]), (200, &json!("skipped")));
     // Sessions are still checked.
     let stranger = Request::get("/").cookie(Mint::user("eve").authjs());
@@ -533,7 +536,7 @@ async fn the_subject_must_be_a_user_unless_machines_are_none() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_an_issuer_a_token_means_nothing() -> Result<()> {
+async fn without_an_issuer_tokens_are_ignored() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(&echo.url()).start().await?;
     let outcome = outcome(&gate, &signed_by_secret(&claims())?).await?;
@@ -542,7 +545,7 @@ async fn without_an_issuer_a_token_means_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_work_does_not_start() -> Result<()> {
+async fn invalid_bearer_settings_are_refused_at_start_up() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let write = |name: &str, text: &str| -> Result<String> {
         let file = folder.path().join(name);
@@ -553,7 +556,7 @@ async fn what_cannot_work_does_not_start() -> Result<()> {
     let garbage = write("garbage.json", "not JSON")?;
     let good = write("good.json", &jwks(&[&Key::new("good")]))?;
     let echo = Echo::start().await?;
-    for (name, value, said) in [
+    for (name, value, printed) in [
         (
             "BEARER_SECRET",
             "too short",
@@ -587,14 +590,14 @@ async fn what_cannot_work_does_not_start() -> Result<()> {
         ("BEARER_JWKS_CA_FILE", &garbage, "BEARER_JWKS_CA_FILE"),
         ("BEARER_CHECK_USER", "perhaps", "BEARER_CHECK_USER"),
     ] {
-        let finished = accepting(&echo)
+        let finished = gate_with_issuer(&echo)
             .env(name, value)
             .args(["check-config"])
             .run()
             .await?;
         assert!(!finished.status.success(), "{name}={value}");
         assert!(
-            finished.stderr.contains(said),
+            finished.stderr.contains(printed),
             "{name}={value}: {}",
             finished.stderr
         );
@@ -605,7 +608,7 @@ async fn what_cannot_work_does_not_start() -> Result<()> {
         );
     }
     for (missing, claim) in [("BEARER_ISSUER", "`iss`"), ("BEARER_AUDIENCE", "`aud`")] {
-        let command = accepting(&echo)
+        let command = gate_with_issuer(&echo)
             .env("BEARER_JWKS", good.as_str())
             .without(missing);
         let stderr = command.args(["check-config"]).run().await?.stderr;
@@ -618,18 +621,18 @@ async fn what_cannot_work_does_not_start() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_reload_asks_the_issuer_anew_and_keeps_his_keys_when_he_is_silent() -> Result<()> {
+async fn a_reload_fetches_the_jwks_again_and_keeps_the_keys_if_that_fails() -> Result<()> {
     let (echo, key) = (Echo::start().await?, Key::new("known"));
     let publisher = Publisher::start(&[&key]).await?;
     let folder = tempfile::tempdir()?;
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET)?;
-    let gate = accepting(&echo)
+    let gate = gate_with_issuer(&echo)
         .env("BEARER_JWKS", publisher.url())
         .env("BEARER_SECRET_FILE", secret.to_str().context("a path")?)
         .start()
         .await?;
-    refreshed(&gate, "ok", 1.0).await?;
+    wait_for_refreshes(&gate, "ok", 1.0).await?;
     let by_secret = signed_by_secret(&claims())?;
 
     std::fs::write(&secret, SECRET.repeat(2))?;
@@ -647,6 +650,6 @@ async fn a_reload_asks_the_issuer_anew_and_keeps_his_keys_when_he_is_silent() ->
     let line = gate.stderr().wait_for(reloaded).await?;
     assert!(line.contains("BEARER_SECRET"), "{line}");
     assert_eq!(outcome(&gate, &key.token()?).await?, session());
-    assert_eq!(shown(&gate, &by_secret).await?.0, 401);
+    assert_eq!(status_and_audit_line(&gate, &by_secret).await?.0, 401);
     Ok(())
 }

@@ -66,10 +66,10 @@ fn format(strategy: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_user_enters_by_the_token_or_by_any_cookie_cache_until_sign_out() -> Result<()> {
+async fn a_better_auth_user_enters_by_token_or_cookie_cache_until_sign_out() -> Result<()> {
     let world = World::start().await?;
     let trusting = world.gate().start().await?;
-    let asking = world
+    let checking = world
         .gate()
         .env("TRUST_COOKIE_CACHE", "false")
         .start()
@@ -87,12 +87,12 @@ async fn a_user_enters_by_the_token_or_by_any_cookie_cache_until_sign_out() -> R
         } else {
             assert_eq!(line["format"], format(strategy));
         }
-        let line = enters(&asking, &world.echo, &cookies, &user).await?;
+        let line = enters(&checking, &world.echo, &cookies, &user).await?;
         assert_eq!(line["format"], LOOKED_UP, "{strategy}");
         assert_eq!(line["session_check"], "postgres", "{strategy}");
 
         app.sign_out(&mut user).await?;
-        assert_eq!(status(&asking, &cookies).await?, 401, "{strategy}");
+        assert_eq!(status(&checking, &cookies).await?, 401, "{strategy}");
         // The server also accepts a copy of the cookies for as long as the cookie cache is valid.
         let cached = app.session(&cookies).await?.is_object();
         let outlives = if cached { 200 } else { 401 };
@@ -102,7 +102,7 @@ async fn a_user_enters_by_the_token_or_by_any_cookie_cache_until_sign_out() -> R
 }
 
 #[tokio::test]
-async fn only_the_strategy_that_is_wanted_is_trusted() -> Result<()> {
+async fn only_the_configured_cache_strategy_is_trusted() -> Result<()> {
     let world = World::start().await?;
     let mut users = Vec::new();
     for strategy in STRATEGIES {
@@ -127,7 +127,7 @@ async fn only_the_strategy_that_is_wanted_is_trusted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn cookies_are_found_under_the_names_that_the_server_gives_them() -> Result<()> {
+async fn cookies_are_found_under_the_names_configured_in_better_auth() -> Result<()> {
     let world = World::start().await?;
     let usual = world.gate().start().await?;
     for (setting, value, gate_setting) in [
@@ -187,7 +187,7 @@ async fn without_any_store_the_cookie_cache_is_the_session() -> Result<()> {
 }
 
 #[tokio::test]
-async fn long_sessions_arrive_in_chunks() -> Result<()> {
+async fn long_sessions_in_chunked_cookies_open() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = stateless(&echo).start().await?;
     for strategy in STRATEGIES {
@@ -209,7 +209,7 @@ async fn long_sessions_arrive_in_chunks() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stale_cache_leads_to_the_database() -> Result<()> {
+async fn a_stale_cookie_cache_causes_a_database_lookup() -> Result<()> {
     let world = World::start().await?;
     let gate = world.gate().start().await?;
     for strategy in STRATEGIES {
@@ -232,7 +232,7 @@ async fn a_stale_cache_leads_to_the_database() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cache_of_another_version_leads_to_the_database() -> Result<()> {
+async fn a_cookie_cache_of_another_version_causes_a_database_lookup() -> Result<()> {
     let world = World::start().await?;
     let (first, second) = (
         world.gate().start().await?,
@@ -257,7 +257,7 @@ async fn a_cache_of_another_version_leads_to_the_database() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_rotated_secret_opens_what_it_opens_at_the_server() -> Result<()> {
+async fn rotated_secrets_open_the_same_sessions_as_better_auth() -> Result<()> {
     let world = World::start().await?;
     let (old, new) = (
         BetterAuth::SECRET,
@@ -310,7 +310,7 @@ async fn a_rotated_secret_opens_what_it_opens_at_the_server() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_that_was_deleted_or_has_run_out_is_none() -> Result<()> {
+async fn a_deleted_or_expired_session_is_refused() -> Result<()> {
     let world = World::start().await?;
     let gate = world.gate().start().await?;
     let app = world.app([]).await?;
@@ -337,7 +337,7 @@ async fn a_session_that_was_deleted_or_has_run_out_is_none() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_user_of_a_cached_session_is_checked_when_users_are() -> Result<()> {
+async fn the_user_of_a_cached_session_is_checked_if_the_user_check_is_on() -> Result<()> {
     let world = World::start().await?;
     let gate = world
         .gate()
@@ -362,7 +362,7 @@ async fn a_forged_token_is_refused_and_a_forged_cache_ignored() -> Result<()> {
     let gate = world.gate().start().await?;
     let app = world.app([("CACHE_STRATEGY", "jwe")]).await?;
     let (ada, eve) = (app.sign_up("Ada").await?, app.sign_up("Eve").await?);
-    let for_now = app.sign_in_for_now("Eve").await?;
+    let for_now = app.sign_in_without_remember_me("Eve").await?;
     enters(&gate, &world.echo, &for_now.browser.cookies(), &for_now).await?;
     let known = token(&app, &ada).await?;
     let (name, data) = ("better-auth.session_token", "better-auth.session_data");
@@ -401,7 +401,7 @@ async fn a_forged_token_is_refused_and_a_forged_cache_ignored() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_the_database_only_what_is_cached_enters() -> Result<()> {
+async fn without_the_database_only_cached_sessions_enter() -> Result<()> {
     let world = World::start().await?;
     let wire = CutProxy::start(&world.postgres.address()).await?;
     let through = world
@@ -442,7 +442,7 @@ async fn without_the_database_only_what_is_cached_enters() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_cache_of_the_gate_does_not_know_the_token() -> Result<()> {
+async fn the_cache_holds_no_session_token() -> Result<()> {
     let (world, redis) = (World::start().await?, Redis::start().await?);
     let gate = world
         .gate()

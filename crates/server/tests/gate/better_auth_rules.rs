@@ -8,11 +8,15 @@ use tempfile::TempDir;
 
 const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 const PLUGINS: (&str, &str) = ("PLUGINS", "admin,anonymous,organization,two-factor");
-const KEEPS: [Keeps; 3] = [Keeps::CookieCache, Keeps::Database, Keeps::Redis];
+const SESSION_PLACES: [SessionPlace; 3] = [
+    SessionPlace::CookieCache,
+    SessionPlace::Database,
+    SessionPlace::Redis,
+];
 
 /// The place where the gate finds the app's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Keeps {
+enum SessionPlace {
     CookieCache,
     Database,
     Redis,
@@ -29,18 +33,18 @@ struct World {
 }
 
 impl World {
-    async fn start(keeps: Keeps, rules: &str) -> Result<Self> {
-        Self::start_caching(keeps, 0, rules).await
+    async fn start(place: SessionPlace, rules: &str) -> Result<Self> {
+        Self::start_caching(place, 0, rules).await
     }
 
     /// Starts a world whose gate caches lookups for this many seconds.
-    async fn start_caching(keeps: Keeps, seconds: u32, rules: &str) -> Result<Self> {
+    async fn start_caching(place: SessionPlace, seconds: u32, rules: &str) -> Result<Self> {
         let (postgres, redis) = (Postgres::start().await?, Redis::start().await?);
         let (url, redis_url) = (postgres.url(Postgres::DATABASE), redis.url());
-        let (own, storage): (&[_], String) = match keeps {
-            Keeps::CookieCache => (&[("CACHE_STRATEGY", "jwe")], String::new()),
-            Keeps::Database => (&[], String::new()),
-            Keeps::Redis => (
+        let (own, storage): (&[_], String) = match place {
+            SessionPlace::CookieCache => (&[("CACHE_STRATEGY", "jwe")], String::new()),
+            SessionPlace::Database => (&[], String::new()),
+            SessionPlace::Redis => (
                 &[("REDIS_URL", &*redis_url)],
                 format!(
                     "session_store = \"redis\"\nredis_url = \"{redis_url}\"\nredis_cache_ttl = 0\n\
@@ -73,7 +77,7 @@ impl World {
     }
 
     /// The status and the audit line of a request with these cookies.
-    async fn ask(&self, target: &str, cookies: &str) -> Result<(u16, Value)> {
+    async fn status_and_line(&self, target: &str, cookies: &str) -> Result<(u16, Value)> {
         let request = Request::get(target).cookie(cookies);
         let answer = self.gate.send(&request).await?;
         let id = answer.header("x-request-id").context("an id")?.to_owned();
@@ -86,7 +90,9 @@ impl World {
 
     /// Returns `enters`, or the reason of the refusal.
     async fn outcome(&self, target: &str, user: &SignedIn) -> Result<String> {
-        let (status, line) = self.ask(target, &user.browser.cookies()).await?;
+        let (status, line) = self
+            .status_and_line(target, &user.browser.cookies())
+            .await?;
         let reason = line["reason"].as_str().context("a reason")?;
         Ok(match status {
             200 => "enters".to_owned(),
@@ -102,7 +108,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn roles_and_bans_count_without_a_new_session() -> Result<()> {
+async fn roles_and_bans_take_effect_without_a_new_session() -> Result<()> {
     const RULES: &str = r#"
 active = "better-auth"
 [[route]]
@@ -111,24 +117,24 @@ path = "/"
 path = "/admin/"
 require = { column = "role", contains = "admin", separator = "," }
 "#;
-    for keeps in KEEPS {
-        let world = World::start(keeps, RULES).await?;
+    for place in SESSION_PLACES {
+        let world = World::start(place, RULES).await?;
         let mut admin = world.app.sign_up("admin").await?;
         let bob = world.app.sign_up("bob").await?;
         let outcome = async |target: &str| world.outcome(target, &bob).await;
         assert_eq!(
             world.outcome("/admin/", &admin).await?,
             "enters",
-            "{keeps:?}"
+            "{place:?}"
         );
-        assert_eq!(outcome("/").await?, "enters", "{keeps:?}");
-        assert_eq!(outcome("/admin/").await?, "rule_denied", "{keeps:?}");
+        assert_eq!(outcome("/").await?, "enters", "{place:?}");
+        assert_eq!(outcome("/admin/").await?, "rule_denied", "{place:?}");
 
         let body = json!({ "userId": bob.id, "role": ["user", "admin"] });
         world.app.post(&mut admin, "admin/set-role", body).await?;
-        assert_eq!(outcome("/admin/").await?, "enters", "{keeps:?}");
+        assert_eq!(outcome("/admin/").await?, "enters", "{place:?}");
         world.set(&bob, "role = 'user,superadmin'").await?;
-        assert_eq!(outcome("/admin/").await?, "rule_denied", "{keeps:?}");
+        assert_eq!(outcome("/admin/").await?, "rule_denied", "{place:?}");
 
         for (row, expected) in [
             ("banned = true", "user_disabled"),
@@ -142,30 +148,30 @@ require = { column = "role", contains = "admin", separator = "," }
             ("banned = NULL", "enters"),
         ] {
             world.set(&bob, row).await?;
-            assert_eq!(outcome("/").await?, expected, "{keeps:?} {row}");
+            assert_eq!(outcome("/").await?, expected, "{place:?} {row}");
         }
 
         // The app ends the sessions of users whom it bans; a copy of the cookie cache remains valid.
         let body = json!({ "userId": bob.id });
         world.app.post(&mut admin, "admin/ban-user", body).await?;
-        let expected = match keeps {
-            Keeps::CookieCache => "user_disabled",
-            Keeps::Database | Keeps::Redis => "session_missing",
+        let expected = match place {
+            SessionPlace::CookieCache => "user_disabled",
+            SessionPlace::Database | SessionPlace::Redis => "session_missing",
         };
-        assert_eq!(outcome("/").await?, expected, "{keeps:?}");
+        assert_eq!(outcome("/").await?, expected, "{place:?}");
         let body = json!({ "userId": bob.id });
         world.app.post(&mut admin, "admin/unban-user", body).await?;
         let again = world.app.sign_in("bob").await?;
-        assert_eq!(world.outcome("/", &again).await?, "enters", "{keeps:?}");
+        assert_eq!(world.outcome("/", &again).await?, "enters", "{place:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_ban_counts_once_what_is_remembered_has_ended() -> Result<()> {
-    for keeps in [Keeps::CookieCache, Keeps::Database] {
+async fn a_ban_takes_effect_once_the_cache_entry_has_expired() -> Result<()> {
+    for place in [SessionPlace::CookieCache, SessionPlace::Database] {
         let rules = "active = \"better-auth\"\n[[route]]\npath = \"/\"\n";
-        let world = World::start_caching(keeps, 1, rules).await?;
+        let world = World::start_caching(place, 1, rules).await?;
         let bob = world.app.sign_up("bob").await?;
         assert_eq!(world.outcome("/", &bob).await?, "enters");
         for (row, expected) in [
@@ -184,7 +190,7 @@ async fn a_ban_counts_once_what_is_remembered_has_ended() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_role_in_the_active_organization_counts() -> Result<()> {
+async fn the_role_in_the_active_organization_is_used() -> Result<()> {
     const RULES: &str = r#"
 [profile.org]
 headers = { "X-Org" = { claim = "session.activeOrganizationId" } }
@@ -198,8 +204,8 @@ require = { organization_role = ["owner", "admin"] }
 path = "/team/"
 require = { claim = "session.activeOrganizationId", present = true }
 "#;
-    for keeps in KEEPS {
-        let world = World::start(keeps, RULES).await?;
+    for place in SESSION_PLACES {
+        let world = World::start(place, RULES).await?;
         let (app, echo) = (&world.app, &world.echo);
         let mut ada = app.sign_up("ada").await?;
         let mut bob = app.sign_up("bob").await?;
@@ -224,23 +230,23 @@ require = { claim = "session.activeOrganizationId", present = true }
             anyhow::Ok((settings, world.outcome("/team/", user).await?))
         };
         let both = |settings: &str, team: &str| (settings.to_owned(), team.to_owned());
-        assert_eq!(outcomes(&ada).await?, both("enters", "enters"), "{keeps:?}");
+        assert_eq!(outcomes(&ada).await?, both("enters", "enters"), "{place:?}");
         assert_eq!(
             outcomes(&bob).await?,
             both("rule_denied", "enters"),
-            "{keeps:?}"
+            "{place:?}"
         );
         assert_eq!(
             outcomes(&loner).await?,
             both("rule_denied", "rule_denied"),
-            "{keeps:?}"
+            "{place:?}"
         );
         world.outcome("/", &bob).await?;
         let seen = echo.seen().pop().context("it arrived")?;
-        assert_eq!(seen.headers.get("x-org"), acme.as_str(), "{keeps:?}");
+        assert_eq!(seen.headers.get("x-org"), acme.as_str(), "{place:?}");
         world.outcome("/", &loner).await?;
         let seen = echo.seen().pop().context("it arrived")?;
-        assert_eq!(seen.headers.get("x-org"), Some(""), "{keeps:?}");
+        assert_eq!(seen.headers.get("x-org"), Some(""), "{place:?}");
 
         // A changed role takes effect at once, in the same session.
         let member = &accepted["member"]["id"];
@@ -248,7 +254,7 @@ require = { claim = "session.activeOrganizationId", present = true }
             json!({ "memberId": member, "role": ["member", "admin"], "organizationId": acme });
         app.post(&mut ada, "organization/update-member-role", body)
             .await?;
-        assert_eq!(outcomes(&bob).await?, both("enters", "enters"), "{keeps:?}");
+        assert_eq!(outcomes(&bob).await?, both("enters", "enters"), "{place:?}");
 
         // A role in another organization has no effect in the active one.
         let body = json!({ "name": "globex", "slug": "globex" });
@@ -265,11 +271,11 @@ require = { claim = "session.activeOrganizationId", present = true }
         assert_eq!(
             outcomes(&bob).await?,
             both("rule_denied", "enters"),
-            "{keeps:?}"
+            "{place:?}"
         );
         let body = json!({ "organizationId": acme });
         app.post(&mut bob, "organization/set-active", body).await?;
-        assert_eq!(outcomes(&bob).await?, both("enters", "enters"), "{keeps:?}");
+        assert_eq!(outcomes(&bob).await?, both("enters", "enters"), "{place:?}");
 
         let body = json!({ "memberIdOrEmail": bob.email, "organizationId": acme });
         app.post(&mut ada, "organization/remove-member", body)
@@ -277,21 +283,21 @@ require = { claim = "session.activeOrganizationId", present = true }
         assert_eq!(
             world.outcome("/settings/", &bob).await?,
             "rule_denied",
-            "{keeps:?}"
+            "{place:?}"
         );
         let body = json!({ "organizationId": null });
         app.post(&mut ada, "organization/set-active", body).await?;
         assert_eq!(
             outcomes(&ada).await?,
             both("rule_denied", "rule_denied"),
-            "{keeps:?}"
+            "{place:?}"
         );
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn guests_and_admins_in_another_name_are_kept_out_where_a_rule_says_so() -> Result<()> {
+async fn a_rule_can_refuse_guests_and_impersonating_admins() -> Result<()> {
     const RULES: &str = r#"
 [[route]]
 path = "/"
@@ -305,8 +311,8 @@ require = { not = { column = "isAnonymous", equals = true } }
 path = "/billing/"
 require = { not = { claim = "session.impersonatedBy", present = true } }
 "#;
-    for keeps in KEEPS {
-        let world = World::start(keeps, RULES).await?;
+    for place in SESSION_PLACES {
+        let world = World::start(place, RULES).await?;
         let ada = world.app.sign_up("ada").await?;
         let admin = world.app.sign_up("admin").await?;
         let guest = world.app.guest().await?;
@@ -324,16 +330,20 @@ require = { not = { claim = "session.impersonatedBy", present = true } }
                 ("/billing/", billing),
             ] {
                 let outcome = world.outcome(target, user).await?;
-                assert_eq!(outcome, expected, "{keeps:?} {} {target}", user.name);
+                assert_eq!(outcome, expected, "{place:?} {} {target}", user.name);
             }
         }
-        let (status, line) = world.ask("/billing/", &acting.browser.cookies()).await?;
+        let (status, line) = world
+            .status_and_line("/billing/", &acting.browser.cookies())
+            .await?;
         assert_eq!(status, 403);
-        assert_eq!(line["impersonated_by"], admin.id.as_str(), "{keeps:?}");
+        assert_eq!(line["impersonated_by"], admin.id.as_str(), "{place:?}");
         assert_eq!(line["user_id"], ada.id.as_str());
         assert_eq!(line["rule"], "/billing/");
-        let (_, line) = world.ask("/orders/", &guest.browser.cookies()).await?;
-        assert_eq!(line["anonymous"], true, "{keeps:?}");
+        let (_, line) = world
+            .status_and_line("/orders/", &guest.browser.cookies())
+            .await?;
+        assert_eq!(line["anonymous"], true, "{place:?}");
     }
     Ok(())
 }
@@ -347,23 +357,23 @@ path = "/"
 path = "/vault/"
 require = { column = "twoFactorEnabled", equals = true }
 "#;
-    for keeps in KEEPS {
-        let world = World::start(keeps, RULES).await?;
+    for place in SESSION_PLACES {
+        let world = World::start(place, RULES).await?;
         let mut ada = world.app.sign_up("ada").await?;
         let first = ada.browser.cookies();
         assert_eq!(
             world.outcome("/vault/", &ada).await?,
             "rule_denied",
-            "{keeps:?}"
+            "{place:?}"
         );
-        let codes = world.app.turn_on_two_factor(&mut ada).await?;
+        let codes = world.app.enable_two_factor(&mut ada).await?;
         // The row applies to every existing session at once.
-        assert_eq!(world.outcome("/vault/", &ada).await?, "enters", "{keeps:?}");
-        if keeps == Keeps::CookieCache {
-            assert_eq!(world.ask("/vault/", &first).await?.0, 200);
+        assert_eq!(world.outcome("/vault/", &ada).await?, "enters", "{place:?}");
+        if place == SessionPlace::CookieCache {
+            assert_eq!(world.status_and_line("/vault/", &first).await?.0, 200);
         }
 
-        let halfway = world.app.sign_in_halfway("ada").await?;
+        let halfway = world.app.sign_in_without_second_factor("ada").await?;
         let pending = halfway
             .cookie("better-auth.two_factor")
             .context("a challenge")?;
@@ -375,8 +385,8 @@ require = { column = "twoFactorEnabled", equals = true }
             format!("{}; {}", renamed("session_token"), renamed("session_data")),
             format!("__Secure-{}", renamed("session_token")),
         ] {
-            let (status, line) = world.ask("/", &cookies).await?;
-            assert_eq!(status, 401, "{keeps:?} {line}");
+            let (status, line) = world.status_and_line("/", &cookies).await?;
+            assert_eq!(status, 401, "{place:?} {line}");
         }
         assert!(world.app.session(&halfway.cookies()).await?.is_null());
 
@@ -392,21 +402,21 @@ require = { column = "twoFactorEnabled", equals = true }
         assert_eq!(
             world.outcome("/vault/", &whole).await?,
             "enters",
-            "{keeps:?}"
+            "{place:?}"
         );
         // The cookie of a trusted device shortens the app's sign-in; the gate does not accept it.
         let trusted = whole.browser.cookie("better-auth.trust_device");
         let trusted = trusted.context("a trusted device")?;
         let (status, _) = world
-            .ask("/", &format!("better-auth.session_token={trusted}"))
+            .status_and_line("/", &format!("better-auth.session_token={trusted}"))
             .await?;
-        assert_eq!(status, 401, "{keeps:?}");
+        assert_eq!(status, 401, "{place:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn tables_of_drizzle_are_asked_by_their_own_names() -> Result<()> {
+async fn drizzle_tables_are_queried_by_their_column_names() -> Result<()> {
     let rules = r#"
 session_schema = "better-auth-drizzle"
 active = "better-auth"
@@ -417,7 +427,7 @@ require = [
   { not = { claim = "session.impersonatedBy", present = true } },
 ]
 "#;
-    let world = World::start(Keeps::Database, "[[route]]\npath = \"/\"\n").await?;
+    let world = World::start(SessionPlace::Database, "[[route]]\npath = \"/\"\n").await?;
     let views = r#"CREATE SCHEMA drizzle;
         CREATE VIEW drizzle.session AS SELECT token, "userId" AS user_id, "expiresAt" AS expires_at,
             "createdAt" AS created_at, "activeOrganizationId" AS active_organization_id,

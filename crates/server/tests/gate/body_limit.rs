@@ -48,7 +48,7 @@ fn chunked(path: &str, body: &str) -> Vec<u8> {
 }
 
 /// Verifies that the next answer is 413 and that the connection then closes.
-async fn is_told_and_left(client: &mut Client) -> Result<()> {
+async fn gets_413_and_close(client: &mut Client) -> Result<()> {
     let answer = client.response().await?;
     assert_eq!(answer.status, 413, "{}", answer.text());
     assert_eq!(answer.header("connection"), Some("close"));
@@ -56,7 +56,7 @@ async fn is_told_and_left(client: &mut Client) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_may_be_as_long_as_the_limit_and_no_byte_longer() -> Result<()> {
+async fn a_body_may_be_exactly_as_long_as_the_limit() -> Result<()> {
     let echo = Echo::start().await?;
     let (_folder, gate) = limited(&echo.url()).await?;
     let mut client = gate.connect().await?;
@@ -78,13 +78,13 @@ async fn a_body_may_be_as_long_as_the_limit_and_no_byte_longer() -> Result<()> {
     client
         .raw(&post("/ten", "Content-Length: 11\r\n", "0123456789a"))
         .await?;
-    is_told_and_left(&mut client).await?;
+    gets_413_and_close(&mut client).await?;
     assert_eq!(echo.seen().len(), whole.len(), "not even its head was sent");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_service_sees_no_end_of_a_chunked_body_that_is_too_long() -> Result<()> {
+async fn a_chunked_body_over_the_limit_is_never_completed_at_the_service() -> Result<()> {
     for (pieces, most) in [
         // The whole body arrives at once: not even the head is sent.
         (&["b\r\n0123456789a\r\n0\r\n\r\n"][..], 0),
@@ -111,11 +111,11 @@ async fn the_service_sees_no_end_of_a_chunked_body_that_is_too_long() -> Result<
                 served.read_until(arrived).await?;
             }
         }
-        is_told_and_left(&mut client).await?;
+        gets_413_and_close(&mut client).await?;
         if let Some(mut served) = served {
             served.closed().await?;
         }
-        let line = line_of(&gate).await?;
+        let line = audit_line(&gate).await?;
         assert_eq!(line["upstream"], "body_too_long", "{line}");
         assert_eq!(line["ended"], "whole", "it was told: {line}");
         let passed = line["bytes_in"].as_u64().unwrap_or(u64::MAX);
@@ -130,12 +130,12 @@ async fn upstream() -> Result<(Upstream, Gate, tempfile::TempDir)> {
     Ok((Upstream(listener), gate, folder))
 }
 
-async fn line_of(gate: &Gate) -> Result<Value> {
+async fn audit_line(gate: &Gate) -> Result<Value> {
     gate.wait_for_audit(|line| line["rule"] == "ten").await
 }
 
 #[tokio::test]
-async fn a_client_that_asks_first_is_not_invited_to_send_too_much() -> Result<()> {
+async fn expect_continue_over_the_limit_gets_413_at_once() -> Result<()> {
     let echo = Echo::start().await?;
     let (_folder, gate) = limited(&echo.url()).await?;
     let mut client = gate.connect().await?;
@@ -146,7 +146,7 @@ async fn a_client_that_asks_first_is_not_invited_to_send_too_much() -> Result<()
             "",
         ))
         .await?;
-    is_told_and_left(&mut client).await?;
+    gets_413_and_close(&mut client).await?;
     assert!(echo.seen().is_empty(), "{:?}", echo.seen());
 
     let mut client = gate.connect().await?;
@@ -154,11 +154,11 @@ async fn a_client_that_asks_first_is_not_invited_to_send_too_much() -> Result<()
     client.raw(&post("/ten", fields, "")).await?;
     assert_eq!(client.head().await?.status, 100, "its length is not known");
     client.raw(b"b\r\n0123456789a\r\n0\r\n\r\n").await?;
-    is_told_and_left(&mut client).await
+    gets_413_and_close(&mut client).await
 }
 
 #[tokio::test]
-async fn nothing_of_a_body_that_is_too_long_is_taken_for_a_request() -> Result<()> {
+async fn no_byte_of_a_body_over_the_limit_is_parsed_as_a_request() -> Result<()> {
     let echo = Echo::start().await?;
     let (_folder, gate) = limited(&echo.url()).await?;
     let inner = "GET /any HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -173,7 +173,7 @@ async fn nothing_of_a_body_that_is_too_long_is_taken_for_a_request() -> Result<(
     ] {
         let mut client = gate.connect().await?;
         client.raw(&request).await?;
-        is_told_and_left(&mut client).await?;
+        gets_413_and_close(&mut client).await?;
     }
     let reached = echo.seen();
     assert!(
@@ -186,7 +186,7 @@ async fn nothing_of_a_body_that_is_too_long_is_taken_for_a_request() -> Result<(
 }
 
 #[tokio::test]
-async fn the_limit_of_a_request_ends_with_it() -> Result<()> {
+async fn the_body_limit_applies_to_each_request_separately() -> Result<()> {
     let echo = Echo::start().await?;
     let (_folder, gate) = limited(&echo.url()).await?;
     let mut client = gate.connect().await?;
@@ -205,21 +205,21 @@ async fn the_limit_of_a_request_ends_with_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_answer_that_has_begun_breaks_off_at_the_limit() -> Result<()> {
+async fn a_started_answer_is_cut_off_when_the_body_exceeds_the_limit() -> Result<()> {
     let (upstream, gate, _folder) = upstream().await?;
     let mut client = gate.connect().await?;
     client.raw(&chunked("/ten", "1\r\na\r\n")).await?;
     let mut served = upstream.accept().await?;
     served.read_until("1\r\na\r\n").await?;
     served
-        .say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
         .await?;
     assert_eq!(client.head().await?.status, 200);
     assert_eq!(client.chunk().await?.as_deref(), Some(&b"half"[..]));
     client.raw(b"a\r\n0123456789\r\n").await?;
     client.closed().await?;
     served.closed().await?;
-    let line = line_of(&gate).await?;
+    let line = audit_line(&gate).await?;
     assert_eq!(
         (&line["status"], &line["ended"]),
         (&200.into(), &"cut".into())

@@ -8,7 +8,7 @@ use crate::support::{gate, signed_in, started};
 const LONG: &str = "a-bypass-value-that-nobody-guesses-5e1f";
 
 #[tokio::test]
-async fn the_bypass_is_off_by_default_and_its_header_never_travels() -> Result<()> {
+async fn the_bypass_is_off_by_default_and_its_header_is_never_forwarded() -> Result<()> {
     let (echo, gate) = started([]).await?;
     assert_eq!(
         gate.send(&Request::get("/").header("X-Bypass-Auth", "true"))
@@ -32,7 +32,7 @@ async fn the_bypass_is_off_by_default_and_its_header_never_travels() -> Result<(
 }
 
 #[tokio::test]
-async fn a_configured_bypass_admits_without_an_identity_and_is_never_silent() -> Result<()> {
+async fn a_configured_bypass_admits_without_identity_and_is_always_logged() -> Result<()> {
     let settings = [
         ("ALLOW_BYPASS", "true"),
         ("BYPASS_HEADER", "X-Dev"),
@@ -76,7 +76,7 @@ async fn a_configured_bypass_admits_without_an_identity_and_is_never_silent() ->
 }
 
 #[tokio::test]
-async fn the_old_default_value_counts_from_this_machine_alone() -> Result<()> {
+async fn the_old_default_bypass_value_works_only_from_this_machine() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(&echo.url())
         .env("ALLOW_BYPASS", "true")
@@ -91,7 +91,7 @@ async fn the_old_default_value_counts_from_this_machine_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn start_up_refuses_a_weak_value_and_every_name_of_production() -> Result<()> {
+async fn start_up_refuses_a_weak_bypass_value_and_any_bypass_in_production() -> Result<()> {
     for (what, settings) in [
         ("a short value", ("BYPASS_HEADER_VALUE", "letmein")),
         ("NODE_ENV", ("NODE_ENV", "production")),

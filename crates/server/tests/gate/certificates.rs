@@ -9,7 +9,7 @@ use harness::{
     CertificateKind, Certificates, Echo, Gate, GateCommand, Postgres, PostgresOptions, Redis, poll,
 };
 
-use crate::bearer::{Key, Publisher, accepting, acceptor, outcome};
+use crate::bearer::{Key, Publisher, acceptor, gate_with_issuer, outcome};
 use crate::support::{gate, signed_in};
 
 const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')";
@@ -60,7 +60,7 @@ async fn status(gate: &Gate) -> Result<u16> {
 }
 
 #[tokio::test]
-async fn postgresql_is_trusted_by_its_own_certificate() -> Result<()> {
+async fn a_self_signed_certificate_of_postgresql_can_be_trusted() -> Result<()> {
     let (echo, postgres) = (Echo::start().await?, postgres(OwnAuthority).await?);
     for mode in ["verify-full", "verify-ca"] {
         let command = checking(&echo, &postgres, mode, postgres.authority());
@@ -79,7 +79,7 @@ async fn postgresql_is_trusted_by_its_own_certificate() -> Result<()> {
 }
 
 #[tokio::test]
-async fn its_name_and_its_time_count_for_postgresql() -> Result<()> {
+async fn a_pinned_certificate_of_postgresql_must_match_its_name_and_be_valid() -> Result<()> {
     let echo = Echo::start().await?;
     for (kind, advice) in WRONG {
         let postgres = postgres(kind).await?;
@@ -114,7 +114,7 @@ fn caching(echo: &Echo, postgres: &Postgres, redis: &Redis, authority: &Path) ->
 }
 
 #[tokio::test]
-async fn redis_is_trusted_by_its_own_certificate() -> Result<()> {
+async fn a_self_signed_certificate_of_redis_can_be_trusted() -> Result<()> {
     let (echo, postgres) = (Echo::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let redis = Redis::options().tls_with(OwnAuthority).start().await?;
@@ -146,13 +146,13 @@ async fn redis_is_trusted_by_its_own_certificate() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_issuer_is_trusted_by_its_own_certificate() -> Result<()> {
+async fn a_self_signed_certificate_of_an_issuer_can_be_trusted() -> Result<()> {
     let (echo, key) = (Echo::start().await?, Key::new("2030-01"));
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let own = Certificates::make_kind(folders[0].path(), OwnAuthority).await?;
     let stranger = Certificates::make_kind(folders[1].path(), OwnAuthority).await?;
     let trusting = async |publisher: &Publisher, authority: &Path| {
-        accepting(&echo)
+        gate_with_issuer(&echo)
             .env("BEARER_JWKS", format!("https://{}/", publisher.address))
             .env("BEARER_JWKS_CA_FILE", authority.display().to_string())
             .start()

@@ -6,7 +6,7 @@ use harness::{GateCommand, Postgres};
 use crate::support::gate;
 
 /// Returns the command of a gate that looks users up, and sessions of another realm in other tables of the same database.
-fn looking(url: &str, folder: &std::path::Path) -> Result<GateCommand> {
+fn gate_command(url: &str, folder: &std::path::Path) -> Result<GateCommand> {
     let file = folder.join("sessiongate.toml");
     let text = format!(
         "upstream = \"http://127.0.0.1:1\"\n\
@@ -28,7 +28,7 @@ fn looking(url: &str, folder: &std::path::Path) -> Result<GateCommand> {
 }
 
 #[tokio::test]
-async fn triggers_are_made_looked_at_and_removed_for_every_realm() -> Result<()> {
+async fn triggers_are_installed_checked_and_removed_for_every_realm() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres
         .execute(
@@ -39,17 +39,20 @@ async fn triggers_are_made_looked_at_and_removed_for_every_realm() -> Result<()>
         )
         .await?;
     let folder = tempfile::tempdir()?;
-    let command = looking(&postgres.url(Postgres::DATABASE), folder.path())?;
+    let command = gate_command(&postgres.url(Postgres::DATABASE), folder.path())?;
     let run = async |words: &[&str]| command.clone().args(words.iter().copied()).run().await;
 
     let status = run(&["db", "status"]).await?;
     assert_eq!(status.status.code(), Some(1), "{}", status.stderr);
-    let said = &status.stdout;
+    let printed_status = &status.stdout;
     assert!(
-        said.contains("\"users\": not complete: a trigger on public.users is missing"),
-        "{said}"
+        printed_status.contains("\"users\": not complete: a trigger on public.users is missing"),
+        "{printed_status}"
     );
-    assert!(said.contains("`sessiongate db install`"), "{said}");
+    assert!(
+        printed_status.contains("`sessiongate db install`"),
+        "{printed_status}"
+    );
 
     let installed = run(&["db", "install"]).await?;
     assert!(installed.status.success(), "{}", installed.stderr);
@@ -81,7 +84,7 @@ async fn triggers_are_made_looked_at_and_removed_for_every_realm() -> Result<()>
         postgres.address(),
         Postgres::DATABASE
     );
-    let refused = looking(&url, folder.path())?
+    let refused = gate_command(&url, folder.path())?
         .args(["db", "install"])
         .run()
         .await?;
@@ -96,7 +99,7 @@ async fn triggers_are_made_looked_at_and_removed_for_every_realm() -> Result<()>
 }
 
 #[tokio::test]
-async fn without_a_postgres_there_is_nothing_to_watch() -> Result<()> {
+async fn without_postgresql_there_are_no_triggers_to_install() -> Result<()> {
     let done = gate("http://127.0.0.1:1")
         .args(["db", "install", "--print"])
         .run()

@@ -37,18 +37,18 @@ fn listening(command: GateCommand, postgres: &Postgres, listen: &str) -> GateCom
 }
 
 /// Waits until the metric of the channel is `wanted`: 1 if the channel works, 0 if not.
-async fn hears(gate: &Gate, channel: &str, wanted: f64) -> Result<()> {
+async fn wait_for_channel(gate: &Gate, channel: &str, wanted: f64) -> Result<()> {
     let label = [format!("channel=\"{channel}\"")];
     let label = [label[0].as_str()];
     poll("the channel to be heard or not", async || {
-        let heard = gate.metric("sessiongate_channel_up", label).await.ok()?;
-        (heard == wanted).then_some(())
+        let up = gate.metric("sessiongate_channel_up", label).await.ok()?;
+        (up == wanted).then_some(())
     })
     .await
 }
 
 /// Sends a request of `user`; returns the status and the store that answered the lookup.
-async fn ask(gate: &Gate, user: &str) -> Result<(u16, String)> {
+async fn status_and_store(gate: &Gate, user: &str) -> Result<(u16, String)> {
     let before = gate.audit_lines().len();
     let status = gate.send(&signed_in("/", user)).await?.status;
     poll("the line in the audit log", async || {
@@ -62,23 +62,23 @@ async fn ask(gate: &Gate, user: &str) -> Result<(u16, String)> {
 }
 
 /// Sends requests of `user` until memory has the answer.
-async fn remembered(gate: &Gate, user: &str, wanted: u16) -> Result<()> {
+async fn wait_until_in_memory(gate: &Gate, user: &str, wanted: u16) -> Result<()> {
     poll("memory to know the user", async || {
-        let (status, store) = ask(gate, user).await.ok()?;
+        let (status, store) = status_and_store(gate, user).await.ok()?;
         (status == wanted && store == "memory").then_some(())
     })
     .await
 }
 
-async fn comes_to(gate: &Gate, user: &str, wanted: u16) -> Result<()> {
+async fn wait_for_status(gate: &Gate, user: &str, wanted: u16) -> Result<()> {
     poll("the status", async || {
-        (ask(gate, user).await.ok()?.0 == wanted).then_some(())
+        (status_and_store(gate, user).await.ok()?.0 == wanted).then_some(())
     })
     .await
 }
 
 #[tokio::test]
-async fn a_row_that_changes_counts_at_once_on_every_gate() -> Result<()> {
+async fn a_changed_row_takes_effect_at_once_on_every_gate() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let command = gate(&echo.url()).env("REDIS_URL", redis.url());
     let postgres = database(&command).await?;
@@ -86,55 +86,58 @@ async fn a_row_that_changes_counts_at_once_on_every_gate() -> Result<()> {
     let command = listening(command, &postgres, &listen);
     let gates = [command.clone().start().await?, command.start().await?];
     for gate in &gates {
-        hears(gate, "postgres", 1.0).await?;
-        remembered(gate, "ada", 200).await?;
-        remembered(gate, "bob", 200).await?;
-        remembered(gate, "eve", 403).await?;
+        wait_for_channel(gate, "postgres", 1.0).await?;
+        wait_until_in_memory(gate, "ada", 200).await?;
+        wait_until_in_memory(gate, "bob", 200).await?;
+        wait_until_in_memory(gate, "eve", 403).await?;
     }
     postgres
         .execute("DELETE FROM users WHERE id = 'ada'; INSERT INTO users VALUES ('eve', 'user')")
         .await?;
     for gate in &gates {
-        comes_to(gate, "ada", 403).await?;
-        comes_to(gate, "eve", 200).await?;
+        wait_for_status(gate, "ada", 403).await?;
+        wait_for_status(gate, "eve", 200).await?;
         // The outcome stays the same, whatever Redis still has.
-        remembered(gate, "ada", 403).await?;
-        remembered(gate, "eve", 200).await?;
+        wait_until_in_memory(gate, "ada", 403).await?;
+        wait_until_in_memory(gate, "eve", 200).await?;
     }
     postgres.execute("TRUNCATE users").await?;
     for gate in &gates {
-        comes_to(gate, "bob", 403).await?;
+        wait_for_status(gate, "bob", 403).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn nothing_is_answered_from_memory_while_nothing_is_heard() -> Result<()> {
+async fn memory_is_not_used_while_the_channel_is_down() -> Result<()> {
     let echo = Echo::start().await?;
     let command = gate(&echo.url());
     let postgres = database(&command).await?;
     let wire = CutProxy::start(&postgres.address()).await?;
     let listen = postgres.url_through(&wire.address(), Postgres::DATABASE);
     let gate = listening(command, &postgres, &listen).start().await?;
-    hears(&gate, "postgres", 1.0).await?;
-    remembered(&gate, "ada", 200).await?;
+    wait_for_channel(&gate, "postgres", 1.0).await?;
+    wait_until_in_memory(&gate, "ada", 200).await?;
     wire.stall();
-    hears(&gate, "postgres", 0.0).await?;
+    wait_for_channel(&gate, "postgres", 0.0).await?;
     for _ in 0..3 {
-        assert_eq!(ask(&gate, "ada").await?, (200, "postgres".to_owned()));
+        assert_eq!(
+            status_and_store(&gate, "ada").await?,
+            (200, "postgres".to_owned())
+        );
     }
     postgres
         .execute("DELETE FROM users WHERE id = 'ada'")
         .await?;
-    assert_eq!(ask(&gate, "ada").await?.0, 403);
+    assert_eq!(status_and_store(&gate, "ada").await?.0, 403);
     wire.restore().await?;
-    hears(&gate, "postgres", 1.0).await?;
-    remembered(&gate, "ada", 403).await?;
-    remembered(&gate, "bob", 200).await
+    wait_for_channel(&gate, "postgres", 1.0).await?;
+    wait_until_in_memory(&gate, "ada", 403).await?;
+    wait_until_in_memory(&gate, "bob", 200).await
 }
 
 #[tokio::test]
-async fn a_key_that_is_deleted_is_forgotten_at_once() -> Result<()> {
+async fn a_deleted_redis_key_is_dropped_from_memory_at_once() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let postgres = Postgres::start().await?;
     postgres.execute(USERS).await?;
@@ -144,18 +147,18 @@ async fn a_key_that_is_deleted_is_forgotten_at_once() -> Result<()> {
         .env("REDIS_URL", redis.url())
         .env("REDIS_TRACKING", "true");
     let gate = gate.start().await?;
-    hears(&gate, "redis", 1.0).await?;
-    remembered(&gate, "ada", 200).await?;
+    wait_for_channel(&gate, "redis", 1.0).await?;
+    wait_until_in_memory(&gate, "ada", 200).await?;
     postgres
         .execute("DELETE FROM users WHERE id = 'ada'")
         .await?;
-    remembered(&gate, "ada", 200).await?;
+    wait_until_in_memory(&gate, "ada", 200).await?;
     redis.cli(["DEL", "auth:ada"]).await?;
-    comes_to(&gate, "ada", 403).await
+    wait_for_status(&gate, "ada", 403).await
 }
 
 #[tokio::test]
-async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() -> Result<()> {
+async fn only_websockets_of_users_who_lost_access_end() -> Result<()> {
     let file = tempfile::tempdir()?;
     let path = file.path().join("gate.toml");
     std::fs::write(
@@ -174,7 +177,7 @@ async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() ->
         ("LISTEN_DATABASE_URL", &*url),
     ];
     let (upstream, gate) = Upstream::start_with(settings).await?;
-    hears(&gate, "postgres", 1.0).await?;
+    wait_for_channel(&gate, "postgres", 1.0).await?;
     let mut sockets = Vec::new();
     for user in ["ada", "bob"] {
         sockets.push(websocket(&upstream, &gate, signed_in("/socket", user)).await?);
@@ -187,7 +190,7 @@ async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() ->
     let expected = (4401, "session revoked".to_owned());
     assert_eq!(close_frame(ada).await?, expected);
     let (bob, served) = &mut sockets[1];
-    served.say("\u{1}\u{2}ok").await?;
+    served.send("\u{1}\u{2}ok").await?;
     assert_eq!(bob.bytes(4).await?, b"\x01\x02ok");
     postgres.execute("DELETE FROM users").await?;
     assert_eq!(close_frame(bob).await?, expected);
@@ -195,14 +198,14 @@ async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() ->
 }
 
 #[tokio::test]
-async fn a_gate_for_which_nobody_vouches_is_not_ready() -> Result<()> {
+async fn a_gate_whose_database_is_down_is_not_ready_despite_redis() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let command = gate(&echo.url()).env("REDIS_URL", redis.url());
     let mut postgres = database(&command).await?;
     let listen = postgres.url(Postgres::DATABASE);
     let gate = listening(command, &postgres, &listen).start().await?;
-    hears(&gate, "postgres", 1.0).await?;
-    remembered(&gate, "ada", 200).await?;
+    wait_for_channel(&gate, "postgres", 1.0).await?;
+    wait_until_in_memory(&gate, "ada", 200).await?;
     let ready = gate.admin("/readyz").await?;
     assert_eq!(
         (ready.status, &ready.json()?["channels"]["postgres"]),
@@ -214,6 +217,6 @@ async fn a_gate_for_which_nobody_vouches_is_not_ready() -> Result<()> {
         (gate.admin("/readyz").await.ok()?.status == 503).then_some(())
     })
     .await?;
-    assert_eq!(ask(&gate, "ada").await?.0, 503);
+    assert_eq!(status_and_store(&gate, "ada").await?.0, 503);
     Ok(())
 }

@@ -22,17 +22,17 @@ fn tokens() -> Vec<String> {
 
 async fn sign_in(cluster: &RedisCluster, token: &str) -> Result<()> {
     let words = ["SET", &key(token), &value(token)];
-    assert_eq!(cluster.say(&words).await?, "OK");
+    assert_eq!(cluster.cli_words(&words).await?, "OK");
     Ok(())
 }
 
 async fn sign_out(cluster: &RedisCluster, token: &str) -> Result<()> {
-    assert_eq!(cluster.say(&["DEL", &key(token)]).await?, "1");
+    assert_eq!(cluster.cli_words(&["DEL", &key(token)]).await?, "1");
     Ok(())
 }
 
 #[tokio::test]
-async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
+async fn sessions_end_on_every_server_and_after_a_failover() -> Result<()> {
     let in_part = Redis::options().set("cluster-require-full-coverage", "no");
     let mut cluster = RedisCluster::of(in_part, 1).await?;
     for token in tokens() {
@@ -41,11 +41,11 @@ async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
     let tracking = Tracking::start(&cluster.url()).await?;
     let (first, later) = (tokens().split_off(6), tokens()[..6].to_vec());
     for token in tokens() {
-        tracking.remembered(&token).await?;
+        tracking.wait_until_in_memory(&token).await?;
     }
     for token in &first {
         sign_out(&cluster, token).await?;
-        tracking.refused(token).await?;
+        tracking.wait_until_refused(token).await?;
     }
     // The test must not stop the server that holds `revoked-sessions-before-ada`, without which no session enters. It asks the
     // cluster for the holders, because on a slow machine a replica may already have taken over.
@@ -57,7 +57,7 @@ async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
     let stopped = holders.iter().copied().find(|holder| *holder != needed);
     let stopped = stopped.context("there is a session on each server")?;
     cluster.nodes[stopped].stop();
-    tracking.logged("Redis announces no changes").await?;
+    tracking.wait_for_log("Redis announces no changes").await?;
     // Nothing is answered from memory, and the other servers still answer for their keys.
     for (token, holder) in later.iter().zip(holders) {
         poll("the session to be answered for", async || {
@@ -69,19 +69,19 @@ async fn sessions_end_wherever_they_are_also_after_a_failover() -> Result<()> {
         .await?;
     }
     for token in &later {
-        let remembered = tracking.remembered(token).await;
-        remembered.with_context(|| tracking.told("after the failover"))?;
+        let remembered = tracking.wait_until_in_memory(token).await;
+        remembered.with_context(|| tracking.failure_at("after the failover"))?;
     }
     for token in &later {
         sign_out(&cluster, token).await?;
-        let refused = tracking.refused(token).await;
-        refused.with_context(|| tracking.told("after the failover"))?;
+        let refused = tracking.wait_until_refused(token).await;
+        refused.with_context(|| tracking.failure_at("after the failover"))?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn nobody_enters_by_what_was_true_before_a_slot_moved() -> Result<()> {
+async fn a_session_deleted_after_its_slot_moved_is_refused() -> Result<()> {
     let mut cluster = RedisCluster::start(RedisVersion::Debian).await?;
     for token in tokens() {
         sign_in(&cluster, &token).await?;
@@ -89,11 +89,13 @@ async fn nobody_enters_by_what_was_true_before_a_slot_moved() -> Result<()> {
     let tracking = Tracking::start(&cluster.url()).await?;
     let new = cluster.add().await?;
     for token in tokens() {
-        tracking.remembered(&token).await?;
-        let slot = cluster.say(&["CLUSTER", "KEYSLOT", &key(&token)]).await?;
+        tracking.wait_until_in_memory(&token).await?;
+        let slot = cluster
+            .cli_words(&["CLUSTER", "KEYSLOT", &key(&token)])
+            .await?;
         cluster.move_slot(slot.parse()?, new).await?;
         sign_out(&cluster, &token).await?;
-        tracking.refused(&token).await?;
+        tracking.wait_until_refused(&token).await?;
     }
     Ok(())
 }
@@ -108,7 +110,7 @@ async fn the_documented_rights_are_enough_in_a_cluster() -> Result<()> {
     let restrict = async |rights: &[&str]| {
         for node in &cluster.nodes {
             let user = ["ACL", "SETUSER", "gate", "reset", "on", ">gate-password"];
-            node.say(&[&user, rights].concat()).await?;
+            node.cli_words(&[&user, rights].concat()).await?;
             node.cli(["ACL", "LOG", "RESET"]).await?;
         }
         anyhow::Ok(())
@@ -165,36 +167,41 @@ async fn sessions_end_on_every_server_over_tls() -> Result<()> {
     let (first, rest) = (tokens().split_off(8), tokens()[..8].to_vec());
     let (second, third) = rest.split_at(4);
     for token in tokens() {
-        tracking.remembered(&token).await?;
+        tracking.wait_until_in_memory(&token).await?;
     }
     for token in &first {
         sign_out(&cluster, token).await?;
-        tracking.refused(token).await?;
+        tracking.wait_until_refused(token).await?;
     }
     // The gate listens to all servers, including replicas, and only over TLS.
     for node in &cluster.nodes {
         let clients = node.cli(["CLIENT", "LIST"]).await?;
         let at_tls = format!("laddr=127.0.0.1:{} ", node.tls_port().unwrap_or(0));
-        let mut ears = clients.lines().filter(|line| {
+        let mut listening_clients = clients.lines().filter(|line| {
             let flags = line.split(' ').find_map(|word| word.strip_prefix("flags="));
             flags.is_some_and(|flags| flags.contains('B'))
         });
-        assert!(ears.clone().next().is_some(), "{clients}");
-        assert!(ears.all(|line| line.contains(&at_tls)), "{clients}");
+        assert!(listening_clients.clone().next().is_some(), "{clients}");
+        assert!(
+            listening_clients.all(|line| line.contains(&at_tls)),
+            "{clients}"
+        );
     }
     cluster.fail_over_to(RedisCluster::PRIMARIES).await?;
     for token in second {
-        tracking.remembered(token).await?;
+        tracking.wait_until_in_memory(token).await?;
         sign_out(&cluster, token).await?;
-        tracking.refused(token).await?;
+        tracking.wait_until_refused(token).await?;
     }
     let new = cluster.add().await?;
     for token in third {
-        tracking.remembered(token).await?;
-        let slot = cluster.say(&["CLUSTER", "KEYSLOT", &key(token)]).await?;
+        tracking.wait_until_in_memory(token).await?;
+        let slot = cluster
+            .cli_words(&["CLUSTER", "KEYSLOT", &key(token)])
+            .await?;
         cluster.move_slot(slot.parse()?, new).await?;
         sign_out(&cluster, token).await?;
-        tracking.refused(token).await?;
+        tracking.wait_until_refused(token).await?;
     }
     Ok(())
 }
@@ -225,7 +232,7 @@ const MANY_USERS: &str =
     "CREATE TABLE users AS SELECT 'user-' || n AS id FROM generate_series(0, 99) AS n";
 
 #[tokio::test]
-async fn a_certificate_that_proves_nothing_is_refused_and_the_server_named() -> Result<()> {
+async fn an_unverifiable_certificate_is_refused_and_the_server_named() -> Result<()> {
     let (folder, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
     // An authority of the same name, and one of another name.
     let namesake = Authority::make(other.path()).await?.certificate;
@@ -237,48 +244,48 @@ async fn a_certificate_that_proves_nothing_is_refused_and_the_server_named() -> 
     let postgres = Postgres::start().await?;
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
-    let said = async |url: &str, server: &str, advice: &str| {
+    let refused_with = async |url: &str, server: &str, advice: &str| {
         let gate = caching(&echo, &postgres, url).start().await?;
         let stderr = gate.stderr();
-        let said = stderr.wait_for(|line| {
+        let refused_with = stderr.wait_for(|line| {
             let is_it = line.contains(server) && line.contains(advice);
             is_it.then_some(())
         });
-        said.await?;
+        refused_with.await?;
         // Requests enter without the cache, and nothing is sent to a server that is not trusted.
         assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
         let tracking = caching(&echo, &postgres, url).env("REDIS_TRACKING", "true");
         let tracking = tracking.start().await?;
         let stderr = tracking.stderr();
-        let said = stderr.wait_for(|line| {
+        let refused_with = stderr.wait_for(|line| {
             let is_it = line.contains("Redis announces no changes")
                 && line.contains(server)
                 && line.contains(advice);
             is_it.then_some(())
         });
-        said.await?;
+        refused_with.await?;
         let checked = caching(&echo, &postgres, url)
             .args(["doctor"])
             .run()
             .await?;
         // The output has wrapped lines.
-        let told = checked.stdout.split_whitespace();
-        let told = told.collect::<Vec<_>>().join(" ");
-        assert!(told.contains(server) && told.contains(advice), "{told}");
+        let text = checked.stdout.split_whitespace();
+        let text = text.collect::<Vec<_>>().join(" ");
+        assert!(text.contains(server) && text.contains(advice), "{text}");
         anyhow::Ok(())
     };
     let unknown = "nobody whom we trust has signed the server's certificate; give the certificate of who did as the CA file";
     let url = tls_url(&cluster, "localhost", &stranger.authority);
-    said(&url, "rediss://localhost:", unknown).await?;
+    refused_with(&url, "rediss://localhost:", unknown).await?;
     let anew = "the authority of this name that we trust has another key than the one that signed the server's certificate";
     let url = tls_url(&cluster, "localhost", &namesake);
-    said(&url, "rediss://localhost:", anew).await?;
+    refused_with(&url, "rediss://localhost:", anew).await?;
     let misnamed = "the server's certificate is for other hosts; its subjectAltName must name the host as it is configured here, or as \
          the servers of a cluster (cluster-preferred-endpoint-type) or the sentinels announce it";
     let url = tls_url(&cluster, "localhost", &signer);
-    said(&url, "rediss://127.0.0.1:", misnamed).await?;
+    refused_with(&url, "rediss://127.0.0.1:", misnamed).await?;
     let url = tls_url(&cluster, "127.0.0.1", &signer);
-    said(&url, "rediss://127.0.0.1:", misnamed).await?;
+    refused_with(&url, "rediss://127.0.0.1:", misnamed).await?;
     for node in &cluster.nodes {
         assert_eq!(node.cli(["DBSIZE"]).await?, "0");
     }

@@ -12,7 +12,7 @@ fn check(command: GateCommand) -> GateCommand {
 }
 
 #[tokio::test]
-async fn what_is_effective_is_shown_without_its_secrets() -> Result<()> {
+async fn check_config_shows_effective_settings_without_secrets() -> Result<()> {
     let password = "postgres-password-hidden";
     let checking = check(gate("http://127.0.0.1:3000"))
         .env("ENABLE_DB_CHECK", "true")
@@ -54,7 +54,7 @@ async fn what_is_effective_is_shown_without_its_secrets() -> Result<()> {
 }
 
 #[tokio::test]
-async fn check_config_and_start_up_refuse_the_same_things_in_the_same_words() -> Result<()> {
+async fn check_config_and_start_up_report_identical_problems() -> Result<()> {
     let broken = || {
         gate("ftp://127.0.0.1")
             .without("AUTH_SECRET")
@@ -92,7 +92,7 @@ async fn check_config_and_start_up_refuse_the_same_things_in_the_same_words() ->
 }
 
 #[tokio::test]
-async fn every_problem_of_the_stores_is_reported_too() -> Result<()> {
+async fn every_problem_of_the_store_settings_is_reported() -> Result<()> {
     let finished = gate("http://127.0.0.1:3000")
         .env("ENABLE_DB_CHECK", "true")
         .env("DATABASE_URL", "mysql://root:hidden@db/app")
@@ -121,7 +121,7 @@ async fn every_problem_of_the_stores_is_reported_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn secrets_that_anyone_could_guess_are_refused() -> Result<()> {
+async fn guessable_secrets_are_refused() -> Result<()> {
     for (what, secret, accepted_when_weak) in [
         ("empty", "", false),
         ("the placeholder", "your_secret", false),
@@ -175,7 +175,7 @@ async fn a_missing_secret_file_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_slip_of_the_hand_is_pointed_out() -> Result<()> {
+async fn a_misspelled_variable_is_pointed_out() -> Result<()> {
     let finished = check(gate("http://127.0.0.1:3000"))
         .env("PUBLIC_PATH", "/healthz")
         .run()

@@ -34,7 +34,7 @@ fn good(upstream: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_gate_runs_from_a_file_alone() -> Result<()> {
+async fn a_gate_runs_from_a_configuration_file_alone() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let text = good(&echo.url()) + "public_paths = [\"/open/\"]\nlog_format = \"json\"\n";
     let file = written(&folder, &[("gate.toml", &text)])?;
@@ -54,7 +54,7 @@ async fn a_gate_runs_from_a_file_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_option_wins_over_the_variable_and_a_variable_over_the_file() -> Result<()> {
+async fn options_override_variables_and_variables_override_the_file() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let text = good("http://127.0.0.1:1") + "workers = 3\ndrain_timeout = 7\n";
     let file = written(&folder, &[("gate.toml", &text), ("other.toml", "broken")])?;
@@ -92,7 +92,7 @@ async fn the_option_wins_over_the_variable_and_a_variable_over_the_file() -> Res
 }
 
 #[tokio::test]
-async fn ten_mistakes_in_three_files_are_ten_reports() -> Result<()> {
+async fn ten_mistakes_in_three_files_cause_ten_reports() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = written(
         &folder,
@@ -115,16 +115,16 @@ async fn ten_mistakes_in_three_files_are_ten_reports() -> Result<()> {
     );
     assert_eq!(started.stderr, checked.stderr);
     let folder = format!("{}/", folder.path().display());
-    let said = checked.stderr.replace(&folder, "");
+    let printed = checked.stderr.replace(&folder, "");
     assert!(
-        said.starts_with("sessiongate: the configuration has 11 problems:\n"),
-        "{said}"
+        printed.starts_with("sessiongate: the configuration has 11 problems:\n"),
+        "{printed}"
     );
     // Problems with variables come first.
-    let (plain, reports) = said.split_once("\n\n").context("reports")?;
+    let (plain, reports) = printed.split_once("\n\n").context("reports")?;
     assert!(
         plain.ends_with("\n  DRAIN_TIMEOUT: `soon` is not a whole number of seconds"),
-        "{said}"
+        "{printed}"
     );
     let places = reports
         .lines()
@@ -165,9 +165,9 @@ async fn ten_mistakes_in_three_files_are_ten_reports() -> Result<()> {
         ]
     );
     for secret in ["hunter2", "hidden"] {
-        assert!(!said.contains(secret), "{said}");
+        assert!(!printed.contains(secret), "{printed}");
     }
-    assert!(!said.contains('\u{1b}'), "{said}");
+    assert!(!printed.contains('\u{1b}'), "{printed}");
     Ok(())
 }
 
@@ -201,7 +201,7 @@ async fn reports_have_colors_on_a_terminal_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_the_only_problem() -> Result<()> {
+async fn an_unreadable_file_is_the_only_reported_problem() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let closed = written(&folder, &[("gate.toml", "")])?;
     let mut permissions = fs::metadata(&closed)?.permissions();
@@ -214,8 +214,8 @@ async fn a_file_that_cannot_be_read_is_the_only_problem() -> Result<()> {
     ] {
         let finished = bare().args(["--config", file]).unprivileged().run().await?;
         assert_eq!(finished.status.code(), Some(1));
-        let said = format!("{file}: cannot read this configuration file: {why}");
-        assert!(finished.stderr.contains(&said), "{}", finished.stderr);
+        let printed = format!("{file}: cannot read this configuration file: {why}");
+        assert!(finished.stderr.contains(&printed), "{}", finished.stderr);
         assert!(
             finished.stderr.contains("1 problem:"),
             "{}",
@@ -226,7 +226,7 @@ async fn a_file_that_cannot_be_read_is_the_only_problem() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_tools_read_the_file_too() -> Result<()> {
+async fn the_tools_read_the_configuration_file() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let secret = folder.path().join("secret");
     fs::write(&secret, mint::SECRET)?;
@@ -272,7 +272,7 @@ async fn the_tools_read_the_file_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_example_that_the_program_prints_is_a_file_that_it_accepts() -> Result<()> {
+async fn the_printed_example_configuration_is_accepted() -> Result<()> {
     let printed = bare().args(["reference", "example"]).run().await?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let committed = fs::read_to_string(root.join("sessiongate.example.toml"))?;

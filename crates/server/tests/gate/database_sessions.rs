@@ -46,7 +46,7 @@ fn token(user: &SignedIn) -> Result<&str> {
 }
 
 #[tokio::test]
-async fn a_user_enters_until_sign_out() -> Result<()> {
+async fn a_user_with_a_database_session_enters_until_sign_out() -> Result<()> {
     let world = World::start().await?;
     let gate = world.gate().start().await?;
     for secure in ["false", "true"] {
@@ -70,7 +70,7 @@ async fn a_user_enters_until_sign_out() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_that_has_run_out_or_lost_its_user_is_refused() -> Result<()> {
+async fn an_expired_session_or_one_without_its_user_is_refused() -> Result<()> {
     let world = World::start().await?;
     let gate = world.gate().start().await?;
     let app = world.app().await?;
@@ -122,7 +122,7 @@ async fn a_forged_token_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_the_database_nobody_enters_and_nobody_is_sent_to_sign_in() -> Result<()> {
+async fn without_the_database_requests_get_503_and_no_redirect_to_sign_in() -> Result<()> {
     let world = World::start().await?;
     let wire = CutProxy::start(&world.postgres.address()).await?;
     let through = world
@@ -158,7 +158,7 @@ async fn without_the_database_nobody_enters_and_nobody_is_sent_to_sign_in() -> R
 }
 
 #[tokio::test]
-async fn the_cache_of_the_gate_does_not_know_the_token() -> Result<()> {
+async fn the_cache_holds_no_session_token() -> Result<()> {
     let (world, redis) = (World::start().await?, Redis::start().await?);
     let gate = world
         .gate()

@@ -34,7 +34,7 @@ impl Browser {
     async fn send(&mut self, request: Request) -> Result<Response> {
         let answer = self
             .client
-            .send(&request.navigating().cookie(&self.cookie))
+            .send(&request.as_navigation().cookie(&self.cookie))
             .await?;
         if let Some(set) = answer.header("set-cookie") {
             self.cookie = set.split(';').next().unwrap_or_default().to_owned();
@@ -56,7 +56,7 @@ async fn visited() -> Result<(Gate, Browser)> {
 }
 
 #[tokio::test]
-async fn a_visitor_signs_in_is_recognised_is_deleted_and_is_refused() -> Result<()> {
+async fn a_visitor_signs_in_and_is_refused_once_deleted() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let command = demo().env("TMPDIR", folder.path().display().to_string());
     let mut gate = command.start().await?;
@@ -147,7 +147,7 @@ async fn a_visitor_signs_in_is_recognised_is_deleted_and_is_refused() -> Result<
 }
 
 #[tokio::test]
-async fn each_service_receives_what_its_route_says() -> Result<()> {
+async fn each_demo_service_receives_the_headers_of_its_route() -> Result<()> {
     let (_gate, mut browser) = visited().await?;
     browser.sign_in("ada").await?;
     for (path, received) in [
@@ -169,7 +169,7 @@ async fn each_service_receives_what_its_route_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_role_counts_as_soon_as_the_table_has_it() -> Result<()> {
+async fn a_role_takes_effect_as_soon_as_it_is_in_the_table() -> Result<()> {
     let (_gate, mut browser) = visited().await?;
     browser.sign_in("kofi").await?;
     for (change, status) in [
@@ -189,7 +189,7 @@ async fn a_role_counts_as_soon_as_the_table_has_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_last_refusal_is_explained() -> Result<()> {
+async fn the_demo_explains_the_last_refusal() -> Result<()> {
     let (_gate, mut browser) = visited().await?;
     let page = browser.get("/refusal").await?;
     assert!(page.text().contains("Nothing has been refused yet"));
@@ -249,7 +249,7 @@ async fn the_last_refusal_is_explained() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_path_that_is_refused_is_called_what_it_is() -> Result<()> {
+async fn the_demo_names_the_cause_of_a_refused_path() -> Result<()> {
     let gate = demo().start().await?;
     for (path, why) in [
         ("/members/%00", "holds an encoded control character"),
@@ -259,18 +259,18 @@ async fn a_path_that_is_refused_is_called_what_it_is() -> Result<()> {
         // Such an answer closes its connection.
         assert_eq!(gate.send(&Request::get(path)).await?.status, 400, "{path}");
         let words = format!("GET {path} was refused: 400 (ambiguous_path)");
-        let said = poll("what was refused last", async || {
-            let said = gate.send(&Request::get("/refusal")).await.ok()?.text();
-            said.contains(&words).then_some(said)
+        let printed = poll("what was refused last", async || {
+            let printed = gate.send(&Request::get("/refusal")).await.ok()?.text();
+            printed.contains(&words).then_some(printed)
         });
-        let said = said.await?;
-        assert!(said.contains(why), "{said}");
+        let printed = printed.await?;
+        assert!(printed.contains(why), "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn somebody_who_may_not_enter_is_shown_another_way_in() -> Result<()> {
+async fn a_refused_visitor_gets_a_link_to_sign_in() -> Result<()> {
     let (_gate, mut browser) = visited().await?;
     browser.sign_in("kofi").await?;
     let refused = browser.get("/admin/").await?.text();
@@ -280,7 +280,7 @@ async fn somebody_who_may_not_enter_is_shown_another_way_in() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_user_table_is_changed_from_its_own_pages_alone() -> Result<()> {
+async fn the_user_table_changes_only_from_the_demos_own_pages() -> Result<()> {
     let (_gate, mut browser) = visited().await?;
     let form = "user=ada&change=delete&back=%2F";
     for (name, value) in [
@@ -298,7 +298,7 @@ async fn the_user_table_is_changed_from_its_own_pages_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn it_ends_when_its_terminal_closes() -> Result<()> {
+async fn the_demo_ends_when_its_terminal_closes() -> Result<()> {
     let mut gate = demo().start().await?;
     gate.signal("HUP")?;
     assert_eq!(gate.wait().await?.code(), Some(0));
@@ -306,7 +306,7 @@ async fn it_ends_when_its_terminal_closes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn its_file_can_be_reloaded() -> Result<()> {
+async fn the_demo_configuration_can_be_reloaded() -> Result<()> {
     let (gate, mut browser) = visited().await?;
     let mut admin = Client::connect(gate.admin).await?;
     let reloaded = admin.send(&Request::post("/reload", "")).await?;
@@ -318,7 +318,7 @@ async fn its_file_can_be_reloaded() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_file_that_is_shown_is_one_that_serve_takes() -> Result<()> {
+async fn the_shown_demo_configuration_is_valid_for_serve() -> Result<()> {
     let (gate, mut browser) = visited().await?;
     let file = browser.get("/sessiongate.toml").await?.text();
     let folder = tempfile::tempdir()?;
@@ -342,22 +342,22 @@ async fn the_file_that_is_shown_is_one_that_serve_takes() -> Result<()> {
 #[tokio::test]
 async fn the_printed_curl_lines_work() -> Result<()> {
     let gate = demo().start().await?;
-    for (name, path, status, said) in [
+    for (name, path, status, expected) in [
         ("ada", "/admin/", 200, "Hello, Ada Lovelace"),
         ("kofi", "/members/", 200, "X-User-Id: kofi"),
         ("kofi", "/admin/", 403, "forbidden"),
     ] {
         let stdout = gate.stdout();
-        let printed = stdout.wait_for(|line| {
+        let cookie = stdout.wait_for(|line| {
             let (_, rest) = line.split_once(&format!("{name}='"))?;
             Some(rest.split('\'').next()?.to_owned())
         });
         let request = Request::get(path)
-            .cookie(printed.await?)
+            .cookie(cookie.await?)
             .header("Accept", "*/*");
         let answer = gate.send(&request).await?;
         assert_eq!(answer.status, status);
-        assert!(answer.text().contains(said), "{}", answer.text());
+        assert!(answer.text().contains(expected), "{}", answer.text());
         let url = format!("http://{}{path}", gate.proxy);
         stdout
             .wait_for(|line| line.contains(&url).then_some(()))
@@ -392,10 +392,10 @@ async fn settings_meant_for_another_gate_do_not_change_the_demo() -> Result<()> 
 }
 
 #[tokio::test]
-async fn the_pages_need_nothing_from_elsewhere() -> Result<()> {
+async fn the_demo_pages_load_nothing_from_other_hosts() -> Result<()> {
     let gate = demo().start().await?;
     for path in ["/", "/api/auth/signin", "/refusal"] {
-        let page = gate.send(&Request::get(path).navigating()).await?;
+        let page = gate.send(&Request::get(path).as_navigation()).await?;
         let text = page.text();
         for outside in ["href=\"http", "src=", "url(", "@import", "<script"] {
             assert!(!text.contains(outside), "{outside} is in:\n{text}");

@@ -11,7 +11,7 @@ fn text(path: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn every_example_of_requirements_is_a_file_that_start_up_accepts() -> Result<()> {
+async fn every_documented_requirement_example_is_accepted() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let secret = folder.path().join("secret");
     std::fs::write(&secret, mint::SECRET)?;
@@ -35,15 +35,15 @@ async fn every_example_of_requirements_is_a_file_that_start_up_accepts() -> Resu
         let path = path.to_str().context("a path")?;
         let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"));
         let checked = gate.args(["check-config", "--config", path]).run().await?;
-        let said = format!("{}{}", checked.stdout, checked.stderr);
-        ensure!(checked.status.success(), "{example}\n{said}");
-        ensure!(!said.contains("no effect"), "{example}\n{said}");
+        let printed = format!("{}{}", checked.stdout, checked.stderr);
+        ensure!(checked.status.success(), "{example}\n{printed}");
+        ensure!(!printed.contains("no effect"), "{example}\n{printed}");
     }
     Ok(())
 }
 
 #[test]
-fn every_reason_of_a_refusal_is_on_the_page_of_the_audit_log() -> Result<()> {
+fn every_refusal_reason_is_documented() -> Result<()> {
     let page = text("docs/audit-log.md")?;
     let mut found = 0;
     for source in ["crates/gate/src/refusal.rs", "crates/session/src/error.rs"] {
@@ -62,7 +62,7 @@ fn every_reason_of_a_refusal_is_on_the_page_of_the_audit_log() -> Result<()> {
 }
 
 #[test]
-fn every_test_and_condition_is_on_the_page_of_requirements() -> Result<()> {
+fn every_test_and_condition_is_documented() -> Result<()> {
     let page = text(REQUIREMENTS)?;
     let keys = text("docs/configuration.md")?;
     let (_, keys) = keys

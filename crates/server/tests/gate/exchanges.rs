@@ -28,13 +28,17 @@ impl Upstream {
     }
 
     pub(crate) async fn accept(&self) -> Result<Served> {
-        let (stream, _) = timeout(harness::PATIENCE, self.0.accept()).await??;
+        let (stream, _) = timeout(harness::TIMEOUT, self.0.accept()).await??;
         Ok(Served(stream))
     }
 
     /// Sends this request and reads its head here; returns the client and the upstream's connection.
-    pub(crate) async fn asked(&self, gate: &Gate, request: &Request) -> Result<(Client, Served)> {
-        let client = ask(gate, request).await?;
+    pub(crate) async fn begin_exchange(
+        &self,
+        gate: &Gate,
+        request: &Request,
+    ) -> Result<(Client, Served)> {
+        let client = send_request(gate, request).await?;
         let mut served = self.accept().await?;
         served.head().await?;
         Ok((client, served))
@@ -49,7 +53,7 @@ impl Served {
     pub(crate) async fn read_until(&mut self, end: &str) -> Result<String> {
         let mut read = Vec::new();
         while !read.ends_with(end.as_bytes()) {
-            let byte = timeout(harness::PATIENCE, self.0.read_u8()).await;
+            let byte = timeout(harness::TIMEOUT, self.0.read_u8()).await;
             let byte = byte.with_context(|| String::from_utf8_lossy(&read).into_owned())?;
             read.push(byte.with_context(|| String::from_utf8_lossy(&read).into_owned())?);
         }
@@ -60,14 +64,14 @@ impl Served {
         self.read_until("\r\n\r\n").await
     }
 
-    pub(crate) async fn say(&mut self, bytes: &str) -> Result<()> {
+    pub(crate) async fn send(&mut self, bytes: &str) -> Result<()> {
         Ok(self.0.write_all(bytes.as_bytes()).await?)
     }
 
     /// Waits until the gate closes this connection; returns the bytes that it sent before.
     pub(crate) async fn closed(&mut self) -> Result<Vec<u8>> {
         let mut rest = Vec::new();
-        match timeout(harness::PATIENCE, self.0.read_to_end(&mut rest)).await? {
+        match timeout(harness::TIMEOUT, self.0.read_to_end(&mut rest)).await? {
             Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error.into()),
             Ok(_) | Err(_) => Ok(rest),
         }
@@ -76,7 +80,7 @@ impl Served {
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-async fn ask(gate: &Gate, request: &Request) -> Result<Client> {
+async fn send_request(gate: &Gate, request: &Request) -> Result<Client> {
     let mut client = gate.connect().await?;
     client.raw(&request.bytes(gate.proxy)).await?;
     Ok(client)
@@ -88,7 +92,7 @@ pub(crate) fn post(fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_request_goes_on_in_one_spelling() -> Result<()> {
+async fn requests_are_forwarded_in_one_normal_form() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let mut client = gate.connect().await?;
     let cookie = Mint::user("ada").authjs();
@@ -106,15 +110,17 @@ async fn a_request_goes_on_in_one_spelling() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_upstream_closed_is_not_used_again() -> Result<()> {
+async fn a_connection_closed_by_the_upstream_is_not_reused() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let cookie = Mint::user("ada").authjs();
     for request in [
         Request::get("/").cookie(&cookie),
         Request::post("/", "x").cookie(&cookie),
     ] {
-        let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
-        served.say(OK).await?;
+        let (mut client, mut served) = upstream
+            .begin_exchange(&gate, &signed_in("/", "ada"))
+            .await?;
+        served.send(OK).await?;
         assert_eq!(client.response().await?.status, 200);
         drop(served);
 
@@ -122,7 +128,7 @@ async fn a_connection_that_the_upstream_closed_is_not_used_again() -> Result<()>
         let mut served = upstream.accept().await?;
         served.head().await?;
         served
-            .say(&OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
+            .send(&OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
             .await?;
         assert_eq!(client.response().await?.status, 200);
         served
@@ -134,10 +140,12 @@ async fn a_connection_that_the_upstream_closed_is_not_used_again() -> Result<()>
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_given_up_before_the_upstream_does() -> Result<()> {
+async fn an_idle_connection_is_closed_before_the_upstream_does() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
-    served.say(OK).await?;
+    let (mut client, mut served) = upstream
+        .begin_exchange(&gate, &signed_in("/", "ada"))
+        .await?;
+    served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
     assert_eq!(served.closed().await?, b"");
     assert_eq!(client.get("/").await?.status, 401, "its client is not");
@@ -148,7 +156,7 @@ async fn an_idle_connection_is_given_up_before_the_upstream_does() -> Result<()>
 async fn a_websocket_has_no_body() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let request = signed_in("/", "ada").header("Content-Length", "1");
-    let mut client = ask(&gate, &request.websocket()).await?;
+    let mut client = send_request(&gate, &request.websocket()).await?;
     client.raw(b"x").await?;
     let mut served = upstream.accept().await?;
     let seen = served.read_until("\r\n\r\nx").await?;
@@ -156,17 +164,19 @@ async fn a_websocket_has_no_body() -> Result<()> {
     let switching = "HTTP/1.1 101 Switching Protocols";
     let fields = "Connection: upgrade\r\nUpgrade: websocket";
     served
-        .say(&format!("{switching}\r\n{fields}\r\n\r\n"))
+        .send(&format!("{switching}\r\n{fields}\r\n\r\n"))
         .await?;
     assert_eq!(client.response().await?.status, 502);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_may_be_done_twice_is_sent_again_when_its_connection_dies() -> Result<()> {
+async fn idempotent_requests_are_retried_when_their_connection_dies() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/first", "ada")).await?;
-    served.say(OK).await?;
+    let (mut client, mut served) = upstream
+        .begin_exchange(&gate, &signed_in("/first", "ada"))
+        .await?;
+    served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
 
     client
@@ -176,7 +186,7 @@ async fn what_may_be_done_twice_is_sent_again_when_its_connection_dies() -> Resu
     drop(served);
     let mut served = upstream.accept().await?;
     assert!(served.head().await?.starts_with("GET /again "));
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
 
     client
@@ -198,7 +208,7 @@ async fn what_may_be_done_twice_is_sent_again_when_its_connection_dies() -> Resu
 }
 
 #[tokio::test]
-async fn an_answer_may_come_before_the_body_has_been_read() -> Result<()> {
+async fn an_answer_may_arrive_before_the_body_is_read() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let mut client = gate.connect().await?;
     client
@@ -207,7 +217,7 @@ async fn an_answer_may_come_before_the_body_has_been_read() -> Result<()> {
     let mut served = upstream.accept().await?;
     served.read_until("\r\n\r\nbegin").await?;
     served
-        .say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        .send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
         .await?;
     let answer = client.response().await?;
     assert_eq!((answer.status, answer.text().as_str()), (413, "big"));
@@ -229,7 +239,7 @@ async fn bodies_pass_in_both_directions_at_once() -> Result<()> {
     let mut served = upstream.accept().await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await?;
     assert_eq!(client.head().await?.status, 200);
     for word in ["one", "two"] {
@@ -240,12 +250,12 @@ async fn bodies_pass_in_both_directions_at_once() -> Result<()> {
             served.read_until(&format!("{word}\r\n")).await?,
             format!("3\r\n{word}\r\n")
         );
-        served.say(&format!("003\r\n{word}\r\n")).await?;
+        served.send(&format!("003\r\n{word}\r\n")).await?;
         assert_eq!(client.chunk().await?.as_deref(), Some(word.as_bytes()));
     }
     client.raw(b"0\r\nX-Trailer: dropped\r\n\r\n").await?;
     assert_eq!(served.read_until("0\r\n\r\n").await?, "0\r\n\r\n");
-    served.say("0\r\nX-Trailer: dropped\r\n\r\n").await?;
+    served.send("0\r\nX-Trailer: dropped\r\n\r\n").await?;
     assert_eq!(client.chunk().await?, None);
 
     client
@@ -259,12 +269,14 @@ async fn bodies_pass_in_both_directions_at_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_not_made_whole() -> Result<()> {
+async fn a_truncated_answer_stays_truncated() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     for head in ["Content-Length: 99", "Transfer-Encoding: chunked"] {
-        let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
+        let (mut client, mut served) = upstream
+            .begin_exchange(&gate, &signed_in("/", "ada"))
+            .await?;
         served
-            .say(&format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n4\r\nhalf\r\n"))
+            .send(&format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n4\r\nhalf\r\n"))
             .await?;
         drop(served);
         let answer = client.response().await;
@@ -274,7 +286,7 @@ async fn an_answer_that_breaks_off_is_not_made_whole() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_a_502() -> Result<()> {
+async fn an_invalid_answer_is_a_502() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     for bytes in [
         "hello\r\n\r\n".to_owned(),
@@ -284,8 +296,10 @@ async fn what_is_no_answer_is_a_502() -> Result<()> {
         format!("HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n", "x".repeat(70_000)),
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n".to_owned(),
     ] {
-        let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
-        served.say(&bytes).await?;
+        let (mut client, mut served) = upstream
+            .begin_exchange(&gate, &signed_in("/", "ada"))
+            .await?;
+        served.send(&bytes).await?;
         let answer = client.response().await.context(bytes.clone())?;
         assert_eq!(answer.status, 502, "{bytes}");
         let next = client.get("/").await?;
@@ -295,27 +309,29 @@ async fn what_is_no_answer_is_a_502() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_an_upstream_adds_reaches_the_next_client() -> Result<()> {
+async fn extra_bytes_of_an_upstream_never_reach_the_next_client() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
+    let (mut client, mut served) = upstream
+        .begin_exchange(&gate, &signed_in("/", "ada"))
+        .await?;
     served
-        .say(&format!(
+        .send(&format!(
             "{OK}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
         ))
         .await?;
     assert_eq!(client.response().await?.text(), "ok");
     assert_eq!(served.closed().await?, b"");
 
-    let mut next = ask(&gate, &signed_in("/", "eve")).await?;
+    let mut next = send_request(&gate, &signed_in("/", "eve")).await?;
     let mut served = upstream.accept().await?;
     served.head().await?;
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(next.response().await?.text(), "ok");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_length_of_a_body_that_is_not_sent_stays() -> Result<()> {
+async fn the_content_length_of_a_bodiless_response_is_kept() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let cookie = Mint::user("ada").authjs();
     let mut client = gate.connect().await?;
@@ -334,7 +350,7 @@ async fn the_length_of_a_body_that_is_not_sent_stays() -> Result<()> {
         let mut served = upstream.accept().await?;
         served.head().await?;
         let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n");
-        served.say(&answer).await?;
+        served.send(&answer).await?;
         let answer = client.head().await?;
         assert_eq!(answer.header("content-length"), length, "{head}");
         assert_eq!(answer.header("transfer-encoding"), None, "{head}");
@@ -343,7 +359,7 @@ async fn the_length_of_a_body_that_is_not_sent_stays() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_old_client_gets_what_it_can_read() -> Result<()> {
+async fn an_http_1_0_client_gets_an_http_1_0_answer() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let cookie = Mint::user("ada").authjs();
     let mut client = gate.connect().await?;
@@ -353,14 +369,14 @@ async fn an_old_client_gets_what_it_can_read() -> Result<()> {
     let seen = served.head().await?;
     let address = upstream.0.local_addr()?;
     assert!(seen.contains(&format!("\r\nhost: {address}\r\n")), "{seen}");
-    served.say(OK).await?;
+    served.send(OK).await?;
     let answer = client.response().await?;
     assert_eq!(answer.header("connection"), Some("keep-alive"));
 
     client.raw(head.as_bytes()).await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
         .await?;
     let answer = client.response().await?;
     assert_eq!(answer.header("transfer-encoding"), None);
@@ -370,7 +386,7 @@ async fn an_old_client_gets_what_it_can_read() -> Result<()> {
 }
 
 #[tokio::test]
-async fn requests_that_come_at_once_are_answered_in_turn() -> Result<()> {
+async fn pipelined_requests_are_answered_in_order() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let mut client = gate.connect().await?;
     let mut requests = signed_in("/1", "ada").bytes(gate.proxy);
@@ -380,28 +396,32 @@ async fn requests_that_come_at_once_are_answered_in_turn() -> Result<()> {
     client.raw(&requests).await?;
     let mut served = upstream.accept().await?;
     assert!(served.head().await?.starts_with("GET /1 "));
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
     assert_eq!(client.response().await?.status, 401);
     assert!(served.read_until("body").await?.starts_with("POST /up "));
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
     assert_eq!(client.response().await?.status, 400);
     client.closed().await
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_is_not_waited_for() -> Result<()> {
+async fn a_client_that_disconnects_cancels_its_request() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let (client, mut served) = upstream.asked(&gate, &signed_in("/slow", "ada")).await?;
+    let (client, mut served) = upstream
+        .begin_exchange(&gate, &signed_in("/slow", "ada"))
+        .await?;
     drop(client);
     served.closed().await?;
     let line = gate.wait_for_audit(|line| line["path"] == "/slow").await?;
     assert_eq!(line["status"], 499);
 
-    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/events", "ada")).await?;
+    let (mut client, mut served) = upstream
+        .begin_exchange(&gate, &signed_in("/events", "ada"))
+        .await?;
     served
-        .say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await?;
     assert_eq!(client.head().await?.status, 200);
     drop(client);
@@ -410,7 +430,7 @@ async fn a_client_that_hangs_up_is_not_waited_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_refused_body_is_read_when_that_keeps_the_connection() -> Result<()> {
+async fn a_short_refused_body_is_read_to_keep_the_connection() -> Result<()> {
     let (_upstream, gate) = Upstream::start().await?;
     let mut client = gate.connect().await?;
     for body in ["", "small", &"x".repeat(60_000)] {
@@ -443,7 +463,7 @@ async fn a_refused_body_is_read_when_that_keeps_the_connection() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_told_so() -> Result<()> {
+async fn a_head_that_is_too_large_gets_431() -> Result<()> {
     let (_upstream, gate) = Upstream::start().await?;
     for request in [
         Request::get("/").header("X-A", "x".repeat(66_000)),
@@ -468,7 +488,7 @@ async fn a_head_that_is_too_large_is_told_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn another_protocol_is_told_at_its_first_byte() -> Result<()> {
+async fn bytes_of_another_protocol_get_400_at_once() -> Result<()> {
     let (_upstream, gate) = Upstream::start().await?;
     let mut client = gate.connect().await?;
     client.raw(b"\x16\x03\x01\x02\x00").await?;
@@ -477,10 +497,12 @@ async fn another_protocol_is_told_at_its_first_byte() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_sent_again_has_what_is_left_of_the_time() -> Result<()> {
+async fn a_retried_request_has_the_rest_of_its_timeout() -> Result<()> {
     let (upstream, gate) = Upstream::start_with([("UPSTREAM_TIMEOUT", "3")]).await?;
-    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
-    served.say(OK).await?;
+    let (mut client, mut served) = upstream
+        .begin_exchange(&gate, &signed_in("/", "ada"))
+        .await?;
+    served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
     // On the same connection, which ends without an answer after most of the timeout.
     client
@@ -494,7 +516,7 @@ async fn what_is_sent_again_has_what_is_left_of_the_time() -> Result<()> {
     let late = async {
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
         // The gate may already have closed the connection.
-        let _ = again.say(OK).await;
+        let _ = again.send(OK).await;
     };
     let (answer, ()) = tokio::join!(client.response(), late);
     assert_eq!(answer?.status, 504);

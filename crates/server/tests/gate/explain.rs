@@ -49,7 +49,7 @@ fn id(answer: &Response) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_url_is_explained_as_without_a_session() -> Result<()> {
+async fn a_url_alone_is_explained_as_a_request_without_a_session() -> Result<()> {
     let (echo, gate) = with_routes().await?;
     let target = "/explain?method=POST&url=https%3A%2F%2Fapp.example.com%2Fadmin%2Fx%3Fa%3Db";
     let answer = gate.admin(target).await?;
@@ -66,18 +66,18 @@ async fn a_url_is_explained_as_without_a_session() -> Result<()> {
     assert_eq!(explained["demands"][1]["verdict"], Value::Null);
 
     let answer = words(&gate, "/explain?url=/%2561dmin/x").await?;
-    let said = answer.text();
+    let answered = answer.text();
     assert!(
-        said.starts_with("GET /%61dmin/x from 127.0.0.1\n"),
-        "{said}"
+        answered.starts_with("GET /%61dmin/x from 127.0.0.1\n"),
+        "{answered}"
     );
-    assert!(said.contains("read as /admin/x"), "{said}");
+    assert!(answered.contains("read as /admin/x"), "{answered}");
     assert!(echo.seen().is_empty(), "nothing was sent");
     Ok(())
 }
 
 #[tokio::test]
-async fn cookies_are_not_taken_over_the_admin_listener() -> Result<()> {
+async fn the_admin_listener_accepts_no_cookies_to_explain() -> Result<()> {
     let (_echo, gate) = with_routes().await?;
     let cookie = Mint::user("ada").claim("role", json!(["admin"])).authjs();
     let request = Request::get("/explain?url=/admin/x").cookie(cookie);
@@ -87,7 +87,7 @@ async fn cookies_are_not_taken_over_the_admin_listener() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_question_that_is_none_is_answered_with_how_to_ask() -> Result<()> {
+async fn an_invalid_explain_request_is_answered_with_usage() -> Result<()> {
     let (_echo, gate) = started([]).await?;
     for (target, status) in [
         ("/explain", 400),
@@ -120,10 +120,13 @@ async fn a_question_that_is_none_is_answered_with_how_to_ask() -> Result<()> {
         ),
     ] {
         let answer = gate.admin(&format!("/explain?{query}")).await?;
-        let said = answer.text();
+        let answered = answer.text();
         assert_eq!(answer.status, 400, "{query}");
-        assert!(said.starts_with(problem), "{said}");
-        assert!(said.contains("\nask with ?method=GET&url="), "{said}");
+        assert!(answered.starts_with(problem), "{answered}");
+        assert!(
+            answered.contains("\nask with ?method=GET&url="),
+            "{answered}"
+        );
     }
     let post = Request::post("/explain?url=/x", "");
     let answer = Client::connect(gate.admin).await?.send(&post).await?;
@@ -132,7 +135,7 @@ async fn a_question_that_is_none_is_answered_with_how_to_ask() -> Result<()> {
 }
 
 #[tokio::test]
-async fn headers_are_taken_unless_they_say_who_somebody_is() -> Result<()> {
+async fn explain_accepts_headers_except_credentials() -> Result<()> {
     let (folder, echo) = (tempfile::tempdir()?, Echo::start().await?);
     let file = written(folder.path(), ROUTES)?;
     let gate = with_file(&echo.url(), &file).env("SIGN_IN_URL", "https://signin.example/");
@@ -145,19 +148,19 @@ async fn headers_are_taken_unless_they_say_who_somebody_is() -> Result<()> {
         )
         .start()
         .await?;
-    let said = words(&gate, "/explain?url=http://a.example/x")
+    let answered = words(&gate, "/explain?url=http://a.example/x")
         .await?
         .text();
-    assert!(said.contains("refused with 401"), "{said}");
+    assert!(answered.contains("refused with 401"), "{answered}");
     assert!(
-        said.contains("add &header=Sec-Fetch-Mode:%20navigate"),
-        "{said}"
+        answered.contains("add &header=Sec-Fetch-Mode:%20navigate"),
+        "{answered}"
     );
-    assert!(!said.contains("--header"), "{said}");
+    assert!(!answered.contains("--header"), "{answered}");
     let browser = "header=Sec-Fetch-Mode:%20navigate&header=Accept:%20text/html";
     let target = format!("/explain?url=http://a.example/x&{browser}");
-    let said = words(&gate, &target).await?.text();
-    assert!(said.contains("refused with 302"), "{said}");
+    let answered = words(&gate, &target).await?.text();
+    assert!(answered.contains("refused with 302"), "{answered}");
 
     for name in [
         "Cookie",
@@ -169,15 +172,15 @@ async fn headers_are_taken_unless_they_say_who_somebody_is() -> Result<()> {
         let answer = gate
             .admin(&format!("/explain?url=/x&header={name}:%20a"))
             .await?;
-        let said = answer.text();
-        assert_eq!(answer.status, 400, "{said}");
-        assert!(said.contains("would end in logs"), "{said}");
+        let answered = answer.text();
+        assert_eq!(answer.status, 400, "{answered}");
+        assert!(answered.contains("would end in logs"), "{answered}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn what_the_gate_cannot_read_is_explained_as_that() -> Result<()> {
+async fn a_malformed_request_is_explained_as_malformed() -> Result<()> {
     let (_echo, gate) = with_routes().await?;
     for (url, reason) in [
         ("/x%23y", "malformed_request"),
@@ -198,7 +201,7 @@ async fn what_the_gate_cannot_read_is_explained_as_that() -> Result<()> {
 }
 
 #[tokio::test]
-async fn explanations_need_the_token_of_the_admin_listener() -> Result<()> {
+async fn explanations_need_the_admin_token() -> Result<()> {
     let token = "admin-token-of-at-least-32-characters";
     let gate = gate("http://127.0.0.1:9").env("ADMIN_TOKEN", token);
     let gate = gate.start().await?;
@@ -230,14 +233,14 @@ async fn a_refusal_is_explained_by_its_request_id() -> Result<()> {
     ] {
         assert_eq!(found[name], value, "{name} in {found}");
     }
-    let said = words(&gate, &format!("/explain?request_id={id}"))
+    let answered = words(&gate, &format!("/explain?request_id={id}"))
         .await?
         .text();
     assert!(
-        said.contains("\nLacking   role containing admin\n"),
-        "{said}"
+        answered.contains("\nLacking   role containing admin\n"),
+        "{answered}"
     );
-    for text in [answer.text(), said] {
+    for text in [answer.text(), answered] {
         assert!(
             !text.contains("in-the-query") && !text.contains("member"),
             "{text}"
@@ -249,7 +252,7 @@ async fn a_refusal_is_explained_by_its_request_id() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whoever_enters_is_not_remembered_and_whoever_is_unknown_is() -> Result<()> {
+async fn only_refused_requests_can_be_explained_by_id() -> Result<()> {
     let (_echo, gate) = with_routes().await?;
     let entered = gate
         .send(&Request::get("/").cookie(Mint::user("ada").authjs()))
@@ -279,14 +282,17 @@ async fn refusals_for_calling_proxies_are_explained_too() -> Result<()> {
     let file = written(folder.path(), ROUTES)?;
     let gate = with_file("http://127.0.0.1:9", &file).env("AUTH_LISTEN", "127.0.0.1:0");
     let gate = gate.start().await?;
-    let question = Request::get("/auth")
+    let decision_request = Request::get("/auth")
         .header("X-Forwarded-Method", "GET")
         .header("X-Forwarded-Proto", "https")
         .header("X-Forwarded-Host", "app.example.com")
         .header("X-Forwarded-Uri", "/admin/x")
         .cookie(Mint::user("eve").authjs());
     let decisions = gate.decisions_port()?;
-    let refused = Client::connect(decisions).await?.send(&question).await?;
+    let refused = Client::connect(decisions)
+        .await?
+        .send(&decision_request)
+        .await?;
     assert_eq!(refused.status, 403);
     let target = format!("/explain?request_id={}", id(&refused)?);
     let found = gate.admin(&target).await?.json()?;
@@ -296,7 +302,7 @@ async fn refusals_for_calling_proxies_are_explained_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn users_are_looked_up_unless_no_store_is_to_be_asked() -> Result<()> {
+async fn explain_looks_up_users_unless_stores_are_excluded() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("users.db");
     sqlite(
@@ -376,7 +382,7 @@ async fn users_are_looked_up_unless_no_store_is_to_be_asked() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_that_only_a_store_knows_is_not_judged_without_one() -> Result<()> {
+async fn a_stored_session_gets_no_verdict_without_its_store() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = written(folder.path(), "[[route]]\npath = \"/\"")?;
     let cookies = folder.path().join("cookies.txt");
@@ -400,15 +406,18 @@ async fn a_session_that_only_a_store_knows_is_not_judged_without_one() -> Result
         .run()
         .await?;
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
-    let said = finished.stdout;
+    let answered = finished.stdout;
     assert!(
-        said.contains("unknown      a session (the stores were not contacted)"),
-        "{said}"
+        answered.contains("unknown      a session (the stores were not contacted)"),
+        "{answered}"
     );
     assert!(
-        said.contains("Answer    not known, not_judged: it depends on"),
-        "{said}"
+        answered.contains("Answer    not known, not_judged: it depends on"),
+        "{answered}"
     );
-    assert!(!said.contains("no session store is configured"), "{said}");
+    assert!(
+        !answered.contains("no session store is configured"),
+        "{answered}"
+    );
     Ok(())
 }

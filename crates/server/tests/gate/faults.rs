@@ -70,7 +70,7 @@ async fn recovers(gate: &Gate, user: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_redis_the_database_answers() -> Result<()> {
+async fn while_redis_is_down_the_database_is_used() -> Result<()> {
     let world = World::start().await?;
     let gate = world.gate().start().await?;
     assert_eq!(status(&gate, "user-0").await?, 200);
@@ -121,7 +121,7 @@ async fn a_full_redis_is_skipped() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_the_database_the_cached_are_served_and_the_others_wait() -> Result<()> {
+async fn while_the_database_is_down_cached_users_enter_and_others_get_503() -> Result<()> {
     let world = World::start().await?;
     let gate = world.gate().start().await?;
     assert_eq!(status(&gate, "user-0").await?, 200);
@@ -161,7 +161,7 @@ async fn without_the_database_the_cached_are_served_and_the_others_wait() -> Res
 }
 
 #[tokio::test]
-async fn memory_serves_when_everything_else_is_gone() -> Result<()> {
+async fn while_all_stores_are_down_memory_is_used() -> Result<()> {
     let world = World::start().await?;
     let gate = world
         .gate()
@@ -178,7 +178,7 @@ async fn memory_serves_when_everything_else_is_gone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_restarted_database_is_found_again() -> Result<()> {
+async fn a_restarted_database_is_used_again() -> Result<()> {
     let mut world = World::start().await?;
     let gate = world.gate().start().await?;
     assert_eq!(status(&gate, "user-0").await?, 200);
@@ -189,7 +189,7 @@ async fn a_restarted_database_is_found_again() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_restarted_redis_is_found_again() -> Result<()> {
+async fn a_restarted_redis_is_used_again() -> Result<()> {
     let mut world = World::start().await?;
     let gate = world.gate().start().await?;
     assert_eq!(status(&gate, "user-0").await?, 200);
@@ -218,7 +218,7 @@ async fn the_gate_starts_before_its_stores_do() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_request_is_wrongly_decided_while_the_wires_come_and_go() -> Result<()> {
+async fn no_decision_is_wrong_while_store_connections_come_and_go() -> Result<()> {
     let world = World::start().await?;
     let gate = world.gate().start().await?;
     let storm = async {

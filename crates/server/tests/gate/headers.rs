@@ -30,7 +30,7 @@ const FORGED: [&str; 20] = [
 ];
 
 #[tokio::test]
-async fn forged_identity_never_arrives_whoever_sends_it() -> Result<()> {
+async fn forged_identity_headers_never_reach_the_service() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/public/")]).await?;
     for (request, user) in [
         (Request::get("/public/x"), None),
@@ -82,7 +82,7 @@ async fn a_client_cannot_make_the_gate_drop_its_own_headers() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_value_that_no_header_can_carry_is_percent_encoded_whole() -> Result<()> {
+async fn a_value_that_is_invalid_in_a_header_is_percent_encoded() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let zoe = Mint::user("user 1")
         .claim("name", "Zoë Müller")
@@ -108,7 +108,7 @@ async fn a_value_that_no_header_can_carry_is_percent_encoded_whole() -> Result<(
 }
 
 #[tokio::test]
-async fn the_way_a_request_came_is_told_by_the_connection_alone() -> Result<()> {
+async fn forwarding_headers_describe_the_connection_only() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let claims = [
         ("X-Forwarded-For", "6.6.6.6"),
@@ -158,7 +158,7 @@ async fn the_way_a_request_came_is_told_by_the_connection_alone() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_listed_proxy_is_believed() -> Result<()> {
+async fn forwarding_headers_of_a_listed_proxy_are_used() -> Result<()> {
     let (echo, gate) = started([("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8")]).await?;
     let request = signed_in("/", "ada")
         .header("X-Forwarded-For", "203.0.113.7, 10.1.2.3")
@@ -186,7 +186,7 @@ async fn a_listed_proxy_is_believed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_session_cookie_travels_on_by_default() -> Result<()> {
+async fn the_session_cookie_is_forwarded_by_default() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let cookie = format!("theme=dark; {}; lang=en", Mint::user("ada").authjs());
     gate.send(&Request::get("/").cookie(&cookie)).await?;
@@ -195,7 +195,7 @@ async fn the_session_cookie_travels_on_by_default() -> Result<()> {
 }
 
 #[tokio::test]
-async fn exactly_the_session_can_be_kept_from_the_upstream() -> Result<()> {
+async fn the_session_alone_can_be_removed_from_forwarded_requests() -> Result<()> {
     let (echo, gate) = started([("FORWARD_SESSION_COOKIE", "false")]).await?;
     let ada = Mint::user("ada");
     for (what, session) in [

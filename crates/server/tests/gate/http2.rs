@@ -1,9 +1,10 @@
 //! HTTP/2 from clients: real ones, and one that sends arbitrary frames.
 
 mod abuse;
+mod alpn;
 mod bodies;
-mod chosen;
 mod chromium;
+pub(crate) mod client;
 mod ends;
 mod frames;
 mod grpc;
@@ -11,7 +12,6 @@ mod programs;
 mod refused;
 mod requests;
 mod services;
-pub(crate) mod talk;
-mod unusual;
+mod unusual_services;
 mod websockets;
 mod wire;

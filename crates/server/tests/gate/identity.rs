@@ -46,13 +46,13 @@ async fn refused(gate: &Gate, request: Request) -> Result<(String, u16)> {
     Ok((reason.to_owned(), answer.status))
 }
 
-fn said(gate: &Gate, text: &str) -> usize {
+fn count_log_lines(gate: &Gate, text: &str) -> usize {
     let lines = gate.stderr().all();
     lines.iter().filter(|line| line.contains(text)).count()
 }
 
 #[tokio::test]
-async fn an_address_that_a_sealed_session_calls_unverified_is_not_written() -> Result<()> {
+async fn an_unverified_email_of_a_sealed_session_is_not_written() -> Result<()> {
     let (echo, strict) = started([]).await?;
     let always = gate(&echo.url()).env("EMAIL_HEADER", "always");
     let always = always.start().await?;
@@ -78,9 +78,9 @@ async fn an_address_that_a_sealed_session_calls_unverified_is_not_written() -> R
         }
     }
     let hint = "EMAIL_HEADER=always writes such addresses too";
-    assert_eq!(said(&strict, hint), 1);
-    assert_eq!(said(&always, hint), 0);
-    assert_eq!(said(&always, "EMAIL_HEADER is `always`"), 1);
+    assert_eq!(count_log_lines(&strict, hint), 1);
+    assert_eq!(count_log_lines(&always, hint), 0);
+    assert_eq!(count_log_lines(&always, "EMAIL_HEADER is `always`"), 1);
 
     // If the address is the user id, an unverified address leaves no id, so the request is refused.
     let mint = Mint::user(ADA).claim("email", ADA);
@@ -93,7 +93,7 @@ async fn an_address_that_a_sealed_session_calls_unverified_is_not_written() -> R
 }
 
 #[tokio::test]
-async fn no_drop_in_endpoint_writes_an_unverified_address() -> Result<()> {
+async fn no_drop_in_endpoint_writes_an_unverified_email() -> Result<()> {
     let deciding = |email_header: &str| {
         gate("http://127.0.0.1:9")
             .without("UPSTREAM")
@@ -148,7 +148,7 @@ async fn no_drop_in_endpoint_writes_an_unverified_address() -> Result<()> {
 
 /// Better Auth reports whether an address is verified in every store and cache from which the gate reads the session.
 #[tokio::test]
-async fn better_auth_says_whether_an_address_is_verified_wherever_its_session_is() -> Result<()> {
+async fn better_auth_email_verification_is_read_from_every_store() -> Result<()> {
     let (postgres, redis, echo) = (
         Postgres::start().await?,
         Redis::start().await?,
@@ -255,12 +255,12 @@ async fn guests_and_impersonated_users_are_marked_and_guests_can_be_refused() ->
         let world = Plugins::start(strategy).await?;
         let guest = world.app.guest().await?;
         let hint = "ALLOW_ANONYMOUS=false refuses guests";
-        assert_eq!(said(&world.looking_up, hint), 0);
+        assert_eq!(count_log_lines(&world.looking_up, hint), 0);
         for _ in 0..2 {
             let line = world.line(&guest).await?;
             assert_eq!(line["anonymous"], true, "{strategy}");
         }
-        assert_eq!(said(&world.looking_up, hint), 1);
+        assert_eq!(count_log_lines(&world.looking_up, hint), 1);
 
         let (admin, ada) = (
             world.app.sign_up("admin").await?,
@@ -277,7 +277,7 @@ async fn guests_and_impersonated_users_are_marked_and_guests_can_be_refused() ->
         let request = Request::get("/").cookie(&cookies);
         let (reason, status) = refused(&world.refusing, request.clone()).await?;
         assert_eq!((&*reason, status), ("anonymous", 401), "{strategy}");
-        let (reason, status) = refused(&world.refusing, request.navigating()).await?;
+        let (reason, status) = refused(&world.refusing, request.as_navigation()).await?;
         assert_eq!((&*reason, status), ("anonymous", 302), "{strategy}");
         let lines = world.refusing.audit_lines();
         let line = lines.last().context("a line")?;
@@ -290,7 +290,7 @@ async fn guests_and_impersonated_users_are_marked_and_guests_can_be_refused() ->
 }
 
 #[tokio::test]
-async fn a_bearer_token_is_asked_the_same() -> Result<()> {
+async fn identity_rules_apply_to_bearer_tokens() -> Result<()> {
     let secret = "bearer-secret-0c2mB7vXq9TzR4sLkW8nYd1JhF5gPa3E";
     let (echo, gate) = started([
         ("BEARER_SECRET", secret),
@@ -359,7 +359,7 @@ fn cookie(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn of_auth_js_a_row_without_a_time_says_nothing_about_the_address() -> Result<()> {
+async fn an_auth_js_row_without_email_verified_still_gives_the_email() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     let later = "now() + interval '1 hour'";
     let tables = authjs_tables("timestamptz", "timestamptz", "now()", later);
@@ -393,7 +393,7 @@ async fn of_auth_js_a_row_without_a_time_says_nothing_about_the_address() -> Res
 }
 
 #[tokio::test]
-async fn tables_and_rights_from_before_still_do() -> Result<()> {
+async fn older_tables_and_rights_without_the_verified_column_still_work() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     let later = "now() + interval '1 hour'";
     let tables = authjs_tables("boolean", "timestamptz", "true", later);
@@ -413,7 +413,7 @@ async fn tables_and_rights_from_before_still_do() -> Result<()> {
     let (email, _) = address(&gate, &echo, &cookie("tb")).await?;
     assert_eq!(email, "bob@example.com");
     let hint = r#"GRANT SELECT (\"emailVerified\") ON \"users\""#;
-    assert_eq!(said(&gate, hint), 1, "{:?}", gate.stderr().all());
+    assert_eq!(count_log_lines(&gate, hint), 1, "{:?}", gate.stderr().all());
 
     // Once the column is readable, it takes effect without a restart.
     let grant = r#"GRANT SELECT ("emailVerified") ON users TO reader"#;
@@ -453,7 +453,7 @@ async fn tables_and_rights_from_before_still_do() -> Result<()> {
 }
 
 #[tokio::test]
-async fn where_guests_are_refused_a_column_about_them_must_be_readable() -> Result<()> {
+async fn refusing_guests_needs_a_readable_guest_column() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     let tables = r#"
         CREATE TABLE "user" (id text PRIMARY KEY, name text, email text, "emailVerified" boolean);
@@ -476,7 +476,7 @@ async fn where_guests_are_refused_a_column_about_them_must_be_readable() -> Resu
     let cookies = format!("better-auth.session_token={token}");
     assert_eq!(status(&gate, &cookies).await?, 200);
     let hint = r#"has no column \"isAnonymous\""#;
-    assert_eq!(said(&gate, hint), 1, "{:?}", gate.stderr().all());
+    assert_eq!(count_log_lines(&gate, hint), 1, "{:?}", gate.stderr().all());
 
     let plugin = r#"
         ALTER TABLE "user" ADD COLUMN "isAnonymous" boolean;
@@ -497,7 +497,7 @@ async fn where_guests_are_refused_a_column_about_them_must_be_readable() -> Resu
 }
 
 #[tokio::test]
-async fn the_settings_are_words_of_a_few() -> Result<()> {
+async fn email_header_and_allow_anonymous_accept_only_listed_values() -> Result<()> {
     let finished = gate("http://127.0.0.1:3000")
         .env("EMAIL_HEADER", "never")
         .env("ALLOW_ANONYMOUS", "some")

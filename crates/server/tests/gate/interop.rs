@@ -75,7 +75,7 @@ fn chunks(cookie: &str, token: &str, length: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_session_of_the_frameworks_under_another_secret_or_expired_does_not_open() -> Result<()> {
+async fn framework_sessions_with_another_secret_or_expired_are_refused() -> Result<()> {
     let (plain, claims) = ("authjs.session-token", json!({ "sub": "ada" }));
     let other = "another-secret-of-enough-length-3f7a";
     let tokens = interop::mint(&[
@@ -98,7 +98,7 @@ async fn a_session_of_the_frameworks_under_another_secret_or_expired_does_not_op
 }
 
 #[tokio::test]
-async fn a_user_who_signs_in_to_a_real_app_passes_the_gate() -> Result<()> {
+async fn a_user_signed_in_to_a_real_app_enters() -> Result<()> {
     let app = AuthApp::start(mint::SECRET).await?;
     let mut browser = Client::connect(app.address).await?;
     let csrf = browser.get("/auth/csrf").await?;
@@ -131,7 +131,7 @@ async fn a_user_who_signs_in_to_a_real_app_passes_the_gate() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_real_app_behind_the_gate_accepts_what_our_own_mint_seals() -> Result<()> {
+async fn the_real_app_accepts_sessions_made_by_mint() -> Result<()> {
     let app = AuthApp::start(mint::SECRET).await?;
     let gate = gate(&format!("http://{}", app.address))
         .env("PUBLIC_PATHS", "/auth/")

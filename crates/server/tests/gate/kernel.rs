@@ -10,7 +10,7 @@ use crate::support::signed_in;
 
 /// Starts a program under a seccomp filter with which one system call fails with EPERM, as with those of container engines:
 /// `python3 -c … NUMBER PROGRAM WORD…`.
-const FORBID: &str = r#"
+const FORBID_SYSCALL: &str = r#"
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
 code = b"".join(struct.pack("HBBI", *step) for step in [
@@ -57,11 +57,11 @@ async fn a_worker_that_fails_ends_the_process_with_an_error() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_filter_that_forbids_io_getevents_alone_costs_no_request() -> Result<()> {
+async fn a_seccomp_filter_without_io_getevents_fails_no_request() -> Result<()> {
     let echo = Echo::start().await?;
     let binary = env!("CARGO_BIN_EXE_sessiongate");
     let mut gate = Gate::command(Path::new("python3"))
-        .args(["-c", FORBID, IO_GETEVENTS, binary, "serve"])
+        .args(["-c", FORBID_SYSCALL, IO_GETEVENTS, binary, "serve"])
         .env("UPSTREAM", echo.url())
         .env("AUTH_SECRET", mint::SECRET)
         .env("WORKERS", "1")
@@ -71,9 +71,9 @@ async fn a_filter_that_forbids_io_getevents_alone_costs_no_request() -> Result<(
     for answer in try_join_all(requests).await? {
         assert_eq!(answer.status, 200);
     }
-    let said = |line: &str| line.contains("io_getevents(2)").then_some(());
+    let matches = |line: &str| line.contains("io_getevents(2)").then_some(());
     gate.stderr()
-        .wait_for(said)
+        .wait_for(matches)
         .await
         .context("it says what it does without")?;
     gate.signal("TERM")?;

@@ -21,10 +21,10 @@ pub(crate) async fn websocket(
     gate: &Gate,
     request: Request,
 ) -> Result<(Client, Served)> {
-    let (mut client, mut served) = upstream.asked(gate, &request.websocket()).await?;
+    let (mut client, mut served) = upstream.begin_exchange(gate, &request.websocket()).await?;
     let agreed = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a";
     served
-        .say(&format!(
+        .send(&format!(
             "HTTP/1.1 101 Switching Protocols\r\n{agreed}\r\n\r\n"
         ))
         .await?;
@@ -34,10 +34,10 @@ pub(crate) async fn websocket(
 
 /// Opens a stream of events, whose first event has arrived; returns both sides of it.
 async fn events(upstream: &Upstream, gate: &Gate, request: &Request) -> Result<(Client, Served)> {
-    let (mut client, mut served) = upstream.asked(gate, request).await?;
+    let (mut client, mut served) = upstream.begin_exchange(gate, request).await?;
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
     served
-        .say(&format!("{head}\r\n\r\n8\r\ndata: a\n\r\n"))
+        .send(&format!("{head}\r\n\r\n8\r\ndata: a\n\r\n"))
         .await?;
     assert_eq!(client.head().await?.status, 200);
     assert_eq!(client.chunk().await?.as_deref(), Some(&b"data: a\n"[..]));
@@ -65,13 +65,13 @@ const CLIENTS_CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 3, 0xe8];
 async fn a_websocket_is_closed_when_its_session_ends() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let (mut client, mut served) = websocket(&upstream, &gate, about_to_expire("/socket")).await?;
-    served.say("\u{1}\u{2}ok").await?;
+    served.send("\u{1}\u{2}ok").await?;
     assert_eq!(client.bytes(4).await?, b"\x01\x02ok");
     let closed = close_frame(&mut client).await?;
     assert_eq!(closed, (4401, "session expired".to_owned()));
     client.raw(&CLIENTS_CLOSE).await?;
-    let heard = served.closed().await?;
-    assert_eq!(heard, CLIENTS_CLOSE, "the service hears of it");
+    let received = served.closed().await?;
+    assert_eq!(received, CLIENTS_CLOSE, "the service hears of it");
     client.closed().await?;
     let line = end_of(&gate, "/socket").await?;
     assert_eq!(
@@ -119,7 +119,7 @@ async def app(scope, receive, send):
 "#;
 
 #[tokio::test]
-async fn a_client_and_a_service_that_others_have_written_hear_the_same_code() -> Result<()> {
+async fn third_party_websocket_client_and_service_get_the_same_close_code() -> Result<()> {
     let service = program("python3-uvicorn", |folder, port| {
         fs::write(folder.join("service.py"), SERVICE)?;
         Ok(format!(
@@ -135,16 +135,16 @@ async fn a_client_and_a_service_that_others_have_written_hear_the_same_code() ->
     client.args([&gate.proxy.port().to_string(), &cookie]);
     let printed = harness::run(client, "python3-wsproto").await?;
     assert_eq!(printed, "hello\n3000 session expired\n");
-    let heard = poll("the service to notice", async || {
+    let received = poll("the service to notice", async || {
         let answer = gate.send(&signed_in("/", "ada")).await.ok()?;
         (answer.text() != "None").then(|| answer.text())
     });
-    assert_eq!(heard.await?, "3000");
+    assert_eq!(received.await?, "3000");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_stream_of_events_ends_with_its_session_and_its_connection_goes_on() -> Result<()> {
+async fn an_event_stream_ends_with_its_session_and_keeps_its_connection() -> Result<()> {
     // The session lasts for a month, but exceeds `TOKEN_MAX_AGE` in two seconds.
     let old = Mint::user("ada").issued_ago(113).authjs();
     let (upstream, gate) = Upstream::start_with([("TOKEN_MAX_AGE", "100")]).await?;
@@ -161,14 +161,14 @@ async fn a_stream_of_events_ends_with_its_session_and_its_connection_goes_on() -
     client.raw(&signed_in("/", "ada").bytes(gate.proxy)).await?;
     let mut served = upstream.accept().await?;
     served.head().await?;
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
     assert_eq!(client.get("/").await?.status, 401);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_stream_without_chunks_ends_with_its_connection_and_without_a_reset() -> Result<()> {
+async fn an_unchunked_stream_ends_by_closing_without_a_reset() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let cookie = Mint::user("ada").expiring_in(-13).authjs();
     let mut client = gate.connect().await?;
@@ -177,7 +177,7 @@ async fn a_stream_without_chunks_ends_with_its_connection_and_without_a_reset() 
     let mut served = upstream.accept().await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n")
+        .send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n")
         .await?;
     // A reset would make this fail.
     let answer = client.response().await?;
@@ -187,7 +187,7 @@ async fn a_stream_without_chunks_ends_with_its_connection_and_without_a_reset() 
 }
 
 #[tokio::test]
-async fn at_the_end_of_the_gate_websockets_are_told_and_streams_end() -> Result<()> {
+async fn at_shutdown_websockets_get_a_close_frame_and_streams_end() -> Result<()> {
     let (upstream, mut gate) = Upstream::start_with([("DRAIN_TIMEOUT", "1")]).await?;
     let (mut socket, _service) = websocket(&upstream, &gate, signed_in("/socket", "ada")).await?;
     let (mut stream, _events) = events(&upstream, &gate, &signed_in("/events", "ada")).await?;
@@ -210,10 +210,12 @@ async fn at_the_end_of_the_gate_websockets_are_told_and_streams_end() -> Result<
 }
 
 #[tokio::test]
-async fn an_open_connection_brings_one_more_request_after_the_signal() -> Result<()> {
+async fn an_open_connection_may_send_one_more_request_after_the_signal() -> Result<()> {
     let (upstream, mut gate) = Upstream::start().await?;
-    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
-    served.say(OK).await?;
+    let (mut client, mut served) = upstream
+        .begin_exchange(&gate, &signed_in("/", "ada"))
+        .await?;
+    served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
     gate.signal("TERM")?;
     let begins = |line: &str| line.contains("finishing what is in flight").then_some(());
@@ -222,7 +224,7 @@ async fn an_open_connection_brings_one_more_request_after_the_signal() -> Result
         .raw(&signed_in("/late", "ada").bytes(gate.proxy))
         .await?;
     served.head().await?;
-    served.say(OK).await?;
+    served.send(OK).await?;
     let answer = client.response().await?;
     assert_eq!(
         (answer.status, answer.header("connection")),

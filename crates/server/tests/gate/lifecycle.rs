@@ -52,7 +52,7 @@ async fn a_signal_lets_requests_in_flight_finish() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_does_not_finish_in_time_is_cut_off() -> Result<()> {
+async fn requests_beyond_the_drain_timeout_are_cut_off() -> Result<()> {
     let (echo, mut gate) = started([("DRAIN_TIMEOUT", "1")]).await?;
     let mut stuck = gate.connect().await?;
     stuck
@@ -75,7 +75,7 @@ async fn what_does_not_finish_in_time_is_cut_off() -> Result<()> {
 }
 
 #[tokio::test]
-async fn readiness_ends_before_life_does() -> Result<()> {
+async fn readiness_ends_before_liveness() -> Result<()> {
     let (echo, mut gate) = started([]).await?;
     let mut busy = gate.connect().await?;
     busy.raw(&signed_in("/hold", "ada").bytes(gate.proxy))
@@ -115,7 +115,7 @@ async fn the_binary_checks_its_own_health() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_taken_port_ends_start_up_with_its_name() -> Result<()> {
+async fn a_taken_port_ends_start_up_and_names_its_setting() -> Result<()> {
     let holder = std::net::TcpListener::bind("127.0.0.1:0")?;
     for name in ["LISTEN", "ADMIN_LISTEN"] {
         let taken = gate("http://127.0.0.1:9")

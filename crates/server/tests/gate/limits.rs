@@ -3,8 +3,8 @@
 //! The test is the trusted proxy whose headers give its clients different addresses.
 
 mod addresses;
-mod at_once;
 mod bad_sessions;
+mod concurrency;
 mod rates;
 mod shared;
 mod sizes;
@@ -33,9 +33,9 @@ async fn statuses<const N: usize>(gate: &Gate, addresses: [&str; N]) -> Result<[
 }
 
 /// Returns the answer of the listener for decisions.
-async fn asked(gate: &Gate, question: &Request) -> Result<Response> {
+async fn decision_answer(gate: &Gate, decision_request: &Request) -> Result<Response> {
     Client::connect(gate.decisions_port()?)
         .await?
-        .send(question)
+        .send(decision_request)
         .await
 }

@@ -137,7 +137,7 @@ fn every_link_between_pages_leads_to_a_file_and_a_heading() -> Result<()> {
 }
 
 #[test]
-fn anchors_are_those_that_github_makes() {
+fn anchors_match_those_of_github() {
     let text = "# A *b* & `c_d`\n## Of [x](y.md#z), and\n### a b  c\n# Twice\n```\n# code\n```\n# Twice\n#none\n";
     let expected = ["a-b--c_d", "of-x-and", "a-b--c", "twice", "twice-1"];
     assert_eq!(anchors(text), expected.map(str::to_owned).into());

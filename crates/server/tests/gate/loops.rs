@@ -19,11 +19,11 @@ fn counted(answer: &Response) -> Result<String> {
 }
 
 /// Opens a page as a browser that keeps the cookie, at the gates in turn; returns the last answer.
-async fn opened(gates: &[&Gate], times: usize) -> Result<Response> {
+async fn open_page(gates: &[&Gate], times: usize) -> Result<Response> {
     let mut cookies = "theme=dark".to_owned();
     let mut last = None;
     for index in 0..times {
-        let request = Request::get("/reports").navigating().cookie(&cookies);
+        let request = Request::get("/reports").as_navigation().cookie(&cookies);
         let answer = gates[index % gates.len()].send(&request).await?;
         if answer.status == 302 {
             cookies = format!("theme=dark; {}", counted(&answer)?);
@@ -34,17 +34,17 @@ async fn opened(gates: &[&Gate], times: usize) -> Result<Response> {
 }
 
 #[tokio::test]
-async fn the_fourth_redirect_becomes_a_page_that_explains() -> Result<()> {
+async fn the_fourth_redirect_becomes_an_explaining_page() -> Result<()> {
     let (echo, gate) = started([SIGN_IN]).await?;
-    let third = opened(&[&gate], 3).await?;
+    let third = open_page(&[&gate], 3).await?;
     assert_eq!(third.status, 302);
-    let page = opened(&[&gate], 4).await?;
+    let page = open_page(&[&gate], 4).await?;
     assert_eq!((page.status, page.header("location")), (401, None));
     assert_eq!(page.header("set-cookie"), None);
     assert_eq!(page.header("cache-control"), Some("no-store"));
     let text = page.text();
     let id = page.header("x-request-id").context("an id")?;
-    for told in [
+    for part in [
         id,
         "Secure",
         "SameSite",
@@ -53,7 +53,7 @@ async fn the_fourth_redirect_becomes_a_page_that_explains() -> Result<()> {
         "clock",
         "host or domain",
     ] {
-        assert!(text.contains(told), "{told} is missing from {text}");
+        assert!(text.contains(part), "{part} is missing from {text}");
     }
     assert!(
         text.contains("href=\"https://app.example/signin?callbackUrl=%2Freports\""),
@@ -82,21 +82,21 @@ async fn the_fourth_redirect_becomes_a_page_that_explains() -> Result<()> {
 }
 
 #[tokio::test]
-async fn gates_with_the_same_secret_count_as_one_and_others_do_not() -> Result<()> {
+async fn gates_with_the_same_secret_share_the_redirect_count() -> Result<()> {
     let (_echo, one) = started([SIGN_IN]).await?;
     let (_echo, same) = started([SIGN_IN]).await?;
-    assert_eq!(opened(&[&one, &same], 4).await?.status, 401);
+    assert_eq!(open_page(&[&one, &same], 4).await?.status, 401);
     let other = [
         SIGN_IN,
         ("AUTH_SECRET", "another-secret-of-enough-length-3f7a"),
     ];
     let (_echo, other) = started(other).await?;
-    assert_eq!(opened(&[&one, &other], 4).await?.status, 302);
+    assert_eq!(open_page(&[&one, &other], 4).await?.status, 302);
     Ok(())
 }
 
 #[tokio::test]
-async fn programs_are_not_counted_and_are_told_as_always() -> Result<()> {
+async fn programs_get_401_and_are_not_counted() -> Result<()> {
     let (_echo, gate) = started([SIGN_IN]).await?;
     for _ in 0..5 {
         let answer = gate.send(&Request::get("/api")).await?;
@@ -111,13 +111,13 @@ async fn programs_are_not_counted_and_are_told_as_always() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_cookie_says_as_little_as_it_can() -> Result<()> {
+async fn the_redirect_counter_cookie_is_minimal() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(&echo.url())
         .envs([SIGN_IN, ("TRUSTED_PROXIES", "127.0.0.1")])
         .start()
         .await?;
-    let page = || Request::get("/").navigating();
+    let page = || Request::get("/").as_navigation();
     let plain = gate.send(&page()).await?;
     let plain = plain.header("set-cookie").context("a cookie")?;
     assert!(
@@ -132,8 +132,7 @@ async fn the_cookie_says_as_little_as_it_can() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_real_browser_that_an_app_with_another_secret_sends_back_ends_at_the_page() -> Result<()>
-{
+async fn a_browser_in_a_sign_in_loop_ends_at_the_explaining_page() -> Result<()> {
     let app = AuthApp::start("the-secret-that-only-the-app-knows-5b2e").await?;
     let echo = Echo::start().await?;
     let origin = format!("127.0.0.1:{}", harness::free_port());

@@ -27,14 +27,14 @@ use self::tally::Tally;
 use crate::support::signed_in;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_services_do_each_client_gets_its_own_answer() -> Result<()> {
-    let tally = asked(env!("CARGO_BIN_EXE_sessiongate"), 3000, 6).await?;
+async fn each_client_gets_its_own_answer_from_misbehaving_services() -> Result<()> {
+    let tally = send_requests(env!("CARGO_BIN_EXE_sessiongate"), 3000, 6).await?;
     ensure!(tally.as_expected() >= 2900, "{tally}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_every_stream_is_asked_a_few_times_and_no_more() -> Result<()> {
+async fn a_service_that_refuses_every_stream_is_retried_a_few_times_only() -> Result<()> {
     let (http1, http2) = (OverHttp1::start().await?, OverHttp2::start().await?);
     let folder = tempfile::tempdir()?;
     let binary = env!("CARGO_BIN_EXE_sessiongate");
@@ -42,12 +42,12 @@ async fn a_service_that_refuses_every_stream_is_asked_a_few_times_and_no_more() 
     let of = |conduct| (0..).find(|number| Conduct::of(*number) == conduct);
     let mut client = gate.connect().await?;
     for (conduct, status, times) in [(Conduct::Proper, 200, 1..=1), (Conduct::Resets, 502, 1..=4)] {
-        let before = http2.asked.load(Ordering::Relaxed);
+        let before = http2.requests.load(Ordering::Relaxed);
         let target = format!("/http2/{}", of(conduct).context("a number")?);
         let answer = client.send(&signed_in(&target, "ada")).await?;
         assert_eq!(answer.status, status);
-        let asked = http2.asked.load(Ordering::Relaxed) - before;
-        assert!(times.contains(&asked), "{conduct:?}: {asked} times");
+        let requests = http2.requests.load(Ordering::Relaxed) - before;
+        assert!(times.contains(&requests), "{conduct:?}: {requests} times");
     }
     Ok(())
 }
@@ -61,11 +61,11 @@ async fn a_service_that_refuses_every_stream_is_asked_a_few_times_and_no_more() 
 /// ```
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: run it by hand"]
-async fn services_that_misbehave_for_long_mix_no_answers_and_leave_no_connections() -> Result<()> {
-    let answers = told("ENDURANCE_ANSWERS", "200000");
-    let gate = told("ENDURANCE_GATE", env!("CARGO_BIN_EXE_sessiongate"));
+async fn long_misbehavior_of_services_mixes_no_answers_and_leaks_no_connections() -> Result<()> {
+    let answers = variable_or("ENDURANCE_ANSWERS", "200000");
+    let gate = variable_or("ENDURANCE_GATE", env!("CARGO_BIN_EXE_sessiongate"));
     let began = Instant::now();
-    let tally = asked(&gate, answers.parse()?, 15).await?;
+    let tally = send_requests(&gate, answers.parse()?, 15).await?;
     println!("{tally}in {} s", began.elapsed().as_secs());
     Ok(())
 }
@@ -74,18 +74,18 @@ async fn services_that_misbehave_for_long_mix_no_answers_and_leave_no_connection
     clippy::disallowed_methods,
     reason = "a test by hand has no other settings"
 )]
-fn told(name: &str, otherwise: &str) -> String {
+fn variable_or(name: &str, otherwise: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
 }
 
-/// Sends `answers` requests in all from clients of both versions to services of both versions. The gate waits `patience` seconds
+/// Sends `answers` requests in all from clients of both versions to services of both versions. The gate waits `timeout` seconds
 /// for a service that hangs; on a busy machine, other services may take as long.
-async fn asked(binary: &str, answers: u64, patience: u8) -> Result<Tally> {
+async fn send_requests(binary: &str, answers: u64, timeout: u8) -> Result<Tally> {
     let (http1, http2) = (OverHttp1::start().await?, OverHttp2::start().await?);
     let folder = tempfile::tempdir()?;
-    let gate = started(folder.path(), binary, (&http1, &http2), patience).await?;
+    let gate = started(folder.path(), binary, (&http1, &http2), timeout).await?;
     let numbers = Arc::new(Numbers::up_to(answers));
-    let tally = clients::ask(gate.proxy, &numbers).await?;
+    let tally = clients::run_clients(gate.proxy, &numbers).await?;
     drop((http1, http2));
     let closed = poll("the gate to close its connections", async || {
         (connections(&gate).ok()? == 0).then_some(())
@@ -102,13 +102,13 @@ async fn started(
     folder: &Path,
     binary: &str,
     (http1, http2): (&OverHttp1, &OverHttp2),
-    patience: u8,
+    timeout: u8,
 ) -> Result<Gate> {
     let (secret, to_http1, to_http2) = (mint::SECRET, http1.address, http2.address);
     let file = format!(
         r#"
 auth_secret = "{secret}"
-upstream_timeout = {patience}
+upstream_timeout = {timeout}
 
 [service.http1]
 upstream = "http://{to_http1}"

@@ -33,7 +33,7 @@ fn bash(line: &str) -> Result<Output> {
 }
 
 #[tokio::test]
-async fn a_named_pipe_is_an_error_wherever_a_file_is_named() -> Result<()> {
+async fn a_named_pipe_is_refused_in_every_file_setting() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = pipe(folder.path(), "pipe")?;
     let database = format!("postgres://u:p@127.0.0.1/d?sslmode=verify-full&sslrootcert={path}");
@@ -74,19 +74,19 @@ async fn a_named_pipe_is_an_error_wherever_a_file_is_named() -> Result<()> {
         (check().env("SESSIONGATE_CONFIG", &path), &path),
     ] {
         let finished = command.run().await?;
-        let said = &finished.stderr;
-        assert_eq!(finished.status.code(), Some(1), "{name}: {said}");
-        let line = said
+        let errors = &finished.stderr;
+        assert_eq!(finished.status.code(), Some(1), "{name}: {errors}");
+        let line = errors
             .lines()
             .find(|line| line.contains("it is a named pipe"));
-        let line = line.with_context(|| format!("{name}: {said}"))?;
-        assert!(line.contains(name), "{name}: {said}");
+        let line = line.with_context(|| format!("{name}: {errors}"))?;
+        assert!(line.contains(name), "{name}: {errors}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_named_pipe_in_the_file_is_shown_where_it_stands() -> Result<()> {
+async fn a_named_pipe_in_the_configuration_file_is_reported_with_its_place() -> Result<()> {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("routes"))?;
     let included = pipe(folder.path(), "routes/a.toml")?;
@@ -101,13 +101,13 @@ async fn a_named_pipe_in_the_file_is_shown_where_it_stands() -> Result<()> {
         .env("SESSIONGATE_CONFIG", file.to_str().context("text")?)
         .run()
         .await?;
-    let said = &finished.stderr;
+    let errors = &finished.stderr;
     let of_include = format!("{included}: cannot read this configuration file: it is a named pipe");
     let of_secret = format!("`{secret}`: cannot read this file: it is a named pipe");
     for expected in [&of_include, &of_secret] {
-        assert!(said.contains(expected), "{said}");
+        assert!(errors.contains(expected), "{errors}");
     }
-    assert!(said.contains("gate.toml:3:"), "{said}");
+    assert!(errors.contains("gate.toml:3:"), "{errors}");
     Ok(())
 }
 
@@ -137,7 +137,7 @@ async fn a_huge_file_is_not_read() -> Result<()> {
 }
 
 #[test]
-fn what_a_shell_has_opened_is_read() -> Result<()> {
+fn pipes_opened_by_a_shell_are_read() -> Result<()> {
     let secret = mint::SECRET;
     for line in [
         format!(
@@ -156,11 +156,11 @@ fn what_a_shell_has_opened_is_read() -> Result<()> {
         ),
     ] {
         let finished = bash(&line)?;
-        let (printed, said) = (
+        let (printed, errors) = (
             String::from_utf8_lossy(&finished.stdout),
             String::from_utf8_lossy(&finished.stderr),
         );
-        assert!(finished.status.success(), "{line}\n{said}");
+        assert!(finished.status.success(), "{line}\n{errors}");
         let shows = |name: &str, start: &str| {
             let line = printed
                 .lines()

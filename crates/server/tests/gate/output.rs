@@ -11,7 +11,7 @@ fn long_path() -> String {
 }
 
 /// Starts a gate that logs a warning for each request like [`logged`].
-async fn talkative() -> Result<(Echo, Gate)> {
+async fn gate_with_warnings() -> Result<(Echo, Gate)> {
     started([("WORKERS", "1"), ("ALLOW_BYPASS", "true")]).await
 }
 
@@ -39,7 +39,7 @@ async fn stop(gate: &mut Gate) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stalled_reader_of_audit_lines_stops_neither_requests_nor_the_end() -> Result<()> {
+async fn a_stalled_reader_of_audit_lines_blocks_neither_requests_nor_shutdown() -> Result<()> {
     let (_echo, mut gate) = started([("WORKERS", "1")]).await?;
     gate.stdout().stall();
     let request = signed_in(&long_path(), "ada");
@@ -48,33 +48,33 @@ async fn a_stalled_reader_of_audit_lines_stops_neither_requests_nor_the_end() ->
 }
 
 #[tokio::test]
-async fn a_stalled_reader_of_the_log_stops_neither_requests_nor_the_end() -> Result<()> {
-    let (_echo, mut gate) = talkative().await?;
+async fn a_stalled_reader_of_the_log_blocks_neither_requests_nor_shutdown() -> Result<()> {
+    let (_echo, mut gate) = gate_with_warnings().await?;
     gate.stderr().stall();
     lose_lines(&gate, "sessiongate_log_lines_lost_total", &logged()).await?;
     stop(&mut gate).await
 }
 
 #[tokio::test]
-async fn what_was_lost_is_said_when_the_reader_reads_again() -> Result<()> {
-    let (_echo, gate) = talkative().await?;
+async fn the_number_of_lost_lines_is_logged_when_the_reader_continues() -> Result<()> {
+    let (_echo, gate) = gate_with_warnings().await?;
     gate.stderr().stall();
     lose_lines(&gate, "sessiongate_log_lines_lost_total", &logged()).await?;
     gate.stderr().resume();
-    let said = |line: &str| line.contains("log lines were dropped").then_some(());
-    gate.stderr().wait_for(said).await?;
+    let matches = |line: &str| line.contains("log lines were dropped").then_some(());
+    gate.stderr().wait_for(matches).await?;
 
     gate.stdout().stall();
     let request = signed_in(&long_path(), "ada");
     lose_lines(&gate, "sessiongate_audit_lines_lost_total", &request).await?;
     gate.stdout().resume();
-    let said = |line: &str| line.contains("audit lines were dropped").then_some(());
-    gate.stderr().wait_for(said).await
+    let matches = |line: &str| line.contains("audit lines were dropped").then_some(());
+    gate.stderr().wait_for(matches).await
 }
 
 #[tokio::test]
-async fn readers_that_both_stall_do_not_stop_the_end() -> Result<()> {
-    let (_echo, mut gate) = talkative().await?;
+async fn two_stalled_readers_do_not_block_shutdown() -> Result<()> {
+    let (_echo, mut gate) = gate_with_warnings().await?;
     gate.stdout().stall();
     gate.stderr().stall();
     for counter in [
@@ -87,7 +87,7 @@ async fn readers_that_both_stall_do_not_stop_the_end() -> Result<()> {
 }
 
 #[tokio::test]
-async fn readers_that_are_gone_end_nothing() -> Result<()> {
+async fn closed_output_pipes_do_not_stop_the_gate() -> Result<()> {
     let echo = Echo::start().await?;
     let both: [fn(&Gate) -> Lines; 2] = [Gate::stdout, Gate::stderr];
     for output in both {
@@ -113,7 +113,7 @@ async fn readers_that_are_gone_end_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn that_audit_lines_cannot_be_written_is_said_once() -> Result<()> {
+async fn unwritable_audit_lines_are_reported_once() -> Result<()> {
     let (_echo, mut gate) = started([("WORKERS", "1")]).await?;
     gate.stdout().close();
     let lost = "sessiongate_audit_lines_lost_total";
@@ -125,15 +125,15 @@ async fn that_audit_lines_cannot_be_written_is_said_once() -> Result<()> {
     stop(&mut gate).await?;
     gate.stderr().ended().await?;
     let lines = gate.stderr().all();
-    let said = lines
+    let matches = lines
         .iter()
         .filter(|line| line.contains("audit lines cannot be written"));
-    assert_eq!(said.count(), 1, "{lines:#?}");
+    assert_eq!(matches.count(), 1, "{lines:#?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_error_at_start_up_is_printed_before_the_end() -> Result<()> {
+async fn an_error_at_start_up_is_printed_before_the_exit() -> Result<()> {
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let finished = gate("http://127.0.0.1:9")
         .env("LISTEN", taken.local_addr()?.to_string())

@@ -8,7 +8,7 @@ use crate::support::{signed_in, started};
 const PUBLIC: (&str, &str) = ("PUBLIC_PATHS", "/healthz,/assets/");
 
 #[tokio::test]
-async fn public_paths_need_no_session_and_nothing_else_is_public() -> Result<()> {
+async fn only_public_paths_need_no_session() -> Result<()> {
     let (echo, gate) = started([PUBLIC]).await?;
     for (target, status) in [
         ("/healthz", 200),
@@ -43,7 +43,7 @@ async fn public_paths_need_no_session_and_nothing_else_is_public() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_public_path_names_no_user_even_to_a_session() -> Result<()> {
+async fn a_public_path_gets_no_identity_even_with_a_session() -> Result<()> {
     let (echo, gate) = started([PUBLIC]).await?;
     assert_eq!(
         gate.send(&signed_in("/healthz", "ada").header("X-User-Id", "root"))
@@ -83,7 +83,7 @@ const AMBIGUOUS: [&str; 23] = [
 ];
 
 #[tokio::test]
-async fn a_path_with_two_readings_is_refused_where_access_differs() -> Result<()> {
+async fn a_path_with_two_readings_is_refused_if_access_differs() -> Result<()> {
     let (echo, gate) = started([PUBLIC]).await?;
     for target in AMBIGUOUS {
         for request in [Request::get(target), signed_in(target, "ada")] {
@@ -101,7 +101,7 @@ async fn a_path_with_two_readings_is_refused_where_access_differs() -> Result<()
 }
 
 #[tokio::test]
-async fn a_path_is_forwarded_untouched_where_every_reading_has_one_rule() -> Result<()> {
+async fn a_path_is_forwarded_unchanged_if_all_readings_have_one_rule() -> Result<()> {
     let (echo, gate) = started([PUBLIC]).await?;
     for (target, stranger) in [
         ("/@scope%2fname", 401),
@@ -132,7 +132,7 @@ async fn a_path_is_forwarded_untouched_where_every_reading_has_one_rule() -> Res
 }
 
 #[tokio::test]
-async fn where_one_rule_governs_the_host_every_path_is_forwarded_untouched() -> Result<()> {
+async fn every_path_of_a_host_with_one_rule_is_forwarded_unchanged() -> Result<()> {
     let (echo, gate) = started([]).await?;
     for target in [
         "/a/../b",
@@ -175,7 +175,7 @@ async fn the_query_is_forwarded_byte_for_byte() -> Result<()> {
 }
 
 #[tokio::test]
-async fn methods_make_no_difference_to_who_may_enter() -> Result<()> {
+async fn access_is_the_same_for_every_method() -> Result<()> {
     let (echo, gate) = started([]).await?;
     for method in [
         "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "get", "X-ODD",

@@ -63,7 +63,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn ten_thousand_look_ups_through_a_pool_of_three_are_each_answered_right() -> Result<()> {
+async fn ten_thousand_lookups_through_a_pool_of_three_get_the_right_answers() -> Result<()> {
     let world = World::start().await?;
     let mut neighbours = JoinSet::new();
     for number in 0..2 {
@@ -95,13 +95,13 @@ async fn ten_thousand_look_ups_through_a_pool_of_three_are_each_answered_right()
 async fn look_up(mut client: Client, number: usize, count: usize) -> Result<()> {
     let user = format!("user-{number}");
     let absent = format!("absent-{number}");
-    let questions = [
+    let queries = [
         (Mint::user(&user).authjs(), 200),
         (format!("authjs.session-token=token-of-{user}"), 200),
         (Mint::user(&absent).authjs(), 403),
         (format!("authjs.session-token=token-of-{absent}"), 401),
     ];
-    let requests = questions.map(|(cookies, status)| (Request::get("/").cookie(cookies), status));
+    let requests = queries.map(|(cookies, status)| (Request::get("/").cookie(cookies), status));
     for turn in 0..count {
         let (request, expected) = &requests[(turn + number) % requests.len()];
         let answer = client.send(request).await?;
@@ -127,7 +127,7 @@ async fn look_up(mut client: Client, number: usize, count: usize) -> Result<()> 
 /// gate's. With names it sometimes fails, or gets the answer to another's statement: that is a limit of this mode of pooling.
 async fn neighbour(url: String, number: usize) -> Result<()> {
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
-    let asking = async {
+    let querying = async {
         for turn in 0_u64.. {
             let lie = format!("SELECT 'intruder-{number}-{turn}'::text WHERE $1::text IS NOT NULL");
             // A failure is expected, see above.
@@ -145,13 +145,13 @@ async fn neighbour(url: String, number: usize) -> Result<()> {
         Ok(())
     };
     tokio::select! {
-        outcome = asking => outcome,
+        outcome = querying => outcome,
         outcome = connection => Ok(outcome?),
     }
 }
 
 #[tokio::test]
-async fn a_restarted_gate_asks_at_once_what_the_last_one_asked() -> Result<()> {
+async fn a_restarted_gate_repeats_queries_through_the_same_pooler() -> Result<()> {
     let world = World::start().await?;
     let request = Request::get("/").cookie("authjs.session-token=token-of-user-7");
     // The pooler keeps the connections that earlier gates have used.
@@ -172,7 +172,7 @@ async fn a_restarted_gate_asks_at_once_what_the_last_one_asked() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_schema_is_found_through_a_pooler_that_knows_no_search_path() -> Result<()> {
+async fn a_schema_is_found_through_a_pooler_without_search_path() -> Result<()> {
     let world = World::start().await?;
     let tables = format!(
         "CREATE SCHEMA tenant; SET search_path = tenant; {TABLES} DELETE FROM users WHERE id = 'user-1';"
@@ -194,7 +194,7 @@ async fn a_schema_is_found_through_a_pooler_that_knows_no_search_path() -> Resul
 }
 
 #[tokio::test]
-async fn the_other_modes_of_pooling_do_as_well() -> Result<()> {
+async fn session_and_statement_pooling_work() -> Result<()> {
     let mut world = World::start().await?;
     for mode in ["session", "statement"] {
         world.pooler = PgBouncer::start_in_mode(&world.postgres, mode, POOL).await?;

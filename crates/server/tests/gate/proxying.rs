@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::support::{gate, signed_in, started};
 
 #[tokio::test]
-async fn an_answer_streams_while_the_upstream_holds_back_the_rest() -> Result<()> {
+async fn an_answer_is_streamed_before_the_upstream_has_finished() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let mut client = gate.connect().await?;
     client
@@ -35,7 +35,7 @@ async fn read_line(client: &mut Client) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_request_streams_while_the_client_holds_back_the_rest() -> Result<()> {
+async fn a_request_is_streamed_before_the_client_has_finished() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let cookie = Mint::user("ada").authjs();
     for framing in ["Transfer-Encoding: chunked", "Content-Length: 11"] {
@@ -73,7 +73,7 @@ async fn a_request_streams_while_the_client_holds_back_the_rest() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_takes_its_upstream_request_along() -> Result<()> {
+async fn a_departed_client_cancels_its_upstream_request() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let mut client = gate.connect().await?;
     let cookie = Mint::user("ada").authjs();
@@ -89,7 +89,7 @@ async fn a_client_that_goes_away_takes_its_upstream_request_along() -> Result<()
 }
 
 #[tokio::test]
-async fn a_body_is_asked_for_before_it_is_sent() -> Result<()> {
+async fn expect_continue_is_answered_before_the_body() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let cookie = Mint::user("ada").authjs();
     let head = |cookie: &str| {
@@ -115,7 +115,7 @@ async fn a_body_is_asked_for_before_it_is_sent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_websocket_passes_for_a_user_and_for_nobody_else() -> Result<()> {
+async fn a_websocket_needs_a_session() -> Result<()> {
     let (echo, gate) = started([]).await?;
     assert_eq!(
         gate.send(&Request::get("/ws").websocket()).await?.status,
@@ -143,7 +143,7 @@ async fn a_websocket_passes_for_a_user_and_for_nobody_else() -> Result<()> {
 }
 
 #[tokio::test]
-async fn other_upgrades_are_not_passed_on() -> Result<()> {
+async fn other_upgrades_are_not_forwarded() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let request = signed_in("/", "ada")
         .header("Connection", "Upgrade, HTTP2-Settings")
@@ -173,7 +173,7 @@ async fn connections_to_the_upstream_are_kept() -> Result<()> {
 }
 
 #[tokio::test]
-async fn users_who_share_a_connection_are_not_confused() -> Result<()> {
+async fn users_of_one_connection_are_not_confused() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/public")]).await?;
     let mut client = gate.connect().await?;
     for user in ["ada", "eve", "ada"] {
@@ -203,7 +203,7 @@ async fn users_who_share_a_connection_are_not_confused() -> Result<()> {
 
 /// One runtime serves all users, so its pending sends to both sides leave together.
 #[tokio::test]
-async fn users_who_are_served_at_once_are_not_confused() -> Result<()> {
+async fn concurrent_users_are_not_confused() -> Result<()> {
     let (_echo, gate) = started([("WORKERS", "1")]).await?;
     let (mut users, address) = (JoinSet::new(), gate.proxy);
     for index in 0..48_usize {
@@ -241,7 +241,7 @@ async fn users_who_are_served_at_once_are_not_confused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_upstream_answers_comes_back_as_it_is() -> Result<()> {
+async fn answers_of_the_upstream_pass_unchanged() -> Result<()> {
     let (_echo, gate) = started([]).await?;
     let mut client = gate.connect().await?;
     for (target, status) in [
@@ -267,7 +267,7 @@ async fn what_the_upstream_answers_comes_back_as_it_is() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_lost_upstream_is_a_502_and_the_gate_lives_on() -> Result<()> {
+async fn a_lost_upstream_is_a_502_and_the_gate_continues() -> Result<()> {
     let echo = Echo::start().await?;
     let wire = CutProxy::start(&echo.address().to_string()).await?;
     let gate = gate(&format!("http://{}", wire.address())).start().await?;
@@ -292,7 +292,7 @@ async fn a_lost_upstream_is_a_502_and_the_gate_lives_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_listening_is_a_502_and_does_not_keep_the_gate_from_starting() -> Result<()> {
+async fn an_unreachable_upstream_is_a_502_and_does_not_prevent_the_start() -> Result<()> {
     let gate = gate(&format!("http://127.0.0.1:{}", free_port()))
         .start()
         .await?;
@@ -311,7 +311,7 @@ async fn a_silent_upstream_is_a_504() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_slow_upstream_is_waited_for() -> Result<()> {
+async fn a_slow_upstream_gets_its_full_timeout() -> Result<()> {
     let echo = Echo::start().await?;
     let wire = CutProxy::start(&echo.address().to_string()).await?;
     wire.delay(Duration::from_millis(100));

@@ -74,7 +74,7 @@ async fn the_cache_works_with_exactly_the_documented_rights() -> Result<()> {
 }
 
 #[tokio::test]
-async fn another_database_needs_one_right_more() -> Result<()> {
+async fn another_redis_database_needs_one_more_right() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
@@ -90,7 +90,7 @@ async fn another_database_needs_one_right_more() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_refusal_names_the_command() -> Result<()> {
+async fn a_refused_redis_command_is_named() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
@@ -119,7 +119,7 @@ async fn a_refusal_names_the_command() -> Result<()> {
 }
 
 #[tokio::test]
-async fn sessions_in_redis_need_to_be_read_and_nothing_more() -> Result<()> {
+async fn sessions_in_redis_need_only_the_right_to_read() -> Result<()> {
     let (redis, echo) = (Redis::start().await?, Echo::start().await?);
     let expires = "2100-01-01T00:00:00.000Z";
     let value = format!(
@@ -193,7 +193,7 @@ const TRACKING: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn changes_are_heard_with_exactly_the_documented_rights() -> Result<()> {
+async fn tracking_works_with_exactly_the_documented_rights() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
@@ -209,7 +209,7 @@ async fn changes_are_heard_with_exactly_the_documented_rights() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_primary_that_sentinels_name_needs_one_right_more() -> Result<()> {
+async fn a_primary_named_by_sentinels_needs_one_more_right() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let (echo, sentinels) = (Echo::start().await?, Sentinels::start(&redis, 0).await?);

@@ -1,6 +1,6 @@
 //! Reloads of the whole configuration: what triggers them, what they replace, and what they keep.
 
-mod kept;
+mod kept_connections;
 mod load;
 mod triggers;
 
@@ -29,7 +29,7 @@ impl Stack {
     async fn start(rest: &str) -> Result<Self> {
         let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
         let file = folder.path().join("gate.toml");
-        fs::write(&file, usual(&echo, rest))?;
+        fs::write(&file, file_text(&echo, rest))?;
         let gate = command(&file).start().await?;
         Ok(Self { echo, folder, gate })
     }
@@ -40,7 +40,7 @@ impl Stack {
 
     /// Writes the file and reloads; returns the answer.
     async fn reload(&self, rest: &str) -> Result<Response> {
-        fs::write(self.file(), usual(&self.echo, rest))?;
+        fs::write(self.file(), file_text(&self.echo, rest))?;
         reload(&self.gate).await
     }
 
@@ -59,7 +59,7 @@ fn command(file: &Path) -> GateCommand {
         .env("RELOAD_INTERVAL", "0")
 }
 
-fn usual(echo: &Echo, rest: &str) -> String {
+fn file_text(echo: &Echo, rest: &str) -> String {
     let (secret, upstream) = (mint::SECRET, echo.url());
     format!("auth_secret = \"{secret}\"\nupstream = \"{upstream}\"\n{rest}")
 }
@@ -75,7 +75,7 @@ async fn status_of(gate: &Gate, path: &str) -> Result<u16> {
 }
 
 /// Waits until a request without a session has this status.
-async fn becomes(gate: &Gate, path: &str, status: u16) -> Result<()> {
+async fn wait_for_status(gate: &Gate, path: &str, status: u16) -> Result<()> {
     poll(&format!("{path} to have {status}"), async || {
         (status_of(gate, path).await.ok()? == status).then_some(())
     })
@@ -83,7 +83,7 @@ async fn becomes(gate: &Gate, path: &str, status: u16) -> Result<()> {
 }
 
 /// Waits until `count` lines of the log contain these words, and verifies that no more do; returns the lines.
-async fn said(gate: &Gate, words: &str, count: usize) -> Result<Vec<String>> {
+async fn expect_log_lines(gate: &Gate, words: &str, count: usize) -> Result<Vec<String>> {
     let lines = poll(&format!("{count} lines with {words:?}"), async || {
         let lines = gate.stderr().all().into_iter();
         let lines: Vec<_> = lines.filter(|line| line.contains(words)).collect();
@@ -95,7 +95,7 @@ async fn said(gate: &Gate, words: &str, count: usize) -> Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_all_its_problems_are_named() -> Result<()> {
+async fn a_bad_file_changes_nothing_and_all_its_problems_are_reported() -> Result<()> {
     let stack = Stack::start("public_paths = [\"/open/\"]").await?;
     let bad =
         "public_paths = [\"closed\"]\nworkerz = 3\n\n[[route]]\npath = \"/\"\nrealm = \"nobody\"\n";
@@ -116,7 +116,7 @@ async fn a_bad_file_changes_nothing_and_all_its_problems_are_named() -> Result<(
     ] {
         assert!(text.contains(words), "{words} is missing from:\n{text}");
     }
-    said(&stack.gate, "cannot reload, and go on as before", 1).await?;
+    expect_log_lines(&stack.gate, "cannot reload, and go on as before", 1).await?;
     let gauge = async || {
         stack
             .gate
@@ -158,7 +158,7 @@ async fn a_bad_file_changes_nothing_and_all_its_problems_are_named() -> Result<(
 }
 
 #[tokio::test]
-async fn a_realm_comes_and_goes() -> Result<()> {
+async fn a_reload_adds_and_removes_a_realm() -> Result<()> {
     let route = "[[route]]\npath = \"/\"\n";
     let stack = Stack::start(route).await?;
     let shop = Request::get("/shop/").cookie(Mint::user("eve").secret(OTHER).authjs());
@@ -187,11 +187,11 @@ async fn a_realm_comes_and_goes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_named_and_everything_else_takes_effect() -> Result<()> {
+async fn a_reload_names_settings_that_need_a_restart_and_applies_the_rest() -> Result<()> {
     let stack = Stack::start("").await?;
-    let asked = signed_in("/", "ada").header("X-Request-Id", "chosen-outside");
+    let request = signed_in("/", "ada").header("X-Request-Id", "chosen-outside");
     let id = async || {
-        let answer = stack.gate.send(&asked).await?;
+        let answer = stack.gate.send(&request).await?;
         Ok::<_, anyhow::Error>(answer.header("x-request-id").map(str::to_owned))
     };
     assert_ne!(id().await?.as_deref(), Some("chosen-outside"));
@@ -206,7 +206,7 @@ async fn what_needs_a_restart_is_named_and_everything_else_takes_effect() -> Res
         changed.contains("TRUSTED_PROXIES") && !changed.contains("WORKERS"),
         "{changed}"
     );
-    said(&stack.gate, "need a restart", 1).await?;
+    expect_log_lines(&stack.gate, "need a restart", 1).await?;
     assert_eq!(id().await?.as_deref(), Some("chosen-outside"));
     // The gate now closes an idle connection; before the reload, its timeout was longer than this test.
     let mut idle = stack.gate.connect().await?;
@@ -218,12 +218,12 @@ async fn what_needs_a_restart_is_named_and_everything_else_takes_effect() -> Res
         changes["needs_restart"],
         serde_json::json!(["DRAIN_TIMEOUT", "WORKERS"])
     );
-    said(&stack.gate, "need a restart", 1).await?;
+    expect_log_lines(&stack.gate, "need a restart", 1).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn reloads_are_for_holders_of_the_token_and_not_for_web_pages() -> Result<()> {
+async fn a_reload_needs_the_admin_token_and_refuses_web_pages() -> Result<()> {
     let token = OTHER;
     let stack = Stack::start(&format!("admin_token = \"{token}\"")).await?;
     let ask = async |request: Request| {
@@ -235,9 +235,9 @@ async fn reloads_are_for_holders_of_the_token_and_not_for_web_pages() -> Result<
     assert_eq!(ask(bearer(Request::get("/reload"))).await?, 405);
     let page = bearer(Request::post("/reload", "")).header("Origin", "http://127.0.0.1:9090");
     assert_eq!(ask(page).await?, 403);
-    said(&stack.gate, "reload", 0).await?;
+    expect_log_lines(&stack.gate, "reload", 0).await?;
     assert_eq!(ask(bearer(Request::new("POST", "/reload"))).await?, 200);
-    said(&stack.gate, "asked to reload: nothing has changed", 1).await?;
+    expect_log_lines(&stack.gate, "asked to reload: nothing has changed", 1).await?;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ async fn status(gate: &Gate, target: &str, cookies: &str) -> Result<u16> {
 }
 
 #[tokio::test]
-async fn a_role_that_the_app_puts_into_the_session_counts() -> Result<()> {
+async fn a_role_in_the_session_satisfies_a_rule() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let app = AuthApp::start_with_roles(mint::SECRET).await?;
     let file = format!(
@@ -51,7 +51,7 @@ async fn a_role_that_the_app_puts_into_the_session_counts() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_role_in_the_row_counts_for_sessions_in_the_database() -> Result<()> {
+async fn a_role_in_the_user_row_satisfies_a_rule_for_database_sessions() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let postgres = Postgres::start().await?;
     let url = postgres.url(Postgres::DATABASE);
@@ -87,7 +87,7 @@ async fn a_role_in_the_row_counts_for_sessions_in_the_database() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_value_of_another_kind_is_refused_and_named_without_itself() -> Result<()> {
+async fn a_claim_of_the_wrong_type_is_refused_and_named_without_its_value() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = format!(
         "log_format = \"json\"\nauth_secret = \"{}\"\nupstream = \"{}\"\n\
@@ -118,18 +118,21 @@ async fn a_value_of_another_kind_is_refused_and_named_without_itself() -> Result
     gate.stderr()
         .wait_for(|line| (line.contains(wanted) && line.contains("admin area")).then_some(()))
         .await?;
-    let said = gate.stderr().all();
+    let printed = gate.stderr().all();
     // At most twice: a minute may begin between two requests.
     assert!(
-        said.iter().filter(|line| line.contains(wanted)).count() <= 2,
-        "{said:?}"
+        printed.iter().filter(|line| line.contains(wanted)).count() <= 2,
+        "{printed:?}"
     );
-    assert!(!said.iter().any(|line| line.contains("471108")), "{said:?}");
+    assert!(
+        !printed.iter().any(|line| line.contains("471108")),
+        "{printed:?}"
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_column_that_is_missing_is_named_with_its_place_in_the_file() -> Result<()> {
+async fn a_missing_column_is_reported_with_its_place_in_the_file() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres
         .execute(
@@ -198,7 +201,7 @@ async fn a_claim_that_no_session_can_have_is_an_error() -> Result<()> {
         "auth_secret = \"{}\"\nupstream = \"http://127.0.0.1:1\"\n",
         mint::SECRET
     );
-    for (top, claim, said) in [
+    for (top, claim, printed) in [
         (
             &*better_auth,
             "impersonatedBy",
@@ -218,12 +221,12 @@ async fn a_claim_that_no_session_can_have_is_an_error() -> Result<()> {
         let ended = checked(&file).await?;
         assert_eq!(
             ended.status.success(),
-            said.is_none(),
+            printed.is_none(),
             "{claim}: {}",
             ended.stderr
         );
-        if let Some(said) = said {
-            assert!(ended.stderr.contains(said), "{claim}: {}", ended.stderr);
+        if let Some(printed) = printed {
+            assert!(ended.stderr.contains(printed), "{claim}: {}", ended.stderr);
             assert!(
                 ended.stderr.contains("gate.toml:"),
                 "{claim}: {}",

@@ -47,8 +47,8 @@ impl World {
     }
 
     /// Runs `sessiongate` with these arguments, which must succeed, and returns its output.
-    async fn says(&self, words: &[&str]) -> Result<String> {
-        says(&self.command, words).await
+    async fn run_command(&self, words: &[&str]) -> Result<String> {
+        run_command(&self.command, words).await
     }
 }
 
@@ -57,24 +57,24 @@ fn file_in(folder: &Path) -> String {
 }
 
 /// Runs `sessiongate` with these arguments and the settings of `command`, which must succeed, and returns its output.
-async fn says(command: &GateCommand, words: &[&str]) -> Result<String> {
+async fn run_command(command: &GateCommand, words: &[&str]) -> Result<String> {
     let done = command.clone().args(words.iter().copied()).run().await?;
     ensure!(done.status.success(), "{words:?}: {}", done.stderr);
     Ok(done.stdout)
 }
 
 /// A session that was issued a minute ago.
-fn old(user: &str) -> Mint {
+fn old_session(user: &str) -> Mint {
     Mint::user(user).issued_ago(60)
 }
 
 /// Returns a session that was issued later than everything so far.
-fn new(user: &str) -> Mint {
+fn new_session(user: &str) -> Mint {
     Mint::user(user).issued_ago(-5)
 }
 
 /// The status, and the audit line, of a request with this session.
-async fn shown(gate: &Gate, session: &Mint) -> Result<(u16, Value)> {
+async fn status_and_audit_line(gate: &Gate, session: &Mint) -> Result<(u16, Value)> {
     let answer = gate
         .send(&Request::get("/").cookie(session.authjs()))
         .await?;
@@ -86,11 +86,11 @@ async fn shown(gate: &Gate, session: &Mint) -> Result<(u16, Value)> {
 }
 
 async fn status(gate: &Gate, session: &Mint) -> Result<u16> {
-    Ok(shown(gate, session).await?.0)
+    Ok(status_and_audit_line(gate, session).await?.0)
 }
 
 /// Sends requests with the session until the answer has this status.
-async fn comes_to(gate: &Gate, session: &Mint, wanted: u16) -> Result<()> {
+async fn wait_for_status(gate: &Gate, session: &Mint, wanted: u16) -> Result<()> {
     poll("the gate to hear of it", async || {
         let status = status(gate, session).await.ok()?;
         (status == wanted).then_some(())
@@ -102,7 +102,7 @@ async fn comes_to(gate: &Gate, session: &Mint, wanted: u16) -> Result<()> {
 async fn a_user_is_signed_out_everywhere_while_the_gate_runs() -> Result<()> {
     let world = World::start().await?;
     let gate = &world.gate;
-    assert_eq!(status(gate, &old("ada")).await?, 200);
+    assert_eq!(status(gate, &old_session("ada")).await?, 200);
     let words = [
         "revoke",
         "--user",
@@ -112,24 +112,24 @@ async fn a_user_is_signed_out_everywhere_while_the_gate_runs() -> Result<()> {
         "--by",
         "ops",
     ];
-    let said = world.says(&words).await?;
+    let printed = world.run_command(&words).await?;
     assert!(
-        said.contains("user ada: everything issued before"),
-        "{said}"
+        printed.contains("user ada: everything issued before"),
+        "{printed}"
     );
-    comes_to(gate, &old("ada"), 401).await?;
-    let (_, line) = shown(gate, &old("ada")).await?;
+    wait_for_status(gate, &old_session("ada"), 401).await?;
+    let (_, line) = status_and_audit_line(gate, &old_session("ada")).await?;
     assert_eq!(
         (&line["reason"], &line["user_id"]),
         (&"revoked".into(), &"ada".into())
     );
-    assert_eq!(status(gate, &old("ada").without("iat")).await?, 401);
+    assert_eq!(status(gate, &old_session("ada").without("iat")).await?, 401);
     assert_eq!(
-        status(gate, &new("ada")).await?,
+        status(gate, &new_session("ada")).await?,
         200,
         "who has signed in again"
     );
-    assert_eq!(status(gate, &old("bob")).await?, 200);
+    assert_eq!(status(gate, &old_session("bob")).await?, 200);
 
     let line = gate.wait_for_audit(|line| line["event"] == "revocation");
     let line = line.await?;
@@ -150,9 +150,10 @@ async fn a_user_is_signed_out_everywhere_while_the_gate_runs() -> Result<()> {
     let decisions = gate.metric("sessiongate_decisions_total", ["reason=\"revoked\""]);
     assert!(decisions.await? >= 1.0);
 
-    let listed: Value = serde_json::from_str(&world.says(&["revocations", "--json"]).await?)?;
+    let listed: Value =
+        serde_json::from_str(&world.run_command(&["revocations", "--json"]).await?)?;
     assert_eq!(listed["revocations"][0]["user_id"], "ada", "{listed}");
-    let listed = world.says(&["revocations"]).await?;
+    let listed = world.run_command(&["revocations"]).await?;
     let cells: Vec<_> = listed
         .lines()
         .map(|line| line.split("  ").collect::<Vec<_>>())
@@ -161,24 +162,27 @@ async fn a_user_is_signed_out_everywhere_while_the_gate_runs() -> Result<()> {
     assert!(cells[1].contains(&"ops"), "{listed}");
 
     world
-        .says(&["revocations", "remove", "--user", "ada"])
+        .run_command(&["revocations", "remove", "--user", "ada"])
         .await?;
-    comes_to(gate, &old("ada"), 200).await?;
+    wait_for_status(gate, &old_session("ada"), 200).await?;
     gate.wait_for_audit(|line| line["action"] == "removed")
         .await?;
-    assert_eq!(world.says(&["revocations"]).await?, "nothing is revoked");
+    assert_eq!(
+        world.run_command(&["revocations"]).await?,
+        "nothing is revoked"
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn one_session_is_ended_by_the_id_in_the_audit_log() -> Result<()> {
+async fn one_session_is_revoked_by_its_id_in_the_audit_log() -> Result<()> {
     let world = World::start().await?;
     let gate = &world.gate;
-    let (stolen, other) = (old("ada"), old("ada"));
-    let (_, line) = shown(gate, &stolen).await?;
+    let (stolen, other) = (old_session("ada"), old_session("ada"));
+    let (_, line) = status_and_audit_line(gate, &stolen).await?;
     let id = line["session_id"].as_str().context("lines name sessions")?;
-    world.says(&["revoke", "--session", id]).await?;
-    comes_to(gate, &stolen, 401).await?;
+    world.run_command(&["revoke", "--session", id]).await?;
+    wait_for_status(gate, &stolen, 401).await?;
     assert_eq!(status(gate, &other).await?, 200);
     assert_eq!(
         status(gate, &stolen.issued_ago(-5)).await?,
@@ -187,7 +191,7 @@ async fn one_session_is_ended_by_the_id_in_the_audit_log() -> Result<()> {
     );
 
     // A session without `jti` has a hash as its id.
-    let nameless = old("bob").without("jti");
+    let nameless = old_session("bob").without("jti");
     let token = nameless.authjs();
     let answer = gate.send(&Request::get("/").cookie(token.clone())).await?;
     let id = answer.header("x-request-id").context("an id")?.to_owned();
@@ -195,7 +199,7 @@ async fn one_session_is_ended_by_the_id_in_the_audit_log() -> Result<()> {
     let line = line.await?;
     let id = line["session_id"].as_str().context("lines name sessions")?;
     assert_eq!(id.len(), 43);
-    world.says(&["revoke", "--session", id]).await?;
+    world.run_command(&["revoke", "--session", id]).await?;
     poll("the gate to hear of it", async || {
         let answer = gate.send(&Request::get("/").cookie(token.clone())).await;
         (answer.ok()?.status == 401).then_some(())
@@ -204,28 +208,34 @@ async fn one_session_is_ended_by_the_id_in_the_audit_log() -> Result<()> {
 }
 
 #[tokio::test]
-async fn everything_before_a_time_is_ended() -> Result<()> {
+async fn all_sessions_before_a_time_are_revoked() -> Result<()> {
     let world = World::start().await?;
     let gate = &world.gate;
     let before = (mint::now() - 100).to_string();
-    world.says(&["revoke", "--all-before", &before]).await?;
+    world
+        .run_command(&["revoke", "--all-before", &before])
+        .await?;
     let older = Mint::user("ada").issued_ago(200);
-    comes_to(gate, &older, 401).await?;
-    assert_eq!(status(gate, &old("ada")).await?, 200);
+    wait_for_status(gate, &older, 401).await?;
+    assert_eq!(status(gate, &old_session("ada")).await?, 200);
     // A later time replaces the earlier one.
-    world.says(&["revoke", "--all-before", "now"]).await?;
-    comes_to(gate, &old("ada"), 401).await?;
-    assert_eq!(status(gate, &new("ada")).await?, 200);
-    world.says(&["revocations", "remove", "--all"]).await?;
-    comes_to(gate, &older, 200).await
+    world
+        .run_command(&["revoke", "--all-before", "now"])
+        .await?;
+    wait_for_status(gate, &old_session("ada"), 401).await?;
+    assert_eq!(status(gate, &new_session("ada")).await?, 200);
+    world
+        .run_command(&["revocations", "remove", "--all"])
+        .await?;
+    wait_for_status(gate, &older, 200).await
 }
 
 #[tokio::test]
-async fn a_token_of_an_issuer_is_ended_as_a_session_is() -> Result<()> {
+async fn a_bearer_token_is_revoked_like_a_session() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let key = bearer::Key::new("one");
     let publisher = bearer::Publisher::start_with(&[&key], None).await?;
-    let command = bearer::accepting(&echo)
+    let command = bearer::gate_with_issuer(&echo)
         .env(
             "BEARER_JWKS",
             format!("http://{}/jwks.json", publisher.address),
@@ -239,7 +249,7 @@ async fn a_token_of_an_issuer_is_ended_as_a_session_is() -> Result<()> {
         (status == 200).then_some(())
     })
     .await?;
-    says(&command, &["revoke", "--user", "billing-job"]).await?;
+    run_command(&command, &["revoke", "--user", "billing-job"]).await?;
     poll("the gate to hear of it", async || {
         let outcome = bearer::outcome(&gate, &token).await.ok()?;
         (outcome == (401, "revoked".to_owned())).then_some(())
@@ -248,29 +258,32 @@ async fn a_token_of_an_issuer_is_ended_as_a_session_is() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_app_renews_stays_revoked_where_a_claim_has_the_time_of_sign_in() -> Result<()> {
+async fn a_renewed_session_stays_revoked_if_a_claim_has_the_sign_in_time() -> Result<()> {
     let world = World::start_with([("SIGN_IN_TIME_CLAIM", "auth_time")]).await?;
-    let signed_in = |ago: i64| new("ada").claim("auth_time", mint::now() - ago);
-    world.says(&["revoke", "--user", "ada"]).await?;
-    comes_to(&world.gate, &signed_in(60), 401).await?;
+    let signed_in = |ago: i64| new_session("ada").claim("auth_time", mint::now() - ago);
+    world.run_command(&["revoke", "--user", "ada"]).await?;
+    wait_for_status(&world.gate, &signed_in(60), 401).await?;
     assert_eq!(status(&world.gate, &signed_in(-5)).await?, 200);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_revocation_ends_by_itself() -> Result<()> {
+async fn revocations_expire() -> Result<()> {
     let world = World::start_with([("REVOCATION_TTL", "5")]).await?;
-    world.says(&["revoke", "--user", "ada"]).await?;
-    comes_to(&world.gate, &old("ada"), 401).await?;
-    comes_to(&world.gate, &old("ada"), 200).await?;
-    assert_eq!(world.says(&["revocations"]).await?, "nothing is revoked");
+    world.run_command(&["revoke", "--user", "ada"]).await?;
+    wait_for_status(&world.gate, &old_session("ada"), 401).await?;
+    wait_for_status(&world.gate, &old_session("ada"), 200).await?;
+    assert_eq!(
+        world.run_command(&["revocations"]).await?,
+        "nothing is revoked"
+    );
     let removed = |line: &Value| line["action"] == "removed";
     assert!(!world.gate.audit_lines().iter().any(removed));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_realm_has_revocations_of_its_own() -> Result<()> {
+async fn revocations_apply_to_one_realm() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     let text = format!(
@@ -285,14 +298,14 @@ async fn a_realm_has_revocations_of_its_own() -> Result<()> {
     let asks = async |path: &str, cookie: String| -> Result<u16> {
         Ok(gate.send(&Request::get(path).cookie(cookie)).await?.status)
     };
-    let of_shop = || old("ada").named("shop.session").authjs();
+    let of_shop = || old_session("ada").named("shop.session").authjs();
     assert_eq!(asks("/shop/", of_shop()).await?, 200);
-    says(&command, &["revoke", "--user", "ada", "--realm", "shop"]).await?;
+    run_command(&command, &["revoke", "--user", "ada", "--realm", "shop"]).await?;
     poll("the gate to hear of it", async || {
         (asks("/shop/", of_shop()).await.ok()? == 401).then_some(())
     })
     .await?;
-    assert_eq!(asks("/", old("ada").authjs()).await?, 200);
+    assert_eq!(asks("/", old_session("ada").authjs()).await?, 200);
     let words = ["revoke", "--user", "ada", "--realm", "none"];
     let done = command.args(words).run().await?;
     assert!(
@@ -312,10 +325,10 @@ async fn a_websocket_of_a_revoked_user_is_closed() -> Result<()> {
         ("REVOCATION_INTERVAL", "1"),
     ];
     let (upstream, gate) = Upstream::start_with(settings).await?;
-    let request = Request::get("/socket").cookie(old("ada").authjs());
+    let request = Request::get("/socket").cookie(old_session("ada").authjs());
     let (mut client, _served) = websocket(&upstream, &gate, request).await?;
     let command = keeping("http://127.0.0.1:1", &place);
-    says(&command, &["revoke", "--user", "ada"]).await?;
+    run_command(&command, &["revoke", "--user", "ada"]).await?;
     let closed = close_frame(&mut client).await?;
     assert_eq!(closed, (4401, "session revoked".to_owned()));
     // A Close frame with code 1000, masked with zeros.
@@ -327,10 +340,10 @@ async fn a_websocket_of_a_revoked_user_is_closed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_revoked_is_said() -> Result<()> {
+async fn invalid_revocations_are_refused() -> Result<()> {
     let world = World::start().await?;
     let ahead = (mint::now() + 3600).to_string();
-    for (words, said) in [
+    for (words, printed) in [
         (
             &["revoke"][..],
             "by one of --user, --session and --all-before",
@@ -350,7 +363,7 @@ async fn what_cannot_be_revoked_is_said() -> Result<()> {
             .run()
             .await?;
         assert!(!done.status.success(), "{words:?}");
-        assert!(done.stderr.contains(said), "{words:?}: {}", done.stderr);
+        assert!(done.stderr.contains(printed), "{words:?}: {}", done.stderr);
     }
     let nowhere = world.command.clone().without("REVOCATION_STORE");
     let done = nowhere.args(["revoke", "--user", "ada"]).run().await?;
@@ -363,11 +376,11 @@ async fn what_cannot_be_revoked_is_said() -> Result<()> {
 }
 
 #[tokio::test]
-async fn explain_says_that_a_session_was_revoked() -> Result<()> {
+async fn explain_reports_a_revoked_session() -> Result<()> {
     let world = World::start().await?;
-    world.says(&["revoke", "--user", "ada"]).await?;
+    world.run_command(&["revoke", "--user", "ada"]).await?;
     let cookies = world.folder.path().join("cookies");
-    std::fs::write(&cookies, old("ada").authjs())?;
+    std::fs::write(&cookies, old_session("ada").authjs())?;
     let file = cookies.display().to_string();
     let words = ["explain", "--cookie-file", &file, "--json", "GET", "/"];
     let done = world.command.clone().args(words).run().await?;

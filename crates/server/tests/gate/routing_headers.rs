@@ -76,7 +76,7 @@ const ROUTING: [&str; 60] = [
 ];
 
 /// Headers that mean something only to applications.
-const INNOCENT: [&str; 10] = [
+const HARMLESS: [&str; 10] = [
     "X-Requested-With",
     "X-CSRF-Token",
     "X-Api-Key",
@@ -90,7 +90,7 @@ const INNOCENT: [&str; 10] = [
 ];
 
 async fn arrived(gate: &harness::Gate, echo: &Echo, request: Request) -> Result<Vec<String>> {
-    let names = ROUTING.iter().chain(&INNOCENT);
+    let names = ROUTING.iter().chain(&HARMLESS);
     let request = names.fold(request, |request, name| request.header(name, "/forged"));
     assert_eq!(gate.send(&request).await?.status, 200);
     let seen = echo.seen().pop().expect("the request arrived");
@@ -103,20 +103,20 @@ fn lower(names: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_client_cannot_say_what_the_request_is_to_the_service() -> Result<()> {
+async fn routing_headers_of_clients_are_removed() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/public/")]).await?;
     for request in [Request::get("/public/x"), signed_in("/private", "ada")] {
-        assert_eq!(arrived(&gate, &echo, request).await?, lower(&INNOCENT));
+        assert_eq!(arrived(&gate, &echo, request).await?, lower(&HARMLESS));
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_listed_proxy_can() -> Result<()> {
+async fn routing_headers_of_a_listed_proxy_are_forwarded() -> Result<()> {
     let trusted = [("TRUSTED_PROXIES", "127.0.0.1/32")];
     let (echo, gate) = started(trusted).await?;
     // The proxy writes `X-Forwarded-For`, and leaves `Forwarded` as the client sent it.
-    let mut expected = lower(&[&ROUTING[..], &INNOCENT].concat());
+    let mut expected = lower(&[&ROUTING[..], &HARMLESS].concat());
     expected.retain(|name| name != "forwarded");
     let mut arrived = arrived(&gate, &echo, signed_in("/", "ada")).await?;
     expected.sort();
@@ -135,7 +135,7 @@ async fn a_listed_proxy_can() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_strangers_request_below_the_public_folder_stays_there() -> Result<()> {
+async fn routing_headers_cannot_lead_out_of_a_public_path() -> Result<()> {
     let app = Wsgi::start().await?;
     let gate = gate(&format!("http://{}", app.address)).env("PUBLIC_PATHS", "/static/");
     // The gate forwards the header of a listed proxy, and the application then serves another path.

@@ -36,12 +36,12 @@ async fn status(gate: &Gate, user: &str) -> Result<u16> {
 
 fn warnings(gate: &Gate) -> usize {
     let lines = gate.stderr().all();
-    let said = |line: &&String| line.contains("row-level security is on");
-    lines.iter().filter(said).count()
+    let matches = |line: &&String| line.contains("row-level security is on");
+    lines.iter().filter(matches).count()
 }
 
 #[tokio::test]
-async fn a_table_that_hides_every_row_is_an_outage_that_says_so() -> Result<()> {
+async fn a_table_that_hides_every_row_is_a_503_with_a_warning() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     postgres.execute(TABLES).await?;
     for more in [
@@ -65,7 +65,7 @@ async fn a_table_that_hides_every_row_is_an_outage_that_says_so() -> Result<()> 
 }
 
 #[tokio::test]
-async fn policies_decide_who_is_seen_and_that_is_said_once() -> Result<()> {
+async fn users_hidden_by_policies_are_refused_with_one_warning() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     postgres.execute(TABLES).await?;
     postgres
@@ -93,7 +93,7 @@ async fn policies_decide_who_is_seen_and_that_is_said_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn security_that_is_turned_on_or_satisfied_later_is_noticed() -> Result<()> {
+async fn row_security_changed_while_the_gate_runs_is_noticed() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     postgres.execute(TABLES).await?;
     let gate = checking(&echo, &postgres).start().await?;
@@ -115,7 +115,7 @@ async fn security_that_is_turned_on_or_satisfied_later_is_noticed() -> Result<()
 }
 
 #[tokio::test]
-async fn a_session_whose_table_or_whose_user_is_hidden_is_an_outage_too() -> Result<()> {
+async fn hidden_session_and_user_tables_are_a_503() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     postgres.execute(TABLES).await?;
     for table in ["sessions", "users"] {
@@ -142,7 +142,7 @@ async fn a_session_whose_table_or_whose_user_is_hidden_is_an_outage_too() -> Res
 }
 
 #[tokio::test]
-async fn sqlite_that_wants_to_write_beside_the_file_says_what_to_do() -> Result<()> {
+async fn an_sqlite_file_that_needs_a_writable_folder_gets_advice() -> Result<()> {
     let (folder, echo) = (tempfile::tempdir()?, Echo::start().await?);
     let file = folder.path().join("users.db");
     let table = "PRAGMA journal_mode = WAL; CREATE TABLE users (id text PRIMARY KEY);

@@ -52,7 +52,7 @@ fn reveals_nothing(finished: &Finished) {
 }
 
 #[tokio::test]
-async fn what_is_odd_about_a_secret_is_a_warning() -> Result<()> {
+async fn an_oddity_of_a_secret_is_a_warning() -> Result<()> {
     let files = Files::new()?;
     let rest = "every byte is part of the secret, so remove this if it is not intended";
     for (bytes, words) in [
@@ -106,7 +106,7 @@ async fn what_is_odd_about_a_secret_is_a_warning() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_newline_at_the_end_of_a_file_is_usual_and_a_second_one_is_not() -> Result<()> {
+async fn a_second_newline_at_the_end_of_a_secret_file_is_a_warning() -> Result<()> {
     let files = Files::new()?;
     for (end, words) in [
         ("", None),
@@ -143,7 +143,7 @@ async fn one_newline_at_the_end_of_a_file_is_usual_and_a_second_one_is_not() -> 
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_stops_the_start() -> Result<()> {
+async fn obviously_wrong_secrets_are_refused_at_start_up() -> Result<()> {
     let files = Files::new()?;
     let utf16 = |mark: &str| -> Vec<u8> {
         let units = format!("{mark}{SECRET}\r\n");
@@ -198,7 +198,7 @@ async fn what_cannot_be_meant_stops_the_start() -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_secret_is_looked_at() -> Result<()> {
+async fn every_secret_is_checked_for_oddities() -> Result<()> {
     let odd = |text: &str| format!("{text} ");
     let finished = check()
         .env("AUTH_SECRET", SECRET)
@@ -249,7 +249,7 @@ async fn every_secret_is_looked_at() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_key_of_any_bytes_is_no_text_and_not_odd() -> Result<()> {
+async fn a_binary_key_causes_no_warning() -> Result<()> {
     let files = Files::new()?;
     let bytes: Vec<u8> = (0..=255).rev().collect();
     let finished = check()
@@ -264,7 +264,7 @@ async fn a_key_of_any_bytes_is_no_text_and_not_odd() -> Result<()> {
 }
 
 #[tokio::test]
-async fn sources_of_one_secret_that_differ_at_their_ends_are_said() -> Result<()> {
+async fn sources_of_one_secret_with_different_ends_are_reported() -> Result<()> {
     let files = Files::new()?;
     let path = files.with("secret", format!("{SECRET}\n"))?;
     let with_file = || check().env("AUTH_SECRET_FILE", path.as_str());
@@ -281,10 +281,10 @@ async fn sources_of_one_secret_that_differ_at_their_ends_are_said() -> Result<()
         .env("BETTER_AUTH_SECRETS", format!("2:{SECRET}-new,1:{SECRET}"))
         .run()
         .await?;
-    let said = warnings(&finished).join("\n");
+    let printed = warnings(&finished).join("\n");
     assert!(
-        said.contains("and BETTER_AUTH_SECRETS, entry 2 contains the same secret"),
-        "{said}"
+        printed.contains("and BETTER_AUTH_SECRETS, entry 2 contains the same secret"),
+        "{printed}"
     );
     let finished = with_file()
         .env("NEXTAUTH_SECRET", format!("{SECRET}\n"))
@@ -308,7 +308,7 @@ async fn sources_of_one_secret_that_differ_at_their_ends_are_said() -> Result<()
 }
 
 #[tokio::test]
-async fn a_problem_says_what_is_odd_about_its_secret() -> Result<()> {
+async fn a_problem_with_a_secret_mentions_its_oddity() -> Result<()> {
     let finished = check().env("AUTH_SECRET", "'too short'").run().await?;
     let expected = "AUTH_SECRET: the secret has only 11 bytes; 32 or more are needed for full strength; make one with \
                     `openssl rand -base64 33`; note that the secret is in single quotes, which dotenv and a shell remove, \
@@ -336,7 +336,7 @@ async fn a_problem_says_what_is_odd_about_its_secret() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_url_in_quotes_is_refused_by_name_and_blanks_around_one_do_not_count() -> Result<()> {
+async fn a_quoted_url_is_refused_and_spaces_around_one_are_ignored() -> Result<()> {
     let files = Files::new()?;
     let check = || {
         check()
@@ -378,7 +378,7 @@ async fn a_url_in_quotes_is_refused_by_name_and_blanks_around_one_do_not_count()
 }
 
 #[tokio::test]
-async fn a_file_for_what_is_no_secret_is_said_to_have_no_effect() -> Result<()> {
+async fn a_file_variable_for_a_setting_without_secret_is_reported() -> Result<()> {
     let files = Files::new()?;
     let path = files.with("user", "gate")?;
     let finished = check()
@@ -392,7 +392,7 @@ async fn a_file_for_what_is_no_secret_is_said_to_have_no_effect() -> Result<()> 
         .run()
         .await?;
     assert!(finished.status.success(), "{}", finished.stderr);
-    let said: Vec<_> = finished
+    let printed: Vec<_> = finished
         .stdout
         .lines()
         .filter(|line| line.starts_with("warning: ") && line.contains("_FILE"))
@@ -403,14 +403,14 @@ async fn a_file_for_what_is_no_secret_is_said_to_have_no_effect() -> Result<()> 
         )
     };
     assert_eq!(
-        said,
+        printed,
         [expected("POSTGRES_USER_FILE"), expected("SIGN_IN_URL_FILE")]
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_path_in_quotes_is_called_one() -> Result<()> {
+async fn a_quoted_path_is_reported_as_quoted() -> Result<()> {
     let finished = check()
         .env("AUTH_SECRET_FILE", "\"/run/secrets/auth\"")
         .run()
@@ -422,7 +422,7 @@ async fn a_path_in_quotes_is_called_one() -> Result<()> {
 }
 
 #[tokio::test]
-async fn start_up_says_it_too_and_the_secret_counts_byte_for_byte() -> Result<()> {
+async fn start_up_warns_of_odd_secrets_and_uses_them_unchanged() -> Result<()> {
     let echo = Echo::start().await?;
     let files = Files::new()?;
     let path = files.with("secret", format!("\"{SECRET}\"\n"))?;
@@ -431,10 +431,10 @@ async fn start_up_says_it_too_and_the_secret_counts_byte_for_byte() -> Result<()
         .env("AUTH_SECRET_FILE", path)
         .start()
         .await?;
-    let said = gate.stderr().all().join("\n");
+    let printed = gate.stderr().all().join("\n");
     assert!(
-        said.contains("AUTH_SECRET_FILE: the secret is in double quotes"),
-        "{said}"
+        printed.contains("AUTH_SECRET_FILE: the secret is in double quotes"),
+        "{printed}"
     );
     let claims = json!({"sub": "ada", "exp": harness::mint::now() + 600});
     let claims = claims.as_object().context("an object")?;

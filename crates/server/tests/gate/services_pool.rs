@@ -2,10 +2,10 @@
 
 mod balance;
 mod connections;
-mod encrypted;
 mod failing;
 mod health;
-mod proxied;
+mod proxy_protocol;
+mod upstream_tls;
 
 use std::path::Path;
 

@@ -9,7 +9,12 @@ use crate::support::{gate, started};
 const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 
 /// Sends a request with these cookies; returns the names of those that arrive, in the order sent.
-async fn arriving(gate: &Gate, echo: &Echo, path: &str, cookies: &str) -> Result<Vec<String>> {
+async fn arriving_cookies(
+    gate: &Gate,
+    echo: &Echo,
+    path: &str,
+    cookies: &str,
+) -> Result<Vec<String>> {
     let answer = gate.send(&Request::get(path).cookie(cookies)).await?;
     assert_eq!(answer.status, 200, "{path}");
     let seen = echo.seen().pop().context("it arrived")?;
@@ -19,7 +24,7 @@ async fn arriving(gate: &Gate, echo: &Echo, path: &str, cookies: &str) -> Result
 }
 
 #[tokio::test]
-async fn neither_other_accounts_nor_the_admin_behind_a_user_reach_the_service() -> Result<()> {
+async fn cookies_of_other_accounts_and_of_the_impersonating_admin_are_removed() -> Result<()> {
     let postgres = Postgres::start().await?;
     let url = postgres.url(Postgres::DATABASE);
     let echo = Echo::start().await?;
@@ -72,7 +77,7 @@ async fn neither_other_accounts_nor_the_admin_behind_a_user_reach_the_service() 
             .start()
             .await?;
         for path in ["/", "/public/x"] {
-            let mut arrived = arriving(&gate, &echo, path, &cookies).await?;
+            let mut arrived = arriving_cookies(&gate, &echo, path, &cookies).await?;
             arrived.retain(|name| name != &format!("{prefix}better-auth.dont_remember"));
             assert_eq!(arrived, ["theme", "lang"], "{path}");
         }
@@ -101,7 +106,7 @@ fn browser_cookie(browser: &Browser, start: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn an_encrypted_session_stays_behind_under_any_name_and_as_bearer() -> Result<()> {
+async fn encrypted_sessions_are_removed_from_every_cookie_and_bearer_header() -> Result<()> {
     let (echo, gate) = started([
         ("FORWARD_SESSION_COOKIE", "false"),
         ("PUBLIC_PATHS", "/public/"),
@@ -114,7 +119,7 @@ async fn an_encrypted_session_stays_behind_under_any_name_and_as_bearer() -> Res
     );
     for path in ["/", "/public/x"] {
         assert_eq!(
-            arriving(&gate, &echo, path, &cookies).await?,
+            arriving_cookies(&gate, &echo, path, &cookies).await?,
             ["theme", "lang"]
         );
     }

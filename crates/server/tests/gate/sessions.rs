@@ -6,7 +6,7 @@ use harness::{Mint, Request, mint};
 use crate::support::{gate, signed_in, started};
 
 #[tokio::test]
-async fn every_format_opens_and_names_its_user() -> Result<()> {
+async fn sessions_of_every_format_open_and_name_their_user() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let ada = Mint::user("ada")
         .claim("email", "ada@example.com")
@@ -93,7 +93,7 @@ async fn every_format_opens_and_names_its_user() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_session_it_is_refused_alike() -> Result<()> {
+async fn every_invalid_session_gets_the_same_refusal() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let ada = Mint::user("ada");
     let good = ada.authjs();
@@ -217,7 +217,7 @@ async fn whatever_is_wrong_with_a_session_it_is_refused_alike() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cookie_with_a_similar_name_is_nobodys_business() -> Result<()> {
+async fn cookies_with_similar_names_are_ignored() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let cookie = format!(
         "authjs.session-token-hint=x; {}; theme=dark",
@@ -232,7 +232,7 @@ async fn a_cookie_with_a_similar_name_is_nobodys_business() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_bad_cookie_is_final_whatever_the_bearer() -> Result<()> {
+async fn a_bad_cookie_is_refused_even_beside_a_good_bearer_token() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let bearer = format!("Bearer {}", Mint::user("ada").authjs_token());
     let request = Request::get("/")
@@ -244,7 +244,7 @@ async fn a_bad_cookie_is_final_whatever_the_bearer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_secret_of_a_rotation_opens() -> Result<()> {
+async fn sessions_sealed_with_any_rotated_secret_open() -> Result<()> {
     let (old, new) = (
         "the-old-secret-of-the-rotation-8d2",
         "the-new-secret-of-the-rotation-1c9",
@@ -263,7 +263,7 @@ async fn every_secret_of_a_rotation_opens() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_secret_is_found_under_every_name_and_in_a_file() -> Result<()> {
+async fn secrets_are_read_from_every_variable_name_and_from_files() -> Result<()> {
     let echo = harness::Echo::start().await?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("secret");
@@ -292,7 +292,7 @@ async fn a_secret_is_found_under_every_name_and_in_a_file() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_salt_fixes_the_one_cookie_that_counts() -> Result<()> {
+async fn a_configured_salt_limits_sessions_to_that_cookie_name() -> Result<()> {
     let (_echo, gate) = started([("JWT_SALT", "our.session")]).await?;
     let ours = Request::get("/").cookie(Mint::user("ada").named("our.session").authjs());
     assert_eq!(gate.send(&ours).await?.status, 200);
@@ -301,7 +301,7 @@ async fn the_salt_fixes_the_one_cookie_that_counts() -> Result<()> {
 }
 
 #[tokio::test]
-async fn demands_on_claims_are_met_or_the_session_is_refused() -> Result<()> {
+async fn a_session_without_the_required_claims_is_refused() -> Result<()> {
     let demands = [
         ("TOKEN_ISSUER", "https://app.example"),
         ("TOKEN_AUDIENCE", "reports"),

@@ -47,7 +47,7 @@ async fn a_sign_in_page_behind_the_gate_that_is_not_public_is_refused_at_start_u
 }
 
 #[tokio::test]
-async fn a_sign_in_page_that_can_be_reached_starts() -> Result<()> {
+async fn a_reachable_sign_in_page_is_accepted_at_start_up() -> Result<()> {
     let check = |settings: &[(&'static str, &'static str)]| {
         gate("http://127.0.0.1:3000")
             .envs(settings.iter().copied())
@@ -63,10 +63,10 @@ async fn a_sign_in_page_that_can_be_reached_starts() -> Result<()> {
     assert!(!public.stderr.contains("sign-in page"), "{}", public.stderr);
     let page_alone = check(&[("SIGN_IN_URL", "/signin"), ("PUBLIC_PATHS", "/signin")]).await?;
     assert!(page_alone.status.success(), "{}", page_alone.stderr);
-    let said = page_alone.stdout + &page_alone.stderr;
+    let printed = page_alone.stdout + &page_alone.stderr;
     assert!(
-        said.contains("add `/api/auth/` to PUBLIC_PATHS (for Next.js `/_next/` too)"),
-        "{said}"
+        printed.contains("add `/api/auth/` to PUBLIC_PATHS (for Next.js `/_next/` too)"),
+        "{printed}"
     );
     let elsewhere = check(&[
         ("SIGN_IN_URL", "https://app.example.com/signin"),
@@ -78,7 +78,7 @@ async fn a_sign_in_page_that_can_be_reached_starts() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_gate_that_only_decides_warns_of_a_page_that_is_not_public() -> Result<()> {
+async fn a_gate_that_only_decides_warns_if_the_sign_in_page_is_not_public() -> Result<()> {
     let gate = decider().env("SIGN_IN_URL", "/signin").start().await?;
     gate.stderr()
         .wait_for(|line| {
@@ -87,14 +87,18 @@ async fn a_gate_that_only_decides_warns_of_a_page_that_is_not_public() -> Result
         })
         .await?;
     for (path, status) in [("/private", 302), ("/signin", 401), ("/signin/?a=b", 401)] {
-        let question = Request::get("/auth/traefik")
-            .navigating()
+        let decision_request = Request::get("/auth/traefik")
+            .as_navigation()
             .header("X-Forwarded-Method", "GET")
             .header("X-Forwarded-Proto", "https")
             .header("X-Forwarded-Host", "app.example")
             .header("X-Forwarded-Uri", path);
         let mut client = harness::Client::connect(gate.decisions_port()?).await?;
-        assert_eq!(client.send(&question).await?.status, status, "{path}");
+        assert_eq!(
+            client.send(&decision_request).await?.status,
+            status,
+            "{path}"
+        );
     }
     Ok(())
 }
@@ -107,7 +111,7 @@ fn decider() -> GateCommand {
 }
 
 #[tokio::test]
-async fn a_path_that_would_redirect_to_itself_gets_the_page_instead() -> Result<()> {
+async fn a_path_that_would_redirect_to_itself_gets_the_refusal_page() -> Result<()> {
     // The settings do not tell the gate whether it serves the host of the page.
     let (_echo, gate) = started([("SIGN_IN_URL", "https://app.example/signin")]).await?;
     for (host, target, status) in [
@@ -118,7 +122,7 @@ async fn a_path_that_would_redirect_to_itself_gets_the_page_instead() -> Result<
         ("app.example", "/", 302),
         ("app.example", "/signin/help", 302),
     ] {
-        let request = Request::get(target).navigating().header("Host", host);
+        let request = Request::get(target).as_navigation().header("Host", host);
         let answer = gate.send(&request).await?;
         assert_eq!(answer.status, status, "{host} {target}");
         if status == 401 {
@@ -129,7 +133,7 @@ async fn a_path_that_would_redirect_to_itself_gets_the_page_instead() -> Result<
 }
 
 #[tokio::test]
-async fn a_sign_in_url_that_names_the_way_back_is_refused() -> Result<()> {
+async fn a_sign_in_url_with_the_return_parameter_is_refused() -> Result<()> {
     for query in ["callbackUrl=https://g.example", "callbackURL=/", "rd=/"] {
         let url = format!("https://app.example/signin?{query}");
         let message = refused([("SIGN_IN_URL", url.as_str())]).await?;
@@ -155,13 +159,13 @@ async fn a_sign_in_url_that_names_the_way_back_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn another_parameter_can_hold_the_way_back() -> Result<()> {
+async fn the_name_of_the_return_parameter_can_be_configured() -> Result<()> {
     let settings = [
         ("SIGN_IN_URL", "https://auth.example/oauth2/start?a=b"),
         ("SIGN_IN_CALLBACK_PARAMETER", "rd"),
     ];
     let (_echo, gate) = started(settings).await?;
-    let answer = gate.send(&Request::get("/x?y").navigating()).await?;
+    let answer = gate.send(&Request::get("/x?y").as_navigation()).await?;
     assert_eq!(
         answer.header("location"),
         Some("https://auth.example/oauth2/start?a=b&rd=%2Fx%3Fy")
@@ -170,7 +174,7 @@ async fn another_parameter_can_hold_the_way_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_star_over_domains_of_others_is_refused() -> Result<()> {
+async fn a_wildcard_over_a_public_suffix_is_refused() -> Result<()> {
     for (origin, why) in [
         ("https://*.com", "anybody can register"),
         ("https://*.co.uk", "anybody can register"),
@@ -196,7 +200,7 @@ const SIGN_IN: &str = "https://app.example/signin";
 
 /// Returns the URL to return to after sign-in, decoded, for a request of a page with these header fields.
 async fn way_back(gate: &Gate, fields: &[(&str, &str)]) -> Result<String> {
-    let request = Request::get("/x").navigating();
+    let request = Request::get("/x").as_navigation();
     let request = fields.iter().fold(request, |request, (name, value)| {
         request.header(name, *value)
     });
@@ -211,7 +215,7 @@ fn back(answer: &Response) -> Result<String> {
 }
 
 #[tokio::test]
-async fn the_way_back_is_to_the_host_that_was_asked_for() -> Result<()> {
+async fn the_return_url_has_the_host_of_the_request() -> Result<()> {
     let origins = "https://a.example, https://b.example:8443, https://*.example.com";
     let echo = Echo::start().await?;
     let gate = gate(&echo.url())
@@ -246,7 +250,7 @@ async fn the_way_back_is_to_the_host_that_was_asked_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_host_that_a_listed_proxy_reports_is_the_one_that_was_asked_for() -> Result<()> {
+async fn the_return_url_has_the_host_that_a_listed_proxy_reports() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(&echo.url())
         .env("SIGN_IN_URL", SIGN_IN)
@@ -299,7 +303,7 @@ async fn the_host_that_a_listed_proxy_reports_is_the_one_that_was_asked_for() ->
 }
 
 #[tokio::test]
-async fn with_one_origin_it_is_the_way_back_from_every_host() -> Result<()> {
+async fn with_one_origin_every_return_url_has_that_origin() -> Result<()> {
     let settings = [
         ("SIGN_IN_URL", SIGN_IN),
         ("PUBLIC_URL", "https://A.example:443"),

@@ -38,11 +38,11 @@ async fn with_secret_file(echo: &Echo, folder: &TempDir) -> Result<(GateCommand,
 }
 
 #[tokio::test]
-async fn a_signal_that_means_nothing_ends_nothing() -> Result<()> {
+async fn an_unhandled_signal_does_not_stop_the_gate() -> Result<()> {
     let (_echo, mut gate) = started([]).await?;
     gate.signal("USR1")?;
-    let said = |line: &str| line.contains("SIGUSR1").then_some(());
-    gate.stderr().wait_for(said).await?;
+    let matches = |line: &str| line.contains("SIGUSR1").then_some(());
+    gate.stderr().wait_for(matches).await?;
     assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
     reload(&gate, "nothing has changed").await?;
     assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
@@ -52,7 +52,7 @@ async fn a_signal_that_means_nothing_ends_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_reload_takes_a_new_session_secret_and_ends_no_connection() -> Result<()> {
+async fn a_reload_applies_a_new_session_secret_and_closes_no_connection() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (command, file) = with_secret_file(&echo, &folder).await?;
     let gate = command.start().await?;
@@ -88,7 +88,7 @@ async fn a_reload_takes_a_new_session_secret_and_ends_no_connection() -> Result<
 }
 
 #[tokio::test]
-async fn a_reload_with_problems_changes_nothing_and_names_them_all() -> Result<()> {
+async fn an_invalid_reload_changes_nothing_and_names_all_problems() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (command, file) = with_secret_file(&echo, &folder).await?;
     let token = folder.path().join("token");
@@ -122,7 +122,7 @@ async fn a_reload_with_problems_changes_nothing_and_names_them_all() -> Result<(
 }
 
 #[tokio::test]
-async fn a_reload_takes_new_passwords_of_stores() -> Result<()> {
+async fn a_reload_applies_new_store_passwords() -> Result<()> {
     let redis = Redis::options()
         .password("first-redis-password")
         .start()
@@ -188,7 +188,7 @@ async fn a_reload_takes_new_passwords_of_stores() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_reload_takes_a_new_certificate_authority_of_redis() -> Result<()> {
+async fn a_reload_applies_a_new_certificate_authority_of_redis() -> Result<()> {
     let redis = Redis::options().tls().start().await?;
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let others = Certificates::make(folder.path()).await?;
@@ -223,7 +223,7 @@ async fn a_reload_takes_a_new_certificate_authority_of_redis() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_reload_takes_a_new_certificate_authority_of_postgresql() -> Result<()> {
+async fn a_reload_applies_a_new_certificate_authority_of_postgresql() -> Result<()> {
     let postgres = Postgres::options().tls().start().await?;
     postgres
         .execute("CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')")
@@ -254,7 +254,7 @@ async fn a_reload_takes_a_new_certificate_authority_of_postgresql() -> Result<()
 }
 
 #[tokio::test]
-async fn during_the_delay_requests_are_served_and_the_gate_is_not_ready() -> Result<()> {
+async fn during_the_drain_delay_requests_are_served_and_the_gate_is_not_ready() -> Result<()> {
     let (_echo, mut gate) = started([("DRAIN_DELAY", "3600")]).await?;
     gate.signal("TERM")?;
     poll("readiness to end", async || {
@@ -278,7 +278,7 @@ async fn during_the_delay_requests_are_served_and_the_gate_is_not_ready() -> Res
 }
 
 #[tokio::test]
-async fn the_delay_ends_by_itself() -> Result<()> {
+async fn the_drain_delay_ends_by_itself() -> Result<()> {
     let (_echo, mut gate) = started([("DRAIN_DELAY", "1")]).await?;
     gate.signal("INT")?;
     assert_eq!(gate.wait().await?.code(), Some(0));
@@ -286,7 +286,7 @@ async fn the_delay_ends_by_itself() -> Result<()> {
 }
 
 #[tokio::test]
-async fn keys_in_a_file_are_read_anew() -> Result<()> {
+async fn a_reload_reads_key_files_again() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let secret = folder.path().join("bearer");
     fs::write(&secret, harness::mint::SECRET)?;
@@ -296,16 +296,26 @@ async fn keys_in_a_file_are_read_anew() -> Result<()> {
         .env("BEARER_AUDIENCE", "gate")
         .start()
         .await?;
-    let asked = |secret: &str| {
+    let with_session_of = |secret: &str| {
         let token = token(secret).expect("a token");
         Request::get("/").header("Authorization", format!("Bearer {token}"))
     };
-    assert_eq!(gate.send(&asked(harness::mint::SECRET)).await?.status, 200);
-    assert_eq!(gate.send(&asked(OTHER)).await?.status, 401);
+    assert_eq!(
+        gate.send(&with_session_of(harness::mint::SECRET))
+            .await?
+            .status,
+        200
+    );
+    assert_eq!(gate.send(&with_session_of(OTHER)).await?.status, 401);
     fs::write(Path::new(&secret), OTHER)?;
     reload(&gate, "BEARER_SECRET").await?;
-    assert_eq!(gate.send(&asked(harness::mint::SECRET)).await?.status, 401);
-    assert_eq!(gate.send(&asked(OTHER)).await?.status, 200);
+    assert_eq!(
+        gate.send(&with_session_of(harness::mint::SECRET))
+            .await?
+            .status,
+        401
+    );
+    assert_eq!(gate.send(&with_session_of(OTHER)).await?.status, 200);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use harness::{Echo, Gate, Mint, Postgres, Request, Response, Seen, mint};
+use harness::{Echo, Gate, Mint, Postgres, ReceivedRequest, Request, Response, mint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
@@ -20,12 +20,12 @@ async fn started(folder: &Path, file: &str) -> Result<Gate> {
         .await
 }
 
-fn asking(host: &str, target: &str) -> Request {
+fn request_to(host: &str, target: &str) -> Request {
     Request::get(target).header("Host", host)
 }
 
 /// Sends a request that must enter; returns it as the service received it.
-async fn enters(gate: &Gate, service: &Echo, request: &Request) -> Result<Seen> {
+async fn enters(gate: &Gate, service: &Echo, request: &Request) -> Result<ReceivedRequest> {
     let before = service.seen().len();
     let answer = gate.send(request).await?;
     ensure!(answer.status == 200, "{request:?}: {answer:?}");
@@ -36,7 +36,7 @@ async fn enters(gate: &Gate, service: &Echo, request: &Request) -> Result<Seen> 
     service.seen().pop().context("it arrived")
 }
 
-fn header<'s>(seen: &'s Seen, name: &str) -> &'s str {
+fn header<'s>(seen: &'s ReceivedRequest, name: &str) -> &'s str {
     seen.headers.get(name).unwrap_or("(absent)")
 }
 
@@ -112,12 +112,12 @@ headers = "wiki"
     let cookie = Mint::user("ada").claim("role", "editor").authjs();
     let shop_cookie = Mint::user("eve").secret(other).authjs();
 
-    let seen = enters(&gate, &app, &asking("app.test", "/a?b").cookie(&cookie)).await?;
+    let seen = enters(&gate, &app, &request_to("app.test", "/a?b").cookie(&cookie)).await?;
     assert_eq!(seen.target, "/a?b");
     assert_eq!(header(&seen, "host"), "app.test");
     assert_eq!(header(&seen, "x-user-id"), "ada");
 
-    let request = asking("Wiki.Test.:8443", "/page").cookie(format!("theme=dark; {cookie}"));
+    let request = request_to("Wiki.Test.:8443", "/page").cookie(format!("theme=dark; {cookie}"));
     let request = request
         .header("X_Wiki.Role", "owner")
         .header("x-wiki-key", "forged");
@@ -133,7 +133,7 @@ headers = "wiki"
     assert!(seen.headers.get("x_wiki.role").is_none());
 
     // The gate removes the headers of a profile from requests on every route.
-    let request = asking("app.test", "/")
+    let request = request_to("app.test", "/")
         .cookie(&cookie)
         .header("X-WIKI_ROLE", "owner");
     let seen = enters(&gate, &app, &request).await?;
@@ -143,24 +143,31 @@ headers = "wiki"
             .contains("wiki")
     );
 
-    let request = asking("app.test", "/tools/%67rafana/d/1?orgId=2").cookie(&cookie);
+    let request = request_to("app.test", "/tools/%67rafana/d/1?orgId=2").cookie(&cookie);
     let seen = enters(&gate, &app, &request).await?;
     assert_eq!(seen.target, "/d/1?orgId=2");
     assert_eq!(header(&seen, "x-forwarded-prefix"), "/tools/%67rafana");
     assert_eq!(header(&seen, "x-webauth-user"), "ada");
     assert_eq!(header(&seen, "x-webauth-role"), "");
 
-    let seen = enters(&gate, &shop, &asking("shop.test", "/").cookie(&shop_cookie)).await?;
+    let seen = enters(
+        &gate,
+        &shop,
+        &request_to("shop.test", "/").cookie(&shop_cookie),
+    )
+    .await?;
     assert_eq!(header(&seen, "x-user-id"), "eve");
     // A session of one realm is not valid in another.
-    let answer = gate.send(&asking("shop.test", "/").cookie(&cookie)).await?;
-    assert_eq!(answer.status, 401);
     let answer = gate
-        .send(&asking("app.test", "/").cookie(&shop_cookie))
+        .send(&request_to("shop.test", "/").cookie(&cookie))
         .await?;
     assert_eq!(answer.status, 401);
     let answer = gate
-        .send(&asking("shop.test", "/cart").navigating())
+        .send(&request_to("app.test", "/").cookie(&shop_cookie))
+        .await?;
+    assert_eq!(answer.status, 401);
+    let answer = gate
+        .send(&request_to("shop.test", "/cart").as_navigation())
         .await?;
     let location = answer.header("location").unwrap_or_default();
     assert!(
@@ -169,7 +176,7 @@ headers = "wiki"
     );
 
     // Without a session, the headers of the route's profile are written too, with empty values.
-    let request = asking("shop.test", "/open/x").header("X-Wiki-Key", "k1");
+    let request = request_to("shop.test", "/open/x").header("X-Wiki-Key", "k1");
     let seen = enters(&gate, &shop, &request).await?;
     assert_eq!(
         (header(&seen, "remote-user"), header(&seen, "x-wiki-key")),
@@ -179,7 +186,7 @@ headers = "wiki"
 }
 
 #[tokio::test]
-async fn what_no_route_matches_is_found_by_nobody() -> Result<()> {
+async fn a_request_without_a_route_is_404() -> Result<()> {
     let (folder, app) = (tempfile::tempdir()?, Echo::start().await?);
     let file = format!(
         "auth_secret = \"SECRET\"\nupstream = \"{}\"\nsign_in_url = \"https://login.test/\"\n\
@@ -201,17 +208,17 @@ async fn what_no_route_matches_is_found_by_nobody() -> Result<()> {
         let answer = gate.send(&request).await?;
         assert_eq!(answer.status, 401, "{method} {host} {target}");
         let answer = gate
-            .send(&Request::get("/b").header("Host", host).navigating())
+            .send(&Request::get("/b").header("Host", host).as_navigation())
             .await?;
         assert_eq!(answer.status, 302);
     }
     assert!(app.seen().is_empty());
-    enters(&gate, &app, &asking("app.test", "/a/x").cookie(&cookie)).await?;
+    enters(&gate, &app, &request_to("app.test", "/a/x").cookie(&cookie)).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn rules_look_at_the_row_of_the_user_as_it_is_now() -> Result<()> {
+async fn rules_use_the_current_row_of_the_user() -> Result<()> {
     let (folder, app) = (tempfile::tempdir()?, Echo::start().await?);
     let postgres = Postgres::start().await?;
     let sql = "CREATE TABLE users (id text PRIMARY KEY, role text, team text, banned boolean, deleted_at timestamptz);
@@ -247,7 +254,7 @@ require = {{ column = "role", contains = ["admin"], separator = "," }}
         postgres.url(Postgres::DATABASE)
     );
     let gate = started(folder.path(), &file).await?;
-    let ask = |target, user| asking("a", target).cookie(Mint::user(user).authjs());
+    let ask = |target, user| request_to("a", target).cookie(Mint::user(user).authjs());
     let seen = enters(&gate, &app, &ask("/", "ada")).await?;
     assert_eq!(
         (header(&seen, "x-team"), header(&seen, "x-groups")),
@@ -278,7 +285,7 @@ require = {{ column = "role", contains = ["admin"], separator = "," }}
 }
 
 #[tokio::test]
-async fn a_column_that_is_missing_is_named_at_the_start() -> Result<()> {
+async fn a_missing_column_is_reported_at_start_up() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let postgres = Postgres::start().await?;
     postgres
@@ -305,7 +312,7 @@ async fn a_column_that_is_missing_is_named_at_the_start() -> Result<()> {
 }
 
 #[tokio::test]
-async fn servers_of_a_service_take_turns_and_one_that_is_down_is_passed_over() -> Result<()> {
+async fn servers_of_a_service_take_turns_and_failed_ones_are_skipped() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (one, other) = (Echo::start().await?, Echo::start().await?);
     let down = harness::free_port();
@@ -351,7 +358,7 @@ async fn a_service_behind_a_unix_socket_is_reached() -> Result<()> {
     );
     let gate = started(folder.path(), &file).await?;
     let answer = gate
-        .send(&asking("a", "/x").cookie(Mint::user("ada").authjs()))
+        .send(&request_to("a", "/x").cookie(Mint::user("ada").authjs()))
         .await?;
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     let head = service.join_next().await.context("it was asked")???;
@@ -363,7 +370,7 @@ async fn a_service_behind_a_unix_socket_is_reached() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_changes_nothing_where_the_route_says_so() -> Result<()> {
+async fn csrf_protection_refuses_changes_from_other_origins() -> Result<()> {
     let (folder, app) = (tempfile::tempdir()?, Echo::start().await?);
     let file = format!(
         "auth_secret = \"SECRET\"\nupstream = \"{}\"\n[[route]]\npath = \"/\"\ncsrf = true\n",
@@ -426,7 +433,7 @@ async fn a_page_of_another_origin_changes_nothing_where_the_route_says_so() -> R
 }
 
 #[tokio::test]
-async fn no_password_in_a_url_of_a_service_is_shown() -> Result<()> {
+async fn passwords_in_service_urls_are_never_shown() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("gate.toml");
     let mut file = format!("auth_secret = \"{}\"\n", mint::SECRET);

@@ -65,7 +65,7 @@ impl World {
 }
 
 /// The status, and the audit line, of a request.
-async fn shown(gate: &Gate, request: &Request) -> Result<(u16, Value)> {
+async fn status_and_audit_line(gate: &Gate, request: &Request) -> Result<(u16, Value)> {
     let answer = gate.send(request).await?;
     let id = answer.header("x-request-id").context("an id")?.to_owned();
     let line = gate.wait_for_audit(|line| line["request_id"] == id.as_str());
@@ -73,17 +73,17 @@ async fn shown(gate: &Gate, request: &Request) -> Result<(u16, Value)> {
 }
 
 /// Returns the status of a request of `user`, and the store that answered the lookup.
-async fn asked(gate: &Gate, target: &str, user: &str) -> Result<(u16, String)> {
-    let (status, line) = shown(gate, &signed_in(target, user)).await?;
+async fn status_and_store(gate: &Gate, target: &str, user: &str) -> Result<(u16, String)> {
+    let (status, line) = status_and_audit_line(gate, &signed_in(target, user)).await?;
     let store = line["user_check"].as_str().unwrap_or_default();
     Ok((status, store.to_owned()))
 }
 
 /// Sends requests until the status and the store that answered the lookup are these.
-async fn comes_to(gate: &Gate, user: &str, wanted: (u16, &str)) -> Result<()> {
+async fn wait_for_status(gate: &Gate, user: &str, wanted: (u16, &str)) -> Result<()> {
     let mut last = None;
     let waiting = poll("the status and the store", async || {
-        last = Some(asked(gate, "/", user).await.ok()?);
+        last = Some(status_and_store(gate, "/", user).await.ok()?);
         let (status, store) = last.as_ref()?;
         ((*status, &**store) == wanted).then_some(())
     });
@@ -91,11 +91,11 @@ async fn comes_to(gate: &Gate, user: &str, wanted: (u16, &str)) -> Result<()> {
     waited.with_context(|| format!("{user} did not come to {wanted:?}: {last:?}"))
 }
 
-async fn hears(gate: &Gate, channel: &str) -> Result<()> {
+async fn wait_for_channel(gate: &Gate, channel: &str) -> Result<()> {
     let label = format!("channel=\"{channel}\"");
     poll("the channel to be heard", async || {
-        let heard = gate.metric("sessiongate_channel_up", [&*label]).await;
-        (heard.ok()? == 1.0).then_some(())
+        let up = gate.metric("sessiongate_channel_up", [&*label]).await;
+        (up.ok()? == 1.0).then_some(())
     })
     .await
 }
@@ -108,14 +108,14 @@ fn lines_with(gate: &Gate, text: &str) -> usize {
 const IN_USE: &str = "users who were known enter by what was known of them";
 
 #[tokio::test]
-async fn who_was_known_enters_for_so_long_and_nobody_else() -> Result<()> {
+async fn known_users_enter_for_the_stale_time_and_others_get_503() -> Result<()> {
     let mut world = World::start().await?;
     let gate = world.gate(LONG).start().await?;
     let shortly = world.gate("2").start().await?;
     let without = world.gate("0").start().await?;
     for gate in [&gate, &shortly, &without] {
-        assert_eq!(asked(gate, "/", "ada").await?.0, 200);
-        assert_eq!(asked(gate, "/", "nobody").await?.0, 403);
+        assert_eq!(status_and_store(gate, "/", "ada").await?.0, 200);
+        assert_eq!(status_and_store(gate, "/", "nobody").await?.0, 403);
     }
     let warning = format!("STALE_IF_DOWN is {LONG} s");
     assert_eq!(lines_with(&gate, &warning), 1);
@@ -123,21 +123,24 @@ async fn who_was_known_enters_for_so_long_and_nobody_else() -> Result<()> {
     assert_eq!(lines_with(&gate, IN_USE), 0);
 
     world.postgres.stop().await?;
-    comes_to(&gate, "ada", (200, "stale")).await?;
+    wait_for_status(&gate, "ada", (200, "stale")).await?;
     let seen = world.echo.seen().pop().context("it reached the upstream")?;
     assert_eq!(seen.headers.get("x-user-id"), Some("ada"));
     // Users who are not known to exist do not enter: neither those who were absent nor those who were never looked up.
-    comes_to(&gate, "nobody", (503, "skipped")).await?;
+    wait_for_status(&gate, "nobody", (503, "skipped")).await?;
     for user in ["nobody", "bob", "stranger"] {
-        let (status, line) = shown(&gate, &signed_in("/", user)).await?;
+        let (status, line) = status_and_audit_line(&gate, &signed_in("/", user)).await?;
         let reason = &line["reason"];
         assert_eq!((status, reason), (503, &"store_unavailable".into()));
     }
-    assert_eq!(asked(&gate, "/", "ada").await?, (200, "stale".to_owned()));
-    comes_to(&without, "ada", (503, "skipped")).await?;
+    assert_eq!(
+        status_and_store(&gate, "/", "ada").await?,
+        (200, "stale".to_owned())
+    );
+    wait_for_status(&without, "ada", (503, "skipped")).await?;
     // The stale state of this gate ends after two seconds, whether or not a request has used it.
-    comes_to(&shortly, "ada", (503, "skipped")).await?;
-    assert_eq!(asked(&shortly, "/", "ada").await?.0, 503);
+    wait_for_status(&shortly, "ada", (503, "skipped")).await?;
+    assert_eq!(status_and_store(&shortly, "/", "ada").await?.0, 503);
 
     assert_eq!(lines_with(&gate, IN_USE), 1, "however often it is used");
     assert_eq!(lines_with(&without, IN_USE), 0);
@@ -149,54 +152,58 @@ async fn who_was_known_enters_for_so_long_and_nobody_else() -> Result<()> {
 
     // The next lookup asks the database, and changes take effect.
     world.postgres.start_again().await?;
-    comes_to(&gate, "ada", (200, "postgres")).await?;
+    wait_for_status(&gate, "ada", (200, "postgres")).await?;
     let again = "the database answers again for users";
     gate.stderr()
         .wait_for(|line| line.contains(again).then_some(()))
         .await?;
     world.postgres.execute("DELETE FROM users").await?;
-    comes_to(&gate, "ada", (403, "postgres")).await?;
+    wait_for_status(&gate, "ada", (403, "postgres")).await?;
     world.postgres.stop().await?;
-    comes_to(&gate, "ada", (503, "skipped")).await
+    wait_for_status(&gate, "ada", (503, "skipped")).await
 }
 
 #[tokio::test]
-async fn a_second_outage_is_said_again() -> Result<()> {
+async fn a_second_outage_is_logged_again() -> Result<()> {
     let mut world = World::start().await?;
     let gate = world.gate(LONG).start().await?;
-    assert_eq!(asked(&gate, "/", "ada").await?.0, 200);
+    assert_eq!(status_and_store(&gate, "/", "ada").await?.0, 200);
     for outage in 1..=2 {
         world.postgres.stop().await?;
-        comes_to(&gate, "ada", (200, "stale")).await?;
+        wait_for_status(&gate, "ada", (200, "stale")).await?;
         assert_eq!(lines_with(&gate, IN_USE), outage);
         world.postgres.start_again().await?;
-        comes_to(&gate, "ada", (200, "postgres")).await?;
+        wait_for_status(&gate, "ada", (200, "postgres")).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_database_that_hangs_is_one_that_is_down() -> Result<()> {
+async fn a_hanging_database_counts_as_down() -> Result<()> {
     let world = World::start().await?;
     let wire = CutProxy::start(&world.postgres.address()).await?;
     let url = world
         .postgres
         .url_through(&wire.address(), Postgres::DATABASE);
     let gate = world.gate(LONG).env("DATABASE_URL", url).start().await?;
-    assert_eq!(asked(&gate, "/", "ada").await?.0, 200);
+    assert_eq!(status_and_store(&gate, "/", "ada").await?.0, 200);
     wire.stall();
-    comes_to(&gate, "ada", (200, "stale")).await?;
-    assert_eq!(asked(&gate, "/", "bob").await?.0, 503);
+    wait_for_status(&gate, "ada", (200, "stale")).await?;
+    assert_eq!(status_and_store(&gate, "/", "bob").await?.0, 503);
     wire.restore().await?;
-    comes_to(&gate, "ada", (200, "postgres")).await
+    wait_for_status(&gate, "ada", (200, "postgres")).await
 }
 
 #[tokio::test]
-async fn routes_and_what_makes_users_active_go_by_the_stale_row() -> Result<()> {
+async fn rules_and_active_conditions_use_the_stale_row() -> Result<()> {
     let mut world = World::start().await?;
     let gate = world.gate(LONG).start().await?;
     for (user, status) in [("ada", 200), ("bob", 200), ("mallory", 403)] {
-        assert_eq!(asked(&gate, "/", user).await?.0, status, "{user}");
+        assert_eq!(
+            status_and_store(&gate, "/", user).await?.0,
+            status,
+            "{user}"
+        );
     }
     // No request has refreshed the rows since.
     world
@@ -204,23 +211,27 @@ async fn routes_and_what_makes_users_active_go_by_the_stale_row() -> Result<()> 
         .execute("UPDATE users SET role = 'admin', banned = false")
         .await?;
     world.postgres.stop().await?;
-    comes_to(&gate, "ada", (200, "stale")).await?;
-    comes_to(&gate, "bob", (200, "stale")).await?;
-    comes_to(&gate, "mallory", (403, "stale")).await?;
+    wait_for_status(&gate, "ada", (200, "stale")).await?;
+    wait_for_status(&gate, "bob", (200, "stale")).await?;
+    wait_for_status(&gate, "mallory", (403, "stale")).await?;
     for (user, status, reason) in [
         ("ada", 200, "session"),
         ("bob", 403, "rule_denied"),
         ("mallory", 403, "user_disabled"),
     ] {
-        let (answered, line) = shown(&gate, &signed_in("/admin/", user)).await?;
+        let (answered, line) = status_and_audit_line(&gate, &signed_in("/admin/", user)).await?;
         assert_eq!(answered, status, "{line}");
         assert_eq!(line["reason"], reason, "{line}");
         assert_eq!(line["user_check"], "stale", "{line}");
     }
     world.postgres.start_again().await?;
     for user in ["ada", "bob", "mallory"] {
-        comes_to(&gate, user, (200, "postgres")).await?;
-        assert_eq!(asked(&gate, "/admin/", user).await?.0, 200, "{user}");
+        wait_for_status(&gate, user, (200, "postgres")).await?;
+        assert_eq!(
+            status_and_store(&gate, "/admin/", user).await?.0,
+            200,
+            "{user}"
+        );
     }
     Ok(())
 }
@@ -250,7 +261,7 @@ async fn post_revocation(gate: &Gate, user: &str) -> Result<u16> {
 }
 
 #[tokio::test]
-async fn who_is_revoked_stays_out_before_and_during_the_outage() -> Result<()> {
+async fn revoked_users_are_refused_before_and_during_an_outage() -> Result<()> {
     let (mut world, redis) = (World::start().await?, Redis::start().await?);
     for store in [revocations_in(world.folder.path()), "redis".to_owned()] {
         let mut command = world
@@ -266,7 +277,7 @@ async fn who_is_revoked_stays_out_before_and_during_the_outage() -> Result<()> {
         }
         let gate = command.clone().start().await?;
         for user in ["ada", "bob", "eve", "mallory"] {
-            asked(&gate, "/", user).await?;
+            status_and_store(&gate, "/", user).await?;
         }
         let revoke = async |user: &str| {
             let done = command.clone().args(["revoke", "--user", user]);
@@ -276,7 +287,7 @@ async fn who_is_revoked_stays_out_before_and_during_the_outage() -> Result<()> {
         };
         let out = async |user: &str| {
             let refused = poll("the user to be refused", async || {
-                let (status, line) = shown(&gate, &old(user)).await.ok()?;
+                let (status, line) = status_and_audit_line(&gate, &old(user)).await.ok()?;
                 (status == 401 && line["reason"] == "revoked").then_some(())
             });
             refused.await.with_context(|| format!("{store}: {user}"))
@@ -284,8 +295,8 @@ async fn who_is_revoked_stays_out_before_and_during_the_outage() -> Result<()> {
         revoke("ada").await?;
         out("ada").await?;
         world.postgres.stop().await?;
-        comes_to(&gate, "bob", (200, "stale")).await?;
-        comes_to(&gate, "eve", (200, "stale")).await?;
+        wait_for_status(&gate, "bob", (200, "stale")).await?;
+        wait_for_status(&gate, "eve", (200, "stale")).await?;
         assert_eq!(status(&gate, &old("ada")).await?, 401);
         revoke("bob").await?;
         out("bob").await?;
@@ -298,8 +309,7 @@ async fn who_is_revoked_stays_out_before_and_during_the_outage() -> Result<()> {
 }
 
 #[tokio::test]
-async fn revocations_in_the_database_that_is_down_end_the_time_for_which_stale_state_counts()
--> Result<()> {
+async fn unreadable_revocations_limit_the_stale_time() -> Result<()> {
     let mut world = World::start().await?;
     let command = world
         .gate(LONG)
@@ -312,15 +322,15 @@ async fn revocations_in_the_database_that_is_down_end_the_time_for_which_stale_s
     let gate = command.clone().start().await?;
     let warning = "STALE_IF_DOWN is limited by REVOCATION_MAX_STALE";
     assert_eq!(lines_with(&gate, warning), 1);
-    asked(&gate, "/", "ada").await?;
+    status_and_store(&gate, "/", "ada").await?;
     world.postgres.stop().await?;
     assert_ne!(post_revocation(&gate, "ada").await?, 201);
-    comes_to(&gate, "ada", (503, "skipped")).await?;
+    wait_for_status(&gate, "ada", (503, "skipped")).await?;
     world.postgres.start_again().await?;
     poll(
         "the list to be read, and the database to be asked",
         async || {
-            let (status, store) = asked(&gate, "/", "ada").await.ok()?;
+            let (status, store) = status_and_store(&gate, "/", "ada").await.ok()?;
             (status == 200 && store != "stale").then_some(())
         },
     )
@@ -328,7 +338,7 @@ async fn revocations_in_the_database_that_is_down_end_the_time_for_which_stale_s
 }
 
 #[tokio::test]
-async fn who_was_heard_to_have_changed_has_no_stale_state() -> Result<()> {
+async fn users_reported_as_changed_have_no_stale_state() -> Result<()> {
     let world = World::start().await?;
     world.with_triggers().await?;
     let wire = CutProxy::start(&world.postgres.address()).await?;
@@ -342,9 +352,9 @@ async fn who_was_heard_to_have_changed_has_no_stale_state() -> Result<()> {
         .env("LISTEN_DATABASE_URL", &url)
         .start()
         .await?;
-    hears(&gate, "postgres").await?;
+    wait_for_channel(&gate, "postgres").await?;
     for user in ["ada", "bob", "eve"] {
-        comes_to(&gate, user, (200, "memory")).await?;
+        wait_for_status(&gate, user, (200, "memory")).await?;
     }
     for user in ["ada", "eve"] {
         let change = format!("UPDATE users SET role = 'user' WHERE id = '{user}'");
@@ -352,32 +362,32 @@ async fn who_was_heard_to_have_changed_has_no_stale_state() -> Result<()> {
     }
     // The notification about Eve comes after the one about Ada, of whom no request is sent.
     poll("the second change to be heard", async || {
-        (asked(&gate, "/admin/", "eve").await.ok()?.0 == 403).then_some(())
+        (status_and_store(&gate, "/admin/", "eve").await.ok()?.0 == 403).then_some(())
     })
     .await?;
     wire.cut().await?;
-    comes_to(&gate, "bob", (200, "stale")).await?;
-    comes_to(&gate, "eve", (200, "stale")).await?;
-    assert_eq!(asked(&gate, "/admin/", "eve").await?.0, 403);
-    assert_eq!(asked(&gate, "/", "ada").await?.0, 503);
+    wait_for_status(&gate, "bob", (200, "stale")).await?;
+    wait_for_status(&gate, "eve", (200, "stale")).await?;
+    assert_eq!(status_and_store(&gate, "/admin/", "eve").await?.0, 403);
+    assert_eq!(status_and_store(&gate, "/", "ada").await?.0, 503);
     wire.restore().await?;
     poll("the database to be asked", async || {
-        (asked(&gate, "/", "ada").await.ok()?.0 == 200).then_some(())
+        (status_and_store(&gate, "/", "ada").await.ok()?.0 == 200).then_some(())
     })
     .await?;
-    assert_eq!(asked(&gate, "/admin/", "ada").await?.0, 403);
+    assert_eq!(status_and_store(&gate, "/admin/", "ada").await?.0, 403);
     Ok(())
 }
 
 /// Sends requests of `user` until Redis has answered once more.
-async fn vouched_for_by_redis(gate: &Gate, user: &str) -> Result<()> {
+async fn wait_for_redis_answer(gate: &Gate, user: &str) -> Result<()> {
     let count = async || {
         let labels = ["source=\"redis\"", "result=\"present\""];
         gate.metric("sessiongate_user_check_total", labels).await
     };
     let before = count().await?;
     poll("Redis to vouch", async || {
-        let (status, _) = asked(gate, "/", user).await.ok()?;
+        let (status, _) = status_and_store(gate, "/", user).await.ok()?;
         assert_eq!(status, 200, "{user}");
         (count().await.ok()? > before).then_some(())
     })
@@ -385,7 +395,7 @@ async fn vouched_for_by_redis(gate: &Gate, user: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_key_that_redis_is_heard_to_have_lost_takes_stale_state_along() -> Result<()> {
+async fn a_key_reported_as_lost_by_redis_has_no_stale_state() -> Result<()> {
     let (mut world, redis) = (World::start().await?, Redis::start().await?);
     let gate = world
         .gate(LONG)
@@ -394,24 +404,24 @@ async fn a_key_that_redis_is_heard_to_have_lost_takes_stale_state_along() -> Res
         .env("REDIS_TRACKING", "true")
         .start()
         .await?;
-    hears(&gate, "redis").await?;
+    wait_for_channel(&gate, "redis").await?;
     for user in ["ada", "bob"] {
-        vouched_for_by_redis(&gate, user).await?;
+        wait_for_redis_answer(&gate, user).await?;
     }
     world.postgres.stop().await?;
     for user in ["ada", "bob"] {
-        vouched_for_by_redis(&gate, user).await?;
+        wait_for_redis_answer(&gate, user).await?;
     }
     redis.cli(["DEL", "auth:ada"]).await?;
-    comes_to(&gate, "ada", (503, "skipped")).await?;
-    assert_eq!(asked(&gate, "/", "bob").await?.0, 200);
+    wait_for_status(&gate, "ada", (503, "skipped")).await?;
+    assert_eq!(status_and_store(&gate, "/", "bob").await?.0, 200);
     assert_eq!(lines_with(&gate, IN_USE), 0, "what Redis has is not stale");
     world.postgres.start_again().await?;
-    comes_to(&gate, "ada", (200, "postgres")).await
+    wait_for_status(&gate, "ada", (200, "postgres")).await
 }
 
 #[tokio::test]
-async fn a_key_that_ends_in_redis_is_heard_like_one_that_was_deleted() -> Result<()> {
+async fn an_expired_redis_key_is_treated_like_a_deleted_one() -> Result<()> {
     let (mut world, redis) = (World::start().await?, Redis::start().await?);
     let gate = world
         .gate(LONG)
@@ -420,14 +430,14 @@ async fn a_key_that_ends_in_redis_is_heard_like_one_that_was_deleted() -> Result
         .env("REDIS_TRACKING", "true")
         .start()
         .await?;
-    hears(&gate, "redis").await?;
-    comes_to(&gate, "ada", (200, "memory")).await?;
+    wait_for_channel(&gate, "redis").await?;
+    wait_for_status(&gate, "ada", (200, "memory")).await?;
     world.postgres.stop().await?;
-    comes_to(&gate, "ada", (503, "skipped")).await
+    wait_for_status(&gate, "ada", (503, "skipped")).await
 }
 
 #[tokio::test]
-async fn memory_stands_in_when_redis_is_down_too_or_has_forgotten() -> Result<()> {
+async fn stale_state_comes_from_memory_if_redis_is_down_or_has_none() -> Result<()> {
     let (mut world, mut redis) = (World::start().await?, Redis::start().await?);
     let command = world
         .gate(LONG)
@@ -436,24 +446,24 @@ async fn memory_stands_in_when_redis_is_down_too_or_has_forgotten() -> Result<()
     let gate = command.clone().env("REDIS_CACHE_TTL", LONG).start().await?;
     let forgets = command.env("REDIS_CACHE_TTL", "1");
     let forgets = forgets.env("REDIS_KEY_PREFIX", "other:").start().await?;
-    asked(&forgets, "/", "ada").await?;
-    vouched_for_by_redis(&gate, "ada").await?;
+    status_and_store(&forgets, "/", "ada").await?;
+    wait_for_redis_answer(&gate, "ada").await?;
     world.postgres.stop().await?;
-    vouched_for_by_redis(&gate, "ada").await?;
-    comes_to(&forgets, "ada", (200, "stale")).await?;
-    assert_eq!(asked(&gate, "/", "bob").await?.0, 503);
+    wait_for_redis_answer(&gate, "ada").await?;
+    wait_for_status(&forgets, "ada", (200, "stale")).await?;
+    assert_eq!(status_and_store(&gate, "/", "bob").await?.0, 503);
     assert_eq!(lines_with(&gate, IN_USE), 0);
     redis.stop();
-    comes_to(&gate, "ada", (200, "stale")).await?;
-    assert_eq!(asked(&gate, "/", "bob").await?.0, 503);
+    wait_for_status(&gate, "ada", (200, "stale")).await?;
+    assert_eq!(status_and_store(&gate, "/", "bob").await?.0, 503);
     redis.start_again().await?;
     world.postgres.start_again().await?;
-    comes_to(&gate, "ada", (200, "postgres")).await?;
-    vouched_for_by_redis(&gate, "ada").await
+    wait_for_status(&gate, "ada", (200, "postgres")).await?;
+    wait_for_redis_answer(&gate, "ada").await
 }
 
 #[tokio::test]
-async fn what_another_gate_has_heard_since_counts_more_than_memory() -> Result<()> {
+async fn a_newer_redis_entry_of_another_gate_replaces_stale_memory() -> Result<()> {
     let (world, redis) = (World::start().await?, Redis::start().await?);
     world.with_triggers().await?;
     let wire = CutProxy::start(&world.postgres.address()).await?;
@@ -479,43 +489,43 @@ async fn what_another_gate_has_heard_since_counts_more_than_memory() -> Result<(
         .start()
         .await?;
     for gate in [&near, &far] {
-        hears(gate, "postgres").await?;
+        wait_for_channel(gate, "postgres").await?;
     }
     for user in ["ada", "eve"] {
-        comes_to(&far, user, (200, "memory")).await?;
+        wait_for_status(&far, user, (200, "memory")).await?;
     }
     wire.cut().await?;
     for user in ["ada", "eve"] {
-        comes_to(&far, user, (200, "stale")).await?;
+        wait_for_status(&far, user, (200, "stale")).await?;
     }
-    assert_eq!(asked(&far, "/admin/", "eve").await?.0, 200);
+    assert_eq!(status_and_store(&far, "/admin/", "eve").await?.0, 200);
 
     let delete = "DELETE FROM users WHERE id = 'ada'";
     world.postgres.execute(delete).await?;
     poll("the absence to count", async || {
-        asked(&near, "/", "ada").await.ok()?;
-        (asked(&far, "/", "ada").await.ok()?.0 == 503).then_some(())
+        status_and_store(&near, "/", "ada").await.ok()?;
+        (status_and_store(&far, "/", "ada").await.ok()?.0 == 503).then_some(())
     })
     .await?;
     // The row takes effect once it is certainly newer than the one in memory.
     poll("the new row to count", async || {
         let change = "UPDATE users SET role = CASE role WHEN 'user' THEN 'guest' ELSE 'user' END WHERE id = 'eve'";
         world.postgres.execute(change).await.ok()?;
-        asked(&near, "/", "eve").await.ok()?;
-        (asked(&far, "/admin/", "eve").await.ok()?.0 == 403).then_some(())
+        status_and_store(&near, "/", "eve").await.ok()?;
+        (status_and_store(&far, "/admin/", "eve").await.ok()?.0 == 403).then_some(())
     })
     .await?;
-    comes_to(&far, "eve", (200, "stale")).await?;
+    wait_for_status(&far, "eve", (200, "stale")).await?;
     // The older state in memory is not used again.
     redis.cli(["FLUSHALL"]).await?;
     for user in ["ada", "eve"] {
-        assert_eq!(asked(&far, "/", user).await?.0, 503, "{user}");
+        assert_eq!(status_and_store(&far, "/", user).await?.0, 503, "{user}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn sessions_of_the_database_are_stale_like_users() -> Result<()> {
+async fn database_sessions_can_be_stale_like_users() -> Result<()> {
     let mut world = World::start().await?;
     let create = "ALTER TABLE users ADD COLUMN name text, ADD COLUMN email text; \
          CREATE TABLE sessions (\"sessionToken\" text PRIMARY KEY, \"userId\" text, expires timestamptz); \
@@ -537,16 +547,16 @@ async fn sessions_of_the_database_are_stale_like_users() -> Result<()> {
     }
     world.postgres.stop().await?;
     poll("a stale session", async || {
-        let (status, line) = shown(&gate, &session(1)).await.ok()?;
+        let (status, line) = status_and_audit_line(&gate, &session(1)).await.ok()?;
         (status == 200 && line["session_check"] == "stale").then_some(())
     })
     .await?;
     assert_eq!(status(&gate, &session(3)).await?, 503);
-    let said = "sessions that were known enter by what was known of them";
-    assert_eq!(lines_with(&gate, said), 1);
+    let warning = "sessions that were known enter by what was known of them";
+    assert_eq!(lines_with(&gate, warning), 1);
     // A stale session still expires.
     poll("the session to end", async || {
-        let (status, line) = shown(&gate, &session(2)).await.ok()?;
+        let (status, line) = status_and_audit_line(&gate, &session(2)).await.ok()?;
         (status == 401 && line["reason"] == "expired").then_some(())
     })
     .await?;
@@ -555,7 +565,7 @@ async fn sessions_of_the_database_are_stale_like_users() -> Result<()> {
     assert!(gate.metric(metric, ["source=\"stale\""]).await? >= 1.0);
     world.postgres.start_again().await?;
     poll("a fresh lookup", async || {
-        let (status, line) = shown(&gate, &session(1)).await.ok()?;
+        let (status, line) = status_and_audit_line(&gate, &session(1)).await.ok()?;
         (status == 200 && line["session_check"] == "postgres").then_some(())
     })
     .await

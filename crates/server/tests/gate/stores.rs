@@ -17,7 +17,7 @@ fn checking(echo: &Echo, postgres: &Postgres) -> GateCommand {
 }
 
 /// Returns the status of a request by `user`, and the store that answered the lookup.
-async fn asked(gate: &Gate, user: &str) -> Result<(u16, String)> {
+async fn status_and_store(gate: &Gate, user: &str) -> Result<(u16, String)> {
     let answer = gate.send(&signed_in("/", user)).await?;
     let id = answer
         .header("x-request-id")
@@ -33,10 +33,13 @@ async fn asked(gate: &Gate, user: &str) -> Result<(u16, String)> {
 }
 
 #[tokio::test]
-async fn without_the_check_every_session_is_believed() -> Result<()> {
+async fn without_the_user_check_every_valid_session_enters() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(&echo.url()).start().await?;
-    assert_eq!(asked(&gate, "anyone").await?, (200, "skipped".to_owned()));
+    assert_eq!(
+        status_and_store(&gate, "anyone").await?,
+        (200, "skipped".to_owned())
+    );
     Ok(())
 }
 
@@ -51,7 +54,7 @@ async fn a_user_is_found_in_the_database_then_in_redis_then_in_memory() -> Resul
 
     let no_memory = command.clone().start().await?;
     assert_eq!(
-        asked(&no_memory, "ada").await?,
+        status_and_store(&no_memory, "ada").await?,
         (200, "postgres".to_owned())
     );
     // The gate writes the key in the background, so it may arrive a moment after the answer.
@@ -66,11 +69,14 @@ async fn a_user_is_found_in_the_database_then_in_redis_then_in_memory() -> Resul
     })
     .await?;
     assert!(ttl <= 90, "{ttl}");
-    assert_eq!(asked(&no_memory, "ada").await?, (200, "redis".to_owned()));
+    assert_eq!(
+        status_and_store(&no_memory, "ada").await?,
+        (200, "redis".to_owned())
+    );
 
     let with_memory = command.env("MEMORY_CACHE_TTL", "60").start().await?;
     assert_eq!(
-        asked(&with_memory, "ada").await?,
+        status_and_store(&with_memory, "ada").await?,
         (200, "redis".to_owned()),
         "what one node cached serves another"
     );
@@ -87,7 +93,7 @@ async fn a_user_is_found_in_the_database_then_in_redis_then_in_memory() -> Resul
 }
 
 #[tokio::test]
-async fn an_unknown_user_is_remembered_as_such_for_a_few_seconds() -> Result<()> {
+async fn an_unknown_user_is_cached_for_a_few_seconds() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
@@ -96,7 +102,10 @@ async fn an_unknown_user_is_remembered_as_such_for_a_few_seconds() -> Result<()>
         .env("REDIS_KEY_PREFIX", "sg:")
         .start()
         .await?;
-    assert_eq!(asked(&gate, "nobody").await?, (403, "postgres".to_owned()));
+    assert_eq!(
+        status_and_store(&gate, "nobody").await?,
+        (403, "postgres".to_owned())
+    );
     let ttl = harness::poll("the absence to be cached", async || {
         redis
             .cli(["TTL", "sg:nobody"])
@@ -108,13 +117,16 @@ async fn an_unknown_user_is_remembered_as_such_for_a_few_seconds() -> Result<()>
     })
     .await?;
     assert!(ttl <= 30, "{ttl} seconds are more than a few");
-    assert_eq!(asked(&gate, "nobody").await?, (403, "redis".to_owned()));
+    assert_eq!(
+        status_and_store(&gate, "nobody").await?,
+        (403, "redis".to_owned())
+    );
     assert!(echo.seen().is_empty());
     Ok(())
 }
 
 #[tokio::test]
-async fn what_redis_says_is_a_hint_and_never_a_permit_by_accident() -> Result<()> {
+async fn invalid_redis_values_never_permit_a_user() -> Result<()> {
     let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
@@ -124,12 +136,19 @@ async fn what_redis_says_is_a_hint_and_never_a_permit_by_accident() -> Result<()
         .await?;
     for hostile in ["garbage", "", "{\"id\":\"nobody\"}", "true"] {
         redis.cli(["SET", "auth:nobody", hostile]).await?;
-        assert_eq!(asked(&gate, "nobody").await?.0, 403, "{hostile:?}");
+        assert_eq!(
+            status_and_store(&gate, "nobody").await?.0,
+            403,
+            "{hostile:?}"
+        );
         redis.cli(["DEL", "auth:nobody"]).await?;
     }
     redis.cli(["DEL", "auth:ada"]).await?;
     redis.cli(["LPUSH", "auth:ada", "of another type"]).await?;
-    assert_eq!(asked(&gate, "ada").await?, (200, "postgres".to_owned()));
+    assert_eq!(
+        status_and_store(&gate, "ada").await?,
+        (200, "postgres".to_owned())
+    );
     Ok(())
 }
 
@@ -184,7 +203,7 @@ async fn ids_of_every_type_are_found_in_any_table() -> Result<()> {
             .start()
             .await?;
         assert_eq!(
-            asked(&gate, known).await?,
+            status_and_store(&gate, known).await?,
             (200, "postgres".to_owned()),
             "{table}"
         );
@@ -230,12 +249,18 @@ async fn separate_settings_work_like_the_url() -> Result<()> {
         .env("REDIS_PASSWORD", "redis-password")
         .start()
         .await?;
-    assert_eq!(asked(&gate, "ada").await?, (200, "postgres".to_owned()));
+    assert_eq!(
+        status_and_store(&gate, "ada").await?,
+        (200, "postgres".to_owned())
+    );
     harness::poll("the user to be cached", async || {
         (redis.cli(["EXISTS", "auth:ada"]).await.ok()? == "1").then_some(())
     })
     .await?;
-    assert_eq!(asked(&gate, "ada").await?, (200, "redis".to_owned()));
+    assert_eq!(
+        status_and_store(&gate, "ada").await?,
+        (200, "redis".to_owned())
+    );
     Ok(())
 }
 
@@ -259,12 +284,18 @@ async fn both_stores_are_reached_over_tls_and_verified() -> Result<()> {
         .env("REDIS_URL", redis.tls_url())
         .env("REDIS_CA_FILE", redis.authority().display().to_string());
     let gate = command.clone().start().await?;
-    assert_eq!(asked(&gate, "ada").await?, (200, "postgres".to_owned()));
+    assert_eq!(
+        status_and_store(&gate, "ada").await?,
+        (200, "postgres".to_owned())
+    );
     harness::poll("the user to be cached", async || {
         (redis.cli(["EXISTS", "auth:ada"]).await.ok()? == "1").then_some(())
     })
     .await?;
-    assert_eq!(asked(&gate, "ada").await?, (200, "redis".to_owned()));
+    assert_eq!(
+        status_and_store(&gate, "ada").await?,
+        (200, "redis".to_owned())
+    );
     let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                      WHERE ssl AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     assert_ne!(postgres.execute(encrypted).await?, "0");
@@ -287,7 +318,7 @@ async fn both_stores_are_reached_over_tls_and_verified() -> Result<()> {
 }
 
 #[tokio::test]
-async fn sqlite_stands_in_for_postgres() -> Result<()> {
+async fn sqlite_works_instead_of_postgresql() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("users.db");
     sqlite(
@@ -302,8 +333,11 @@ async fn sqlite_stands_in_for_postgres() -> Result<()> {
         .env("MEMORY_CACHE_TTL", "0")
         .start()
         .await?;
-    assert_eq!(asked(&gate, "7").await?, (200, "sqlite".to_owned()));
-    assert_eq!(asked(&gate, "8").await?.0, 403);
+    assert_eq!(
+        status_and_store(&gate, "7").await?,
+        (200, "sqlite".to_owned())
+    );
+    assert_eq!(status_and_store(&gate, "8").await?.0, 403);
     Ok(())
 }
 

@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use crate::support::{gate, sqlite, started};
 
 /// Returns the user id as which this request enters, or the reason of the refusal.
-async fn who(gate: &Gate, echo: &Echo, request: Request) -> Result<Result<String, String>> {
+async fn user_or_reason(
+    gate: &Gate,
+    echo: &Echo,
+    request: Request,
+) -> Result<Result<String, String>> {
     let answer = gate.send(&request).await?;
     if answer.status == 200 {
         let seen = echo.seen().pop().context("it reached the upstream")?;
@@ -24,12 +28,12 @@ async fn who(gate: &Gate, echo: &Echo, request: Request) -> Result<Result<String
     Ok(Err(line["reason"].as_str().context("a reason")?.to_owned()))
 }
 
-fn with(cookies: impl Into<String>) -> Request {
+fn with_cookies(cookies: impl Into<String>) -> Request {
     Request::get("/").cookie(cookies)
 }
 
 #[tokio::test]
-async fn a_numeric_id_is_its_decimal_text() -> Result<()> {
+async fn a_numeric_subject_becomes_decimal_text() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("users.db");
     let users = "CREATE TABLE users (id integer PRIMARY KEY); INSERT INTO users VALUES (42);";
@@ -49,7 +53,7 @@ async fn a_numeric_id_is_its_decimal_text() -> Result<()> {
         (json!(9_007_199_254_740_992_u64), "9007199254740992"),
     ] {
         for cookies in [numbered(id.clone()).authjs(), numbered(id).nextauth()] {
-            let entered = who(&trusting, &echo, with(cookies)).await?;
+            let entered = user_or_reason(&trusting, &echo, with_cookies(cookies)).await?;
             assert_eq!(entered.as_deref(), Ok(text));
         }
     }
@@ -61,16 +65,22 @@ async fn a_numeric_id_is_its_decimal_text() -> Result<()> {
         json!(true),
         json!([42]),
     ] {
-        let refused = who(&trusting, &echo, with(numbered(id.clone()).authjs())).await?;
+        let refused = user_or_reason(
+            &trusting,
+            &echo,
+            with_cookies(numbered(id.clone()).authjs()),
+        )
+        .await?;
         assert_eq!(refused.unwrap_err(), "malformed_claim", "{id}");
     }
-    let entered = who(&checking, &echo, with(numbered(json!(42)).authjs())).await?;
+    let entered =
+        user_or_reason(&checking, &echo, with_cookies(numbered(json!(42)).authjs())).await?;
     assert_eq!(entered.as_deref(), Ok("42"));
     Ok(())
 }
 
 #[tokio::test]
-async fn another_claim_names_the_user_of_sessions_and_of_tokens() -> Result<()> {
+async fn a_configured_claim_names_the_user_of_sessions_and_tokens() -> Result<()> {
     let bearer = "bearer-secret-0c2mB7vXq9TzR4sLkW8nYd1JhF5gPa3E";
     let issuer = [
         ("SUBJECT_CLAIM", "id"),
@@ -86,11 +96,11 @@ async fn another_claim_names_the_user_of_sessions_and_of_tokens() -> Result<()> 
 
     let session = Mint::user("provider-account").claim("id", 42);
     for cookies in [session.authjs(), session.nextauth()] {
-        let entered = who(&same, &echo, with(cookies)).await?;
+        let entered = user_or_reason(&same, &echo, with_cookies(cookies)).await?;
         assert_eq!(entered.as_deref(), Ok("42"));
     }
     let without = Mint::user("provider-account").authjs();
-    let refused = who(&same, &echo, with(without)).await?;
+    let refused = user_or_reason(&same, &echo, with_cookies(without)).await?;
     assert_eq!(refused.unwrap_err(), "missing_subject");
 
     let claims = json!({
@@ -101,13 +111,16 @@ async fn another_claim_names_the_user_of_sessions_and_of_tokens() -> Result<()> 
     let value = format!("Bearer {}", encode(&Header::default(), &claims, &key)?);
     for (gate, id) in [(&same, "by-id"), (&other, "7")] {
         let request = Request::get("/").header("Authorization", &value);
-        assert_eq!(who(gate, &echo, request).await?.as_deref(), Ok(id));
+        assert_eq!(
+            user_or_reason(gate, &echo, request).await?.as_deref(),
+            Ok(id)
+        );
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_claim_that_can_name_nobody_or_has_no_effect_is_said() -> Result<()> {
+async fn a_subject_claim_that_is_unusable_or_without_effect_is_reported() -> Result<()> {
     let finished = gate("http://127.0.0.1:3000")
         .env("SUBJECT_CLAIM", "exp")
         .env("BEARER_SUBJECT_CLAIM", " id")
@@ -143,9 +156,9 @@ fn signed(alg: &str, secret: &str, claims: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_an_app_signs_with_its_secret_opens_where_that_is_asked_for() -> Result<()> {
+async fn sessions_signed_by_the_app_open_if_that_format_is_configured() -> Result<()> {
     let older = "an-older-secret-of-the-same-app-Y2q8Lm4Tz7";
-    let (echo, asked) = started([
+    let (echo, accepts_signed) = started([
         ("SESSION_FORMAT", "authjs-signed"),
         ("AUTH_SECRET_1", older),
     ])
@@ -168,19 +181,19 @@ async fn what_an_app_signs_with_its_secret_opens_where_that_is_asked_for() -> Re
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             let cookies = pairs.join("; ");
-            let entered = who(&asked, &echo, with(&cookies)).await?;
+            let entered = user_or_reason(&accepts_signed, &echo, with_cookies(&cookies)).await?;
             assert_eq!(entered.as_deref(), Ok("ada"));
             // A gate without the setting does not accept signed sessions.
-            let refused = who(&unasked, &echo, with(&cookies)).await?;
+            let refused = user_or_reason(&unasked, &echo, with_cookies(&cookies)).await?;
             assert_eq!(refused.unwrap_err(), "malformed_token");
         }
     }
     let value = format!("Bearer {}", tokens[0]);
     let request = Request::get("/").header("Authorization", value);
-    let answer = asked.send(&request).await?;
+    let answer = accepts_signed.send(&request).await?;
     assert_eq!(answer.status, 200);
     let id = answer.header("x-request-id").context("an id")?.to_owned();
-    let line = asked
+    let line = accepts_signed
         .wait_for_audit(|line| line["request_id"] == id.as_str())
         .await?;
     assert_eq!(line["user_id"], "ada");
@@ -190,7 +203,7 @@ async fn what_an_app_signs_with_its_secret_opens_where_that_is_asked_for() -> Re
 }
 
 #[tokio::test]
-async fn a_user_of_a_real_app_that_signs_its_sessions_enters() -> Result<()> {
+async fn a_user_of_a_real_app_with_signed_sessions_enters() -> Result<()> {
     let (echo, gate) = started([("SESSION_FORMAT", "authjs-signed")]).await?;
     for alg in ["HS256", "HS512"] {
         let app = AuthApp::start_signing(mint::SECRET, alg).await?;
@@ -205,14 +218,14 @@ async fn a_user_of_a_real_app_that_signs_its_sessions_enters() -> Result<()> {
         // The app itself accepts its session.
         let whoami = browser.get("/whoami").await?.json()?;
         assert_eq!(whoami["user"]["name"], "ada");
-        let entered = who(&gate, &echo, with(browser.cookies())).await?;
+        let entered = user_or_reason(&gate, &echo, with_cookies(browser.cookies())).await?;
         assert_eq!(entered.as_deref(), Ok("user-ada"), "{alg}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn what_others_signed_or_nobody_does_not_open() -> Result<()> {
+async fn unsigned_or_wrongly_signed_sessions_are_refused() -> Result<()> {
     let (echo, gate) = started([("SESSION_FORMAT", "authjs-signed")]).await?;
     let claims = json!({"sub": "ada"});
     let strange = "another-secret-that-is-long-enough-K8v2Wq5Z";
@@ -231,7 +244,7 @@ async fn what_others_signed_or_nobody_does_not_open() -> Result<()> {
         (&*encrypted, "malformed_token"),
     ] {
         let cookies = format!("authjs.session-token={token}");
-        let refused = who(&gate, &echo, with(cookies)).await?;
+        let refused = user_or_reason(&gate, &echo, with_cookies(cookies)).await?;
         assert_eq!(refused.unwrap_err(), reason);
     }
 
@@ -241,7 +254,7 @@ async fn what_others_signed_or_nobody_does_not_open() -> Result<()> {
     ])
     .await?;
     let cookies = format!("authjs.session-token={}", tokens[1]);
-    let entered = who(&bounded, &echo, with(cookies)).await?;
+    let entered = user_or_reason(&bounded, &echo, with_cookies(cookies)).await?;
     assert_eq!(entered.as_deref(), Ok("ada"));
     Ok(())
 }

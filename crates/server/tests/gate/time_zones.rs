@@ -36,7 +36,7 @@ async fn statuses(gate: &Gate) -> Result<[u16; 2]> {
 }
 
 /// Returns the messages of the log about time zones.
-fn said(gate: &Gate) -> Vec<String> {
+fn zone_messages(gate: &Gate) -> Vec<String> {
     let lines = gate.stderr().all();
     let texts = lines.iter().filter_map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -49,7 +49,7 @@ fn said(gate: &Gate) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn times_without_a_zone_are_read_in_the_zone_of_the_app() -> Result<()> {
+async fn times_without_a_zone_are_read_in_the_configured_zone() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     postgres.execute(&tables("timestamp")).await?;
     let command = looking_up(&echo, &postgres.url(Postgres::DATABASE));
@@ -60,13 +60,13 @@ async fn times_without_a_zone_are_read_in_the_zone_of_the_app() -> Result<()> {
             .start()
             .await?;
         assert_eq!(statuses(&gate).await?, [401, 200], "{zone}");
-        assert_eq!(said(&gate), [""; 0], "{zone}");
+        assert_eq!(zone_messages(&gate), [""; 0], "{zone}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn without_the_setting_they_are_read_as_utc_and_that_is_said_once() -> Result<()> {
+async fn without_the_setting_times_are_read_as_utc_with_one_warning() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     postgres.execute(&tables("timestamp(3)")).await?;
     let command = looking_up(&echo, &postgres.url(Postgres::DATABASE));
@@ -74,7 +74,7 @@ async fn without_the_setting_they_are_read_as_utc_and_that_is_said_once() -> Res
     // The session lives nine hours too long, which is what the warning is about.
     assert_eq!(statuses(&gate).await?, [200, 200]);
     assert_eq!(
-        said(&gate),
+        zone_messages(&gate),
         [
             "the times in `created` and `expires` of \"sessions\" have no time zone and are read as UTC; if the \
              application writes them in another zone, sessions live too long or too short: set SESSION_TIME_ZONE, to \
@@ -83,25 +83,25 @@ async fn without_the_setting_they_are_read_as_utc_and_that_is_said_once() -> Res
     );
     let gate = command.env("SESSION_TIME_ZONE", "UTC").start().await?;
     assert_eq!(statuses(&gate).await?, [200, 200]);
-    assert_eq!(said(&gate), [""; 0], "said by the operator");
+    assert_eq!(zone_messages(&gate), [""; 0], "said by the operator");
     Ok(())
 }
 
 #[tokio::test]
-async fn times_with_a_zone_of_their_own_keep_it() -> Result<()> {
+async fn times_with_a_zone_keep_their_zone() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     postgres.execute(&tables("timestamptz")).await?;
     let command = looking_up(&echo, &postgres.url(Postgres::DATABASE));
     let gate = command.clone().start().await?;
     assert_eq!(statuses(&gate).await?, [401, 200]);
-    assert_eq!(said(&gate), [""; 0]);
+    assert_eq!(zone_messages(&gate), [""; 0]);
     let gate = command
         .env("SESSION_TIME_ZONE", "Asia/Tokyo")
         .start()
         .await?;
     assert_eq!(statuses(&gate).await?, [401, 200]);
     assert_eq!(
-        said(&gate),
+        zone_messages(&gate),
         [
             "SESSION_TIME_ZONE=Asia/Tokyo has no effect: the times in \"sessions\" have a time zone of their own"
         ]
@@ -110,7 +110,7 @@ async fn times_with_a_zone_of_their_own_keep_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_zone_of_the_server_the_database_and_the_role_plays_no_part() -> Result<()> {
+async fn time_zones_of_server_database_and_role_are_ignored() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     postgres.execute(&tables("timestamp")).await?;
     let (database, role) = (Postgres::DATABASE, Postgres::USER);
@@ -129,7 +129,7 @@ async fn the_zone_of_the_server_the_database_and_the_role_plays_no_part() -> Res
 }
 
 #[tokio::test]
-async fn texts_of_sqlite_without_a_zone_are_read_in_it_too() -> Result<()> {
+async fn sqlite_times_without_a_zone_are_read_in_the_configured_zone() -> Result<()> {
     let (folder, echo) = (tempfile::tempdir()?, Echo::start().await?);
     let file = folder.path().join("app.db");
     let tables = "\
@@ -159,7 +159,7 @@ async fn texts_of_sqlite_without_a_zone_are_read_in_it_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_zone_ends_the_start() -> Result<()> {
+async fn an_unknown_time_zone_is_refused_at_start_up() -> Result<()> {
     let echo = Echo::start().await?;
     let finished = looking_up(&echo, "postgres://gate@127.0.0.1/app")
         .env("SESSION_TIME_ZONE", "Tokyo")

@@ -1,12 +1,12 @@
 //! TLS towards clients, as curl, OpenSSL and Python's `ssl` see it.
 
-mod by_name;
 mod clients;
+mod close_notify;
+mod connection_limits;
 mod connections;
-mod crowded;
-mod endings;
 mod https;
 mod reloads;
+mod server_names;
 mod versions;
 
 use std::net::SocketAddr;

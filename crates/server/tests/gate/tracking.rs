@@ -35,7 +35,7 @@ impl Tracking {
             .start()
             .await?;
         let tracking = Self { gate, _echo: echo };
-        tracking.logged("Redis announces changes").await?;
+        tracking.wait_for_log("Redis announces changes").await?;
         Ok(tracking)
     }
 
@@ -50,7 +50,7 @@ impl Tracking {
     }
 
     /// Sends requests with this session until memory has it.
-    pub(crate) async fn remembered(&self, token: &str) -> Result<()> {
+    pub(crate) async fn wait_until_in_memory(&self, token: &str) -> Result<()> {
         poll("memory to know the session", async || {
             (self.status(token).await.ok()? == 200).then_some(())?;
             let line = self.gate.audit_lines().pop()?;
@@ -59,7 +59,7 @@ impl Tracking {
         .await
     }
 
-    pub(crate) async fn refused(&self, token: &str) -> Result<()> {
+    pub(crate) async fn wait_until_refused(&self, token: &str) -> Result<()> {
         poll("the session to be refused", async || {
             (self.status(token).await.ok()? == 401).then_some(())
         })
@@ -67,14 +67,14 @@ impl Tracking {
     }
 
     /// Returns a description of a failure at this point, with everything that the gate has logged.
-    pub(crate) fn told(&self, when: &str) -> String {
+    pub(crate) fn failure_at(&self, when: &str) -> String {
         format!(
             "{when}; the gate said:\n{}",
             self.gate.stderr().all().join("\n")
         )
     }
 
-    pub(crate) async fn logged(&self, text: &str) -> Result<()> {
+    pub(crate) async fn wait_for_log(&self, text: &str) -> Result<()> {
         let stderr = self.gate.stderr();
         stderr
             .wait_for(|line| line.contains(text).then_some(()))
@@ -104,32 +104,32 @@ pub(crate) fn key(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_session_ends_with_its_key_and_with_its_users_revocation() -> Result<()> {
+async fn a_session_ends_with_its_redis_key_and_with_a_revocation() -> Result<()> {
     let redis = Redis::start().await?;
     for token in [TOKEN, OTHER] {
         sign_in(&redis, token).await?;
     }
     let tracking = Tracking::start(&redis.url()).await?;
-    tracking.remembered(TOKEN).await?;
-    tracking.remembered(OTHER).await?;
+    tracking.wait_until_in_memory(TOKEN).await?;
+    tracking.wait_until_in_memory(OTHER).await?;
     sign_out(&redis, TOKEN).await?;
-    tracking.refused(TOKEN).await?;
+    tracking.wait_until_refused(TOKEN).await?;
     assert_eq!(tracking.status(OTHER).await?, 200);
     let key = "better-auth:revoked-sessions-before-ada";
     redis.cli(["SET", key, "4000000000000"]).await?;
-    tracking.refused(OTHER).await?;
+    tracking.wait_until_refused(OTHER).await?;
     redis.cli(["DEL", key]).await?;
-    tracking.remembered(OTHER).await?;
+    tracking.wait_until_in_memory(OTHER).await?;
     redis.cli(["-n", "7", "FLUSHALL"]).await?;
-    tracking.refused(OTHER).await
+    tracking.wait_until_refused(OTHER).await
 }
 
 #[tokio::test]
-async fn a_gate_that_was_stopped_lets_nobody_in_by_what_it_knew_before() -> Result<()> {
+async fn a_gate_continued_after_sigstop_uses_no_outdated_memory() -> Result<()> {
     let redis = Redis::start().await?;
     sign_in(&redis, TOKEN).await?;
     let tracking = Tracking::start(&redis.url()).await?;
-    tracking.remembered(TOKEN).await?;
+    tracking.wait_until_in_memory(TOKEN).await?;
     tracking.gate.signal("STOP")?;
     sign_out(&redis, TOKEN).await?;
     // The last message on the channel is trusted for two seconds.
@@ -140,14 +140,14 @@ async fn a_gate_that_was_stopped_lets_nobody_in_by_what_it_knew_before() -> Resu
 }
 
 #[tokio::test]
-async fn while_nothing_is_heard_memory_vouches_for_nobody() -> Result<()> {
+async fn memory_is_not_used_while_the_redis_channel_is_down() -> Result<()> {
     let redis = Redis::start().await?;
     sign_in(&redis, TOKEN).await?;
     let wire = CutProxy::start(&redis.address()).await?;
     let tracking = Tracking::start(&format!("redis://{}", wire.address())).await?;
-    tracking.remembered(TOKEN).await?;
+    tracking.wait_until_in_memory(TOKEN).await?;
     wire.stall();
-    tracking.logged("Redis announces no changes").await?;
+    tracking.wait_for_log("Redis announces no changes").await?;
     // From memory the answer would be 200.
     assert_eq!(tracking.status(TOKEN).await?, 503);
     sign_out(&redis, TOKEN).await?;
@@ -171,13 +171,13 @@ async fn a_session_ends_on_the_primary_that_took_over() -> Result<()> {
     let sentinels = Sentinels::start(&former, 1).await?;
     sign_in(&former, TOKEN).await?;
     let tracking = Tracking::start(&sentinels.url()).await?;
-    tracking.remembered(TOKEN).await?;
+    tracking.wait_until_in_memory(TOKEN).await?;
     poll("the replica to have the session", async || {
         (replica.cli(["EXISTS", &key(TOKEN)]).await.ok()? == "1").then_some(())
     })
     .await?;
     // It stops responding, but keeps its connections.
-    former.stand_still()?;
+    former.suspend()?;
     let new = sentinels.follow(former.port()).await?;
     assert_eq!(new, replica.port());
     poll("the new primary to be tracking", async || {
@@ -189,10 +189,10 @@ async fn a_session_ends_on_the_primary_that_took_over() -> Result<()> {
     })
     .await
     .context("after the failover")?;
-    tracking.remembered(TOKEN).await?;
+    tracking.wait_until_in_memory(TOKEN).await?;
     sign_out(&replica, TOKEN).await?;
-    tracking.refused(TOKEN).await?;
-    former.go_on()?;
+    tracking.wait_until_refused(TOKEN).await?;
+    former.resume()?;
     assert_eq!(tracking.status(TOKEN).await?, 401);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The addresses of PostgreSQL and Redis: URLs with parameters, the settings that complete them, and IPv6.
 
-mod said;
+mod messages;
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::Path;
@@ -29,21 +29,24 @@ fn checking(echo: &Echo) -> GateCommand {
         .env("DATABASE_TIMEOUT", "10000")
 }
 
-async fn asked(gate: &Gate, user: &str) -> Result<u16> {
+async fn status_of(gate: &Gate, user: &str) -> Result<u16> {
     Ok(gate.send(&signed_in("/", user)).await?.status)
 }
 
 /// Returns the statuses of `ada`, who is in `public.users`, and `eve`, who is in `tenant.users`, with this database.
-async fn entering(command: GateCommand) -> Result<(u16, u16)> {
+async fn statuses_of_users(command: GateCommand) -> Result<(u16, u16)> {
     let gate = command.start().await?;
-    Ok((asked(&gate, "ada").await?, asked(&gate, "eve").await?))
+    Ok((
+        status_of(&gate, "ada").await?,
+        status_of(&gate, "eve").await?,
+    ))
 }
 
 const PUBLIC: (u16, u16) = (200, 403);
 const TENANT: (u16, u16) = (403, 200);
 
 #[tokio::test]
-async fn a_schema_in_the_url_is_the_one_that_is_asked() -> Result<()> {
+async fn users_are_looked_up_in_the_schema_of_the_url() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
@@ -62,16 +65,16 @@ async fn a_schema_in_the_url_is_the_one_that_is_asked() -> Result<()> {
         ),
     ] {
         let command = checking(&echo).env("DATABASE_URL", format!("{url}{parameters}"));
-        assert_eq!(entering(command).await?, expected, "{parameters}");
+        assert_eq!(statuses_of_users(command).await?, expected, "{parameters}");
     }
     // The name of a table may contain another schema.
     let command = checking(&echo)
         .env("DATABASE_URL", format!("{url}?schema=tenant"))
         .env("USER_TABLE", "public.users");
-    assert_eq!(entering(command).await?, PUBLIC);
+    assert_eq!(statuses_of_users(command).await?, PUBLIC);
     // Prisma quotes the schema, so one in upper case is another schema.
     let command = checking(&echo).env("DATABASE_URL", format!("{url}?schema=Tenant"));
-    assert_eq!(entering(command).await?, (503, 503));
+    assert_eq!(statuses_of_users(command).await?, (503, 503));
     Ok(())
 }
 
@@ -187,7 +190,7 @@ async fn nothing_is_sent_in_the_clear_to_a_server_without_tls() -> Result<()> {
         let url = postgres.url_through(&address, Postgres::DATABASE);
         let command = checking(&echo).env("DATABASE_URL", format!("{url}{parameters}"));
         let gate = command.start().await?;
-        let status = asked(&gate, "ada").await?;
+        let status = status_of(&gate, "ada").await?;
         let sent = recorder.sent();
         if parameters.contains("disable") {
             // Without TLS, the recorder does see the connection's text.
@@ -248,7 +251,7 @@ async fn client_certificate(postgres: &Postgres, folder: &Path) -> Result<String
 }
 
 #[tokio::test]
-async fn what_the_url_says_about_tls_is_obeyed() -> Result<()> {
+async fn tls_parameters_of_the_database_url_take_effect() -> Result<()> {
     let postgres = Postgres::options().tls().start().await?;
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
@@ -282,7 +285,7 @@ async fn what_the_url_says_about_tls_is_obeyed() -> Result<()> {
             .env("DATABASE_URL", format!("{url}?{parameters}"))
             .start()
             .await?;
-        assert_eq!(asked(&gate, "ada").await?, status, "{parameters}");
+        assert_eq!(status_of(&gate, "ada").await?, status, "{parameters}");
         assert_eq!(encrypted(&postgres).await?, expected, "{parameters}");
         drop(gate);
         poll("the connections to end", async || {
@@ -295,7 +298,7 @@ async fn what_the_url_says_about_tls_is_obeyed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_several_hosts_the_first_that_will_do_is_asked() -> Result<()> {
+async fn the_first_suitable_host_of_a_database_url_is_used() -> Result<()> {
     let (reading, writing) = (Postgres::start().await?, Postgres::start().await?);
     // Ada is in the first database, Eve in the second.
     reading.execute(USERS).await?;
@@ -354,13 +357,13 @@ async fn of_several_hosts_the_first_that_will_do_is_asked() -> Result<()> {
     ] {
         let url = format!("postgres://gate:{PASSWORD}@{hosts}/app{parameters}");
         let command = checking(&echo).env("DATABASE_URL", &url);
-        assert_eq!(entering(command).await?, expected, "{url}");
+        assert_eq!(statuses_of_users(command).await?, expected, "{url}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn sockets_and_parts_beside_the_url_lead_to_the_database() -> Result<()> {
+async fn sockets_and_separate_settings_reach_the_database() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(USERS).await?;
     let echo = Echo::start().await?;
@@ -376,7 +379,7 @@ async fn sockets_and_parts_beside_the_url_lead_to_the_database() -> Result<()> {
     ];
     for url in &urls {
         let command = checking(&echo).env("DATABASE_URL", url);
-        assert_eq!(entering(command).await?, PUBLIC, "{url}");
+        assert_eq!(statuses_of_users(command).await?, PUBLIC, "{url}");
     }
     let whole = format!("postgres://gate:{PASSWORD}@{address}/app");
     for (url, parts) in [
@@ -423,13 +426,13 @@ async fn sockets_and_parts_beside_the_url_lead_to_the_database() -> Result<()> {
         let command = checking(&echo)
             .env("DATABASE_URL", &url)
             .envs(parts.clone());
-        assert_eq!(entering(command).await?, PUBLIC, "{url} {parts:?}");
+        assert_eq!(statuses_of_users(command).await?, PUBLIC, "{url} {parts:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn credentials_beside_or_behind_the_url_reach_redis() -> Result<()> {
+async fn redis_credentials_from_settings_and_url_parameters_work() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(USERS).await?;
     let redis = Redis::options().password("pw-of-default").start().await?;
@@ -476,7 +479,7 @@ async fn credentials_beside_or_behind_the_url_reach_redis() -> Result<()> {
             .envs(parts.clone())
             .start()
             .await?;
-        assert_eq!(asked(&gate, "ada").await?, 200);
+        assert_eq!(status_of(&gate, "ada").await?, 200);
         let number = if url.contains("/1?") { "1" } else { "0" };
         poll("the user to be cached", async || {
             let found = redis.cli(["-n", number, "EXISTS", "auth:ada"]).await.ok()?;
@@ -485,15 +488,15 @@ async fn credentials_beside_or_behind_the_url_reach_redis() -> Result<()> {
         .await
         .with_context(|| format!("{url} {parts:?}"))?;
         if parts.iter().any(|(_, value)| value.starts_with("tcp:")) {
-            let said = |line: &str| line.contains("enableServiceLinks").then_some(());
-            gate.stderr().wait_for(said).await?;
+            let mentions = |line: &str| line.contains("enableServiceLinks").then_some(());
+            gate.stderr().wait_for(mentions).await?;
         }
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_port_of_kubernetes_stops_no_start_where_nothing_uses_it() -> Result<()> {
+async fn unused_kubernetes_port_variables_do_not_prevent_the_start() -> Result<()> {
     let (echo, gate) = crate::support::started([
         ("REDIS_PORT", "tcp://10.96.0.10:6379"),
         ("REDIS_SERVICE_HOST", "10.96.0.10"),
@@ -501,13 +504,13 @@ async fn a_port_of_kubernetes_stops_no_start_where_nothing_uses_it() -> Result<(
         ("POSTGRES_PORT", "tcp://10.96.0.11:5432"),
     ])
     .await?;
-    assert_eq!(asked(&gate, "ada").await?, 200);
+    assert_eq!(status_of(&gate, "ada").await?, 200);
     assert_eq!(echo.seen().len(), 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn an_address_of_ipv6_is_an_address_everywhere() -> Result<()> {
+async fn ipv6_addresses_work_in_every_setting() -> Result<()> {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         eprintln!("skipped: this machine has no ::1");
         return Ok(());
@@ -569,8 +572,8 @@ async fn an_address_of_ipv6_is_an_address_everywhere() -> Result<()> {
         redis.cli(["FLUSHALL"]).await?;
         let gate = command.clone().start().await?;
         assert!(gate.proxy.is_ipv6() && gate.admin.is_ipv6());
-        assert_eq!(asked(&gate, "ada").await?, 200, "{command:?}");
-        assert_eq!(asked(&gate, "eve").await?, 403, "{command:?}");
+        assert_eq!(status_of(&gate, "ada").await?, 200, "{command:?}");
+        assert_eq!(status_of(&gate, "eve").await?, 403, "{command:?}");
         assert!(cached_in(&redis).await?.contains("auth:ada"));
     }
     // A client with an IPv6 address behind a proxy that is trusted by its IPv6 address.

@@ -15,7 +15,7 @@ use crate::websockets::service;
 
 /// The client of the cases breaks the rules and checks how the service responds. It sends no cookie.
 #[tokio::test]
-async fn a_service_passes_the_cases_behind_the_gate() -> Result<()> {
+async fn a_websocket_service_behind_the_gate_passes_the_autobahn_cases() -> Result<()> {
     let service = service().await?;
     let gate = gate(service.address());
     let gate = gate.env("PUBLIC_PATHS", "/").start().await?;
@@ -29,13 +29,13 @@ async fn a_service_passes_the_cases_behind_the_gate() -> Result<()> {
         kosoku.args(["-x", case]);
     }
     kosoku.arg(gate.proxy.to_string());
-    let said = run(kosoku, "websockets").await?;
-    passed(&said)
+    let printed = run(kosoku, "websockets").await?;
+    passed(&printed)
 }
 
 /// The server of the cases breaks the rules and checks how a client with a session responds.
 #[tokio::test]
-async fn a_client_passes_the_cases_through_the_gate() -> Result<()> {
+async fn a_websocket_client_passes_the_autobahn_cases_through_the_gate() -> Result<()> {
     let kosoku = venv("websockets", "kosoku")?;
     let server = program("websockets", |folder, port| {
         let cases = CASES.map(|case| format!("-i {case}")).join(" ");
@@ -53,20 +53,20 @@ async fn a_client_passes_the_cases_through_the_gate() -> Result<()> {
         .arg(script("autobahn_client.py"))
         .args([gate.proxy.to_string(), zoe()]);
     run(client, "websockets").await?;
-    let said = poll("the report", async || {
-        let said = server.transcript();
-        said.contains("wrote reports").then_some(said)
+    let printed = poll("the report", async || {
+        let printed = server.transcript();
+        printed.contains("wrote reports").then_some(printed)
     })
     .await?;
-    ensure!(!said.contains("behavior"), "{said}");
-    passed(&said)
+    ensure!(!printed.contains("behavior"), "{printed}");
+    passed(&printed)
 }
 
-fn passed(said: &str) -> Result<()> {
-    let reports = said.split_once("wrote reports for ");
+fn passed(printed: &str) -> Result<()> {
+    let reports = printed.split_once("wrote reports for ");
     let count = reports.and_then(|(_, rest)| rest.split(' ').next());
     let count = count.and_then(|count| count.parse().ok());
-    ensure!(count.is_some_and(|count: usize| count > 230), "{said}");
+    ensure!(count.is_some_and(|count: usize| count > 230), "{printed}");
     Ok(())
 }
 

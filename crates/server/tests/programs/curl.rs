@@ -23,7 +23,7 @@ async fn curl_as(words: &str, session: &str, gate: &Gate) -> Result<String> {
 }
 
 #[tokio::test]
-async fn uploads_arrive_whole_however_curl_sends_them() -> Result<()> {
+async fn uploads_are_complete_for_every_way_curl_sends_them() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(echo.address()).start().await?;
     let folder = tempfile::tempdir()?;
@@ -48,8 +48,8 @@ async fn uploads_arrive_whole_however_curl_sends_them() -> Result<()> {
         format!("--http2-prior-knowledge -T - URL < {file}"),
         format!("--http2-prior-knowledge -H 'Expect: 100-continue' -T {file} URL"),
     ] {
-        let said = curl(&format!("{STATUS} {words}"), &gate).await?;
-        assert_eq!(said, "200", "{words}");
+        let printed = curl(&format!("{STATUS} {words}"), &gate).await?;
+        assert_eq!(printed, "200", "{words}");
         let seen = echo.seen().pop().context("it arrived")?;
         ensure!(
             seen.complete && seen.body == sent,
@@ -62,7 +62,7 @@ async fn uploads_arrive_whole_however_curl_sends_them() -> Result<()> {
 }
 
 #[tokio::test]
-async fn downloads_are_the_same_however_curl_asks_for_them() -> Result<()> {
+async fn downloads_are_identical_for_every_way_curl_requests_them() -> Result<()> {
     let nginx = Nginx::start(
         "gzip on; gzip_proxied any; gzip_min_length 100; gzip_types text/plain; default_type text/plain;
          location / { root .; }",
@@ -84,10 +84,10 @@ async fn downloads_are_the_same_however_curl_asks_for_them() -> Result<()> {
         "--http1.0 -H 'Connection: keep-alive'",
         "--http0.9",
     ] {
-        let said = curl(&format!("{words} URL/text"), &gate).await?;
-        ensure!(said == text, "{words}: {} bytes", said.len());
+        let printed = curl(&format!("{words} URL/text"), &gate).await?;
+        ensure!(printed == text, "{words}: {} bytes", printed.len());
     }
-    for (words, said) in [
+    for (words, printed) in [
         ("--range 4-11", "that is "),
         ("--http2-prior-knowledge --range 4-11", "that is "),
         ("--range -6", "back.\n"),
@@ -101,7 +101,7 @@ async fn downloads_are_the_same_however_curl_asks_for_them() -> Result<()> {
     ] {
         assert_eq!(
             curl(&format!("{words} URL/text"), &gate).await?,
-            said,
+            printed,
             "{words}"
         );
     }
@@ -133,7 +133,7 @@ async fn pipelined(gate: &Gate, text: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn many_cookies_and_fields_are_read_up_to_the_limit() -> Result<()> {
+async fn many_cookies_and_headers_are_accepted_up_to_the_limit() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(echo.address()).start().await?;
     let folder = tempfile::tempdir()?;
@@ -153,8 +153,8 @@ async fn many_cookies_and_fields_are_read_up_to_the_limit() -> Result<()> {
         let cookies = (0..300).map(|number| format!("name-{number}=value-{number}; "));
         let cookies = cookies.collect::<String>();
         let words = format!("{version} {STATUS} -H 'Cookie: {cookies}SESSION' URL");
-        let said = curl_as(&words, &zoe(), &gate).await?;
-        assert_eq!(said, "200", "{version}");
+        let printed = curl_as(&words, &zoe(), &gate).await?;
+        assert_eq!(printed, "200", "{version}");
         let seen = echo.seen().pop().context("it arrived")?;
         let arrived = seen.headers.get("cookie").context("cookies")?;
         ensure!(arrived.contains("name-299=value-299"), "{arrived}");

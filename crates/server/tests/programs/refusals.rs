@@ -8,7 +8,7 @@ use harness::{Echo, run};
 use crate::support::gate;
 
 #[tokio::test]
-async fn a_client_that_sends_everything_first_reads_its_refusal_then() -> Result<()> {
+async fn a_client_that_sends_its_whole_body_first_still_reads_the_refusal() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(echo.address()).start().await?;
     // `http.client` reads no answer before it has sent the whole body, and a reset of the connection would discard the answer.
@@ -23,14 +23,14 @@ for framing in ({}, {'Transfer-Encoding': 'chunked'}):
 ";
     let mut python = Command::new("python3");
     python.args(["-c", script, &gate.proxy.to_string()]);
-    let said = run(python, "python3").await?;
-    assert_eq!(said, "401 True\n".repeat(2));
+    let printed = run(python, "python3").await?;
+    assert_eq!(printed, "401 True\n".repeat(2));
     assert_eq!(echo.seen().len(), 0);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_client_of_http2_reads_its_refusal_while_it_sends() -> Result<()> {
+async fn an_http2_client_reads_its_refusal_while_it_sends() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(echo.address()).start().await?;
     let folder = tempfile::tempdir()?;

@@ -10,7 +10,7 @@ use harness::{Apache, Client, Gate, Nginx, PhpFpm, Request, Response, Server, pr
 use crate::support::{gate, script, zoe};
 
 #[tokio::test]
-async fn apache_gets_and_gives_everything_whole() -> Result<()> {
+async fn apache_gets_requests_and_gives_answers_unchanged() -> Result<()> {
     let apache = Apache::start(|folder| {
         let programs = folder.join("programs");
         std::fs::create_dir(&programs)?;
@@ -34,7 +34,7 @@ async fn apache_gets_and_gives_everything_whole() -> Result<()> {
 }
 
 #[tokio::test]
-async fn php_behind_nginx_gets_and_gives_everything_whole() -> Result<()> {
+async fn php_behind_nginx_gets_requests_and_gives_answers_unchanged() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let sessions = format!("php_value[session.save_path] = {}", folder.path().display());
     let php = PhpFpm::start(&sessions).await?;
@@ -62,13 +62,13 @@ async fn php_behind_nginx_gets_and_gives_everything_whole() -> Result<()> {
     curl.args(["-sS", "--cookie", &zoe(), "-F", "title=At sea", "-F"])
         .arg(format!("file=@{}", file.display()))
         .arg(format!("http://{}/upload", table.gate.proxy));
-    let said = run(curl, "curl").await?;
-    assert_eq!(said, format!("At sea photo.bin 1000000 {sum}"));
+    let printed = run(curl, "curl").await?;
+    assert_eq!(printed, format!("At sea photo.bin 1000000 {sum}"));
     Ok(())
 }
 
 #[tokio::test]
-async fn node_gets_and_gives_everything_whole() -> Result<()> {
+async fn node_gets_requests_and_gives_answers_unchanged() -> Result<()> {
     for (scheme, module) in [("http", "node:http"), ("h2c", "node:http2")] {
         let node = started("nodejs", |port| {
             format!("node {} {port} {module}", script("service.mjs").display())
@@ -84,7 +84,7 @@ async fn node_gets_and_gives_everything_whole() -> Result<()> {
 
 /// Gunicorn's default worker serves one request per connection, and announces the close in its answer.
 #[tokio::test]
-async fn gunicorn_gets_and_gives_everything_whole() -> Result<()> {
+async fn gunicorn_gets_requests_and_gives_answers_unchanged() -> Result<()> {
     let gunicorn = started("gunicorn", |port| {
         format!(
             "/usr/bin/gunicorn --bind 127.0.0.1:{port} --workers 1 --chdir {} service:wsgi",
@@ -93,14 +93,14 @@ async fn gunicorn_gets_and_gives_everything_whole() -> Result<()> {
     })
     .await?;
     let table = Table::start("http", gunicorn.address()).await?;
-    table.asks().await?;
+    table.checks_answer_order().await?;
     let (first, second) = table.two_ports().await?;
     assert_ne!(first, second, "gunicorn kept a connection");
     Ok(())
 }
 
 #[tokio::test]
-async fn uvicorn_gets_and_gives_everything_whole() -> Result<()> {
+async fn uvicorn_gets_requests_and_gives_answers_unchanged() -> Result<()> {
     let uvicorn = started("python3-uvicorn", |port| {
         format!(
             "/usr/bin/python3 -m uvicorn --host 127.0.0.1 --port {port} --no-proxy-headers --app-dir {} service:asgi",
@@ -129,15 +129,15 @@ impl Table {
 
     /// Runs the table for a service that keeps its connections open.
     async fn keeps(&self) -> Result<()> {
-        self.asks().await?;
+        self.checks_answer_order().await?;
         let (first, second) = self.two_ports().await?;
         assert_eq!(first, second, "the connection was not used again");
         Ok(())
     }
 
     /// Sends the requests over one connection of a client, in an order in which the rest of one answer would show in the next.
-    async fn asks(&self) -> Result<()> {
-        let stranger = self.gate.send(&Request::get("/who")).await?;
+    async fn checks_answer_order(&self) -> Result<()> {
+        let stranger = self.gate.send(&Request::get("/user")).await?;
         assert_eq!(stranger.status, 401);
         let mut client = self.gate.connect().await?;
         for (request, status, text) in requests() {
@@ -150,7 +150,7 @@ impl Table {
             );
         }
         self.bodies(&mut client).await?;
-        self.visits(&mut client).await?;
+        self.passes_own_cookie(&mut client).await?;
         self.many_at_once().await?;
         let missing = client.send(&signed_in(Request::get("/missing"))).await?;
         assert_eq!(missing.status, 404);
@@ -181,10 +181,12 @@ impl Table {
         let answer = client.response().await?;
         ensure!(answer.body == sent, "chunks came back otherwise");
 
-        let asked = Request::new("POST", "/echo")
+        let request = Request::new("POST", "/echo")
             .header("Expect", "100-continue")
             .header("Content-Length", sent.len().to_string());
-        client.raw(&signed_in(asked).bytes(self.gate.proxy)).await?;
+        client
+            .raw(&signed_in(request).bytes(self.gate.proxy))
+            .await?;
         assert_eq!(client.response().await?.status, 100);
         client.raw(&sent).await?;
         let answer = client.response().await?;
@@ -200,8 +202,8 @@ impl Table {
         h2load
             .args(["-n", "200", "-c", "4", "-m", "5", "-H", &session])
             .arg(format!("http://{}/pieces", self.gate.proxy));
-        let said = run(h2load, "nghttp2-client").await?;
-        ensure!(said.contains("status codes: 200 2xx"), "{said}");
+        let printed = run(h2load, "nghttp2-client").await?;
+        ensure!(printed.contains("status codes: 200 2xx"), "{printed}");
         Ok(())
     }
 
@@ -231,7 +233,7 @@ impl Table {
     }
 
     /// Verifies that the service's own cookie passes in both directions beside that of the session.
-    async fn visits(&self, client: &mut Client) -> Result<()> {
+    async fn passes_own_cookie(&self, client: &mut Client) -> Result<()> {
         let mut cookies = zoe();
         for visit in ["1", "2", "3"] {
             let request = Request::get("/visits").cookie(&cookies);
@@ -259,14 +261,14 @@ const REFUSES: &str =
 
 /// Requests with the status and the text of their answers.
 fn requests() -> [(Request, u16, &'static str); 8] {
-    const WHO: &str = "zoe zoe@example.com Zo%C3%AB%20M%C3%BCller";
-    let forged = Request::get("/who")
+    const USER_TEXT: &str = "zoe zoe@example.com Zo%C3%AB%20M%C3%BCller";
+    let forged = Request::get("/user")
         .header("X-User-Id", "eve")
         .header("X_User_Id", "eve");
     [
-        (forged, 200, WHO),
-        (Request::new("HEAD", "/who"), 200, ""),
-        (Request::get("/who"), 200, WHO),
+        (forged, 200, USER_TEXT),
+        (Request::new("HEAD", "/user"), 200, ""),
+        (Request::get("/user"), 200, USER_TEXT),
         (Request::get("/none"), 204, ""),
         (
             Request::get("/same").header("If-None-Match", "\"a\""),
@@ -275,7 +277,7 @@ fn requests() -> [(Request, u16, &'static str); 8] {
         ),
         (Request::get("/pieces"), 200, "one two three"),
         (Request::new("HEAD", "/pieces"), 200, ""),
-        (Request::get("/who"), 200, WHO),
+        (Request::get("/user"), 200, USER_TEXT),
     ]
 }
 

@@ -19,14 +19,14 @@ pub(crate) async fn service() -> Result<Server> {
 
 /// Sizes at which the framing changes, fragmentation, compression, and pings and closes of either side.
 #[tokio::test]
-async fn messages_pings_and_closes_arrive_as_they_were_sent() -> Result<()> {
+async fn websocket_messages_pings_and_closes_pass_unchanged() -> Result<()> {
     let service = service().await?;
     let gate = gate(service.address()).start().await?;
     let mut client = Command::new(venv("websockets", "python")?);
     client
         .arg(script("websocket_client.py"))
         .args([gate.proxy.to_string(), zoe()]);
-    let said = run(client, "websockets").await?;
-    assert_eq!(said.trim(), "all is well");
+    let printed = run(client, "websockets").await?;
+    assert_eq!(printed.trim(), "all is well");
     Ok(())
 }

@@ -51,16 +51,16 @@ fn the_documentation_lists_the_commands_that_read_a_configuration() {
 }
 
 #[test]
-fn nothing_is_said_of_postgresql_where_the_database_is_sqlite() {
+fn sqlite_users_see_no_advice_about_postgresql() {
     for command in ["status", "install", "uninstall"] {
-        let said = Tool::new(["db", command])
+        let printed = Tool::new(["db", command])
             .env("AUTH_SECRET", super::SECRET)
             .env("UPSTREAM", "http://127.0.0.1:9")
             .env("ENABLE_DB_CHECK", "true")
             .env("DATABASE_URL", "sqlite:///nowhere/users.db")
             .run();
-        assert_eq!(said.code, Some(1), "{said:?}");
-        let text = said.stderr;
+        assert_eq!(printed.code, Some(1), "{printed:?}");
+        let text = printed.stderr;
         assert!(
             text.contains("the database is a SQLite file, /nowhere/users.db"),
             "{text}"

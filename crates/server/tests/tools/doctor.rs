@@ -48,7 +48,7 @@ fn ids(outcome: &Outcome) -> Vec<String> {
 }
 
 /// Returns a text of the finding with this id: the member `seen` or `advice`.
-fn told(outcome: &Outcome, id: &str, member: &str) -> String {
+fn finding_text(outcome: &Outcome, id: &str, member: &str) -> String {
     let report = outcome.json();
     let mut findings = report["findings"].as_array().expect("findings").iter();
     let finding = findings.find(|finding| finding["id"] == id);

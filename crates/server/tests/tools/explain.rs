@@ -94,7 +94,7 @@ fn text(outcome: &Outcome) -> String {
 }
 
 #[test]
-fn somebody_with_a_session_reads_what_is_met_and_what_is_not() {
+fn explain_lists_met_and_unmet_conditions() {
     let folder = folder();
     let url = "https://app.example.com/admin/%78?page=2";
     let refused = explain(folder.path(), ["--cookie-file", "ada.txt", "GET", url]);
@@ -117,7 +117,7 @@ Answer    refused with 403, rule_denied: the rule demands something that the use
 }
 
 #[test]
-fn somebody_who_enters_reads_what_the_service_gets() {
+fn explain_lists_what_the_service_receives() {
     let folder = folder();
     let words = [
         "--cookie-file",
@@ -164,7 +164,7 @@ Answer    enters, session: the session meets all requirements"#;
 }
 
 #[test]
-fn a_path_that_is_read_in_two_ways_is_shown_in_all_of_them() {
+fn explain_shows_every_reading_of_an_ambiguous_path() {
     let folder = folder();
     let url = "https://app.example.com/x/..%2fadmin/";
     let refused = explain(folder.path(), ["GET", url]);
@@ -182,7 +182,7 @@ Answer    refused with 400, ambiguous_path: the path can be read in more than on
 }
 
 #[test]
-fn near_misses_name_the_one_thing_that_differs() {
+fn near_misses_name_the_single_difference() {
     let folder = folder();
     for (method, url, name, why_not) in [
         (
@@ -229,7 +229,7 @@ fn near_misses_name_the_one_thing_that_differs() {
 }
 
 #[test]
-fn programs_read_every_step() {
+fn explain_as_json_has_every_step() {
     let folder = folder();
     let claims = ["--claim", "role=3", "--claim", r#"team="ops""#];
     let cookies = minted("authjs", claims);
@@ -286,7 +286,7 @@ fn programs_read_every_step() {
 }
 
 #[test]
-fn what_a_request_says_of_its_page_is_shown_beside_what_is_demanded() {
+fn explain_shows_the_origin_of_a_request_and_the_demand() {
     let folder = folder();
     let post = |fields: &[&str]| {
         let words = ["--cookie-file", "ada.txt", "--client", "10.0.0.1", "POST"];
@@ -316,31 +316,34 @@ fn what_a_request_says_of_its_page_is_shown_beside_what_is_demanded() {
             "it has several Origin",
         ),
     ] {
-        let said = post(fields);
+        let printed = post(fields);
         let message = "cross_origin: a request that may change something must come from a page of this host, as \
                        Sec-Fetch-Site or Origin says; ";
-        assert!(said.contains(&format!("{message}{seen}")), "{said}");
-        assert!(said.contains("unmet        csrf: Sec-Fetch-Site"), "{said}");
+        assert!(printed.contains(&format!("{message}{seen}")), "{printed}");
         assert!(
-            said.contains(&format!("for unsafe methods ({seen})\n")),
-            "{said}"
+            printed.contains("unmet        csrf: Sec-Fetch-Site"),
+            "{printed}"
         );
-        assert!(said.contains("not checked  a session\n"), "{said}");
         assert!(
-            said.contains("not checked  role containing admin\n"),
-            "{said}"
+            printed.contains(&format!("for unsafe methods ({seen})\n")),
+            "{printed}"
+        );
+        assert!(printed.contains("not checked  a session\n"), "{printed}");
+        assert!(
+            printed.contains("not checked  role containing admin\n"),
+            "{printed}"
         );
     }
-    let said = post(&["Origin: https://app.example.com"]);
+    let printed = post(&["Origin: https://app.example.com"]);
     assert!(
-        said.contains("for unsafe methods (Origin is https://app.example.com)\n"),
-        "{said}"
+        printed.contains("for unsafe methods (Origin is https://app.example.com)\n"),
+        "{printed}"
     );
-    assert!(said.contains("enters"), "{said}");
+    assert!(printed.contains("enters"), "{printed}");
 }
 
 #[test]
-fn the_environment_alone_has_two_routes() {
+fn explain_without_a_file_has_two_routes() {
     let of = |words: &[&str]| {
         Tool::new(["explain", "--json"])
             .args(words.iter().copied())
@@ -371,7 +374,7 @@ fn the_environment_alone_has_two_routes() {
 }
 
 #[test]
-fn what_the_gate_never_passes_on_is_explained_too() {
+fn explain_covers_requests_that_are_never_forwarded() {
     let folder = folder();
     for (words, status, reason) in [
         (&["CONNECT", "/x"][..], 405, "method_not_allowed"),
@@ -397,7 +400,7 @@ fn what_the_gate_never_passes_on_is_explained_too() {
 }
 
 #[test]
-fn wrong_usage_and_a_wrong_configuration_end_with_2() {
+fn wrong_usage_and_an_invalid_configuration_exit_with_2() {
     let folder = folder();
     for words in [
         &["GET"][..],
@@ -430,7 +433,7 @@ fn wrong_usage_and_a_wrong_configuration_end_with_2() {
 }
 
 #[test]
-fn the_table_of_routes_begins_with_the_most_special_one() {
+fn the_route_table_begins_with_the_most_specific_route() {
     let folder = folder();
     let file = folder.path().join("gate.toml").display().to_string();
     let check = |words: &[&str]| {
@@ -467,7 +470,7 @@ any host         /              any      everybody                              
 }
 
 #[test]
-fn the_table_of_the_environment_alone_has_its_two_routes() {
+fn the_route_table_without_a_file_has_two_routes() {
     let check = Tool::new(["check-config"])
         .env("AUTH_SECRET", SECRET)
         .env("AUTH_LISTEN", "127.0.0.1:0")
@@ -483,7 +486,7 @@ any host  /         any      a session      default  the calling proxy's service
 }
 
 #[test]
-fn colors_are_for_terminals_and_for_who_has_not_said_no() {
+fn colors_appear_only_on_a_terminal_without_no_color() {
     let folder = folder();
     let file = folder.path().join("gate.toml").display().to_string();
     // The script gives the command a pseudo-terminal as its standard output.

@@ -32,15 +32,15 @@ fn secrets() -> tempfile::TempDir {
 /// Runs `check-config`, and verifies that its only warning is that users are not looked up, which not every guide needs.
 fn accepts(tool: Tool, page: &str, block: &str) {
     let checked = tool.run();
-    let said = format!("{}{}", checked.stdout, checked.stderr);
-    assert_eq!(checked.code, Some(0), "{page}\n{block}\n{said}");
-    let mut warnings = said.lines().filter(|line| line.starts_with("warning: "));
+    let printed = format!("{}{}", checked.stdout, checked.stderr);
+    assert_eq!(checked.code, Some(0), "{page}\n{block}\n{printed}");
+    let mut warnings = printed.lines().filter(|line| line.starts_with("warning: "));
     let is_expected = |warning: &str| warning.starts_with("warning: ENABLE_DB_CHECK is off");
-    assert!(warnings.all(is_expected), "{page}\n{block}\n{said}");
+    assert!(warnings.all(is_expected), "{page}\n{block}\n{printed}");
 }
 
 #[test]
-fn every_file_of_a_guide_is_accepted() {
+fn every_configuration_file_in_the_guides_is_accepted() {
     let secrets = secrets();
     let folder = secrets.path().to_str().expect("a path");
     let mut found = 0;
@@ -57,7 +57,7 @@ fn every_file_of_a_guide_is_accepted() {
 }
 
 #[test]
-fn files_of_the_repository_that_pages_name_exist() {
+fn repository_files_named_in_the_docs_exist() {
     let root = harness::repository();
     let mut pages = vec![root.join("CONTRIBUTING.md"), root.join("README.md")];
     let docs = std::fs::read_dir(root.join("docs")).expect("pages");
@@ -79,7 +79,7 @@ fn files_of_the_repository_that_pages_name_exist() {
 }
 
 #[test]
-fn every_environment_of_a_guide_is_accepted() {
+fn every_environment_in_the_guides_is_accepted() {
     let secrets = secrets();
     let folder = secrets.path().to_str().expect("a path");
     let mut found = 0;

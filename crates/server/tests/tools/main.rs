@@ -1,6 +1,6 @@
 //! The commands for people, `open`, `mint`, `explain` and `doctor`, through the real binary.
 
-mod closed;
+mod closed_output;
 mod commands;
 mod doctor;
 mod explain;
@@ -8,7 +8,7 @@ mod guides;
 mod mint;
 mod open;
 mod realms;
-mod signed;
+mod signed_sessions;
 mod variables;
 mod variants;
 mod vectors;

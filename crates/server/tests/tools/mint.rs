@@ -21,7 +21,7 @@ fn open(header: &str) -> Outcome {
 }
 
 #[test]
-fn what_is_minted_opens_in_every_format() {
+fn minted_sessions_of_every_format_open() {
     for (format, cookie, opened_as) in [
         ("authjs", "authjs.session-token", "authjs-v5"),
         ("authjs-gcm", "authjs.session-token", "authjs-v5"),
@@ -87,7 +87,7 @@ fn what_is_minted_opens_in_every_format() {
 }
 
 #[test]
-fn every_mint_is_another_session() {
+fn every_mint_makes_a_different_session() {
     for format in [
         "authjs",
         "nextauth",
@@ -99,7 +99,7 @@ fn every_mint_is_another_session() {
 }
 
 #[test]
-fn names_times_claims_and_versions_are_as_ordered() {
+fn names_times_claims_and_versions_are_as_requested() {
     let header = minted(
         "authjs",
         [
@@ -152,7 +152,7 @@ fn set_cookie_headers_have_the_attributes_of_the_framework() {
 }
 
 #[test]
-fn minting_is_announced_loudly_and_the_secret_is_not_printed() {
+fn mint_prints_a_warning_and_never_the_secret() {
     let outcome = mint("authjs").run();
     assert!(outcome.stderr.contains("WARNING"), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("\"ada\""), "{}", outcome.stderr);
@@ -161,7 +161,7 @@ fn minting_is_announced_loudly_and_the_secret_is_not_printed() {
 }
 
 #[test]
-fn what_has_no_effect_or_two_is_refused() {
+fn options_without_effect_or_in_conflict_are_refused() {
     for (format, words, part) in [
         (
             "better-auth-token",
@@ -258,13 +258,13 @@ fn what_has_no_effect_or_two_is_refused() {
         let outcome = mint(format).args(words.iter().copied()).run();
         assert_eq!(outcome.code, Some(0), "{words:?}: {}", outcome.stderr);
     }
-    let said = mint("better-auth-token").run().stderr;
-    assert!(said.contains("that names no user"), "{said}");
-    assert!(!said.contains("is signed in as"), "{said}");
+    let printed = mint("better-auth-token").run().stderr;
+    assert!(printed.contains("that names no user"), "{printed}");
+    assert!(!printed.contains("is signed in as"), "{printed}");
 }
 
 #[test]
-fn production_mints_nothing() {
+fn mint_refuses_to_run_in_production() {
     for name in ["NODE_ENV", "RAILS_ENV", "APP_ENV", "SESSIONGATE_ENV"] {
         let outcome = mint("authjs").env(name, "production").run();
         assert_eq!(outcome.code, Some(1), "{name}");

@@ -83,14 +83,14 @@ fn header(pairs: &[(String, String)]) -> String {
     pairs.collect::<Vec<_>>().join("; ")
 }
 
-fn has(text: &str, parts: &[&str]) {
+fn assert_contains(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is missing from: {text}");
     }
 }
 
 #[test]
-fn a_session_is_printed_for_programs_and_for_people() {
+fn a_session_is_printed_as_json_and_as_text() {
     let cookie = format!("theme=dark; {PLAIN}={}", authjs_token(SECRET, PLAIN));
     let tool = open(cookie).args(["--secret", SECRET]);
     let outcome = tool.run();
@@ -107,14 +107,14 @@ fn a_session_is_printed_for_programs_and_for_people() {
     let mut tool = tool;
     tool.words.retain(|word| word != "--json");
     let text = tool.run().stdout;
-    has(
+    assert_contains(
         &text,
         &["Opened", "authjs-v5", PLAIN, "1 hour", "\"sub\": \"ada\""],
     );
 }
 
 #[test]
-fn the_header_may_have_its_name_and_a_line_break() {
+fn the_input_may_include_the_header_name_and_a_line_break() {
     let value = format!("{PLAIN}={}", authjs_token(SECRET, PLAIN));
     for input in [
         format!("{value}\n"),
@@ -138,13 +138,13 @@ fn a_bearer_value_is_read_when_there_is_no_cookie() {
     }
     let other = format!("Basic {}", nextauth_token(SECRET));
     let tool = open("").args(["--secret", SECRET, "--authorization", &other]);
-    has(&refused(tool, "no_credential"), &["`Bearer`"]);
+    assert_contains(&refused(tool, "no_credential"), &["`Bearer`"]);
     let salted = format!("Bearer {}", authjs_token(SECRET, "own"));
     let tool = open("").args(["--secret", SECRET, "--authorization", &salted]);
     let counts = tool.clone().env("JWT_SALT", "own");
     assert_eq!(counts.run().code, Some(0));
     let replaced = tool.args(["--salt", "x"]).env("JWT_SALT", "own");
-    has(
+    assert_contains(
         &refused(replaced, "unknown_key"),
         &["salt that JWT_SALT holds", "--salt own"],
     );
@@ -200,7 +200,7 @@ fn a_weak_secret_is_accepted_with_a_warning() {
     let cookie = format!("{PLAIN}={}", authjs_token("secret", PLAIN));
     let outcome = open(cookie).args(["--secret", "secret"]).run();
     assert_eq!(outcome.code, Some(0));
-    has(&outcome.stderr, &["warning: --secret", "placeholder"]);
+    assert_contains(&outcome.stderr, &["warning: --secret", "placeholder"]);
 }
 
 #[test]
@@ -241,83 +241,83 @@ fn wrong_usage_is_explained() {
         let words: Vec<_> = secret.iter().chain(words).copied().collect();
         let outcome = usage(&words, input);
         assert_eq!(outcome.code, Some(2), "{words:?}: {outcome:?}");
-        has(&outcome.stderr, &[helpful]);
+        assert_contains(&outcome.stderr, &[helpful]);
         assert_eq!(outcome.stdout, "", "{words:?}");
         assert!(!outcome.stderr.contains(SECRET), "{}", outcome.stderr);
     }
     let none = usage(&[], "a=b");
     assert_eq!(none.code, Some(2));
-    has(&none.stderr, &["no secret", "AUTH_SECRET"]);
+    assert_contains(&none.stderr, &["no secret", "AUTH_SECRET"]);
     let many: Vec<_> = (0..17).flat_map(|_| secret).collect();
     let many = usage(&many, "a=b");
     assert_eq!(many.code, Some(2));
-    has(&many.stderr, &["17"]);
+    assert_contains(&many.stderr, &["17"]);
 }
 
 #[test]
-fn a_wrong_secret_is_called_one() {
+fn a_wrong_secret_is_reported_as_wrong() {
     let v5 = format!("{PLAIN}={}", authjs_token(OTHER_SECRET, PLAIN));
-    has(
+    assert_contains(
         &refused(open(v5).args(["--secret", SECRET]), "unknown_key"),
         &["another secret"],
     );
     let v4 = format!("{OLD}={}", nextauth_token(OTHER_SECRET));
-    has(
+    assert_contains(
         &refused(open(v4).args(["--secret", SECRET]), "rejected_tag"),
         &["another secret"],
     );
     let token = minted("better-auth-token", ["--secret", OTHER_SECRET]);
     let token = open(token).args(["--secret", SECRET]);
-    has(&refused(token, "rejected_signature"), &["another secret"]);
+    assert_contains(&refused(token, "rejected_signature"), &["another secret"]);
 }
 
 #[test]
-fn a_value_that_was_changed_under_the_right_key_is_called_so() {
+fn a_value_modified_under_the_right_key_is_reported() {
     let token = authjs_token(SECRET, PLAIN);
     let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
     let other = if parts[3].starts_with('A') { "B" } else { "A" };
     parts[3].replace_range(..1, other);
     let tool = open(format!("{PLAIN}={}", parts.join("."))).args(["--secret", SECRET]);
-    has(
+    assert_contains(
         &refused(tool, "rejected_tag"),
         &["names the right key", "changed on its way"],
     );
 }
 
 #[test]
-fn the_name_that_is_the_salt_is_found_out() {
+fn a_wrong_salt_is_recognized() {
     for (token, cookie) in [(PLAIN, SECURE), (SECURE, PLAIN)] {
         let renamed = format!("{cookie}={}", authjs_token(SECRET, token));
         let cause = refused(open(renamed).args(["--secret", SECRET]), "unknown_key");
-        has(
+        assert_contains(
             &cause,
             &["salt", token, "__Secure-", &format!("--salt {token}")],
         );
     }
     let own = format!("{PLAIN}={}", authjs_token(SECRET, PLAIN));
     let tool = open(own).args(["--secret", SECRET, "--salt", "other", "--format", "authjs"]);
-    has(&refused(tool, "unknown_key"), &["leave `--salt` out"]);
+    assert_contains(&refused(tool, "unknown_key"), &["leave `--salt` out"]);
     let salted = format!("sid={}", authjs_token(SECRET, "own"));
     let tool = open(salted.as_str()).args(["--secret", SECRET, "--cookie-name", "sid"]);
     assert_eq!(tool.clone().env("JWT_SALT", "own").run().code, Some(0));
     let tool = tool.args(["--salt", "x"]).env("JWT_SALT", "own");
-    has(&refused(tool, "unknown_key"), &["JWT_SALT", "--salt own"]);
+    assert_contains(&refused(tool, "unknown_key"), &["JWT_SALT", "--salt own"]);
     let tool = open(salted).args(["--secret", SECRET, "--cookie-name", "sid", "--salt", "own"]);
     assert_eq!(tool.run().code, Some(0));
 }
 
 #[test]
-fn the_other_release_is_found_out() {
+fn a_session_of_the_other_auth_js_release_is_recognized() {
     let v4 = format!("{PLAIN}={}", nextauth_token(SECRET));
     let cause = refused(open(v4.as_str()).args(["--secret", SECRET]), "rejected_tag");
     let option = format!("--format nextauth --cookie-name {PLAIN}");
-    has(&cause, &["NextAuth v4", &option]);
+    assert_contains(&cause, &["NextAuth v4", &option]);
     let tool = open(v4).args(["--secret", SECRET]).args(option.split(' '));
     assert_eq!(tool.run().code, Some(0), "the advice is right");
 
     let v5 = format!("{OLD}={}", authjs_token(SECRET, OLD));
     let tool = open(v5.as_str()).args(["--secret", SECRET, "--cookie-name", OLD]);
-    has(
+    assert_contains(
         &refused(tool, "unsupported_algorithm"),
         &["Auth.js v5", "--format authjs"],
     );
@@ -333,7 +333,7 @@ fn the_other_release_is_found_out() {
 }
 
 #[test]
-fn a_careless_copy_of_the_secret_is_found_out() {
+fn a_badly_copied_secret_is_recognized() {
     let hex = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     let base64 = "3q2+7wAAc0Y1m5C0p0mXq8xJY2Z1b2xkZXI=";
     for (given, meant, how) in [
@@ -352,23 +352,23 @@ fn a_careless_copy_of_the_secret_is_found_out() {
     ] {
         let token = seal::nextauth(&Secret::new(meant.clone()), &claims(), [7; 12]);
         let tool = open(format!("{OLD}={token}")).args(["--secret", &given]);
-        has(&refused(tool, "rejected_tag"), &["it opens", how]);
+        assert_contains(&refused(tool, "rejected_tag"), &["it opens", how]);
         let token = seal::authjs(&Secret::new(meant), &name(SECURE), &claims(), [7; 16]);
         let tool = open(format!("{PLAIN}={token}")).args(["--secret", &given]);
-        has(&refused(tool, "unknown_key"), &["it opens", how, "salt"]);
+        assert_contains(&refused(tool, "unknown_key"), &["it opens", how, "salt"]);
     }
 }
 
 #[test]
-fn an_old_secret_is_found_out() {
+fn a_rotated_secret_is_recognized() {
     let secrets = ["--secret", SECRET, "--secret", OTHER_SECRET];
     let v4 = format!("{OLD}={}", nextauth_token(OTHER_SECRET));
-    has(
+    assert_contains(
         &refused(open(v4).args(secrets), "rejected_tag"),
         &["secret 2 of 2", "current"],
     );
     let token = minted("better-auth-token", ["--secret", OTHER_SECRET]);
-    has(
+    assert_contains(
         &refused(open(token).args(secrets), "rejected_signature"),
         &["secret 2 of 2"],
     );
@@ -381,7 +381,7 @@ fn an_old_secret_is_found_out() {
 }
 
 #[test]
-fn times_are_told_in_units_of_people() {
+fn times_are_printed_in_human_units() {
     let cookie = format!("{PLAIN}={}", authjs_token(SECRET, PLAIN));
     let at = |now: u64| {
         let now = now.to_string();
@@ -389,23 +389,23 @@ fn times_are_told_in_units_of_people() {
         tool.args(["--secret", SECRET])
     };
     let end = NOW + 3600;
-    for (after, told) in [
+    for (after, expected) in [
         (16, "16 seconds ago"),
         (600, "10 minutes ago"),
         (3600, "1 hour ago"),
         (200_000, "2 days ago"),
     ] {
-        has(
+        assert_contains(
             &refused(at(end + after), "expired"),
-            &[told, "2030-03-17T18:46:40Z"],
+            &[expected, "2030-03-17T18:46:40Z"],
         );
     }
     let early = refused(at(NOW - 60 - 7200), "issued_in_future");
-    has(&early, &["2 hours", "clock"]);
+    assert_contains(&early, &["2 hours", "clock"]);
 }
 
 #[test]
-fn without_at_it_is_now() {
+fn open_without_at_uses_the_current_time() {
     let json = Tool::new(["open", "--json", "--secret", SECRET])
         .input(minted("authjs", ["--expires-in", "1000"]))
         .run()
@@ -415,7 +415,7 @@ fn without_at_it_is_now() {
 }
 
 #[test]
-fn a_missing_chunk_is_counted_from_one_and_named() {
+fn a_missing_chunk_is_named_and_counted_from_one() {
     let mut chunks = chunked();
     assert_eq!(
         open(header(&chunks)).args(["--secret", SECRET]).run().code,
@@ -423,7 +423,7 @@ fn a_missing_chunk_is_counted_from_one_and_named() {
     );
     let missing = chunks.remove(1);
     let tool = open(header(&chunks)).args(["--secret", SECRET]);
-    has(
+    assert_contains(
         &refused(tool, "missing_chunk"),
         &["chunk 2 of 3 is missing", &missing.0],
     );
@@ -434,14 +434,14 @@ fn a_missing_chunk_is_counted_from_one_and_named() {
     assert_eq!(json["cookie"], PLAIN);
     // The number of the last chunk does not show that it is missing.
     let tool = open(header(&chunked()[..2])).args(["--secret", SECRET]);
-    has(
+    assert_contains(
         &refused(tool, "malformed_token"),
         &[".2 is probably missing"],
     );
 }
 
 #[test]
-fn a_chunk_that_is_left_over_is_found_out() {
+fn a_leftover_chunk_is_recognized() {
     let mut chunks = chunked();
     chunks.push((format!("{PLAIN}.3"), "AAAA".to_owned()));
     let tool = open(header(&chunks)).args(["--secret", SECRET]);
@@ -449,44 +449,44 @@ fn a_chunk_that_is_left_over_is_found_out() {
         .as_str()
         .expect("a reason")
         .to_owned();
-    has(
+    assert_contains(
         &refused(tool, &reason),
         &["without the cookie authjs.session-token.3 it opens"],
     );
 }
 
 #[test]
-fn a_duplicate_is_named_counted_and_told_apart() {
+fn a_duplicate_cookie_is_named_and_its_valid_copy_identified() {
     let good = authjs_token(SECRET, PLAIN);
     let twice = format!("{PLAIN}=stale; a=b; {PLAIN}={good}");
     let cause = refused(open(twice).args(["--secret", SECRET]), "ambiguous_cookie");
-    has(&cause, &[PLAIN, "twice", "number 2 of them opens"]);
+    assert_contains(&cause, &[PLAIN, "twice", "number 2 of them opens"]);
     let thrice = format!("{PLAIN}=a; {PLAIN}=b; {PLAIN}=c");
-    has(
+    assert_contains(
         &refused(open(thrice).args(["--secret", SECRET]), "ambiguous_cookie"),
         &["3 times"],
     );
     let mixed = format!("{PLAIN}={good}; {}", header(&chunked()));
     let cause = refused(open(mixed).args(["--secret", SECRET]), "ambiguous_cookie");
-    has(&cause, &["whole and in chunks"]);
+    assert_contains(&cause, &["whole and in chunks"]);
 }
 
 #[test]
-fn a_cookie_that_hides_a_good_one_is_found_out() {
+fn a_bad_cookie_that_hides_a_good_one_is_recognized() {
     let both = format!(
         "{SECURE}={}; {OLD}={}",
         authjs_token(OTHER_SECRET, SECURE),
         nextauth_token(SECRET)
     );
     let cause = refused(open(both).args(["--secret", SECRET]), "unknown_key");
-    has(&cause, &[OLD, "would open", SECURE, "comes first"]);
+    assert_contains(&cause, &[OLD, "would open", SECURE, "comes first"]);
 }
 
 #[test]
-fn a_value_that_was_cut_is_found_out() {
+fn a_truncated_value_is_recognized() {
     let token = authjs_token(SECRET, PLAIN);
     let half = &token[..token.len() / 2];
-    for (value, told) in [
+    for (value, expected) in [
         (format!("{half}…"), "ellipsis"),
         (format!("{half}..."), "ellipsis"),
         (half.to_owned(), "of its 5 parts"),
@@ -500,7 +500,7 @@ fn a_value_that_was_cut_is_found_out() {
             .as_str()
             .expect("a reason")
             .to_owned();
-        has(&refused(tool, &reason), &[told]);
+        assert_contains(&refused(tool, &reason), &[expected]);
     }
     let long = header(&chunked());
     let tool = open(&long[..4095]).args(["--secret", SECRET]);
@@ -508,20 +508,20 @@ fn a_value_that_was_cut_is_found_out() {
         .as_str()
         .expect("a reason")
         .to_owned();
-    has(&refused(tool, &reason), &["4095 bytes", "terminal"]);
+    assert_contains(&refused(tool, &reason), &["4095 bytes", "terminal"]);
     let compact = minted("better-auth-compact", []);
     let cut = &compact[..compact.len() - 7];
     let tool = Tool::new(["open", "--json", "--secret", SECRET]).input(cut);
-    has(&refused(tool, "malformed_token"), &["its end is missing"]);
+    assert_contains(&refused(tool, "malformed_token"), &["its end is missing"]);
 }
 
 #[test]
-fn the_token_of_a_session_in_a_database_is_recognised() {
+fn the_token_of_a_database_session_is_recognized() {
     let cookie = format!("{PLAIN}=5f0c9a1b-9afb-4eeb-9940-37b970b5c6d4");
     for format in ["authjs", "auto"] {
         let tool = open(cookie.as_str()).args(["--secret", SECRET, "--format", format]);
         let cause = refused(tool, "malformed_token");
-        has(
+        assert_contains(
             &cause,
             &["not an encrypted session", "SESSION_FORMAT=authjs-database"],
         );
@@ -531,7 +531,7 @@ fn the_token_of_a_session_in_a_database_is_recognised() {
 #[test]
 fn a_header_without_a_session_is_explained() {
     let secret = ["--secret", SECRET];
-    for (header, words, told) in [
+    for (header, words, expected) in [
         ("", &[][..], "empty"),
         ("eyJhbGciOiJkaXIi..a.b.c", &[], "without the cookie's name"),
         (
@@ -560,14 +560,14 @@ fn a_header_without_a_session_is_explained() {
         ),
     ] {
         let tool = open(header).args(secret).args(words.iter().copied());
-        has(&refused(tool, "no_credential"), &[told]);
+        assert_contains(&refused(tool, "no_credential"), &[expected]);
     }
     let json = open("a=b").args(secret).run().json();
     assert_eq!(json.get("likely_cause"), None, "{json}");
 }
 
 #[test]
-fn a_better_auth_cache_that_is_refused_still_leaves_the_token() {
+fn a_refused_better_auth_cache_still_leaves_the_token() {
     let secret = Secret::new(SECRET);
     let token = "abcdefghijklmnopqrstuvwxyz012345";
     let session = |token: &str| {
@@ -595,7 +595,7 @@ fn a_better_auth_cache_that_is_refused_still_leaves_the_token() {
         assert_eq!(json["cookie"], "better-auth.session_data", "{json}");
         let mut for_people = tool.clone();
         for_people.words.retain(|word| word != "--json");
-        has(&for_people.run().stdout, &["would look up the session"]);
+        assert_contains(&for_people.run().stdout, &["would look up the session"]);
         refused(tool, reason)
     };
     let good = open(header(SECRET, token, NOW + 60))
@@ -605,13 +605,13 @@ fn a_better_auth_cache_that_is_refused_still_leaves_the_token() {
     assert_eq!(good.json()["claims"]["user"]["id"], "ada");
 
     let cause = refusal(header(SECRET, token, NOW - 120), &[], "expired");
-    has(&cause, &["2 minutes ago", "normal"]);
+    assert_contains(&cause, &["2 minutes ago", "normal"]);
     let cause = refusal(
         header(OTHER_SECRET, token, NOW + 60),
         &["--secret", OTHER_SECRET],
         "rejected_signature",
     );
-    has(
+    assert_contains(
         &cause,
         &["the cache beside the token opens", "secret 2 of 2"],
     );
@@ -620,20 +620,20 @@ fn a_better_auth_cache_that_is_refused_still_leaves_the_token() {
         &[],
         "rejected_signature",
     );
-    has(&cause, &["the secret is right", "earlier secret"]);
+    assert_contains(&cause, &["the secret is right", "earlier secret"]);
     let other = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
     let cause = refusal(header(SECRET, other, NOW + 60), &[], "wrong_token");
-    has(&cause, &["an earlier sign-in"]);
+    assert_contains(&cause, &["an earlier sign-in"]);
     let words = ["--strategy", "jwe"];
     let cause = refusal(header(SECRET, token, NOW + 60), &words, "malformed_token");
-    has(&cause, &["another strategy"]);
+    assert_contains(&cause, &["another strategy"]);
     let words = ["--cache-version", "2"];
     let cause = refusal(
         header(SECRET, token, NOW + 60),
         &words,
         "wrong_cache_version",
     );
-    has(&cause, &["--cache-version"]);
+    assert_contains(&cause, &["--cache-version"]);
 
     let alone = header(SECRET, token, NOW + 60);
     let (token, data) = alone.split_once("; ").expect("two cookies");
@@ -643,7 +643,7 @@ fn a_better_auth_cache_that_is_refused_still_leaves_the_token() {
         (&json!(true), &json!(true))
     );
     let tool = open(data).args(["--secret", SECRET]);
-    has(
+    assert_contains(
         &refused(tool, "missing_token"),
         &["better-auth.session_token"],
     );

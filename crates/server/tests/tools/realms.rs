@@ -45,7 +45,7 @@ fn of_partners(format: &str, cookie: &str, expires_in: &str) -> String {
 }
 
 /// Returns the output for people, which must not contain a secret.
-fn said(outcome: &Outcome) -> String {
+fn text_output(outcome: &Outcome) -> String {
     let text = format!("{}{}", outcome.stdout, outcome.stderr);
     for secret in [SECRET, PARTNERS_SECRET] {
         assert!(!text.contains(secret), "{text}");
@@ -54,7 +54,7 @@ fn said(outcome: &Outcome) -> String {
 }
 
 #[test]
-fn every_realm_is_asked_and_the_one_that_opens_a_cookie_is_named() {
+fn every_realm_is_tried_and_the_one_that_opens_a_cookie_is_named() {
     let folder = folder();
     let own = minted("authjs", []);
     let theirs = of_partners("authjs", "partners.session-token", "60");
@@ -64,7 +64,7 @@ fn every_realm_is_asked_and_the_one_that_opens_a_cookie_is_named() {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert_eq!(outcome.json()["realm"], realm);
         let outcome = tool(folder.path(), ["open"]).input(cookie.as_str()).run();
-        let text = said(&outcome);
+        let text = text_output(&outcome);
         assert!(text.contains(&format!(", realm {realm}; ")), "{text}");
 
         for asked in ["default", "partners"] {
@@ -77,12 +77,12 @@ fn every_realm_is_asked_and_the_one_that_opens_a_cookie_is_named() {
     }
     let outcome = tool(folder.path(), ["open", "--realm", "nobody"]).run();
     assert_eq!(outcome.code, Some(2));
-    let text = said(&outcome);
+    let text = text_output(&outcome);
     assert!(text.contains("the realms are default, partners"), "{text}");
 
     let outcome = tool(folder.path(), ["open"]).input("a=b").run();
     assert_eq!(outcome.code, Some(1));
-    let text = said(&outcome);
+    let text = text_output(&outcome);
     assert!(
         text.contains("Tried: the realms default, partners."),
         "{text}"
@@ -90,7 +90,7 @@ fn every_realm_is_asked_and_the_one_that_opens_a_cookie_is_named() {
 }
 
 #[test]
-fn the_realm_that_knows_most_of_a_cookie_says_why_it_is_refused() {
+fn the_best_matching_realm_explains_the_refusal_of_a_cookie() {
     let folder = folder();
     for (cookie, reason, part) in [
         (
@@ -121,7 +121,7 @@ fn the_realm_that_knows_most_of_a_cookie_says_why_it_is_refused() {
 }
 
 #[test]
-fn a_session_of_one_realm_under_the_name_of_anothers_cookie_is_told_by_its_realm() {
+fn a_session_under_the_cookie_name_of_another_realm_is_recognized() {
     let folder = folder();
     // One session minted under the name of the other realm's cookie, and one renamed afterwards, as by a proxy.
     let written = of_partners("authjs", "authjs.session-token", "60");
@@ -148,7 +148,7 @@ fn a_session_of_one_realm_under_the_name_of_anothers_cookie_is_told_by_its_realm
 }
 
 #[test]
-fn a_realm_without_a_secret_is_named_where_no_other_opens_the_cookie() {
+fn a_realm_without_a_secret_is_named_if_no_other_opens_the_cookie() {
     let folder = folder();
     let file = folder.path().join("gate.toml");
     let text = std::fs::read_to_string(&file).expect("a file");
@@ -159,7 +159,7 @@ fn a_realm_without_a_secret_is_named_where_no_other_opens_the_cookie() {
     assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""));
     let outcome = open(of_partners("authjs", "partners.session-token", "60"));
     assert_eq!(outcome.code, Some(1));
-    let text = said(&outcome);
+    let text = text_output(&outcome);
     assert!(
         text.contains("the realm partners was not tried: "),
         "{text}"
@@ -167,13 +167,13 @@ fn a_realm_without_a_secret_is_named_where_no_other_opens_the_cookie() {
     let outcome = tool(folder.path(), ["open", "--realm", "partners"]).run();
     assert_eq!(outcome.code, Some(2));
     assert!(
-        said(&outcome).contains("the realm partners: "),
+        text_output(&outcome).contains("the realm partners: "),
         "{outcome:?}"
     );
 }
 
 #[test]
-fn a_cookie_of_another_realm_than_the_routes_is_named() {
+fn a_cookie_of_a_realm_other_than_the_routes_is_named() {
     let folder = folder();
     let own = minted("authjs", []);
     let theirs = of_partners("authjs", "partners.session-token", "60");

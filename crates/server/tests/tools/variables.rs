@@ -168,7 +168,7 @@ fn the_cookies_of_better_auth_come_from_the_variables() {
 }
 
 #[test]
-fn options_come_before_the_variables() {
+fn options_override_the_variables() {
     let own = format!("sid={}", authjs("sid"));
     let tool = open(own)
         .env("AUTH_COOKIE_NAME", "other")
@@ -190,26 +190,26 @@ fn options_come_before_the_variables() {
 }
 
 #[test]
-fn what_the_gate_demands_of_claims_is_demanded() {
+fn open_checks_the_claims_that_the_gate_requires() {
     let header = format!("authjs.session-token={}", authjs("authjs.session-token"));
     let good = open(header.as_str())
         .env("TOKEN_ISSUER", "issuer")
         .env("TOKEN_AUDIENCE", "app")
         .env("TOKEN_MAX_AGE", "3600");
     opens(good, "authjs-v5");
-    for (name, value, reason, told) in [
+    for (name, value, reason, expected) in [
         ("TOKEN_ISSUER", "x", "wrong_issuer", "says \"issuer\""),
         ("TOKEN_AUDIENCE", "x", "wrong_audience", "says \"app\""),
         ("TOKEN_MAX_AGE", "10", "too_old", "1 minute ago"),
     ] {
         let json = refused(open(header.as_str()).env(name, value), reason);
         assert!(cause(&json).contains(name), "{json}");
-        assert!(cause(&json).contains(told), "{json}");
+        assert!(cause(&json).contains(expected), "{json}");
     }
 }
 
 #[test]
-fn tokens_of_a_store_need_no_secret() {
+fn tokens_of_stored_sessions_need_no_secret() {
     let header = "next-auth.session-token=5f0c9a1b-9afb-4eeb-9940-37b970b5c6d4";
     let tool = || Tool::new(["open", "--json"]).input(header);
     for tool in [
@@ -263,7 +263,7 @@ fn signed_tokens_of_the_issuer_open() {
 }
 
 #[test]
-fn a_cookie_of_any_name_has_its_format_named() {
+fn the_format_of_a_cookie_with_any_name_is_recognized() {
     for (value, format, option, variable) in [
         (
             authjs("odd"),
@@ -315,19 +315,19 @@ fn a_cookie_of_any_name_has_its_format_named() {
             (&json!(format), &json!("odd")),
             "{json}"
         );
-        for told in [format, option, variable, "the cookie odd"] {
-            assert!(cause(&json).contains(told), "{told}: {json}");
+        for expected in [format, option, variable, "the cookie odd"] {
+            assert!(cause(&json).contains(expected), "{expected}: {json}");
         }
         let mut for_people = open(header);
         for_people.words.retain(|word| word != "--json");
         let text = for_people.run().stdout;
-        let told = format!("cookie odd, which contains a value of the format {format}.");
-        assert!(text.contains(&told), "{text}");
+        let expected = format!("cookie odd, which contains a value of the format {format}.");
+        assert!(text.contains(&expected), "{text}");
     }
 }
 
 #[test]
-fn a_value_under_the_name_of_another_framework_is_told() {
+fn a_value_under_the_name_of_another_framework_is_recognized() {
     // A cookie with an unknown name is treated as one of Auth.js.
     let json = refused(
         open(format!("sid={}", token())).env("AUTH_COOKIE_NAME", "sid"),
@@ -357,7 +357,7 @@ fn a_token_of_another_name_is_found_beside_its_cache() {
 }
 
 #[test]
-fn the_shape_is_named_where_no_secret_opens() {
+fn the_format_is_named_if_no_secret_opens_the_value() {
     for (value, format) in [
         (authjs("odd"), "authjs-v5"),
         (nextauth(), "nextauth-v4"),
@@ -379,7 +379,7 @@ fn the_shape_is_named_where_no_secret_opens() {
 }
 
 #[test]
-fn a_cookie_cache_says_for_how_long_it_counts() {
+fn the_validity_of_a_cookie_cache_is_printed() {
     let mark = format!(
         "better-auth.dont_remember={}",
         seal::better_auth_token(&secret(), "true")
@@ -396,8 +396,8 @@ fn a_cookie_cache_says_for_how_long_it_counts() {
         let mut for_people = open(header.as_str());
         for_people.words.retain(|word| word != "--json");
         let text = for_people.run().stdout;
-        for told in ["is valid for another 300 s", "it expires in 7 days"] {
-            assert!(text.contains(told), "{told}: {text}");
+        for expected in ["is valid for another 300 s", "it expires in 7 days"] {
+            assert!(text.contains(expected), "{expected}: {text}");
         }
         let not_remembered = format!("{header}; {mark}");
         let outcome = opens(open(not_remembered.as_str()), &format);

@@ -43,7 +43,7 @@ fn cause(outcome: &Outcome) -> String {
 }
 
 #[test]
-fn the_variant_of_a_file_that_opens_is_named() {
+fn the_variant_of_a_secret_file_that_opens_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("secret");
     let given = |text: &str| text.as_bytes().to_vec();
@@ -148,7 +148,7 @@ fn the_variant_of_a_variable_that_opens_is_named() {
 }
 
 #[test]
-fn each_of_several_secrets_is_varied() {
+fn variants_of_each_of_several_secrets_are_tried() {
     let first = "another-secret-Zq8xJY2b1m5C0p0mXqC0p0mXq8";
     let tool = open(cookie(SECRET))
         .env("AUTH_SECRET_1", first)
@@ -161,7 +161,7 @@ fn each_of_several_secrets_is_varied() {
 }
 
 #[test]
-fn no_weaker_guess_is_made() {
+fn only_the_documented_variants_are_tried() {
     for of_app in [
         SECRET.to_uppercase(),
         SECRET[1..].to_owned(),
@@ -176,7 +176,7 @@ fn no_weaker_guess_is_made() {
 }
 
 #[test]
-fn what_is_odd_about_a_secret_is_said_beside_the_answer() {
+fn oddities_of_a_secret_are_printed_beside_the_result() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("secret");
     std::fs::write(&file, format!("{SECRET}\n")).expect("a file");
@@ -206,7 +206,7 @@ fn what_is_odd_about_a_secret_is_said_beside_the_answer() {
 }
 
 #[test]
-fn the_secret_of_signed_tokens_is_varied_too() {
+fn variants_of_the_signed_token_secret_are_tried() {
     let token = |secret: &str| {
         let claims = json!({"iss": "issuer", "aud": "api", "sub": "ada", "exp": NOW + 60});
         let claims = claims.as_object().cloned().expect("an object");

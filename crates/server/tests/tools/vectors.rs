@@ -14,13 +14,13 @@ use self::vector::{Expect, Vector};
 use super::{Outcome, Tool};
 
 #[test]
-fn every_vector_comes_out_as_it_says() {
+fn every_vector_has_its_expected_outcome() {
     let wrong = wrong_verdicts(|vector| vector.tool(true));
     assert!(wrong.is_empty(), "{} differ: {wrong:#?}", wrong.len());
 }
 
 #[test]
-fn without_a_strategy_only_other_strategies_come_out_otherwise() {
+fn without_a_strategy_only_other_strategy_vectors_differ() {
     let wrong = wrong_verdicts(|vector| vector.tool(false));
     let mut names: Vec<_> = wrong.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();

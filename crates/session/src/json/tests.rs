@@ -5,7 +5,7 @@ fn strict(text: &str) -> bool {
 }
 
 #[test]
-fn wanted_members_come_in_the_order_asked_for() {
+fn wanted_members_are_returned_in_order() {
     let text =
         r#"{"z":1,"b":"x\u0041","a":"plain","list":["p","q"],"mixed":["p",1],"n":null,"y":true}"#;
     let found =
@@ -34,7 +34,7 @@ fn wanted_members_come_in_the_order_asked_for() {
 }
 
 #[test]
-fn members_of_members_are_wanted_by_path() {
+fn nested_members_are_read_by_path() {
     let text = r#"{"id":"outer","a":{"id":"x","b":{"id":"deep"},"a":{"id":"y"}},"a.id":"dotted","c":{"id":"z"}}"#;
     let found = members_by_path(text, ["a.id", "c.id", "d.id", "id"]).expect("strict");
     let kept = |text: &'static str| Some(Kept::Text(text.into()));
@@ -50,7 +50,7 @@ fn members_of_members_are_wanted_by_path() {
 }
 
 #[test]
-fn only_what_is_written_as_an_integer_is_one() {
+fn only_integer_literals_are_integers() {
     let kept = |number: &str| {
         let text = format!(r#"{{"a":{number}}}"#);
         let [kept] = members(&text, ["a"]).expect("strict");
@@ -78,7 +78,7 @@ fn a_name_may_occur_once_per_object() {
 }
 
 #[test]
-fn few_members_are_few_in_every_object() {
+fn the_limit_of_members_applies_to_every_object() {
     let of = |count: usize| {
         let members: Vec<_> = (0..count)
             .map(|n| format!(r#""{n}":[{{"x":1}}]"#))
@@ -90,7 +90,7 @@ fn few_members_are_few_in_every_object() {
 }
 
 #[test]
-fn what_readers_disagree_about_is_refused() {
+fn ambiguous_json_is_refused() {
     for text in [
         "",
         "[]",

@@ -169,7 +169,7 @@ const KINDS: [(&str, &[&str]); 5] = [
 ];
 
 #[test]
-fn every_algorithm_opens_with_its_key_and_with_no_other() {
+fn every_algorithm_opens_only_with_its_key() {
     let keys = all_keys();
     for (kid, alg) in KINDS
         .iter()
@@ -206,7 +206,7 @@ fn the_header_cannot_make_a_key_serve_another_algorithm() {
 }
 
 #[test]
-fn a_public_key_is_no_hmac_secret() {
+fn a_public_key_is_not_an_hmac_secret() {
     let header = json!({ "alg": "HS256", "kid": "rsa" });
     let signed = signed_part(&header, &claims());
     let modulus = RsaPublicKeyComponents::<Vec<u8>>::from(RSA_PAIR.public_key()).n;
@@ -248,7 +248,7 @@ fn unsigned_tokens_and_unknown_algorithms_are_refused() {
 }
 
 #[test]
-fn a_published_key_serves_only_what_it_is_published_for() {
+fn a_published_key_serves_only_its_published_purpose() {
     let token = token("RS256", "rsa");
     let opened = |name, value| open(&published(&set_of([with(rsa_jwk(), name, value)])), &token);
     for (name, value) in [
@@ -282,7 +282,7 @@ fn a_published_key_serves_only_what_it_is_published_for() {
 }
 
 #[test]
-fn a_symmetric_key_that_is_published_is_no_secret() {
+fn a_published_symmetric_key_is_ignored() {
     let jwk = json!({ "kty": "oct", "kid": "s", "alg": "HS256", "k": base64(SECRET) });
     let keys = published(&set_of([jwk]));
     assert_eq!(keys.published(), 0);
@@ -310,7 +310,7 @@ fn curves_and_sizes_are_exact() {
 }
 
 #[test]
-fn a_point_that_is_not_on_the_curve_verifies_nothing() {
+fn a_point_off_the_curve_verifies_nothing() {
     let jwk = ec_jwk("p256", "P-256", &P256_PAIR);
     let keys = published(&set_of([with(jwk, "y", json!(base64([7; 32])))]));
     let opened = open(&keys, &token("ES256", "p256"));
@@ -348,7 +348,7 @@ fn signatures_have_one_encoding() {
 }
 
 #[test]
-fn what_was_changed_after_signing_is_refused() {
+fn a_token_changed_after_signing_is_refused() {
     let genuine = token("EdDSA", "ed25519");
     let segments: Vec<_> = genuine.split('.').collect();
     let claims = base64(with(claims(), "sub", json!("root")).to_string());
@@ -363,7 +363,7 @@ fn what_was_changed_after_signing_is_refused() {
 }
 
 #[test]
-fn keys_that_a_token_brings_along_are_not_looked_at() {
+fn keys_inside_a_token_are_ignored() {
     // The issuer has another key than the one that signs here.
     let keys = published(&set_of([ec_jwk("p256", "P-256", &p256_pair())]));
     for (name, value) in [
@@ -379,7 +379,7 @@ fn keys_that_a_token_brings_along_are_not_looked_at() {
 }
 
 #[test]
-fn members_that_change_what_a_token_means_are_refused() {
+fn headers_that_change_a_tokens_meaning_are_refused() {
     let opened = |name: &str, value: &Value| {
         let header = json!({ "alg": "HS256", name: value });
         open(&all_keys(), &token_of("HS256", &header, &claims()))
@@ -411,7 +411,7 @@ fn members_that_change_what_a_token_means_are_refused() {
 }
 
 #[test]
-fn without_a_kid_only_one_key_may_be_meant() {
+fn without_a_kid_only_one_key_may_match() {
     for alg in ["RS256", "PS512", "ES256", "ES384", "EdDSA", "HS256"] {
         let opened = open(&all_keys(), &nameless(alg));
         assert_eq!(opened.as_deref(), Ok("job"), "{alg}");
@@ -448,7 +448,7 @@ fn a_kid_names_exactly_one_key() {
 }
 
 #[test]
-fn a_genuine_token_must_say_who_for_whom_by_whom_and_until_when() {
+fn a_genuine_token_needs_subject_audience_issuer_and_expiry() {
     let at = UnixTime::from_secs;
     let malformed = |claim| OpenError::MalformedClaim { claim };
     for (name, value, error) in [
@@ -501,7 +501,7 @@ fn a_genuine_token_must_say_who_for_whom_by_whom_and_until_when() {
 }
 
 #[test]
-fn claims_that_readers_disagree_about_are_refused() {
+fn ambiguous_claims_are_refused() {
     let header = base64(r#"{"alg":"HS256"}"#);
     for claims in [
         r#"{"sub":"job","sub":"root","exp":1900000060}"#,
@@ -590,7 +590,7 @@ fn a_jwks_is_strict_and_bounded() {
 }
 
 #[test]
-fn a_key_that_is_not_understood_leaves_the_others_alone() {
+fn an_unsupported_key_does_not_affect_others() {
     let encryption = with(rsa_jwk(), "use", json!("enc"));
     let set = json!({ "keys": [rsa_jwk(), encryption, null, 7, "key", [], {}] });
     assert_eq!(published(&set).published(), 1);

@@ -38,7 +38,7 @@ fn a_ring_needs_secrets_and_cookies_in_bounds() {
 }
 
 #[test]
-fn cookies_that_cannot_be_told_apart_are_refused() {
+fn indistinguishable_cookies_are_refused() {
     let overlap = |first, second| {
         let (first, second) = (cookie_name(first), cookie_name(second));
         Some(KeyRingError::OverlappingCookies { first, second })
@@ -110,7 +110,7 @@ fn the_longest_name_and_salt_fit_into_hkdf() {
 }
 
 #[test]
-fn printing_a_ring_shows_cookies_and_no_key() {
+fn printing_a_ring_shows_cookies_but_no_key() {
     let ring = ring(&["correct horse"], &["sid"]).expect("a ring");
     let printed = format!("{ring:?}");
     assert!(printed.contains("sid"), "{printed}");
@@ -124,7 +124,7 @@ fn printing_a_ring_shows_cookies_and_no_key() {
 }
 
 #[test]
-fn an_unknown_cookie_means_few_guesses() {
+fn an_unknown_cookie_allows_few_guesses() {
     let ring = ring(&["x", "y"], &["a", "b", "c", "d", "e", "f"]).expect("a ring");
     let header = |unverified_kid| Header {
         enc: Enc::A256CbcHs512,

@@ -47,7 +47,7 @@ fn clocks_may_differ_by_fifteen_seconds() {
 }
 
 #[test]
-fn no_session_lasts_beyond_the_year_9999() {
+fn no_session_outlasts_the_year_9999() {
     let plain = |exp: &str| {
         let claims = format!(r#"{{"sub":"u","exp":{exp}}}"#);
         admit(
@@ -110,7 +110,7 @@ fn a_demanded_audience_may_be_one_of_several() {
 }
 
 #[test]
-fn a_demanded_age_needs_an_issue_time() {
+fn a_maximum_age_needs_an_issue_time() {
     let demands = ClaimDemands {
         max_age: Some(Duration::from_secs(100)),
         ..Default::default()
@@ -210,7 +210,7 @@ fn printing_a_session_shows_no_personal_claim() {
 }
 
 #[test]
-fn a_session_without_a_usable_id_is_called_by_the_hash_of_its_token() {
+fn a_session_without_a_usable_id_has_the_hash_of_its_token_as_id() {
     let id = |members: &str| {
         let claims = format!(r#"{{"sub":"u","exp":2000{members}}}"#);
         admit(
@@ -287,7 +287,7 @@ fn a_number_names_a_user_by_its_decimal_text() {
 }
 
 #[test]
-fn another_claim_can_say_who() {
+fn another_claim_can_identify_the_user() {
     let id = r#","sub":"no","id":"user-1","uid":7,"https://example.com/id":"auth0|1","user.id":"dotted""#;
     for (claim, subject) in [
         ("id", "user-1"),
@@ -330,7 +330,7 @@ fn another_claim_can_say_who() {
 }
 
 #[test]
-fn a_session_says_whether_its_address_is_verified_and_who_acts_in_it() {
+fn a_session_shows_verification_and_impersonation() {
     let of = |members: &str| {
         let claims = format!(r#"{{"sub":"u","exp":2000{members}}}"#);
         let session = admit(

@@ -17,18 +17,18 @@ impl<T: Truth> ChannelSubscriber for Chain<T> {
         let (changes, of) = (&self.memory.changes, T::Fact::KIND);
         match invalidation {
             Invalidation::Everything => {
-                changes.forget_all(channel, now);
+                changes.invalidate_all(channel, now);
                 self.listener.changed(Change::Everything);
             }
-            Invalidation::RedisKey(redis_key) => self.forget_redis_key(redis_key, now),
+            Invalidation::RedisKey(redis_key) => self.invalidate_redis_key(redis_key, now),
             Invalidation::Session(id) if of == FactKind::Session => {
-                changes.forget(channel, id, now);
+                changes.invalidate(channel, id, now);
                 self.delete_soon(id);
                 self.listener.changed(Change::Session(id));
             }
             Invalidation::Session(_) => {}
             Invalidation::User(id) => {
-                changes.forget(channel, id, now);
+                changes.invalidate(channel, id, now);
                 if of == FactKind::User {
                     self.delete_soon(id);
                 }
@@ -55,7 +55,7 @@ impl<T: Truth> Chain<T> {
     /// announcements are not changes. An invalidation of a key therefore removes only that key from memory, where a
     /// [stripe](super::super::changes) would remove its neighbors too: with a million users, each written once in ten
     /// minutes, they would invalidate one another all the time.
-    fn forget_redis_key(&self, redis_key: &[u8], now: Instant) {
+    fn invalidate_redis_key(&self, redis_key: &[u8], now: Instant) {
         let changes = &self.memory.changes;
         let cached = self
             .cache
@@ -63,21 +63,21 @@ impl<T: Truth> Chain<T> {
             .and_then(|cache| cache.key_of(redis_key));
         let affected = match cached {
             Some(key) => Some(Affected::Key(key.into())),
-            None => self.truth.kept_under(redis_key),
+            None => self.truth.affected_by(redis_key),
         };
         match affected {
             None => {}
             // In this order: a flight that was not invalidated has left its answer in memory.
             Some(Affected::Key(key)) => {
                 self.flights.invalidate(&key, changes.ticket(now));
-                self.memory.forget(&key);
+                self.memory.invalidate(&key);
                 self.listener.changed(match T::Fact::KIND {
                     FactKind::Session => Change::Session(&key),
                     FactKind::User => Change::User(&key),
                 });
             }
             Some(Affected::Subject(subject)) => {
-                changes.forget(Channel::Redis, &subject, now);
+                changes.invalidate(Channel::Redis, &subject, now);
                 self.listener.changed(Change::User(&subject));
             }
         }
@@ -97,9 +97,9 @@ impl<T: Truth> Chain<T> {
         mut outdated: Receiver<Box<str>>,
     ) {
         let mut keys = Vec::new();
-        while outdated.recv_many(&mut keys, MOST_AT_ONCE).await > 0 {
+        while outdated.recv_many(&mut keys, MAX_BATCH).await > 0 {
             let Some(cache) = &self.cache else { return };
-            if cache.forget(&keys).await.is_err() {
+            if cache.delete(&keys).await.is_err() {
                 self.reporter
                     .answered(LookupSource::Redis, Outcome::Unwritten);
             }
@@ -110,11 +110,11 @@ impl<T: Truth> Chain<T> {
 
 /// Creates the queue of keys that wait for [`Chain::delete_outdated`].
 pub(in super::super) fn outdated() -> (Sender<Box<str>>, Receiver<Box<str>>) {
-    mpsc::channel(MOST_OUTDATED)
+    mpsc::channel(MAX_OUTDATED)
 }
 
 /// The most keys that wait to be deleted from the cache: a burst of this many changes. Each takes about 100 bytes.
-const MOST_OUTDATED: usize = 16_384;
+const MAX_OUTDATED: usize = 16_384;
 
 /// The most keys that one command deletes.
-const MOST_AT_ONCE: usize = 128;
+const MAX_BATCH: usize = 128;

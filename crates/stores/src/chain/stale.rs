@@ -32,7 +32,7 @@ impl Outage {
     }
 
     /// Notes that a stale answer is given, and logs the first one.
-    fn begins(&self, of: FactKind, store: LookupSource) {
+    fn begin(&self, of: FactKind, store: LookupSource) {
         if self.has_begun.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -55,7 +55,7 @@ impl Outage {
     }
 
     /// Notes that the database has answered, and logs the end of an outage.
-    pub(super) fn is_over(&self, of: FactKind) {
+    pub(super) fn end(&self, of: FactKind) {
         // Read first, so that the usual case writes nothing to a cache line that other cores read.
         if !self.has_begun.load(Ordering::Relaxed) || !self.has_begun.swap(false, Ordering::Relaxed)
         {
@@ -82,16 +82,16 @@ impl Outage {
 impl<T: Truth> Chain<T> {
     /// Returns a ticket from before the lookup that filled a hit in Redis. `None` where the database has announced a
     /// change since, or the age of the hit is not known. Announcements that may have been missed are not considered.
-    pub(super) fn unchallenged_since(
+    pub(super) fn unchanged_since(
         &self,
         key: &str,
         hit: &Hit<T::Fact>,
-        asked: LookupStart,
+        start: LookupStart,
     ) -> Option<Ticket> {
         let changes = &self.memory.changes;
         let found = hit.lookup.found.as_ref();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
-        let ticket = changes.ticket_of(asked.at, hit.age?);
+        let ticket = changes.ticket_of(start.at, hit.age?);
         (!changes.changed_since(POSTGRES, ticket, stripes)).then_some(ticket)
     }
 
@@ -130,7 +130,7 @@ impl<T: Truth> Chain<T> {
             source: LookupSource::Stale,
         };
         self.reporter.found(&lookup);
-        self.outage.begins(T::Fact::KIND, error.store());
+        self.outage.begin(T::Fact::KIND, error.store());
         Some(lookup)
     }
 }

@@ -33,10 +33,10 @@ pub(in super::super) trait Truth: Send + Sync + 'static {
 
     /// The channels that could announce changes of this truth.
     fn channels(&self) -> Channels {
-        let is_there = |source| self.sources().contains(&Some(source));
+        let has = |source| self.sources().contains(&Some(source));
         Channels {
-            postgres: is_there(LookupSource::Postgres),
-            redis: is_there(LookupSource::Redis),
+            postgres: has(LookupSource::Postgres),
+            redis: has(LookupSource::Redis),
         }
     }
 
@@ -53,7 +53,7 @@ pub(in super::super) trait Truth: Send + Sync + 'static {
     }
 
     /// The facts that a key of Redis is about, where Redis is the truth.
-    fn kept_under(&self, _redis_key: &[u8]) -> Option<Affected<'static>> {
+    fn affected_by(&self, _redis_key: &[u8]) -> Option<Affected<'static>> {
         None
     }
 }

@@ -49,12 +49,16 @@ pub enum ColumnError {
 }
 
 impl ColumnError {
-    /// Creates the error for a column that `table` lacks. The table has the columns `there`.
-    pub(in super::super) fn missing(table: &Table, column: &Column, there: &[TableColumn]) -> Self {
+    /// Creates the error for a column that `table` lacks. The table has the columns `existing`.
+    pub(in super::super) fn missing(
+        table: &Table,
+        column: &Column,
+        existing: &[TableColumn],
+    ) -> Self {
         Self::Missing {
             table: table.quoted().to_owned(),
             column: column.quoted().to_owned(),
-            nearest: nearest(column.name(), there),
+            nearest: nearest(column.name(), existing),
         }
     }
 
@@ -89,14 +93,14 @@ pub(in super::super) struct TableColumn {
     pub(in super::super) readable: bool,
 }
 
-/// Checks that the `wanted` columns are among those `there` in `table`, and may be read.
-pub(in super::super) fn look_for(
+/// Checks that the `wanted` columns are among those `existing` in `table`, and may be read.
+pub(in super::super) fn check_readable(
     table: &Table,
     wanted: &[&Column],
-    there: &[TableColumn],
+    existing: &[TableColumn],
 ) -> Result<(), ColumnError> {
     for column in wanted {
-        match there.iter().find(|there| there.name == column.name()) {
+        match existing.iter().find(|one| one.name == column.name()) {
             Some(TableColumn { readable: true, .. }) => {}
             Some(TableColumn {
                 readable: false, ..
@@ -106,21 +110,21 @@ pub(in super::super) fn look_for(
                     column: column.quoted().to_owned(),
                 });
             }
-            None => return Err(ColumnError::missing(table, column, there)),
+            None => return Err(ColumnError::missing(table, column, existing)),
         }
     }
     Ok(())
 }
 
 /// The most similar column name, in quotes, if any is similar enough.
-fn nearest(name: &str, there: &[TableColumn]) -> Option<String> {
+fn nearest(name: &str, existing: &[TableColumn]) -> Option<String> {
     // People confuse `deletedAt` and `deleted_at`.
     let plain = |name: &str| name.to_lowercase().replace('_', "");
     let wanted = plain(name);
-    let others = there.iter().filter(|there| there.name != name);
-    let distances = others.map(|there| {
-        let distance = strsim::osa_distance(&wanted, &plain(&there.name));
-        (distance, &there.name)
+    let others = existing.iter().filter(|one| one.name != name);
+    let distances = others.map(|one| {
+        let distance = strsim::osa_distance(&wanted, &plain(&one.name));
+        (distance, &one.name)
     });
     let (distance, nearest) = distances.min()?;
     (distance <= wanted.chars().count().div_ceil(4)).then(|| format!("{nearest:?}"))
@@ -131,8 +135,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_column_is_named_and_no_far_one() {
-        let there: Vec<_> = ["id", "banned", "ban_expires", "role"]
+    fn a_similar_column_is_suggested_and_a_different_one_is_not() {
+        let existing: Vec<_> = ["id", "banned", "ban_expires", "role"]
             .map(|name| TableColumn {
                 name: name.to_owned(),
                 readable: true,
@@ -145,7 +149,7 @@ mod tests {
             ("roles", Some(r#""role""#)),
             ("plan", None),
         ] {
-            assert_eq!(nearest(name, &there).as_deref(), found, "{name}");
+            assert_eq!(nearest(name, &existing).as_deref(), found, "{name}");
         }
         assert_eq!(nearest("id", &[]), None);
     }

@@ -27,7 +27,7 @@ fn no_changes() -> Changes {
     Changes::new(Channels::NONE, Channels::NONE, Instant::now())
 }
 
-fn asked(memory: &Memory<impl Fact>, at: Instant) -> LookupStart {
+fn lookup_at(memory: &Memory<impl Fact>, at: Instant) -> LookupStart {
     LookupStart {
         at,
         now: NOW,
@@ -38,7 +38,7 @@ fn asked(memory: &Memory<impl Fact>, at: Instant) -> LookupStart {
 
 /// Keeps an answer to a lookup that began at this time and was answered at once.
 fn remember<F: Fact>(memory: &Memory<F>, key: &str, found: Option<&F>, at: Instant) {
-    memory.remember(key, found, asked(memory, at), at, Duration::MAX, true);
+    memory.remember(key, found, lookup_at(memory, at), at, Duration::MAX, true);
 }
 
 #[test]
@@ -61,12 +61,15 @@ fn present_and_absent_users_expire_after_their_own_times() {
         Some(Some(User::default()))
     );
     assert_eq!(known("7", 3 * SECOND), None);
-    let knew = |subject| memory.knew(subject);
-    assert_eq!([knew("7"), knew("8"), knew("9")], [true, false, false]);
+    let was_present = |subject| memory.was_present(subject);
+    assert_eq!(
+        [was_present("7"), was_present("8"), was_present("9")],
+        [true, false, false]
+    );
 }
 
 #[test]
-fn a_session_is_forgotten_when_it_ends() {
+fn a_session_is_not_recalled_after_it_ends() {
     let settings = settings(60 * SECOND, 10);
     let (memory, start) = (
         Memory::new(settings, SECOND, no_changes(), NO_JITTER),
@@ -91,21 +94,21 @@ fn a_session_is_forgotten_when_it_ends() {
 }
 
 #[test]
-fn an_answer_that_is_not_kept_takes_the_earlier_one_away() {
+fn an_answer_that_is_not_kept_removes_the_earlier_one() {
     let start = Instant::now();
     let settings = settings(60 * SECOND, 10);
     let memory = Memory::new(settings, Duration::ZERO, no_changes(), NO_JITTER);
-    let asked = asked(&memory, start);
+    let lookup = lookup_at(&memory, start);
     memory.remember(
         "7",
         Some(&User::default()),
-        asked,
+        lookup,
         start,
         Duration::MAX,
         true,
     );
-    memory.remember("7", None, asked, start, Duration::MAX, true);
-    assert!(memory.recall("7", start).is_none() && !memory.knew("7"));
+    memory.remember("7", None, lookup, start, Duration::MAX, true);
+    assert!(memory.recall("7", start).is_none() && !memory.was_present("7"));
     assert!(memory.stale("7", start, 60 * SECOND).is_none());
 }
 
@@ -123,7 +126,7 @@ fn a_later_answer_replaces_an_earlier_one() {
 }
 
 #[test]
-fn nothing_is_known_after_an_invalidation_or_while_the_channel_is_down() {
+fn nothing_is_recalled_after_an_invalidation_or_while_the_channel_is_down() {
     let start = Instant::now();
     let channels = Channels {
         postgres: true,
@@ -144,7 +147,7 @@ fn nothing_is_known_after_an_invalidation_or_while_the_channel_is_down() {
     assert!(known("7"));
     memory
         .changes
-        .forget(Channel::Postgres, "7", start + 3 * SECOND);
+        .invalidate(Channel::Postgres, "7", start + 3 * SECOND);
     assert!(!known("7"));
     // A slow answer arrives, to a lookup from before the invalidation.
     remember(start + 2 * SECOND);
@@ -165,11 +168,11 @@ fn memory_that_is_off_remembers_nothing() {
 }
 
 #[test]
-fn what_ends_soon_is_due_once_unless_it_does_not_exist() {
+fn an_entry_that_ends_soon_is_due_once_unless_its_fact_is_absent() {
     let (memory, start) = (memory(100 * SECOND, 10), Instant::now());
     for (key, found) in [("7", Some(User::default())), ("8", None)] {
-        let asked = asked(&memory, start);
-        memory.remember(key, found.as_ref(), asked, start, Duration::MAX, true);
+        let lookup = lookup_at(&memory, start);
+        memory.remember(key, found.as_ref(), lookup, start, Duration::MAX, true);
     }
     let is_due = |key, millis| {
         let recalled = memory.recall(key, start + Duration::from_millis(millis));
@@ -182,11 +185,11 @@ fn what_ends_soon_is_due_once_unless_it_does_not_exist() {
     assert_eq!(is_due("7", 90_010), Some(false), "somebody has seen to it");
     assert_eq!(is_due("7", 100_000), None);
     // The entry that replaces it becomes due again.
-    let asked = asked(&memory, start);
+    let lookup = lookup_at(&memory, start);
     memory.remember(
         "7",
         Some(&User::default()),
-        asked,
+        lookup,
         start,
         Duration::MAX,
         true,
@@ -197,28 +200,32 @@ fn what_ends_soon_is_due_once_unless_it_does_not_exist() {
 }
 
 #[test]
-fn what_is_forgotten_is_known_to_have_been_there_and_is_not_repeated() {
+fn an_invalidated_entry_is_known_to_have_existed_and_is_not_recalled() {
     let start = Instant::now();
     let memory = Memory::<User>::new(settings(100 * SECOND, 10), SECOND, no_changes(), NO_JITTER);
     let later = start + SECOND;
     for key in ["7", "8"] {
         remember(&memory, key, Some(&User::default()), start);
     }
-    memory.forget("7");
-    memory.forget("9");
+    memory.invalidate("7");
+    memory.invalidate("9");
     let state = |key| {
         let stale = memory.stale(key, later, 10 * SECOND).is_some();
-        (memory.recall(key, later).is_some(), memory.knew(key), stale)
+        (
+            memory.recall(key, later).is_some(),
+            memory.was_present(key),
+            stale,
+        )
     };
     assert_eq!(state("7"), (false, true, false));
     assert_eq!(state("8"), (true, true, true));
     assert_eq!(state("9"), (false, false, false));
     // The answer of a later lookup is repeated, unless that is not current either.
-    let asked = asked(&memory, later);
+    let lookup = lookup_at(&memory, later);
     memory.remember(
         "7",
         Some(&User::default()),
-        asked,
+        lookup,
         later,
         Duration::MAX,
         false,
@@ -233,11 +240,11 @@ fn times_are_shortened_by_the_jitter() {
     let start = Instant::now();
     let settings = settings(100 * SECOND, 10);
     let memory = Memory::<User>::new(settings, SECOND, no_changes(), Jitter::new(|| u64::MAX));
-    let asked = asked(&memory, start);
+    let lookup = lookup_at(&memory, start);
     memory.remember(
         "7",
         Some(&User::default()),
-        asked,
+        lookup,
         start,
         Duration::MAX,
         true,
@@ -251,7 +258,7 @@ fn times_are_shortened_by_the_jitter() {
 }
 
 #[test]
-fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard() {
+fn a_stale_answer_is_used_for_a_while_unless_a_change_was_announced() {
     let start = Instant::now();
     let channels = Channels {
         postgres: true,
@@ -262,8 +269,8 @@ fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard()
     memory.changes.channel_up(Channel::Postgres, start);
     let later = start + SECOND;
     for (key, found) in [("7", Some(User::default())), ("8", None)] {
-        let asked = asked(&memory, later);
-        memory.remember(key, found.as_ref(), asked, later, Duration::MAX, true);
+        let lookup = lookup_at(&memory, later);
+        memory.remember(key, found.as_ref(), lookup, later, Duration::MAX, true);
     }
     let is_stale = |key, seconds: u32| {
         let now = later + seconds * SECOND;
@@ -278,7 +285,7 @@ fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard()
     assert!(!is_stale("8", 0) && !is_stale("9", 0));
     memory
         .changes
-        .forget(Channel::Postgres, "7", later + SECOND);
+        .invalidate(Channel::Postgres, "7", later + SECOND);
     assert!(!is_stale("7", 2));
 }
 
@@ -289,9 +296,9 @@ fn the_number_of_bytes_is_bounded() {
     let user = User::with_columns(vec![serde_json::Value::String(text)]);
     let memory = memory(60 * SECOND, 10_000);
     for subject in 0..1000 {
-        let asked = asked(&memory, start);
+        let lookup = lookup_at(&memory, start);
         let subject = subject.to_string();
-        memory.remember(&subject, Some(&user), asked, start, Duration::MAX, true);
+        memory.remember(&subject, Some(&user), lookup, start, Duration::MAX, true);
     }
     let known = (0..1000).filter(|subject| memory.has(&subject.to_string()));
     let known = known.count();
@@ -301,7 +308,7 @@ fn the_number_of_bytes_is_bounded() {
 /// Run it with `cargo test --release -p sessiongate-stores --lib a_million -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures the whole process, so it must be alone in it"]
-fn a_million_entries_take_little_above_their_own_text() {
+fn a_million_entries_take_little_memory_beyond_their_text() {
     const ENTRIES: usize = 1_000_000;
     let resident = || {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -316,12 +323,12 @@ fn a_million_entries_take_little_above_their_own_text() {
         };
         let memory = Memory::new(settings, SECOND, no_changes(), NO_JITTER);
         for subject in 0..ENTRIES {
-            let asked = asked(&memory, start);
+            let lookup = lookup_at(&memory, start);
             let subject = format!("{subject:0len$}");
             memory.remember(
                 &subject,
                 Some(&User::default()),
-                asked,
+                lookup,
                 start,
                 Duration::MAX,
                 true,

@@ -69,13 +69,13 @@ pub(super) async fn columns(
         }
         rows => rows?,
     };
-    let there = |row: &Row| {
+    let read = |row: &Row| {
         Ok(TableColumn {
             name: row.try_get(0)?,
             readable: row.try_get(1)?,
         })
     };
-    rows.iter().map(there).collect()
+    rows.iter().map(read).collect()
 }
 
 /// Writes the SQL that selects the columns about a user's standing, after checking which exist and may be read.

@@ -18,8 +18,8 @@ use super::server::Connection;
 
 /// The columns to select with a user, before their types are known.
 #[derive(Debug)]
-pub(super) struct ColumnsByUser {
-    pub(super) asked: UserColumns,
+pub(super) struct UnresolvedColumns {
+    pub(super) configured: UserColumns,
     pub(super) users: UserTable,
     /// The session table, where users are found with sessions. The statement calls it `k`.
     pub(super) sessions: Option<Table>,
@@ -54,20 +54,20 @@ enum Reading {
     TimeText,
 }
 
-impl ColumnsByUser {
+impl UnresolvedColumns {
     /// Checks that every column exists and may be read, and builds the selection from their types.
-    pub(super) async fn learn(
+    pub(super) async fn build_selection(
         &self,
         connection: &Connection,
     ) -> Result<ColumnSelection, PostgresError> {
-        if self.asked.is_nothing() {
+        if self.configured.is_empty() {
             return Ok(ColumnSelection::default());
         }
         let users = &self.users.table;
-        let tables = self.asked.tables(users, self.sessions.as_ref());
+        let tables = self.configured.tables(users, self.sessions.as_ref());
         for (table, wanted) in &tables {
-            let there = catalog::columns(connection, table).await?;
-            columns::look_for(table, wanted, &there)?;
+            let existing = catalog::columns(connection, table).await?;
+            columns::check_readable(table, wanted, &existing)?;
         }
         let layout_of = async |wanted: &Table| {
             let columns = tables.iter().find(|(table, _)| *table == wanted);
@@ -92,20 +92,24 @@ impl ColumnsByUser {
         sessions: &Layout,
     ) -> Result<ColumnSelection, ColumnError> {
         let mut zoneless = Vec::new();
-        let selected = self.asked.columns.iter().map(|asked| match asked {
-            UserColumn::OrganizationRoles(memberships) => {
-                Ok((self.roles(memberships), Reading::Json))
-            }
-            UserColumn::Time(column) => {
-                let (select, reading) = self.time(column, layout)?;
-                if reading == (Reading::Epoch { has_zone: false }) {
-                    zoneless.push(column.name().to_owned());
+        let selected = self
+            .configured
+            .columns
+            .iter()
+            .map(|configured| match configured {
+                UserColumn::OrganizationRoles(memberships) => {
+                    Ok((self.roles(memberships), Reading::Json))
                 }
-                Ok((select, reading))
-            }
-            UserColumn::Value(column) => Ok(value(&self.qualified(column), column, layout)),
-        });
-        let claims = self.asked.claims.iter().map(|claim| match claim.of {
+                UserColumn::Time(column) => {
+                    let (select, reading) = self.time(column, layout)?;
+                    if reading == (Reading::Epoch { has_zone: false }) {
+                        zoneless.push(column.name().to_owned());
+                    }
+                    Ok((select, reading))
+                }
+                UserColumn::Value(column) => Ok(value(&self.qualified(column), column, layout)),
+            });
+        let claims = self.configured.claims.iter().map(|claim| match claim.of {
             ClaimOf::Session => Ok(self.claim(claim, "k", sessions)),
             ClaimOf::User => Ok(self.claim(claim, self.alias, layout)),
         });
@@ -179,7 +183,7 @@ impl ColumnsByUser {
 
     /// The tables that are read beside the user table.
     pub(super) fn other_tables(&self) -> impl Iterator<Item = &Table> {
-        self.asked
+        self.configured
             .memberships()
             .map(|memberships| &memberships.table)
     }
@@ -232,7 +236,7 @@ impl ColumnSelection {
         })
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.readings.is_empty()
     }
 }

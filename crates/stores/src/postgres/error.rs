@@ -46,7 +46,7 @@ pub(in super::super) enum PostgresError {
     NoTable,
     /// A host did not accept the connection in time.
     #[error("no connection within {} ms", .0.as_millis())]
-    Slow(Duration),
+    TimedOut(Duration),
 }
 
 impl PostgresError {

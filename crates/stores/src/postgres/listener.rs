@@ -60,7 +60,7 @@ impl PostgresChannel {
             target,
             publisher: Arc::clone(&channel.publisher),
             clock: process.clock.clone(),
-            said: None,
+            logged: None,
             trial: process.trial.clone(),
         };
         let stop = channel.stop.clone();
@@ -83,7 +83,7 @@ impl PostgresChannel {
     pub(in super::super) async fn close(&self) {
         self.stop.cancel();
         // The task waits for its connections only, so it ends at once when stopped.
-        let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.keeper.wait()).await;
         self.publisher.mark_down("it was closed");
     }
 }
@@ -100,7 +100,7 @@ struct Keeper {
     clock: Clock,
     trial: Trial,
     /// The last logged state of the channel: that it is up, or why it is not.
-    said: Option<Result<(), String>>,
+    logged: Option<Result<(), String>>,
 }
 
 /// The two connections of an open channel.
@@ -114,17 +114,17 @@ struct Pair {
 
 impl Keeper {
     async fn keep(mut self) {
-        let mut wait = SHORTEST_WAIT;
+        let mut wait = MIN_WAIT;
         loop {
             let began = Instant::now();
             let why = self.listen_once().await;
             self.mark_down(&why);
-            if began.elapsed() > LONGEST_WAIT * 2 {
-                wait = SHORTEST_WAIT;
+            if began.elapsed() > MAX_WAIT * 2 {
+                wait = MIN_WAIT;
             }
             // Spread the attempts of all gates.
             sleep(wait.mul_f64(0.5 + 0.5 * random_share())).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            wait = (wait * 2).min(MAX_WAIT);
         }
     }
 
@@ -141,7 +141,7 @@ impl Keeper {
         let receiver = Arc::clone(&pair.receiver);
         tokio::select! {
             why = self.watch(&pair) => why,
-            never = receiver.make_up() => match never {},
+            never = receiver.announce_held_back() => match never {},
             () = pair.listening.ended() => "the connection of LISTEN_DATABASE_URL was closed".to_owned(),
         }
     }
@@ -175,28 +175,28 @@ impl Keeper {
     /// the failure that ends this.
     async fn watch(&mut self, pair: &Pair) -> String {
         let mut last: Option<TriggerState> = None;
-        let mut next_look = Instant::now();
+        let mut next_check = Instant::now();
         let mut is_settled = false;
         loop {
-            let asked = self.clock.monotonic();
-            let looks = Instant::now() >= next_look;
+            let began = self.clock.monotonic();
+            let is_check_due = Instant::now() >= next_check;
             // Run both at once, so that neither delays the other.
-            let limit = last.as_ref().map_or(self.target.timeout, |_| PROOF_WITHIN);
-            let look = async {
-                let seen = match looks {
-                    true => Some(self.target.triggers.seen(&pair.notifying).await),
+            let limit = last.as_ref().map_or(self.target.timeout, |_| PROOF_TIMEOUT);
+            let check = async {
+                let seen = match is_check_due {
+                    true => Some(self.target.triggers.state(&pair.notifying).await),
                     false => None,
                 };
                 seen.transpose()
             };
-            let (seen, proof) = tokio::join!(timeout(limit, look), pair.prove(limit));
+            let (seen, proof) = tokio::join!(timeout(limit, check), pair.prove(limit));
             if let Err(why) = proof {
                 return why;
             }
             match seen {
                 Ok(Ok(None)) => {}
                 Ok(Ok(Some(seen))) => {
-                    next_look = Instant::now() + LOOK_EVERY;
+                    next_check = Instant::now() + CHECK_INTERVAL;
                     let is_same = |last: &TriggerState| last.fingerprint == seen.fingerprint;
                     if !last.as_ref().is_none_or(is_same) {
                         self.publisher.announce(&Invalidation::Everything);
@@ -210,40 +210,40 @@ impl Keeper {
                 is_settled = true;
                 // To the server, a connection that only listens is idle. The connection of a pooler in transaction mode
                 // has failed the proof, so it never gets here.
-                let _ = timeout(PROOF_WITHIN, pair.listening.run(NEVER_IDLE)).await;
+                let _ = timeout(PROOF_TIMEOUT, pair.listening.run(DISABLE_IDLE_TIMEOUT)).await;
             }
             match last.as_ref().and_then(TriggerState::flaw) {
                 None => {
-                    self.publisher.prove(asked, TRUST);
+                    self.publisher.prove(began, PROOF_TTL);
                     self.mark_up();
                 }
                 Some(flaw) => self.mark_down(&format!(
                     "{flaw}; `sessiongate db install` creates the triggers, `sessiongate db status` says what is wrong"
                 )),
             }
-            sleep(BEAT).await;
+            sleep(PROOF_INTERVAL).await;
         }
     }
 
     fn mark_up(&mut self) {
         self.publisher.mark_up();
-        if self.said != Some(Ok(())) {
+        if self.logged != Some(Ok(())) {
             let configuration = self.trial.configuration();
             tracing::info!(configuration, "PostgreSQL announces changes");
-            self.said = Some(Ok(()));
+            self.logged = Some(Ok(()));
         }
     }
 
     fn mark_down(&mut self, why: &str) {
         self.publisher.mark_down(why);
-        let said = Some(Err(why.to_owned()));
-        if self.said != said {
+        let state = Some(Err(why.to_owned()));
+        if self.logged != state {
             tracing::warn!(
                 configuration = self.trial.configuration(),
                 detail = why,
                 "PostgreSQL announces no changes, so nothing is answered from memory"
             );
-            self.said = said;
+            self.logged = state;
         }
     }
 }
@@ -252,22 +252,22 @@ impl Pair {
     /// Proves that the listening connection receives what the notifying connection sends.
     async fn prove(&self, limit: Duration) -> Result<(), String> {
         let deadline = Instant::now() + limit;
-        let payload = self.receiver.expect(random_text());
+        let payload = self.receiver.expect_proof(random_text());
         let parameters = [text(&CHANNEL), text(&payload)];
-        let rows = timeout_at(deadline, self.notifying.query(SAY, &parameters)).await;
+        let rows = timeout_at(deadline, self.notifying.query(NOTIFY, &parameters)).await;
         let rows = rows.map_err(|_| slow(limit))?;
         let rows = rows.map_err(|error| format!("DATABASE_URL: {}", error.described()))?;
         let value = |at| rows.first().and_then(|row| row.try_get::<_, f64>(at).ok());
         if value(0) != Some(0.0) {
             return Err(STANDBY.to_owned());
         }
-        if value(1).is_none_or(|usage| usage > FULL) {
-            return Err(QUEUE.to_owned());
+        if value(1).is_none_or(|usage| usage > MAX_QUEUE_USAGE) {
+            return Err(QUEUE_FULL.to_owned());
         }
         if timeout_at(deadline, self.receiver.proved()).await.is_err() {
             // `LISTEN` may have reached one of a pooler's connections, which would keep listening.
-            let _ = timeout(PROOF_WITHIN, self.listening.run("UNLISTEN *")).await;
-            return Err(UNHEARD.to_owned());
+            let _ = timeout(PROOF_TIMEOUT, self.listening.run("UNLISTEN *")).await;
+            return Err(NOT_RECEIVED.to_owned());
         }
         Ok(())
     }
@@ -293,42 +293,42 @@ fn random_share() -> f64 {
 
 /// Sends a notification, unless the server is a standby, which cannot. The first column says whether it is one, the
 /// second how full the queue of notifications is.
-const SAY: &str = "\
+const NOTIFY: &str = "\
     SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 1 ELSE 0 END::float8, pg_catalog.pg_notification_queue_usage(), \
     CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_notify($1, $2)::text END";
 
 /// Disables the timeout for idle sessions. Versions before 14 have no such setting.
-const NEVER_IDLE: &str = "\
+const DISABLE_IDLE_TIMEOUT: &str = "\
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
 
 const STANDBY: &str = "DATABASE_URL leads to a standby, which may still have the state before an announced change; \
                        let it lead to the primary";
 
-const QUEUE: &str = "the queue of notifications of the PostgreSQL server is more than half full, and triggers do not notify when it \
+const QUEUE_FULL: &str = "the queue of notifications of the PostgreSQL server is more than half full, and triggers do not notify when it \
                      is full: a connection that listens has not read for long (pg_stat_activity), perhaps in an open \
                      transaction";
 
-const UNHEARD: &str = "notifications sent through DATABASE_URL do not arrive through LISTEN_DATABASE_URL: both must lead to the same \
+const NOT_RECEIVED: &str = "notifications sent through DATABASE_URL do not arrive through LISTEN_DATABASE_URL: both must lead to the same \
                        database of the same server, and LISTEN_DATABASE_URL past a pooler in transaction mode, through which \
                        LISTEN receives nothing";
 
 /// How full the queue of notifications may be. Our triggers stop notifying above nine tenths.
-const FULL: f64 = 0.5;
+const MAX_QUEUE_USAGE: f64 = 0.5;
 
 /// The pause between proofs that the channel is up. With the time that a proof takes, less than two seconds.
-const BEAT: Duration = Duration::from_millis(700);
+const PROOF_INTERVAL: Duration = Duration::from_millis(700);
 
 /// How long a proof is trusted: until the next proof, including the longest time that the next one may take.
-const TRUST: Duration = Duration::from_millis(2500);
+const PROOF_TTL: Duration = Duration::from_millis(2500);
 
 /// How long a proof may take. The first one may take as long as a query.
-const PROOF_WITHIN: Duration = Duration::from_millis(900);
+const PROOF_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// How often the tables and their triggers are checked.
-const LOOK_EVERY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+const CHECK_INTERVAL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// The shortest and longest wait before the next attempt to open the channel.
-const SHORTEST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MIN_WAIT: Duration = Duration::from_millis(500);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::Notification;
 
 use super::super::channel::{Invalidation, Publisher};
-use super::super::revocations::announced;
+use super::super::revocations::handle_announcement;
 
 /// The channel that announces changes of revocations.
 pub(super) const REVOCATIONS: &str = "sessiongate_revocations";
@@ -40,7 +40,7 @@ impl NotificationReceiver {
     /// Handles one notification.
     pub(super) fn receive(&self, notification: &Notification) {
         if notification.channel() == REVOCATIONS {
-            announced(notification.payload());
+            handle_announcement(notification.payload());
             return;
         }
         let payload = notification.payload();
@@ -62,7 +62,7 @@ impl NotificationReceiver {
     }
 
     /// Expects this proof from now on. Returns the payload that the other connection has to send.
-    pub(super) fn expect(&self, proof: String) -> String {
+    pub(super) fn expect_proof(&self, proof: String) -> String {
         let payload = format!("{PROOF}{proof}");
         *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = Some(proof);
         payload
@@ -74,7 +74,7 @@ impl NotificationReceiver {
     }
 
     /// Announces that everything may have changed, each time invalidations were held back. Runs until canceled.
-    pub(super) async fn make_up(&self) -> Infallible {
+    pub(super) async fn announce_held_back(&self) -> Infallible {
         loop {
             self.held_back.notified().await;
             sleep(WINDOW).await;
@@ -103,8 +103,8 @@ fn invalidation(payload: &str) -> Invalidation {
 struct Flood {
     since: Instant,
     cost: u32,
-    /// Whether an invalidation was held back. Then all are, until [`NotificationReceiver::make_up`] invalidates
-    /// everything.
+    /// Whether an invalidation was held back. Then all are, until
+    /// [`NotificationReceiver::announce_held_back`] invalidates everything.
     is_held_back: bool,
 }
 
@@ -129,7 +129,7 @@ impl Flood {
             Invalidation::Everything => COST_OF_EVERYTHING,
             Invalidation::RedisKey(_) | Invalidation::Session(_) | Invalidation::User(_) => 1,
         };
-        self.is_held_back = self.cost > MOST;
+        self.is_held_back = self.cost > MAX_COST;
         !self.is_held_back
     }
 }
@@ -141,7 +141,7 @@ const PROOF: &str = "proof:";
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// The total cost of notifications that one window admits; most notifications cost 1.
-const MOST: u32 = 1000;
+const MAX_COST: u32 = 1000;
 
 /// The cost of a notification that empties the whole memory.
 const COST_OF_EVERYTHING: u32 = 250;
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_that_is_not_known_may_say_anything() {
+    fn an_unknown_payload_invalidates_everything() {
         assert_eq!(invalidation("user:7:8 "), Invalidation::User("7:8 ".into()));
         assert_eq!(invalidation("user:"), Invalidation::User("".into()));
         assert_eq!(
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_held_back_until_it_is_made_up_for() {
+    fn a_flood_is_held_back_until_everything_is_invalidated() {
         let start = Instant::now();
         let mut flood = Flood::since(start);
         let user = Invalidation::User("7".into());

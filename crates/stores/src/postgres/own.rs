@@ -28,13 +28,13 @@ pub enum OwnTableError {
     Forbidden(String),
     /// The settings name another database than PostgreSQL.
     #[error("the database is not PostgreSQL")]
-    NoPostgres,
+    NotPostgres,
     /// The database, or the connection to it, failed.
     #[error("PostgreSQL: {0}")]
     Postgres(String),
     /// The database did not answer in time.
     #[error("PostgreSQL: no answer within {} ms (DATABASE_TIMEOUT)", .0.as_millis())]
-    Slow(Duration),
+    TimedOut(Duration),
 }
 
 impl From<PostgresError> for OwnTableError {
@@ -65,26 +65,26 @@ impl OwnTables {
     ///
     /// # Errors
     /// When the database does not answer in time, cannot be reached, or refuses the statement.
-    pub(crate) async fn ask(
+    pub(crate) async fn query(
         &self,
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, OwnTableError> {
-        let asking = async {
-            match self.ask_once(statement, parameters).await {
+        let attempts = async {
+            match self.query_once(statement, parameters).await {
                 Err(error) if error.is_broken_connection() => {
-                    self.lease.resource.forget_idle();
-                    self.ask_once(statement, parameters).await
+                    self.lease.resource.close_idle();
+                    self.query_once(statement, parameters).await
                 }
                 answer => answer,
             }
         };
-        let answer = timeout(self.limit, asking).await;
-        let answer = answer.map_err(|_| OwnTableError::Slow(self.limit))?;
+        let answer = timeout(self.limit, attempts).await;
+        let answer = answer.map_err(|_| OwnTableError::TimedOut(self.limit))?;
         Ok(answer?)
     }
 
-    async fn ask_once(
+    async fn query_once(
         &self,
         statement: &str,
         parameters: &[Parameter<'_>],

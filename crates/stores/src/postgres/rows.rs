@@ -36,37 +36,37 @@ pub struct SharedRow {
 #[derive(Clone, Debug)]
 pub struct SharedRowsSurvey {
     role: String,
-    is_there: bool,
+    exists: bool,
     may_create: bool,
-    lacks: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl SharedRowsSurvey {
     /// Whether the table exists and may be read.
     pub fn is_readable(&self) -> bool {
-        self.is_there && !self.lacks.contains(&SELECT)
+        self.exists && !self.missing.contains(&SELECT)
     }
 
     /// Describes the missing table or privileges, if anything is missing.
-    pub fn lacks(&self) -> Option<String> {
+    pub fn missing(&self) -> Option<String> {
         let role = &self.role;
-        if !self.is_there && !self.may_create {
+        if !self.exists && !self.may_create {
             return Some(format!(
                 "it is not there, and the role {role} may not make it"
             ));
         }
-        let lacks = self.lacks.join(", ");
-        (!lacks.is_empty()).then(|| format!("the role {role} lacks {lacks}"))
+        let missing = self.missing.join(", ");
+        (!missing.is_empty()).then(|| format!("the role {role} lacks {missing}"))
     }
 
     /// The statements that create the table and grant the role the privileges that it needs.
     pub fn advice(&self) -> String {
         let role = self.role.replace('"', "\"\"");
-        let create = if self.is_there { "" } else { CREATE };
-        let end = if self.is_there { "" } else { "; " };
-        let rights = RIGHTS.join(", ");
+        let create = if self.exists { "" } else { CREATE };
+        let end = if self.exists { "" } else { "; " };
+        let privileges = PRIVILEGES.join(", ");
         format!(
-            "`{create}{end}GRANT {rights} ON sessiongate_acme TO \"{role}\";`, as a role that may."
+            "`{create}{end}GRANT {privileges} ON sessiongate_acme TO \"{role}\";`, as a role that may do this."
         )
     }
 }
@@ -76,7 +76,7 @@ impl SharedRowsSurvey {
 pub enum SharedRowsError {
     /// The statement failed.
     #[error(transparent)]
-    Ask(#[from] OwnTableError),
+    Statement(#[from] OwnTableError),
     /// The table does not exist, and our role may not create it.
     #[error(
         "PostgreSQL: there is no table sessiongate_acme, and this role may not create it ({0}); have a role that may run: \
@@ -111,10 +111,10 @@ impl SharedRows {
             return Ok(());
         }
         // Look first: a role that may not create tables may have been granted access to this one.
-        if !self.is_there().await?
-            && let Err(error) = self.ask(CREATE, &[]).await
+        if !self.exists().await?
+            && let Err(error) = self.query(CREATE, &[]).await
             // When two nodes create it at once, one fails in spite of IF NOT EXISTS.
-            && !self.is_there().await?
+            && !self.exists().await?
         {
             return Err(SharedRowsError::NoTable(error.to_string()));
         }
@@ -122,10 +122,10 @@ impl SharedRows {
         Ok(())
     }
 
-    async fn is_there(&self) -> Result<bool, SharedRowsError> {
-        const THERE: &str = "SELECT to_regclass('sessiongate_acme') IS NOT NULL";
-        let there = self.ask(THERE, &[]).await?;
-        Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
+    async fn exists(&self) -> Result<bool, SharedRowsError> {
+        const EXISTS: &str = "SELECT to_regclass('sessiongate_acme') IS NOT NULL";
+        let rows = self.query(EXISTS, &[]).await?;
+        Ok(rows.first().and_then(|row| row.try_get(0).ok()) == Some(true))
     }
 
     /// Reads the privileges of our role on the table.
@@ -135,23 +135,23 @@ impl SharedRows {
     pub async fn survey(&self) -> Result<SharedRowsSurvey, SharedRowsError> {
         const SURVEY: &str = "SELECT current_user::text, to_regclass('sessiongate_acme') IS NOT NULL, \
              coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
-        let rows = self.ask(SURVEY, &[]).await?;
+        let rows = self.query(SURVEY, &[]).await?;
         let first = rows.first();
-        let told = |at| first.and_then(|row| row.try_get(at).ok()) == Some(true);
+        let is_true = |at| first.and_then(|row| row.try_get(at).ok()) == Some(true);
         let mut survey = SharedRowsSurvey {
             role: first
                 .and_then(|row| row.try_get(0).ok())
                 .unwrap_or_default(),
-            is_there: told(1),
-            may_create: told(2),
-            lacks: Vec::new(),
+            exists: is_true(1),
+            may_create: is_true(2),
+            missing: Vec::new(),
         };
-        if survey.is_there {
-            for right in RIGHTS {
-                const MAY: &str = "SELECT has_table_privilege('sessiongate_acme', $1)";
-                let rows = self.ask(MAY, &[text(&right)]).await?;
+        if survey.exists {
+            for privilege in PRIVILEGES {
+                const HAS_PRIVILEGE: &str = "SELECT has_table_privilege('sessiongate_acme', $1)";
+                let rows = self.query(HAS_PRIVILEGE, &[text(&privilege)]).await?;
                 if rows.first().and_then(|row| row.try_get(0).ok()) != Some(true) {
-                    survey.lacks.push(right);
+                    survey.missing.push(privilege);
                 }
             }
         }
@@ -162,7 +162,7 @@ impl SharedRows {
     pub async fn list(&self) -> Result<Vec<SharedRow>, SharedRowsError> {
         const LIST: &str =
             "SELECT kind, name, changed::text FROM sessiongate_acme WHERE scope = $1";
-        let rows = self.ask(LIST, &[text(&self.scope)]).await?;
+        let rows = self.query(LIST, &[text(&self.scope)]).await?;
         let read = |row: &Row| {
             Some(SharedRow {
                 kind: row.try_get(0).ok()?,
@@ -177,7 +177,7 @@ impl SharedRows {
     pub async fn get(&self, kind: &str, name: &str) -> Result<Option<String>, SharedRowsError> {
         const GET: &str =
             "SELECT value FROM sessiongate_acme WHERE scope = $1 AND kind = $2 AND name = $3";
-        let rows = self.ask(GET, &self.key(&kind, &name)).await?;
+        let rows = self.query(GET, &self.key(&kind, &name)).await?;
         Ok(rows.first().and_then(|row| row.try_get(0).ok()))
     }
 
@@ -186,7 +186,7 @@ impl SharedRows {
         const PUT: &str = "INSERT INTO sessiongate_acme (scope, kind, name, value) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (scope, kind, name) DO UPDATE SET value = excluded.value, changed = clock_timestamp()";
         let [scope, kind, name] = self.key(&kind, &name);
-        self.ask(PUT, &[scope, kind, name, text(&value)])
+        self.query(PUT, &[scope, kind, name, text(&value)])
             .await
             .map(drop)
     }
@@ -195,7 +195,7 @@ impl SharedRows {
     pub async fn remove(&self, kind: &str, name: &str) -> Result<(), SharedRowsError> {
         const REMOVE: &str =
             "DELETE FROM sessiongate_acme WHERE scope = $1 AND kind = $2 AND name = $3";
-        self.ask(REMOVE, &self.key(&kind, &name)).await.map(drop)
+        self.query(REMOVE, &self.key(&kind, &name)).await.map(drop)
     }
 
     /// Tries to take the lock of this name for at most `term`, and returns whether this process holds it. The lock is a
@@ -213,33 +213,33 @@ impl SharedRows {
             text(&self.holder),
             (&seconds as _, Type::FLOAT8),
         ];
-        Ok(!self.ask(LOCK, &parameters).await?.is_empty())
+        Ok(!self.query(LOCK, &parameters).await?.is_empty())
     }
 
     /// Releases the lock of this name, if this process holds it.
     pub async fn unlock(&self, name: &str) -> Result<(), SharedRowsError> {
         const UNLOCK: &str = "DELETE FROM sessiongate_acme WHERE scope = $1 AND kind = 'lock' AND name = $2 AND value = $3";
         let parameters = [text(&self.scope), text(&name), text(&self.holder)];
-        self.ask(UNLOCK, &parameters).await.map(drop)
+        self.query(UNLOCK, &parameters).await.map(drop)
     }
 
     fn key<'k>(&'k self, kind: &'k &'k str, name: &'k &'k str) -> [Parameter<'k>; 3] {
         [text(&self.scope), text(kind), text(name)]
     }
 
-    async fn ask(
+    async fn query(
         &self,
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, SharedRowsError> {
-        Ok(self.tables.ask(statement, parameters).await?)
+        Ok(self.tables.query(statement, parameters).await?)
     }
 }
 
 const SELECT: &str = "SELECT";
 
 /// The privileges that reading and writing rows requires.
-const RIGHTS: [&str; 4] = [SELECT, "INSERT", "UPDATE", "DELETE"];
+const PRIVILEGES: [&str; 4] = [SELECT, "INSERT", "UPDATE", "DELETE"];
 
 /// Creates the table. Its few rows hold private keys, so no other role should read it.
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS sessiongate_acme (scope text NOT NULL, kind text NOT NULL, name text NOT NULL, \

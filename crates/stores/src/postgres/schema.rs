@@ -9,13 +9,13 @@ use super::Postgres;
 use super::catalog::{self, Layout, Visible};
 use super::error::PostgresError;
 use super::server::Connection;
-use super::statement::{ByKey, KeyStatement};
+use super::statement::{KeyLookup, KeyStatement};
 
 impl Postgres {
     /// Reads from the catalog the types of the columns and which rows our role may see, and builds the statement.
-    pub(super) async fn learn(
+    pub(super) async fn build_statement(
         &self,
-        by: &ByKey,
+        by: &KeyLookup,
         rank: Rank,
     ) -> Result<KeyStatement, PostgresError> {
         let taken = self.connections.take(rank).await?;
@@ -26,24 +26,24 @@ impl Postgres {
     async fn read_catalog(
         &self,
         connection: &Connection,
-        by: &ByKey,
+        by: &KeyLookup,
     ) -> Result<KeyStatement, PostgresError> {
         let columns = [&by.column].into_iter().chain(&by.times);
         let columns: Vec<_> = columns.map(|column| column.name()).collect();
-        let values = by.columns.learn(connection).await?;
+        let values = by.columns.build_selection(connection).await?;
         let layout = Layout::read(connection, &by.table, &columns).await?;
         let tables = [&by.table].into_iter().chain(&by.users);
         for table in tables.chain(by.columns.other_tables()) {
             match Visible::read(connection, table).await? {
                 Visible::All => {}
                 Visible::None => {
-                    // Forget the statement, which would keep finding no rows.
-                    by.forget();
+                    // Discard the statement, which would keep finding no rows.
+                    by.discard();
                     return Err(PostgresError::Hidden {
                         table: table.quoted().to_owned(),
                     });
                 }
-                Visible::SomeByPolicy => self.say(format!(
+                Visible::SomeByPolicy => self.warn_once(format!(
                     "row-level security is on for {}: whoever its policies hide from our role looks like nobody and is \
                      refused; a role that has BYPASSRLS sees everybody",
                     table.quoted(),
@@ -55,21 +55,21 @@ impl Postgres {
             None => String::new(),
         };
         let statement =
-            by.learn(&layout, &standing, values)
+            by.complete(&layout, &standing, values)
                 .ok_or_else(|| PostgresError::NoColumn {
                     column: by.column.quoted().to_owned(),
                     table: by.table.quoted().to_owned(),
                 })?;
-        self.say_zone(by, &statement);
+        self.warn_about_zone(by, &statement);
         Ok(statement)
     }
 
     /// Warns that times without a zone are read as UTC if no zone is configured, and about a configured zone without
     /// effect.
-    fn say_zone(&self, by: &ByKey, statement: &KeyStatement) {
+    fn warn_about_zone(&self, by: &KeyLookup, statement: &KeyStatement) {
         let table = by.table.quoted();
         if self.columns_zone.is_none() && !statement.columns.zoneless.is_empty() {
-            self.say(format!(
+            self.warn_once(format!(
                 "the times in `{}` of {} have no time zone and are read as UTC; set SESSION_TIME_ZONE, to UTC if that is \
                  right",
                 statement.columns.zoneless.join("` and `"),
@@ -78,22 +78,22 @@ impl Postgres {
         }
         let columns = statement.zoneless.join("` and `");
         match (&self.zone, statement.zoneless.is_empty()) {
-            (None, false) => self.say(format!(
+            (None, false) => self.warn_once(format!(
                 "the times in `{columns}` of {table} have no time zone and are read as UTC; if the application writes them \
                  in another zone, sessions live too long or too short: set SESSION_TIME_ZONE, to UTC if that is right"
             )),
-            (Some(zone), true) if !by.times.is_empty() && !statement.columns.uses_zone() => self.say(format!(
+            (Some(zone), true) if !by.times.is_empty() && !statement.columns.uses_zone() => self.warn_once(format!(
                 "SESSION_TIME_ZONE={zone} has no effect: the times in {table} have a time zone of their own"
             )),
             (None | Some(_), _) => {}
         }
     }
 
-    fn say(&self, text: String) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if !said.contains(&text) {
+    fn warn_once(&self, text: String) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if !logged.contains(&text) {
             tracing::warn!(store = LookupSource::Postgres.as_str(), "{text}");
-            said.insert(text);
+            logged.insert(text);
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::connections::Opener;
 use super::error::PostgresError;
-use client_tls::{Authorities, Terms, TlsFileError, Verification};
+use client_tls::{Authorities, TlsFileError, TlsOptions, Verification};
 
 /// The address of a PostgreSQL server, and how to sign in. Its `Debug` and `Display` show no credentials.
 #[derive(Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl PostgresServer {
             Verify::Nothing => Verification::Nothing,
         };
         let identity = self.identity.as_ref();
-        let config = client_tls::client_config(Terms {
+        let config = client_tls::client_config(TlsOptions {
             verification,
             identity: identity.map(|(certificate, key)| (certificate.as_path(), key.as_path())),
         })?;
@@ -122,7 +122,7 @@ impl PostgresServer {
                 None => connecting.await,
                 Some(limit) => timeout(limit, connecting)
                     .await
-                    .unwrap_or(Err(PostgresError::Slow(limit))),
+                    .unwrap_or(Err(PostgresError::TimedOut(limit))),
             };
             let is_final = |error: &PostgresError| error.is_refused_sign_in();
             if result.as_ref().map_or_else(is_final, |_| true) {
@@ -222,7 +222,7 @@ impl Opener for PostgresOpener {
             | PostgresError::Hidden { .. }
             | PostgresError::NoColumn { .. }
             | PostgresError::NoTable => true,
-            PostgresError::Closed | PostgresError::File(_) | PostgresError::Slow(_) => false,
+            PostgresError::Closed | PostgresError::File(_) | PostgresError::TimedOut(_) => false,
         }
     }
 }
@@ -230,11 +230,11 @@ impl Opener for PostgresOpener {
 /// A connection, and the task that reads and writes it. Dropping it ends both at once, even with an answer outstanding.
 pub(in super::super) struct Connection {
     client: Client,
-    driver: Driver,
+    driver: PostgresDriver,
     ended: CancellationToken,
 }
 
-struct Driver(JoinHandle<()>);
+struct PostgresDriver(JoinHandle<()>);
 
 /// Receives notifications. It is called in the task that reads the connection, so it must not block.
 pub(super) type NotificationHandler = Arc<dyn Fn(&Notification) + Send + Sync>;
@@ -271,7 +271,7 @@ impl Connection {
         });
         Self {
             client,
-            driver: Driver(driver),
+            driver: PostgresDriver(driver),
             ended,
         }
     }
@@ -301,7 +301,7 @@ impl Connection {
     }
 }
 
-impl Drop for Driver {
+impl Drop for PostgresDriver {
     fn drop(&mut self) {
         self.0.abort();
     }

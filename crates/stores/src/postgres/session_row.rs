@@ -10,9 +10,9 @@ use super::super::identifier::Column;
 use super::super::session_state::{MalformedRecord, StoredRow};
 use super::super::standing::StandingRow;
 use super::super::time::Zone;
-use super::statement::ByKey;
+use super::statement::KeyLookup;
 
-/// A row that was found by the statement of [`ByKey::session`].
+/// A row that was found by the statement of [`KeyLookup::session`].
 pub(super) struct SessionRow<'a> {
     pub(super) row: &'a Row,
     pub(super) zoneless: &'a [String],
@@ -22,7 +22,7 @@ pub(super) struct SessionRow<'a> {
 impl SessionRow<'_> {
     pub(super) fn read(
         &self,
-        by: &ByKey,
+        by: &KeyLookup,
         user: User,
         claims: Map<String, Value>,
     ) -> Result<StoredRow, MalformedRecord> {

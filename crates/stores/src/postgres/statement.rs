@@ -7,10 +7,10 @@ use super::super::identifier::{Column, Table};
 use super::super::settings::{SessionTables, UserTable};
 use super::super::standing::StandingSelection;
 use super::catalog::Layout;
-use super::columns::{ColumnSelection, ColumnsByUser};
+use super::columns::{ColumnSelection, UnresolvedColumns};
 
 /// The lookup of a row by its key, before the types of the columns are known.
-pub(super) struct ByKey {
+pub(super) struct KeyLookup {
     /// The table with the key.
     pub(super) table: Table,
     /// The user table, where that is another table.
@@ -22,7 +22,7 @@ pub(super) struct ByKey {
     /// The selection of the columns about a user's standing, as far as they exist.
     pub(super) standing: Option<StandingSelection>,
     /// The columns that are selected for rules and headers.
-    pub(super) columns: ColumnsByUser,
+    pub(super) columns: UnresolvedColumns,
     /// The parts of the statement before the condition on the key (`select`, `from`) and after it (`limit`). The
     /// selections of `standing` and `columns` come between the first two. The table with the key is called `k`.
     select: String,
@@ -50,16 +50,16 @@ pub(super) enum Keys {
     Uuid,
 }
 
-impl ByKey {
-    pub(super) fn user(users: &UserTable, asked: UserColumns) -> Self {
+impl KeyLookup {
+    pub(super) fn user(users: &UserTable, configured: UserColumns) -> Self {
         // If columns are read, a decision must not depend on which of several rows comes first.
-        let limit = match asked.is_nothing() {
+        let limit = match configured.is_empty() {
             true => "LIMIT 1",
             false => "LIMIT 2",
         };
         Self {
-            columns: ColumnsByUser {
-                asked,
+            columns: UnresolvedColumns {
+                configured,
                 users: users.clone(),
                 sessions: None,
                 alias: "k",
@@ -78,7 +78,7 @@ impl ByKey {
 
     /// Creates the lookup of a session by its token. It selects the session and its user at once, so that a row proves
     /// both. The id of the user is compared as text as well: a collation may treat two users as equal.
-    pub(super) fn session(tables: &SessionTables, asked: UserColumns) -> Self {
+    pub(super) fn session(tables: &SessionTables, configured: UserColumns) -> Self {
         let SessionTables {
             table,
             token,
@@ -119,8 +119,8 @@ impl ByKey {
         Self {
             select,
             from,
-            columns: ColumnsByUser {
-                asked,
+            columns: UnresolvedColumns {
+                configured,
                 users: users.clone(),
                 sessions: Some(table.clone()),
                 alias: "u",
@@ -138,7 +138,7 @@ impl ByKey {
 
     /// Completes and remembers the statement, now that the types of the columns are known. `None` when the column of
     /// the key does not exist. `standing` and `columns` hold the other selected expressions, each with a comma before it.
-    pub(super) fn learn(
+    pub(super) fn complete(
         &self,
         layout: &Layout,
         standing: &str,
@@ -175,8 +175,8 @@ impl ByKey {
         })
     }
 
-    /// Forgets the statement, so that the types of the columns are read again before the next lookup.
-    pub(super) fn forget(&self) {
+    /// Discards the statement, so that the types of the columns are read again before the next lookup.
+    pub(super) fn discard(&self) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -232,13 +232,13 @@ mod tests {
             id: Column::parse("id").unwrap(),
         };
         let layout = Layout::new([("id".to_owned(), column_type.to_owned())]);
-        let by = ByKey::user(&users, UserColumns::default());
+        let by = KeyLookup::user(&users, UserColumns::default());
         by.statement(&layout, "", ColumnSelection::default())
             .unwrap()
     }
 
     #[test]
-    fn the_question_compares_in_the_type_of_the_column_and_in_its_spelling() {
+    fn the_statement_compares_by_type_and_by_spelling() {
         assert_eq!(
             &*statement("integer").sql,
             r#"SELECT 1 FROM "auth"."users" AS k WHERE k."id" = $1::bigint AND k."id"::text = $1 COLLATE "C" LIMIT 1"#

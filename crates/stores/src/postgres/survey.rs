@@ -40,7 +40,7 @@ pub(in super::super) async fn survey(
             is_key,
         } = *wanted;
         let state = within(limit, state(&connection, table, column, is_key)).await;
-        columns.push(wanted.seen(state));
+        columns.push(wanted.with_state(state));
     }
     PostgresOpener::close(connection).await;
     Ok(DatabaseSurvey {
@@ -118,13 +118,13 @@ async fn state(
 ) -> Result<ColumnState, PostgresError> {
     const UNDEFINED_TABLE: &str = "42P01";
     const INVALID_SCHEMA_NAME: &str = "3F000";
-    let asked = connection
+    let answer = connection
         .query(
             LOOKUP,
             &[(&table.quoted(), Type::TEXT), (&column.name(), Type::TEXT)],
         )
         .await;
-    let rows = match asked {
+    let rows = match answer {
         Err(error) => {
             return match error.sqlstate() {
                 Some(UNDEFINED_TABLE | INVALID_SCHEMA_NAME) => Ok(ColumnState::NoTable),
@@ -200,13 +200,13 @@ async fn rows(
     let statement = format!(
         "SELECT count(*) FROM (SELECT FROM {} LIMIT {}) AS counted",
         table.quoted(),
-        MOST_COUNTED + 1
+        MAX_COUNTED + 1
     );
     let rows = connection.query(&statement, &[]).await?;
     let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
     let count = count.unsigned_abs();
-    Ok(match count > MOST_COUNTED {
-        true => Rows::AtLeast(MOST_COUNTED),
+    Ok(match count > MAX_COUNTED {
+        true => Rows::AtLeast(MAX_COUNTED),
         false => Rows::Exactly(count),
     })
 }
@@ -276,4 +276,4 @@ const LOOKUP: &str = "\
     WHERE c.oid = $1::regclass";
 
 /// The most rows that are counted: enough to tell a small table from one where an index matters.
-const MOST_COUNTED: u64 = 10_000;
+const MAX_COUNTED: u64 = 10_000;

@@ -7,7 +7,7 @@ mod watch;
 use std::time::Duration;
 
 pub(super) use self::sql::CHANNEL;
-use self::state::Look;
+use self::state::TriggerQuery;
 pub(super) use self::state::TriggerState;
 pub use self::state::{TriggerFlaw, WatchedTable};
 use self::watch::Watch;
@@ -28,7 +28,7 @@ impl ChangeTriggers {
     }
 
     /// Whether no table is watched.
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -51,8 +51,8 @@ impl ChangeTriggers {
         database: &DatabaseSettings,
         pools: &Pools,
     ) -> Result<(), OwnTableError> {
-        with_tables(&patient(database), pools, async |tables| {
-            tables.ask(&sql::install(&self.0), &[]).await
+        with_tables(&with_longer_timeout(database), pools, async |tables| {
+            tables.query(&sql::install(&self.0), &[]).await
         })
         .await
         .map(drop)
@@ -66,8 +66,8 @@ impl ChangeTriggers {
         database: &DatabaseSettings,
         pools: &Pools,
     ) -> Result<(), OwnTableError> {
-        with_tables(&patient(database), pools, async |tables| {
-            tables.ask(&sql::uninstall(), &[]).await
+        with_tables(&with_longer_timeout(database), pools, async |tables| {
+            tables.query(&sql::uninstall(), &[]).await
         })
         .await
         .map(drop)
@@ -77,53 +77,55 @@ impl ChangeTriggers {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn look(
+    pub async fn inspect(
         &self,
         database: &DatabaseSettings,
         pools: &Pools,
     ) -> Result<Vec<WatchedTable>, OwnTableError> {
         with_tables(database, pools, async |tables| {
-            let mut seen = TriggerState::default();
-            for look in self.0.iter().map(Look::at) {
-                let rows = tables.ask(state::MEMBERS, &look.parameters()).await?;
-                look.read(&rows, &mut seen)?;
+            let mut state = TriggerState::default();
+            for query in self.0.iter().map(TriggerQuery::of) {
+                let rows = tables.query(state::MEMBERS, &query.parameters()).await?;
+                query.read(&rows, &mut state)?;
             }
-            Ok(seen.tables)
+            Ok(state.tables)
         })
         .await
     }
 
     /// Checks the triggers of every watched table over this connection.
-    pub(super) async fn seen(
+    pub(super) async fn state(
         &self,
         connection: &Connection,
     ) -> Result<TriggerState, PostgresError> {
-        let mut seen = TriggerState::default();
-        for look in self.0.iter().map(Look::at) {
-            let rows = connection.query(state::MEMBERS, &look.parameters()).await?;
-            look.read(&rows, &mut seen)?;
+        let mut state = TriggerState::default();
+        for query in self.0.iter().map(TriggerQuery::of) {
+            let rows = connection
+                .query(state::MEMBERS, &query.parameters())
+                .await?;
+            query.read(&rows, &mut state)?;
         }
-        Ok(seen)
+        Ok(state)
     }
 }
 
 async fn with_tables<T>(
     database: &DatabaseSettings,
     pools: &Pools,
-    act: impl AsyncFnOnce(&OwnTables) -> Result<T, OwnTableError>,
+    run: impl AsyncFnOnce(&OwnTables) -> Result<T, OwnTableError>,
 ) -> Result<T, OwnTableError> {
-    let tables = OwnTables::open(database, pools).ok_or(OwnTableError::NoPostgres)?;
-    let done = act(&tables).await;
+    let tables = OwnTables::open(database, pools).ok_or(OwnTableError::NotPostgres)?;
+    let done = run(&tables).await;
     tables.close().await;
     done
 }
 
 /// Returns settings with a longer timeout: creating triggers waits for current writers of the tables, and the statement
 /// itself limits each wait.
-fn patient(database: &DatabaseSettings) -> DatabaseSettings {
+fn with_longer_timeout(database: &DatabaseSettings) -> DatabaseSettings {
     let mut database = database.clone();
-    database.timeout = database.timeout.max(PATIENCE);
+    database.timeout = database.timeout.max(INSTALL_TIMEOUT);
     database
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(60);

@@ -2,53 +2,60 @@ use serde_json::json;
 
 use super::*;
 
-const REALM: &str = "app users id";
-const LASTS: Duration = Duration::from_secs(600);
+const TABLES: &str = "app users id";
+const LIFETIME: Duration = Duration::from_secs(600);
 
-fn write<F: Recorded>(found: Option<&F>, about: &About, key: &str) -> Vec<u8> {
-    super::write(found, about, key, LASTS)
+fn write<F: Recorded>(found: Option<&F>, scope: &RecordScope, key: &str) -> Vec<u8> {
+    super::write(found, scope, key, LIFETIME)
 }
 
-fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Option<F>> {
-    super::read(value, about, key).map(|known| known.found)
+fn read<F: Recorded>(value: &[u8], scope: &RecordScope, key: &str) -> Option<Option<F>> {
+    super::read(value, scope, key).map(|known| known.found)
 }
 
-fn about(realm: &str) -> About {
-    about_columns(realm, 0)
+fn scope(description: &str) -> RecordScope {
+    scope_of_columns(description, 0)
 }
 
-fn about_columns(realm: &str, columns: usize) -> About {
-    About {
-        realm: realm.to_owned(),
+fn scope_of_columns(description: &str, columns: usize) -> RecordScope {
+    RecordScope {
+        description: description.to_owned(),
         columns,
         claims: 0,
     }
 }
 
 #[test]
-fn what_we_write_is_what_we_read() {
+fn a_record_is_read_as_it_was_written() {
     for (user, len) in [(Some(User::default()), 56), (None, 57)] {
-        let value = write(user.as_ref(), &about(REALM), "7");
-        assert_eq!(read(&value, &about(REALM), "7"), Some(user));
+        let value = write(user.as_ref(), &scope(TABLES), "7");
+        assert_eq!(read(&value, &scope(TABLES), "7"), Some(user));
         assert_eq!(value.len(), len);
     }
 }
 
 #[test]
-fn a_record_says_how_long_it_lasts_unless_an_earlier_release_wrote_it() {
-    let value = write(Some(&User::default()), &about(REALM), "7");
-    let of = seal(REALM, "7");
+fn a_record_holds_its_lifetime_unless_an_earlier_release_wrote_it() {
+    let value = write(Some(&User::default()), &scope(TABLES), "7");
+    let of = binding(TABLES, "7");
     assert_eq!(of, "568c8d102013ff26");
     let expected = format!(r#"{{"v":1,"of":"{of}","for":600000,"user":true}}"#);
     assert_eq!(str::from_utf8(&value).unwrap(), expected);
-    let lasts = |value: &str| {
-        let known = super::read::<User>(value.as_bytes(), &about(REALM), "7");
-        known.map(|known| known.lasts)
+    let lifetime = |value: &str| {
+        let known = super::read::<User>(value.as_bytes(), &scope(TABLES), "7");
+        known.map(|known| known.lifetime)
     };
-    assert_eq!(lasts(&expected), Some(Some(LASTS)));
-    assert_eq!(lasts(&expected.replace(r#""for":600000,"#, "")), Some(None));
+    assert_eq!(lifetime(&expected), Some(Some(LIFETIME)));
+    assert_eq!(
+        lifetime(&expected.replace(r#""for":600000,"#, "")),
+        Some(None)
+    );
     for wrong in ["-1", "1.5", "\"1\"", "[]", "18446744073709551616"] {
-        assert_eq!(lasts(&expected.replace("600000", wrong)), None, "{wrong}");
+        assert_eq!(
+            lifetime(&expected.replace("600000", wrong)),
+            None,
+            "{wrong}"
+        );
     }
 }
 
@@ -60,40 +67,40 @@ fn the_columns_of_a_user_are_read_as_they_were_written_and_never_fewer() {
         json!(9_007_199_254_740_993_i64),
     ];
     let user = User::with_columns(values);
-    let value = write(Some(&user), &about_columns(REALM, 3), "7");
+    let value = write(Some(&user), &scope_of_columns(TABLES, 3), "7");
     assert_eq!(
-        read(&value, &about_columns(REALM, 3), "7"),
+        read(&value, &scope_of_columns(TABLES, 3), "7"),
         Some(Some(user))
     );
     for columns in [0, 2, 4] {
-        let about = about_columns(REALM, columns);
-        assert_eq!(read::<User>(&value, &about, "7"), None, "{columns}");
+        let scope = scope_of_columns(TABLES, columns);
+        assert_eq!(read::<User>(&value, &scope, "7"), None, "{columns}");
     }
-    let absent = write::<User>(None, &about_columns(REALM, 3), "7");
+    let absent = write::<User>(None, &scope_of_columns(TABLES, 3), "7");
     assert_eq!(
-        read::<User>(&absent, &about_columns(REALM, 3), "7"),
+        read::<User>(&absent, &scope_of_columns(TABLES, 3), "7"),
         Some(None)
     );
     let absent = String::from_utf8(absent).unwrap();
     let forged = absent.replace("false}", r#"false,"columns":[1,2,3]}"#);
     assert_eq!(
-        read::<User>(forged.as_bytes(), &about_columns(REALM, 3), "7"),
+        read::<User>(forged.as_bytes(), &scope_of_columns(TABLES, 3), "7"),
         None
     );
 }
 
 #[test]
 fn a_record_about_another_table_or_user_is_a_miss() {
-    for (realm, subject) in [
+    for (description, subject) in [
         ("app accounts id", "7"),
-        (REALM, "8"),
+        (TABLES, "8"),
         ("app users id7", ""),
         ("", "app users id7"),
     ] {
         assert_eq!(
             read::<User>(
-                &write(Some(&User::default()), &about(realm), subject),
-                &about(REALM),
+                &write(Some(&User::default()), &scope(description), subject),
+                &scope(TABLES),
                 "7"
             ),
             None
@@ -103,7 +110,7 @@ fn a_record_about_another_table_or_user_is_a_miss() {
 
 #[test]
 fn a_value_that_we_would_not_write_is_a_miss() {
-    let ours = String::from_utf8(write(Some(&User::default()), &about(REALM), "7")).unwrap();
+    let ours = String::from_utf8(write(Some(&User::default()), &scope(TABLES), "7")).unwrap();
     for value in [
         "",
         "1",
@@ -124,12 +131,12 @@ fn a_value_that_we_would_not_write_is_a_miss() {
         &format!("{ours}{}", " ".repeat(User::max_len(0))),
     ] {
         assert_eq!(
-            read::<User>(value.as_bytes(), &about(REALM), "7"),
+            read::<User>(value.as_bytes(), &scope(TABLES), "7"),
             None,
             "{value}"
         );
     }
-    assert_eq!(read::<User>(&[0xff, 0xfe], &about(REALM), "7"), None);
+    assert_eq!(read::<User>(&[0xff, 0xfe], &scope(TABLES), "7"), None);
 }
 
 #[test]
@@ -172,12 +179,12 @@ fn a_session_is_read_as_it_was_written() {
             Some(u64::MAX),
         )),
     ] {
-        let value = write(found.as_ref(), &about(REALM), "id");
+        let value = write(found.as_ref(), &scope(TABLES), "id");
         assert!(value.len() <= KnownSession::max_len(0));
-        assert_eq!(read(&value, &about(REALM), "id"), Some(found));
-        assert_eq!(read::<KnownSession>(&value, &about(REALM), "other"), None);
-        assert_eq!(read::<KnownSession>(&value, &about("other"), "id"), None);
-        assert_eq!(read::<User>(&value, &about(REALM), "id"), None);
+        assert_eq!(read(&value, &scope(TABLES), "id"), Some(found));
+        assert_eq!(read::<KnownSession>(&value, &scope(TABLES), "other"), None);
+        assert_eq!(read::<KnownSession>(&value, &scope("other"), "id"), None);
+        assert_eq!(read::<User>(&value, &scope(TABLES), "id"), None);
     }
 }
 
@@ -196,22 +203,22 @@ fn the_claims_of_a_session_are_read_as_they_were_written_and_never_left_out() {
         .with_more_claims(claims.as_object().unwrap().clone()),
         user: User::default(),
     };
-    let about = |claims| About {
+    let scope = |claims| RecordScope {
         claims,
-        ..about(REALM)
+        ..scope(TABLES)
     };
     let with = known(&json!({"session": {"activeOrganizationId": "o1", "impersonatedBy": null}}));
     let without = known(&json!({}));
     for (found, claims) in [(&with, 2), (&without, 0)] {
-        let value = write(Some(found), &about(claims), "id");
+        let value = write(Some(found), &scope(claims), "id");
         assert_eq!(
-            read(&value, &about(claims), "id"),
+            read(&value, &scope(claims), "id"),
             Some(Some(found.clone()))
         );
-        assert_eq!(read::<KnownSession>(&value, &about(2 - claims), "id"), None);
+        assert_eq!(read::<KnownSession>(&value, &scope(2 - claims), "id"), None);
     }
-    let absent = write::<KnownSession>(None, &about(2), "id");
-    assert_eq!(read::<KnownSession>(&absent, &about(2), "id"), Some(None));
+    let absent = write::<KnownSession>(None, &scope(2), "id");
+    assert_eq!(read::<KnownSession>(&absent, &scope(2), "id"), Some(None));
 }
 
 #[test]
@@ -219,15 +226,15 @@ fn a_session_that_we_would_not_write_is_a_miss() {
     let record = |session: &str| {
         format!(
             r#"{{"v":2,"of":"{}","session":{session}}}"#,
-            seal(REALM, "id")
+            binding(TABLES, "id")
         )
     };
     let good = r#"{"sub":"7","email":null,"name":null,"verified":null,"anonymous":false,"by":null,"iat_ms":null,"exp_ms":1900000000000}"#;
-    let read = |value: &str| read::<KnownSession>(value.as_bytes(), &about(REALM), "id");
+    let read = |value: &str| read::<KnownSession>(value.as_bytes(), &scope(TABLES), "id");
     assert!(read(&record(good)).is_some_and(|found| found.is_some()));
     assert_eq!(read(&record("null")), Some(None));
     assert_eq!(
-        read(&format!(r#"{{"v":2,"of":"{}"}}"#, seal(REALM, "id"))),
+        read(&format!(r#"{{"v":2,"of":"{}"}}"#, binding(TABLES, "id"))),
         None
     );
     assert_eq!(read(&record(good).replace("\"v\":2", "\"v\":3")), None);

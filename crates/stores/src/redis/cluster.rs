@@ -29,7 +29,7 @@ use self::redirect::Redirect;
 pub use self::seeds::ClusterSeeds;
 pub(super) use self::seeds::Place;
 use self::slot::SLOTS;
-pub(super) use self::slot::{fixed_slot, slot_behind, slot_of};
+pub(super) use self::slot::{fixed_slot, slot_after, slot_of};
 pub(super) use self::slot_map::SlotMap;
 use super::super::health::Health;
 use super::super::process::{Jitter, Trial};
@@ -43,8 +43,8 @@ pub(super) struct Cluster {
     seeds: ClusterSeeds,
     target: RedisTarget,
     jitter: Jitter,
-    state: watch::Sender<State>,
-    look_soon: Notify,
+    state: watch::Sender<ClusterState>,
+    discover_soon: Notify,
     trial: Trial,
     /// The health of slot discovery.
     health: Health,
@@ -52,10 +52,10 @@ pub(super) struct Cluster {
 
 /// The slots and servers of a cluster, as far as they are known.
 #[derive(Default)]
-struct State {
+struct ClusterState {
     slots: Option<Arc<SlotMap>>,
     /// Whether a discovery of slots has succeeded or failed at least once.
-    has_looked: bool,
+    has_tried_discovery: bool,
     nodes: BTreeMap<Place, KnownNode>,
 }
 
@@ -64,7 +64,7 @@ struct State {
 struct KnownNode {
     node: Arc<Node>,
     /// When a redirection last led to the server, or else when it was added.
-    named: Instant,
+    last_named: Instant,
 }
 
 impl Cluster {
@@ -79,8 +79,8 @@ impl Cluster {
             seeds: seeds.clone(),
             jitter,
             target,
-            state: watch::Sender::new(State::default()),
-            look_soon: Notify::new(),
+            state: watch::Sender::new(ClusterState::default()),
+            discover_soon: Notify::new(),
             health: Health::new(LookupSource::Redis, None, trial.clone()),
             trial,
         }
@@ -90,24 +90,24 @@ impl Cluster {
     ///
     /// # Errors
     /// When that server does not reply in time, or is not known.
-    pub(super) async fn ask_holder(
+    pub(super) async fn send_to_holder(
         &self,
         key: &[u8],
         commands: &[Cmd],
         deadline: Instant,
     ) -> Result<Replies, NoReply> {
         let (mut node, mut asking) = (self.holder(slot_of(key), deadline).await?, false);
-        for _ in 0..MOST_REDIRECTS {
+        for _ in 0..MAX_SENDS {
             let replies = node.send(commands, asking, deadline).await;
-            let replies = replies.inspect_err(|_| self.look_soon())?;
+            let replies = replies.inspect_err(|_| self.discover_soon())?;
             let Some((redirect, to)) = Redirect::of(&replies) else {
                 return Ok(replies);
             };
             asking = redirect == Redirect::Ask;
             if redirect == Redirect::Moved {
-                self.look_soon();
+                self.discover_soon();
             }
-            node = self.at(to)?;
+            node = self.node_at(to)?;
         }
         Err(NoReply::Failed(
             "the servers of the cluster redirect the command to one another".to_owned(),
@@ -116,7 +116,7 @@ impl Cluster {
 
     /// Discovers slots and keeps all servers connected, until canceled.
     pub(super) async fn keep_connected(&self) {
-        tokio::join!(self.keep_looking(), self.keep_each_connected());
+        tokio::join!(self.keep_discovering(), self.keep_each_connected());
     }
 
     /// Closes all connections for good, once [`Cluster::keep_connected`] has ended.
@@ -135,11 +135,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When no server has answered: a description.
-    pub(super) async fn known(&self) -> Result<SlotMap, String> {
-        self.look_soon();
+    pub(super) async fn discovered(&self) -> Result<SlotMap, String> {
+        self.discover_soon();
         let mut state = self.state.subscribe();
-        let looked = state.wait_for(|state| state.has_looked).await;
-        let slots = looked.ok().and_then(|state| state.slots.clone());
+        let tried = state.wait_for(|state| state.has_tried_discovery).await;
+        let slots = tried.ok().and_then(|state| state.slots.clone());
         let why = || self.health.report().detail.unwrap_or_default();
         slots.map(|slots| (*slots).clone()).ok_or_else(why)
     }
@@ -150,12 +150,12 @@ impl Cluster {
     }
 
     /// Requests a discovery of slots soon.
-    pub(super) fn look_soon(&self) {
-        self.look_soon.notify_one();
+    pub(super) fn discover_soon(&self) {
+        self.discover_soon.notify_one();
     }
 
     /// Whether at least one server that holds slots answers, as far as is known.
-    pub(super) fn answers_in_part(&self) -> bool {
+    pub(super) fn is_partly_up(&self) -> bool {
         let state = self.state.borrow();
         let mut holders = state.slots.iter().flat_map(|slots| slots.holders());
         holders.any(|place| {
@@ -181,7 +181,7 @@ impl Cluster {
             if let Some(detail) = of_node.detail
                 && (health.detail.is_none() || (health.up && !of_node.up))
             {
-                health.detail = Some(format!("{}: {detail}", kept.node.shown()));
+                health.detail = Some(format!("{}: {detail}", kept.node.address()));
             }
             health.up &= of_node.up;
         }
@@ -199,12 +199,12 @@ impl Cluster {
 
     async fn holder(&self, slot: u16, deadline: Instant) -> Result<Arc<Node>, NoReply> {
         let mut state = self.state.subscribe();
-        let looked = timeout_at(deadline, state.wait_for(|state| state.has_looked)).await;
-        let Ok(Ok(state)) = looked else {
+        let tried = timeout_at(deadline, state.wait_for(|state| state.has_tried_discovery)).await;
+        let Ok(Ok(state)) = tried else {
             return Err(NoReply::TimedOut);
         };
         let unknown = |why: &str| {
-            self.look_soon();
+            self.discover_soon();
             NoReply::Failed(why.to_owned())
         };
         let slots = state.slots.as_ref();
@@ -217,32 +217,32 @@ impl Cluster {
     }
 
     /// The server at this place, to which another server has redirected a command.
-    fn at(&self, place: Place) -> Result<Arc<Node>, NoReply> {
+    fn node_at(&self, place: Place) -> Result<Arc<Node>, NoReply> {
         if let Some(kept) = self.state.borrow().nodes.get(&place) {
             return Ok(Arc::clone(&kept.node));
         }
         let mut node = None;
         self.state.send_if_modified(|state| {
-            if state.nodes.len() >= MOST_SERVERS {
+            if state.nodes.len() >= MAX_SERVERS {
                 return false;
             }
             let kept = state.nodes.entry(place);
-            let kept = kept.or_insert_with_key(|place| self.kept(place));
-            kept.named = Instant::now();
+            let kept = kept.or_insert_with_key(|place| self.new_node(place));
+            kept.last_named = Instant::now();
             node = Some(Arc::clone(&kept.node));
             true
         });
-        node.ok_or_else(|| NoReply::Failed(TOO_MANY.to_owned()))
+        node.ok_or_else(|| NoReply::Failed(TOO_MANY_SERVERS.to_owned()))
     }
 
-    fn kept(&self, (host, port): &Place) -> KnownNode {
+    fn new_node(&self, (host, port): &Place) -> KnownNode {
         let target = RedisTarget {
             server: self.server(host, *port),
             ..self.target.clone()
         };
         KnownNode {
             node: Arc::new(Node::of_cluster(target, self.jitter, self.trial.clone())),
-            named: Instant::now(),
+            last_named: Instant::now(),
         }
     }
 
@@ -251,33 +251,34 @@ impl Cluster {
         self.seeds.server_at(host, port, &self.target.server.login)
     }
 
-    async fn keep_looking(&self) {
+    async fn keep_discovering(&self) {
         loop {
-            match self.look().await {
+            match self.discover().await {
                 Ok(slots) => {
                     self.health.answered();
-                    self.obey(slots);
+                    self.apply(slots);
                 }
                 Err(why) => {
                     self.health.failed(&why);
-                    self.state.send_modify(|state| state.has_looked = true);
+                    self.state
+                        .send_modify(|state| state.has_tried_discovery = true);
                 }
             }
-            sleep(BETWEEN_LOOKS).await;
-            let _ = timeout(PROBE_EVERY, self.look_soon.notified()).await;
+            sleep(DISCOVERY_PAUSE).await;
+            let _ = timeout(PROBE_EVERY, self.discover_soon.notified()).await;
         }
     }
 
     /// Discovers slots. Returns the answer that most of the connected servers give, or else that of the seeds.
-    async fn look(&self) -> Result<SlotMap, String> {
+    async fn discover(&self) -> Result<SlotMap, String> {
         let nodes: Vec<_> = {
             let state = self.state.borrow();
             let nodes = state.nodes.values().map(|kept| Arc::clone(&kept.node));
             nodes.filter(|node| node.is_connected()).collect()
         };
-        let asking = nodes.iter().map(|node| self.slots_as_told_by(node));
-        let told = join_all(asking).await;
-        match SlotMap::most_told(told.into_iter().flatten().collect()) {
+        let asking = nodes.iter().map(|node| self.slots_according_to(node));
+        let maps = join_all(asking).await;
+        match SlotMap::most_common(maps.into_iter().flatten().collect()) {
             Some(slots) => Ok(slots),
             None => {
                 let (login, ca_file) = (&self.target.server.login, self.target.ca_file.as_ref());
@@ -288,27 +289,28 @@ impl Cluster {
         }
     }
 
-    async fn slots_as_told_by(&self, node: &Arc<Node>) -> Result<SlotMap, String> {
+    async fn slots_according_to(&self, node: &Arc<Node>) -> Result<SlotMap, String> {
         let deadline = Instant::now() + self.target.timeout;
-        let replies = node.send(&[ask_slots()], false, deadline).await;
-        let mut replies = replies.map_err(|why| self.target.described(why))?;
+        let replies = node.send(&[slots_command()], false, deadline).await;
+        let mut replies = replies.map_err(|why| self.target.describe(why))?;
         let slots = replies.answers.pop().unwrap_or(Ok(Value::Nil));
         let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
         SlotMap::read(slots, node.host())
     }
 
-    fn obey(&self, slots: SlotMap) {
+    fn apply(&self, slots: SlotMap) {
         self.state.send_if_modified(|state| {
             let is_new = state.slots.as_deref() != Some(&slots);
             for place in slots.holders() {
                 let kept = state.nodes.entry(place.clone());
-                kept.or_insert_with_key(|place| self.kept(place));
+                kept.or_insert_with_key(|place| self.new_node(place));
             }
             let before = state.nodes.len();
             state.nodes.retain(|place, kept| {
-                kept.named.elapsed() < KEEP_NAMED || slots.holders().any(|holder| holder == place)
+                kept.last_named.elapsed() < KEEP_NAMED
+                    || slots.holders().any(|holder| holder == place)
             });
-            let is_first = !std::mem::replace(&mut state.has_looked, true);
+            let is_first = !std::mem::replace(&mut state.has_tried_discovery, true);
             let are_fewer = state.nodes.len() != before;
             state.slots = Some(Arc::new(slots));
             is_first || is_new || are_fewer
@@ -353,23 +355,23 @@ impl Cluster {
     }
 }
 
-pub(super) fn ask_slots() -> Cmd {
+pub(super) fn slots_command() -> Cmd {
     let mut command = redis::cmd("CLUSTER");
     command.arg("SLOTS");
     command
 }
 
 /// The most servers of a cluster, by the specification.
-pub(super) const MOST_SERVERS: usize = 1000;
+pub(super) const MAX_SERVERS: usize = 1000;
 
-pub(super) const TOO_MANY: &str = "the cluster names more than 1,000 servers";
+pub(super) const TOO_MANY_SERVERS: &str = "the cluster names more than 1,000 servers";
 
 /// The most times that a command is sent, redirections included. A key is on one server, or on two while its slot
 /// migrates.
-const MOST_REDIRECTS: usize = 4;
+const MAX_SENDS: usize = 4;
 
 /// The shortest time between two discoveries of slots.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+const DISCOVERY_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a server without slots stays connected after a redirection to it.
 const KEEP_NAMED: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ impl Redis {
     ///
     /// # Errors
     /// When Redis does not answer in time, or refuses the command: a description.
-    pub(in super::super) async fn ask<T: FromRedisValue>(
+    pub(in super::super) async fn query<T: FromRedisValue>(
         &self,
         name: &'static str,
         command: &Cmd,
@@ -20,19 +20,19 @@ impl Redis {
             Some(Arg::Simple(key)) => key,
             Some(_) | None => &[],
         };
-        self.ask_about(key, name, command).await
+        self.query_key(key, name, command).await
     }
 
     /// Runs a command that is about this key alone.
-    pub(super) async fn ask_about<T: FromRedisValue>(
+    pub(super) async fn query_key<T: FromRedisValue>(
         &self,
         key: &[u8],
         name: &'static str,
         command: &Cmd,
     ) -> Result<T, String> {
         let commands = std::slice::from_ref(command);
-        let replies = self.ask_holder(key, commands, self.deadline()).await;
-        let replies = replies.map_err(|why| self.target.described(why))?;
+        let replies = self.send_to_holder(key, commands, self.deadline()).await;
+        let replies = replies.map_err(|why| self.target.describe(why))?;
         replies.only(name)
     }
 }

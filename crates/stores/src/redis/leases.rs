@@ -17,7 +17,7 @@ use tokio::time::timeout_at;
 use super::node::Node;
 use super::refusal::{READ, WRITE, code, describe};
 use super::script::{self, EVAL, EVALSHA};
-use super::{MAX_TTL, Redis, Topology, Unwritten, reading};
+use super::{MAX_TTL, Redis, Topology, Unwritten, read_command};
 
 /// A value in Redis, and its remaining time to live.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(in super::super) struct AgedValue {
 }
 
 /// The operations of the cache on Redis. It is a trait so that a test can run them in any order.
-pub(in super::super) trait Cells: Send + Sync {
+pub(in super::super) trait CacheBackend: Send + Sync {
     /// Reads the value under `key`, and its time to live if `age_matters`. Of a value longer than `longest` bytes, it
     /// reads one byte more than that.
     fn read<'a>(
@@ -60,10 +60,10 @@ pub(in super::super) trait Cells: Send + Sync {
     fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Unwritten>>;
 }
 
-/// The future that a method of [`Cells`] returns.
+/// The future that a method of [`CacheBackend`] returns.
 pub(in super::super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-impl Cells for Redis {
+impl CacheBackend for Redis {
     fn read<'a>(
         &'a self,
         key: &'a [u8],
@@ -119,10 +119,12 @@ impl Redis {
     /// Reads the value under `key`, as [`Redis::read`] does, and its time to live. The value may be younger than the
     /// time to live suggests, never older.
     async fn read_aged(&self, key: &[u8], longest: usize) -> Result<AgedValue, StoreError> {
-        let mut left = redis::cmd(LEFT);
+        let mut left = redis::cmd(TIME_LEFT);
         left.arg(key);
         // In this order, because a value that replaces another in between is then younger than it seems, and not older.
-        let mut replies = self.look_up(key, &[left, reading(key, longest)]).await?;
+        let mut replies = self
+            .look_up(key, &[left, read_command(key, longest)])
+            .await?;
         let mut answers = std::mem::take(&mut replies.answers).into_iter();
         let (left, value) = (answers.next(), answers.next());
         let left = left.unwrap_or(Ok(Value::Nil));
@@ -132,7 +134,7 @@ impl Redis {
                 left: u64::try_from(left).ok().map(Duration::from_millis),
             }),
             Err(error) => Ok(AgedValue {
-                value: replies.text(LEFT, Some(Err(error)))?,
+                value: replies.text(TIME_LEFT, Some(Err(error)))?,
                 left: None,
             }),
         }
@@ -166,10 +168,10 @@ impl Redis {
         let known: Result<(u8, _), _> = self.write_once(key, &command(EVALSHA, &SHA)).await;
         let redeemed = match known {
             // The server was restarted, or never saw the script: send the text, which it caches.
-            Err(Refused::Code(code, _)) if code == "NOSCRIPT" => {
+            Err(WriteFailure::Refused(code, _)) if code == "NOSCRIPT" => {
                 self.write(key, EVAL, &command(EVAL, SCRIPT)).await?
             }
-            known => written(EVALSHA, known)?,
+            known => note_outcome(EVALSHA, known)?,
         };
         Ok(redeemed == 1)
     }
@@ -180,7 +182,7 @@ impl Redis {
         name: &'static str,
         command: &Cmd,
     ) -> Result<T, Unwritten> {
-        written(name, self.write_once(key, command).await)
+        note_outcome(name, self.write_once(key, command).await)
     }
 
     /// Runs a write command, after waiting for its turn so that a burst is written too.
@@ -188,49 +190,52 @@ impl Redis {
         &self,
         key: &[u8],
         command: &Cmd,
-    ) -> Result<(T, Arc<Node>), Refused> {
+    ) -> Result<(T, Arc<Node>), WriteFailure> {
         let deadline = self.deadline();
         let turn = timeout_at(deadline, self.writes.acquire()).await;
         let Ok(Ok(_permit)) = turn else {
-            return Err(Refused::Nothing);
+            return Err(WriteFailure::NoAnswer);
         };
         let commands = std::slice::from_ref(command);
-        let replies = self.ask_holder(key, commands, deadline).await;
-        let mut replies = replies.map_err(|_| Refused::Nothing)?;
+        let replies = self.send_to_holder(key, commands, deadline).await;
+        let mut replies = replies.map_err(|_| WriteFailure::NoAnswer)?;
         let answer = replies.answers.pop().unwrap_or(Ok(Value::Nil));
         match answer.and_then(|answer| Ok(from_redis_value(answer)?)) {
             Ok(answer) => Ok((answer, replies.node)),
             Err(error) => match code(&error) {
-                Some(code) => Err(Refused::Code(code.to_owned(), replies.node)),
+                Some(code) => Err(WriteFailure::Refused(code.to_owned(), replies.node)),
                 None => {
                     replies.disconnect(&describe(WRITE, &error));
-                    Err(Refused::Nothing)
+                    Err(WriteFailure::NoAnswer)
                 }
             },
         }
     }
 }
 
-fn written<T>(name: &'static str, answer: Result<(T, Arc<Node>), Refused>) -> Result<T, Unwritten> {
+fn note_outcome<T>(
+    name: &'static str,
+    answer: Result<(T, Arc<Node>), WriteFailure>,
+) -> Result<T, Unwritten> {
     match answer {
         Ok((answer, node)) => {
-            node.writes_work();
+            node.write_succeeded();
             Ok(answer)
         }
-        Err(Refused::Code(code, node)) => {
+        Err(WriteFailure::Refused(code, node)) => {
             node.write_was_refused(name, &code);
             Err(Unwritten)
         }
-        Err(Refused::Nothing) => Err(Unwritten),
+        Err(WriteFailure::NoAnswer) => Err(Unwritten),
     }
 }
 
 /// The reason why a write did not succeed.
-enum Refused {
+enum WriteFailure {
     /// This server refused the write, with this code.
-    Code(String, Arc<Node>),
+    Refused(String, Arc<Node>),
     /// No server was asked, or none answered.
-    Nothing,
+    NoAnswer,
 }
 
 /// Milliseconds for Redis, capped so that it accepts them.
@@ -240,7 +245,7 @@ fn millis(ttl: Duration) -> u64 {
         .min(MAX_TTL)
 }
 
-pub(super) const LEFT: &str = "PTTL";
+pub(super) const TIME_LEFT: &str = "PTTL";
 pub(super) const DELETE: &str = "DEL";
 
 static SHA: LazyLock<String> = LazyLock::new(|| script::sha(SCRIPT));

@@ -2,8 +2,8 @@
 //!
 //! A lookup uses the open connection and never opens one. A separate task ([`Node::keep_connected`]) does that, watches
 //! the connection, and opens a new one when it breaks. If that fails, or the connection breaks at once, the task first
-//! waits for up to [`HOLD`]. The few requests that wait when an outage begins lose one [`timeout`](RedisTarget::timeout);
-//! later requests lose nothing.
+//! waits for up to [`RECONNECT_PAUSE`]. The few requests that wait when an outage begins lose one
+//! [`timeout`](RedisTarget::timeout); later requests lose nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,9 +18,9 @@ use super::super::health::Health;
 use super::super::process::{Jitter, Trial};
 use super::super::{PROBE_EVERY, StoreHealth};
 use super::RedisTarget;
-use super::refusal::{READ, code, describe, late, no_connection, refusal};
+use super::refusal::{READ, code, describe, describe_connect_error, describe_timeout, refusal};
 use super::sentinel::SentinelConnections;
-use super::server::{ConnectError, Driver, RedisAddress, RedisServer, prove_primary};
+use super::server::{ConnectError, RedisAddress, RedisDriver, RedisServer, prove_primary};
 
 /// A server, and the state of the connection to it.
 pub(super) struct Node {
@@ -41,7 +41,7 @@ enum ConnectionState {
     Open {
         connection: MultiplexedConnection,
         /// Ends with the last clone of this state.
-        _driver: Arc<Driver>,
+        _driver: Arc<RedisDriver>,
         /// Distinguishes this connection from earlier and later ones.
         number: u64,
     },
@@ -118,7 +118,7 @@ impl Node {
             }
             Ok(Err(error)) => error,
             Err(_) => {
-                self.disconnect(number, &late(self.target.timeout));
+                self.disconnect(number, &describe_timeout(self.target.timeout));
                 return Err(NoReply::TimedOut);
             }
         };
@@ -146,7 +146,7 @@ impl Node {
                     });
                     self.watch_connection(&here).await;
                     // The connection has worked for a while, so reconnect at once.
-                    if opened.elapsed() >= HOLD {
+                    if opened.elapsed() >= RECONNECT_PAUSE {
                         continue;
                     }
                 }
@@ -156,7 +156,7 @@ impl Node {
                 }
             }
             if matches!(*self.state.borrow(), ConnectionState::Broken) {
-                sleep(self.jitter.halve(HOLD)).await;
+                sleep(self.jitter.halve(RECONNECT_PAUSE)).await;
             }
         }
     }
@@ -175,7 +175,7 @@ impl Node {
     }
 
     /// The address of the server, which shows no credentials.
-    pub(super) fn shown(&self) -> &RedisAddress {
+    pub(super) fn address(&self) -> &RedisAddress {
         &self.target.server.address
     }
 
@@ -212,7 +212,7 @@ impl Node {
     }
 
     /// Opens a connection, and returns it once the server has answered a probe on it, if only with a refusal.
-    async fn open(&self) -> Result<(MultiplexedConnection, Driver, RedisServer), String> {
+    async fn open(&self) -> Result<(MultiplexedConnection, RedisDriver, RedisServer), String> {
         let RedisTarget {
             server, ca_file, ..
         } = &self.target;
@@ -227,14 +227,14 @@ impl Node {
             }
             // Probe with the command of a lookup: if our user may not run it, the server must not be reported as healthy.
             let answer = self.target.probe().exec_async(&mut connection).await;
-            if let Err(error) = self.judge(answer) {
+            if let Err(error) = self.note_probe(answer) {
                 return Err(error.into());
             }
             Ok((connection, driver, here))
         };
         match timeout(self.target.timeout, open).await {
-            Ok(opened) => opened.map_err(|error: ConnectError| no_connection(&error)),
-            Err(_) => Err(late(self.target.timeout)),
+            Ok(opened) => opened.map_err(|error: ConnectError| describe_connect_error(&error)),
+            Err(_) => Err(describe_timeout(self.target.timeout)),
         }
     }
 
@@ -242,7 +242,7 @@ impl Node {
     ///
     /// # Errors
     /// When the error is not an answer of the server.
-    fn judge(&self, answer: RedisResult<()>) -> RedisResult<()> {
+    fn note_probe(&self, answer: RedisResult<()>) -> RedisResult<()> {
         match answer {
             Ok(()) => self.health.answered(),
             Err(error) => match code(&error) {
@@ -270,16 +270,14 @@ impl Node {
             }
             self.probe().await;
             if let Some((sentinels, here)) = &mut sentinels
-                && sentinels
-                    .names_another_than(here, self.target.timeout)
-                    .await
+                && sentinels.name_another_than(here, self.target.timeout).await
             {
                 self.state.send_replace(ConnectionState::Opening);
                 return;
             }
             // After a failover the address may lead to the new primary, while this connection still leads to the old
             // one.
-            if self.write_refusal_is("READONLY") && opened.elapsed() > STAY_READ_ONLY {
+            if self.is_write_refused_with("READONLY") && opened.elapsed() > READ_ONLY_GRACE {
                 self.state.send_replace(ConnectionState::Opening);
                 return;
             }
@@ -291,7 +289,7 @@ impl Node {
         let deadline = Instant::now() + self.target.timeout;
         let replies = self.send(&[self.target.probe()], false, deadline).await;
         for answer in replies.into_iter().flat_map(|replies| replies.answers) {
-            let _ = self.judge(answer.map(|_| ()));
+            let _ = self.note_probe(answer.map(|_| ()));
         }
     }
 
@@ -310,7 +308,7 @@ impl Node {
         }
     }
 
-    pub(super) fn writes_work(&self) {
+    pub(super) fn write_succeeded(&self) {
         let mut refused = self
             .refused_write
             .lock()
@@ -333,7 +331,7 @@ impl Node {
         }
     }
 
-    fn write_refusal_is(&self, code: &str) -> bool {
+    fn is_write_refused_with(&self, code: &str) -> bool {
         self.refused_write
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -376,7 +374,7 @@ const ASKING: &str = "ASKING";
 
 /// The longest wait before reconnecting, after a connection that could not be opened or broke at once. Jitter shortens
 /// it by up to half.
-const HOLD: Duration = Duration::from_secs(1);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a connection is kept to a server that refuses writes because it is read-only.
-const STAY_READ_ONLY: Duration = Duration::from_secs(30);
+const READ_ONLY_GRACE: Duration = Duration::from_secs(30);

@@ -37,7 +37,7 @@ pub enum SharedChange {
     GiveBack,
 }
 
-/// Cells that are counted one after the other, up to the first that exceeds its limit.
+/// CacheBackend that are counted one after the other, up to the first that exceeds its limit.
 pub(in super::super) type SharedCells = Vec<SharedCell>;
 
 /// A cell that exceeds its limit, and for how long.
@@ -129,17 +129,18 @@ impl Redis {
             return Ok(batch.iter().map(|_| None).collect());
         };
         let key = key(prefix, &first.key);
-        let ask = async |name, script: &str| {
+        let send = async |name, script: &str| {
             let command = command(name, script, prefix, batch);
             let commands = slice::from_ref(&command);
-            self.ask_holder(key.as_bytes(), commands, deadline).await
+            self.send_to_holder(key.as_bytes(), commands, deadline)
+                .await
         };
-        let (mut name, mut replies) = (EVALSHA, ask(EVALSHA, &SHA).await);
+        let (mut name, mut replies) = (EVALSHA, send(EVALSHA, &SHA).await);
         if replies.as_ref().is_ok_and(Replies::has_no_script) {
             // The server was restarted, or never saw the script: send the text, which it caches.
-            (name, replies) = (EVAL, ask(EVAL, SCRIPT).await);
+            (name, replies) = (EVAL, send(EVAL, SCRIPT).await);
         }
-        let replies = replies.map_err(|why| self.target.described(why))?;
+        let replies = replies.map_err(|why| self.target.describe(why))?;
         read(&replies.only::<Vec<i64>>(name)?, batch.len())
     }
 }

@@ -8,16 +8,16 @@ use super::super::one_line;
 use super::server::ConnectError;
 
 /// Describes why there is no connection, and what to do about it, if that is known.
-pub(super) fn no_connection(error: &ConnectError) -> String {
-    no_connection_for(error, command_of_sign_in)
+pub(super) fn describe_connect_error(error: &ConnectError) -> String {
+    describe_connect_error_of(error, command_of_sign_in)
 }
 
 /// Describes why there is no connection on which the server could push messages.
-pub(super) fn no_push_connection(error: &ConnectError) -> String {
-    no_connection_for(error, |_| HELLO)
+pub(super) fn describe_push_connect_error(error: &ConnectError) -> String {
+    describe_connect_error_of(error, |_| HELLO)
 }
 
-fn no_connection_for(
+fn describe_connect_error_of(
     error: &ConnectError,
     command: impl FnOnce(&RedisError) -> &'static str,
 ) -> String {
@@ -58,7 +58,7 @@ pub(super) fn describe(command: &str, error: &RedisError) -> String {
 }
 
 /// Describes a timeout.
-pub(super) fn late(limit: Duration) -> String {
+pub(super) fn describe_timeout(limit: Duration) -> String {
     format!("did not answer within {} ms", limit.as_millis())
 }
 

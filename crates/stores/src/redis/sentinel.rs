@@ -14,8 +14,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::time::timeout;
 
-use super::refusal::{describe, late, no_connection};
-use super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
+use super::refusal::{describe, describe_connect_error, describe_timeout};
+use super::server::{ConnectError, RedisAddress, RedisDriver, RedisServer, open_tcp};
 
 /// The sentinels of a Redis.
 #[derive(Clone)]
@@ -41,13 +41,13 @@ pub(super) struct SentinelConnections<'a> {
 }
 
 /// The connection to one sentinel, if it is open.
-type SentinelConnection = Option<(MultiplexedConnection, Driver)>;
+type SentinelConnection = Option<(MultiplexedConnection, RedisDriver)>;
 
 /// The answers of the sentinels so far.
 #[derive(Debug)]
 pub(super) struct Votes {
     given: Vec<Result<Primary, String>>,
-    asked: usize,
+    total: usize,
 }
 
 impl<'a> SentinelConnections<'a> {
@@ -75,31 +75,31 @@ impl<'a> SentinelConnections<'a> {
 
     /// Asks all sentinels for the primary, and waits until each has answered or timed out: any of them may be the first
     /// to know a new primary.
-    pub(super) async fn ask_all(&mut self, limit: Duration) -> Votes {
-        self.ask(limit, |_| false).await
+    pub(super) async fn query_all(&mut self, limit: Duration) -> Votes {
+        self.query(limit, |_| false).await
     }
 
     /// Whether a majority of the sentinels names another primary than `known`.
-    pub(super) async fn names_another_than(&mut self, known: &Primary, limit: Duration) -> bool {
-        let votes = self.ask_all(limit).await;
+    pub(super) async fn name_another_than(&mut self, known: &Primary, limit: Duration) -> bool {
+        let votes = self.query_all(limit).await;
         votes.majority().is_some_and(|primary| primary != known)
     }
 
-    async fn ask(&mut self, limit: Duration, is_enough: impl Fn(&Votes) -> bool) -> Votes {
+    async fn query(&mut self, limit: Duration, is_enough: impl Fn(&Votes) -> bool) -> Votes {
         let (sentinels, ca_file) = (self.sentinels, self.ca_file);
         let hosts = sentinels.hosts.iter().zip(&mut self.connections);
-        let asking = hosts.map(|(host, connection)| async move {
-            let asked = timeout(limit, sentinels.ask(host, connection, ca_file, limit)).await;
-            let vote = asked.unwrap_or_else(|_| Err(late(limit)));
-            vote.map_err(|why| format!("sentinel {}: {why}", shown(host)))
+        let queries = hosts.map(|(host, connection)| async move {
+            let answer = timeout(limit, sentinels.query(host, connection, ca_file, limit)).await;
+            let vote = answer.unwrap_or_else(|_| Err(describe_timeout(limit)));
+            vote.map_err(|why| format!("sentinel {}: {why}", display_host(host)))
         });
-        let mut asking: FuturesUnordered<_> = asking.collect();
+        let mut queries: FuturesUnordered<_> = queries.collect();
         let mut votes = Votes {
             given: Vec::new(),
-            asked: sentinels.hosts.len(),
+            total: sentinels.hosts.len(),
         };
         while !is_enough(&votes) {
-            let Some(vote) = asking.next().await else {
+            let Some(vote) = queries.next().await else {
                 break;
             };
             votes.given.push(vote);
@@ -121,12 +121,12 @@ impl Sentinels {
     ) -> Result<Primary, ConnectError> {
         let mut sentinels = SentinelConnections::new(self, ca_file);
         let votes = sentinels
-            .ask(limit, |votes| votes.majority().is_some())
+            .query(limit, |votes| votes.majority().is_some())
             .await;
         Ok(votes.best()?.clone())
     }
 
-    async fn ask(
+    async fn query(
         &self,
         host: &(String, u16),
         kept: &mut SentinelConnection,
@@ -140,7 +140,9 @@ impl Sentinels {
                 let config = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
                 let login = self.login.clone();
                 let opening = open_tcp((&host.0, host.1), self.tls, ca_file, login, config);
-                opening.await.map_err(|error| no_connection(&error))?
+                opening
+                    .await
+                    .map_err(|error| describe_connect_error(&error))?
             }
         };
         let mut command = redis::cmd("SENTINEL");
@@ -157,8 +159,8 @@ impl Sentinels {
 impl Votes {
     /// The primary that more than half of all sentinels name, if there is one.
     pub(super) fn majority(&self) -> Option<&Primary> {
-        let (primary, votes) = self.most()?;
-        (2 * votes > self.asked).then_some(primary)
+        let (primary, votes) = self.most_named()?;
+        (2 * votes > self.total).then_some(primary)
     }
 
     /// The primary that most of the answers name.
@@ -166,7 +168,7 @@ impl Votes {
     /// # Errors
     /// When no sentinel has named a primary: the error of the first that failed.
     pub(super) fn best(&self) -> Result<&Primary, ConnectError> {
-        if let Some((primary, _)) = self.most() {
+        if let Some((primary, _)) = self.most_named() {
             return Ok(primary);
         }
         let why = self.given.iter().find_map(|vote| vote.as_ref().err());
@@ -195,7 +197,7 @@ impl Votes {
         }
     }
 
-    fn most(&self) -> Option<(&Primary, usize)> {
+    fn most_named(&self) -> Option<(&Primary, usize)> {
         let count = |primary: &Primary| {
             let named = self.given.iter().flatten();
             named.filter(|other| *other == primary).count()
@@ -207,7 +209,7 @@ impl Votes {
 }
 
 /// Formats a host and port, with brackets around an IPv6 address.
-pub(super) fn shown((host, port): &(String, u16)) -> String {
+pub(super) fn display_host((host, port): &(String, u16)) -> String {
     match host.contains(':') {
         true => format!("[{host}]:{port}"),
         false => format!("{host}:{port}"),
@@ -237,7 +239,7 @@ impl fmt::Debug for Sentinels {
 impl fmt::Display for Sentinels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "rediss" } else { "redis" };
-        let hosts: Vec<_> = self.hosts.iter().map(shown).collect();
+        let hosts: Vec<_> = self.hosts.iter().map(display_host).collect();
         write!(f, "{scheme}+sentinel://{}/{}", hosts.join(","), self.name)
     }
 }
@@ -253,12 +255,12 @@ mod tests {
         };
         Votes {
             given: given.iter().map(vote).collect(),
-            asked: 3,
+            total: 3,
         }
     }
 
     #[test]
-    fn most_of_all_have_to_agree_and_none_may_name_another() {
+    fn a_majority_of_sentinels_must_agree_and_none_may_name_another_primary() {
         let known = ("primary".to_owned(), 1);
         for (given, majority, best, confirmed) in [
             (&[Some(1), Some(1)][..], Some(1), Some(1), Ok(())),

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::cluster::ClusterSeeds;
 use super::refusal::{ROLE, code, describe};
 use super::sentinel::Sentinels;
-use client_tls::{Authorities, Terms, TlsFileError, Verification};
+use client_tls::{Authorities, TlsFileError, TlsOptions, Verification};
 
 /// The address of a Redis, and the credentials for it. Its `Debug` shows no credentials.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl RedisServer {
         &self,
         ca_file: Option<&PathBuf>,
         timeout: Duration,
-    ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+    ) -> Result<(MultiplexedConnection, RedisDriver), ConnectError> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(timeout));
         let login = self.login.clone();
         let (mut connection, driver) = self.open(ca_file, login, timeout, config).await?;
@@ -98,7 +98,7 @@ impl RedisServer {
         ca_file: Option<&PathBuf>,
         timeout: Duration,
         pushes: impl AsyncPushSender,
-    ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+    ) -> Result<(MultiplexedConnection, RedisDriver), ConnectError> {
         let login = self.login.clone().set_db(0);
         let login = login.set_protocol(ProtocolVersion::RESP3);
         let config = AsyncConnectionConfig::new()
@@ -141,7 +141,7 @@ impl RedisServer {
         login: RedisConnectionInfo,
         limit: Duration,
         config: AsyncConnectionConfig,
-    ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+    ) -> Result<(MultiplexedConnection, RedisDriver), ConnectError> {
         match &self.address {
             RedisAddress::Cluster(seeds) => {
                 let first = seeds.first_to_answer(&[], &login, ca_file, limit);
@@ -169,7 +169,7 @@ pub(super) async fn open_tcp(
     ca_file: Option<&PathBuf>,
     login: RedisConnectionInfo,
     config: AsyncConnectionConfig,
-) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+) -> Result<(MultiplexedConnection, RedisDriver), ConnectError> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     if !tls {
@@ -206,7 +206,7 @@ async fn sign_in(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     login: RedisConnectionInfo,
     config: AsyncConnectionConfig,
-) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+) -> Result<(MultiplexedConnection, RedisDriver), ConnectError> {
     // A server with restricted users may refuse the command that would send the name of the client library.
     let login = login.set_skip_set_lib_name();
     let (connection, driver) =
@@ -215,7 +215,7 @@ async fn sign_in(
         clippy::disallowed_methods,
         reason = "its owner is the connection, which ends it"
     )]
-    let driver = Driver(tokio::spawn(driver).abort_handle());
+    let driver = RedisDriver(tokio::spawn(driver).abort_handle());
     Ok((connection, driver))
 }
 
@@ -256,9 +256,9 @@ impl fmt::Display for RedisAddress {
 
 /// The task that reads and writes a connection. Dropping this ends the task at once, even with an answer outstanding.
 #[derive(Debug)]
-pub(super) struct Driver(AbortHandle);
+pub(super) struct RedisDriver(AbortHandle);
 
-impl Drop for Driver {
+impl Drop for RedisDriver {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -289,7 +289,7 @@ fn config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, TlsFileError> {
         Some(path) => Authorities::of_file(path)?,
         None => Authorities::public(),
     };
-    client_tls::client_config(Terms {
+    client_tls::client_config(TlsOptions {
         verification: Verification::AuthorityAndName(authorities),
         identity: None,
     })

@@ -7,10 +7,11 @@ use redis::{Cmd, RedisError};
 use tokio::time::timeout;
 
 use super::super::settings::RedisSettings;
-use super::super::survey::{Fullness, RedisSurvey, RedisUses};
-use super::leases::{DELETE, LEFT};
+use super::super::survey::{MemoryLimit, RedisSurvey, RedisUses};
+use super::leases::{DELETE, TIME_LEFT};
 use super::refusal::{
-    CLUSTER_NODES, HELLO, READ, TRACKING, WRITE, code, describe, late, no_connection, refusal,
+    CLUSTER_NODES, HELLO, READ, TRACKING, WRITE, code, describe, describe_connect_error,
+    describe_timeout, refusal,
 };
 use super::script::{EVAL, EVALSHA};
 use super::server::{RedisAddress, RedisServer};
@@ -36,16 +37,16 @@ pub(in super::super) async fn survey(
         let survey = survey.map_err(|why| format!("{}: {why}", server.address))?;
         surveys.push((server.address.to_string(), survey));
     }
-    Ok(together(surveys))
+    Ok(combine(surveys))
 }
 
 /// Combines the surveys of the servers of a cluster.
-fn together(surveys: Vec<(String, RedisSurvey)>) -> RedisSurvey {
+fn combine(surveys: Vec<(String, RedisSurvey)>) -> RedisSurvey {
     let mut all = RedisSurvey {
         refused: Vec::new(),
-        takes_no_writes: None,
+        write_refusal: None,
         other_keys: Vec::new(),
-        fullness: None,
+        memory_limit: None,
     };
     let count = surveys.len();
     let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -53,24 +54,24 @@ fn together(surveys: Vec<(String, RedisSurvey)>) -> RedisSurvey {
         for refusal in survey.refused {
             refused.entry(refusal).or_default().push(address.clone());
         }
-        all.takes_no_writes = all.takes_no_writes.or(survey.takes_no_writes);
+        all.write_refusal = all.write_refusal.or(survey.write_refusal);
         for what in survey.other_keys {
             if !all.other_keys.contains(&what) {
                 all.other_keys.push(what);
             }
         }
-        let has_limit = |fullness: &Fullness| fullness.max_memory != 0;
-        if !all.fullness.as_ref().is_some_and(has_limit) {
-            all.fullness = survey.fullness.or(all.fullness);
+        let has_limit = |memory_limit: &MemoryLimit| memory_limit.max_memory != 0;
+        if !all.memory_limit.as_ref().is_some_and(has_limit) {
+            all.memory_limit = survey.memory_limit.or(all.memory_limit);
         }
     }
-    let said = refused
+    let refusals = refused
         .into_iter()
         .map(|(refusal, at)| match at.len() == count {
             true => refusal,
             false => format!("{refusal}, at {}", at.join(", ")),
         });
-    all.refused.extend(said);
+    all.refused.extend(refusals);
     all
 }
 
@@ -81,8 +82,8 @@ async fn survey_server(
 ) -> Result<RedisSurvey, String> {
     let connecting = server.connect(settings.ca_file.as_ref(), settings.timeout);
     let (connection, _driver) = match timeout(settings.timeout, connecting).await {
-        Ok(connected) => connected.map_err(|error| no_connection(&error))?,
-        Err(_) => return Err(late(settings.timeout)),
+        Ok(connected) => connected.map_err(|error| describe_connect_error(&error))?,
+        Err(_) => return Err(describe_timeout(settings.timeout)),
     };
     let surveyor = Surveyor {
         connection,
@@ -105,14 +106,14 @@ impl Surveyor {
     ) -> Result<RedisSurvey, String> {
         let mut survey = RedisSurvey {
             refused: Vec::new(),
-            takes_no_writes: None,
+            write_refusal: None,
             other_keys: Vec::new(),
-            fullness: None,
+            memory_limit: None,
         };
         let prefixes = [Some(&settings.key_prefix), settings.sessions.as_ref()];
         for prefix in prefixes.into_iter().flatten() {
             if let Some(code) = self.refused(READ, read(prefix)).await? {
-                note(&mut survey.refused, refusal(READ, &code));
+                add_once(&mut survey.refused, refusal(READ, &code));
             }
         }
         match self
@@ -121,12 +122,12 @@ impl Surveyor {
             .as_deref()
         {
             None | Some(SYNTAX) => {}
-            Some("NOPERM") => note(&mut survey.refused, refusal(WRITE, "NOPERM")),
-            Some(code) => survey.takes_no_writes = Some(code.to_owned()),
+            Some("NOPERM") => add_once(&mut survey.refused, refusal(WRITE, "NOPERM")),
+            Some(code) => survey.write_refusal = Some(code.to_owned()),
         }
-        for (name, command) in using(&settings.key_prefix, uses) {
+        for (name, command) in commands_for(&settings.key_prefix, uses) {
             if self.refused(name, command).await?.as_deref() == Some("NOPERM") {
-                note(&mut survey.refused, refusal(name, "NOPERM"));
+                add_once(&mut survey.refused, refusal(name, "NOPERM"));
             }
         }
         let is_ours = |prefix: &&String| OTHER_KEY.starts_with(prefix.as_str());
@@ -138,19 +139,19 @@ impl Surveyor {
                 survey.other_keys.push("write");
             }
         }
-        survey.fullness = self.fullness().await?;
+        survey.memory_limit = self.memory_limit().await?;
         if settings.tracking && self.is_of_cluster {
             let mut nodes = redis::cmd("CLUSTER");
             nodes.arg("NODES");
             if let Some(code) = self.refused(CLUSTER_NODES, nodes).await? {
-                note(&mut survey.refused, refusal(CLUSTER_NODES, &code));
+                add_once(&mut survey.refused, refusal(CLUSTER_NODES, &code));
             }
         }
         if settings.tracking {
             // These come last: afterwards the connection uses another version of the protocol.
             for (name, command) in tracking_commands(&settings.key_prefix) {
                 if let Some(code) = self.refused(name, command).await? {
-                    note(&mut survey.refused, refusal(name, &code));
+                    add_once(&mut survey.refused, refusal(name, &code));
                 }
             }
         }
@@ -170,12 +171,12 @@ impl Surveyor {
         }
     }
 
-    async fn fullness(&mut self) -> Result<Option<Fullness>, String> {
+    async fn memory_limit(&mut self) -> Result<Option<MemoryLimit>, String> {
         let mut command = redis::cmd("INFO");
         command.arg("memory");
-        let told: Result<String, RedisError> = command.query_async(&mut self.connection).await;
-        match told {
-            Ok(text) => Ok(fullness(&text)),
+        let answer: Result<String, RedisError> = command.query_async(&mut self.connection).await;
+        match answer {
+            Ok(text) => Ok(memory_limit(&text)),
             Err(error) if code(&error).is_some() => Ok(None),
             Err(error) => Err(describe("INFO", &error)),
         }
@@ -184,7 +185,7 @@ impl Surveyor {
 
 /// The commands that caches and limits need beyond reading and writing. Running them changes nothing: there is no
 /// script of this digest, the other script only returns 1, and no key is the prefix alone.
-fn using(prefix: &str, uses: RedisUses) -> Vec<(&'static str, Cmd)> {
+fn commands_for(prefix: &str, uses: RedisUses) -> Vec<(&'static str, Cmd)> {
     let script = |name, text: &str| {
         let mut command = redis::cmd(name);
         command.arg(text).arg(1).arg(prefix);
@@ -197,7 +198,7 @@ fn using(prefix: &str, uses: RedisUses) -> Vec<(&'static str, Cmd)> {
         commands.push(script(EVAL, "return 1"));
     }
     if uses.caches {
-        commands.extend([of(LEFT), of(DELETE)]);
+        commands.extend([of(TIME_LEFT), of(DELETE)]);
     }
     if uses.counts {
         commands.push((TIME, redis::cmd(TIME)));
@@ -231,19 +232,19 @@ fn try_write(key: &str) -> Cmd {
     command
 }
 
-fn note(refused: &mut Vec<String>, refusal: String) {
+fn add_once(refused: &mut Vec<String>, refusal: String) {
     if !refused.contains(&refusal) {
         refused.push(refusal);
     }
 }
 
 /// Reads the answer to `INFO memory`, one `name:value` on each line.
-fn fullness(info: &str) -> Option<Fullness> {
+fn memory_limit(info: &str) -> Option<MemoryLimit> {
     let value = |name: &str| {
         let mut lines = info.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
     };
-    Some(Fullness {
+    Some(MemoryLimit {
         max_memory: value("maxmemory")?.trim().parse().ok()?,
         policy: value("maxmemory_policy")?.trim().to_owned(),
     })
@@ -260,16 +261,16 @@ const OTHER_KEY: &str = "sessiongate-doctor-looks-for-rights";
 
 #[cfg(test)]
 mod tests {
-    use super::fullness;
+    use super::memory_limit;
 
     #[test]
-    fn the_policy_is_found_among_what_is_told() {
+    fn the_policy_is_found_in_the_answer_to_info() {
         let info = "# Memory\r\nused_memory:1\r\nmaxmemory:1048576\r\nmaxmemory_human:1.00M\r\nmaxmemory_policy:noeviction\r\n";
-        let fullness = fullness(info).unwrap();
+        let memory_limit = memory_limit(info).unwrap();
         assert_eq!(
-            (fullness.max_memory, fullness.policy.as_str()),
+            (memory_limit.max_memory, memory_limit.policy.as_str()),
             (1_048_576, "noeviction")
         );
-        assert!(super::fullness("# Memory\r\n").is_none());
+        assert!(super::memory_limit("# Memory\r\n").is_none());
     }
 }

@@ -4,7 +4,7 @@
 //! as the key changes. Nothing there indicates when a server stops doing so: a connection can be dead and look open, a
 //! server can forget that it tracks, a primary can be demoted. So the channel is treated as up only while it proves
 //! that it is. Every [`HEARTBEAT`] another connection writes a heartbeat, a key under the prefix, and the server must
-//! announce it on the tracking connection within [`ANSWER_WITHIN`]; all earlier writes have been announced then too. The
+//! announce it on the tracking connection within [`PROOF_TIMEOUT`]; all earlier writes have been announced then too. The
 //! other connection is reopened regularly, so that heartbeats go to the server to which the address leads now.
 //!
 //! `NOLOOP` is not used: for each turn of its event loop, Redis only considers the last writer of a key, so a change by
@@ -65,7 +65,7 @@ struct TrackingTask {
     cluster: Option<Lease<RedisTarget, RedisHandle>>,
     trial: Trial,
     /// The last logged reason why the channel is not up.
-    silence: Mutex<Option<String>>,
+    logged_reason: Mutex<Option<String>>,
 }
 
 /// Marks the channel as down when the task ends, however it ends.
@@ -109,7 +109,7 @@ impl Tracking {
                 clock: process.clock.clone(),
                 cluster,
                 trial: process.trial.clone(),
-                silence: Mutex::default(),
+                logged_reason: Mutex::default(),
             }),
             stop: CancellationToken::new(),
             keeper: TaskTracker::new(),
@@ -135,7 +135,7 @@ impl Tracking {
     pub(in super::super) async fn close(&self) {
         self.stop.cancel();
         // The task waits for its connections only, so it ends at once when stopped.
-        let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.keeper.wait()).await;
     }
 }
 
@@ -147,7 +147,7 @@ impl Drop for Tracking {
 
 impl TrackingTask {
     async fn track_forever(&self) {
-        let mut hold = FIRST_HOLD;
+        let mut pause = MIN_PAUSE;
         loop {
             let began = Instant::now();
             let ended = match self
@@ -161,11 +161,11 @@ impl TrackingTask {
             let Err(why) = ended;
             self.mark_down(&why);
             // The channel has worked for a while, so begin with the shortest wait again.
-            if began.elapsed() > LONGEST_HOLD {
-                hold = FIRST_HOLD;
+            if began.elapsed() > MAX_PAUSE {
+                pause = MIN_PAUSE;
             }
-            sleep(hold.mul_f64(1.0 + fraction())).await;
-            hold = (hold * 2).min(LONGEST_HOLD);
+            sleep(pause.mul_f64(1.0 + fraction())).await;
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
@@ -179,27 +179,29 @@ impl TrackingTask {
         self.publisher.mark_up();
         // Announcements of revocations may have been missed in the meantime.
         reload_soon();
-        *self.silence() = None;
+        *self.logged_reason() = None;
         let configuration = self.trial.configuration();
         tracing::info!(channel = "redis", configuration, "Redis announces changes");
     }
 
     fn mark_down(&self, why: &str) {
         self.publisher.mark_down(why);
-        let mut silence = self.silence();
-        if silence.as_deref() != Some(why) {
+        let mut logged = self.logged_reason();
+        if logged.as_deref() != Some(why) {
             tracing::warn!(
                 channel = "redis",
                 configuration = self.trial.configuration(),
                 detail = why,
                 "Redis announces no changes, so memory is not trusted"
             );
-            *silence = Some(why.to_owned());
+            *logged = Some(why.to_owned());
         }
     }
 
-    fn silence(&self) -> MutexGuard<'_, Option<String>> {
-        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
+    fn logged_reason(&self) -> MutexGuard<'_, Option<String>> {
+        self.logged_reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -209,12 +211,12 @@ fn fraction() -> f64 {
 }
 
 /// Describes why a heartbeat that timed out proves nothing.
-fn unproven(is_written: bool) -> String {
+fn describe_missing_proof(is_written: bool) -> String {
     match is_written {
-        true => NOT_HEARD.to_owned(),
+        true => NOT_ANNOUNCED.to_owned(),
         false => format!(
             "accepted no heartbeat within {} ms",
-            ANSWER_WITHIN.as_millis()
+            PROOF_TIMEOUT.as_millis()
         ),
     }
 }
@@ -226,18 +228,18 @@ fn random() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// How often the channel proves that it is up. With this and [`ANSWER_WITHIN`], a dead connection that looks open is
+/// How often the channel proves that it is up. With this and [`PROOF_TIMEOUT`], a dead connection that looks open is
 /// detected within two seconds.
 const HEARTBEAT: Duration = Duration::from_millis(700);
 
 /// How long writing and announcing a heartbeat may take.
-const ANSWER_WITHIN: Duration = Duration::from_millis(1100);
+const PROOF_TIMEOUT: Duration = Duration::from_millis(1100);
 
 /// How long Redis keeps a heartbeat. Nothing reads it.
 const HEARTBEAT_KEPT_MILLIS: u64 = 2000;
 
 /// How long one proof holds: until the next one is overdue.
-const TRUST: Duration = Duration::from_secs(2);
+const PROOF_TTL: Duration = Duration::from_secs(2);
 
 /// The part of a heartbeat's key between the prefix of the gate's keys and the numbers of connection and heartbeat.
 const HEARTBEATS: &str = "sessiongate:heartbeat:";
@@ -246,18 +248,18 @@ const HEARTBEATS: &str = "sessiongate:heartbeat:";
 const HEARTBEAT_CONNECTION_AGE: Duration = Duration::from_secs(5);
 
 /// How long the sentinels may take to name the primary.
-const ASK_FOR: Duration = Duration::from_millis(500);
+const SENTINEL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The wait before reopening a channel that could not be opened or broke at once. It is doubled each time, and a random
 /// part of up to as much again is added.
-const FIRST_HOLD: Duration = Duration::from_millis(100);
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest wait before reopening a channel, without the random part.
-const LONGEST_HOLD: Duration = Duration::from_secs(3);
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 
 /// The shortest time between two announcements that everything may have changed.
-const BETWEEN_FLOODS: Duration = Duration::from_millis(20);
+const FLOOD_PAUSE: Duration = Duration::from_millis(20);
 
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-const NOT_HEARD: &str = "accepted a heartbeat and did not announce it on the tracking connection, which is dead or leads to another server";
+const NOT_ANNOUNCED: &str = "accepted a heartbeat and did not announce it on the tracking connection, which is dead or leads to another server";

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_about_the_same_one_is_left() {
+    fn entries_with_the_same_key_are_merged() {
         let user = |times| entry(Revoked::User("u".into()), times);
         let other = entry(Revoked::User("v".into()), [1, 2, 3]);
         let all = vec![user([5, 9, 1]), other.clone(), user([3, 20, 2])];
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_nothing_is_skipped_that_is_not_understood() {
+    fn an_entry_is_read_as_it_was_written_and_an_unknown_kind_is_an_error() {
         for what in [
             Revoked::All,
             Revoked::Session("s".into()),

@@ -38,31 +38,29 @@ impl RevocationNews {
 /// Announces that any revocation may have changed since the list was last read. It can be called on any thread and does
 /// not block.
 pub fn reload_soon() {
-    ANNOUNCED.send_modify(|announced| {
-        announced.count += 1;
-        announced.everything = announced.count;
+    NEWS.send_modify(|log| {
+        log.count += 1;
+        log.everything = log.count;
     });
 }
 
 /// Announces that the revocations in Redis have changed. It does not block.
 pub(in super::super) fn changed_in_redis() {
-    ANNOUNCED.send_modify(|announced| {
-        announced.count += 1;
-        announced.in_redis = announced.count;
+    NEWS.send_modify(|log| {
+        log.count += 1;
+        log.in_redis = log.count;
     });
 }
 
 /// Announces that the revocation under this key may have changed. It does not block.
 pub(in super::super) fn changed(key: RevocationKey) {
-    ANNOUNCED.send_modify(|announced| {
-        announced.count += 1;
-        announced.keys.push_back((announced.count, key));
-        if announced.keys.len() > MOST_KEYS {
+    NEWS.send_modify(|log| {
+        log.count += 1;
+        log.keys.push_back((log.count, key));
+        if log.keys.len() > MAX_KEYS {
             // A receiver that has not received the first of them must read everything.
-            let first = announced.keys.pop_front();
-            announced.everything = first.map_or(announced.count, |(number, _)| {
-                number.max(announced.everything)
-            });
+            let first = log.keys.pop_front();
+            log.everything = first.map_or(log.count, |(number, _)| number.max(log.everything));
         }
     });
 }
@@ -70,7 +68,7 @@ pub(in super::super) fn changed(key: RevocationKey) {
 /// Receives news about revocations. It also receives news that arrives between two calls.
 #[derive(Debug)]
 pub struct RevocationNewsReceiver {
-    announced: watch::Receiver<Announced>,
+    log: watch::Receiver<NewsLog>,
     /// The number of the last news that was received.
     seen: u64,
 }
@@ -78,24 +76,21 @@ pub struct RevocationNewsReceiver {
 impl RevocationNewsReceiver {
     /// Creates a receiver of all news from now on.
     pub fn from_now_on() -> Self {
-        let announced = ANNOUNCED.subscribe();
-        let seen = announced.borrow().count;
-        Self { announced, seen }
+        let log = NEWS.subscribe();
+        let seen = log.borrow().count;
+        Self { log, seen }
     }
 
     /// Waits for news, and returns all news since the last call.
     pub async fn changed(&mut self) -> RevocationNews {
         let seen = self.seen;
         // Cannot fail: the sender lives as long as the process.
-        let announced = self
-            .announced
-            .wait_for(|announced| announced.count > seen)
-            .await;
-        announced.map_or_else(
+        let log = self.log.wait_for(|log| log.count > seen).await;
+        log.map_or_else(
             |_| RevocationNews::default(),
-            |announced| {
-                self.seen = announced.count;
-                announced.after(seen)
+            |log| {
+                self.seen = log.count;
+                log.after(seen)
             },
         )
     }
@@ -103,7 +98,7 @@ impl RevocationNewsReceiver {
 
 /// The latest news, which is numbered from 1.
 #[derive(Debug, Default)]
-struct Announced {
+struct NewsLog {
     count: u64,
     /// The number of the last news that may concern any revocation.
     everything: u64,
@@ -111,7 +106,7 @@ struct Announced {
     keys: VecDeque<(u64, RevocationKey)>,
 }
 
-impl Announced {
+impl NewsLog {
     fn after(&self, seen: u64) -> RevocationNews {
         let keys = self.keys.iter().rev();
         let keys = keys.take_while(|(number, _)| *number > seen);
@@ -123,33 +118,33 @@ impl Announced {
     }
 }
 
-static ANNOUNCED: LazyLock<watch::Sender<Announced>> = LazyLock::new(watch::Sender::default);
+static NEWS: LazyLock<watch::Sender<NewsLog>> = LazyLock::new(watch::Sender::default);
 
 /// The most keys whose news is kept for receivers.
-const MOST_KEYS: usize = 1000;
+const MAX_KEYS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_much_to_be_kept_is_news_of_everything_for_those_who_have_missed_it() {
+    fn a_receiver_that_missed_dropped_news_reads_everything() {
         let key = |number: u64| RevocationKey::read(&format!("r:user:{number}")).unwrap();
-        let mut announced = Announced {
+        let mut log = NewsLog {
             everything: 5,
             count: 9,
-            ..Announced::default()
+            ..NewsLog::default()
         };
-        announced.keys = (6..10).map(|number| (number, key(number))).collect();
+        log.keys = (6..10).map(|number| (number, key(number))).collect();
         let keys = |range: std::ops::Range<u64>| range.map(key).collect();
         let news = |everything, keys| RevocationNews {
             everything,
             in_redis: false,
             keys,
         };
-        assert_eq!(announced.after(4), news(true, keys(6..10)));
-        assert_eq!(announced.after(5), news(false, keys(6..10)));
-        assert_eq!(announced.after(7), news(false, keys(8..10)));
-        assert!(announced.after(9).is_empty());
+        assert_eq!(log.after(4), news(true, keys(6..10)));
+        assert_eq!(log.after(5), news(false, keys(6..10)));
+        assert_eq!(log.after(7), news(false, keys(8..10)));
+        assert!(log.after(9).is_empty());
     }
 }

@@ -12,7 +12,7 @@ use super::super::pools::Pools;
 use super::super::postgres::{OwnTables, Parameter, text};
 use super::super::settings::DatabaseSettings;
 use super::entry::{self, EntryColumns, RevocationEntry, RevocationKey, key};
-use super::{MOST, RevocationStoreError};
+use super::{MAX_REVOCATIONS, RevocationStoreError};
 
 pub(super) struct InPostgres(OwnTables);
 
@@ -23,36 +23,37 @@ impl InPostgres {
     }
 
     pub(super) async fn install(&self) -> Result<(), RevocationStoreError> {
-        if self.is_there().await? {
+        if self.exists().await? {
             return Ok(());
         }
-        match self.0.ask(CREATE, &[]).await {
+        match self.0.query(CREATE, &[]).await {
             // When two nodes create it at once, one fails in spite of IF NOT EXISTS.
-            Err(error) if !self.is_there().await? => Err(error.into()),
+            Err(error) if !self.exists().await? => Err(error.into()),
             Err(_) | Ok(_) => Ok(()),
         }
     }
 
-    async fn is_there(&self) -> Result<bool, RevocationStoreError> {
-        const THERE: &str = "SELECT to_regclass('sessiongate_revocations') IS NOT NULL";
-        let there = self.0.ask(THERE, &[]).await?;
-        Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
+    async fn exists(&self) -> Result<bool, RevocationStoreError> {
+        const EXISTS: &str = "SELECT to_regclass('sessiongate_revocations') IS NOT NULL";
+        let rows = self.0.query(EXISTS, &[]).await?;
+        Ok(rows.first().and_then(|row| row.try_get(0).ok()) == Some(true))
     }
 
     /// Reads the rows that have not expired by the clock of the database.
     pub(super) async fn load(&self) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
-        let load = format!("{SELECT} LIMIT $1");
+        let statement = format!("{SELECT} LIMIT $1");
         // One more than the allowed number, to detect too many.
-        let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
-        self.read(&load, &[(&limit, Type::INT8)]).await
+        let limit = i64::try_from(MAX_REVOCATIONS + 1).unwrap_or(i64::MAX);
+        self.read(&statement, &[(&limit, Type::INT8)]).await
     }
 
     /// Reads the rows of these keys, as far as they have not expired.
-    pub(super) async fn look(
+    pub(super) async fn read_keys(
         &self,
         keys: &BTreeSet<RevocationKey>,
     ) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
-        let look = format!("{SELECT} AND (realm, kind, id) IN (SELECT * FROM unnest($1, $2, $3))");
+        let statement =
+            format!("{SELECT} AND (realm, kind, id) IN (SELECT * FROM unnest($1, $2, $3))");
         let realms: Vec<_> = keys.iter().map(|of| &*of.realm).collect();
         let (kinds, ids): (Vec<_>, Vec<_>) = keys.iter().map(|of| key(&of.what)).unzip();
         let parameters = [
@@ -60,7 +61,7 @@ impl InPostgres {
             (&kinds as _, Type::TEXT_ARRAY),
             (&ids as _, Type::TEXT_ARRAY),
         ];
-        self.read(&look, &parameters).await
+        self.read(&statement, &parameters).await
     }
 
     async fn read(
@@ -68,9 +69,9 @@ impl InPostgres {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
-        let rows = self.0.ask(statement, parameters).await;
+        let rows = self.0.query(statement, parameters).await;
         let rows = match rows {
-            Err(_) if !self.is_there().await? => return Err(RevocationStoreError::NoTable),
+            Err(_) if !self.exists().await? => return Err(RevocationStoreError::NoTable),
             rows => rows?,
         };
         rows.iter().map(read).collect()
@@ -101,7 +102,7 @@ impl InPostgres {
         } = EntryColumns::from(entry);
         let (before, until) = (float(before), float(until));
         let payload = RevocationKey::payload(&realm, &kind, &id);
-        let most = i64::try_from(MOST).unwrap_or(i64::MAX);
+        let most = i64::try_from(MAX_REVOCATIONS).unwrap_or(i64::MAX);
         let parameters = [
             text(&realm),
             text(&kind),
@@ -114,13 +115,13 @@ impl InPostgres {
             (&most as _, Type::INT8),
             text(&payload),
         ];
-        let added = match self.0.ask(ADD, &parameters).await {
+        let added = match self.0.query(ADD, &parameters).await {
             // If our role may create the table, no operator has to.
-            Err(_) if !self.is_there().await? => {
+            Err(_) if !self.exists().await? => {
                 self.install()
                     .await
                     .map_err(|_| RevocationStoreError::NoTable)?;
-                self.0.ask(ADD, &parameters).await?
+                self.0.query(ADD, &parameters).await?
             }
             added => added?,
         };
@@ -141,8 +142,8 @@ impl InPostgres {
         let (kind, id) = key(what);
         let payload = RevocationKey::payload(realm, kind, id);
         let parameters = [text(&realm), text(&kind), text(&id), text(&payload)];
-        let removed = match self.0.ask(REMOVE, &parameters).await {
-            Err(_) if !self.is_there().await? => return Err(RevocationStoreError::NoTable),
+        let removed = match self.0.query(REMOVE, &parameters).await {
+            Err(_) if !self.exists().await? => return Err(RevocationStoreError::NoTable),
             removed => removed?,
         };
         Ok(!removed.is_empty())

@@ -16,7 +16,7 @@ use super::super::pools::{Lease, Pools, RedisHandle};
 use super::super::redis::{RedisTarget, Tracking, TrackingTarget};
 use super::super::settings::RedisSettings;
 use super::entry::{self, EntryColumns, RevocationEntry, key};
-use super::{MOST, RevocationStoreError};
+use super::{MAX_REVOCATIONS, RevocationStoreError};
 
 pub(super) struct InRedis {
     lease: Lease<RedisTarget, RedisHandle>,
@@ -48,12 +48,12 @@ impl InRedis {
 
     /// Reads the members that were added after the `known` ones, and adds them to `known`. `None` when a member is gone,
     /// or was added with a lower score, which the number of members shows.
-    pub(super) async fn look(
+    pub(super) async fn read_new(
         &self,
         known: &mut Members,
         now: UnixTime,
     ) -> Result<Option<Vec<RevocationEntry>>, RevocationStoreError> {
-        known.forget_until(now.millis());
+        known.remove_expired(now.millis());
         let Some(last) = known.last() else {
             return Ok(None);
         };
@@ -61,10 +61,10 @@ impl InRedis {
         let mut command = redis::cmd("ZCOUNT");
         command.arg(&self.key).arg(format!("({}", now.millis()));
         command.arg(floor);
-        let before: u64 = self.ask("ZCOUNT", &command).await?;
+        let before: u64 = self.query("ZCOUNT", &command).await?;
         let members = self.members(floor).await?;
         let is_all = known.count_until(floor) == before && known.are_among(floor, &members);
-        if !is_all || members.len() > MOST {
+        if !is_all || members.len() > MAX_REVOCATIONS {
             return Ok(None);
         }
         let new = members.iter().filter(|member| !known.holds(member));
@@ -79,8 +79,8 @@ impl InRedis {
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(&self.key).arg(format!("({floor}"));
         command.arg("+inf").arg("WITHSCORES");
-        command.arg("LIMIT").arg(0).arg(MOST + 1);
-        let members: Vec<(String, f64)> = self.ask("ZRANGEBYSCORE", &command).await?;
+        command.arg("LIMIT").arg(0).arg(MAX_REVOCATIONS + 1);
+        let members: Vec<(String, f64)> = self.query("ZRANGEBYSCORE", &command).await?;
         let members = members.into_iter();
         Ok(members.map(|(member, at)| (member, millis(at))).collect())
     }
@@ -92,18 +92,18 @@ impl InRedis {
     ) -> Result<(), RevocationStoreError> {
         let mut command = redis::cmd("ZREMRANGEBYSCORE");
         command.arg(&self.key).arg("-inf").arg(now.millis());
-        let _: u64 = self.ask("ZREMRANGEBYSCORE", &command).await?;
+        let _: u64 = self.query("ZREMRANGEBYSCORE", &command).await?;
         let mut command = redis::cmd("ZCARD");
         command.arg(&self.key);
-        let count: u64 = self.ask("ZCARD", &command).await?;
-        if usize::try_from(count).is_ok_and(|count| count >= MOST) {
+        let count: u64 = self.query("ZCARD", &command).await?;
+        if usize::try_from(count).is_ok_and(|count| count >= MAX_REVOCATIONS) {
             return Err(RevocationStoreError::Full(LookupSource::Redis));
         }
         let member = serde_json::to_string(&EntryColumns::from(entry)).expect("texts and numbers");
         let mut command = redis::cmd("ZADD");
         let until = entry.revocation.until.millis();
         command.arg(&self.key).arg(until).arg(member);
-        let _: u64 = self.ask("ZADD", &command).await?;
+        let _: u64 = self.query("ZADD", &command).await?;
         Ok(())
     }
 
@@ -125,16 +125,16 @@ impl InRedis {
         }
         let mut command = redis::cmd("ZREM");
         command.arg(&self.key).arg(members);
-        let removed: u64 = self.ask("ZREM", &command).await?;
+        let removed: u64 = self.query("ZREM", &command).await?;
         Ok(removed > 0)
     }
 
-    async fn ask<T: redis::FromRedisValue>(
+    async fn query<T: redis::FromRedisValue>(
         &self,
         name: &'static str,
         command: &redis::Cmd,
     ) -> Result<T, RevocationStoreError> {
-        let answer = self.lease.resource.redis.ask(name, command).await;
+        let answer = self.lease.resource.redis.query(name, command).await;
         answer.map_err(RevocationStoreError::Redis)
     }
 
@@ -163,8 +163,8 @@ impl Members {
         }
     }
 
-    /// Forgets the members that have expired by `now`.
-    fn forget_until(&mut self, now: u64) {
+    /// Removes the members that have expired by `now`.
+    fn remove_expired(&mut self, now: u64) {
         self.known = self.known.split_off(&(now.saturating_add(1), 0));
     }
 

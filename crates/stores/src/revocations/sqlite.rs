@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::entry::{self, EntryColumns, RevocationEntry, RevocationKey, key};
-use super::{MOST, RevocationStoreError};
+use super::{MAX_REVOCATIONS, RevocationStoreError};
 
 pub(super) struct InSqlite(PathBuf);
 
@@ -26,7 +26,7 @@ impl InSqlite {
         let options = SqliteConnectOptions::new()
             .filename(&self.0)
             .create_if_missing(true)
-            .busy_timeout(PATIENCE)
+            .busy_timeout(BUSY_TIMEOUT)
             // The statements carry users' ids.
             .disable_statement_logging();
         let mut connection = options
@@ -48,7 +48,7 @@ impl InSqlite {
         now: UnixTime,
     ) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
         let mut connection = self.open().await?;
-        let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
+        let limit = i64::try_from(MAX_REVOCATIONS + 1).unwrap_or(i64::MAX);
         let rows = sqlx::query(LOAD).bind(int(now.millis())).bind(limit);
         let rows = rows.fetch_all(&mut connection).await;
         let rows = rows.map_err(|error| self.error(&error))?;
@@ -58,7 +58,7 @@ impl InSqlite {
     }
 
     /// Reads the revocations with these keys, unless they have expired.
-    pub(super) async fn look(
+    pub(super) async fn read_keys(
         &self,
         keys: &BTreeSet<RevocationKey>,
         now: UnixTime,
@@ -67,7 +67,7 @@ impl InSqlite {
         let mut entries = Vec::new();
         for of in keys {
             let (kind, id) = key(&of.what);
-            let row = sqlx::query(LOOK).bind(int(now.millis()));
+            let row = sqlx::query(LOAD_KEY).bind(int(now.millis()));
             let row = row.bind(&of.realm).bind(kind).bind(id);
             let row = row.fetch_optional(&mut connection).await;
             let row = row.map_err(|error| self.error(&error))?;
@@ -97,7 +97,7 @@ impl InSqlite {
             .bind(columns.by)
             .bind(columns.source)
             .bind(columns.reason)
-            .bind(i64::try_from(MOST).unwrap_or(i64::MAX))
+            .bind(i64::try_from(MAX_REVOCATIONS).unwrap_or(i64::MAX))
             .execute(&mut connection)
             .await;
         let added = added.map_err(|error| self.error(&error))?;
@@ -153,7 +153,7 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS revocations (realm TEXT NOT NUL
 const LOAD: &str = "SELECT realm, kind, id, before, until, made, made_by, source, reason FROM revocations \
      WHERE until > ?1 LIMIT ?2";
 
-const LOOK: &str = "SELECT realm, kind, id, before, until, made, made_by, source, reason FROM revocations \
+const LOAD_KEY: &str = "SELECT realm, kind, id, before, until, made, made_by, source, reason FROM revocations \
      WHERE until > ?1 AND realm = ?2 AND kind = ?3 AND id = ?4";
 
 const ADD: &str = "INSERT INTO revocations (realm, kind, id, before, until, made, made_by, source, reason) \
@@ -164,4 +164,4 @@ const ADD: &str = "INSERT INTO revocations (realm, kind, id, before, until, made
 
 /// How long to wait for another writer. A busy disk may take seconds for a commit, and a revocation that fails would have
 /// to be repeated.
-const PATIENCE: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

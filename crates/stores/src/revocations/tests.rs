@@ -31,7 +31,7 @@ fn file(folder: &Path) -> (PathBuf, RevocationStore) {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_read_until_it_has_had_its_time() {
+async fn a_revocation_is_read_until_it_expires() {
     let folder = tempfile::tempdir().unwrap();
     let (_, store) = file(folder.path());
     let (short, long) = (user("ada", 10), user("bob", 20));
@@ -47,7 +47,7 @@ async fn what_is_kept_is_read_until_it_has_had_its_time() {
 }
 
 #[tokio::test]
-async fn a_second_one_of_the_same_never_shortens_the_first() {
+async fn a_second_revocation_of_a_user_never_shortens_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let (_, store) = file(folder.path());
     let first = user("ada", 20);
@@ -64,7 +64,7 @@ async fn a_second_one_of_the_same_never_shortens_the_first() {
 }
 
 #[tokio::test]
-async fn a_full_store_takes_no_more_and_one_with_too_many_is_not_read() {
+async fn a_full_store_accepts_no_more_and_an_overfull_one_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let (path, store) = file(folder.path());
     store.install().await.unwrap();
@@ -73,7 +73,7 @@ async fn a_full_store_takes_no_more_and_one_with_too_many_is_not_read() {
     let fill = "WITH RECURSIVE ids (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM ids WHERE id < ?1) \
                 INSERT INTO revocations SELECT 'default', 'user', 'user-' || id, 1, ?2, 1, 'ops', 'cli', '' FROM ids";
     let until = i64::try_from(NOW.millis()).unwrap() + 60_000;
-    let most = i64::try_from(MOST).unwrap();
+    let most = i64::try_from(MAX_REVOCATIONS).unwrap();
     let filled = sqlx::query(fill).bind(most).bind(until);
     filled.execute(&mut connection).await.unwrap();
     let refused = store.add(&user("ada", 60), NOW).await;
@@ -82,7 +82,7 @@ async fn a_full_store_takes_no_more_and_one_with_too_many_is_not_read() {
         Err(RevocationStoreError::Full(LookupSource::Sqlite))
     ));
     store.add(&user("user-7", 60), NOW).await.unwrap();
-    assert_eq!(store.load(NOW).await.unwrap().len(), MOST);
+    assert_eq!(store.load(NOW).await.unwrap().len(), MAX_REVOCATIONS);
     let more = "INSERT INTO revocations SELECT 'other', kind, id, before, until, made, made_by, source, reason \
                 FROM revocations LIMIT 1";
     sqlx::query(more).execute(&mut connection).await.unwrap();

@@ -18,14 +18,17 @@ use super::super::time::{self, Zone};
 
 /// Writes the SQL that selects the values of the user and the session, with a comma before each. In the statement, `k` is
 /// the alias of the session table, and `alias` that of the user table.
-pub(super) fn select(asked: &UserColumns, users: &UserTable, alias: &str) -> String {
-    let values = asked.columns.iter().map(|asked| match asked {
-        UserColumn::OrganizationRoles(memberships) => roles(memberships, users, alias),
-        UserColumn::Time(column) | UserColumn::Value(column) => {
-            format!(", {alias}.{}", column.quoted())
-        }
-    });
-    let claims = asked.claims.iter().map(|claim| {
+pub(super) fn select(configured: &UserColumns, users: &UserTable, alias: &str) -> String {
+    let values = configured
+        .columns
+        .iter()
+        .map(|configured| match configured {
+            UserColumn::OrganizationRoles(memberships) => roles(memberships, users, alias),
+            UserColumn::Time(column) | UserColumn::Value(column) => {
+                format!(", {alias}.{}", column.quoted())
+            }
+        });
+    let claims = configured.claims.iter().map(|claim| {
         let alias = match claim.of {
             ClaimOf::Session => "k",
             ClaimOf::User => alias,
@@ -60,25 +63,32 @@ fn roles(memberships: &Memberships, users: &UserTable, alias: &str) -> String {
 pub(super) fn user(
     row: &SqliteRow,
     first: usize,
-    asked: &UserColumns,
+    configured: &UserColumns,
 ) -> Result<(User, Map<String, Value>), MalformedRecord> {
-    if asked.is_nothing() {
+    if configured.is_empty() {
         return Ok((User::default(), Map::new()));
     }
-    let zone = asked.zone.as_ref();
-    let columns = asked.columns.iter().zip(first..).map(|(asked, index)| {
-        let value = value(row, index).ok_or(MalformedRecord::Column)?;
-        Ok(match (asked, value) {
-            (UserColumn::OrganizationRoles(_), Value::String(text)) => {
-                serde_json::from_str(&text).map_err(|_| MalformedRecord::Column)?
-            }
-            (UserColumn::Time(_), value) => moment(value, zone),
-            (UserColumn::OrganizationRoles(_) | UserColumn::Value(_), value) => value,
-        })
-    });
-    let claims = asked.claims.iter().zip(first + asked.columns.len()..);
+    let zone = configured.zone.as_ref();
+    let columns = configured
+        .columns
+        .iter()
+        .zip(first..)
+        .map(|(configured, index)| {
+            let value = value(row, index).ok_or(MalformedRecord::Column)?;
+            Ok(match (configured, value) {
+                (UserColumn::OrganizationRoles(_), Value::String(text)) => {
+                    serde_json::from_str(&text).map_err(|_| MalformedRecord::Column)?
+                }
+                (UserColumn::Time(_), value) => moment(value, zone),
+                (UserColumn::OrganizationRoles(_) | UserColumn::Value(_), value) => value,
+            })
+        });
+    let claims = configured
+        .claims
+        .iter()
+        .zip(first + configured.columns.len()..);
     let claims = claims.map(|(_, index)| value(row, index).ok_or(MalformedRecord::Column));
-    Ok(asked.sort(
+    Ok(configured.split(
         columns
             .chain(claims)
             .collect::<Result<_, MalformedRecord>>()?,

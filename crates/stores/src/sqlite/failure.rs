@@ -20,7 +20,7 @@ pub(super) fn describe(error: &sqlx::Error) -> String {
 }
 
 /// Whether the column or table does not exist. SQLite uses the same code for many other errors, so its message decides.
-pub(super) fn missing(error: &sqlx::Error) -> bool {
+pub(super) fn is_missing(error: &sqlx::Error) -> bool {
     let message = error.as_database_error().map(|error| error.message());
     message.is_some_and(|message| {
         message.starts_with("no such column") || message.starts_with("no such table")
@@ -29,7 +29,7 @@ pub(super) fn missing(error: &sqlx::Error) -> bool {
 
 /// Whether a writer in this process holds the table of a shared in-memory database. SQLite's own wait (`busy_timeout`)
 /// covers files only.
-pub(super) fn locked(error: &sqlx::Error) -> bool {
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
     const SQLITE_LOCKED: i32 = 6;
     code(error) == Some(SQLITE_LOCKED)
 }

@@ -16,22 +16,22 @@ use super::super::time::{self, Zone};
 use super::columns;
 
 /// The statement that looks a user up by id.
-pub(super) struct ByUser {
+pub(super) struct UserStatement {
     pub(super) table: Table,
-    pub(super) asked: UserColumns,
+    pub(super) configured: UserColumns,
     pub(super) statement: Arc<str>,
 }
 
-impl ByUser {
-    pub(super) fn new(users: &UserTable, asked: UserColumns) -> Self {
-        let values = columns::select(&asked, users, "k");
+impl UserStatement {
+    pub(super) fn new(users: &UserTable, configured: UserColumns) -> Self {
+        let values = columns::select(&configured, users, "k");
         let (table, key) = (users.table.quoted(), is_key(users.id.quoted()));
         // If columns are read, a decision must not depend on which of several rows comes first.
-        let limit = if asked.is_nothing() { 1 } else { 2 };
+        let limit = if configured.is_empty() { 1 } else { 2 };
         let statement = format!("SELECT 1{values} FROM {table} AS k WHERE {key} LIMIT {limit}");
         Self {
             table: users.table.clone(),
-            asked,
+            configured,
             statement: statement.into(),
         }
     }
@@ -39,24 +39,24 @@ impl ByUser {
     /// Reads the user from a row.
     pub(super) fn read(&self, row: &SqliteRow) -> Result<User, MalformedRecord> {
         const FIRST: usize = 1;
-        columns::user(row, FIRST, &self.asked).map(|(user, _)| user)
+        columns::user(row, FIRST, &self.configured).map(|(user, _)| user)
     }
 }
 
 /// The statement that looks a session up by its token.
-pub(super) struct BySession {
+pub(super) struct SessionStatement {
     pub(super) tables: SessionTables,
     pub(super) standing: StandingSelection,
     /// The columns and claims that are read for rules and headers.
-    pub(super) asked: UserColumns,
+    pub(super) configured: UserColumns,
     /// The statement, once it is known which columns exist.
     known: Mutex<Option<Arc<str>>>,
 }
 
-impl BySession {
-    pub(super) fn new(tables: &SessionTables, asked: UserColumns) -> Self {
+impl SessionStatement {
+    pub(super) fn new(tables: &SessionTables, configured: UserColumns) -> Self {
         Self {
-            asked,
+            configured,
             standing: StandingSelection::new(&tables.standing, &tables.users.table, &tables.table),
             tables: tables.clone(),
             known: Mutex::default(),
@@ -70,9 +70,9 @@ impl BySession {
             .clone()
     }
 
-    pub(super) fn learned(&self, seen: [Presence; 3]) -> Arc<str> {
+    pub(super) fn complete(&self, seen: [Presence; 3]) -> Arc<str> {
         let standing = self.standing.select(seen, DIALECT);
-        let values = columns::select(&self.asked, &self.tables.users, "u");
+        let values = columns::select(&self.configured, &self.tables.users, "u");
         let statement = session_by_token(&self.tables, &format!("{standing}{values}"));
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&statement));
         statement
@@ -85,7 +85,7 @@ impl BySession {
         zone: Option<&Zone>,
     ) -> Result<StoredRow, MalformedRecord> {
         const FIRST: usize = 10;
-        let (user, claims) = columns::user(row, FIRST, &self.asked)?;
+        let (user, claims) = columns::user(row, FIRST, &self.configured)?;
         stored_row(row, zone, user, claims)
     }
 }

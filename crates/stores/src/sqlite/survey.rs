@@ -30,7 +30,7 @@ pub(in super::super) async fn survey(
             is_key,
         } = *wanted;
         let state = within(limit, state(&mut connection, table, column, is_key)).await;
-        columns.push(wanted.seen(state));
+        columns.push(wanted.with_state(state));
     }
     SqliteOpener::close(connection).await;
     Ok(DatabaseSurvey {
@@ -122,13 +122,13 @@ async fn rows(connection: &mut SqliteConnection, table: &Table) -> Result<Rows, 
     let statement = format!(
         "SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {})",
         table.quoted(),
-        MOST_COUNTED + 1
+        MAX_COUNTED + 1
     );
     let row = sqlx::query(AssertSqlSafe(statement)).fetch_one(connection);
     let count: i64 = row.await?.try_get(0)?;
     let count = count.unsigned_abs();
-    Ok(match count > MOST_COUNTED {
-        true => Rows::AtLeast(MOST_COUNTED),
+    Ok(match count > MAX_COUNTED {
+        true => Rows::AtLeast(MAX_COUNTED),
         false => Rows::Exactly(count),
     })
 }
@@ -146,4 +146,4 @@ fn index_name(table: &Table, column: &Column) -> String {
 }
 
 /// The most rows that are counted: enough to tell a small table from one where an index matters.
-const MOST_COUNTED: u64 = 10_000;
+const MAX_COUNTED: u64 = 10_000;

@@ -3,7 +3,7 @@
 use harness::interop::{BetterAuth, SignedIn};
 use serde_json::{Value, json};
 
-use super::columns::{asking, moment, roles, value};
+use super::columns::{moment, roles, settings_reading, value};
 use super::sessions::token;
 use super::*;
 
@@ -41,8 +41,8 @@ async fn bans_roles_and_memberships_of_better_auth_are_read_with_the_session() {
         moment("banExpires"),
         roles(),
     ];
-    let (node, _) = open(asking(postgres_at(&url), columns));
-    node.0.prove_columns().await.unwrap();
+    let (node, _) = open(settings_reading(postgres_at(&url), columns));
+    node.0.check_columns().await.unwrap();
     let of_bob = async || {
         let known = node.look_up(&token).await.unwrap().found.unwrap();
         known.user.columns().to_vec()

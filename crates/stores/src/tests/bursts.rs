@@ -9,7 +9,7 @@ const REQUESTS: usize = 50_000;
 const USERS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each() {
+async fn a_burst_for_uncached_users_queries_the_database_once_for_each() {
     let (server, cache) = (
         Postgres::start().await.unwrap(),
         Redis::start().await.unwrap(),
@@ -26,10 +26,10 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
             entries: 10 * USERS,
             bytes: MANY_BYTES,
         };
-        database(&mut chain).timeout = PATIENCE;
+        database(&mut chain).timeout = TIMEOUT;
         chain.redis = Some(RedisSettings {
             tracking,
-            timeout: PATIENCE,
+            timeout: TIMEOUT,
             ..redis(&cache.url())
         });
         let (stores, outcomes) = open(chain);
@@ -50,13 +50,13 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
 }
 
 /// Waits until every channel is up.
-async fn until_up(stores: &Node) {
+async fn until_up(stores: &TestNode) {
     let waiting = async {
         while !stores.0.channels().all(|(_, is_up)| is_up) {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.unwrap();
+    timeout(TIMEOUT, waiting).await.unwrap();
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn an_answer_from_before_a_deletion_is_written_nowhere() {
         .await
         .unwrap();
     let mut chain = settings(postgres(&server), "slow");
-    database(&mut chain).timeout = PATIENCE;
+    database(&mut chain).timeout = TIMEOUT;
     chain.redis = Some(redis(&cache.url()));
     let (stores, outcomes) = open(chain);
     until(&stores, LookupSource::Redis, true).await;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::columns::{asking, column, create, value};
-use super::sessions::{Database as Writable, OnPostgres, OnSqlite, token};
+use super::columns::{column, create, settings_reading, value};
+use super::sessions::{OnPostgres, OnSqlite, WritableDatabase, token};
 use super::*;
 use crate::{ClaimOf, ColumnError, StoredClaim};
 
@@ -16,13 +16,13 @@ fn claim(of: ClaimOf, name: &str, held_in: &str) -> StoredClaim {
 }
 
 /// Looks up the configured claims of session `7`, and the columns of its user.
-async fn of_session(node: &Node) -> (Value, Vec<Value>) {
+async fn of_session(node: &TestNode) -> (Value, Vec<Value>) {
     let known = node.look_up(&token("7")).await.unwrap().found.unwrap();
     let claims = known.stored.more_claims().cloned().unwrap_or_default();
     (Value::Object(claims), known.user.columns().to_vec())
 }
 
-async fn claims_are_read<D: Writable>(mut database: D, time: &str, expiry: Value) {
+async fn claims_are_read<D: WritableDatabase>(mut database: D, time: &str, expiry: Value) {
     create(&mut database, "text", time, ", role text").await;
     let sql = "ALTER TABLE session ADD COLUMN active_organization_id text;
         UPDATE session SET active_organization_id = 'o1' WHERE token = '7'; UPDATE \"user\" SET role = 'admin'";
@@ -30,7 +30,7 @@ async fn claims_are_read<D: Writable>(mut database: D, time: &str, expiry: Value
     let redis = Redis::start().await.unwrap();
     let url = database.url();
     let asked = || {
-        let mut settings = asking(url.clone(), [value("role")]);
+        let mut settings = settings_reading(url.clone(), [value("role")]);
         settings.redis = Some(super::redis(&redis.url()));
         settings.claims = vec![
             claim(
@@ -44,7 +44,7 @@ async fn claims_are_read<D: Writable>(mut database: D, time: &str, expiry: Value
         settings
     };
     let (node, _) = open(asked());
-    node.0.prove_columns().await.unwrap();
+    node.0.check_columns().await.unwrap();
     let expected = (
         json!({
             "session": {"activeOrganizationId": "o1", "expiresAt": expiry},
@@ -86,7 +86,7 @@ async fn claims_are_read<D: Writable>(mut database: D, time: &str, expiry: Value
         let mut settings = asked();
         settings.claims.push(claim);
         let (node, _) = open(settings);
-        let error = node.0.prove_columns().await.unwrap_err();
+        let error = node.0.check_columns().await.unwrap_err();
         let is_missing =
             matches!(&error, ColumnError::Missing { table: found, .. } if found == table);
         assert!(is_missing, "{error}");
@@ -94,14 +94,14 @@ async fn claims_are_read<D: Writable>(mut database: D, time: &str, expiry: Value
 }
 
 #[tokio::test]
-async fn claims_come_with_the_session_from_postgres() {
+async fn claims_are_read_with_the_session_from_postgres() {
     let server = Postgres::start().await.unwrap();
     let expiry = json!(4_102_444_800_000_u64);
     claims_are_read(OnPostgres::<false>(&server), "timestamptz", expiry).await;
 }
 
 #[tokio::test]
-async fn claims_come_with_the_session_from_sqlite() {
+async fn claims_are_read_with_the_session_from_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let database = OnSqlite::new(&folder, "app.db").await;
     claims_are_read(database, "text", json!("2100-01-01T00:00:00Z")).await;

@@ -8,7 +8,7 @@ use super::sessions::token;
 use super::tracking::BOTH;
 use super::*;
 use crate::pools::RedisHandle;
-use crate::redis::{Cells as _, SharedCells};
+use crate::redis::{CacheBackend as _, SharedCells};
 use crate::{RevocationPlace, SharedCell, SharedChange, SharedRates};
 
 /// Longer than any test takes.
@@ -52,13 +52,13 @@ async fn leased_and_redeemed(handle: &RedisHandle, key: &[u8], value: &[u8]) -> 
 }
 
 async fn text(handle: &RedisHandle, key: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let aged = crate::redis::Cells::read(&*handle.redis, key, 100, true).await?;
+    let aged = crate::redis::CacheBackend::read(&*handle.redis, key, 100, true).await?;
     assert_eq!(aged.left.is_some(), !aged.value.is_empty());
     Ok(aged.value)
 }
 
 #[tokio::test]
-async fn every_question_goes_to_the_server_that_holds_its_key() {
+async fn every_command_goes_to_the_server_that_holds_its_key() {
     for version in BOTH {
         let cluster = RedisCluster::start(version).await.unwrap();
         // One seed leads to all servers.
@@ -84,18 +84,21 @@ async fn every_question_goes_to_the_server_that_holds_its_key() {
 }
 
 #[tokio::test]
-async fn a_slot_that_moves_is_followed_at_every_moment() {
+async fn commands_follow_a_slot_at_every_step_of_its_migration() {
     for version in BOTH {
         let mut cluster = RedisCluster::start(version).await.unwrap();
         let handle = connected_to(&cluster.url()).await;
         let new = cluster.add().await.unwrap();
         // Both keys have the hash tag `x`, so they belong to the same slot.
         let (first, second): (&[u8], &[u8]) = (b"auth:{x}1", b"auth:{x}2");
-        let slot = cluster.say(&["CLUSTER", "KEYSLOT", "x"]).await.unwrap();
+        let slot = cluster
+            .cli_words(&["CLUSTER", "KEYSLOT", "x"])
+            .await
+            .unwrap();
         let slot: u16 = slot.parse().unwrap();
         assert!(leased_and_redeemed(&handle, first, b"1").await);
         let from = cluster.holder_of(slot).await.unwrap();
-        cluster.begin_to_move(slot, new).await.unwrap();
+        cluster.begin_slot_move(slot, new).await.unwrap();
         assert_eq!(text(&handle, first).await.unwrap(), b"1");
         // A missing key is looked up on the new server, which was unknown before.
         assert!(leased_and_redeemed(&handle, second, b"2").await);
@@ -104,7 +107,7 @@ async fn a_slot_that_moves_is_followed_at_every_moment() {
         assert_eq!(cluster.nodes[from].cli(words).await.unwrap(), "OK");
         assert_eq!(text(&handle, first).await.unwrap(), b"1");
         assert_eq!(text(&handle, second).await.unwrap(), b"2");
-        cluster.end_to_move(slot, new).await.unwrap();
+        cluster.end_slot_move(slot, new).await.unwrap();
         assert_eq!(text(&handle, first).await.unwrap(), b"1");
         handle
             .redis
@@ -121,7 +124,7 @@ async fn a_slot_that_moves_is_followed_at_every_moment() {
 }
 
 #[tokio::test]
-async fn questions_are_answered_while_slots_move() {
+async fn commands_are_answered_while_slots_migrate() {
     let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
     let handle = connected_to(&cluster.url()).await;
     let keys = keys();
@@ -131,7 +134,10 @@ async fn questions_are_answered_while_slots_move() {
     let moving = async {
         for (index, key) in keys.iter().enumerate() {
             let key = str::from_utf8(key).unwrap();
-            let slot = cluster.say(&["CLUSTER", "KEYSLOT", key]).await.unwrap();
+            let slot = cluster
+                .cli_words(&["CLUSTER", "KEYSLOT", key])
+                .await
+                .unwrap();
             let (slot, from) = (slot.parse().unwrap(), cluster.holder(key).await.unwrap());
             let to = (from + 1 + index % 2) % RedisCluster::PRIMARIES;
             cluster.move_slot(slot, to).await.unwrap();
@@ -151,7 +157,7 @@ async fn questions_are_answered_while_slots_move() {
 }
 
 #[tokio::test]
-async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
+async fn a_failed_primary_affects_only_its_own_keys_and_is_replaced() {
     for version in BOTH {
         let mut cluster = RedisCluster::with_replicas(version).await.unwrap();
         let database = Postgres::start().await.unwrap();
@@ -165,12 +171,12 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
         });
         let (stores, _) = open(chain);
         until(&stores, LookupSource::Redis, true).await;
-        let everybody = || (0..30).map(|id: u32| id.to_string());
-        for id in everybody() {
+        let user_ids = || (0..30).map(|id: u32| id.to_string());
+        for id in user_ids() {
             assert!(exists(&stores, &id).await);
         }
         poll("all to be in the cluster", async || {
-            for id in everybody() {
+            for id in user_ids() {
                 if source(&stores, &id).await != LookupSource::Redis {
                     return None;
                 }
@@ -186,18 +192,18 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
         // Every user is found all the time, in Redis or in the database.
         let asking = async {
             loop {
-                for id in everybody() {
+                for id in user_ids() {
                     assert!(exists(&stores, &id).await);
                 }
             }
         };
         tokio::select! {
             never = asking => never,
-            took_over = cluster.took_over(3) => took_over.unwrap(),
+            took_over = cluster.wait_for_takeover(3) => took_over.unwrap(),
         }
         until(&stores, LookupSource::Redis, true).await;
         poll("the cluster to answer for all", async || {
-            for id in everybody() {
+            for id in user_ids() {
                 if source(&stores, &id).await != LookupSource::Redis {
                     return None;
                 }
@@ -208,14 +214,14 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
         .unwrap();
         // The server accepts connections again, but answers nothing.
         cluster.nodes[0].start_again().await.unwrap();
-        for id in everybody() {
+        for id in user_ids() {
             assert_eq!(source(&stores, &id).await, LookupSource::Redis);
         }
     }
 }
 
 #[tokio::test]
-async fn one_that_hangs_delays_its_own_keys_once() {
+async fn a_server_that_hangs_delays_its_own_keys_once() {
     let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
     let handle = connected_to(&cluster.url()).await;
     let held = async |node: usize| {
@@ -228,7 +234,7 @@ async fn one_that_hangs_delays_its_own_keys_once() {
         unreachable!("there are many keys")
     };
     let (here, there) = (held(0).await, held(1).await);
-    cluster.nodes[0].stand_still().unwrap();
+    cluster.nodes[0].suspend().unwrap();
     let late = text(&handle, &here).await;
     assert!(matches!(late, Err(StoreError::TimedOut { .. })), "{late:?}");
     for _ in 0..100 {
@@ -236,13 +242,13 @@ async fn one_that_hangs_delays_its_own_keys_once() {
         assert!(text(&handle, &here).await.is_err());
         assert!(text(&handle, &there).await.is_ok());
     }
-    cluster.nodes[0].go_on().unwrap();
+    cluster.nodes[0].resume().unwrap();
     is_up(&handle, true).await;
     assert!(text(&handle, &here).await.is_ok());
 }
 
 #[tokio::test]
-async fn limits_are_counted_wherever_their_keys_are() {
+async fn limits_are_counted_on_the_servers_that_hold_their_keys() {
     let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
     let rates = SharedRates::open(redis(&cluster.url()), &pools());
     let cell = |key: u8, burst: u32| SharedCell {
@@ -279,7 +285,7 @@ async fn limits_are_counted_wherever_their_keys_are() {
 }
 
 #[tokio::test]
-async fn revocations_are_kept_there() {
+async fn revocations_are_kept_in_a_cluster() {
     let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
     let place = RevocationPlace::Redis(redis(&cluster.url()));
     let (pools, now) = (pools(), clock::now());
@@ -305,7 +311,7 @@ async fn revocations_are_kept_there() {
 }
 
 #[tokio::test]
-async fn sessions_of_better_auth_are_read_there() {
+async fn sessions_of_better_auth_are_read_from_a_cluster() {
     let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
     let (node, _) = open(Settings {
         redis: Some(RedisSettings {
@@ -321,17 +327,17 @@ async fn sessions_of_better_auth_are_read_there() {
             r#"{{"session":{{"token":"{key}","userId":"{user}","expiresAt":4900000000123,"createdAt":1800000000000}}}}"#
         );
         let words = ["SET", &format!("better-auth:{key}"), &value];
-        cluster.say(&words).await.unwrap();
+        cluster.cli_words(&words).await.unwrap();
         assert!(node.look_up(&token(&key)).await.unwrap().found.is_some());
         let marker = format!("better-auth:revoked-sessions-before-{user}");
         let words = ["SET", &marker, "1800000000001"];
-        cluster.say(&words).await.unwrap();
+        cluster.cli_words(&words).await.unwrap();
         assert!(node.look_up(&token(&key)).await.unwrap().found.is_none());
     }
 }
 
 #[tokio::test]
-async fn a_mistaken_url_is_told() {
+async fn a_url_of_the_wrong_kind_is_reported() {
     let (server, cluster) = (
         Redis::start().await.unwrap(),
         RedisCluster::start(RedisVersion::Debian).await.unwrap(),

@@ -2,14 +2,14 @@
 
 use harness::{RedisCluster, RedisVersion, poll};
 
-use super::tracking::{BOTH, Event, Listening, tracked};
+use super::tracking::{BOTH, RedisEvent, TestChannel, tracked};
 use super::*;
 use crate::channel::Invalidation;
 
-const EVERYTHING: Event = Event::Invalidation(Invalidation::Everything);
+const EVERYTHING: RedisEvent = RedisEvent::Invalidation(Invalidation::Everything);
 
 async fn set(cluster: &RedisCluster, key: &str) {
-    let answer = cluster.say(&["SET", key, "x"]).await.unwrap();
+    let answer = cluster.cli_words(&["SET", key, "x"]).await.unwrap();
     assert_eq!(answer, "OK");
 }
 
@@ -25,71 +25,71 @@ async fn held_by(cluster: &RedisCluster, node: usize) -> String {
 }
 
 /// Waits until this key is announced, and, before or after it, that anything may have changed.
-async fn receives_or_everything(listening: &Listening, key: &str) {
-    let received = listening.until(key).await;
+async fn until_key_or_everything(channel: &TestChannel, key: &str) {
+    let received = channel.until(key).await;
     if !received.contains(&EVERYTHING) {
-        listening.until_event(&EVERYTHING).await;
+        channel.until_event(&EVERYTHING).await;
     }
 }
 
 /// Waits until a key of each server is announced.
-async fn all_are_up(cluster: &RedisCluster, listening: &Listening, nodes: [usize; 3]) {
+async fn until_all_announce(cluster: &RedisCluster, channel: &TestChannel, nodes: [usize; 3]) {
     for node in nodes {
         let key = held_by(cluster, node).await;
         set(cluster, &key).await;
-        listening.until(&key).await;
+        channel.until(&key).await;
     }
 }
 
 #[tokio::test]
-async fn a_change_on_every_primary_is_told_and_a_flush_of_one_is_everything() {
+async fn a_change_on_every_primary_is_announced_and_a_flush_of_one_invalidates_everything() {
     for version in BOTH {
         let cluster = RedisCluster::start(version).await.unwrap();
-        let listening = Listening::to(&tracked(&cluster.url())).await;
-        all_are_up(&cluster, &listening, [0, 1, 2]).await;
+        let channel = TestChannel::connected(&tracked(&cluster.url())).await;
+        until_all_announce(&cluster, &channel, [0, 1, 2]).await;
         for node in &cluster.nodes {
             let key = held_by(&cluster, 0).await;
             set(&cluster, &key).await;
-            listening.until(&key).await;
+            channel.until(&key).await;
             node.cli(["FLUSHALL"]).await.unwrap();
-            listening.until_event(&EVERYTHING).await;
+            channel.until_event(&EVERYTHING).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_primary_that_dies_or_stands_still_is_missed_until_its_replica_takes_over() {
+async fn the_channel_is_down_from_the_failure_of_a_primary_until_its_replica_takes_over() {
     for version in BOTH {
         let mut cluster = RedisCluster::with_replicas(version).await.unwrap();
-        let listening = Listening::to(&tracked(&cluster.url())).await;
+        let channel = TestChannel::connected(&tracked(&cluster.url())).await;
         let former = cluster.nodes[0].address();
         cluster.nodes[0].stop();
-        listening.until_down(&former).await;
-        cluster.took_over(3).await.unwrap();
-        listening.until_up().await;
-        all_are_up(&cluster, &listening, [3, 1, 2]).await;
+        channel.until_down(&former).await;
+        cluster.wait_for_takeover(3).await.unwrap();
+        channel.until_up().await;
+        until_all_announce(&cluster, &channel, [3, 1, 2]).await;
         cluster.nodes[0].start_again().await.unwrap();
-        all_are_up(&cluster, &listening, [3, 1, 2]).await;
+        until_all_announce(&cluster, &channel, [3, 1, 2]).await;
 
         // This server resumes later, and keeps its old view for a moment.
-        cluster.nodes[1].stand_still().unwrap();
-        listening.until_down(&cluster.nodes[1].address()).await;
-        cluster.took_over_without(4, Some(1)).await.unwrap();
-        listening.until_up().await;
-        cluster.nodes[1].go_on().unwrap();
-        all_are_up(&cluster, &listening, [3, 4, 2]).await;
+        cluster.nodes[1].suspend().unwrap();
+        channel.until_down(&cluster.nodes[1].address()).await;
+        cluster.wait_for_takeover_without(4, Some(1)).await.unwrap();
+        channel.until_up().await;
+        cluster.nodes[1].resume().unwrap();
+        until_all_announce(&cluster, &channel, [3, 4, 2]).await;
     }
 }
 
 #[tokio::test]
-async fn without_a_replica_that_takes_over_nothing_is_believed_until_it_is_back() {
+async fn without_a_replica_the_channel_is_down_until_the_primary_is_back() {
     for full_coverage in ["yes", "no"] {
         let options = Redis::options().set("cluster-require-full-coverage", full_coverage);
         let mut cluster = RedisCluster::of(options, 0).await.unwrap();
-        let listening = Listening::to(&tracked(&cluster.url())).await;
+        let channel = TestChannel::connected(&tracked(&cluster.url())).await;
         let failed = cluster.nodes[2].address();
         cluster.nodes[2].stop();
-        listening.until_down(&failed).await;
+        channel.until_down(&failed).await;
         poll("the others to miss it", async || {
             let known = cluster.nodes[0].cli(["CLUSTER", "NODES"]).await.ok()?;
             known.contains("master,fail ").then_some(())
@@ -98,42 +98,45 @@ async fn without_a_replica_that_takes_over_nothing_is_believed_until_it_is_back(
         .unwrap();
         // The channel is silent whether or not the other servers accept commands about their own keys.
         let key = held_by(&cluster, 0).await;
-        let said = cluster.nodes[0].cli(["SET", &key, "x"]).await.unwrap();
-        assert_eq!(said == "OK", full_coverage == "no", "{said}");
-        listening.until_down(&failed).await;
+        let answer = cluster.nodes[0].cli(["SET", &key, "x"]).await.unwrap();
+        assert_eq!(answer == "OK", full_coverage == "no", "{answer}");
+        channel.until_down(&failed).await;
         cluster.nodes[2].start_again().await.unwrap();
-        listening.until_up().await;
-        cluster.is_ready().await.unwrap();
-        all_are_up(&cluster, &listening, [0, 1, 2]).await;
+        channel.until_up().await;
+        cluster.wait_until_ready().await.unwrap();
+        until_all_announce(&cluster, &channel, [0, 1, 2]).await;
     }
 }
 
 #[tokio::test]
-async fn a_failover_that_is_asked_for_is_followed_without_a_gap() {
+async fn a_manual_failover_is_followed_without_a_gap() {
     for version in BOTH {
         let cluster = RedisCluster::with_replicas(version).await.unwrap();
-        let listening = Listening::to(&tracked(&cluster.url())).await;
-        all_are_up(&cluster, &listening, [0, 1, 2]).await;
+        let channel = TestChannel::connected(&tracked(&cluster.url())).await;
+        until_all_announce(&cluster, &channel, [0, 1, 2]).await;
         let key = held_by(&cluster, 0).await;
         cluster.fail_over_to(3).await.unwrap();
         // Changes on the new primary are received from the start, and anything may have changed when it took over.
         set(&cluster, &key).await;
-        receives_or_everything(&listening, &key).await;
-        all_are_up(&cluster, &listening, [3, 1, 2]).await;
+        until_key_or_everything(&channel, &key).await;
+        until_all_announce(&cluster, &channel, [3, 1, 2]).await;
     }
 }
 
 #[tokio::test]
-async fn a_slot_that_moves_is_heard_on_its_new_server() {
+async fn changes_in_a_migrated_slot_are_announced_by_its_new_server() {
     for version in BOTH {
         let mut cluster = RedisCluster::start(version).await.unwrap();
-        let listening = Listening::to(&tracked(&cluster.url())).await;
+        let channel = TestChannel::connected(&tracked(&cluster.url())).await;
         let new = cluster.add().await.unwrap();
         let (kept, other) = ("auth:{x}1", "auth:{x}2");
-        let slot = cluster.say(&["CLUSTER", "KEYSLOT", "x"]).await.unwrap();
+        let slot = cluster
+            .cli_words(&["CLUSTER", "KEYSLOT", "x"])
+            .await
+            .unwrap();
         let slot: u16 = slot.parse().unwrap();
         set(&cluster, kept).await;
-        listening.until(kept).await;
+        channel.until(kept).await;
         let to_new = async |node: usize| {
             poll("the channel to lead there", async || {
                 let clients = cluster.nodes[node].cli(["CLIENT", "LIST"]).await.ok()?;
@@ -144,42 +147,45 @@ async fn a_slot_that_moves_is_heard_on_its_new_server() {
         };
         // The new server is tracked before it holds anything.
         to_new(new).await;
-        cluster.begin_to_move(slot, new).await.unwrap();
+        cluster.begin_slot_move(slot, new).await.unwrap();
         // A key that the former server lacks is written on the new one.
         set(&cluster, other).await;
-        listening.until(other).await;
+        channel.until(other).await;
         cluster.move_slot(slot, new).await.unwrap();
         set(&cluster, kept).await;
-        receives_or_everything(&listening, kept).await;
+        until_key_or_everything(&channel, kept).await;
         set(&cluster, kept).await;
-        listening.until(kept).await;
-        all_are_up(&cluster, &listening, [0, 1, 2]).await;
+        channel.until(kept).await;
+        until_all_announce(&cluster, &channel, [0, 1, 2]).await;
     }
 }
 
 #[tokio::test]
-async fn keys_that_are_dropped_with_a_slot_are_forgotten() {
+async fn keys_that_are_dropped_with_a_slot_are_invalidated() {
     for version in BOTH {
         let cluster = RedisCluster::start(version).await.unwrap();
-        let listening = Listening::to(&tracked(&cluster.url())).await;
+        let channel = TestChannel::connected(&tracked(&cluster.url())).await;
         let key = held_by(&cluster, 0).await;
         set(&cluster, &key).await;
-        listening.until(&key).await;
-        let slot = cluster.say(&["CLUSTER", "KEYSLOT", &key]).await.unwrap();
+        channel.until(&key).await;
+        let slot = cluster
+            .cli_words(&["CLUSTER", "KEYSLOT", &key])
+            .await
+            .unwrap();
         // The slot moves without its key. The claim of the second server outweighs the earlier one of the first.
         let id = cluster.id(1).await.unwrap();
         let words = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
         assert_eq!(cluster.nodes[1].cli(words).await.unwrap(), "OK");
-        listening.until_event(&EVERYTHING).await;
-        assert_eq!(cluster.say(&["GET", &key]).await.unwrap(), "");
+        channel.until_event(&EVERYTHING).await;
+        assert_eq!(cluster.cli_words(&["GET", &key]).await.unwrap(), "");
     }
 }
 
 #[tokio::test]
-async fn where_all_keys_have_one_slot_its_server_alone_counts() {
+async fn where_all_keys_have_one_slot_only_its_server_is_needed() {
     let mut cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
     let holder = cluster.holder("{app}").await.unwrap();
-    let listening = Listening::to(&RedisSettings {
+    let channel = TestChannel::connected(&RedisSettings {
         key_prefix: "{app}auth:".to_owned(),
         sessions: Some("{app}better-auth:".to_owned()),
         ..tracked(&cluster.url())
@@ -189,19 +195,19 @@ async fn where_all_keys_have_one_slot_its_server_alone_counts() {
     let address = cluster.nodes[other].address();
     cluster.nodes[other].stop();
     set(&cluster, "{app}better-auth:1").await;
-    listening.until("{app}better-auth:1").await;
+    channel.until("{app}better-auth:1").await;
     cluster.nodes[holder].stop();
-    listening.until_down(&cluster.nodes[holder].address()).await;
+    channel.until_down(&cluster.nodes[holder].address()).await;
     assert_ne!(address, cluster.nodes[holder].address());
 }
 
 #[tokio::test]
-async fn a_user_needs_two_rights_more_on_each_server() {
+async fn a_user_needs_two_more_permissions_on_each_server() {
     for version in BOTH {
         let cluster = RedisCluster::start(version).await.unwrap();
         let allow = async |node: usize, rights: &[&str]| {
             let words = [&["ACL", "SETUSER", "gate", "reset", "on", ">pw"], rights].concat();
-            assert_eq!(cluster.nodes[node].say(&words).await.unwrap(), "OK");
+            assert_eq!(cluster.nodes[node].cli_words(&words).await.unwrap(), "OK");
         };
         let tracking = ["+client|tracking", "+getrange", "+set", "~auth:*"];
         let slots = [&tracking[..], &["+cluster|slots"]].concat();
@@ -209,17 +215,17 @@ async fn a_user_needs_two_rights_more_on_each_server() {
         for node in 0..3 {
             allow(node, &tracking).await;
         }
-        let listening = Listening::soon(&tracked(&cluster.url_of("gate:pw@")));
-        listening.until_down("refused CLUSTER SLOTS: NOPERM").await;
+        let channel = TestChannel::open(&tracked(&cluster.url_of("gate:pw@")));
+        channel.until_down("refused CLUSTER SLOTS: NOPERM").await;
         for node in 0..3 {
             allow(node, &slots).await;
         }
-        listening.until_down("refused CLUSTER NODES: NOPERM").await;
+        channel.until_down("refused CLUSTER NODES: NOPERM").await;
         for node in 0..2 {
             allow(node, &nodes).await;
         }
-        listening.until_down(&cluster.nodes[2].address()).await;
+        channel.until_down(&cluster.nodes[2].address()).await;
         allow(2, &nodes).await;
-        listening.until_up().await;
+        channel.until_up().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::sessions::{Database as Writable, OnPostgres, OnSqlite, tables, token};
+use super::sessions::{OnPostgres, OnSqlite, WritableDatabase, tables, token};
 use super::*;
 use crate::{ColumnError, Memberships, UserColumn};
 
@@ -28,7 +28,7 @@ pub(super) fn roles() -> UserColumn {
 }
 
 /// Settings that look users and sessions up in the tables of Better Auth, with these columns.
-pub(super) fn asking(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> Settings {
+pub(super) fn settings_reading(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> Settings {
     let mut settings = settings(url, "user");
     let names = ["session", "token", "userId", "expiresAt", "", "user"];
     let mut sessions = tables(names);
@@ -39,7 +39,7 @@ pub(super) fn asking(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> S
 }
 
 /// Looks up the columns of user 7, who has session `7`, in both chains.
-async fn columns_of(node: &Node) -> Vec<Value> {
+async fn columns_of(node: &TestNode) -> Vec<Value> {
     let user = node.find("7").await.unwrap().found.unwrap();
     let known = node.look_up(&token("7")).await.unwrap().found.unwrap();
     assert_eq!(known.stored.columns().subject, "7");
@@ -47,12 +47,17 @@ async fn columns_of(node: &Node) -> Vec<Value> {
     user.columns().to_vec()
 }
 
-async fn first_column(node: &Node) -> Value {
+async fn first_column(node: &TestNode) -> Value {
     columns_of(node).await.first().unwrap().clone()
 }
 
 /// Creates the tables, with users 7 and 8, and a session of each. The user table gets `columns`, too.
-pub(super) async fn create<D: Writable>(database: &mut D, id: &str, time: &str, columns: &str) {
+pub(super) async fn create<D: WritableDatabase>(
+    database: &mut D,
+    id: &str,
+    time: &str,
+    columns: &str,
+) {
     database
         .execute(&format!(
             r#"CREATE TABLE "user" (id {id} PRIMARY KEY{columns});
@@ -73,7 +78,12 @@ async fn on_postgres(server: &Postgres, id: &str, columns: &str) -> DatabaseUrl 
 type Case = (&'static str, &'static str, fn(&str) -> UserColumn, Value);
 
 /// Checks that each value is read as expected, and as `null` where the column is `NULL`.
-async fn values_are_read<D: Writable>(mut database: D, id: &str, time: &str, cases: &[Case]) {
+async fn values_are_read<D: WritableDatabase>(
+    mut database: D,
+    id: &str,
+    time: &str,
+    cases: &[Case],
+) {
     let names: Vec<_> = (0..cases.len()).map(|index| format!("c {index}")).collect();
     let declared: String = names
         .iter()
@@ -86,7 +96,7 @@ async fn values_are_read<D: Writable>(mut database: D, id: &str, time: &str, cas
         .zip(cases)
         .map(|(name, (_, _, ask, _))| ask(name))
         .collect();
-    let mut settings = asking(database.url(), asked);
+    let mut settings = settings_reading(database.url(), asked);
     super::database(&mut settings).time_zone = Some(Zone::parse("Asia/Tokyo").unwrap());
     let (node, _) = open(settings);
     assert_eq!(columns_of(&node).await, vec![Value::Null; cases.len()]);
@@ -107,7 +117,7 @@ const MILLIS: i64 = 1_900_000_000_123;
 const NINE_HOURS: i64 = 9 * 3_600_000;
 
 #[tokio::test]
-async fn postgres_gives_columns_of_any_type() {
+async fn postgres_columns_of_any_type_are_read() {
     let server = Postgres::start().await.unwrap();
     let types = "CREATE TYPE plan AS ENUM ('Free', 'pro'); CREATE DOMAIN score AS numeric; CREATE DOMAIN tags AS text[]";
     server.execute(types).await.unwrap();
@@ -221,7 +231,7 @@ async fn postgres_gives_columns_of_any_type() {
 }
 
 #[tokio::test]
-async fn sqlite_gives_columns_of_any_type() {
+async fn sqlite_columns_of_any_type_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let cases: &[Case] = &[
         ("BOOLEAN", "1", value, json!(true)),
@@ -270,14 +280,14 @@ async fn sqlite_gives_columns_of_any_type() {
 }
 
 /// Checks that a user has the roles of the user's memberships, and no others.
-async fn roles_are_read<D: Writable>(mut database: D, id: &str, time: &str) {
+async fn roles_are_read<D: WritableDatabase>(mut database: D, id: &str, time: &str) {
     create(&mut database, id, time, "").await;
     database
         .execute(&format!(
             r#"CREATE TABLE member (id text, "organizationId" text, "userId" {id}, role text)"#
         ))
         .await;
-    let (node, _) = open(asking(database.url(), [roles()]));
+    let (node, _) = open(settings_reading(database.url(), [roles()]));
     assert_eq!(columns_of(&node).await, [json!({})]);
     for (organization, user, role) in [
         ("'acme'", "7", "'admin,member'"),
@@ -313,7 +323,7 @@ async fn roles_are_read<D: Writable>(mut database: D, id: &str, time: &str) {
 }
 
 #[tokio::test]
-async fn roles_in_organizations_come_with_the_user() {
+async fn roles_in_organizations_are_read_with_the_user() {
     let (server, folder) = (
         Postgres::start().await.unwrap(),
         tempfile::tempdir().unwrap(),
@@ -327,7 +337,7 @@ async fn roles_in_organizations_come_with_the_user() {
 }
 
 /// Checks that a missing column is an error at start-up, an outage later, and never a value.
-async fn missing_columns_are_errors<D: Writable>(
+async fn missing_columns_are_errors<D: WritableDatabase>(
     mut database: D,
     source: LookupSource,
     time: &str,
@@ -338,8 +348,11 @@ async fn missing_columns_are_errors<D: Writable>(
         column: format!("\"{column}\""),
         nearest: nearest.map(|nearest| format!("\"{nearest}\"")),
     };
-    let (node, _) = open(asking(database.url(), [value("banned"), value("bannd")]));
-    let error = node.0.prove_columns().await.unwrap_err();
+    let (node, _) = open(settings_reading(
+        database.url(),
+        [value("banned"), value("bannd")],
+    ));
+    let error = node.0.check_columns().await.unwrap_err();
     assert_eq!(error, missing("bannd", "user", Some("banned")));
     assert_eq!(
         error.to_string(),
@@ -358,7 +371,7 @@ async fn missing_columns_are_errors<D: Writable>(
     database.execute(add).await;
     until(&node, source, true).await;
     assert_eq!(columns_of(&node).await, [Value::Null, json!("no")]);
-    assert_eq!(node.0.prove_columns().await, Ok(()));
+    assert_eq!(node.0.check_columns().await, Ok(()));
     // The column is dropped while the gate runs.
     let drop = r#"ALTER TABLE "user" DROP COLUMN bannd"#;
     database.execute(drop).await;
@@ -371,27 +384,27 @@ async fn missing_columns_are_errors<D: Writable>(
     let (node, _) = open(nowhere);
     let table = r#""people""#.to_owned();
     assert_eq!(
-        node.0.prove_columns().await,
+        node.0.check_columns().await,
         Err(ColumnError::NoTable { table })
     );
     node.close().await;
 
-    let (node, _) = open(asking(database.url(), [roles()]));
+    let (node, _) = open(settings_reading(database.url(), [roles()]));
     let table = r#""member""#.to_owned();
     assert_eq!(
-        node.0.prove_columns().await,
+        node.0.check_columns().await,
         Err(ColumnError::NoTable { table })
     );
     let create = r#"CREATE TABLE member ("organizationId" text, user_id integer, role text)"#;
     database.execute(create).await;
-    let error = node.0.prove_columns().await;
+    let error = node.0.check_columns().await;
     assert_eq!(error, Err(missing("userId", "member", Some("user_id"))));
     assert!(node.find("7").await.is_err());
     node.close().await;
 }
 
 #[tokio::test]
-async fn a_column_that_is_missing_is_an_error_and_never_a_value() {
+async fn a_missing_column_is_an_error_and_never_a_value() {
     let (server, folder) = (
         Postgres::start().await.unwrap(),
         tempfile::tempdir().unwrap(),
@@ -403,7 +416,7 @@ async fn a_column_that_is_missing_is_an_error_and_never_a_value() {
 }
 
 #[tokio::test]
-async fn a_column_that_is_out_of_reach_or_no_time_is_an_error_and_a_database_that_is_down_is_none()
+async fn an_unreadable_column_or_one_without_times_is_an_error_and_a_database_that_is_down_is_not()
 {
     let mut server = Postgres::start().await.unwrap();
     let url = on_postgres(&server, "integer", ", banned boolean, role text").await;
@@ -415,11 +428,11 @@ async fn a_column_that_is_out_of_reach_or_no_time_is_an_error_and_a_database_tha
         server.address(),
         Postgres::DATABASE
     );
-    let (node, _) = open(asking(
+    let (node, _) = open(settings_reading(
         postgres_at(&reader),
         [value("role"), value("banned")],
     ));
-    let error = node.0.prove_columns().await.unwrap_err().to_string();
+    let error = node.0.check_columns().await.unwrap_err().to_string();
     assert!(
         error.ends_with(r#"GRANT SELECT ("banned") ON "user""#),
         "{error}"
@@ -433,16 +446,16 @@ async fn a_column_that_is_out_of_reach_or_no_time_is_an_error_and_a_database_tha
         .unwrap();
     assert_eq!(columns_of(&node).await, [Value::Null, Value::Null]);
 
-    let (node, _) = open(asking(url.clone(), [moment("banned")]));
-    let error = node.0.prove_columns().await.unwrap_err().to_string();
+    let (node, _) = open(settings_reading(url.clone(), [moment("banned")]));
+    let error = node.0.check_columns().await.unwrap_err().to_string();
     assert!(
         error.contains("is of type boolean, which holds no point in time"),
         "{error}"
     );
 
     server.stop().await.unwrap();
-    let (node, _) = open(asking(url, [value("nothing")]));
-    assert_eq!(node.0.prove_columns().await, Ok(()));
+    let (node, _) = open(settings_reading(url, [value("nothing")]));
+    assert_eq!(node.0.check_columns().await, Ok(()));
     server.start_again().await.unwrap();
     let waiting = async {
         while !until(&node, LookupSource::Postgres, false)
@@ -453,14 +466,14 @@ async fn a_column_that_is_out_of_reach_or_no_time_is_an_error_and_a_database_tha
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.unwrap();
+    timeout(TIMEOUT, waiting).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_value_that_cannot_be_read_is_no_user_and_two_rows_are_none() {
+async fn an_unreadable_value_or_two_rows_make_a_user_absent() {
     let server = Postgres::start().await.unwrap();
     let url = on_postgres(&server, "integer", ", data jsonb").await;
-    let (node, outcomes) = open(asking(url.clone(), [value("data")]));
+    let (node, outcomes) = open(settings_reading(url.clone(), [value("data")]));
     // PostgreSQL has numbers beyond the range of JSON parsers.
     let deep = format!(
         "UPDATE \"user\" SET data = '{}1{}'",
@@ -493,7 +506,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
         Redis::start().await.unwrap(),
     );
     let url = on_postgres(&server, "integer", ", role text DEFAULT 'admin'").await;
-    let mut chain = asking(url, [value("role")]);
+    let mut chain = settings_reading(url, [value("role")]);
     chain.memory.ttl = MINUTE;
     chain.redis = Some(redis(&cache.url()));
     let (first, outcomes) = open(chain.clone());
@@ -544,7 +557,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
             != [json!("owner")]
         {}
     };
-    timeout(PATIENCE, changed).await.unwrap();
+    timeout(TIMEOUT, changed).await.unwrap();
 
     // A row that is too long for caches is looked up each time.
     let long = format!(r#"UPDATE "user" SET role = '{}'"#, "x".repeat(20_000));
@@ -560,7 +573,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
 }
 
 #[tokio::test]
-async fn nodes_that_ask_for_other_columns_take_each_others_records_for_misses() {
+async fn nodes_with_different_columns_treat_each_others_records_as_misses() {
     let (server, cache) = (
         Postgres::start().await.unwrap(),
         Redis::start().await.unwrap(),
@@ -572,7 +585,7 @@ async fn nodes_that_ask_for_other_columns_take_each_others_records_for_misses() 
     )
     .await;
     let node = |columns: Vec<UserColumn>| {
-        let mut chain = asking(url.clone(), columns);
+        let mut chain = settings_reading(url.clone(), columns);
         chain.redis = Some(redis(&cache.url()));
         open(chain)
     };
@@ -626,7 +639,7 @@ async fn until_lines(cache: &Redis, wanted: usize) {
             }
         }
     };
-    timeout(PATIENCE, waiting).await.unwrap();
+    timeout(TIMEOUT, waiting).await.unwrap();
 }
 
 #[tokio::test]
@@ -638,7 +651,7 @@ async fn realms_share_connections_and_nothing_else() {
     let url = on_postgres(&server, "integer", ", role text DEFAULT 'admin'").await;
     let shop = "CREATE TABLE customers (id integer PRIMARY KEY, role text); INSERT INTO customers VALUES (7, 'guest')";
     server.execute(shop).await.unwrap();
-    let mut first = asking(url.clone(), [value("role")]);
+    let mut first = settings_reading(url.clone(), [value("role")]);
     first.redis = Some(redis(&cache.url()));
     // The first realm looks up users and sessions, the second only users.
     let mut second = settings(url, "customers");
@@ -687,16 +700,16 @@ async fn realms_share_connections_and_nothing_else() {
     shop.close().await;
     assert!(shop.find("10").await.is_err());
     let gone = async { while !backends(&server).await.is_empty() {} };
-    timeout(PATIENCE, gone).await.unwrap();
+    timeout(TIMEOUT, gone).await.unwrap();
     until_lines(&cache, 0).await;
 }
 
 #[tokio::test]
-async fn stores_are_kept_only_while_nothing_that_they_are_made_of_changes() {
+async fn stores_match_settings_until_a_setting_or_a_file_changes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, "one").unwrap();
-    let mut all = asking(
+    let mut all = settings_reading(
         postgres_at("postgres://u:p@127.0.0.1:1/app"),
         [value("role")],
     );
@@ -705,26 +718,31 @@ async fn stores_are_kept_only_while_nothing_that_they_are_made_of_changes() {
         ..redis("redis://127.0.0.1:1")
     });
     let (node, _) = open(all.clone());
-    let are_of = |change: &dyn Fn(&mut Settings)| {
+    let match_settings = |change: &dyn Fn(&mut Settings)| {
         let mut changed = all.clone();
         change(&mut changed);
-        node.0.are_of(&changed)
+        node.0.match_settings(&changed)
     };
-    assert!(are_of(&|_| ()));
-    assert!(!are_of(&|settings| settings.realm = Some("shop".to_owned())));
-    assert!(!are_of(&|settings| settings.memory.entries = 1));
-    assert!(!are_of(&|settings| settings
+    assert!(match_settings(&|_| ()));
+    assert!(!match_settings(
+        &|settings| settings.realm = Some("shop".to_owned())
+    ));
+    assert!(!match_settings(&|settings| settings.memory.entries = 1));
+    assert!(!match_settings(&|settings| settings
         .redis
         .as_mut()
         .unwrap()
-        .key_prefix = "x:".to_owned()));
-    assert!(!are_of(&|settings| database(settings).columns.clear()));
+        .key_prefix =
+        "x:".to_owned()));
+    assert!(!match_settings(&|settings| database(settings)
+        .columns
+        .clear()));
     let password = postgres_at("postgres://u:other@127.0.0.1:1/app");
-    assert!(!are_of(
+    assert!(!match_settings(
         &|settings| database(settings).url = password.clone()
     ));
     std::fs::write(&file, "two").unwrap();
-    assert!(!are_of(&|_| ()));
+    assert!(!match_settings(&|_| ()));
 }
 
 #[tokio::test]
@@ -752,7 +770,7 @@ async fn stores_of_one_sqlite_file_share_connections() {
 }
 
 #[tokio::test]
-async fn columns_come_through_pgbouncer() {
+async fn columns_are_read_through_pgbouncer() {
     let server = Postgres::start().await.unwrap();
     on_postgres(&server, "integer", ", role text DEFAULT 'admin'").await;
     let member = r#"CREATE TABLE member ("organizationId" text, "userId" integer, role text);
@@ -760,9 +778,12 @@ async fn columns_come_through_pgbouncer() {
     server.execute(member).await.unwrap();
     let pooler = PgBouncer::start(&server, 2).await.unwrap();
     let url = server.url_through(&pooler.address(), Postgres::DATABASE);
-    let (node, _) = open(asking(postgres_at(&url), [value("role"), roles()]));
-    assert_eq!(node.0.prove_columns().await, Ok(()));
-    let (other, _) = open(asking(postgres_at(&url), [roles()]));
+    let (node, _) = open(settings_reading(
+        postgres_at(&url),
+        [value("role"), roles()],
+    ));
+    assert_eq!(node.0.check_columns().await, Ok(()));
+    let (other, _) = open(settings_reading(postgres_at(&url), [roles()]));
     for _ in 0..20 {
         let (first, second) = tokio::join!(columns_of(&node), columns_of(&other));
         assert_eq!(first, [json!("admin"), json!({"acme": "owner"})]);

@@ -9,7 +9,7 @@ async fn value_of(cache: &Redis, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_true_says_that_a_user_exists_and_ours_is_one() {
+async fn a_plain_true_is_read_and_written_for_a_user_who_exists() {
     let (server, cache) = (with_users().await, Redis::start().await.unwrap());
     let mut chain = settings(postgres(&server), "users");
     chain.redis = Some(redis(&cache.url()));
@@ -65,7 +65,7 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
 }
 
 #[tokio::test]
-async fn a_true_counts_for_nothing_where_its_age_matters() {
+async fn a_plain_true_is_a_miss_where_its_age_matters() {
     let (server, cache) = (with_users().await, Redis::start().await.unwrap());
     let mut chain = settings(postgres(&server), "users");
     let url = server.url(Postgres::DATABASE);

@@ -51,15 +51,15 @@ async fn while_the_database_is_down_cached_users_are_served_and_it_recovers_by_i
 #[tokio::test]
 async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out() {
     let server = with_users().await;
-    let wire = CutProxy::start(&server.address()).await.unwrap();
+    let proxy = CutProxy::start(&server.address()).await.unwrap();
     let (stores, outcomes) = open(settings(
-        postgres_at(&server.url_through(&wire.address(), Postgres::DATABASE)),
+        postgres_at(&server.url_through(&proxy.address(), Postgres::DATABASE)),
         "users",
     ));
     assert!(exists(&stores, "7").await);
     for _ in 0..5 {
-        wire.cut().await.unwrap();
-        wire.restore().await.unwrap();
+        proxy.cut().await.unwrap();
+        proxy.restore().await.unwrap();
         assert!(
             exists(&stores, "7").await,
             "the old connections are dead, a new one works"
@@ -75,7 +75,7 @@ async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out
     assert!(exists(&stores, "7").await);
     assert_eq!(outcomes.count(LookupSource::Postgres, Outcome::Failed), 0);
 
-    wire.stall();
+    proxy.stall();
     let asked = Instant::now();
     let lookups: Vec<_> = (0..20).map(|subject| subject.to_string()).collect();
     let answers = lookups.iter().map(|subject| stores.find(subject));
@@ -86,23 +86,23 @@ async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out
         assert!(error.to_string().contains("did not answer"), "{error}");
     }
     assert!(asked.elapsed() < LIMIT + SLACK);
-    wire.restore().await.unwrap();
+    proxy.restore().await.unwrap();
     until(&stores, LookupSource::Postgres, true).await;
     assert!(exists(&stores, "7").await);
 }
 
 /// Waits until Redis is asked again after an outage.
-async fn served_by_redis(stores: &Node, subject: &str) {
+async fn served_by_redis(stores: &TestNode, subject: &str) {
     let waiting = async {
         while source(stores, subject).await != LookupSource::Redis {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.unwrap();
+    timeout(TIMEOUT, waiting).await.unwrap();
 }
 
 #[tokio::test]
-async fn redis_that_is_down_from_the_start_is_skipped_and_used_once_it_is_there() {
+async fn redis_that_is_down_from_the_start_is_skipped_and_used_once_it_is_up() {
     let (server, mut cache) = (with_users().await, Redis::start().await.unwrap());
     cache.stop();
     let mut chain = settings(postgres(&server), "users");
@@ -119,50 +119,50 @@ async fn redis_that_is_down_from_the_start_is_skipped_and_used_once_it_is_there(
 #[tokio::test]
 async fn redis_that_is_cut_stalled_or_slow_costs_few_requests_its_timeout() {
     let (server, cache) = (with_users().await, Redis::start().await.unwrap());
-    let wire = CutProxy::start(&cache.address()).await.unwrap();
+    let proxy = CutProxy::start(&cache.address()).await.unwrap();
     let mut chain = settings(postgres(&server), "users");
-    let patience = Duration::from_millis(500);
+    let limit = Duration::from_millis(500);
     chain.redis = Some(RedisSettings {
-        timeout: patience,
-        ..redis(&format!("redis://{}", wire.address()))
+        timeout: limit,
+        ..redis(&format!("redis://{}", proxy.address()))
     });
     let (stores, _) = open(chain);
     served_by_redis(&stores, "7").await;
 
-    wire.cut().await.unwrap();
+    proxy.cut().await.unwrap();
     let asked = Instant::now();
     assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     assert!(
-        asked.elapsed() < patience,
+        asked.elapsed() < limit,
         "a connection that is cut is noticed at once"
     );
-    wire.restore().await.unwrap();
+    proxy.restore().await.unwrap();
     served_by_redis(&stores, "7").await;
 
-    for slow in [CutProxy::stall, |wire: &CutProxy| {
-        wire.delay(Duration::from_secs(2));
+    for slow in [CutProxy::stall, |proxy: &CutProxy| {
+        proxy.delay(Duration::from_secs(2));
     }] {
-        slow(&wire);
+        slow(&proxy);
         let asked = Instant::now();
         assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
-        assert!(asked.elapsed() < patience + SLACK);
+        assert!(asked.elapsed() < limit + SLACK);
         // During the outage, and several attempts to reconnect, hardly any other request is delayed.
         let (began, mut paid, mut all) = (Instant::now(), 0, 0);
         while began.elapsed() < Duration::from_secs(4) {
             let asked = Instant::now();
             assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
             all += 1;
-            paid += usize::from(asked.elapsed() >= patience);
+            paid += usize::from(asked.elapsed() >= limit);
             sleep(Duration::from_millis(5)).await;
         }
         assert!(paid * 10 < all, "{paid} of {all}");
-        wire.restore().await.unwrap();
+        proxy.restore().await.unwrap();
         served_by_redis(&stores, "7").await;
     }
 }
 
 #[tokio::test]
-async fn redis_that_refuses_to_work_is_skipped() {
+async fn redis_that_refuses_commands_is_skipped() {
     let server = with_users().await;
     let cache = Redis::options().password("correct").start().await.unwrap();
     let chain = |url: &str| {
@@ -171,7 +171,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
         chain
     };
     // A wrong password, and no password.
-    for (url, said) in [
+    for (url, reason) in [
         (
             format!("redis://:hunter2@{}", cache.address()),
             "authentication failed",
@@ -181,7 +181,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
         let (stores, _) = open(chain(&url));
         assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
         let detail = until(&stores, LookupSource::Redis, false).await.unwrap();
-        assert!(detail.contains(said), "{detail}");
+        assert!(detail.contains(reason), "{detail}");
         assert!(!detail.contains("hunter2"));
         assert_eq!(cache.cli(["EXISTS", "auth:7"]).await.unwrap(), "0");
     }
@@ -245,7 +245,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(PATIENCE, refused).await.unwrap();
+        timeout(TIMEOUT, refused).await.unwrap();
         assert!(stores.health()[0].up);
         assert_eq!(source(&stores, code).await, LookupSource::Postgres);
         cache.cli(off).await.unwrap();
@@ -264,7 +264,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
+async fn foreign_values_in_redis_are_misses_and_are_not_overwritten() {
     let (server, cache) = (with_users().await, Redis::start().await.unwrap());
     let mut chain = settings(postgres(&server), "users");
     chain.redis = Some(redis(&cache.url()));
@@ -376,7 +376,7 @@ async fn answers_in_redis_expire() {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, refused).await.unwrap();
+    timeout(TIMEOUT, refused).await.unwrap();
     // With a time to live of zero, nothing is written about absent users, so a new user is let in at once.
     server
         .execute("INSERT INTO users VALUES (7)")

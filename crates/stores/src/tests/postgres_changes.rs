@@ -4,7 +4,7 @@ use std::process::Command;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::columns::{asking, value};
+use super::columns::{settings_reading, value};
 use super::sessions::token;
 use super::*;
 use crate::channel::{Channel, ChannelState, ChannelSubscriber, Invalidation};
@@ -13,65 +13,67 @@ use crate::postgres::listener::{ChangesTarget, PostgresChannel};
 use crate::{ChangeTriggers, RevocationKey, RevocationNewsReceiver};
 
 /// A subscriber that records every call.
-struct Recorder(UnboundedSender<Event>);
+struct PostgresRecorder(UnboundedSender<PostgresEvent>);
 
 #[derive(Debug, PartialEq)]
-enum Event {
+enum PostgresEvent {
     Down,
     Up,
     Invalidation(Invalidation),
 }
 
-impl ChannelSubscriber for Recorder {
-    fn receive(&self, channel: Channel, word: &Invalidation) {
+impl ChannelSubscriber for PostgresRecorder {
+    fn receive(&self, channel: Channel, invalidation: &Invalidation) {
         assert_eq!(channel, Channel::Postgres);
-        let _ = self.0.send(Event::Invalidation(word.clone()));
+        let _ = self
+            .0
+            .send(PostgresEvent::Invalidation(invalidation.clone()));
     }
 
     fn channel_down(&self, _: Channel) {
-        let _ = self.0.send(Event::Down);
+        let _ = self.0.send(PostgresEvent::Down);
     }
 
     fn channel_up(&self, _: Channel) {
-        let _ = self.0.send(Event::Up);
+        let _ = self.0.send(PostgresEvent::Up);
     }
 }
 
 /// A channel, and the events on it.
-struct Listening {
-    told: UnboundedReceiver<Event>,
+struct TestListener {
+    events: UnboundedReceiver<PostgresEvent>,
     lease: Lease<ChangesTarget, PostgresChannel>,
     _recorder: Arc<dyn ChannelSubscriber>,
 }
 
-impl Listening {
+impl TestListener {
     fn open(settings: &Settings) -> Self {
         let lease = pools().postgres_changes(settings).unwrap();
-        let (sender, told) = unbounded_channel();
-        let recorder: Arc<dyn ChannelSubscriber> = Arc::new(Recorder(sender));
+        let (sender, events) = unbounded_channel();
+        let recorder: Arc<dyn ChannelSubscriber> = Arc::new(PostgresRecorder(sender));
         lease.resource.publisher().subscribe(&recorder);
         Self {
-            told,
+            events,
             lease,
             _recorder: recorder,
         }
     }
 
-    async fn next(&mut self) -> Event {
-        timeout(PATIENCE, self.told.recv()).await.unwrap().unwrap()
+    async fn next(&mut self) -> PostgresEvent {
+        timeout(TIMEOUT, self.events.recv()).await.unwrap().unwrap()
     }
 
     /// Waits for this event, and drops the events before it.
-    async fn until(&mut self, told: &Event) {
-        while self.next().await != *told {}
+    async fn until(&mut self, event: &PostgresEvent) {
+        while self.next().await != *event {}
     }
 
     /// Waits until the channel is down for a reason that contains `words`.
     async fn down_because(&self, words: &str) {
         let mut state = self.lease.resource.publisher().watch();
-        let is_it =
+        let is_down_because =
             |state: &ChannelState| matches!(state, ChannelState::Down(why) if why.contains(words));
-        let waiting = timeout(PATIENCE, state.wait_for(is_it)).await;
+        let waiting = timeout(TIMEOUT, state.wait_for(is_down_because)).await;
         if waiting.is_err() {
             panic!(
                 "{words}: {:?}",
@@ -85,11 +87,11 @@ impl Listening {
     }
 }
 
-fn user(id: &str) -> Event {
-    Event::Invalidation(Invalidation::User(id.into()))
+fn user(id: &str) -> PostgresEvent {
+    PostgresEvent::Invalidation(Invalidation::User(id.into()))
 }
 
-const EVERYTHING: Event = Event::Invalidation(Invalidation::Everything);
+const EVERYTHING: PostgresEvent = PostgresEvent::Invalidation(Invalidation::Everything);
 
 /// Settings that look users up at one URL and listen at another.
 fn at(truth: &str, listen: &str) -> Settings {
@@ -117,7 +119,7 @@ async fn world() -> (Postgres, Settings) {
 }
 
 #[tokio::test]
-async fn what_changes_is_heard_once_that_is_proved() {
+async fn changes_are_announced_once_the_channel_is_proved() {
     let (server, _) = world().await;
     // To the server, a connection that only listens is idle. A read-only connection may send notifications.
     let role = "CREATE ROLE reader LOGIN PASSWORD 'reading'; GRANT SELECT ON users TO reader; \
@@ -126,9 +128,9 @@ async fn what_changes_is_heard_once_that_is_proved() {
     server.execute(role).await.unwrap();
     let (address, database) = (server.address(), Postgres::DATABASE);
     let url = format!("postgres://reader:reading@{address}/{database}");
-    let mut channel = Listening::open(&at(&url, &url));
-    assert_eq!(channel.next().await, Event::Down);
-    assert_eq!(channel.next().await, Event::Up);
+    let mut channel = TestListener::open(&at(&url, &url));
+    assert_eq!(channel.next().await, PostgresEvent::Down);
+    assert_eq!(channel.next().await, PostgresEvent::Up);
     server
         .execute("INSERT INTO users VALUES (7)")
         .await
@@ -137,17 +139,15 @@ async fn what_changes_is_heard_once_that_is_proved() {
     let idle = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' \
                 AND pid <> pg_backend_pid() AND state_change < now() - interval '2500ms'";
     let waiting = async { while server.execute(idle).await.unwrap() != "1" {} };
-    timeout(PATIENCE, waiting).await.unwrap();
+    timeout(TIMEOUT, waiting).await.unwrap();
     let mut news = RevocationNewsReceiver::from_now_on();
     server
         .execute("NOTIFY sessiongate_revocations")
         .await
         .unwrap();
-    timeout(PATIENCE, async {
-        while !news.changed().await.everything {}
-    })
-    .await
-    .unwrap();
+    timeout(TIMEOUT, async { while !news.changed().await.everything {} })
+        .await
+        .unwrap();
     // An announcement that names a revocation does not cause the others to be read.
     let named = "NOTIFY sessiongate_revocations, 'default:user:7:8'";
     server.execute(named).await.unwrap();
@@ -156,7 +156,7 @@ async fn what_changes_is_heard_once_that_is_proved() {
         what: gate::Revoked::User("7:8".into()),
     };
     let named = async { while !news.changed().await.keys.contains(&key) {} };
-    timeout(PATIENCE, named).await.unwrap();
+    timeout(TIMEOUT, named).await.unwrap();
     server
         .execute("NOTIFY sessiongate_changes, 'from the future:7'")
         .await
@@ -168,10 +168,10 @@ async fn what_changes_is_heard_once_that_is_proved() {
     // a simulated time.
     let flood = "SELECT pg_notify('sessiongate_changes', 'user:' || n) FROM generate_series(1, 20000) AS of (n)";
     server.execute(flood).await.unwrap();
-    let mut words = 0;
+    let mut announced = 0;
     while channel.next().await != EVERYTHING {
-        words += 1;
-        assert_ne!(words, 20_000, "nothing was held back");
+        announced += 1;
+        assert_ne!(announced, 20_000, "nothing was held back");
     }
     let update = "UPDATE users SET role = 'admin'";
     server.execute(update).await.unwrap();
@@ -179,27 +179,27 @@ async fn what_changes_is_heard_once_that_is_proved() {
 
     // A closed channel is no longer up.
     channel.lease.resource.close().await;
-    channel.until(&Event::Down).await;
+    channel.until(&PostgresEvent::Down).await;
     channel.close().await;
 }
 
 #[tokio::test]
-async fn a_session_is_heard_by_its_id() {
+async fn a_session_is_announced_by_its_id() {
     let server = Postgres::start().await.unwrap();
     let create = r#"CREATE TABLE "user" (id text); CREATE TABLE session (token text, "userId" text, "expiresAt" timestamptz)"#;
     server.execute(create).await.unwrap();
-    let mut settings = asking(postgres(&server), []);
+    let mut settings = settings_reading(postgres(&server), []);
     let url = server.url(Postgres::DATABASE);
     database(&mut settings).listen = Some(Box::new(urls::postgres_server(&url)));
     install(&settings).await;
-    let mut channel = Listening::open(&settings);
-    channel.until(&Event::Up).await;
+    let mut channel = TestListener::open(&settings);
+    channel.until(&PostgresEvent::Up).await;
     let insert = "INSERT INTO session VALUES ('t0ken', '7', now())";
     server.execute(insert).await.unwrap();
     let id = token("t0ken").id().into();
     assert_eq!(
         channel.next().await,
-        Event::Invalidation(Invalidation::Session(id))
+        PostgresEvent::Invalidation(Invalidation::Session(id))
     );
 }
 
@@ -214,7 +214,7 @@ async fn a_channel_through_a_pooler_is_up_only_if_it_receives() {
     };
     let (_transaction, transaction) = through("transaction").await;
     for truth in [&direct, &transaction] {
-        let channel = Listening::open(&at(truth, &transaction));
+        let channel = TestListener::open(&at(truth, &transaction));
         channel
             .down_because("past a pooler in transaction mode")
             .await;
@@ -222,13 +222,13 @@ async fn a_channel_through_a_pooler_is_up_only_if_it_receives() {
     }
     let (_session, session) = through("session").await;
     for (truth, listen) in [(&transaction, &direct), (&session, &session)] {
-        let mut channel = Listening::open(&at(truth, listen));
-        channel.until(&Event::Up).await;
+        let mut channel = TestListener::open(&at(truth, listen));
+        channel.until(&PostgresEvent::Up).await;
         channel.close().await;
     }
     // Another database of the same server has other notifications.
     server.execute("CREATE DATABASE other").await.unwrap();
-    let channel = Listening::open(&at(&direct, &server.url("other")));
+    let channel = TestListener::open(&at(&direct, &server.url("other")));
     channel.down_because("the same database").await;
 }
 
@@ -239,20 +239,20 @@ async fn incomplete_triggers_keep_the_channel_down() {
     ChangeTriggers::uninstall(settings.database.as_ref().unwrap(), &pools())
         .await
         .unwrap();
-    let mut channel = Listening::open(&settings);
+    let mut channel = TestListener::open(&settings);
     channel
         .down_because("a trigger on public.users is missing; `sessiongate db install`")
         .await;
     install(&settings).await;
-    channel.until(&Event::Up).await;
+    channel.until(&PostgresEvent::Up).await;
     for sql in [
         "ALTER TABLE users DISABLE TRIGGER ALL",
         "DROP TABLE users; CREATE TABLE users (id int PRIMARY KEY, role text)",
     ] {
         server.execute(sql).await.unwrap();
-        channel.until(&Event::Down).await;
+        channel.until(&PostgresEvent::Down).await;
         install(&settings).await;
-        channel.until(&Event::Up).await;
+        channel.until(&PostgresEvent::Up).await;
     }
 
     // A change between two checks is found.
@@ -274,8 +274,8 @@ async fn incomplete_triggers_keep_the_channel_down() {
     let mut settings = at(&url, &url);
     users(&mut settings).table = Table::parse("parts.users").unwrap();
     install(&settings).await;
-    let mut channel = Listening::open(&settings);
-    channel.until(&Event::Up).await;
+    let mut channel = TestListener::open(&settings);
+    channel.until(&PostgresEvent::Up).await;
     let detach = "ALTER TABLE parts.users DETACH PARTITION parts.one";
     server.execute(detach).await.unwrap();
     channel.until(&EVERYTHING).await;
@@ -287,33 +287,33 @@ async fn a_connection_that_breaks_or_freezes_is_noticed_and_replaced() {
     let direct = server.url(Postgres::DATABASE);
     let proxy = CutProxy::start(&server.address()).await.unwrap();
     let through = server.url_through(&proxy.address(), Postgres::DATABASE);
-    let mut channel = Listening::open(&at(&direct, &through));
-    channel.until(&Event::Up).await;
+    let mut channel = TestListener::open(&at(&direct, &through));
+    channel.until(&PostgresEvent::Up).await;
     proxy.stall();
-    channel.until(&Event::Down).await;
+    channel.until(&PostgresEvent::Down).await;
     proxy.restore().await.unwrap();
-    channel.until(&Event::Up).await;
+    channel.until(&PostgresEvent::Up).await;
     proxy.cut().await.unwrap();
-    channel.until(&Event::Down).await;
+    channel.until(&PostgresEvent::Down).await;
     proxy.restore().await.unwrap();
-    channel.until(&Event::Up).await;
+    channel.until(&PostgresEvent::Up).await;
 
     // A suspended backend process sends nothing, not even an error.
     let pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' AND pid <> pg_backend_pid()";
     let pid = server.execute(pid).await.unwrap();
     let signal = |name: &str| Command::new("kill").args([name, &pid]).status().unwrap();
     assert!(signal("-STOP").success());
-    channel.until(&Event::Down).await;
-    channel.until(&Event::Up).await;
+    channel.until(&PostgresEvent::Down).await;
+    channel.until(&PostgresEvent::Up).await;
     let insert = "INSERT INTO users VALUES (8)";
     server.execute(insert).await.unwrap();
     channel.until(&user("8")).await;
     assert!(signal("-CONT").success());
 
     server.stop().await.unwrap();
-    channel.until(&Event::Down).await;
+    channel.until(&PostgresEvent::Down).await;
     server.start_again().await.unwrap();
-    channel.until(&Event::Up).await;
+    channel.until(&PostgresEvent::Up).await;
     // A connection after the first one works, too.
     server
         .execute("DELETE FROM users WHERE id = 8")
@@ -323,30 +323,30 @@ async fn a_connection_that_breaks_or_freezes_is_noticed_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_standby_is_no_truth_to_be_remembered() {
+async fn a_standby_keeps_the_channel_down() {
     let (primary, _) = world().await;
     let standby = primary.standby().await.unwrap();
     let (primary_url, standby_url) = (
         primary.url(Postgres::DATABASE),
         standby.url(Postgres::DATABASE),
     );
-    let late = Listening::open(&at(&standby_url, &primary_url));
+    let late = TestListener::open(&at(&standby_url, &primary_url));
     late.down_because("a standby").await;
-    let mute = Listening::open(&at(&primary_url, &standby_url));
+    let mute = TestListener::open(&at(&primary_url, &standby_url));
     mute.down_because("LISTEN during recovery").await;
-    let mut both = Listening::open(&at(&standby_url, &standby_url));
+    let mut both = TestListener::open(&at(&standby_url, &standby_url));
     both.down_because("LISTEN_DATABASE_URL").await;
 
     // Once promoted, the standby is a separate server: a client that listens to the former primary receives nothing from
     // it.
     standby.execute("SELECT pg_promote()").await.unwrap();
-    both.until(&Event::Up).await;
+    both.until(&PostgresEvent::Up).await;
     late.down_because("the same database of the same server")
         .await;
 }
 
 #[tokio::test]
-async fn what_logical_replication_applies_is_heard() {
+async fn changes_by_logical_replication_are_announced() {
     let (mut publisher, _) = world().await;
     let level = "ALTER SYSTEM SET wal_level = logical";
     publisher.execute(level).await.unwrap();
@@ -357,8 +357,8 @@ async fn what_logical_replication_applies_is_heard() {
     publisher.execute(publish).await.unwrap();
 
     let (subscriber, settings) = world().await;
-    let mut channel = Listening::open(&settings);
-    channel.until(&Event::Up).await;
+    let mut channel = TestListener::open(&settings);
+    channel.until(&PostgresEvent::Up).await;
     let url = publisher.url(Postgres::DATABASE);
     let subscribe = format!("CREATE SUBSCRIPTION ours CONNECTION '{url}' PUBLICATION people");
     subscriber.execute(&subscribe).await.unwrap();

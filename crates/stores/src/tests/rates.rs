@@ -27,18 +27,18 @@ async fn runs(redis: &Redis) -> u32 {
 }
 
 #[tokio::test]
-async fn what_waits_together_is_counted_exactly_and_in_one_round_trip() {
+async fn waiting_requests_are_counted_exactly_and_in_one_round_trip() {
     let server = Redis::start().await.unwrap();
-    let wire = CutProxy::start(&server.address()).await.unwrap();
-    let url = format!("redis://{}", wire.address());
+    let proxy = CutProxy::start(&server.address()).await.unwrap();
+    let url = format!("redis://{}", proxy.address());
     let rates = SharedRates::open(redis(&url), &pools());
     // From now on Redis knows the script.
     assert_eq!(rates.count(cells(1, 1)).await, Some(Ok(())));
     let before = runs(&server).await;
-    wire.stall();
+    proxy.stall();
     let count = |_| rates.count(cells(2, 7));
     let counting = join_all((0..100).map(count));
-    let restoring = wire.restore();
+    let restoring = proxy.restore();
     // `biased`, so that all requests wait to be counted before the connection is restored.
     let (counted, restored) = tokio::join!(biased; counting, restoring);
     restored.unwrap();
@@ -53,7 +53,7 @@ async fn what_waits_together_is_counted_exactly_and_in_one_round_trip() {
 }
 
 #[tokio::test]
-async fn what_is_refused_says_which_limit_and_for_how_long_and_changes_nothing() {
+async fn a_refusal_names_the_limit_and_the_wait_and_changes_nothing() {
     let server = Redis::start().await.unwrap();
     let rates = SharedRates::open(redis(&server.url()), &pools());
     let two = || [cells(1, 5), cells(2, 1)].concat();
@@ -75,7 +75,7 @@ async fn what_is_refused_says_which_limit_and_for_how_long_and_changes_nothing()
 }
 
 #[tokio::test]
-async fn what_is_given_back_can_be_had_again_and_nothing_more() {
+async fn a_count_that_is_given_back_allows_one_more_request() {
     let server = Redis::start().await.unwrap();
     let rates = SharedRates::open(redis(&server.url()), &pools());
     let given_back = || SharedCell {

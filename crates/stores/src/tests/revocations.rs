@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gate::{Revocation, Revoked};
 
-use super::columns::asking;
+use super::columns::settings_reading;
 use super::*;
 use crate::{
     ChangedRevocations, RevocationEntry, RevocationKey, RevocationMark, RevocationNews,
@@ -49,7 +49,7 @@ async fn remove(store: &RevocationStore, id: &str) {
 }
 
 /// Looks up the users that `news` is about, and whether each is revoked. `None` when the whole list must be read.
-async fn look(
+async fn changes(
     store: &RevocationStore,
     news: &RevocationNews,
     mark: &mut RevocationMark,
@@ -58,7 +58,10 @@ async fn look(
         Revoked::User(id) => id.to_string(),
         Revoked::All | Revoked::Session(_) => panic!("{what:?}"),
     };
-    let changed = store.look(news, mark, clock::now()).await.unwrap()?;
+    let changed = store
+        .read_changes(news, mark, clock::now())
+        .await
+        .unwrap()?;
     Some(match changed {
         ChangedRevocations::Added(entries) => {
             let entries = entries.iter();
@@ -79,7 +82,7 @@ fn found(users: &[(&str, bool)]) -> Option<Vec<(String, bool)>> {
 }
 
 /// The contract of stores in which each revocation is read by its key.
-async fn are_read_by_name(store: &RevocationStore) {
+async fn check_reading_by_key(store: &RevocationStore) {
     for id in ["ada", "bob"] {
         add(store, id, 60).await;
     }
@@ -91,34 +94,34 @@ async fn are_read_by_name(store: &RevocationStore) {
     let named = news(&["ada", "bob", "eve", "old", "x'; DROP TABLE"]);
     let now = [("ada", false), ("bob", true), ("eve", true), ("old", false)];
     let now = [&now[..], &[("x'; DROP TABLE", false)]].concat();
-    assert_eq!(look(store, &named, &mut mark).await, found(&now));
-    assert_eq!(look(store, &news(&[]), &mut mark).await, found(&[]));
+    assert_eq!(changes(store, &named, &mut mark).await, found(&now));
+    assert_eq!(changes(store, &news(&[]), &mut mark).await, found(&[]));
     let everything = RevocationNews {
         everything: true,
         ..named
     };
-    assert_eq!(look(store, &everything, &mut mark).await, None);
+    assert_eq!(changes(store, &everything, &mut mark).await, None);
 }
 
 #[tokio::test]
-async fn what_is_new_in_postgresql_is_read_by_its_name() {
+async fn new_revocations_in_postgresql_are_read_by_key() {
     let server = Postgres::start().await.unwrap();
-    let settings = asking(postgres(&server), []).database.unwrap();
+    let settings = settings_reading(postgres(&server), []).database.unwrap();
     let store = RevocationStore::open(&RevocationPlace::Postgres(Box::new(settings)), &pools());
     store.install().await.unwrap();
-    are_read_by_name(&store).await;
+    check_reading_by_key(&store).await;
     store.close().await;
 }
 
 #[tokio::test]
-async fn what_is_new_in_a_file_is_read_by_its_name() {
+async fn new_revocations_in_a_file_are_read_by_key() {
     let folder = tempfile::tempdir().unwrap();
     let place = RevocationPlace::Sqlite(folder.path().join("revocations.db"));
-    are_read_by_name(&RevocationStore::open(&place, &pools())).await;
+    check_reading_by_key(&RevocationStore::open(&place, &pools())).await;
 }
 
 #[tokio::test]
-async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
+async fn new_revocations_in_redis_are_found_unless_others_have_changed() {
     let server = Redis::start().await.unwrap();
     let place = RevocationPlace::Redis(redis(&server.url()));
     let pools = pools();
@@ -127,40 +130,40 @@ async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "ada", 60).await;
     // An empty list has no highest score, so the whole list must be read.
-    assert_eq!(look(&store, &none, &mut mark).await, None);
+    assert_eq!(changes(&store, &none, &mut mark).await, None);
 
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
-    assert_eq!(look(&store, &none, &mut mark).await, found(&[]));
+    assert_eq!(changes(&store, &none, &mut mark).await, found(&[]));
     add(&other, "bob", 60).await;
     add(&other, "eve", 60).await;
     let added = found(&[("bob", true), ("eve", true)]);
-    assert_eq!(look(&store, &none, &mut mark).await, added);
-    assert_eq!(look(&store, &none, &mut mark).await, found(&[]));
+    assert_eq!(changes(&store, &none, &mut mark).await, added);
+    assert_eq!(changes(&store, &none, &mut mark).await, found(&[]));
 
     // A removed revocation is noticed wherever it was in the list, even if another one takes its place.
     remove(&other, "bob").await;
     add(&other, "joe", 60).await;
-    assert_eq!(look(&store, &none, &mut mark).await, None);
+    assert_eq!(changes(&store, &none, &mut mark).await, None);
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "long", 3600).await;
     assert_eq!(
-        look(&store, &none, &mut mark).await,
+        changes(&store, &none, &mut mark).await,
         found(&[("long", true)])
     );
     remove(&other, "ada").await;
-    assert_eq!(look(&store, &none, &mut mark).await, None);
+    assert_eq!(changes(&store, &none, &mut mark).await, None);
 
     // A revocation is also noticed if another node keeps it for a shorter time, or has a clock that is slow.
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "short", 60).await;
-    assert_eq!(look(&store, &none, &mut mark).await, None);
+    assert_eq!(changes(&store, &none, &mut mark).await, None);
 
     // An expired revocation is neither missed nor new.
     add(&other, "brief", 10).await;
     let (_, mut mark) = store.load_marked(clock::now()).await.unwrap();
     add(&other, "longer", 3600).await;
     let later = clock::now().saturating_add(Duration::from_secs(11));
-    let changed = store.look(&none, &mut mark, later).await.unwrap();
+    let changed = store.read_changes(&none, &mut mark, later).await.unwrap();
     let Some(ChangedRevocations::Added(added)) = changed else {
         panic!("{changed:?}");
     };
@@ -168,7 +171,7 @@ async fn what_is_new_in_redis_is_found_unless_something_else_has_changed() {
     assert_eq!(added, [entry("longer", 0).key()]);
 
     server.cli(["FLUSHALL"]).await.unwrap();
-    assert_eq!(look(&store, &none, &mut mark).await, None);
+    assert_eq!(changes(&store, &none, &mut mark).await, None);
     store.close().await;
     other.close().await;
 }

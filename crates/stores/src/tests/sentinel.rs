@@ -3,7 +3,7 @@
 use ::redis::RedisConnectionInfo;
 use harness::Sentinels;
 
-use super::tracking::Listening;
+use super::tracking::TestChannel;
 use super::*;
 
 /// A primary, two replicas, and three sentinels.
@@ -55,11 +55,11 @@ impl Group {
 }
 
 #[tokio::test]
-async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
+async fn connections_and_channel_follow_a_failover() {
     let (mut group, database) = (Group::start().await, with_users().await);
     let more = "INSERT INTO users SELECT generate_series(8, 100000)";
     database.execute(more).await.unwrap();
-    let listening = Listening::to(&group.settings()).await;
+    let channel = TestChannel::connected(&group.settings()).await;
     let mut chain = settings(postgres(&database), "users");
     chain.redis = Some(group.settings());
     let (stores, _) = open(chain);
@@ -67,13 +67,13 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
 
     let former = group.servers[0].port();
     group.servers[0].stop();
-    listening.until_down("").await;
+    channel.until_down("").await;
     let new = group.sentinels.follow(former).await.unwrap();
-    listening.until_up().await;
+    channel.until_up().await;
     until(&stores, LookupSource::Redis, true).await;
     let server = group.at(new);
     server.cli(["SET", "auth:1", "x"]).await.unwrap();
-    listening.until("auth:1").await;
+    channel.until("auth:1").await;
     // Until the connection is probed next, the store is reported as up, and answers are not written over the broken
     // connection. So the test looks up one user after another until an answer is written.
     let written = async {
@@ -85,40 +85,40 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
             }
         }
     };
-    timeout(PATIENCE, written).await.unwrap();
+    timeout(TIMEOUT, written).await.unwrap();
 
     // The former primary comes back, and does not know yet that it was demoted.
     group.servers[0].start_again().await.unwrap();
     group.at(new).cli(["SET", "auth:2", "x"]).await.unwrap();
-    listening.until("auth:2").await;
+    channel.until("auth:2").await;
 }
 
 #[tokio::test]
-async fn a_former_primary_that_knows_nothing_of_it_is_not_believed() {
+async fn a_former_primary_that_was_not_demoted_is_not_trusted() {
     // The sentinels cannot demote this server.
-    let stubborn = Redis::options().set("rename-command", "SLAVEOF nobody-says-this");
-    let mut group = Group::of(stubborn.start().await.unwrap()).await;
-    let listening = Listening::to(&group.settings()).await;
+    let not_demotable = Redis::options().set("rename-command", "SLAVEOF nobody-says-this");
+    let mut group = Group::of(not_demotable.start().await.unwrap()).await;
+    let channel = TestChannel::connected(&group.settings()).await;
     let new = group.sentinels.fail_over().await.unwrap();
     assert_ne!(new, group.servers[0].port());
     // The former primary would have accepted and announced every heartbeat.
-    listening
+    channel
         .until_down("a sentinel says that the primary is")
         .await;
     let role = group.servers[0].cli(["ROLE"]).await.unwrap();
     assert!(role.starts_with("master"), "{role}");
-    listening.until_up().await;
+    channel.until_up().await;
     group.at(new).cli(["SET", "auth:1", "x"]).await.unwrap();
-    listening.until("auth:1").await;
+    channel.until("auth:1").await;
 }
 
 #[tokio::test]
-async fn without_the_most_of_its_sentinels_a_primary_is_used_and_not_believed() {
+async fn without_a_majority_of_sentinels_a_primary_is_used_and_its_channel_is_not() {
     let (mut group, database) = (Group::start().await, with_users().await);
     group.sentinels.stop(0);
-    let listening = Listening::to(&group.settings()).await;
+    let channel = TestChannel::connected(&group.settings()).await;
     group.sentinels.stop(1);
-    listening.until_down("too few sentinels answer").await;
+    channel.until_down("too few sentinels answer").await;
     let mut chain = settings(postgres(&database), "users");
     chain.redis = Some(group.settings());
     let (stores, _) = open(chain);

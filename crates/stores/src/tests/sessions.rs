@@ -56,7 +56,7 @@ trait App {
 }
 
 /// Looks up the session with the token `text`. `None` if it is not found or has ended.
-async fn alive(node: &Node, text: &str) -> Option<StoredSession> {
+async fn alive(node: &TestNode, text: &str) -> Option<StoredSession> {
     let token = token(text);
     let stored = node.look_up(&token).await.unwrap().found?.stored;
     match token.open(&stored, &ClaimDemands::default(), clock::now()) {
@@ -162,7 +162,7 @@ struct SqlApp<D> {
     time: fn(i64) -> String,
 }
 
-impl<D: Database> SqlApp<D> {
+impl<D: WritableDatabase> SqlApp<D> {
     async fn new(
         database: D,
         tables: SessionTables,
@@ -224,7 +224,7 @@ impl<D: Database> SqlApp<D> {
     }
 }
 
-impl<D: Database> App for SqlApp<D> {
+impl<D: WritableDatabase> App for SqlApp<D> {
     const KEEPS_CREATION: bool = D::KEEPS_CREATION;
 
     fn users(&self) -> [String; 3] {
@@ -238,7 +238,7 @@ impl<D: Database> App for SqlApp<D> {
     }
 }
 
-pub(super) trait Database {
+pub(super) trait WritableDatabase {
     const KEEPS_CREATION: bool;
     async fn execute(&mut self, sql: &str);
     fn url(&self) -> DatabaseUrl;
@@ -247,7 +247,7 @@ pub(super) trait Database {
 /// A database in PostgreSQL, with or without a column for the time of creation.
 pub(super) struct OnPostgres<'a, const CREATION: bool>(pub(super) &'a Postgres);
 
-impl<const CREATION: bool> Database for OnPostgres<'_, CREATION> {
+impl<const CREATION: bool> WritableDatabase for OnPostgres<'_, CREATION> {
     const KEEPS_CREATION: bool = CREATION;
 
     async fn execute(&mut self, sql: &str) {
@@ -264,7 +264,7 @@ pub(super) struct OnSqlite {
     pub(super) writer: SqliteConnection,
 }
 
-impl Database for OnSqlite {
+impl WritableDatabase for OnSqlite {
     const KEEPS_CREATION: bool = true;
 
     async fn execute(&mut self, sql: &str) {
@@ -335,7 +335,7 @@ fn in_utc(millis: i64) -> String {
 }
 
 #[tokio::test]
-async fn postgres_knows_sessions_in_the_tables_of_every_adapter() {
+async fn postgres_finds_sessions_in_the_tables_of_every_adapter() {
     let server = Postgres::start().await.unwrap();
     // The time zone that is farthest from UTC. The role's zone must not affect columns without a time zone.
     let setup = "ALTER ROLE gate SET TimeZone = 'Pacific/Kiritimati'; ALTER DATABASE app SET TimeZone = 'Pacific/Kiritimati';
@@ -455,7 +455,7 @@ async fn postgres_finds_sessions_through_the_indexes() {
     node.close().await;
     for table in ["users", "sessions"] {
         let waiting = async { while scans(&server, table).await.1 == 0 {} };
-        timeout(PATIENCE, waiting).await.unwrap();
+        timeout(TIMEOUT, waiting).await.unwrap();
         assert_eq!(
             scans(&server, table).await.0,
             0,
@@ -465,7 +465,7 @@ async fn postgres_finds_sessions_through_the_indexes() {
 }
 
 #[tokio::test]
-async fn sqlite_knows_sessions_whose_times_are_written_in_any_usual_way() {
+async fn sqlite_finds_sessions_with_times_in_any_usual_form() {
     let folder = tempfile::tempdir().unwrap();
     let names = [
         "session",
@@ -610,13 +610,13 @@ fn secondary(url: &str) -> Settings {
 }
 
 #[tokio::test]
-async fn redis_knows_the_sessions_of_better_auth() {
+async fn redis_finds_the_sessions_of_better_auth() {
     let server = Redis::start().await.unwrap();
     let mut app = SecondaryApp(&server);
     contract(&mut app, secondary(&server.url())).await;
 
     let (node, outcomes) = open(secondary(&server.url()));
-    assert!(!node.0.sessions().unwrap().vouches_for_users());
+    assert!(!node.0.sessions().unwrap().includes_user_check());
     // Other keys of Better Auth, and values of other kinds.
     server
         .cli([
@@ -678,7 +678,7 @@ async fn redis_knows_the_sessions_of_better_auth() {
 }
 
 #[tokio::test]
-async fn what_redis_does_not_know_the_database_is_asked_for() {
+async fn sessions_missing_in_redis_are_looked_up_in_the_database() {
     let (mut server, mut cache) = (
         Postgres::start().await.unwrap(),
         Redis::start().await.unwrap(),
@@ -735,7 +735,7 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
     );
     assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Missed), 2);
     assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Present), 2);
-    assert!(!node.0.sessions().unwrap().vouches_for_users());
+    assert!(!node.0.sessions().unwrap().includes_user_check());
 
     // A revoked session is not looked up in the database.
     let now = in_secs(0).to_string();
@@ -792,12 +792,12 @@ async fn redis_as_the_truth_that_fails_is_an_outage() {
             expires: in_secs(HOUR),
         })
         .await;
-    let wire = CutProxy::start(&server.address()).await.unwrap();
-    let mut chain = secondary(&format!("redis://{}", wire.address()));
+    let proxy = CutProxy::start(&server.address()).await.unwrap();
+    let mut chain = secondary(&format!("redis://{}", proxy.address()));
     chain.redis.as_mut().unwrap().timeout = Duration::from_millis(300);
     let (node, outcomes) = open(chain);
     assert!(alive(&node, TOKEN).await.is_some());
-    wire.stall();
+    proxy.stall();
     let error = node.look_up(&token(TOKEN)).await.unwrap_err();
     assert!(
         matches!(
@@ -811,7 +811,7 @@ async fn redis_as_the_truth_that_fails_is_an_outage() {
     );
     assert_eq!(outcomes.count(LookupSource::Redis, Outcome::Failed), 1);
     until(&node, LookupSource::Redis, false).await;
-    wire.restore().await.unwrap();
+    proxy.restore().await.unwrap();
     until(&node, LookupSource::Redis, true).await;
     assert!(alive(&node, TOKEN).await.is_some());
     server.stop();
@@ -861,7 +861,7 @@ async fn cached_app<'a>(
 }
 
 #[tokio::test]
-async fn caches_know_a_session_by_its_id_and_no_longer_than_it_lives() {
+async fn caches_keep_a_session_under_its_id_and_no_longer_than_it_lives() {
     let (server, cache) = (
         Postgres::start().await.unwrap(),
         Redis::start().await.unwrap(),
@@ -877,7 +877,7 @@ async fn caches_know_a_session_by_its_id_and_no_longer_than_it_lives() {
     app.write(row("soon-over", 20)).await;
     app.write(row("over", -HOUR)).await;
     let (node, outcomes) = open(settings.clone());
-    assert!(node.0.sessions().unwrap().vouches_for_users());
+    assert!(node.0.sessions().unwrap().includes_user_check());
     for (text, found, most) in [
         (TOKEN, true, 60_000),
         ("soon-over", true, 20_000),
@@ -929,7 +929,7 @@ async fn caches_know_a_session_by_its_id_and_no_longer_than_it_lives() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_to_redis_is_no_session() {
+async fn foreign_values_in_redis_are_not_sessions() {
     let (server, cache) = (
         Postgres::start().await.unwrap(),
         Redis::start().await.unwrap(),
@@ -997,7 +997,7 @@ async fn what_others_wrote_to_redis_is_no_session() {
 }
 
 #[tokio::test]
-async fn without_the_database_only_cached_sessions_are_known_and_redis_is_not_needed() {
+async fn without_the_database_only_cached_sessions_are_found_and_redis_is_not_required() {
     let (mut server, mut cache) = (
         Postgres::start().await.unwrap(),
         Redis::start().await.unwrap(),
@@ -1060,14 +1060,14 @@ async fn one_lookup_serves_every_request_with_the_same_token() {
         expires: in_secs(HOUR),
     })
     .await;
-    let wire = CutProxy::start(&server.address()).await.unwrap();
+    let proxy = CutProxy::start(&server.address()).await.unwrap();
     settings.redis = None;
     database(&mut settings).url =
-        postgres_at(&server.url_through(&wire.address(), Postgres::DATABASE));
-    database(&mut settings).timeout = PATIENCE;
+        postgres_at(&server.url_through(&proxy.address(), Postgres::DATABASE));
+    database(&mut settings).timeout = TIMEOUT;
     let (node, outcomes) = open(settings);
     until(&node, LookupSource::Postgres, true).await;
-    wire.stall();
+    proxy.stall();
     let token = token(TOKEN);
     let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(node.look_up(&token))).collect();
     for lookup in &mut waiting {
@@ -1077,7 +1077,7 @@ async fn one_lookup_serves_every_request_with_the_same_token() {
                 .is_pending()
         );
     }
-    wire.restore().await.unwrap();
+    proxy.restore().await.unwrap();
     for lookup in all(waiting.into_iter()).await {
         assert!(lookup.unwrap().found.is_some());
     }

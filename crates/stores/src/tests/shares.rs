@@ -8,20 +8,20 @@ use super::sessions::{tables, token};
 use super::*;
 
 /// Puts the database behind a proxy that can be stalled or slowed.
-async fn behind_a_wire(server: &Postgres) -> (CutProxy, Settings) {
-    let wire = CutProxy::start(&server.address()).await.unwrap();
-    let url = server.url_through(&wire.address(), Postgres::DATABASE);
-    (wire, settings(postgres_at(&url), "users"))
+async fn behind_proxy(server: &Postgres) -> (CutProxy, Settings) {
+    let proxy = CutProxy::start(&server.address()).await.unwrap();
+    let url = server.url_through(&proxy.address(), Postgres::DATABASE);
+    (proxy, settings(postgres_at(&url), "users"))
 }
 
 #[tokio::test]
-async fn a_database_that_hangs_costs_one_time_limit_and_not_one_for_each_question() {
+async fn a_database_that_hangs_costs_one_timeout_and_not_one_for_each_lookup() {
     let server = with_users().await;
-    let (wire, mut chain) = behind_a_wire(&server).await;
+    let (proxy, mut chain) = behind_proxy(&server).await;
     database(&mut chain).timeout = Duration::from_millis(500);
     let (stores, _) = open(chain);
     until(&stores, LookupSource::Postgres, true).await;
-    wire.stall();
+    proxy.stall();
     let mut outcomes = [0; 2];
     for subject in 0..500 {
         match stores.find(&subject.to_string()).await.unwrap_err() {
@@ -40,19 +40,19 @@ async fn a_database_that_hangs_costs_one_time_limit_and_not_one_for_each_questio
         assert!(matches!(error, StoreError::Failed { .. }), "{error}");
         sleep(Duration::from_millis(50)).await;
     }
-    wire.restore().await.unwrap();
+    proxy.restore().await.unwrap();
     until(&stores, LookupSource::Postgres, true).await;
     assert!(exists(&stores, "7").await);
 }
 
 #[tokio::test]
-async fn a_database_that_is_slow_is_asked_on() {
+async fn a_slow_database_is_still_queried() {
     let server = with_users().await;
-    let (wire, mut chain) = behind_a_wire(&server).await;
-    database(&mut chain).timeout = PATIENCE;
+    let (proxy, mut chain) = behind_proxy(&server).await;
+    database(&mut chain).timeout = TIMEOUT;
     let (stores, outcomes) = open(chain);
     until(&stores, LookupSource::Postgres, true).await;
-    wire.delay(Duration::from_millis(300));
+    proxy.delay(Duration::from_millis(300));
     let mut asking = JoinSet::new();
     for subject in 0..8 {
         let stores = stores.clone();
@@ -63,13 +63,13 @@ async fn a_database_that_is_slow_is_asked_on() {
 }
 
 #[tokio::test]
-async fn made_up_tokens_leave_flights_and_connections_to_sessions_that_are_known() {
+async fn made_up_tokens_leave_flights_and_connections_to_known_sessions() {
     let server = Postgres::start().await.unwrap();
     let create = "CREATE TABLE users (id int PRIMARY KEY, email text, name text); \
                   CREATE TABLE sessions (token text, \"userId\" int, expires timestamptz); \
                   INSERT INTO users VALUES (7); INSERT INTO sessions VALUES ('known', 7, now() + '1 hour')";
     server.execute(create).await.unwrap();
-    let (wire, mut chain) = behind_a_wire(&server).await;
+    let (proxy, mut chain) = behind_proxy(&server).await;
     let names = ["sessions", "token", "userId", "expires", "", "users"];
     database(&mut chain).sessions = Some(tables(names));
     database(&mut chain).timeout = Duration::from_secs(5);
@@ -77,10 +77,11 @@ async fn made_up_tokens_leave_flights_and_connections_to_sessions_that_are_known
     chain.memory.ttl = Duration::from_nanos(1);
     chain.absent_ttl = Duration::ZERO;
     let (stores, _) = open(chain);
-    let is_known = async |stores: &Node| stores.look_up(&token("known")).await.map(|it| it.found);
+    let is_known =
+        async |stores: &TestNode| stores.look_up(&token("known")).await.map(|it| it.found);
     assert!(is_known(&stores).await.unwrap().is_some());
     // Each lookup takes so long that all of them would take minutes.
-    wire.delay(Duration::from_millis(200));
+    proxy.delay(Duration::from_millis(200));
     let guesses: Vec<_> = (0..2000)
         .map(|guess| token(&format!("guess-{guess}")))
         .collect();
@@ -101,7 +102,7 @@ async fn made_up_tokens_leave_flights_and_connections_to_sessions_that_are_known
 }
 
 #[tokio::test]
-async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
+async fn known_users_are_let_in_for_a_while_when_the_database_is_down() {
     let mut server = with_users().await;
     let mut chain = settings(postgres(&server), "users");
     chain.memory.ttl = Duration::from_millis(1);
@@ -116,9 +117,9 @@ async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
         assert!(!exists(node, "8").await);
     }
     server.stop().await.unwrap();
-    let error = async |node: &Node, subject| node.find(subject).await.unwrap_err();
+    let error = async |node: &TestNode, subject| node.find(subject).await.unwrap_err();
     let is_stale = async { while source(&stores, "7").await != LookupSource::Stale {} };
-    timeout(PATIENCE, is_stale).await.unwrap();
+    timeout(TIMEOUT, is_stale).await.unwrap();
     assert!(exists(&stores, "7").await);
     assert!(outcomes.count(LookupSource::Stale, Outcome::Present) > 1);
     // There is no stale answer about a user who did not exist, or was never looked up.
@@ -127,13 +128,13 @@ async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
     }
     let ends =
         async { while without.find("7").await.is_ok() || shortly.find("7").await.is_ok() {} };
-    timeout(PATIENCE, ends).await.unwrap();
+    timeout(TIMEOUT, ends).await.unwrap();
     // As soon as the database answers, its answer is used.
     server.start_again().await.unwrap();
     assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     server.execute("DELETE FROM users").await.unwrap();
     let ends = async { while exists(&stores, "7").await {} };
-    timeout(PATIENCE, ends).await.unwrap();
+    timeout(TIMEOUT, ends).await.unwrap();
     server.stop().await.unwrap();
     error(&stores, "7").await;
 }

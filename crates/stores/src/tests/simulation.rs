@@ -19,20 +19,20 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::{JoinHandle, yield_now};
 use tokio_util::task::TaskTracker;
 
-use self::world::{Key, PREFIX, Said, View, World, is_since, name};
+use self::world::{Key, Message, NodeView, PREFIX, World, is_since, name};
 use super::super::cache::SharedCache;
 use super::super::chain::{self, Chain, Outage, Tasks};
 use super::super::changes::{Changes, Channels};
 use super::super::channel::{Channel, ChannelSubscriber as _, Invalidation};
 use super::super::memory::Memory;
 use super::super::process::Jitter;
-use super::super::record::About;
+use super::super::record::RecordScope;
 use super::super::reporter::Reporter;
 use super::super::single_flight::LookupResult;
 use super::*;
 
 #[test]
-fn no_schedule_lets_a_node_answer_from_what_it_has_heard_was_changed() {
+fn no_schedule_yields_an_answer_from_before_an_announced_change() {
     #[expect(clippy::disallowed_methods, reason = "a test has no other settings")]
     let number = |name: &str, default| {
         let set = std::env::var_os(name);
@@ -66,20 +66,20 @@ struct Seen {
     due: u64,
     /// Stale answers while the truth was down.
     stale: u64,
-    truth_was_asked: u64,
+    truth_lookups: u64,
 }
 
 /// A node of the gate.
-struct Node {
-    chain: Arc<Chain<View>>,
-    view: View,
+struct SimulatedNode {
+    chain: Arc<Chain<NodeView>>,
+    view: NodeView,
     /// The channels that the node has.
     has: Channels,
-    is_told: Channels,
+    is_up: Channels,
 }
 
 /// A request that waits for an answer about a key. The answer must include at least `floor` changes.
-struct Asking {
+struct PendingRequest {
     key: Key,
     floor: u64,
     answer: JoinHandle<LookupResult<User>>,
@@ -96,14 +96,14 @@ async fn run(seed: u64, seen: &mut Seen) {
     let world = Arc::new(Mutex::new(World::new(keys, NODES)));
     let stale = if rng.bool() { STALE } else { Duration::ZERO };
     let nodes: Vec<_> = (0..NODES)
-        .map(|_| Node::new(&world, has, keys, stale))
+        .map(|_| SimulatedNode::new(&world, has, keys, stale))
         .collect();
     let mut schedule = Schedule {
         rng,
         seed,
         world,
         nodes,
-        asking: Vec::new(),
+        pending: Vec::new(),
     };
     schedule.begin();
     for _ in 0..STEPS {
@@ -117,8 +117,8 @@ struct Schedule {
     rng: Rng,
     seed: u64,
     world: Arc<Mutex<World>>,
-    nodes: Vec<Node>,
-    asking: Vec<Asking>,
+    nodes: Vec<SimulatedNode>,
+    pending: Vec<PendingRequest>,
 }
 
 impl Schedule {
@@ -135,15 +135,15 @@ impl Schedule {
     }
 
     async fn step(&mut self, seen: &mut Seen) {
-        world::let_pass(Duration::from_micros(self.rng.u64(1..500)));
+        world::advance(Duration::from_micros(self.rng.u64(1..500)));
         let node = self.rng.usize(..NODES);
         let key = self.rng.usize(..self.world.lock().unwrap().versions.len());
         match self.rng.u32(..100) {
             0..25 => self.ask(node, key, seen),
             25..50 => self.operate(|world, index| world.execute(index)),
-            50..70 => self.operate(|world, index| world.tell(index)),
+            50..70 => self.operate(|world, index| world.deliver(index)),
             70..72 => self.operate(|world, index| world.give_up(index)),
-            72..73 => self.world.lock().unwrap().lose(),
+            72..73 => self.world.lock().unwrap().drop_abandoned(),
             73..78 => self.change(key),
             78..90 => self.nodes[node].receive(node, &mut self.rng),
             90..92 => {
@@ -156,8 +156,8 @@ impl Schedule {
             }
             92..95 => self.world.lock().unwrap().expire(),
             95..97 => self.ask_when_due(node, key, seen),
-            97..98 => self.let_all_end(node, key, seen).await,
-            _ => self.let_time_pass(),
+            97..98 => self.expire_all(node, key, seen).await,
+            _ => self.advance_time(),
         }
         settle().await;
     }
@@ -180,7 +180,7 @@ impl Schedule {
             // Memory may keep a hit in Redis that was current as far as the database had announced changes, while another
             // announcement was on its way.
             let oldest = match node.has.postgres {
-                true => IN_MEMORY + IN_REDIS + LONGEST_WAY,
+                true => IN_MEMORY + IN_REDIS + MAX_TRANSIT,
                 false => IN_MEMORY.max(IN_REDIS),
             };
             assert!(
@@ -195,8 +195,8 @@ impl Schedule {
                 node.received(key),
             );
             let is_down = match node.has.postgres {
-                true => !node.is_told.postgres,
-                false => !node.is_told.redis,
+                true => !node.is_up.postgres,
+                false => !node.is_up.redis,
             };
             assert!(
                 !is_down,
@@ -207,7 +207,7 @@ impl Schedule {
         }
         let chain = Arc::clone(&node.chain);
         let answer = async move { chain.find(&name(key), || key).await };
-        self.asking.push(Asking {
+        self.pending.push(PendingRequest {
             key,
             floor,
             answer: Handle::current().spawn(answer),
@@ -219,13 +219,13 @@ impl Schedule {
         let chain = Arc::clone(&self.nodes[node].chain);
         let recalled = || chain.memory.recall(&name(key), chain.clock.monotonic());
         while recalled().is_some_and(|recalled| !recalled.is_due) {
-            world::let_pass(Duration::from_millis(500));
+            world::advance(Duration::from_millis(500));
         }
         self.world.lock().unwrap().time_out();
         self.ask(node, key, seen);
         if self.rng.bool() {
             while recalled().is_some() {
-                world::let_pass(Duration::from_millis(500));
+                world::advance(Duration::from_millis(500));
                 self.world.lock().unwrap().time_out();
                 self.ask(node, key, seen);
             }
@@ -251,22 +251,22 @@ impl Schedule {
     }
 
     /// Lets time pass: a little while requests wait, and otherwise perhaps a lot.
-    fn let_time_pass(&mut self) {
+    fn advance_time(&mut self) {
         let mut world = self.world.lock().unwrap();
         let waits = !world.operations.is_empty();
         let longest = if waits { 300 } else { 60_000 };
-        world::let_pass(Duration::from_millis(self.rng.u64(1..longest)));
+        world::advance(Duration::from_millis(self.rng.u64(1..longest)));
         world.time_out();
     }
 
     /// Changes something, lets every entry of the nodes expire, even as a stale answer, and sends a request to a node while
     /// neither Redis nor the truth answers.
-    async fn let_all_end(&mut self, node: usize, key: Key, seen: &mut Seen) {
+    async fn expire_all(&mut self, node: usize, key: Key, seen: &mut Seen) {
         if !self.world.lock().unwrap().operations.is_empty() {
             return;
         }
         self.change(key);
-        world::let_pass(IN_MEMORY + STALE + 2 * MOMENT);
+        world::advance(IN_MEMORY + STALE + 2 * MOMENT);
         self.world.lock().unwrap().time_out();
         self.ask(node, key, seen);
         // The node asks Redis, and then the truth.
@@ -278,11 +278,11 @@ impl Schedule {
 
     /// Checks the answers that have arrived.
     async fn check(&mut self, seen: &mut Seen) {
-        let (ready, waiting) = std::mem::take(&mut self.asking)
+        let (ready, waiting) = std::mem::take(&mut self.pending)
             .into_iter()
-            .partition::<Vec<_>, _>(|asking| asking.answer.is_finished());
-        self.asking = waiting;
-        for Asking { key, floor, answer } in ready {
+            .partition::<Vec<_>, _>(|pending| pending.answer.is_finished());
+        self.pending = waiting;
+        for PendingRequest { key, floor, answer } in ready {
             seen.answers += 1;
             let Ok(lookup) = answer.await.unwrap() else {
                 seen.failed += 1;
@@ -294,7 +294,7 @@ impl Schedule {
             let found = lookup.found.as_ref();
             if lookup.source == LookupSource::Stale {
                 seen.stale += 1;
-                let from_redis = IN_REDIS + LONGEST_WAY + LONGEST_FLIGHT;
+                let from_redis = IN_REDIS + MAX_TRANSIT + MAX_FLIGHT_TIME;
                 let oldest = from_redis.max(IN_MEMORY + STALE) + MOMENT;
                 assert!(
                     found.is_some() && world.was_true(key, found, oldest),
@@ -315,24 +315,24 @@ impl Schedule {
 
     /// Lets everything in flight finish.
     async fn finish(&mut self, seen: &mut Seen) {
-        while !self.asking.is_empty() {
+        while !self.pending.is_empty() {
             self.operate(|world, index| {
                 world.execute(index);
-                world.tell(index);
+                world.deliver(index);
             });
             settle().await;
             self.check(seen).await;
         }
-        seen.truth_was_asked += self.world.lock().unwrap().truth_was_asked;
+        seen.truth_lookups += self.world.lock().unwrap().truth_lookups;
         for node in &self.nodes {
             node.chain.tasks.tracker.close();
         }
     }
 }
 
-impl Node {
+impl SimulatedNode {
     fn new(world: &Arc<Mutex<World>>, has: Channels, keys: usize, stale: Duration) -> Self {
-        let view = View {
+        let view = NodeView {
             world: Arc::clone(world),
             received: Arc::new(Mutex::new(vec![0; keys])),
         };
@@ -343,8 +343,8 @@ impl Node {
             key_prefix: PREFIX.to_owned(),
             ..redis("redis://127.0.0.1:1")
         };
-        let about = About {
-            realm: "users".to_owned(),
+        let scope = RecordScope {
+            description: "users".to_owned(),
             columns: 1,
             claims: 0,
         };
@@ -367,7 +367,7 @@ impl Node {
                 Arc::new(view.clone()),
                 &redis,
                 "",
-                about,
+                scope,
                 absent_ttl,
                 world::TIMEOUT,
                 clock.clone(),
@@ -397,7 +397,7 @@ impl Node {
             chain,
             view,
             has,
-            is_told: Channels::NONE,
+            is_up: Channels::NONE,
         }
     }
 
@@ -422,22 +422,22 @@ impl Node {
             true => &mut world.from_truth[index],
             false => &mut world.from_redis[index],
         };
-        let said = queue.as_mut().and_then(VecDeque::pop_front);
+        let message = queue.as_mut().and_then(VecDeque::pop_front);
         drop(world);
-        match said {
+        match message {
             None => {}
-            Some(Said::Pushed(key)) => self
+            Some(Message::Pushed(key)) => self
                 .chain
                 .receive(Channel::Redis, &Invalidation::RedisKey(key.into())),
-            Some(Said::Changed(key, version)) => {
+            Some(Message::Changed(key, version)) => {
                 self.has_received(key, version);
                 self.chain
                     .receive(Channel::Postgres, &Invalidation::User(name(key).into()));
             }
-            Some(Said::Deleted(key, version)) if !self.has.postgres => {
+            Some(Message::Deleted(key, version)) if !self.has.postgres => {
                 self.has_received(key, version);
             }
-            Some(Said::Deleted(..)) => {}
+            Some(Message::Deleted(..)) => {}
         }
     }
 
@@ -453,19 +453,19 @@ impl Node {
             Channel::Postgres => &mut world.from_truth[index],
             Channel::Redis => &mut world.from_redis[index],
         };
-        let is_told = match channel {
-            Channel::Postgres => &mut self.is_told.postgres,
-            Channel::Redis => &mut self.is_told.redis,
+        let is_up = match channel {
+            Channel::Postgres => &mut self.is_up.postgres,
+            Channel::Redis => &mut self.is_up.redis,
         };
-        match (queue.is_some(), *is_told) {
+        match (queue.is_some(), *is_up) {
             (true, _) => *queue = None,
             (false, true) => {
-                *is_told = false;
+                *is_up = false;
                 self.chain.channel_down(channel);
             }
             (false, false) => {
                 *queue = Some(VecDeque::new());
-                *is_told = true;
+                *is_up = true;
                 // A needed channel is up from now on, and missed changes are treated as announced.
                 let missed = match channel {
                     Channel::Postgres => world.versions.clone(),
@@ -497,11 +497,11 @@ const IN_REDIS: Duration = Duration::from_secs(20);
 const STALE: Duration = Duration::from_secs(30);
 
 /// How much older a value in Redis may be than its time to live suggests.
-const LONGEST_WAY: Duration = Duration::from_secs(5);
+const MAX_TRANSIT: Duration = Duration::from_secs(5);
 
 /// The longest time that a flight takes: three lookups in Redis and the truth, and some time between readings of the
 /// clock.
-const LONGEST_FLIGHT: Duration = Duration::from_secs(20);
+const MAX_FLIGHT_TIME: Duration = Duration::from_secs(20);
 
 /// How much time passes until an answer is checked.
 const MOMENT: Duration = Duration::from_secs(1);

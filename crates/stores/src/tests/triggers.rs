@@ -4,31 +4,31 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use super::columns::{asking, column, moment, roles, value};
+use super::columns::{column, moment, roles, settings_reading, value};
 use super::sessions::token;
 use super::*;
 use crate::{ChangeTriggers, TriggerFlaw};
 
 /// A client that listens to the notifications of the triggers.
-struct Recorder {
-    words: UnboundedReceiver<String>,
+struct TriggerListener {
+    announcements: UnboundedReceiver<String>,
     marks: usize,
     _client: Client,
     _driver: JoinSet<()>,
 }
 
-impl Recorder {
+impl TriggerListener {
     async fn open(server: &Postgres) -> Self {
         let url = server.url(Postgres::DATABASE);
         let (client, mut connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-        let (sender, words) = unbounded_channel();
+        let (sender, announcements) = unbounded_channel();
         let mut driver = JoinSet::new();
         driver.spawn(async move {
             while let Some(Ok(message)) =
                 std::future::poll_fn(|context| connection.poll_message(context)).await
             {
-                if let AsyncMessage::Notification(word) = message {
-                    let _ = sender.send(word.payload().to_owned());
+                if let AsyncMessage::Notification(notification) = message {
+                    let _ = sender.send(notification.payload().to_owned());
                 }
             }
         });
@@ -37,7 +37,7 @@ impl Recorder {
             .await
             .unwrap();
         Self {
-            words,
+            announcements,
             marks: 0,
             _client: client,
             _driver: driver,
@@ -49,21 +49,24 @@ impl Recorder {
         server.execute(sql).await.unwrap();
         self.marks += 1;
         let mark = format!("mark {}", self.marks);
-        let say = format!("NOTIFY sessiongate_changes, '{mark}'");
-        server.execute(&say).await.unwrap();
+        let notify = format!("NOTIFY sessiongate_changes, '{mark}'");
+        server.execute(&notify).await.unwrap();
         let mut received = Vec::new();
         loop {
-            let word = timeout(PATIENCE, self.words.recv()).await.unwrap().unwrap();
-            if word == mark {
+            let payload = timeout(TIMEOUT, self.announcements.recv())
+                .await
+                .unwrap()
+                .unwrap();
+            if payload == mark {
                 return received;
             }
-            received.push(word);
+            received.push(payload);
         }
     }
 }
 
 /// Settings that look users up by `id`, with these columns.
-fn looking(server: &Postgres, columns: &[&str]) -> Settings {
+fn settings_with(server: &Postgres, columns: &[&str]) -> Settings {
     let mut settings = settings(postgres(server), "users");
     let columns = columns.iter().map(|name| value(name));
     database(&mut settings).columns = columns.collect();
@@ -80,24 +83,24 @@ async fn install(settings: &Settings) -> Vec<TriggerFlaw> {
 async fn flaws(settings: &Settings) -> Vec<TriggerFlaw> {
     let database = settings.database.as_ref().unwrap();
     let triggers = ChangeTriggers::of([settings]);
-    let tables = triggers.look(database, &pools()).await.unwrap();
+    let tables = triggers.inspect(database, &pools()).await.unwrap();
     tables.into_iter().flat_map(|table| table.flaws).collect()
 }
 
 #[test]
-fn all_that_is_read_of_a_table_is_watched_once() {
+fn all_columns_that_are_read_of_a_table_are_watched_once() {
     let url = || postgres_at("postgres://gate@db/app");
-    let first = asking(url(), [value("role"), moment("banned"), roles()]);
-    let mut second = asking(url(), [value("email")]);
+    let first = settings_reading(url(), [value("role"), moment("banned"), roles()]);
+    let mut second = settings_reading(url(), [value("email")]);
     second.claims = vec![StoredClaim {
         of: ClaimOf::Session,
         name: "activeOrganizationId".into(),
         column: column("org"),
     }];
     let sql = ChangeTriggers::of([&first, &second]).sql();
-    let said = sql.lines().filter(|line| line.starts_with("--   "));
+    let watched = sql.lines().filter(|line| line.starts_with("--   "));
     assert_eq!(
-        said.collect::<Vec<_>>(),
+        watched.collect::<Vec<_>>(),
         [
             r#"--   "member" by "userId": "organizationId", "role""#,
             r#"--   "user" by "id": "banned", "email", "role""#,
@@ -109,7 +112,7 @@ fn all_that_is_read_of_a_table_is_watched_once() {
 const EVERYTHING: &str = "everything";
 
 #[tokio::test]
-async fn every_change_of_a_user_that_is_looked_at_is_said_and_no_other() {
+async fn every_change_of_a_watched_column_is_announced_and_no_other() {
     let server = Postgres::start().await.unwrap();
     server
         .execute(
@@ -122,12 +125,12 @@ async fn every_change_of_a_user_that_is_looked_at_is_said_and_no_other() {
         )
         .await
         .unwrap();
-    let settings = looking(&server, &["role", "about"]);
+    let settings = settings_with(&server, &["role", "about"]);
     assert_eq!(install(&settings).await, []);
     assert_eq!(install(&settings).await, []);
-    let mut recorder = Recorder::open(&server).await;
+    let mut listener = TriggerListener::open(&server).await;
     let long = "x".repeat(7900);
-    for (sql, said) in [
+    for (sql, announced) in [
         (
             "UPDATE users SET role = 'admin' WHERE id = '1'",
             &["user:1"][..],
@@ -170,18 +173,18 @@ async fn every_change_of_a_user_that_is_looked_at_is_said_and_no_other() {
             &[EVERYTHING],
         ),
     ] {
-        let mut received = recorder.during(&server, sql).await;
+        let mut received = listener.during(&server, sql).await;
         received.sort_unstable();
-        assert_eq!(received, said, "{sql}");
+        assert_eq!(received, announced, "{sql}");
     }
     let many = "INSERT INTO users SELECT number::text FROM generate_series(1, 2000) AS of (number)";
-    let received = recorder.during(&server, many).await;
+    let received = listener.during(&server, many).await;
     assert_eq!(received.len(), 501);
     assert_eq!(received.last().map(String::as_str), Some(EVERYTHING));
 }
 
 #[tokio::test]
-async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
+async fn changes_of_partitions_and_of_inheriting_tables_are_announced() {
     let server = Postgres::start().await.unwrap();
     server
         .execute(
@@ -196,11 +199,11 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
         )
         .await
         .unwrap();
-    let mut settings = looking(&server, &["role"]);
+    let mut settings = settings_with(&server, &["role"]);
     users(&mut settings).table = Table::parse("app.users").unwrap();
     assert_eq!(install(&settings).await, []);
-    let mut recorder = Recorder::open(&server).await;
-    for (sql, said) in [
+    let mut listener = TriggerListener::open(&server).await;
+    for (sql, announced) in [
         (
             "INSERT INTO app.users (id, area) VALUES (1, 'north'), (2, 'south')",
             &["user:1", "user:2"][..],
@@ -221,7 +224,7 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
         ),
         ("TRUNCATE app.north", &[EVERYTHING]),
     ] {
-        assert_eq!(recorder.during(&server, sql).await, said, "{sql}");
+        assert_eq!(listener.during(&server, sql).await, announced, "{sql}");
     }
     // A new partition inherits its parent's triggers on rows, but not the trigger on TRUNCATE.
     let later = "CREATE TABLE app.west PARTITION OF app.users FOR VALUES IN ('west')";
@@ -229,26 +232,26 @@ async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
     let missing = TriggerFlaw::Missing("app.west".to_owned());
     assert_eq!(flaws(&settings).await, [missing]);
     let insert = "INSERT INTO app.users (id, area) VALUES (4, 'west')";
-    assert_eq!(recorder.during(&server, insert).await, ["user:4"]);
+    assert_eq!(listener.during(&server, insert).await, ["user:4"]);
     assert_eq!(install(&settings).await, []);
     assert_eq!(
-        recorder.during(&server, "TRUNCATE app.west").await,
+        listener.during(&server, "TRUNCATE app.west").await,
         [EVERYTHING]
     );
 
     users(&mut settings).table = Table::parse("old").unwrap();
     assert_eq!(install(&settings).await, []);
-    for (sql, said) in [
+    for (sql, announced) in [
         ("INSERT INTO older VALUES (5)", "user:5"),
         ("UPDATE old SET role = 'x'", "user:5"),
         ("TRUNCATE older", EVERYTHING),
     ] {
-        assert_eq!(recorder.during(&server, sql).await, [said], "{sql}");
+        assert_eq!(listener.during(&server, sql).await, [announced], "{sql}");
     }
 }
 
 #[tokio::test]
-async fn a_session_is_said_by_the_id_of_its_token_and_a_member_by_its_user() {
+async fn a_session_is_announced_by_the_id_of_its_token_and_a_member_by_its_user() {
     let server = Postgres::start().await.unwrap();
     server
         .execute(
@@ -259,16 +262,16 @@ async fn a_session_is_said_by_the_id_of_its_token_and_a_member_by_its_user() {
         )
         .await
         .unwrap();
-    let settings = asking(postgres(&server), [value("role"), roles()]);
+    let settings = settings_reading(postgres(&server), [value("role"), roles()]);
     assert_eq!(install(&settings).await, []);
-    let mut recorder = Recorder::open(&server).await;
+    let mut listener = TriggerListener::open(&server).await;
     let user = "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b";
-    let (said_user, said_session) = (
+    let (of_user, of_session) = (
         format!("user:{user}"),
         format!("session:{}", token("t0ken").id()),
     );
-    let both = [&*said_session, &*said_user];
-    for (sql, said) in [
+    let both = [&*of_session, &*of_user];
+    for (sql, announced) in [
         (
             format!("INSERT INTO \"user\" VALUES ('{user}')"),
             &both[1..],
@@ -289,14 +292,14 @@ async fn a_session_is_said_by_the_id_of_its_token_and_a_member_by_its_user() {
         ("UPDATE member SET role = 'member'".to_owned(), &both[1..]),
         ("DELETE FROM \"user\"".to_owned(), &both),
     ] {
-        let mut received = recorder.during(&server, &sql).await;
+        let mut received = listener.during(&server, &sql).await;
         received.sort_unstable();
-        assert_eq!(received, said, "{sql}");
+        assert_eq!(received, announced, "{sql}");
     }
 }
 
 #[tokio::test]
-async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
+async fn triggers_neither_fail_applications_nor_can_be_hijacked_by_them() {
     let server = Postgres::start().await.unwrap();
     server
         .execute(
@@ -306,13 +309,13 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
         )
         .await
         .unwrap();
-    let settings = looking(&server, &["role"]);
+    let settings = settings_with(&server, &["role"]);
     assert_eq!(install(&settings).await, []);
-    let mut recorder = Recorder::open(&server).await;
+    let mut listener = TriggerListener::open(&server).await;
     let hijack = "SET ROLE app; CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS 'SELECT'; \
                   CREATE FUNCTION public.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '9' $$; \
                   SET search_path = public, pg_catalog; INSERT INTO users VALUES (1)";
-    assert_eq!(recorder.during(&server, hijack).await, ["user:1"]);
+    assert_eq!(listener.during(&server, hijack).await, ["user:1"]);
 
     // The owner of the function may no longer notify: nothing is announced, nothing fails, and the check reports it.
     server
@@ -325,7 +328,7 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
     let mute = [TriggerFlaw::MayNotNotify("owner".to_owned())];
     assert_eq!(flaws(&settings).await, mute);
     let update = "SET ROLE app; UPDATE users SET role = 'x'";
-    assert!(recorder.during(&server, update).await.is_empty());
+    assert!(listener.during(&server, update).await.is_empty());
     assert_eq!(server.execute("SELECT role FROM users").await.unwrap(), "x");
 
     // A function of that name that another role owns could run with the privileges of the role that changes the table.
@@ -340,11 +343,11 @@ async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
 }
 
 #[tokio::test]
-async fn triggers_that_are_gone_disabled_or_outdated_are_seen_and_made_again() {
+async fn missing_disabled_and_outdated_triggers_are_found_and_replaced() {
     let server = Postgres::start().await.unwrap();
     let create = "CREATE TABLE users (id int PRIMARY KEY, role text, banned boolean)";
     server.execute(create).await.unwrap();
-    let mut settings = looking(&server, &["role"]);
+    let mut settings = settings_with(&server, &["role"]);
     let on = || "public.users".to_owned();
     assert_eq!(flaws(&settings).await, [TriggerFlaw::Missing(on())]);
     assert_eq!(install(&settings).await, []);

@@ -124,7 +124,7 @@ mod tests {
     use super::encoded;
 
     #[test]
-    fn base64_is_that_of_the_rfc() {
+    fn base64_follows_the_rfc() {
         for (text, code) in [
             ("", ""),
             ("f", "Zg"),

@@ -152,7 +152,7 @@ fn uncoded(cell: &str) -> Option<&str> {
 }
 
 #[test]
-fn the_page_about_paths_says_what_happens() {
+fn the_page_about_paths_is_correct() {
     let mut all = Vec::new();
     for (id, row) in table(PAGE, "With these routes:").iter().enumerate() {
         let [name, path, more @ ..] = &row[..] else {

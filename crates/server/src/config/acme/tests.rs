@@ -2,7 +2,7 @@ use super::super::{Config, Variables};
 use super::*;
 
 #[test]
-fn hosts_are_names_that_can_be_proved() {
+fn acme_domains_are_validated() {
     for (text, host) in [
         ("app.example.com", "app.example.com"),
         ("APP.Example.Com", "app.example.com"),
@@ -49,28 +49,31 @@ const ENOUGH: [(&str, &str); 2] = [
 ];
 
 #[test]
-fn hosts_and_a_place_are_enough() {
+fn domains_and_a_store_are_enough() {
     let settings = config(&ENOUGH).unwrap();
     assert_eq!(settings.domains, ["b.example", "a.example"]);
     assert_eq!(settings.place, AcmePlace::Folder("acme".into()));
     assert_eq!(settings.directory_url, LETS_ENCRYPT);
     assert_eq!(settings.challenges, [AcmeChallenge::TlsAlpn01]);
-    assert!(settings.is(&config(&ENOUGH).unwrap()));
+    assert!(settings.equals(&config(&ENOUGH).unwrap()));
     let both = [ENOUGH[0], ENOUGH[1], ("REDIRECT_LISTEN", "0.0.0.0:80")];
     let other = config(&both).unwrap();
     assert_eq!(
         other.challenges,
         [AcmeChallenge::TlsAlpn01, AcmeChallenge::Http01]
     );
-    assert!(!settings.is(&other));
+    assert!(!settings.equals(&other));
 }
 
 #[test]
-fn what_is_missing_or_cannot_work_is_said() {
+fn missing_or_impossible_acme_settings_are_reported() {
     let [domains, store] = ENOUGH;
-    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/idle/authority.pem");
+    let ca = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/config/unused_settings/authority.pem"
+    );
     let required = [("TLS_CLIENT_AUTH", "required"), ("TLS_CLIENT_CA_FILE", ca)];
-    for (pairs, said) in [
+    for (pairs, expected) in [
         (&[store][..], "needs the hostnames"),
         (&[domains], "a folder such as /var/lib/sessiongate/acme"),
         (
@@ -107,13 +110,13 @@ fn what_is_missing_or_cannot_work_is_said() {
             "`acme` orders certificates",
         ),
     ] {
-        let error = config(pairs).expect_err(said);
-        assert!(error.contains(said), "{said}: {error}");
+        let error = config(pairs).expect_err(expected);
+        assert!(error.contains(expected), "{expected}: {error}");
     }
 }
 
 #[test]
-fn a_directory_is_asked_over_https_alone() {
+fn directory_url_must_be_https() {
     assert!(directory_url("https://localhost:14000/dir").is_ok());
     for text in [
         "http://localhost:14000/dir",
@@ -126,7 +129,7 @@ fn a_directory_is_asked_over_https_alone() {
 }
 
 #[test]
-fn an_email_address_is_one() {
+fn email_must_be_one_address() {
     assert!(email("ops@example.com").is_ok());
     for text in ["ops", "@example.com", "a@b,c@d", "mailto:a@b", "a b@c"] {
         assert!(email(text).is_err(), "{text}");

@@ -6,13 +6,13 @@ use toml::de::DeValue;
 
 use super::super::catalogue::CONDITION;
 use super::super::problem::Problem;
-use super::super::stack::{
+use super::super::raw_tables::{
     RawActive, RawCondition, RawKind, RawScalar, RawTest, RawTestKind, Spanned,
 };
 use super::super::words::listed;
-use super::table::{Item, Table};
+use super::table::{FileTable, Item};
 
-impl<'t> Table<'t> {
+impl<'t> FileTable<'t> {
     /// Reads `active`: the name of a preset, or conditions.
     pub(super) fn active(&mut self, name: &'static str) -> Option<RawActive> {
         let item = self.item(name)?;
@@ -47,7 +47,7 @@ impl<'t> Table<'t> {
 
     fn condition(&mut self, item: &Item<'t>) -> Option<RawCondition> {
         let Some(mut table) = self.inner(item.value, "a condition", CONDITION) else {
-            self.is_wrong(item);
+            self.report_wrong_type(item);
             return None;
         };
         let kind = kind(&mut table);
@@ -65,13 +65,13 @@ impl<'t> Table<'t> {
         names: &'static [&'static str],
         lacking: &str,
     ) -> Option<&'static str> {
-        let there: Vec<_> = names
+        let present: Vec<_> = names
             .iter()
             .filter(|name| self.item(name).is_some())
             .copied()
             .collect();
         let all: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let what = match there.as_slice() {
+        let what = match present.as_slice() {
             [one] => return Some(one),
             [] if !self.problems.is_empty() => return None,
             [] => lacking.to_owned(),
@@ -95,7 +95,7 @@ impl<'t> Table<'t> {
             DeValue::Array(_) | DeValue::Datetime(_) | DeValue::Table(_) => None,
         };
         if scalar.is_none() {
-            self.is_wrong(item);
+            self.report_wrong_type(item);
         }
         Some(self.spanned(item.value, scalar?))
     }
@@ -136,16 +136,16 @@ impl<'t> Table<'t> {
     }
 }
 
-fn kind(table: &mut Table<'_>) -> Option<RawKind> {
-    table.name_unknown();
+fn kind(table: &mut FileTable<'_>) -> Option<RawKind> {
+    table.report_unknown();
     let subject = table.one_of(SUBJECTS, "this condition does not say what it tests")?;
     if !matches!(subject, "claim" | "column") {
-        name_idle_tests(table, subject);
+        report_unused_tests(table, subject);
     }
     Some(match subject {
         "all" => RawKind::All(table.conditions(subject)),
         "any" => RawKind::Any(table.conditions(subject)),
-        "certificate" => RawKind::Certificate(some(table.filled(subject))?),
+        "certificate" => RawKind::Certificate(unless_empty(table.non_empty_texts(subject))?),
         "claim" | "column" => {
             let (name, test) = (table.text(subject), test(table));
             match subject {
@@ -154,22 +154,22 @@ fn kind(table: &mut Table<'_>) -> Option<RawKind> {
             }
         }
         "max_age" => RawKind::MaxAge(table.text(subject)?),
-        "methods" => RawKind::Methods(some(table.filled(subject))?),
-        "network" => RawKind::Network(some(table.filled(subject))?),
+        "methods" => RawKind::Methods(unless_empty(table.non_empty_texts(subject))?),
+        "network" => RawKind::Network(unless_empty(table.non_empty_texts(subject))?),
         "not" => {
             let item = table.item(subject)?;
             RawKind::Not(Box::new(table.condition(&item)?))
         }
-        _ => RawKind::OrganizationRole(some(table.filled(subject))?),
+        _ => RawKind::OrganizationRole(unless_empty(table.non_empty_texts(subject))?),
     })
 }
 
-fn test(table: &mut Table<'_>) -> Option<RawTest> {
+fn test(table: &mut FileTable<'_>) -> Option<RawTest> {
     let separator = table.text("separator");
     let name = table.one_of(TESTS, "this condition has no test")?;
     if name != "contains" && separator.is_some() {
         let help = "it splits a text into a list: use `contains`, or remove it";
-        table.name_idle("separator", name, help);
+        table.report_unused("separator", name, help);
     }
     let kind = match name {
         "contains" => RawTestKind::Contains(table.scalars(name)?),
@@ -187,15 +187,15 @@ fn test(table: &mut Table<'_>) -> Option<RawTest> {
 }
 
 /// Reports tests in a condition that takes none, because it tests neither a claim nor a column.
-fn name_idle_tests(table: &mut Table<'_>, subject: &str) {
+fn report_unused_tests(table: &mut FileTable<'_>, subject: &str) {
     for name in TESTS.iter().chain(&["separator"]) {
         let help = "it tests a `claim` or a `column`; remove it, or write two conditions";
-        table.name_idle(name, subject, help);
+        table.report_unused(name, subject, help);
     }
 }
 
 /// The list, unless it is empty.
-fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
+fn unless_empty<T>(values: Vec<T>) -> Option<Vec<T>> {
     (!values.is_empty()).then_some(values)
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::super::catalogue::{self, TABLES, TOP_LEVEL};
 use super::super::place::SourceFile;
 use super::super::problem::Problem;
-use super::super::stack::Spanned;
-use super::table::Table;
+use super::super::raw_tables::Spanned;
+use super::table::FileTable;
 
 /// The files that `include` names.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Included {
         let folder = main.path.parent().unwrap_or(Path::new(""));
         let mut seen: Vec<_> = main.path.canonicalize().into_iter().collect();
         for pattern in patterns {
-            let whole = whole(folder, &pattern.value);
+            let whole = pattern_in(folder, &pattern.value);
             let paths = whole.and_then(|whole| {
                 let paths = matching(&whole, &pattern.value);
                 found.patterns.push(whole);
@@ -55,7 +55,7 @@ impl Included {
 }
 
 /// The pattern with this folder before it, unless it is absolute.
-fn whole(folder: &Path, pattern: &str) -> Result<String, String> {
+fn pattern_in(folder: &Path, pattern: &str) -> Result<String, String> {
     let folder = folder.to_str().map(glob::Pattern::escape);
     let folder = folder.ok_or("the path of this file is not UTF-8, so it cannot include files")?;
     Ok(match (folder.as_str(), Path::new(pattern).is_absolute()) {
@@ -82,7 +82,7 @@ fn matching(whole: &str, pattern: &str) -> Result<Vec<PathBuf>, String> {
 const MOST: usize = 1000;
 
 /// Reports keys of an included file that only `main` may have.
-pub(super) fn name_misplaced(table: &mut Table<'_>, main: &SourceFile) {
+pub(super) fn report_misplaced(table: &mut FileTable<'_>, main: &SourceFile) {
     for (key, _) in table.entries() {
         let name: &str = key.get_ref();
         let is_table = TABLES.iter().any(|table| table.name == name);
@@ -99,6 +99,6 @@ pub(super) fn name_misplaced(table: &mut Table<'_>, main: &SourceFile) {
         table
             .problems
             .push(Problem::at(place, what).with_help(help));
-        table.knows(name);
+        table.add_known(name);
     }
 }

@@ -1,11 +1,11 @@
 //! Parses `[[listener]]`.
 
 use super::super::problem::Problem;
-use super::super::stack::RawListener;
-use super::table::Table;
+use super::super::raw_tables::RawListener;
+use super::table::FileTable;
 
-pub(super) fn listener(table: &mut Table<'_>) -> Option<RawListener> {
-    table.name_unknown();
+pub(super) fn listener(table: &mut FileTable<'_>) -> Option<RawListener> {
+    table.report_unknown();
     if !table.seems_to_have("address") {
         let problem = Problem::at(table.place.clone(), "this listener has no `address`");
         let help = "give one, such as `address = \"0.0.0.0:443\"`";
@@ -16,8 +16,8 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<RawListener> {
         redirect: table.switch("redirect"),
         proxy_protocol: table.switch("proxy_protocol"),
         tls: table.text("tls"),
-        cert_files: table.filled("tls_cert_file"),
-        key_files: table.filled("tls_key_file"),
+        cert_files: table.non_empty_texts("tls_cert_file"),
+        key_files: table.non_empty_texts("tls_key_file"),
         min_version: table.text("tls_min_version"),
         client_auth: table.text("tls_client_auth"),
         client_ca_file: table.text("tls_client_ca_file"),

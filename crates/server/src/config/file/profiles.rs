@@ -5,12 +5,12 @@ use toml::de::{DeString, DeValue};
 
 use super::super::catalogue::{HEADER, HEADER_WORDS};
 use super::super::problem::Problem;
-use super::super::stack::{RawHeader, RawProfile, RawSource, Spanned};
+use super::super::raw_tables::{RawHeader, RawProfile, RawSource, Spanned};
 use super::super::words::{listed, nearest};
-use super::table::Table;
+use super::table::FileTable;
 
-pub(super) fn profile(name: Spanned<String>, table: &mut Table<'_>) -> RawProfile {
-    table.name_unknown();
+pub(super) fn profile(name: Spanned<String>, table: &mut FileTable<'_>) -> RawProfile {
+    table.report_unknown();
     let headers = headers(table);
     RawProfile {
         name,
@@ -21,12 +21,12 @@ pub(super) fn profile(name: Spanned<String>, table: &mut Table<'_>) -> RawProfil
     }
 }
 
-fn headers(table: &mut Table<'_>) -> Vec<(Spanned<String>, RawHeader)> {
+fn headers(table: &mut FileTable<'_>) -> Vec<(Spanned<String>, RawHeader)> {
     let Some(item) = table.item("headers") else {
         return Vec::new();
     };
     let Some(entries) = table.inner(item.value, "headers", &[]) else {
-        table.is_wrong(&item);
+        table.report_wrong_type(&item);
         return Vec::new();
     };
     let mut headers = Vec::new();
@@ -39,7 +39,7 @@ fn headers(table: &mut Table<'_>) -> Vec<(Spanned<String>, RawHeader)> {
 }
 
 fn header<'t>(
-    table: &mut Table<'t>,
+    table: &mut FileTable<'t>,
     key: &Parsed<DeString<'t>>,
     value: &'t Parsed<DeValue<'t>>,
 ) -> Option<RawHeader> {
@@ -85,7 +85,7 @@ fn header<'t>(
             .push(Problem::at(place, what).with_help(help));
         return None;
     };
-    header.name_unknown();
+    header.report_unknown();
     let source = source(&mut header);
     let (encoding, separator) = (header.text("encoding"), header.text("separator"));
     table.problems.append(&mut header.problems);
@@ -97,16 +97,16 @@ fn header<'t>(
 }
 
 /// Reads the source of a header's value, for which there must be exactly one key.
-fn source(header: &mut Table<'_>) -> Option<RawSource> {
+fn source(header: &mut FileTable<'_>) -> Option<RawSource> {
     let source = header.one_of(SOURCES, "this header has no value")?;
-    let idle: &[_] = match source {
+    let unused: &[_] = match source {
         "secret_file" | "value" => &["encoding", "separator"],
         "route" => &["separator"],
         _ => &[],
     };
-    for name in idle {
+    for name in unused {
         let help = "the text is written unchanged: remove it";
-        header.name_idle(name, source, help);
+        header.report_unused(name, source, help);
     }
     None.or_else(|| header.text("claim").map(RawSource::Claim))
         .or_else(|| header.text("column").map(RawSource::Column))

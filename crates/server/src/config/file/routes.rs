@@ -1,11 +1,11 @@
 //! Parses `[[route]]` and `[service.NAME]`.
 
 use super::super::problem::Problem;
-use super::super::stack::{RawFolder, RawPool, RawRoute, RawService, Spanned};
-use super::table::Table;
+use super::super::raw_tables::{RawFolder, RawPool, RawRoute, RawService, Spanned};
+use super::table::FileTable;
 
-pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
-    table.name_unknown();
+pub(super) fn route(table: &mut FileTable<'_>) -> RawRoute {
+    table.report_unknown();
     if !table.seems_to_have("path") {
         let problem = Problem::at(table.place.clone(), "this route has no `path`");
         let help = "`path = \"/\"` matches everything; write several paths as a list";
@@ -14,14 +14,14 @@ pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
     RawRoute {
         place: table.place.clone(),
         name: table.text("name"),
-        hosts: table.filled_or_all("host", "host"),
-        paths: table.filled_or_all("path", "path"),
-        methods: table.filled_or_all("methods", "method"),
+        hosts: table.non_empty_route_texts("host", "host"),
+        paths: table.non_empty_route_texts("path", "path"),
+        methods: table.non_empty_route_texts("methods", "method"),
         access: table.text("access"),
         require: table.conditions("require"),
         realm: table.text("realm"),
         service: table.text("service"),
-        upstreams: table.filled("upstream"),
+        upstreams: table.non_empty_texts("upstream"),
         seems_to_name_service: table.seems_to_have("service") || table.seems_to_have("upstream"),
         headers: table.text("headers"),
         strip_prefix: table.text("strip_prefix"),
@@ -29,7 +29,7 @@ pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
         connect_timeout: table.integer("connect_timeout"),
         timeout: table.integer("timeout"),
         body_limit: table.integer("body_limit"),
-        rate_limit: table.filled("rate_limit"),
+        rate_limit: table.non_empty_texts("rate_limit"),
         cors_origins: table.item("cors_origins").map(|item| table.texts_of(&item)),
         forward_session_cookie: table.switch("forward_session_cookie"),
         sign_in_url: table.text("sign_in_url"),
@@ -38,8 +38,8 @@ pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
     }
 }
 
-pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawService {
-    table.name_unknown();
+pub(super) fn service(name: Spanned<String>, table: &mut FileTable<'_>) -> RawService {
+    table.report_unknown();
     if !table.seems_to_have("upstream") {
         let what = format!("the service `{}` has no `upstream`", name.value);
         let problem = Problem::at(table.place.clone(), what);
@@ -48,7 +48,7 @@ pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawServic
     }
     RawService {
         name,
-        upstreams: table.filled("upstream"),
+        upstreams: table.non_empty_texts("upstream"),
         connect_timeout: table.integer("connect_timeout"),
         timeout: table.integer("timeout"),
         folder: RawFolder {
@@ -61,7 +61,7 @@ pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawServic
     }
 }
 
-fn pool(table: &mut Table<'_>) -> RawPool {
+fn pool(table: &mut FileTable<'_>) -> RawPool {
     RawPool {
         balance: table.text("balance"),
         retry_budget: table.integer("retry_budget"),
@@ -73,7 +73,7 @@ fn pool(table: &mut Table<'_>) -> RawPool {
         health_check: table.text("health_check"),
         health_interval: table.integer("health_interval"),
         proxy_protocol: table.text("proxy_protocol"),
-        tls_ca_files: table.filled("tls_ca_file"),
+        tls_ca_files: table.non_empty_texts("tls_ca_file"),
         tls_server_name: table.text("tls_server_name"),
         tls_cert_file: table.text("tls_cert_file"),
         tls_key_file: table.text("tls_key_file"),

@@ -6,9 +6,9 @@ use toml::de::DeValue;
 use super::super::catalogue::{self, Entry, Kind, Scope};
 use super::super::place::Place;
 use super::super::problem::Problem;
-use super::super::stack::{DEFAULT_REALM, RawActive, Spanned};
+use super::super::raw_tables::{DEFAULT_REALM, RawActive, Spanned};
 use super::super::variables::{Variable, Variables};
-use super::table::{Item, Table};
+use super::table::{FileTable, Item};
 
 /// The settings that the top level or a realm has itself.
 #[derive(Debug, Default)]
@@ -18,19 +18,19 @@ pub(super) struct OwnSettings {
 }
 
 impl OwnSettings {
-    /// Reads every setting of a table. `may_stand` returns why a setting is not allowed there, and what to do.
+    /// Reads every setting of a table. `check_allowed` returns why a setting is not allowed there, and what to do.
     pub(super) fn read(
         &mut self,
-        table: &mut Table<'_>,
-        may_stand: impl Fn(&Entry) -> Result<(), (&'static str, &'static str)>,
+        table: &mut FileTable<'_>,
+        check_allowed: impl Fn(&Entry) -> Result<(), (&'static str, &'static str)>,
     ) {
         for (key, value) in table.entries() {
             let name: &str = key.get_ref();
             let Some((entry, variable)) = catalogue::of_key(name) else {
                 continue;
             };
-            table.knows(name);
-            if let Err((what, help)) = may_stand(entry) {
+            table.add_known(name);
+            if let Err((what, help)) = check_allowed(entry) {
                 let problem = Problem::at(table.place_of(key), format!("`{name}` {what}"));
                 table.problems.push(problem.with_help(help));
                 continue;
@@ -47,18 +47,18 @@ impl OwnSettings {
                     false => "\"/run/secrets/name\"",
                 },
             };
-            match read(table, &item).filter(|_| !table.is_broken(value)) {
+            match read(table, &item).filter(|_| !table.overlaps_broken_span(value)) {
                 Some(value) => self.variables.set(variable, value),
-                None => self.variables.spoil(variable),
+                None => self.variables.mark_invalid(variable),
             }
         }
     }
 
     /// Reports unknown keys. The settings that they probably mean are then not reported as missing.
-    pub(super) fn name_unknown(&mut self, table: &mut Table<'_>) {
-        table.name_unknown();
+    pub(super) fn report_unknown(&mut self, table: &mut FileTable<'_>) {
+        table.report_unknown();
         for key in table.meant() {
-            self.variables.spoil(key.to_ascii_uppercase());
+            self.variables.mark_invalid(key.to_ascii_uppercase());
         }
     }
 }
@@ -71,7 +71,7 @@ pub(super) struct RealmTable {
 }
 
 /// Reads the settings of a realm.
-pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> RealmTable {
+pub(super) fn realm(name: Spanned<String>, table: &mut FileTable<'_>) -> RealmTable {
     if name.value == DEFAULT_REALM {
         let what = "the realm `default` is that of the top level";
         let help = "write its settings above the first `[table]` of the file, or give this realm another name";
@@ -79,15 +79,15 @@ pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> RealmTable 
         table.problems.push(problem.with_help(help));
     }
     let mut own = OwnSettings::default();
-    own.read(table, may_be_of_realm);
-    own.name_unknown(table);
+    own.read(table, check_realm_scope);
+    own.report_unknown(table);
     own.active = table.active("active");
     let place = table.place.clone();
     RealmTable { name, place, own }
 }
 
 /// Why a setting is not allowed in `[realm.NAME]`, and what to do.
-fn may_be_of_realm(entry: &Entry) -> Result<(), (&'static str, &'static str)> {
+fn check_realm_scope(entry: &Entry) -> Result<(), (&'static str, &'static str)> {
     match entry.scope.is_of_realms() {
         true => Ok(()),
         false => Err((
@@ -122,7 +122,7 @@ pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
 }
 
 /// Reads a value, and converts it to the form that it has in a variable.
-fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
+fn read<'t>(table: &mut FileTable<'t>, item: &Item<'t>) -> Option<Variable> {
     let text = match item.kind {
         Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds => {
             table.integer_of(item)?.value.to_string()
@@ -154,11 +154,11 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
 }
 
 /// Reads a list, and converts it to the form that it has in a variable: with commas between its entries.
-fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
+fn list<'t>(table: &mut FileTable<'t>, item: &Item<'t>) -> Option<Variable> {
     let count = table.problems.len();
     if let Some(entries) = item.value.get_ref().as_array() {
         for entry in entries.iter() {
-            expects_no_comma(table, item, entry);
+            report_comma(table, item, entry);
         }
     }
     let texts = table.texts_of(item);
@@ -177,7 +177,7 @@ fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
     })
 }
 
-fn expects_no_comma<'t>(table: &mut Table<'t>, item: &Item<'t>, entry: &Parsed<DeValue<'t>>) {
+fn report_comma<'t>(table: &mut FileTable<'t>, item: &Item<'t>, entry: &Parsed<DeValue<'t>>) {
     let text = entry.get_ref().as_str();
     if !text.is_some_and(|text| text.contains(',')) {
         return;

@@ -9,7 +9,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::super::catalogue::{self, Key, Kind};
 use super::super::place::{Place, SourceFile};
 use super::super::problem::Problem;
-use super::super::stack::Spanned;
+use super::super::raw_tables::Spanned;
 use super::super::variables::Variables;
 use super::super::words::{listed, nearest};
 
@@ -22,7 +22,7 @@ pub(super) struct TableContext<'t> {
 }
 
 /// A table, the keys it may have, and its problems.
-pub(super) struct Table<'t> {
+pub(super) struct FileTable<'t> {
     entries: &'t DeTable<'t>,
     pub(super) source: &'t TableContext<'t>,
     /// Its name in messages, such as `[[route]]`.
@@ -45,7 +45,7 @@ pub(super) struct Item<'t> {
     pub(super) sample: &'static str,
 }
 
-impl<'t> Table<'t> {
+impl<'t> FileTable<'t> {
     /// Makes the table of a whole file.
     pub(super) fn new(
         entries: &'t DeTable<'t>,
@@ -96,7 +96,7 @@ impl<'t> Table<'t> {
     }
 
     /// Records that other code reads this key.
-    pub(super) fn knows(&mut self, key: &'t str) {
+    pub(super) fn add_known(&mut self, key: &'t str) {
         self.also_known.push(key);
     }
 
@@ -112,7 +112,7 @@ impl<'t> Table<'t> {
     }
 
     /// Whether a value overlaps a span that is not TOML.
-    pub(super) fn is_broken<T>(&self, parsed: &Parsed<T>) -> bool {
+    pub(super) fn overlaps_broken_span<T>(&self, parsed: &Parsed<T>) -> bool {
         let span = parsed.span();
         let mut broken = self.source.broken.iter();
         broken.any(|broken| broken.start < span.end && span.start < broken.end)
@@ -126,7 +126,7 @@ impl<'t> Table<'t> {
     }
 
     /// Reports each unknown key, with the most similar known one.
-    pub(super) fn name_unknown(&mut self) {
+    pub(super) fn report_unknown(&mut self) {
         for (key, _) in self.entries() {
             let name: &str = key.get_ref();
             let is_known = self.keys.iter().any(|known| known.name == name);
@@ -194,28 +194,28 @@ impl<'t> Table<'t> {
                  \"NAME\"`";
             return Some(help.to_owned());
         }
-        let homes = [
+        let tables = [
             ("[[route]]", catalogue::ROUTE),
             ("[[listener]]", catalogue::LISTENER),
             ("[service.NAME]", catalogue::SERVICE),
             ("[profile.NAME]", catalogue::PROFILE),
         ];
-        let is_home = |(_, keys): &&(&str, &[Key])| keys.iter().any(|key| key.name == name);
-        let home = homes.iter().find(is_home);
-        if let Some((home, _)) = home {
-            return Some(format!("`{name}` is a key of {home}"));
+        let has_key = |(_, keys): &&(&str, &[Key])| keys.iter().any(|key| key.name == name);
+        let title = tables.iter().find(has_key);
+        if let Some((title, _)) = title {
+            return Some(format!("`{name}` is a key of {title}"));
         }
         let stem = name.strip_suffix("_file");
         if stem.is_some_and(|stem| known.iter().any(|known| known == stem)) {
             return Some("only secrets can be read from files of their own".to_owned());
         }
-        (known.len() <= FEW).then(|| format!("the keys are {}", listed(&known)))
+        (known.len() <= MOST_LISTED).then(|| format!("the keys are {}", listed(&known)))
     }
 
-    /// Reports a key, if the table has it, that has no effect together with the key `beside`.
-    pub(super) fn name_idle(&mut self, name: &'static str, beside: &str, help: &str) {
+    /// Reports a key, if the table has it, that has no effect together with the key `other`.
+    pub(super) fn report_unused(&mut self, name: &'static str, other: &str, help: &str) {
         if let Some(item) = self.item(name) {
-            let what = format!("`{name}` has no effect together with `{beside}`");
+            let what = format!("`{name}` has no effect together with `{other}`");
             let problem = Problem::at(self.place_of(item.value), what);
             self.problems.push(problem.with_help(help));
         }
@@ -323,4 +323,4 @@ impl<'t> Table<'t> {
 pub(super) const TOP: &str = "the top level";
 
 /// The most keys that are listed in one report.
-const FEW: usize = 20;
+const MOST_LISTED: usize = 20;

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use super::super::Config;
-use super::super::stack::{RawActive, RawKind, RawScalar, RawSource, RawTestKind};
+use super::super::raw_tables::{RawActive, RawKind, RawScalar, RawSource, RawTestKind};
 use super::*;
 
 /// Writes files with these names and texts to a folder, and loads the first one.
@@ -45,17 +45,17 @@ fn reports(loaded: &Loaded) -> String {
 
 /// Each block of `mistakes.txt` is a file, a line of dashes, and the expected reports.
 #[test]
-fn each_mistake_is_shown_with_what_to_write_instead() {
+fn each_mistake_is_shown_with_a_correction() {
     let mistakes = include_str!("tests/mistakes.txt");
     for mistake in mistakes.split("\n====\n") {
         let (text, expected) = mistake.split_once("\n----\n").expect("a line of dashes");
-        let said = reports(&load_text(text));
-        assert_eq!(said.trim(), expected.trim(), "\n{text}\n----\n{said}\n");
+        let actual = reports(&load_text(text));
+        assert_eq!(actual.trim(), expected.trim(), "\n{text}\n----\n{actual}\n");
     }
 }
 
 #[test]
-fn a_file_becomes_variables() {
+fn file_settings_become_variables() {
     let loaded = load_text(
         "listen = ':1'\npublic_paths = ['/a', '/b/']\ntrusted_proxies = '10.0.0.0/8, ::1'\n\
          enable_db_check = true\ndrain_timeout = 1_0\nauth_secret_file = '/run/x'\n\
@@ -77,7 +77,7 @@ fn a_file_becomes_variables() {
 }
 
 #[test]
-fn the_environment_wins_also_by_the_file_of_a_secret() {
+fn environment_takes_precedence_even_with_a_secret_file() {
     let text = "listen = ':1'\nauth_secret = 'a'\nbearer_secret_file = '/b'\nadmin_token = 'c'\n";
     let environment = [
         ("LISTEN", ":2"),
@@ -105,7 +105,7 @@ fn the_environment_wins_also_by_the_file_of_a_secret() {
 }
 
 #[test]
-fn a_realm_has_its_own_settings_and_shares_servers_and_the_process() {
+fn realm_shares_servers_and_process_settings_with_the_top_level() {
     let text = "workers = 2\nauth_secret = 'top'\nadmin_token = 'top'\nsession_format = 'nextauth'\n\
                 database_url = 'postgres://top'\npostgres_password = 'top'\nredis_url = 'redis://top'\n\
                 database_timeout = 9\nupstream = 'http://top'\n\
@@ -118,7 +118,7 @@ fn a_realm_has_its_own_settings_and_shares_servers_and_the_process() {
     ];
     let loaded = load_files(&[("gate.toml", text)], &environment);
     assert_eq!(reports(&loaded), "");
-    let [shared, apart] = loaded.stack.realms.as_slice() else {
+    let [shared, apart] = loaded.raw_tables.realms.as_slice() else {
         panic!("two realms");
     };
     assert_eq!(
@@ -143,14 +143,14 @@ fn a_realm_has_its_own_settings_and_shares_servers_and_the_process() {
         let found = (shared.settings.get(name), apart.settings.get(name));
         assert_eq!(found, (of_shared, of_apart), "{name}");
     }
-    let Some(Place::File { file, span }) = apart.settings.home() else {
+    let Some(Place::File { file, span }) = apart.settings.default_place() else {
         panic!("a place in the file");
     };
     assert_eq!(&file.text[span.clone()], "apart");
 }
 
 #[test]
-fn files_are_included_once_from_the_folder_of_the_file() {
+fn files_are_included_once_relative_to_the_main_file() {
     let route = "[[route]]\npath = '/'\n";
     let loaded = load_files(
         &[
@@ -175,11 +175,11 @@ fn files_are_included_once_from_the_folder_of_the_file() {
         names,
         ["gate.toml", "routes/a.toml", "routes/b.toml"].map(Path::new)
     );
-    assert_eq!(loaded.stack.routes.len(), 2);
+    assert_eq!(loaded.raw_tables.routes.len(), 2);
 }
 
 #[test]
-fn what_is_wrong_with_an_included_file_is_shown_there() {
+fn problems_of_an_included_file_are_shown_there() {
     let loaded = load_files(
         &[
             (
@@ -198,7 +198,7 @@ fn what_is_wrong_with_an_included_file_is_shown_there() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn unreadable_file_is_named() {
     let missing = load(Path::new("/nonexistent/gate.toml"), &Variables::default());
     assert_eq!(
         missing.problems[0].to_string(),
@@ -211,15 +211,15 @@ fn a_file_that_cannot_be_read_is_named() {
     let path = folder.path().join("gate.toml");
     fs::write(&path, b"listen = ':1'\n\xff").unwrap();
     let odd = load(&path, &Variables::default());
-    let said = odd.problems[0].to_string();
+    let actual = odd.problems[0].to_string();
     assert!(
-        said.ends_with("gate.toml: it is not UTF-8 text: see line 2"),
-        "{said}"
+        actual.ends_with("gate.toml: it is not UTF-8 text: see line 2"),
+        "{actual}"
     );
 }
 
 #[test]
-fn what_a_check_finds_in_a_file_is_shown_there() {
+fn check_problems_are_shown_at_their_place_in_the_file() {
     let loaded = load_text(
         "upstream = 'ftp://x'\nauth_secret = 'short'\npublic_paths = [\n  '/a',\n  'b',\n]\nsession_format = 'x'\n",
     );
@@ -233,17 +233,17 @@ fn what_a_check_finds_in_a_file_is_shown_there() {
 }
 
 #[test]
-fn a_setting_that_cannot_be_read_is_not_called_missing() {
+fn invalid_setting_is_not_reported_as_missing() {
     let loaded = load_text("upstream = 3000\nauth_secret_file = true\nlisten = 'x\n");
     let errors = Config::from_loaded(&loaded).unwrap_err();
     assert_eq!(errors.problems().len(), 3, "{errors}");
 }
 
 #[test]
-fn everything_in_a_route_is_read() {
+fn all_keys_of_a_route_are_read() {
     let loaded = load_text(ROUTE);
     assert_eq!(reports(&loaded), "");
-    let route = &loaded.stack.routes[0];
+    let route = &loaded.raw_tables.routes[0];
     let texts = |values: &[Spanned<String>]| {
         let texts = values.iter().map(|value| value.value.clone());
         texts.collect::<Vec<_>>()
@@ -309,18 +309,21 @@ fn everything_in_a_route_is_read() {
 }
 
 #[test]
-fn everything_in_services_profiles_and_realms_is_read() {
+fn all_keys_of_services_profiles_and_realms_are_read() {
     let loaded = load_text(REST);
     assert_eq!(reports(&loaded), "");
-    let stack = &loaded.stack;
-    assert!(stack.case_insensitive);
+    let raw_tables = &loaded.raw_tables;
+    assert!(raw_tables.case_insensitive);
     assert!(
-        matches!(&stack.active, Some(RawActive::Preset(preset)) if preset.value == "better-auth")
+        matches!(&raw_tables.active, Some(RawActive::Preset(preset)) if preset.value == "better-auth")
     );
-    assert_eq!(stack.services[0].upstreams.len(), 2);
-    assert_eq!(stack.services[1].upstreams[0].value, "unix:/run/api.sock");
-    assert_eq!(stack.services[1].timeout.as_ref().unwrap().value, 60);
-    let profile = &stack.profiles[0];
+    assert_eq!(raw_tables.services[0].upstreams.len(), 2);
+    assert_eq!(
+        raw_tables.services[1].upstreams[0].value,
+        "unix:/run/api.sock"
+    );
+    assert_eq!(raw_tables.services[1].timeout.as_ref().unwrap().value, 60);
+    let profile = &raw_tables.profiles[0];
     assert_eq!(profile.base.as_ref().unwrap().value, "remote-user");
     let sources: Vec<_> = profile
         .headers
@@ -356,7 +359,7 @@ fn everything_in_services_profiles_and_realms_is_read() {
         "latin-1"
     );
     assert!(
-        matches!(&stack.realms[0].active, Some(RawActive::Conditions(conditions)) if conditions.len() == 1)
+        matches!(&raw_tables.realms[0].active, Some(RawActive::Conditions(conditions)) if conditions.len() == 1)
     );
 }
 

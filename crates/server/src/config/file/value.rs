@@ -5,11 +5,11 @@ use toml::de::DeValue;
 use super::super::catalogue::{self, Kind};
 use super::super::place::Place;
 use super::super::problem::Problem;
-use super::super::stack::Spanned;
-use super::table::{Item, Table};
+use super::super::raw_tables::Spanned;
+use super::table::{FileTable, Item};
 use super::variable;
 
-impl<'t> Table<'t> {
+impl<'t> FileTable<'t> {
     pub(super) fn text(&mut self, name: &'static str) -> Option<Spanned<String>> {
         let item = self.item(name)?;
         self.text_of(&item)
@@ -24,19 +24,23 @@ impl<'t> Table<'t> {
     }
 
     /// Reads one text, or a list of texts. An empty list is a problem, because it would mean the same as no key.
-    pub(super) fn filled(&mut self, name: &'static str) -> Vec<Spanned<String>> {
-        self.filled_or(name, "give at least one, or remove the key")
+    pub(super) fn non_empty_texts(&mut self, name: &'static str) -> Vec<Spanned<String>> {
+        self.non_empty_texts_or(name, "give at least one, or remove the key")
     }
 
     /// Reads one text or a list for a key of a route. An empty list is a problem, because the route would match any value.
-    pub(super) fn filled_or_all(&mut self, name: &'static str, one: &str) -> Vec<Spanned<String>> {
+    pub(super) fn non_empty_route_texts(
+        &mut self,
+        name: &'static str,
+        one: &str,
+    ) -> Vec<Spanned<String>> {
         let help = format!(
             "give at least one {one}, or remove `{name}`: a route without it matches every {one}"
         );
-        self.filled_or(name, &help)
+        self.non_empty_texts_or(name, &help)
     }
 
-    fn filled_or(&mut self, name: &'static str, help: &str) -> Vec<Spanned<String>> {
+    fn non_empty_texts_or(&mut self, name: &'static str, help: &str) -> Vec<Spanned<String>> {
         let Some(item) = self.item(name) else {
             return Vec::new();
         };
@@ -77,7 +81,7 @@ impl<'t> Table<'t> {
 
     pub(super) fn text_of(&mut self, item: &Item<'t>) -> Option<Spanned<String>> {
         let DeValue::String(text) = item.value.get_ref() else {
-            self.is_wrong(item);
+            self.report_wrong_type(item);
             return None;
         };
         let text = self.replaced(item, text)?;
@@ -102,8 +106,8 @@ impl<'t> Table<'t> {
     /// Reads a text, and replaces `${VARIABLE}` if values of this type allow it.
     fn replaced(&mut self, item: &Item<'t>, text: &str) -> Option<String> {
         if !item.kind.takes_variables() {
-            if variable::is_asked_for(text) {
-                self.is_not_replaced(item);
+            if variable::contains_reference(text) {
+                self.report_unreplaced(item);
                 return None;
             }
             return Some(text.to_owned());
@@ -118,7 +122,7 @@ impl<'t> Table<'t> {
     }
 
     /// Reports `${VARIABLE}` in a value in which it is not replaced.
-    fn is_not_replaced(&mut self, item: &Item<'t>) {
+    fn report_unreplaced(&mut self, item: &Item<'t>) {
         let what = format!("`${{…}}` is not replaced in `{}`", item.name);
         let problem = Problem::at(self.place_of(item.value), what);
         let help = match catalogue::of_key(item.name) {
@@ -133,7 +137,7 @@ impl<'t> Table<'t> {
     pub(super) fn switch_of(&mut self, item: &Item<'t>) -> Option<Spanned<bool>> {
         let value = item.value.get_ref().as_bool();
         if value.is_none() {
-            self.is_wrong(item);
+            self.report_wrong_type(item);
         }
         Some(self.spanned(item.value, value?))
     }
@@ -141,18 +145,18 @@ impl<'t> Table<'t> {
     pub(super) fn integer_of(&mut self, item: &Item<'t>) -> Option<Spanned<i64>> {
         let value = integer(item.value.get_ref()).filter(|value| *value >= 0);
         if value.is_none() {
-            self.is_wrong(item);
+            self.report_wrong_type(item);
         }
         Some(self.spanned(item.value, value?))
     }
 
     /// Reports that a value has the wrong type.
-    pub(super) fn is_wrong(&mut self, item: &Item<'t>) {
+    pub(super) fn report_wrong_type(&mut self, item: &Item<'t>) {
         let what = format!(
             "`{}` must be {}, not {}",
             item.name,
             item.kind.words(),
-            found(item.value.get_ref())
+            type_name(item.value.get_ref())
         );
         let problem = Problem::at(self.place_of(item.value), what);
         let text = item.value.get_ref().as_str();
@@ -185,7 +189,7 @@ pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-fn found(value: &DeValue<'_>) -> &'static str {
+fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::Array(_) => "a list",
         DeValue::Boolean(_) => "a boolean",

@@ -39,7 +39,7 @@ pub(super) fn replaced(text: &str, environment: &Variables) -> Result<String, (S
 }
 
 /// Whether a text contains `${`.
-pub(super) fn is_asked_for(text: &str) -> bool {
+pub(super) fn contains_reference(text: &str) -> bool {
     text.contains("${")
 }
 

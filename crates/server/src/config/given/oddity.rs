@@ -1,6 +1,6 @@
 //! What is odd about a secret: characters that are probably not meant to be part of it.
 
-use super::super::mark::MARK;
+use super::super::byte_order_mark::BYTE_ORDER_MARK;
 use super::{SecretForm, unquoted, without_assignment};
 use crate::invisible::is_invisible;
 
@@ -53,13 +53,13 @@ impl Oddity {
     }
 
     /// A description that follows "the secret".
-    pub(super) fn words(self) -> String {
+    pub(super) fn description(self) -> String {
         match self {
             Self::Assignment => {
                 "begins with the name of a variable and `=`, like a line of an env file".to_owned()
             }
-            Self::BlankAtEnd(blank) => format!("ends in {}", blank.words()),
-            Self::BlankAtStart(blank) => format!("begins with {}", blank.words()),
+            Self::BlankAtEnd(blank) => format!("ends in {}", blank.description()),
+            Self::BlankAtStart(blank) => format!("begins with {}", blank.description()),
             Self::ByteOrderMark => "begins with a byte-order mark (EF BB BF)".to_owned(),
             Self::Comma => "ends in a comma".to_owned(),
             Self::Escape => {
@@ -96,7 +96,7 @@ impl Blank {
         })
     }
 
-    fn words(self) -> String {
+    fn description(self) -> String {
         match self {
             Self::One(' ') => "a space".to_owned(),
             Self::One('\t') => "a tab".to_owned(),
@@ -109,7 +109,7 @@ impl Blank {
     }
 }
 
-pub(super) fn oddities(bytes: &[u8], cut: bool, content: SecretForm) -> Vec<Oddity> {
+pub(super) fn oddities(bytes: &[u8], newline_removed: bool, content: SecretForm) -> Vec<Oddity> {
     if is_utf16(bytes) {
         return vec![Oddity::Utf16];
     }
@@ -122,7 +122,7 @@ pub(super) fn oddities(bytes: &[u8], cut: bool, content: SecretForm) -> Vec<Oddi
     let Ok(text) = str::from_utf8(bytes) else {
         return vec![Oddity::NotText];
     };
-    let found = of_text(text, cut);
+    let found = of_text(text, newline_removed);
     match content {
         SecretForm::Bytes | SecretForm::Text => found,
         // Spaces around a list and at the ends of its entries are checked elsewhere.
@@ -140,9 +140,9 @@ pub(super) fn oddities(bytes: &[u8], cut: bool, content: SecretForm) -> Vec<Oddi
 }
 
 /// The oddities of a text, from its beginning to its end.
-fn of_text(text: &str, cut: bool) -> Vec<Oddity> {
+fn of_text(text: &str, newline_removed: bool) -> Vec<Oddity> {
     let mut found = Vec::new();
-    let unmarked = text.strip_prefix(MARK);
+    let unmarked = text.strip_prefix(BYTE_ORDER_MARK);
     found.extend(unmarked.map(|_| Oddity::ByteOrderMark));
     let text = unmarked.unwrap_or(text);
     let inner = text.trim();
@@ -153,8 +153,12 @@ fn of_text(text: &str, cut: bool) -> Vec<Oddity> {
     let end = &text[text.trim_end().len()..];
     found.extend(Blank::of(start).map(Oddity::BlankAtStart));
     found.extend(Blank::of(end).map(|blank| match blank {
-        Blank::One('\n') | Blank::One('\r') if cut => Oddity::BlankAtEnd(Blank::SecondNewline),
-        Blank::Several if cut && end == "\r\n" => Oddity::BlankAtEnd(Blank::SecondNewline),
+        Blank::One('\n') | Blank::One('\r') if newline_removed => {
+            Oddity::BlankAtEnd(Blank::SecondNewline)
+        }
+        Blank::Several if newline_removed && end == "\r\n" => {
+            Oddity::BlankAtEnd(Blank::SecondNewline)
+        }
         Blank::One(_) | Blank::SecondNewline | Blank::Several => Oddity::BlankAtEnd(blank),
     }));
     let bare = match unquoted(inner) {

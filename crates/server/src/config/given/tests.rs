@@ -1,7 +1,12 @@
 use super::*;
 
-fn given(source: &str, bytes: &[u8], cut: bool) -> Given {
-    Given::new(source, Secret::new(bytes), cut, SecretForm::Text)
+fn given(source: &str, bytes: &[u8], newline_removed: bool) -> Given {
+    Given::new(
+        source,
+        Secret::new(bytes),
+        newline_removed,
+        SecretForm::Text,
+    )
 }
 
 fn oddity(bytes: impl AsRef<[u8]>) -> String {
@@ -10,7 +15,7 @@ fn oddity(bytes: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn what_is_odd_is_named_and_nothing_else() {
+fn only_odd_secrets_cause_warnings() {
     for plain in [
         "abc",
         "a b",
@@ -72,7 +77,7 @@ fn what_is_odd_is_named_and_nothing_else() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_a_flaw() {
+fn impossible_secrets_are_flaws() {
     let utf16 =
         |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
     let marked = [&b"\xff\xfe"[..], &utf16("secret")].concat();
@@ -100,23 +105,23 @@ fn what_cannot_be_meant_is_a_flaw() {
 }
 
 #[test]
-fn secrets_that_differ_at_their_ends_are_said() {
-    let said = |one: (&str, bool), other: (&str, bool)| {
+fn secrets_that_differ_only_at_their_ends_cause_a_warning() {
+    let warning = |one: (&str, bool), other: (&str, bool)| {
         let (one, other) = (
             given("A_FILE", one.0.as_bytes(), one.1),
             given("B", other.0.as_bytes(), other.1),
         );
         difference(&one, &other).unwrap_or_default()
     };
-    assert_eq!(said(("abc", false), ("abc", false)), "");
-    assert_eq!(said(("abc", true), ("abd", false)), "");
-    assert_eq!(said(("", true), ("", false)), "");
-    assert!(said(("abc", true), ("abc", false)).starts_with("A_FILE ends in a newline"));
-    assert!(said(("abc", false), ("abc", true)).starts_with("B ends in a newline"));
+    assert_eq!(warning(("abc", false), ("abc", false)), "");
+    assert_eq!(warning(("abc", true), ("abd", false)), "");
+    assert_eq!(warning(("", true), ("", false)), "");
+    assert!(warning(("abc", true), ("abc", false)).starts_with("A_FILE ends in a newline"));
+    assert!(warning(("abc", false), ("abc", true)).starts_with("B ends in a newline"));
     for other in ["abc\n", " abc", "\"abc\"", "\u{feff}abc", "' abc '\t"] {
-        let said = said(("abc", true), (other, false));
+        let warning = warning(("abc", true), (other, false));
         assert!(
-            said.starts_with("A_FILE and B contain secrets that differ only"),
+            warning.starts_with("A_FILE and B contain secrets that differ only"),
             "{other:?}"
         );
     }

@@ -83,7 +83,7 @@ fn standing(names: [&str; 3]) -> StandingColumns {
 }
 
 #[test]
-fn a_column_that_is_named_must_be_there_and_one_of_guests_where_they_are_refused() {
+fn configured_columns_and_that_of_refused_guests_must_exist() {
     let standing = |pairs: &[(&'static str, &str)]| {
         let base = [("SESSION_FORMAT", "better-auth"), DATABASE];
         tables(&[&base, pairs].concat()).unwrap().standing
@@ -92,7 +92,7 @@ fn a_column_that_is_named_must_be_there_and_one_of_guests_where_they_are_refused
     let usual = standing(&[]);
     assert_eq!(need(usual.anonymous), Some(Need::IfReadable));
     let refusing = standing(&[("ALLOW_ANONYMOUS", "false")]);
-    assert_eq!(need(refusing.anonymous), Some(Need::IfThere));
+    assert_eq!(need(refusing.anonymous), Some(Need::IfPresent));
     assert_eq!(need(refusing.verified), Some(Need::IfReadable));
     let named = standing(&[
         ("ALLOW_ANONYMOUS", "false"),
@@ -104,15 +104,15 @@ fn a_column_that_is_named_must_be_there_and_one_of_guests_where_they_are_refused
     assert_eq!(need(named.verified), None);
     assert_eq!(need(named.impersonated_by), Some(Need::Always));
 
-    let idle = [
+    let unused = [
         ("SESSION_FORMAT", "authjs"),
         ("USER_EMAIL_VERIFIED_FIELD", "verified"),
     ];
-    assert_eq!(problems(&idle), "USER_EMAIL_VERIFIED_FIELD");
+    assert_eq!(problems(&unused), "USER_EMAIL_VERIFIED_FIELD");
 }
 
 #[test]
-fn every_schema_has_the_names_of_its_adapter_and_each_can_be_another() {
+fn schema_names_can_be_overridden() {
     let [authjs, better_auth] = ["authjs-database", "better-auth"];
     for (format, schema, [table, token, user, expires, created, users]) in [
         (
@@ -234,7 +234,7 @@ fn every_schema_has_the_names_of_its_adapter_and_each_can_be_another() {
 }
 
 #[test]
-fn what_is_looked_up_follows_from_the_format() {
+fn format_determines_the_lookups() {
     let [database, better_auth, auto] =
         ["authjs-database", "better-auth", "auto"].map(|format| ("SESSION_FORMAT", format));
     assert!(
@@ -296,7 +296,7 @@ fn what_is_looked_up_follows_from_the_format() {
 }
 
 #[test]
-fn a_deleted_user_is_warned_of_where_nobody_would_notice() {
+fn warns_if_deleted_users_keep_access() {
     let warned = |pairs: &[(&'static str, &str)]| {
         let warnings = config(pairs).unwrap().warnings;
         warnings
@@ -315,7 +315,7 @@ fn a_deleted_user_is_warned_of_where_nobody_would_notice() {
 }
 
 #[test]
-fn better_auth_may_keep_sessions_in_redis() {
+fn better_auth_sessions_can_be_in_redis() {
     let better_auth = ("SESSION_FORMAT", "better-auth");
     let redis = ("SESSION_STORE", "redis");
     let settings = stores(&[better_auth, redis, REDIS]).unwrap();
@@ -386,7 +386,7 @@ fn better_auth_may_keep_sessions_in_redis() {
 }
 
 #[test]
-fn what_makes_no_sense_together_is_refused() {
+fn contradictory_lookup_settings_are_refused() {
     for (pairs, names) in [
         (
             &[("SESSION_FORMAT", "authjs"), ("SESSION_SCHEMA", "drizzle")][..],

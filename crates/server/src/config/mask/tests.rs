@@ -1,7 +1,7 @@
 use super::masked;
 
 #[test]
-fn what_may_be_a_secret_is_not_shown() {
+fn possible_secrets_are_masked() {
     for (text, shown) in [
         ("auth_secret = \"abc\" # abc", "auth_secret = \"***\" #****"),
         ("auth_secret = 'abc", "auth_secret = '***"),
@@ -71,7 +71,7 @@ fn what_may_be_a_secret_is_not_shown() {
 }
 
 #[test]
-fn what_is_no_secret_is_shown() {
+fn other_text_is_shown() {
     for text in [
         "listen = \"0.0.0.0:8080\"\nauth_secret_file = \"/run/x\"\n",
         "[realm.shop]\nsession_format = 'authjs'",

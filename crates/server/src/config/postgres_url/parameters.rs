@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio_postgres::config::{ChannelBinding, TargetSessionAttrs};
 
-use super::super::connection_url::{TWICE, set};
+use super::super::connection_url::{GIVEN_TWICE, set};
 use super::super::host::Host;
-use super::super::words::not_understood;
+use super::super::words::unsupported_parameter;
 use super::harmless::HARMLESS;
 use super::ssl::Ssl;
 use super::{Password, PostgresUrl};
@@ -25,12 +25,15 @@ impl PostgresUrl {
         if let Some((_, why)) = HARMLESS.iter().find(|(names, _)| names.contains(&plain)) {
             return self.harmless(plain, why);
         }
-        if OF_LIBPQ.contains(&plain) {
+        if LIBPQ_NAMES.contains(&plain) {
             return unsupported(plain);
         }
         let supported = PARAMETERS.iter().flat_map(|(names, _)| names.iter());
         let harmless = HARMLESS.iter().flat_map(|(names, _)| names.iter());
-        Err(not_understood(plain, supported.chain(harmless).copied()))
+        Err(unsupported_parameter(
+            plain,
+            supported.chain(harmless).copied(),
+        ))
     }
 
     fn harmless(&mut self, name: &str, why: &'static str) -> Result<(), String> {
@@ -49,7 +52,7 @@ impl PostgresUrl {
             }
             [] => self.hosts = hosts,
             known if *known == hosts => {}
-            _ => return Err(TWICE.to_owned()),
+            _ => return Err(GIVEN_TWICE.to_owned()),
         }
         Ok(())
     }
@@ -59,7 +62,7 @@ impl PostgresUrl {
         let ports: Vec<u16> = value.split(',').map(number).collect::<Result<_, _>>()?;
         match ports.as_slice() {
             [only] => set(&mut self.port, *only),
-            _ if !self.ports.is_empty() && self.ports != ports => Err(TWICE.to_owned()),
+            _ if !self.ports.is_empty() && self.ports != ports => Err(GIVEN_TWICE.to_owned()),
             _ => {
                 self.ports = ports;
                 Ok(())
@@ -68,10 +71,10 @@ impl PostgresUrl {
     }
 
     /// Sets the schema. Tables are qualified with it, because a pooler runs each query on any of its connections, whatever
-    /// their `search_path`. A [`Case::Folded`] name is read as PostgreSQL reads an entry of `search_path`.
-    fn take_schema(&mut self, value: &str, case: Case) -> Result<(), String> {
+    /// their `search_path`. A [`NameCase::Folded`] name is read as PostgreSQL reads an entry of `search_path`.
+    fn take_schema(&mut self, value: &str, case: NameCase) -> Result<(), String> {
         let schema = value.trim();
-        if case == Case::Folded && schema.contains(['$', '\\']) {
+        if case == NameCase::Folded && schema.contains(['$', '\\']) {
             return Err("give the name of one schema, without `$user` and backslashes".to_owned());
         }
         let schema = match schema
@@ -79,7 +82,7 @@ impl PostgresUrl {
             .and_then(|rest| rest.strip_suffix('"'))
         {
             Some(quoted) => quoted.replace("\"\"", "\""),
-            None if case == Case::Folded => schema.to_ascii_lowercase(),
+            None if case == NameCase::Folded => schema.to_ascii_lowercase(),
             None => schema.to_owned(),
         };
         if schema.is_empty() || value.contains(',') {
@@ -106,7 +109,7 @@ impl PostgresUrl {
             };
             match assignment.split_once('=') {
                 Some((name, schema)) if is_search_path(name) => {
-                    self.take_schema(schema, Case::Folded)?;
+                    self.take_schema(schema, NameCase::Folded)?;
                 }
                 Some(_) => self.options.push(format!("-c {assignment}")),
                 None => self.options.push(word.to_owned()),
@@ -141,12 +144,12 @@ impl PostgresUrl {
 
 /// Refuses a parameter that is known but not supported, or not with this value.
 fn unsupported(name: &str) -> Result<(), String> {
-    Err(not_understood(name, []))
+    Err(unsupported_parameter(name, []))
 }
 
 /// How the case of a schema's name is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Case {
+enum NameCase {
     /// Kept as written: Prisma puts it in quotes.
     Exact,
     /// Lower-cased unless in double quotes: PostgreSQL's rule for `search_path`.
@@ -226,10 +229,10 @@ const PARAMETERS: &[(&[&str], Apply)] = &[
         set(&mut url.database, value.to_owned())
     }),
     (&["schema"], |url, _, value| {
-        url.take_schema(value, Case::Exact)
+        url.take_schema(value, NameCase::Exact)
     }),
     (&["search_path", "currentschema"], |url, _, value| {
-        url.take_schema(value, Case::Folded)
+        url.take_schema(value, NameCase::Folded)
     }),
     (&["options"], |url, _, value| url.take_options(value)),
     (&["sslmode", "ssl_mode"], |url, _, value| {
@@ -296,7 +299,7 @@ const PARAMETERS: &[(&[&str], Apply)] = &[
 ];
 
 /// Unsupported parameters of libpq (PostgreSQL's manual, §34.1.2). They are not misspellings, so no other name is suggested.
-const OF_LIBPQ: [&str; 11] = [
+const LIBPQ_NAMES: [&str; 11] = [
     "passfile",
     "replication",
     "require_auth",

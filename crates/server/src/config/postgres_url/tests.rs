@@ -8,7 +8,7 @@ fn read(parameters: &str) -> Result<PostgresUrl, String> {
 }
 
 #[test]
-fn tls_is_read_as_libpq_reads_it_and_never_dropped() {
+fn tls_parameters_are_read_as_libpq_does() {
     for (parameters, mode, verify) in [
         ("", SslMode::Prefer, Verify::Nothing),
         ("sslmode=disable", SslMode::Disable, Verify::Nothing),
@@ -74,7 +74,7 @@ fn tls_is_read_as_libpq_reads_it_and_never_dropped() {
 }
 
 #[test]
-fn what_cannot_be_obeyed_is_refused_by_name() {
+fn unsupported_parameters_are_refused_by_name() {
     for (parameters, words) in [
         ("sslmode=no-verify", "parameter `sslmode`: `no-verify` is"),
         ("ssl=no-verify", "parameter `ssl`: `no-verify` is"),
@@ -122,7 +122,7 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
 }
 
 #[test]
-fn what_clients_write_is_obeyed() {
+fn parameters_of_common_clients_are_applied() {
     let read = read(
         "schema=tenant&connection_limit=3&connect_timeout=4&application_name=gate&port=6000&\
          target_session_attrs=read-write&options=-c+statement_timeout%3D1s+--search_path%3Dtenant&\
@@ -148,7 +148,7 @@ fn what_clients_write_is_obeyed() {
 }
 
 #[test]
-fn hosts_may_stand_in_front_or_behind() {
+fn hosts_may_be_in_the_authority_or_a_parameter() {
     for (url, expected) in [
         ("postgres://u@[::1]:5433/app", &["[::1]:5433"][..]),
         ("postgres://u@a,b:5433/app", &["a:5432", "b:5433"]),

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use session::Secret;
 
+use super::super::byte_order_mark::BYTE_ORDER_MARK;
 use super::super::connection_url::ConnectionUrl;
 use super::super::given::{self, Given, LONGEST_FILE, SecretForm};
-use super::super::mark::MARK;
 use super::Reader;
 use client_tls::named_file;
 
@@ -17,7 +17,7 @@ impl Reader<'_> {
         self.secret_of(name, SecretForm::Text)
     }
 
-    /// Reads several secrets in one text. The caller splits them, and must report [each](Self::saw).
+    /// Reads several secrets in one text. The caller splits them, and must report [each](Self::record_secret).
     pub(crate) fn secret_list(&mut self, name: &str) -> Option<Secret> {
         self.secret_of(name, SecretForm::List)
     }
@@ -54,7 +54,7 @@ impl Reader<'_> {
         };
         let (secret, flaw) = (given.secret.clone(), given.flaw());
         self.given.push(given);
-        self.note(name, &secret.to_string(), false);
+        self.record_setting(name, &secret.to_string(), false);
         match flaw {
             Some(flaw) if !self.is_tolerant => {
                 self.problem(name, flaw);
@@ -65,7 +65,7 @@ impl Reader<'_> {
     }
 
     /// Records a secret that was taken from a list, for [`Reader::warnings`].
-    pub(crate) fn saw(&mut self, source: String, secret: &Secret) {
+    pub(crate) fn record_secret(&mut self, source: String, secret: &Secret) {
         self.given
             .push(Given::new(source, secret.clone(), false, SecretForm::Text));
     }
@@ -120,7 +120,7 @@ impl Reader<'_> {
             .as_deref()
             .map(str::trim)
             .map_or_else(|| "(unset)".to_owned(), shown);
-        self.note(name, &shown, url.is_none());
+        self.record_setting(name, &shown, url.is_none());
         url.map(|url| url.trim().to_owned())
     }
 
@@ -128,7 +128,7 @@ impl Reader<'_> {
     /// that they do not cause a second problem.
     fn bare_url(&mut self, source: &str, url: &str) -> String {
         let mut bare = url.trim();
-        if let Some(rest) = bare.strip_prefix(MARK) {
+        if let Some(rest) = bare.strip_prefix(BYTE_ORDER_MARK) {
             let what = "the URL begins with a byte-order mark (EF BB BF); save it without one";
             self.problem(source, what);
             bare = rest.trim();

@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::secrets::shown;
-use super::unknown::is_one_slip_away;
+use super::unknown::is_one_typo_away;
 use super::*;
 
 fn variables(pairs: &[(&'static str, &str)]) -> Variables {
@@ -13,7 +13,7 @@ fn variables(pairs: &[(&'static str, &str)]) -> Variables {
 }
 
 #[test]
-fn a_secret_comes_from_a_file_without_its_final_newline() {
+fn secret_file_loses_its_final_newline() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "s3cret \n").unwrap();
     let variables = variables(&[("JWT_SECRET_FILE", file.path().to_str().unwrap())]);
@@ -22,7 +22,7 @@ fn a_secret_comes_from_a_file_without_its_final_newline() {
 }
 
 #[test]
-fn a_secret_from_a_pipe_is_there_again() {
+fn secret_from_a_pipe_can_be_read_again() {
     let (pipe, mut writer) = std::io::pipe().unwrap();
     std::io::Write::write_all(&mut writer, b"s3cret \n").unwrap();
     drop(writer);
@@ -30,7 +30,7 @@ fn a_secret_from_a_pipe_is_there_again() {
     let variables = variables(&[("JWT_SECRET_FILE", &path)]);
     let mut reader = Reader::new(&variables);
     assert_eq!(reader.secret("JWT_SECRET").unwrap().expose(), b"s3cret ");
-    let of_others = reader.of_others(&variables);
+    let of_others = reader.with_variables(&variables);
     for reader in [&reader, &of_others] {
         let again = reader.secret_again("JWT_SECRET").unwrap();
         assert_eq!(again.expose(), b"s3cret");
@@ -38,7 +38,7 @@ fn a_secret_from_a_pipe_is_there_again() {
 }
 
 #[test]
-fn a_secret_given_twice_or_in_a_missing_file_is_a_problem() {
+fn secret_given_twice_or_in_a_missing_file_is_a_problem() {
     let twice = variables(&[("JWT_SECRET", "a"), ("JWT_SECRET_FILE", "b")]);
     let mut reader = Reader::new(&twice);
     assert!(reader.secret("JWT_SECRET").is_none());
@@ -53,7 +53,7 @@ fn a_secret_given_twice_or_in_a_missing_file_is_a_problem() {
 }
 
 #[test]
-fn a_switch_is_never_guessed() {
+fn switch_is_never_guessed() {
     let variables = variables(&[("ENABLE_DB_CHECK", "ture")]);
     let mut reader = Reader::new(&variables);
     assert!(!reader.switch("ENABLE_DB_CHECK", false));
@@ -64,7 +64,7 @@ fn a_switch_is_never_guessed() {
 }
 
 #[test]
-fn a_connection_string_that_cannot_be_read_is_not_shown() {
+fn invalid_connection_string_is_not_shown() {
     assert_eq!(
         shown("sqlite://users.db?mode=ro"),
         "sqlite://users.db?mode=ro"
@@ -74,7 +74,7 @@ fn a_connection_string_that_cannot_be_read_is_not_shown() {
 }
 
 #[test]
-fn a_port_that_kubernetes_has_set_is_left_alone() {
+fn port_variable_of_kubernetes_is_ignored() {
     let variables = variables(&[("REDIS_PORT", "tcp://10.96.0.10:6379")]);
     let mut reader = Reader::new(&variables);
     assert_eq!(reader.port("REDIS_PORT"), None);
@@ -83,10 +83,10 @@ fn a_port_that_kubernetes_has_set_is_left_alone() {
 }
 
 #[test]
-fn a_slip_of_the_hand_is_one_letter() {
-    for slip in ["REDIS_HOTS", "REDIS_HOSTS", "REDIS_HST", "REDIS_HOAT"] {
-        assert!(is_one_slip_away(slip, "REDIS_HOST"), "{slip}");
+fn typo_is_one_letter() {
+    for typo in ["REDIS_HOTS", "REDIS_HOSTS", "REDIS_HST", "REDIS_HOAT"] {
+        assert!(is_one_typo_away(typo, "REDIS_HOST"), "{typo}");
     }
-    assert!(!is_one_slip_away("REDIS_PORT", "REDIS_HOST"));
-    assert!(!is_one_slip_away("REDIS_HOST", "REDIS_HOST"));
+    assert!(!is_one_typo_away("REDIS_PORT", "REDIS_HOST"));
+    assert!(!is_one_typo_away("REDIS_HOST", "REDIS_HOST"));
 }

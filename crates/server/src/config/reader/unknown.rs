@@ -8,7 +8,7 @@ use super::Reader;
 impl Reader<'_> {
     /// A warning for each unknown variable whose name differs from that of a setting by one typo. `others` are settings that
     /// may not have been read.
-    pub(crate) fn slips(&self, others: &[&str]) -> Vec<String> {
+    pub(crate) fn probable_typos(&self, others: &[&str]) -> Vec<String> {
         let known = self.known(others);
         let is_known = |name: &str| known.contains(name.strip_suffix("_FILE").unwrap_or(name));
         let unknown = self
@@ -18,7 +18,7 @@ impl Reader<'_> {
         let nearest = |name: &str| {
             known
                 .iter()
-                .find(|known| is_one_slip_away(name, known))
+                .find(|known| is_one_typo_away(name, known))
                 .copied()
         };
         unknown
@@ -61,7 +61,7 @@ impl Reader<'_> {
 }
 
 /// Whether one letter was added, removed, changed or swapped with its neighbor.
-pub(super) fn is_one_slip_away(a: &str, b: &str) -> bool {
+pub(super) fn is_one_typo_away(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let same_start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[same_start..], &b[same_start..]);

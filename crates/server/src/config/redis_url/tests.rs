@@ -5,7 +5,7 @@ fn read(url: &str) -> Result<RedisServer, String> {
 }
 
 #[test]
-fn what_clients_write_is_obeyed() {
+fn parameters_of_common_clients_are_applied() {
     for (url, address, user, password, database) in [
         ("redis://cache", "redis://cache:6379", None, None, 0),
         (
@@ -104,7 +104,7 @@ fn what_clients_write_is_obeyed() {
 }
 
 #[test]
-fn what_cannot_be_obeyed_is_refused_by_name() {
+fn unsupported_parameters_are_refused_by_name() {
     for (url, words) in [
         ("rediss://:hidden@cache/#insecure", "#insecure"),
         (

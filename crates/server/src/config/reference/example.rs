@@ -39,10 +39,10 @@ pub(crate) fn example() -> String {
 
 fn setting(row: &Row, entry: &Entry) -> String {
     let mut about = meaning(row, entry);
-    let says_default = !row.default.contains("required")
+    let has_default = !row.default.contains("required")
         && !["none", "off"].contains(&row.default)
         && !row.default.contains(", ");
-    if matches!(entry.written, ExampleValue::Sample(_)) && says_default {
+    if matches!(entry.written, ExampleValue::Sample(_)) && has_default {
         about += &format!(" Default: {}.", plain(row.default));
     }
     let mut text = commented(&about);

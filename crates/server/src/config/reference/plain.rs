@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_variables_become_words_and_keys() {
+    fn links_and_variables_become_plain_text() {
         assert_eq!(
             sentence("the [cache](a.md) of `REDIS_URL` and `X`; [more](b.md)"),
             "The cache of `redis_url` and `X`."

@@ -13,7 +13,7 @@ use super::schema::json_of_table;
 use super::*;
 
 #[test]
-fn what_is_committed_is_what_the_catalogue_says() {
+fn committed_reference_matches_the_catalogue() {
     for (file, committed, generated) in [
         ("docs/settings.md", TABLE, settings()),
         ("docs/configuration.md", CONFIGURATION, keys()),
@@ -29,7 +29,7 @@ fn what_is_committed_is_what_the_catalogue_says() {
 }
 
 #[test]
-fn the_example_says_the_same_as_no_file() {
+fn example_file_equals_no_file() {
     let with = read(EXAMPLE);
     assert!(with.problems.is_empty(), "{:?}", with.problems);
     let with = Config::from_loaded(&with).unwrap();
@@ -53,11 +53,11 @@ fn the_example_says_the_same_as_no_file() {
 }
 
 #[test]
-fn every_key_of_the_example_is_known_and_holds_what_it_should() {
+fn every_key_of_the_example_is_valid() {
     let everything = uncommented(EXAMPLE);
     let loaded = read_with(&everything, &environment_of_samples());
-    let said: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
-    assert!(said.is_empty(), "{}", said.join("\n\n"));
+    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
     for key in catalogue::file_keys(|_| true) {
         let lines = everything
             .lines()
@@ -131,7 +131,7 @@ fn defaults_are_those_of_the_program() {
 }
 
 #[test]
-fn the_schema_accepts_what_the_program_accepts_and_nothing_else() {
+fn schema_accepts_exactly_what_the_program_accepts() {
     let schema = schema();
     let everything = uncommented(EXAMPLE);
     for text in [EXAMPLE, everything.as_str(), SAMPLE] {

@@ -6,14 +6,14 @@ use crate::config::credentials;
 use crate::config::lookups::SessionLookups;
 use crate::config::place::Place;
 use crate::config::problem::Problem;
+use crate::config::raw_tables::Spanned;
 use crate::config::sessions::SessionFormat;
-use crate::config::stack::Spanned;
 use stores::{self, ClaimOf, Memberships, StoredClaim, Table, UserColumn};
 
 /// The columns that a realm needs, each once, and where its sessions have the claims that rules refer to.
 #[derive(Debug)]
 pub(in crate::config) struct RuleColumns {
-    asked: StoreColumns,
+    needed: StoreColumns,
     format: SessionFormat,
     /// How sessions are looked up, if they are.
     lookups: Option<SessionLookups>,
@@ -34,7 +34,7 @@ pub(in crate::config) struct StoreColumns {
 impl StoreColumns {
     /// The name of a column or table in messages, and the place where the file first names it; `None` if it does not.
     pub(in crate::config) fn place_of(&self, column: &UserColumn) -> Option<(String, Place)> {
-        let (name, called) = match column {
+        let (name, shown_name) = match column {
             UserColumn::Time(column) | UserColumn::Value(column) => {
                 let shown = credentials::shown(column.name());
                 (column.name(), format!("the column `{shown}`"))
@@ -44,7 +44,7 @@ impl StoreColumns {
             }
         };
         let (_, place) = self.places.iter().find(|(other, _)| other == name)?;
-        Some((called, place.clone()))
+        Some((shown_name, place.clone()))
     }
 }
 
@@ -56,7 +56,7 @@ impl RuleColumns {
         has_issuer: bool,
     ) -> Self {
         Self {
-            asked: StoreColumns::default(),
+            needed: StoreColumns::default(),
             format,
             lookups,
             has_issuer,
@@ -64,26 +64,26 @@ impl RuleColumns {
     }
 
     /// Makes a collection that accepts any column and reads none.
-    pub(super) fn of_nobody() -> Self {
+    pub(super) fn accepting_any() -> Self {
         Self::new(SessionFormat::Auto, None, true)
     }
 
     /// Adds a column, and returns its index.
     pub(in crate::config) fn value(&mut self, column: stores::Column) -> ColumnRef {
         let name = column.name().into();
-        self.asked(UserColumn::Value(column), name)
+        self.add_column(UserColumn::Value(column), name)
     }
 
     /// Adds a column with a time, and returns its index.
     pub(super) fn time(&mut self, column: stores::Column) -> ColumnRef {
         let name = column.name().into();
-        self.asked(UserColumn::Time(column), name)
+        self.add_column(UserColumn::Time(column), name)
     }
 
     /// Adds the user's roles in organizations, as Better Auth's organization plugin stores them (`better-auth` 1.7.25,
     /// `dist/plugins/organization/organization.mjs`), and returns their index.
     pub(super) fn organization_roles(&mut self, place: &Place) -> ColumnRef {
-        self.named_at("member.", place);
+        self.record_place("member.", place);
         let memberships = Memberships {
             table: Table::parse("member").expect("a name of a table"),
             user: self.column_of("userId"),
@@ -91,7 +91,7 @@ impl RuleColumns {
             role: self.column_of("role"),
         };
         let roles = UserColumn::OrganizationRoles(memberships);
-        self.asked(roles, "organization roles".into())
+        self.add_column(roles, "organization roles".into())
     }
 
     /// Checks that sessions can have an active organization, which only those of Better Auth can.
@@ -110,8 +110,8 @@ impl RuleColumns {
     }
 
     /// Records where the file names a column, unless it was named before.
-    pub(in crate::config) fn named_at(&mut self, name: &str, place: &Place) {
-        let places = &mut self.asked.places;
+    pub(in crate::config) fn record_place(&mut self, name: &str, place: &Place) {
+        let places = &mut self.needed.places;
         if places.iter().all(|(other, _)| other != name) {
             places.push((name.to_owned(), place.clone()));
         }
@@ -119,17 +119,17 @@ impl RuleColumns {
 
     /// The column with this name in Better Auth, under the adapter's name for it.
     pub(super) fn column_of(&self, name: &str) -> stores::Column {
-        stores::Column::parse(&self.spelled(name)).expect("a name of a column")
+        stores::Column::parse(&self.adapter_name(name)).expect("a name of a column")
     }
 
-    fn spelled(&self, name: &str) -> String {
-        let lookups = self.lookups.filter(|lookups| lookups.are_of_better_auth());
+    fn adapter_name(&self, name: &str) -> String {
+        let lookups = self.lookups.filter(|lookups| lookups.is_better_auth());
         lookups.map_or_else(|| name.to_owned(), |lookups| lookups.column(name))
     }
 
-    fn asked(&mut self, column: UserColumn, name: Box<str>) -> ColumnRef {
-        let columns = &mut self.asked.columns;
-        let known = columns.iter().position(|asked| *asked == column);
+    fn add_column(&mut self, column: UserColumn, name: Box<str>) -> ColumnRef {
+        let columns = &mut self.needed.columns;
+        let known = columns.iter().position(|known| *known == column);
         let index = known.unwrap_or(columns.len());
         if known.is_none() {
             columns.push(column);
@@ -167,8 +167,8 @@ impl RuleColumns {
 
     /// Checks a claim that a setting names, as [`Self::claim`] does for conditions.
     pub(in crate::config) fn claim_of_setting(&mut self, path: &ClaimPath) -> Result<(), String> {
-        let asked = self.stored_claim(path, None);
-        asked.map_err(|(what, help)| format!("{what}; {help}"))
+        let checked = self.stored_claim(path, None);
+        checked.map_err(|(what, help)| format!("{what}; {help}"))
     }
 
     fn stored_claim(
@@ -221,7 +221,7 @@ impl RuleColumns {
             return Err((what.to_owned(), help.to_owned()));
         }
         if self.lookups.is_some() {
-            let column = stores::Column::parse(&self.spelled(member)).map_err(|error| {
+            let column = stores::Column::parse(&self.adapter_name(member)).map_err(|error| {
                 let what = format!("`{member}` cannot be a column: {error}");
                 (
                     what,
@@ -229,22 +229,22 @@ impl RuleColumns {
                 )
             })?;
             if let Some(place) = place {
-                self.named_at(column.name(), place);
+                self.record_place(column.name(), place);
             }
             let claim = StoredClaim {
                 of,
                 name: member.into(),
                 column,
             };
-            if !self.asked.claims.contains(&claim) {
-                self.asked.claims.push(claim);
+            if !self.needed.claims.contains(&claim) {
+                self.needed.claims.push(claim);
             }
         }
         Ok(())
     }
 
-    pub(in crate::config) fn into_asked(self) -> StoreColumns {
-        self.asked
+    pub(in crate::config) fn into_needed(self) -> StoreColumns {
+        self.needed
     }
 }
 

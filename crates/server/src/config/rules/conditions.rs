@@ -10,7 +10,7 @@ use super::columns::RuleColumns;
 use crate::config::network;
 use crate::config::place::Place;
 use crate::config::problem::Problem;
-use crate::config::stack::{
+use crate::config::raw_tables::{
     RawActive, RawCondition, RawKind, RawScalar, RawTest, RawTestKind, Spanned,
 };
 use crate::tls::client_certificate;
@@ -57,7 +57,7 @@ pub(in crate::config) fn active(
 fn not_banned(columns: &mut RuleColumns, place: &Place) -> Condition {
     let (banned, expires) = (columns.column_of("banned"), columns.column_of("banExpires"));
     for column in [&banned, &expires] {
-        columns.named_at(column.name(), place);
+        columns.record_place(column.name(), place);
     }
     let (banned, expires) = (columns.value(banned), columns.time(expires));
     let test = |kind| Test {
@@ -99,8 +99,8 @@ fn condition(
         RawKind::Column(name, raw) => {
             let test = test(raw, problems);
             let column = parsed(name, problems, Column::parse)?;
-            columns.named_at(column.name(), &name.place);
-            let asked = match raw.kind {
+            columns.record_place(column.name(), &name.place);
+            let column_ref = match raw.kind {
                 RawTestKind::Future | RawTestKind::Past => columns.time(column),
                 RawTestKind::Contains(_)
                 | RawTestKind::Empty(_)
@@ -108,7 +108,7 @@ fn condition(
                 | RawTestKind::OneOf(_)
                 | RawTestKind::Present(_) => columns.value(column),
             };
-            Condition::Column(asked, test)
+            Condition::Column(column_ref, test)
         }
         RawKind::OrganizationRole(roles) => {
             columns.check_organizations(&raw.place, problems);
@@ -154,10 +154,10 @@ pub(super) fn parsed<T, E: ToString>(
     read: impl Fn(&str) -> Result<T, E>,
 ) -> Option<T> {
     let problem = |error: E| {
-        let (shown, said) = (format!("`{}`", text.value), error.to_string());
-        let what = match said.starts_with(&shown) {
-            true => said,
-            false => format!("{shown}: {said}"),
+        let (shown, message) = (format!("`{}`", text.value), error.to_string());
+        let what = match message.starts_with(&shown) {
+            true => message,
+            false => format!("{shown}: {message}"),
         };
         problems.push(Problem::with(text, what));
     };
@@ -254,7 +254,7 @@ mod tests {
     use crate::config::place::Place;
 
     #[test]
-    fn an_age_is_a_number_with_its_unit() {
+    fn age_needs_a_unit() {
         let seconds = |text| duration(text).map(|age| age.as_secs());
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("7d"), Ok(7 * 24 * 60 * 60));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn something_that_can_be_seen_divides_a_list() {
+    fn separator_must_be_visible() {
         for (text, is_good) in [
             (",", true),
             (" ", true),

@@ -6,15 +6,15 @@ use http::HeaderName;
 pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
     let name = HeaderName::from_bytes(text.as_bytes())
         .map_err(|_| "it is not a header name; use letters, digits and hyphens".to_owned())?;
-    let mut families = FAMILIES.iter();
-    let is_of_family = families.any(|family| name.as_str().starts_with(family));
-    if NOT_OURS.contains(&name.as_str()) || is_of_family {
+    let mut prefixes = STANDARD_PREFIXES.iter();
+    let has_standard_prefix = prefixes.any(|prefix| name.as_str().starts_with(prefix));
+    if STANDARD_FIELDS.contains(&name.as_str()) || has_standard_prefix {
         return Err(
             "this header has a meaning in HTTP, and would be removed from every request; use another name"
                 .to_owned(),
         );
     }
-    if WRITTEN.contains(&name.as_str()) {
+    if GATE_FIELDS.contains(&name.as_str()) {
         return Err("the gate itself writes this header; use another name".to_owned());
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -31,7 +31,7 @@ pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
 /// Fields that clients, services or caches obey: those of RFC 9110 and of other standards in the registry of fields
 /// (<https://www.iana.org/assignments/http-fields>), of WebDAV (RFC 4918), of tracing (W3C Trace Context) and of browsers.
 /// Fields of responses are among them, because a calling proxy receives the headers of a profile in a response.
-const NOT_OURS: [&str; 85] = [
+const STANDARD_FIELDS: [&str; 85] = [
     "a-im",
     "accept",
     "age",
@@ -121,7 +121,7 @@ const NOT_OURS: [&str; 85] = [
 
 /// The beginnings of the names of further such fields: content negotiation, CORS, representations, conditions, digests, and
 /// fields that only browsers, proxies or servers of a certain kind may set.
-const FAMILIES: [&str; 8] = [
+const STANDARD_PREFIXES: [&str; 8] = [
     "accept-",
     "access-control-",
     "content-",
@@ -133,7 +133,7 @@ const FAMILIES: [&str; 8] = [
 ];
 
 /// Headers that the gate writes into every request.
-const WRITTEN: [&str; 5] = [
+const GATE_FIELDS: [&str; 5] = [
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-prefix",
@@ -146,7 +146,7 @@ mod tests {
     use super::header_name;
 
     #[test]
-    fn a_header_with_a_meaning_in_http_is_not_written() {
+    fn standard_http_headers_are_refused() {
         for name in [
             "Content-Encoding",
             "Range",

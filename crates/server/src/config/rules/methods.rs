@@ -1,19 +1,22 @@
 //! Warns about unregistered methods: a service may have methods of its own, but a typo can open what a route should close.
 
-use crate::config::stack::{RawActive, RawCondition, RawKind, Spanned, Stack};
+use crate::config::raw_tables::{RawActive, RawCondition, RawKind, RawTables, Spanned};
 use crate::config::words::nearest;
 
 /// Warns about each method of a route or a condition that is not registered.
-pub(in crate::config) fn name_unusual(stack: &Stack, warnings: &mut Vec<String>) {
-    let of_routes = stack.routes.iter().flat_map(|route| &route.methods);
+pub(in crate::config) fn warn_about_unregistered_methods(
+    raw_tables: &RawTables,
+    warnings: &mut Vec<String>,
+) {
+    let of_routes = raw_tables.routes.iter().flat_map(|route| &route.methods);
     let mut methods: Vec<_> = of_routes.collect();
-    let required = stack.routes.iter().flat_map(|route| &route.require);
+    let required = raw_tables.routes.iter().flat_map(|route| &route.require);
     required.for_each(|condition| collect(condition, &mut methods));
-    let of_realms = stack
+    let of_realms = raw_tables
         .realms
         .iter()
         .filter_map(|realm| realm.active.as_ref());
-    for active in of_realms.chain(&stack.active) {
+    for active in of_realms.chain(&raw_tables.active) {
         if let RawActive::Conditions(conditions) = active {
             let conditions = conditions.iter();
             conditions.for_each(|condition| collect(condition, &mut methods));

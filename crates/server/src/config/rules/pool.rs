@@ -77,8 +77,8 @@ pub(crate) struct ServiceTls {
 
 impl PartialEq for ServiceTls {
     fn eq(&self, other: &Self) -> bool {
-        let said = |tls: &Self| (tls.config.is_some(), tls.name.clone(), tls.files.clone());
-        said(self) == said(other) && self.contents == other.contents
+        let comparable = |tls: &Self| (tls.config.is_some(), tls.name.clone(), tls.files.clone());
+        comparable(self) == comparable(other) && self.contents == other.contents
     }
 }
 

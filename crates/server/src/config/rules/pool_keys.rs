@@ -13,21 +13,21 @@ use super::pool::{Balance, HealthCheck, HealthSettings, PoolSettings, ServiceTls
 use super::{ServerAddress, ServerSettings};
 use crate::config::files::ContentDigest;
 use crate::config::problem::Problem;
+use crate::config::raw_tables::{RawPool, Spanned};
 use crate::config::reader::Reader;
-use crate::config::stack::{RawPool, Spanned};
-use crate::tls::{Authorities, Terms, Verification, client_config};
+use crate::tls::{Authorities, TlsOptions, Verification, client_config};
 use wire::proxy_protocol::ProxyVersion;
 
 /// The defaults of the top level for connections to services.
 #[derive(Clone, Debug)]
-pub(in crate::config) struct UsualPool {
+pub(in crate::config) struct ConnectionDefaults {
     keep_alive: Option<u32>,
     max_age: Duration,
     /// The file with the certificate authorities to trust, and its content.
     authorities: Option<(PathBuf, Authorities)>,
 }
 
-impl UsualPool {
+impl ConnectionDefaults {
     pub(in crate::config) fn read(reader: &mut Reader<'_>) -> Self {
         let keep_alive = reader.read("UPSTREAM_KEEP_ALIVE", |text| {
             text.trim()
@@ -53,19 +53,19 @@ impl UsualPool {
 pub(super) fn pool(
     raw: &RawPool,
     servers: &[ServerSettings],
-    connections: &UsualPool,
+    connections: &ConnectionDefaults,
     problems: &mut Vec<Problem>,
 ) -> PoolSettings {
-    let usual = PoolSettings::default();
-    let mut count = |value: &Option<Spanned<i64>>, least, usual| {
+    let defaults = PoolSettings::default();
+    let mut count = |value: &Option<Spanned<i64>>, least, default| {
         let Some(value) = value else {
-            return usual;
+            return default;
         };
         let read = u32::try_from(value.value).ok();
         read.filter(|number| *number >= least).unwrap_or_else(|| {
             let what = format!("it must be a whole number, at least {least}");
             problems.push(Problem::at(value.place.clone(), what));
-            usual
+            default
         })
     };
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
@@ -78,16 +78,16 @@ pub(super) fn pool(
     let keep_alive = raw.keep_alive.is_some();
     let keep_alive = keep_alive.then(|| count(&raw.keep_alive, 0, 0));
     let max_connections = count(&raw.max_connections, 1, 0);
-    let retry_percent = count(&raw.retry_budget, 0, usual.retry_percent);
+    let retry_percent = count(&raw.retry_budget, 0, defaults.retry_percent);
     if retry_percent > 100
         && let Some(budget) = &raw.retry_budget
     {
         let what = "it must be the number of requests in 100 that may be retried: 0 to 100";
         problems.push(Problem::at(budget.place.clone(), what));
     }
-    name_shared(raw, servers, problems);
+    report_shared_connections(raw, servers, problems);
     PoolSettings {
-        balance: word(raw.balance.as_ref(), usual.balance, &BALANCES, problems),
+        balance: word(raw.balance.as_ref(), defaults.balance, &BALANCES, problems),
         retry_percent,
         eject_after: NonZeroU32::new(eject_after),
         eject_time,
@@ -102,27 +102,34 @@ pub(super) fn pool(
 
 /// Reports the PROXY protocol for servers whose connections several clients share, so that a connection has no single
 /// client.
-fn name_shared(raw: &RawPool, servers: &[ServerSettings], problems: &mut Vec<Problem>) {
+fn report_shared_connections(
+    raw: &RawPool,
+    servers: &[ServerSettings],
+    problems: &mut Vec<Problem>,
+) {
     let is_shared =
         |server: &&ServerSettings| matches!(server.address, ServerAddress::Http2 { .. });
-    let told = raw.proxy_protocol.as_ref();
-    let told = told.filter(|told| told.value != "off");
-    if let (Some(told), Some(server)) = (told, servers.iter().find(is_shared)) {
+    let version = raw.proxy_protocol.as_ref();
+    let version = version.filter(|version| version.value != "off");
+    if let (Some(version), Some(server)) = (version, servers.iter().find(is_shared)) {
         let what = format!("`proxy_protocol` is not possible with `{}`", server.address);
         let help = "over HTTP/2 the requests of many clients share a connection; use `http://` in `upstream`, or remove \
              `proxy_protocol` and let the service read `X-Forwarded-For`";
-        problems.push(Problem::at(told.place.clone(), what).with_help(help));
+        problems.push(Problem::at(version.place.clone(), what).with_help(help));
     }
 }
 
 /// The settings of a service that has none of the keys for servers.
-pub(super) fn usual_pool(servers: &[ServerSettings], connections: &UsualPool) -> PoolSettings {
+pub(super) fn default_pool(
+    servers: &[ServerSettings],
+    connections: &ConnectionDefaults,
+) -> PoolSettings {
     // There are no problems, because there are no keys.
     pool(&RawPool::default(), servers, connections, &mut Vec::new())
 }
 
 /// Reports keys that need several servers, in a service that has one.
-pub(super) fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
+pub(super) fn report_keys_for_several_servers(raw: &RawPool, problems: &mut Vec<Problem>) {
     let places = [
         raw.balance.as_ref().map(|value| &value.place),
         raw.retry_budget.as_ref().map(|value| &value.place),
@@ -138,7 +145,7 @@ pub(super) fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
 }
 
 /// Reports keys for servers, in a service that is a folder.
-pub(super) fn name_idle_of_folder(raw: &RawPool, problems: &mut Vec<Problem>) {
+pub(super) fn report_keys_for_servers(raw: &RawPool, problems: &mut Vec<Problem>) {
     for place in raw.places() {
         let problem = Problem::at(place.clone(), "this has no effect");
         problems
@@ -152,8 +159,8 @@ fn health(
     problems: &mut Vec<Problem>,
 ) -> Option<HealthSettings> {
     let Some(text) = &raw.health_check else {
-        if let Some(idle) = &raw.health_interval {
-            let problem = Problem::at(idle.place.clone(), "this has no effect");
+        if let Some(unused) = &raw.health_interval {
+            let problem = Problem::at(unused.place.clone(), "this has no effect");
             problems.push(problem.with_help("without `health_check` servers are not checked"));
         }
         return None;
@@ -174,11 +181,11 @@ fn health(
 fn tls(
     raw: &RawPool,
     servers: &[ServerSettings],
-    connections: &UsualPool,
+    connections: &ConnectionDefaults,
     problems: &mut Vec<Problem>,
 ) -> ServiceTls {
-    let is_spoken = servers.iter().any(|server| server.address.speaks_tls());
-    if !is_spoken {
+    let uses_tls = servers.iter().any(|server| server.address.speaks_tls());
+    if !uses_tls {
         for place in raw.tls_places() {
             let problem = Problem::at(place.clone(), "this has no effect");
             let help = "no server of the service uses TLS; use `https://` in `upstream`";
@@ -198,13 +205,13 @@ fn tls(
         files.push(("tls_key_file", PathBuf::from(&key.value)));
         (Path::new(&certificate.value), Path::new(&key.value))
     });
-    let terms = Terms {
+    let tls_options = TlsOptions {
         verification: Verification::AuthorityAndName(authorities),
         identity,
     };
     let contents = files.iter().map(|(_, path)| ContentDigest::of_file(path));
     let contents = contents.collect();
-    let config = client_config(terms).map(|mut config| {
+    let config = client_config(tls_options).map(|mut config| {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Arc::new(config)
     });
@@ -229,7 +236,7 @@ fn server_name(text: &str) -> Result<ServerName<'static>, &'static str> {
 /// The certificate authorities to trust. Records their files.
 fn authorities(
     raw: &RawPool,
-    connections: &UsualPool,
+    connections: &ConnectionDefaults,
     files: &mut Vec<(&'static str, PathBuf)>,
     problems: &mut Vec<Problem>,
 ) -> Option<Authorities> {
@@ -257,7 +264,7 @@ fn identity<'r>(
     raw: &'r RawPool,
     problems: &mut Vec<Problem>,
 ) -> Option<(&'r Spanned<String>, &'r Spanned<String>)> {
-    let (alone, lacks) = match (&raw.tls_cert_file, &raw.tls_key_file) {
+    let (alone, missing) = match (&raw.tls_cert_file, &raw.tls_key_file) {
         (Some(certificate), Some(key)) => return Some((certificate, key)),
         (None, None) => return None,
         (Some(certificate), None) => (certificate, "its key in `tls_key_file`"),
@@ -267,26 +274,26 @@ fn identity<'r>(
         alone.place.clone(),
         "the certificate and its key must be given together",
     );
-    problems.push(problem.with_help(format!("give {lacks} too")));
+    problems.push(problem.with_help(format!("give {missing} too")));
     None
 }
 
 /// Reads one of a few words, or takes the default.
 fn word<T: Copy>(
     text: Option<&Spanned<String>>,
-    usual: T,
+    default: T,
     words: &[(&str, T)],
     problems: &mut Vec<Problem>,
 ) -> T {
     let Some(text) = text else {
-        return usual;
+        return default;
     };
     let found = words.iter().find(|(word, _)| *word == text.value);
     let Some((_, value)) = found else {
         let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let what = format!("`{}` is not one of {}", text.value, words.join(", "));
         problems.push(Problem::with(text, what));
-        return usual;
+        return default;
     };
     *value
 }

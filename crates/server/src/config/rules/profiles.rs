@@ -11,7 +11,7 @@ use super::conditions::{claim_path, parsed, separator};
 use super::header_names::header_name;
 use crate::config::given::{Given, SecretForm};
 use crate::config::problem::Problem;
-use crate::config::stack::{RawHeader, RawProfile, RawSource, Spanned};
+use crate::config::raw_tables::{RawHeader, RawProfile, RawSource, Spanned};
 use crate::config::words::known_words;
 use stores::Column;
 
@@ -22,7 +22,7 @@ pub(super) struct Profiles<'s> {
     /// Whether there may be further profiles, because part of a file could not be read.
     is_partial: bool,
     /// The profiles built so far; the first is the default.
-    made: Vec<HeaderProfile>,
+    built: Vec<HeaderProfile>,
     /// The index of each built profile, by name and realm.
     places: HashMap<(String, usize), usize>,
 }
@@ -44,7 +44,7 @@ impl<'s> Profiles<'s> {
         Self {
             raw,
             is_partial,
-            made: vec![IdentityHeaders::Ours.profile().clone()],
+            built: vec![IdentityHeaders::Ours.profile().clone()],
             places: HashMap::new(),
         }
     }
@@ -65,7 +65,7 @@ impl<'s> Profiles<'s> {
             return *place;
         }
         let mut found = Vec::new();
-        let profile = self.make(name, columns, &mut found);
+        let profile = self.build(name, columns, &mut found);
         // Most problems of a profile are the same in each realm that uses it.
         let is_new = |problem: &Problem| !problems.contains(problem);
         let new: Vec<_> = found.into_iter().filter(is_new).collect();
@@ -73,12 +73,12 @@ impl<'s> Profiles<'s> {
         let Some(profile) = profile else {
             return 0;
         };
-        self.made.push(profile);
-        self.places.insert(key, self.made.len() - 1);
-        self.made.len() - 1
+        self.built.push(profile);
+        self.places.insert(key, self.built.len() - 1);
+        self.built.len() - 1
     }
 
-    fn make(
+    fn build(
         &self,
         name: &Spanned<String>,
         columns: &mut RuleColumns,
@@ -97,15 +97,15 @@ impl<'s> Profiles<'s> {
                 problems.push(Problem::with(name, what).with_help(help));
             }
         }
-        Some(made(raw?, columns, problems))
+        Some(build(raw?, columns, problems))
     }
 
     /// Returns the profiles. Also builds those that no route names, so that clients cannot forge their headers either, and
     /// reports their problems. The columns and files that these refer to need not exist.
     pub(super) fn finish(mut self, problems: &mut Vec<Problem>) -> Vec<HeaderProfile> {
         for raw in self.raw {
-            let is_made = self.places.keys().any(|(name, _)| *name == raw.name.value);
-            if is_made || built_in(&raw.name.value).is_some() {
+            let is_built = self.places.keys().any(|(name, _)| *name == raw.name.value);
+            if is_built || built_in(&raw.name.value).is_some() {
                 continue;
             }
             let mut raw = raw.clone();
@@ -114,14 +114,18 @@ impl<'s> Profiles<'s> {
                     header.source = RawSource::Route;
                 }
             }
-            let profile = made(&raw, &mut RuleColumns::of_nobody(), problems);
-            self.made.push(profile);
+            let profile = build(&raw, &mut RuleColumns::accepting_any(), problems);
+            self.built.push(profile);
         }
-        self.made
+        self.built
     }
 }
 
-fn made(raw: &RawProfile, columns: &mut RuleColumns, problems: &mut Vec<Problem>) -> HeaderProfile {
+fn build(
+    raw: &RawProfile,
+    columns: &mut RuleColumns,
+    problems: &mut Vec<Problem>,
+) -> HeaderProfile {
     let base = match &raw.base {
         None => Vec::new(),
         Some(base) => match built_in(&base.value) {
@@ -145,10 +149,10 @@ fn made(raw: &RawProfile, columns: &mut RuleColumns, problems: &mut Vec<Problem>
             ..header
         })
         .collect();
-    name_twins(&raw.headers, problems);
+    report_duplicate_headers(&raw.headers, problems);
     for (name, value) in &raw.headers {
-        let usual = (encoding.unwrap_or_default(), separator.unwrap_or(","));
-        if let Some(header) = header(name, value, usual, columns, problems) {
+        let defaults = (encoding.unwrap_or_default(), separator.unwrap_or(","));
+        if let Some(header) = header(name, value, defaults, columns, problems) {
             headers.retain(|other| other.name != header.name);
             headers.push(header);
         }
@@ -161,7 +165,7 @@ fn made(raw: &RawProfile, columns: &mut RuleColumns, problems: &mut Vec<Problem>
 
 /// Reports headers whose names differ only in case, so that one of them would be lost: names are case-insensitive (RFC 9110
 /// section 5.1).
-fn name_twins(headers: &[(Spanned<String>, RawHeader)], problems: &mut Vec<Problem>) {
+fn report_duplicate_headers(headers: &[(Spanned<String>, RawHeader)], problems: &mut Vec<Problem>) {
     for (index, (name, _)) in headers.iter().enumerate() {
         let is_same = |other: &&Spanned<String>| other.value.eq_ignore_ascii_case(&name.value);
         let mut before = headers[..index].iter().map(|(other, _)| other);
@@ -170,8 +174,8 @@ fn name_twins(headers: &[(Spanned<String>, RawHeader)], problems: &mut Vec<Probl
                 "the header `{}` is defined twice; header names are case-insensitive",
                 name.value
             );
-            let problem =
-                Problem::with(name, what).and_at(first.place.clone(), "it is defined here already");
+            let problem = Problem::with(name, what)
+                .with_related(first.place.clone(), "it is defined here already");
             problems.push(problem.with_help("keep one of them"));
         }
     }
@@ -197,7 +201,7 @@ fn encoding(word: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> Opti
 fn header(
     name: &Spanned<String>,
     raw: &RawHeader,
-    usual: (Encoding, &str),
+    defaults: (Encoding, &str),
     columns: &mut RuleColumns,
     problems: &mut Vec<Problem>,
 ) -> Option<IdentityHeader> {
@@ -208,8 +212,8 @@ fn header(
     Some(IdentityHeader {
         name: header_name?,
         source: source?,
-        encoding: encoding.unwrap_or(usual.0),
-        separator: separator.unwrap_or(usual.1).into(),
+        encoding: encoding.unwrap_or(defaults.0),
+        separator: separator.unwrap_or(defaults.1).into(),
     })
 }
 
@@ -222,7 +226,7 @@ fn source(
         RawSource::Claim(path) => HeaderSource::Claim(claim_path(path, columns, problems)?),
         RawSource::Column(name) => {
             let column = parsed(name, problems, Column::parse)?;
-            columns.named_at(column.name(), &name.place);
+            columns.record_place(column.name(), &name.place);
             HeaderSource::Column(columns.value(column))
         }
         RawSource::Route => HeaderSource::Route,

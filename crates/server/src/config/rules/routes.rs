@@ -10,18 +10,18 @@ use super::columns::RuleColumns;
 use super::conditions::{self, method, parsed};
 use super::profiles::Profiles;
 use super::services::Services;
-use super::{Handling, Rules, Usual};
+use super::{Handling, RouteDefaults, Rules};
 use crate::config::ascii_host;
 use crate::config::cors::AllowedOrigin;
 use crate::config::limits;
 use crate::config::problem::Problem;
+use crate::config::raw_tables::{RawRoute, RawTables, Spanned};
 use crate::config::sign_in::{SignIn, SourceHosts};
-use crate::config::stack::{RawRoute, Spanned, Stack};
 use crate::config::words::known_words;
 
 /// The part of a realm that routes need.
 #[derive(Debug)]
-pub(in crate::config) struct RealmNames {
+pub(in crate::config) struct RealmColumns {
     pub(in crate::config) name: String,
     pub(in crate::config) columns: RuleColumns,
 }
@@ -37,29 +37,29 @@ pub(in crate::config) struct BuiltRoutes {
 }
 
 /// Builds the rules from the file's routes. `None` if two routes match the same requests.
-pub(in crate::config) fn make(
-    stack: &Stack,
-    usual: &Usual,
+pub(in crate::config) fn build(
+    raw_tables: &RawTables,
+    defaults: &RouteDefaults,
     mut services: Services,
-    realms: &mut [RealmNames],
+    realms: &mut [RealmColumns],
     problems: &mut Vec<Problem>,
 ) -> Option<BuiltRoutes> {
-    let mut profiles = Profiles::new(&stack.profiles, usual.is_partial, problems);
+    let mut profiles = Profiles::new(&raw_tables.profiles, defaults.is_partial, problems);
     let mut names: HashMap<String, &Spanned<String>> = HashMap::new();
     // The columns for routes whose realm does not exist.
-    let mut unknown = RuleColumns::of_nobody();
+    let mut unknown = RuleColumns::accepting_any();
     let (mut matched, mut handling, mut of_realms) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, raw) in stack.routes.iter().enumerate() {
+    for (id, raw) in raw_tables.routes.iter().enumerate() {
         if let Some(name) = &raw.name
             && let Some(first) = names.insert(name.value.clone(), name)
         {
             let what = format!("two routes have the name `{}`", name.value);
             let problem = Problem::with(name, what);
-            let problem = problem.and_at(first.place.clone(), "the other one");
+            let problem = problem.with_related(first.place.clone(), "the other one");
             problems.push(problem.with_help("logs identify routes by name, so give each its own"));
         }
         check_name(raw.name.as_ref(), problems);
-        let known = realm(raw.realm.as_ref(), realms, usual, problems);
+        let known = realm(raw.realm.as_ref(), realms, defaults, problems);
         let realm = known.unwrap_or_default();
         let of_profiles = known.unwrap_or(realms.len());
         let columns = match known {
@@ -68,7 +68,7 @@ pub(in crate::config) fn make(
         };
         let access = access(raw, columns, problems);
         let profile = profiles.place(raw.headers.as_ref(), of_profiles, columns, problems);
-        let service = services.of_route(raw, &access, usual, problems);
+        let service = services.of_route(raw, &access, defaults, problems);
         handling.push(Handling {
             service,
             realm,
@@ -86,7 +86,7 @@ pub(in crate::config) fn make(
                 read.collect()
             },
             cors_origins: match &raw.cors_origins {
-                None => usual.cors_origins.clone(),
+                None => defaults.cors_origins.clone(),
                 Some(origins) => {
                     let origins = origins.iter();
                     let read =
@@ -95,7 +95,7 @@ pub(in crate::config) fn make(
                 }
             },
             sign_in: None,
-            via: usual.via,
+            via: defaults.via,
             keeps_private: access != Access::Public
                 && !raw.shared_cache.as_ref().is_some_and(|switch| switch.value),
         });
@@ -115,7 +115,7 @@ pub(in crate::config) fn make(
             access,
             realm,
             profile,
-            forwards_session: forwards.unwrap_or(usual.forwards_session),
+            forwards_session: forwards.unwrap_or(defaults.forwards_session),
             same_origin: raw.csrf.as_ref().is_some_and(|csrf| csrf.value),
             strip_segments: strip(raw, &paths, problems),
         };
@@ -137,21 +137,21 @@ pub(in crate::config) fn make(
     }
     // Routes with problems may only seem to conflict.
     let is_sound = problems.is_empty();
-    let routes = Routes::new(matched, stack.case_insensitive);
+    let routes = Routes::new(matched, raw_tables.case_insensitive);
     let routes = routes.map_err(|conflicts| {
         for conflict in conflicts.into_iter().filter(|_| is_sound) {
-            let [first, second] = [conflict.first, conflict.second].map(|id| &stack.routes[id]);
+            let [first, second] = [conflict.first, conflict.second].map(|id| &raw_tables.routes[id]);
             let problem = Problem::at(second.place.clone(), format!(
                 "two routes match the same requests: {} {}", conflict.host, conflict.path
             ));
-            let problem = problem.and_at(first.place.clone(), "the other one");
+            let problem = problem.with_related(first.place.clone(), "the other one");
             problems.push(problem.with_help(
                 "the order in the file does not matter; change the host, the path or the methods of one of them",
             ));
         }
     });
     handling.push(Handling {
-        cors_origins: usual.cors_origins.clone(),
+        cors_origins: defaults.cors_origins.clone(),
         ..Handling::default()
     });
     let profiles = profiles.finish(problems);
@@ -161,7 +161,7 @@ pub(in crate::config) fn make(
         handling,
         services: services.finish(),
     };
-    let sign_in_urls = stack.routes.iter().map(|raw| raw.sign_in_url.clone());
+    let sign_in_urls = raw_tables.routes.iter().map(|raw| raw.sign_in_url.clone());
     Some(BuiltRoutes {
         rules,
         realms: of_realms,
@@ -183,7 +183,7 @@ impl BuiltRoutes {
 
     /// Sets the sign-in page of each route: its own, which `own` reads given the indexes of the route and its realm, or that
     /// of the realm.
-    pub(in crate::config) fn send_to_sign_in(
+    pub(in crate::config) fn set_sign_in_pages(
         &mut self,
         of_realms: &[Option<SignIn>],
         mut own: impl FnMut(usize, usize, &Spanned<String>) -> Option<SignIn>,
@@ -204,15 +204,15 @@ impl BuiltRoutes {
 /// The index of the realm that a route names; `None` if it does not exist.
 fn realm(
     name: Option<&Spanned<String>>,
-    realms: &[RealmNames],
-    usual: &Usual,
+    realms: &[RealmColumns],
+    defaults: &RouteDefaults,
     problems: &mut Vec<Problem>,
 ) -> Option<usize> {
     let Some(name) = name else {
         return Some(0);
     };
     let place = realms.iter().position(|realm| realm.name == name.value);
-    if place.is_none() && !usual.is_partial {
+    if place.is_none() && !defaults.is_partial {
         let known = realms.iter().map(|realm| realm.name.as_str());
         let help = known_words(&name.value, known);
         let what = format!("there is no realm `{}`", name.value);

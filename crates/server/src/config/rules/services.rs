@@ -8,13 +8,16 @@ use gate::Access;
 
 use super::conditions::parsed;
 use super::pool_keys::{
-    UsualPool, name_idle_of_folder, name_idle_of_one, pool, usual_pool, weighted,
+    ConnectionDefaults, default_pool, pool, report_keys_for_servers,
+    report_keys_for_several_servers, weighted,
 };
-use super::{ServerAddress, ServerSettings, ServiceSettings, Timeouts, UpstreamSettings, Usual};
+use super::{
+    RouteDefaults, ServerAddress, ServerSettings, ServiceSettings, Timeouts, UpstreamSettings,
+};
 use crate::config::credentials;
 use crate::config::folder::{CacheControl, ErrorPages, FolderOptions, FolderSettings, file_in};
 use crate::config::problem::Problem;
-use crate::config::stack::{RawFolder, RawRoute, RawService, Spanned};
+use crate::config::raw_tables::{RawFolder, RawRoute, RawService, Spanned};
 use crate::config::upstream as url;
 use crate::config::words::known_words;
 
@@ -26,9 +29,9 @@ pub(in crate::config) struct Services {
     /// The index of each name in `named`. There may be thousands.
     names: HashMap<String, usize>,
     /// The default timeouts.
-    usual: Timeouts,
+    defaults: Timeouts,
     /// The defaults for connections.
-    connections: UsualPool,
+    connections: ConnectionDefaults,
     /// The services that some route uses.
     used: Vec<ServiceSettings>,
     /// The index of each service in `used`.
@@ -40,14 +43,14 @@ impl Services {
     pub(in crate::config) fn read(
         raw: &[RawService],
         default: Option<ServiceSettings>,
-        (usual, connections): (Timeouts, UsualPool),
+        (defaults, connections): (Timeouts, ConnectionDefaults),
         is_used: impl Fn(&str) -> bool,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut all = Self {
             named: Vec::new(),
             names: HashMap::new(),
-            usual,
+            defaults,
             connections,
             used: Vec::new(),
             places: HashMap::new(),
@@ -61,9 +64,9 @@ impl Services {
                 problems.push(Problem::at(raw.name.place.clone(), what));
             }
             let service = match is_used(&raw.name.value) {
-                true => of_table(raw, usual, &all.connections, problems),
+                true => of_table(raw, defaults, &all.connections, problems),
                 // An unused service has its own warning, and the files and folders that it names need not exist.
-                false => of_table(raw, usual, &all.connections, &mut Vec::new()),
+                false => of_table(raw, defaults, &all.connections, &mut Vec::new()),
             };
             all.define(raw.name.value.clone(), service);
         }
@@ -87,38 +90,42 @@ impl Services {
         &mut self,
         raw: &RawRoute,
         access: &Access,
-        usual: &Usual,
+        defaults: &RouteDefaults,
         problems: &mut Vec<Problem>,
     ) -> Option<usize> {
-        let named = self.named_by(raw, access, usual, problems);
+        let named = self.named_by(raw, access, defaults, problems);
         let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
         let settings = match named {
             // Report problems of the timeouts anyway.
             None => {
-                timeouts(own, self.usual, problems);
+                timeouts(own, self.defaults, problems);
                 return None;
             }
             Some(ServiceSettings::Folder(folder)) => {
-                name_idle(own.0, CONNECTS, problems);
-                name_idle(raw.rewrite_host.as_ref(), IS_ASKED, problems);
+                report_unused(own.0, FOLDER_WITHOUT_CONNECTIONS, problems);
+                report_unused(raw.rewrite_host.as_ref(), FOLDER_WITHOUT_HOST, problems);
                 // A route may have no service if calling proxies ask for decisions.
-                if !usual.decides_for_others {
-                    name_idle(raw.headers.as_ref(), IS_TOLD, problems);
-                    name_idle(raw.forward_session_cookie.as_ref(), IS_TOLD, problems);
+                if !defaults.decides_for_others {
+                    report_unused(raw.headers.as_ref(), FOLDER_WITHOUT_HEADERS, problems);
+                    report_unused(
+                        raw.forward_session_cookie.as_ref(),
+                        FOLDER_WITHOUT_HEADERS,
+                        problems,
+                    );
                 }
-                let usual = Timeouts {
-                    connect: self.usual.connect,
+                let defaults = Timeouts {
+                    connect: self.defaults.connect,
                     answer: folder.timeout,
                 };
-                let timeout = timeouts((None, own.1), usual, problems).answer;
+                let timeout = timeouts((None, own.1), defaults, problems).answer;
                 ServiceSettings::Folder(FolderSettings { timeout, ..folder })
             }
             Some(ServiceSettings::Upstream(settings)) => {
-                let usual = Timeouts {
+                let defaults = Timeouts {
                     connect: settings.connect_timeout,
                     answer: settings.timeout,
                 };
-                let own = timeouts(own, usual, problems);
+                let own = timeouts(own, defaults, problems);
                 ServiceSettings::Upstream(UpstreamSettings {
                     connect_timeout: own.connect,
                     timeout: own.answer,
@@ -134,11 +141,11 @@ impl Services {
         &self,
         raw: &RawRoute,
         access: &Access,
-        usual: &Usual,
+        defaults: &RouteDefaults,
         problems: &mut Vec<Problem>,
     ) -> Option<ServiceSettings> {
         let own = raw.upstreams.first().map(|first| {
-            let own = service(&raw.upstreams, self.usual, &self.connections, problems);
+            let own = service(&raw.upstreams, self.defaults, &self.connections, problems);
             (own, first)
         });
         let Some(service) = &raw.service else {
@@ -147,9 +154,9 @@ impl Services {
             // An invalid service is reported already, and is not a missing one.
             let needs_none = *access == Access::Deny
                 || raw.seems_to_name_service
-                || usual.decides_for_others
-                || usual.has_wrong_upstream
-                || usual.is_partial;
+                || defaults.decides_for_others
+                || defaults.has_invalid_upstream
+                || defaults.is_partial;
             if found.is_none() && !needs_none {
                 let what = "this route has no service";
                 let help = "set `upstream = \"http://127.0.0.1:3000\"`, a `service`, or an `upstream` at the top level \
@@ -161,12 +168,13 @@ impl Services {
         };
         if let Some((_, first)) = own {
             let problem = Problem::at(first.place.clone(), "this route also has `service`");
-            let problem = problem.and_at(service.place.clone(), "here");
+            let problem = problem.with_related(service.place.clone(), "here");
             problems.push(problem.with_help("keep one of them"));
         }
         let named = self.named(&service.value).cloned();
-        let is_told = usual.is_partial || (usual.has_wrong_upstream && service.value == DEFAULT);
-        if named.is_none() && !is_told {
+        let is_reported =
+            defaults.is_partial || (defaults.has_invalid_upstream && service.value == DEFAULT);
+        if named.is_none() && !is_reported {
             problems.push(self.unknown(service));
         }
         named
@@ -203,29 +211,33 @@ impl Services {
 /// Builds a service from its table.
 fn of_table(
     raw: &RawService,
-    usual: Timeouts,
-    connections: &UsualPool,
+    defaults: Timeouts,
+    connections: &ConnectionDefaults,
     problems: &mut Vec<Problem>,
 ) -> ServiceSettings {
     let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
-    let timeouts = timeouts(own, usual, problems);
+    let timeouts = timeouts(own, defaults, problems);
     let service = service(&raw.upstreams, timeouts, connections, problems);
     // An invalid value may have been meant as a folder.
     match service {
         ServiceSettings::Folder(mut folder) => {
             folder.options = folder_options(&raw.folder, &folder.path, problems);
-            name_idle(raw.connect_timeout.as_ref(), CONNECTS, problems);
-            name_idle_of_folder(&raw.pool, problems);
+            report_unused(
+                raw.connect_timeout.as_ref(),
+                FOLDER_WITHOUT_CONNECTIONS,
+                problems,
+            );
+            report_keys_for_servers(&raw.pool, problems);
             ServiceSettings::Folder(folder)
         }
         ServiceSettings::Upstream(upstream) if upstream.servers.is_empty() => {
             ServiceSettings::Upstream(upstream)
         }
         ServiceSettings::Upstream(mut upstream) => {
-            name_folder_keys(&raw.folder, problems);
+            report_keys_for_folders(&raw.folder, problems);
             // Invalid entries are counted too, because they are meant as servers.
             if raw.upstreams.len() < 2 {
-                name_idle_of_one(&raw.pool, problems);
+                report_keys_for_several_servers(&raw.pool, problems);
             }
             upstream.pool = pool(&raw.pool, &upstream.servers, connections, problems);
             ServiceSettings::Upstream(upstream)
@@ -237,7 +249,7 @@ fn of_table(
 fn service(
     upstreams: &[Spanned<String>],
     timeouts: Timeouts,
-    connections: &UsualPool,
+    connections: &ConnectionDefaults,
     problems: &mut Vec<Problem>,
 ) -> ServiceSettings {
     let (mut servers, mut folder) = (Vec::new(), None);
@@ -271,7 +283,7 @@ fn service(
 pub(in crate::config) fn of_one_server(
     address: ServerAddress,
     timeouts: Timeouts,
-    connections: &UsualPool,
+    connections: &ConnectionDefaults,
 ) -> ServiceSettings {
     let servers = vec![ServerSettings { address, weight: 1 }];
     of_servers(servers, timeouts, connections)
@@ -280,10 +292,10 @@ pub(in crate::config) fn of_one_server(
 fn of_servers(
     servers: Vec<ServerSettings>,
     timeouts: Timeouts,
-    connections: &UsualPool,
+    connections: &ConnectionDefaults,
 ) -> ServiceSettings {
     ServiceSettings::Upstream(UpstreamSettings {
-        pool: usual_pool(&servers, connections),
+        pool: default_pool(&servers, connections),
         servers,
         connect_timeout: timeouts.connect,
         timeout: timeouts.answer,
@@ -307,16 +319,16 @@ fn folder_options(raw: &RawFolder, path: &Path, problems: &mut Vec<Problem>) -> 
 }
 
 /// Reports keys for folders, in a service that has servers.
-fn name_folder_keys(raw: &RawFolder, problems: &mut Vec<Problem>) {
+fn report_keys_for_folders(raw: &RawFolder, problems: &mut Vec<Problem>) {
     let why = "it applies only to folders, such as `upstream = \"dir:./public\"`";
-    name_idle(raw.fallback.as_ref(), why, problems);
-    name_idle(raw.error_pages.as_ref(), why, problems);
-    name_idle(raw.cache_control.as_ref(), why, problems);
-    name_idle(raw.well_known.as_ref(), why, problems);
+    report_unused(raw.fallback.as_ref(), why, problems);
+    report_unused(raw.error_pages.as_ref(), why, problems);
+    report_unused(raw.cache_control.as_ref(), why, problems);
+    report_unused(raw.well_known.as_ref(), why, problems);
 }
 
 /// Reports a value that cannot have an effect.
-fn name_idle<T>(value: Option<&Spanned<T>>, why: &str, problems: &mut Vec<Problem>) {
+fn report_unused<T>(value: Option<&Spanned<T>>, why: &str, problems: &mut Vec<Problem>) {
     let problem = value.map(|value| Problem::at(value.place.clone(), "this has no effect"));
     problems.extend(problem.map(|problem| problem.with_help(why)));
 }
@@ -337,30 +349,32 @@ fn server(text: &str) -> Result<ServerSettings, String> {
 
 fn timeouts(
     (connect, answer): (Option<&Spanned<i64>>, Option<&Spanned<i64>>),
-    usual: Timeouts,
+    defaults: Timeouts,
     problems: &mut Vec<Problem>,
 ) -> Timeouts {
-    let mut seconds = |limit: Option<&Spanned<i64>>, usual| {
+    let mut seconds = |limit: Option<&Spanned<i64>>, default| {
         let Some(limit) = limit else {
-            return usual;
+            return default;
         };
         match u32::try_from(limit.value) {
             Ok(seconds) if seconds > 0 => Duration::from_secs(u64::from(seconds)),
             Ok(_) | Err(_) => {
                 let what = "it must be a whole number of seconds, at least 1";
                 problems.push(Problem::at(limit.place.clone(), what));
-                usual
+                default
             }
         }
     };
     Timeouts {
-        connect: seconds(connect, usual.connect),
-        answer: seconds(answer, usual.answer),
+        connect: seconds(connect, defaults.connect),
+        answer: seconds(answer, defaults.answer),
     }
 }
 
-const CONNECTS: &str = "the service is a folder, so there are no connections to it; remove it";
-const IS_ASKED: &str = "the service is a folder, which has no host; remove it";
-const IS_TOLD: &str = "the service is a folder, which receives no headers; remove it";
+const FOLDER_WITHOUT_CONNECTIONS: &str =
+    "the service is a folder, so there are no connections to it; remove it";
+const FOLDER_WITHOUT_HOST: &str = "the service is a folder, which has no host; remove it";
+const FOLDER_WITHOUT_HEADERS: &str =
+    "the service is a folder, which receives no headers; remove it";
 
 const DEFAULT: &str = "default";

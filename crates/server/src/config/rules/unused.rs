@@ -5,25 +5,28 @@ use std::collections::HashSet;
 use gate::HeaderSource;
 
 use super::Rules;
-use crate::config::stack::{RawRoute, Spanned, Stack};
+use crate::config::raw_tables::{RawRoute, RawTables, Spanned};
 
 /// Warns about each service, profile and realm that no route names.
-pub(in crate::config) fn name_tables(stack: &Stack, warnings: &mut Vec<String>) {
+pub(in crate::config) fn warn_about_unused_tables(
+    raw_tables: &RawTables,
+    warnings: &mut Vec<String>,
+) {
     let named = |of: fn(&RawRoute) -> Option<&Spanned<String>>| {
-        let routes = stack.routes.iter();
+        let routes = raw_tables.routes.iter();
         let names: HashSet<_> = routes.filter_map(of).map(|name| &*name.value).collect();
         names
     };
     let services = named(|route| route.service.as_ref());
     let profiles = named(|route| route.headers.as_ref());
     let realms = named(|route| route.realm.as_ref());
-    let of_services = stack.services.iter().map(|service| &service.name);
-    let of_profiles = stack.profiles.iter().map(|profile| &profile.name);
-    let of_realms = stack.realms.iter().map(|realm| &realm.name);
-    let mut name_them = |kind: &str,
-                         key: &str,
-                         names: &HashSet<&str>,
-                         all: &mut dyn Iterator<Item = &Spanned<String>>| {
+    let of_services = raw_tables.services.iter().map(|service| &service.name);
+    let of_profiles = raw_tables.profiles.iter().map(|profile| &profile.name);
+    let of_realms = raw_tables.realms.iter().map(|realm| &realm.name);
+    let mut warn = |kind: &str,
+                    key: &str,
+                    names: &HashSet<&str>,
+                    all: &mut dyn Iterator<Item = &Spanned<String>>| {
         for name in all.filter(|name| !names.contains(&*name.value)) {
             warnings.push(format!(
                 "[{kind}.{name}] has no effect: no route has `{key} = \"{name}\"` ({})",
@@ -32,9 +35,9 @@ pub(in crate::config) fn name_tables(stack: &Stack, warnings: &mut Vec<String>) 
             ));
         }
     };
-    name_them("service", "service", &services, &mut { of_services });
-    name_them("profile", "headers", &profiles, &mut { of_profiles });
-    name_them("realm", "realm", &realms, &mut { of_realms });
+    warn("service", "service", &services, &mut { of_services });
+    warn("profile", "headers", &profiles, &mut { of_profiles });
+    warn("realm", "realm", &realms, &mut { of_realms });
 }
 
 /// The indexes of the realms whose groups no route writes.

@@ -1,21 +1,25 @@
 //! Warns about requests that a strict route probably should match but leaves to a route that requires less.
 
-use gate::{Left, LeftRequests, Routes};
+use gate::{GapRequests, RouteGap, Routes};
 
-use crate::config::stack::Stack;
+use crate::config::raw_tables::RawTables;
 
 /// Warns about each strict route that leaves requests to a route that requires less: which requests and which route, and what to
 /// write.
-pub(in crate::config) fn name_them(stack: &Stack, routes: &Routes, warnings: &mut Vec<String>) {
-    for left in routes.left_to_weaker() {
-        let Left { row, to, what } = left;
-        let place = &stack.routes[row.route.id].place;
+pub(in crate::config) fn warn_about_weaker_routes(
+    raw_tables: &RawTables,
+    routes: &Routes,
+    warnings: &mut Vec<String>,
+) {
+    for left in routes.gaps_to_weaker_routes() {
+        let RouteGap { row, to, what } = left;
+        let place = &raw_tables.routes[row.route.id].place;
         let (name, path, other) = (&row.route.name, row.path, &to.name);
         warnings.push(match what {
-            LeftRequests::Below => format!(
+            GapRequests::Below => format!(
                 "{place}: the route `{name}` matches only the path `{path}`: paths below it, such as `{path}/x`, match the route `{other}`, which requires less; add `{path}/` to its `path`, or add a route for `{path}/`"
             ),
-            LeftRequests::Folder => {
+            GapRequests::Folder => {
                 let alone = path.as_str().trim_end_matches('/');
                 format!(
                     "{place}: the route `{name}` is for the folder `{path}`: the path `{alone}` goes to the route `{other}`, which \
@@ -23,7 +27,7 @@ pub(in crate::config) fn name_them(stack: &Stack, routes: &Routes, warnings: &mu
                      `{alone}`"
                 )
             }
-            LeftRequests::Methods { named, and_others } => {
+            GapRequests::Methods { named, and_others } => {
                 let mut methods: Vec<_> = named.iter().map(|method| method.to_string()).collect();
                 if and_others {
                     methods.push("every other method".to_owned());

@@ -39,7 +39,7 @@ impl RecognizedCookies {
         };
         if format != SessionFormat::AuthJs && (!salt_may_name || reader.is_set(COOKIE_NAME)) {
             let why = "it is the salt of encrypted sessions of Auth.js v5, and does not name a cookie here";
-            reader.idle("JWT_SALT", why);
+            reader.warn_about_unused("JWT_SALT", why);
         }
         let authjs = authjs_cookies(format, name.as_ref(), salt.as_deref(), or_opaque);
         let (better_auth, cache) = better_auth_cookies(reader, format, name.as_ref());
@@ -142,14 +142,14 @@ fn better_auth_cookies(
         return (Vec::new(), cache);
     }
     if name.is_some() {
-        reader.idle(
+        reader.warn_about_unused(
             COOKIE_PREFIX,
             "AUTH_COOKIE_NAME or JWT_SALT sets the cookie's name",
         );
     }
     if !trusted {
         for name in ["BETTER_AUTH_CACHE_STRATEGY", "BETTER_AUTH_CACHE_VERSION"] {
-            reader.idle(
+            reader.warn_about_unused(
                 name,
                 "TRUST_COOKIE_CACHE is off, so the cookie cache is ignored",
             );
@@ -169,7 +169,7 @@ fn better_auth_cookies(
         let own = match (&data_name, name) {
             (None, _) => None,
             (Some(exact), Some(_)) => Some(exact.clone()),
-            (Some(data_name), None) => Some(beside(data_name, cookie.name())),
+            (Some(data_name), None) => Some(data_cookie_name(data_name, cookie.name())),
         };
         let cookie = cookie.with_cache(cache.clone());
         match own {
@@ -182,7 +182,7 @@ fn better_auth_cookies(
 
 /// The name of the cookie cache that belongs to the token in the cookie `token`. Better Auth puts `__Secure-` before both names
 /// or before neither, even if the app chose the name (1.7.25, `dist/cookies/index.mjs` `createCookie`).
-fn beside(data_name: &CookieName, token: &CookieName) -> CookieName {
+fn data_cookie_name(data_name: &CookieName, token: &CookieName) -> CookieName {
     let bare = data_name.as_str();
     let bare = bare.strip_prefix(SECURE).unwrap_or(bare);
     let own = match token.as_str().starts_with(SECURE) {

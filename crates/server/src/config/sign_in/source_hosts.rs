@@ -33,17 +33,18 @@ impl SourceHosts {
     }
 
     /// Whether a path is public on all known hosts, and if there may be unknown ones, on at least one host.
-    pub(super) fn can_open(&self, routes: &Routes, path: &str) -> bool {
-        self.closed(routes, path).next().is_none() && (!self.others || routes.are_open_at(path))
+    pub(super) fn is_public(&self, routes: &Routes, path: &str) -> bool {
+        self.closed_hosts(routes, path).next().is_none()
+            && (!self.others || routes.is_public_somewhere(path))
     }
 
     /// The known hosts on which a path is not public.
-    pub(super) fn closed<'c>(
+    pub(super) fn closed_hosts<'c>(
         &'c self,
         routes: &'c Routes,
         path: &'c str,
     ) -> impl Iterator<Item = &'c String> {
         let hosts = self.hosts.iter();
-        hosts.filter(move |host| !routes.are_open_on(Some(host), path))
+        hosts.filter(move |host| !routes.is_public_on(Some(host), path))
     }
 }

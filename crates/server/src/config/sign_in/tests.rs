@@ -35,7 +35,7 @@ fn location(url: &str, public_url: &str, path: &str) -> String {
 }
 
 #[test]
-fn of_several_origins_the_one_that_was_asked_for_is_the_way_back() {
+fn return_url_has_the_requested_origin() {
     let origins = "https://a.example, https://B.example";
     let back = |origins| location("/signin", origins, "/x");
     assert_eq!(
@@ -53,7 +53,7 @@ fn of_several_origins_the_one_that_was_asked_for_is_the_way_back() {
 }
 
 #[test]
-fn an_exact_origin_comes_before_a_star_and_the_scheme_that_was_used_before_the_other() {
+fn exact_origin_and_current_scheme_are_preferred() {
     let origins =
         "https://*.example.com, http://dev.example.com, https://c.example, http://c.example";
     let sign_in = sign_in("https://app.example/in", origins);
@@ -81,7 +81,7 @@ fn an_exact_origin_comes_before_a_star_and_the_scheme_that_was_used_before_the_o
 }
 
 #[test]
-fn the_way_back_is_a_path_unless_our_origin_is_configured() {
+fn return_url_is_a_path_without_a_configured_origin() {
     assert_eq!(
         location("/signin", "", "/a?b=c d"),
         "/signin?callbackUrl=%2Fa%3Fb%3Dc%20d"
@@ -93,14 +93,14 @@ fn the_way_back_is_a_path_unless_our_origin_is_configured() {
 }
 
 #[test]
-fn a_path_that_names_an_origin_does_not_become_one() {
+fn path_that_looks_like_an_origin_becomes_a_slash() {
     for path in ["//evil.example", r"/\evil.example"] {
         assert_eq!(location("/signin", "", path), "/signin?callbackUrl=%2F");
     }
 }
 
 #[test]
-fn only_web_addresses_and_paths_are_sign_in_pages() {
+fn sign_in_page_must_be_a_web_url_or_a_path() {
     for text in [
         "javascript:alert(1)",
         "//evil.example",
@@ -113,7 +113,7 @@ fn only_web_addresses_and_paths_are_sign_in_pages() {
 }
 
 #[test]
-fn the_parameter_is_the_one_that_the_app_reads() {
+fn return_parameter_is_configurable() {
     let pairs = [
         ("SIGN_IN_URL", "https://a.example/in"),
         ("SIGN_IN_CALLBACK_PARAMETER", "rd"),
@@ -134,7 +134,7 @@ fn the_parameter_is_the_one_that_the_app_reads() {
 }
 
 #[test]
-fn a_page_that_names_the_way_back_itself_is_refused() {
+fn page_with_its_own_return_parameter_is_refused() {
     for (parameter, query) in [
         ("callbackUrl", "callbackUrl=/x"),
         ("callbackUrl", "a=b&callbackURL="),
@@ -161,7 +161,7 @@ fn a_page_that_names_the_way_back_itself_is_refused() {
 }
 
 #[test]
-fn a_page_behind_the_gate_has_to_be_public() {
+fn page_behind_the_gate_must_be_public() {
     let ours = "https://*.example.com, http://g.example:8080";
     for (url, public) in [
         ("/signin", &[][..]),
@@ -200,7 +200,7 @@ fn a_page_behind_the_gate_has_to_be_public() {
 }
 
 #[test]
-fn what_a_page_needs_beside_itself_is_pointed_out() {
+fn missing_public_auth_routes_cause_a_warning() {
     let warnings = |url, public: &[&str]| read(&[("SIGN_IN_URL", url)], public).2.len();
     assert_eq!(warnings("/signin", &["/signin"]), 1);
     assert_eq!(warnings("/signin", &["/signin", "/api/auth/"]), 0);
@@ -209,7 +209,7 @@ fn what_a_page_needs_beside_itself_is_pointed_out() {
 }
 
 #[test]
-fn a_request_for_the_page_itself_is_recognised() {
+fn request_for_the_sign_in_page_is_recognized() {
     let by_path = sign_in("/signin", "");
     for path in [
         "/signin",
@@ -218,12 +218,12 @@ fn a_request_for_the_page_itself_is_recognised() {
         "/sign%69n",
         "//signin",
     ] {
-        assert!(by_path.is_asked_for(None, path), "{path}");
+        assert!(by_path.is_requested(None, path), "{path}");
     }
-    assert!(!by_path.is_asked_for(None, "/signin/help"));
+    assert!(!by_path.is_requested(None, "/signin/help"));
     let elsewhere = sign_in("https://app.example/signin", "");
-    assert!(elsewhere.is_asked_for(Some("APP.example.:443"), "/signin"));
-    assert!(!elsewhere.is_asked_for(Some("g.example"), "/signin"));
-    assert!(elsewhere.is_asked_for(Some("gate:8080"), "/signin?callbackUrl=%2F"));
-    assert!(!elsewhere.is_asked_for(Some("gate:8080"), "/?callbackUrl=%2F"));
+    assert!(elsewhere.is_requested(Some("APP.example.:443"), "/signin"));
+    assert!(!elsewhere.is_requested(Some("g.example"), "/signin"));
+    assert!(elsewhere.is_requested(Some("gate:8080"), "/signin?callbackUrl=%2F"));
+    assert!(!elsewhere.is_requested(Some("gate:8080"), "/?callbackUrl=%2F"));
 }

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::super::connection_url::ConnectionUrl;
 use super::super::postgres_url::{self, Password, PostgresUrl, Ssl};
 use super::super::reader::Reader;
-use super::{agree, disagreement};
+use super::{contradiction, set_unless_different};
 use stores::DatabaseUrl;
 
 /// The address of the database, with the other content of its URL.
@@ -22,7 +22,7 @@ pub(super) struct DatabaseTarget {
 }
 
 /// Reads `DATABASE_URL` and the `POSTGRES_*` settings that complete or replace it. `why` says why a database is needed.
-pub(super) fn place(reader: &mut Reader<'_>, why: &str) -> Option<DatabaseTarget> {
+pub(super) fn database_target(reader: &mut Reader<'_>, why: &str) -> Option<DatabaseTarget> {
     let url = reader.url("DATABASE_URL");
     if url.is_none() && !reader.is_set("POSTGRES_HOST") {
         let _ = reader.text("POSTGRES_HOST");
@@ -47,7 +47,7 @@ pub(super) fn place(reader: &mut Reader<'_>, why: &str) -> Option<DatabaseTarget
             let postgres = postgres(&url)
                 .map_err(|what| reader.problem("DATABASE_URL", what))
                 .ok()?;
-            reader.remarks("DATABASE_URL", &postgres.harmless);
+            reader.record_harmless_parts("DATABASE_URL", &postgres.harmless);
             postgres
         }
         None => PostgresUrl::default(),
@@ -77,15 +77,15 @@ fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl 
                 .port
                 .is_some_and(|port| ports.clone().any(|other| other != port))
             {
-                reader.problem("POSTGRES_HOST", disagreement(URL));
+                reader.problem("POSTGRES_HOST", contradiction(URL));
             }
             postgres.hosts = hosts.to_vec();
         }
         ([only], Some([host])) if only.name == host.name => {
-            agree(reader, "POSTGRES_HOST", URL, &mut only.port, host.port);
+            set_unless_different(reader, "POSTGRES_HOST", URL, &mut only.port, host.port);
         }
         (known, Some(hosts)) if *known == *hosts => {}
-        ([_, ..], Some(_)) => reader.problem("POSTGRES_HOST", disagreement(URL)),
+        ([_, ..], Some(_)) => reader.problem("POSTGRES_HOST", contradiction(URL)),
     }
     let port = reader.port("POSTGRES_PORT");
     match port {
@@ -97,21 +97,21 @@ fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl 
                 .map(|host| host.port.unwrap_or(default));
             if ports.any(|other| other != port) {
                 let place = if is_alone { "POSTGRES_HOST" } else { URL };
-                reader.problem("POSTGRES_PORT", disagreement(place));
+                reader.problem("POSTGRES_PORT", contradiction(place));
             }
         }
         Some(port) => postgres.port = Some(port),
         None => {}
     }
     let user = reader.text("POSTGRES_USER");
-    agree(reader, "POSTGRES_USER", URL, &mut postgres.user, user);
+    set_unless_different(reader, "POSTGRES_USER", URL, &mut postgres.user, user);
     let password = reader.password("POSTGRES_PASSWORD").map(Password);
     let place = &mut postgres.password;
-    agree(reader, "POSTGRES_PASSWORD", URL, place, password);
+    set_unless_different(reader, "POSTGRES_PASSWORD", URL, place, password);
     let database = reader.text("POSTGRES_DB");
-    agree(reader, "POSTGRES_DB", URL, &mut postgres.database, database);
+    set_unless_different(reader, "POSTGRES_DB", URL, &mut postgres.database, database);
     let mode = reader.read("POSTGRES_SSLMODE", Ssl::parse);
-    agree(reader, "POSTGRES_SSLMODE", URL, &mut postgres.ssl, mode);
+    set_unless_different(reader, "POSTGRES_SSLMODE", URL, &mut postgres.ssl, mode);
     if mode.is_some()
         && let Err(what) = postgres.check()
     {
@@ -124,7 +124,7 @@ fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl 
         } else {
             URL
         };
-        reader.remarks(place, &[("sslmode".to_owned(), why)]);
+        reader.record_harmless_parts(place, &[("sslmode".to_owned(), why)]);
     }
     if is_alone {
         postgres

@@ -6,7 +6,7 @@ use super::super::connection_url::ConnectionUrl;
 use super::super::host::Host;
 use super::super::reader::Reader;
 use super::super::redis_url::RedisUrl;
-use super::{agree, disagreement};
+use super::{contradiction, set_unless_different};
 use stores::{CacheFormat, ClusterSeeds, RedisAddress, RedisSettings};
 
 /// Reads the settings of Redis, if `REDIS_URL` or `REDIS_HOST` is set. `sessions` is the key prefix of sessions that the app
@@ -40,7 +40,7 @@ pub(super) fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option
                 .and_then(|url| RedisUrl::read(&url))
                 .map_err(|what| reader.problem("REDIS_URL", what))
                 .ok()?;
-            reader.remarks("REDIS_URL", &redis.harmless);
+            reader.record_harmless_parts("REDIS_URL", &redis.harmless);
             let place = "REDIS_URL";
             if redis.has_no_host() {
                 for (name, is_given) in [
@@ -48,39 +48,39 @@ pub(super) fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option
                     ("REDIS_PORT", port.is_some()),
                 ] {
                     if is_given {
-                        reader.problem(name, disagreement(place));
+                        reader.problem(name, contradiction(place));
                     }
                 }
             } else if let Some(host) = host {
-                agree(
+                set_unless_different(
                     reader,
                     "REDIS_HOST",
                     place,
                     &mut redis.host,
                     Some(host.name),
                 );
-                agree(reader, "REDIS_HOST", place, &mut redis.port, host.port);
+                set_unless_different(reader, "REDIS_HOST", place, &mut redis.port, host.port);
             }
-            agree(reader, "REDIS_PORT", place, &mut redis.port, port);
+            set_unless_different(reader, "REDIS_PORT", place, &mut redis.port, port);
             redis
         }
         None => {
             let host = host?;
             let mut redis = RedisUrl::at(host.name, host.port);
-            agree(reader, "REDIS_PORT", "REDIS_HOST", &mut redis.port, port);
+            set_unless_different(reader, "REDIS_PORT", "REDIS_HOST", &mut redis.port, port);
             redis
         }
     };
-    agree(reader, "REDIS_USERNAME", "REDIS_URL", &mut redis.user, user);
+    set_unless_different(reader, "REDIS_USERNAME", "REDIS_URL", &mut redis.user, user);
     let place = "REDIS_URL";
-    agree(
+    set_unless_different(
         reader,
         "REDIS_PASSWORD",
         place,
         &mut redis.password,
         password,
     );
-    agree(reader, CA_FILE, place, &mut redis.ca_file, ca_file);
+    set_unless_different(reader, CA_FILE, place, &mut redis.ca_file, ca_file);
     if redis.user.is_some() && redis.password.is_none() {
         let what = "there is a user without a password; add the password to the URL, or set REDIS_PASSWORD";
         let name = match reader.is_set("REDIS_USERNAME") {
@@ -90,7 +90,7 @@ pub(super) fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option
         reader.problem(name, what);
     }
     if redis.ca_file.is_some() && !redis.tls {
-        reader.idle(
+        reader.warn_about_unused(
             CA_FILE,
             "the connection to Redis does not use TLS; use rediss:// in REDIS_URL for TLS",
         );
@@ -100,7 +100,7 @@ pub(super) fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option
     if let (RedisAddress::Cluster(_), true) = (&server.address, tracking)
         && !ClusterSeeds::can_be_tracked(&key_prefix, sessions.as_deref())
     {
-        reader.problem("REDIS_TRACKING", NOT_HEARD);
+        reader.problem("REDIS_TRACKING", UNTRACKED_SESSIONS);
     }
     if let Err(error) = server.check_files(ca_file.as_ref()) {
         let name = if reader.is_set(CA_FILE) {
@@ -124,6 +124,6 @@ pub(super) fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option
 
 const CA_FILE: &str = "REDIS_CA_FILE";
 
-const NOT_HEARD: &str = "the `{…}` in REDIS_KEY_PREFIX puts all of the gate's keys on one server of the cluster, while \
+const UNTRACKED_SESSIONS: &str = "the `{…}` in REDIS_KEY_PREFIX puts all of the gate's keys on one server of the cluster, while \
      the sessions are on others, so the gate cannot verify that it is notified of changes there; use the same `{…}` in \
      BETTER_AUTH_REDIS_PREFIX, or none in either";

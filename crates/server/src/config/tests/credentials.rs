@@ -17,7 +17,7 @@ const VALUES: [&str; 5] = [
 ];
 
 /// Everything that the gate prints about a configuration.
-fn told(read: Result<Config, ConfigErrors>) -> String {
+fn printed(read: Result<Config, ConfigErrors>) -> String {
     let config = match read {
         Ok(config) => config,
         Err(errors) => return errors.to_string(),
@@ -31,22 +31,22 @@ fn told(read: Result<Config, ConfigErrors>) -> String {
 
 /// Tests each variable alone, because a problem of one can hide that of another; then all of them together, with other values.
 #[test]
-fn a_password_in_a_variable_is_not_repeated() {
+fn password_in_a_variable_is_not_repeated() {
     for entry in catalogue::entries() {
-        let told = told(config(&[(entry.name, VALUES[0])]));
-        assert!(!told.contains(PASSWORD), "{}\n{told}", entry.name);
+        let printed = printed(config(&[(entry.name, VALUES[0])]));
+        assert!(!printed.contains(PASSWORD), "{}\n{printed}", entry.name);
     }
     for value in VALUES {
         let pairs: Vec<_> = catalogue::entries()
             .map(|entry| (entry.name, value))
             .collect();
-        let told = told(config(&pairs));
-        assert!(!told.contains(PASSWORD), "{value}\n{told}");
+        let printed = printed(config(&pairs));
+        assert!(!printed.contains(PASSWORD), "{value}\n{printed}");
     }
     let files = catalogue::entries().map(|entry| format!("{}_FILE", entry.name).leak());
     let pairs: Vec<_> = files.map(|name| (&*name, VALUES[0])).collect();
-    let told = told(config(&pairs));
-    assert!(!told.contains(PASSWORD), "{told}");
+    let printed = printed(config(&pairs));
+    assert!(!printed.contains(PASSWORD), "{printed}");
 }
 
 /// A value in TOML for a key of this kind.
@@ -80,14 +80,14 @@ fn written(kind: Kind, value: &str) -> String {
     }
 }
 
-fn told_of_file(text: &str) -> String {
+fn printed_of_file(text: &str) -> String {
     let environment = Variables::default().with([("PW", PASSWORD.to_owned())]);
     let loaded = load_text("gate.toml", text, &environment);
-    told(Config::from_loaded(&loaded))
+    printed(Config::from_loaded(&loaded))
 }
 
 #[test]
-fn a_password_in_a_file_is_not_repeated() {
+fn password_in_a_file_is_not_repeated() {
     let top = format!("auth_secret = '{SECRET}'\n");
     let route = "[[route]]\npath = '/'\nupstream = 'http://127.0.0.1:1'\n";
     let values = VALUES.into_iter().chain(["https://user:${PW}@host/x"]);
@@ -105,8 +105,8 @@ fn a_password_in_a_file_is_not_repeated() {
             format!("{}{route}", lines(|_| true)),
             format!("{top}{route}realm = 'x'\n[realm.x]\n{of_realm}"),
         ] {
-            let told = told_of_file(&text);
-            assert!(!told.contains(PASSWORD), "{text}\n{told}");
+            let printed = printed_of_file(&text);
+            assert!(!printed.contains(PASSWORD), "{text}\n{printed}");
         }
         let header = format!("{route}headers = 'p'\n[profile.p]\nheaders = {{ X-A = {{ @ }} }}\n");
         let tables: [(&[Key], String); 7] = [
@@ -130,8 +130,8 @@ fn a_password_in_a_file_is_not_repeated() {
                 let twice = |other: &&str| other.split(" =").next() != Some(key.name);
                 let template: Vec<_> = template.lines().filter(twice).collect();
                 let text = top.clone() + &template.join("\n").replace('@', &line);
-                let told = told_of_file(&text);
-                assert!(!told.contains(PASSWORD), "{text}\n{told}");
+                let printed = printed_of_file(&text);
+                assert!(!printed.contains(PASSWORD), "{text}\n{printed}");
             }
         }
     }

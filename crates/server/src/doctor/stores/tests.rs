@@ -24,7 +24,7 @@ fn ids(url: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_way_to_another_machine_must_be_encrypted_and_proven() {
+fn connection_to_another_machine_must_be_encrypted_and_verified() {
     for (url, found) in [
         (
             "postgres://gate:x@db.internal/app",

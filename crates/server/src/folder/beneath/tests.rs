@@ -41,7 +41,7 @@ fn site() -> tempfile::TempDir {
 fn read(site: &Path, name: &str) -> Result<String, Errno> {
     let by = |root: Root| {
         let mut text = String::new();
-        let opened = root.open(Haste::Any)?.file(Path::new(name))?;
+        let opened = root.open(LookupMode::Blocking)?.file(Path::new(name))?;
         fs::File::from(opened).read_to_string(&mut text).unwrap();
         Ok::<_, Errno>(text)
     };
@@ -55,7 +55,7 @@ fn read(site: &Path, name: &str) -> Result<String, Errno> {
 }
 
 #[test]
-fn files_and_links_that_stay_are_opened() {
+fn files_and_links_within_the_folder_are_opened() {
     let all = site();
     let site = all.path().join("site");
     for (name, content) in [
@@ -72,7 +72,7 @@ fn files_and_links_that_stay_are_opened() {
 }
 
 #[test]
-fn nothing_outside_is_opened() {
+fn nothing_outside_the_folder_is_opened() {
     let all = site();
     let site = all.path().join("site");
     for name in [
@@ -93,7 +93,7 @@ fn nothing_outside_is_opened() {
 }
 
 #[test]
-fn a_folder_that_is_a_link_is_followed_where_it_points_now() {
+fn folder_that_is_a_link_is_resolved_for_each_request() {
     let all = tempfile::tempdir().unwrap();
     for version in ["one", "two"] {
         fs::create_dir(all.path().join(version)).unwrap();
@@ -105,7 +105,7 @@ fn a_folder_that_is_a_link_is_followed_where_it_points_now() {
     let read = || {
         let mut text = String::new();
         let opened = root
-            .open(Haste::Any)
+            .open(LookupMode::Blocking)
             .unwrap()
             .file(Path::new("page"))
             .unwrap();
@@ -119,7 +119,7 @@ fn a_folder_that_is_a_link_is_followed_where_it_points_now() {
 }
 
 #[test]
-fn a_fifo_makes_nobody_wait() {
+fn fifo_does_not_block() {
     let all = tempfile::tempdir().unwrap();
     let made = Command::new("mkfifo").arg(all.path().join("fifo")).status();
     assert!(made.unwrap().success());
@@ -127,7 +127,10 @@ fn a_fifo_makes_nobody_wait() {
         Root::new(all.path().to_owned()),
         Root::step_by_step(all.path().to_owned()),
     ] {
-        let opened = root.open(Haste::Any).unwrap().file(Path::new("fifo"));
+        let opened = root
+            .open(LookupMode::Blocking)
+            .unwrap()
+            .file(Path::new("fifo"));
         assert!(
             !fs::File::from(opened.unwrap())
                 .metadata()

@@ -10,17 +10,17 @@ use gate::Restriction;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use prost::Message;
 
-use super::super::asker;
+use super::super::client_kind;
 use super::original::{self, OriginalError, OriginalRequest};
-use super::restrictions::{self, NotUnderstood};
+use super::restrictions::{self, UnsupportedParameter};
 
 /// Whether a request is a `Check` call. Method, version, path and content type must all match: the answer has status 200 even for
 /// a denial, so a proxy that asks over plain HTTP, and lets its clients choose the path, must not get one.
-pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
+pub(crate) fn is_check<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2
         && *request.method() == Method::POST
         && request.uri().path() == "/envoy.service.auth.v3.Authorization/Check"
-        && asker::is_grpc(request.headers())
+        && client_kind::is_grpc(request.headers())
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -128,8 +128,8 @@ impl CheckRequest {
     ///
     /// # Errors
     ///
-    /// [`NotUnderstood`] when it is anything but a restriction by e-mail addresses, their domains or groups.
-    pub(crate) fn restriction(&self) -> Result<Restriction, NotUnderstood> {
+    /// [`UnsupportedParameter`] when it is anything but a restriction by e-mail addresses, their domains or groups.
+    pub(crate) fn restriction(&self) -> Result<Restriction, UnsupportedParameter> {
         let Some(attributes) = &self.attributes else {
             return Ok(Restriction::default());
         };
@@ -137,7 +137,7 @@ impl CheckRequest {
             return Err(restrictions::route_metadata());
         }
         let extensions = attributes.context_extensions.iter();
-        restrictions::in_extensions(extensions.map(|word| (&*word.key, &*word.value)))
+        restrictions::from_extensions(extensions.map(|word| (&*word.key, &*word.value)))
     }
 
     fn http(&self) -> Option<&HttpRequest> {

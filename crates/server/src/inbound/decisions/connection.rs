@@ -47,9 +47,15 @@ impl DecisionServer {
                 }
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
-                    let came = &client.connection.input;
-                    let refused =
-                        inbound::unreadable(violation, came, Mode::Decisions, peer, audit, metrics);
+                    let received = &client.connection.input;
+                    let refused = inbound::unreadable(
+                        violation,
+                        received,
+                        Mode::Decisions,
+                        peer,
+                        audit,
+                        metrics,
+                    );
                     Some(refused)
                 }
             };
@@ -58,7 +64,7 @@ impl DecisionServer {
                 return;
             };
             let sent = client.answer(answer, &record.bytes_out).await;
-            record.ends(sent);
+            record.end(sent);
         }
     }
 

@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{StatusCode, Uri};
 
 use super::original::{self, RequestSource};
-use super::restrictions::{self, Meaning, NotUnderstood, Vocabulary};
+use super::restrictions::{self, Meaning, UnsupportedParameter, Vocabulary};
 use crate::mode::Mode;
 
 /// What an endpoint reads and how it answers.
@@ -107,8 +107,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`NotUnderstood`] when it demands something that is not understood.
-    pub(crate) fn restriction(&self, parts: &Parts) -> Result<Restriction, NotUnderstood> {
+    /// [`UnsupportedParameter`] when it demands something that is not understood.
+    pub(crate) fn restriction(&self, parts: &Parts) -> Result<Restriction, UnsupportedParameter> {
         let query = match self.source {
             RequestSource::Line { .. } => None,
             RequestSource::Either
@@ -122,7 +122,7 @@ impl Endpoint {
         };
         let of_client =
             self.keeps_query && original::forwarded_query(&parts.headers) == Some(query);
-        restrictions::in_query(query, self.parameters, of_client)
+        restrictions::from_query(query, self.parameters, of_client)
     }
 }
 
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_its_endpoint_and_nothing_near_it_does() {
+    fn only_the_exact_path_names_an_endpoint() {
         let nginx = at("/auth/nginx?x=y").unwrap();
         assert_eq!(
             (nginx.mode, nginx.source),
@@ -299,9 +299,9 @@ mod tests {
             "/outpost.goauthentik.io/auth/envoy",
         ] {
             let refusal_style = at(prefix).unwrap().refusal_style;
-            for (status, told) in [(302, 302), (400, 400), (401, 401), (403, 403), (429, 429)] {
+            for (status, expected) in [(302, 302), (400, 400), (401, 401), (403, 403), (429, 429)] {
                 let status = StatusCode::from_u16(status).unwrap();
-                assert_eq!(refusal_style.status(status), told, "{prefix}");
+                assert_eq!(refusal_style.status(status), expected, "{prefix}");
             }
             for status in 500..600 {
                 let status = StatusCode::from_u16(status).unwrap();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_endpoint_of_authelia_redirects_when_told_to() {
+    fn older_authelia_endpoint_redirects_when_configured() {
         let refusal_style = |target| at(target).unwrap().refusal_style;
         assert_eq!(refusal_style("/api/verify"), RefusalStyle::StatusAlone);
         assert_eq!(

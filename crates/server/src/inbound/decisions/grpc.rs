@@ -25,7 +25,7 @@ impl DecisionServer {
         peer: IpAddr,
     ) -> Response<tonic::body::Body> {
         let limit = self.live.current().client.body;
-        let check = Check {
+        let check = CheckService {
             decisions: self,
             peer,
         };
@@ -52,7 +52,7 @@ impl DecisionServer {
         let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
         let question = DecisionRequest {
             original,
-            restriction: restrictions::none_in_headers(metadata).and_then(|()| check.restriction()),
+            restriction: restrictions::check_headers(metadata).and_then(|()| check.restriction()),
             headers: &headers,
             refusal_style: RefusalStyle::PassedOn,
         };
@@ -63,13 +63,13 @@ impl DecisionServer {
                 allowed.headers_mut().extend(permit.identity(names));
                 let forged = permit.forged(names, &headers);
                 record.decided(Decision::Permitted(permit.into_admission()));
-                record.answers(&mut allowed);
+                record.prepare_answer(&mut allowed);
                 record.handed_over(0);
                 CheckResponse::allowed(allowed.headers(), &forged)
             }
             Err(mut refused) => {
                 refused.headers_mut().remove(CONNECTION);
-                record.answers(&mut refused);
+                record.prepare_answer(&mut refused);
                 record.handed_over(refused.body().len());
                 CheckResponse::denied(refused)
             }
@@ -78,12 +78,12 @@ impl DecisionServer {
 }
 
 /// The gRPC service, for one call.
-struct Check {
+struct CheckService {
     decisions: Rc<DecisionServer>,
     peer: IpAddr,
 }
 
-impl UnaryService<CheckRequest> for Check {
+impl UnaryService<CheckRequest> for CheckService {
     type Response = CheckResponse;
     type Future = std::pin::Pin<
         Box<dyn Future<Output = Result<tonic::Response<CheckResponse>, tonic::Status>>>,

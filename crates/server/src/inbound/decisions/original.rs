@@ -147,8 +147,8 @@ fn forwarded(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
 }
 
 fn line(parts: &Parts, prefix: usize) -> Result<OriginalRequest, OriginalError> {
-    let asked = parts.uri.path_and_query();
-    let rest = asked.and_then(|asked| asked.as_str().get(prefix..));
+    let target = parts.uri.path_and_query();
+    let rest = target.and_then(|target| target.as_str().get(prefix..));
     Ok(OriginalRequest {
         method: allowed(parts.method.clone(), REQUEST_LINE)?,
         host: host(parts)?,

@@ -28,13 +28,13 @@ pub(crate) type Vocabulary = &'static [(&'static str, Meaning)];
 
 /// A parameter that may restrict who may enter, and whose name or value is not understood.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotUnderstood {
+pub(crate) struct UnsupportedParameter {
     /// The parameter's name, if it may be logged: clients can write some names, with secrets in them.
     word: Option<String>,
     place: &'static str,
 }
 
-impl NotUnderstood {
+impl UnsupportedParameter {
     fn new(word: &str, place: &'static str) -> Self {
         let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'_' | b'-');
         let fit = word.len() <= LONGEST_SHOWN && word.bytes().all(plain) && !word.is_empty();
@@ -45,7 +45,7 @@ impl NotUnderstood {
     }
 }
 
-impl fmt::Display for NotUnderstood {
+impl fmt::Display for UnsupportedParameter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.word {
             Some(word) => write!(formatter, "the {} `{word}`", self.place),
@@ -64,23 +64,23 @@ impl fmt::Display for NotUnderstood {
 ///
 /// # Errors
 ///
-/// [`NotUnderstood`] when such a parameter is not in the vocabulary, or its value is not UTF-8.
-pub(crate) fn in_query(
+/// [`UnsupportedParameter`] when such a parameter is not in the vocabulary, or its value is not UTF-8.
+pub(crate) fn from_query(
     query: &str,
     vocabulary: Vocabulary,
     of_client: bool,
-) -> Result<Restriction, NotUnderstood> {
+) -> Result<Restriction, UnsupportedParameter> {
     let mut restriction = Restriction::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let word = decoded(name);
         let understood = word
             .as_deref()
-            .and_then(|word| narrow(&mut restriction, vocabulary, word, || decoded(value)));
-        let counts = !of_client || narrows_somewhere(name, value);
+            .and_then(|word| restrict(&mut restriction, vocabulary, word, || decoded(value)));
+        let counts = !of_client || restricts_somewhere(name, value);
         if understood.is_none() && counts {
             let word = word.unwrap_or_default();
-            return Err(NotUnderstood::new(&word, PARAMETER));
+            return Err(UnsupportedParameter::new(&word, PARAMETER));
         }
     }
     Ok(restriction)
@@ -88,7 +88,7 @@ pub(crate) fn in_query(
 
 /// Whether a parameter restricts who may enter at the endpoint of any gateway: `allowed_…` of oauth2-proxy, `auth=basic` of
 /// Authelia.
-fn narrows_somewhere(name: &str, value: &str) -> bool {
+fn restricts_somewhere(name: &str, value: &str) -> bool {
     let lossy = |part| {
         let text = percent_decode_str(part).decode_utf8_lossy();
         text.to_ascii_lowercase().replace('-', "_")
@@ -101,16 +101,16 @@ fn narrows_somewhere(name: &str, value: &str) -> bool {
 ///
 /// # Errors
 ///
-/// [`NotUnderstood`] when one of them is not in the vocabulary, or is not UTF-8.
-pub(crate) fn in_extensions<'q>(
+/// [`UnsupportedParameter`] when one of them is not in the vocabulary, or is not UTF-8.
+pub(crate) fn from_extensions<'q>(
     extensions: impl Iterator<Item = (&'q [u8], &'q [u8])>,
-) -> Result<Restriction, NotUnderstood> {
+) -> Result<Restriction, UnsupportedParameter> {
     let mut restriction = Restriction::default();
     for (name, value) in extensions {
         let name = str::from_utf8(name).unwrap_or_default();
         let value = || Some(Cow::Borrowed(str::from_utf8(value).ok()?));
-        narrow(&mut restriction, BY_USER, name, value)
-            .ok_or_else(|| NotUnderstood::new(name, EXTENSION))?;
+        restrict(&mut restriction, BY_USER, name, value)
+            .ok_or_else(|| UnsupportedParameter::new(name, EXTENSION))?;
     }
     Ok(restriction)
 }
@@ -120,8 +120,8 @@ pub(crate) fn in_extensions<'q>(
 ///
 /// # Errors
 ///
-/// [`NotUnderstood`] when a header has such a name.
-pub(crate) fn none_in_headers(headers: &HeaderMap) -> Result<(), NotUnderstood> {
+/// [`UnsupportedParameter`] when a header has such a name.
+pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), UnsupportedParameter> {
     let narrows = |name: &&str| {
         // This alone rules out most names.
         name.contains("allowed") && IN_HEADERS.contains(&&*without_prefix(&name.replace('_', "-")))
@@ -129,21 +129,21 @@ pub(crate) fn none_in_headers(headers: &HeaderMap) -> Result<(), NotUnderstood> 
     let mut names = headers.keys().map(http::HeaderName::as_str);
     names
         .find(narrows)
-        .map_or(Ok(()), |name| Err(NotUnderstood::new(name, HEADER)))
+        .map_or(Ok(()), |name| Err(UnsupportedParameter::new(name, HEADER)))
 }
 
 /// The error for a restriction to groups where the groups of users are unknown.
-pub(crate) fn groups_without_any() -> NotUnderstood {
-    NotUnderstood::new("allowed_groups", WORD)
+pub(crate) fn groups_without_any() -> UnsupportedParameter {
+    UnsupportedParameter::new("allowed_groups", WORD)
 }
 
 /// The error for metadata of a route, which Envoy can send beside context extensions.
-pub(crate) fn route_metadata() -> NotUnderstood {
-    NotUnderstood::new("route_metadata_context", ATTRIBUTE)
+pub(crate) fn route_metadata() -> UnsupportedParameter {
+    UnsupportedParameter::new("route_metadata_context", ATTRIBUTE)
 }
 
 /// Adds one parameter to the restriction. Returns `None` when it is not understood.
-fn narrow<'v>(
+fn restrict<'v>(
     restriction: &mut Restriction,
     vocabulary: Vocabulary,
     name: &str,
@@ -244,12 +244,12 @@ mod tests {
                 restriction(&["a=b@c"], &[".b"]),
             ),
         ] {
-            assert_eq!(in_query(query, WORDS, false), Ok(expected), "{query}");
+            assert_eq!(from_query(query, WORDS, false), Ok(expected), "{query}");
         }
     }
 
     #[test]
-    fn what_is_not_understood_is_named_where_that_is_safe() {
+    fn unsupported_parameter_is_named_where_that_is_safe() {
         for (query, shown) in [
             ("allowed_groups=admins", "the parameter `allowed_groups`"),
             ("rd=/&allowed_groups", "the parameter `allowed_groups`"),
@@ -262,16 +262,16 @@ mod tests {
             ("=x", "a parameter that is not shown here"),
             ("%zz=x", "a parameter that is not shown here"),
         ] {
-            let flaw = in_query(query, WORDS, false).expect_err(query);
+            let flaw = from_query(query, WORDS, false).expect_err(query);
             assert_eq!(flaw.to_string(), shown, "{query}");
         }
     }
 
     #[test]
-    fn in_a_query_of_the_client_only_what_narrows_somewhere_counts() {
+    fn clients_own_query_may_contain_unsupported_parameters_that_restrict_nothing() {
         for query in ["page=2", "%zz;=&%", "=", "token=x&auth=bearer", "rd=/&a"] {
-            assert!(in_query(query, WORDS, false).is_err(), "{query}");
-            let read = in_query(query, WORDS, true);
+            assert!(from_query(query, WORDS, false).is_err(), "{query}");
+            let read = from_query(query, WORDS, true);
             assert_eq!(read, Ok(Restriction::default()), "{query}");
         }
         for query in [
@@ -283,20 +283,20 @@ mod tests {
             "auth=basic",
             "a%75th=BASIC",
         ] {
-            assert!(in_query(query, WORDS, true).is_err(), "{query}");
+            assert!(from_query(query, WORDS, true).is_err(), "{query}");
         }
         assert_eq!(
-            in_query("page=2&allowed_emails=a@b", WORDS, true),
+            from_query("page=2&allowed_emails=a@b", WORDS, true),
             Ok(restriction(&["a@b"], &[]))
         );
     }
 
     #[test]
-    fn a_header_that_says_such_a_word_is_found_in_every_spelling() {
+    fn header_with_a_restricting_name_is_found_in_every_spelling() {
         let with = |name: &'static str| {
             let name = http::HeaderName::from_static(name);
             let value = http::HeaderValue::from_static("admins");
-            none_in_headers(&HeaderMap::from_iter([(name, value)]))
+            check_headers(&HeaderMap::from_iter([(name, value)]))
         };
         for name in [
             "allowed-groups",

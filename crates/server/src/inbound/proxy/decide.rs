@@ -8,7 +8,7 @@ use http::header::HOST;
 use http::{Method, Request, Response};
 use http1::Length;
 
-use super::own_answer::asker;
+use super::own_answer::client_kind;
 use super::{Proxy, RequestOutcome};
 use crate::config::Handling;
 use crate::inbound::answerable::Answerable;
@@ -40,12 +40,12 @@ impl Proxy {
         }
         let proxies = &live.trusted_proxies;
         if live.https.refuses(headers, &record.arrival, proxies) {
-            let answer = answer::https_required(asker(request), record.request_id());
+            let answer = answer::https_required(client_kind(request), record.request_id());
             record.decided(Decision::Rejected(HTTPS_REQUIRED));
             return (live.handling(None), RequestOutcome::Answered(answer));
         }
         if let Some((route, answer)) = preflight(live, &facts) {
-            record.governed_by(&*route.name);
+            record.set_route(&*route.name);
             record.decided(Decision::Preflight);
             return (live.handling(Some(route)), RequestOutcome::Answered(answer));
         }
@@ -64,13 +64,13 @@ impl Proxy {
             None => (live.handling(None), RequestOutcome::Abandoned),
             Some(Ok(permit)) => {
                 let route = permit.route();
-                record.governed_by(&*route.name);
+                record.set_route(&*route.name);
                 let handling = live.handling(Some(route));
                 let forwarding = self.forward(permit, live, handling, request, client, record);
                 (handling, forwarding.await)
             }
             Some(Err(refused)) => {
-                let lacking = live.gate.lacking(&refused, &facts, record.now);
+                let lacking = live.gate.unmet(&refused, &facts, record.now);
                 refuse(refused, lacking, live, request, record)
             }
         }
@@ -121,7 +121,7 @@ pub(crate) fn admit<'r>(
     };
     let (admitted, admission) = permit.admit(request, arrival, rewrite);
     match tunnel::is_requested(request) {
-        true => (admitted.asking_for_websocket(), admission),
+        true => (admitted.with_websocket_upgrade(), admission),
         false => (admitted, admission),
     }
 }
@@ -137,18 +137,23 @@ fn refuse<'l, E>(
     record: &mut Record<'l>,
 ) -> (&'l Handling, RequestOutcome<E>) {
     let handling = live.handling(refused.route);
-    record.lacks(lacking);
-    let (asker, answer) = (asker(request), refused.refusal.class());
+    record.set_unmet(lacking);
+    let (client_kind, answer) = (client_kind(request), refused.refusal.class());
     let proxies = &live.trusted_proxies;
-    let asked = BrowserRequest::of(request, &record.arrival, proxies, record.now);
-    let offer = SignInOffer::of(handling.sign_in.as_ref(), answer, asker, &asked);
+    let browser_request = BrowserRequest::of(request, &record.arrival, proxies, record.now);
+    let offer = SignInOffer::of(
+        handling.sign_in.as_ref(),
+        answer,
+        client_kind,
+        &browser_request,
+    );
     record.redirect_loop = offer.is_loop();
-    let mut answer = answer::refusal(answer, asker, offer, record.request_id());
+    let mut answer = answer::refusal(answer, client_kind, offer, record.request_id());
     if let Refusal::RateLimited(limited) = &refused.refusal {
-        answer::say_limit(answer.headers_mut(), &limited.exceeded);
+        answer::add_rate_limit_headers(answer.headers_mut(), &limited.exceeded);
     }
     if let Some(route) = refused.route {
-        record.governed_by(&*route.name);
+        record.set_route(&*route.name);
     }
     record.decided(Decision::Refused(refused.refusal));
     (handling, RequestOutcome::Answered(answer))

@@ -6,9 +6,9 @@ use http::{Request, Response, StatusCode};
 use http1::Length;
 
 use super::decide::admit;
-use super::own_answer::asker;
+use super::own_answer::client_kind;
 use super::{Proxy, RequestOutcome};
-use crate::aside::aside;
+use crate::boxed::boxed;
 use crate::config::Handling;
 use crate::exchange_end::{ExchangeEnd, is_our_limit};
 use crate::inbound::answerable::Answerable;
@@ -32,19 +32,27 @@ impl Proxy {
         let (admitted, admission) = admit(permit, request, &record.arrival, handling);
         record.decided(Decision::Permitted(admission));
         let Some(service) = live.service(handling) else {
-            let (status, asker) = (StatusCode::NOT_FOUND, asker(request));
-            return RequestOutcome::Answered(answer::status(status, asker, record.request_id()));
+            let (status, client_kind) = (StatusCode::NOT_FOUND, client_kind(request));
+            return RequestOutcome::Answered(answer::status(
+                status,
+                client_kind,
+                record.request_id(),
+            ));
         };
         if handling.refuses_body(*request.body()) {
-            let (status, asker) = (StatusCode::PAYLOAD_TOO_LARGE, asker(request));
-            return RequestOutcome::Answered(answer::malformed(status, asker, record.request_id()));
+            let (status, client_kind) = (StatusCode::PAYLOAD_TOO_LARGE, client_kind(request));
+            return RequestOutcome::Answered(answer::malformed(
+                status,
+                client_kind,
+                record.request_id(),
+            ));
         }
         let upstream = match service {
             Service::Upstream(upstream) => upstream,
             Service::Folder(folder) => {
                 let (asked, warnings) = ((request, is_public), &self.upstream_warnings);
                 let finding = files::find(folder, admitted, asked, client, record, warnings);
-                return aside(finding).await.into();
+                return boxed(finding).await.into();
             }
         };
         if let Some(limit) = handling.body_limit {
@@ -64,11 +72,11 @@ impl Proxy {
         if is_upgrade && !becomes_websocket {
             record.upstream = Some("bad_upgrade");
             record.ended = Some(ExchangeEnd::UpstreamBroke);
-            let (status, asker) = (StatusCode::BAD_GATEWAY, asker(request));
-            let answer = answer::status(status, asker, record.request_id());
+            let (status, client_kind) = (StatusCode::BAD_GATEWAY, client_kind(request));
+            let answer = answer::status(status, client_kind, record.request_id());
             return RequestOutcome::Answered(answer);
         }
-        record.service_answers(answer.status);
+        record.service_answered(answer.status);
         if !becomes_websocket {
             return RequestOutcome::Passed(answer, exchange);
         }
@@ -97,7 +105,7 @@ impl Proxy {
             UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed"),
             UpstreamError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             UpstreamError::Exchange(_)
-            | UpstreamError::Http1Wanted
+            | UpstreamError::Http1Required
             | UpstreamError::Unanswered(_) => (StatusCode::BAD_GATEWAY, "broken"),
             UpstreamError::NotConnected(_) | UpstreamError::TimedOut(_) => {
                 (StatusCode::GATEWAY_TIMEOUT, "timed_out")
@@ -108,7 +116,7 @@ impl Proxy {
         if status.is_server_error() && self.upstream_warnings.allows(record.now) {
             tracing::warn!(request_id = record.request_id(), %error, "the upstream gave no answer");
         }
-        answer::status(status, asker(request), record.request_id())
+        answer::status(status, client_kind(request), record.request_id())
     }
 }
 

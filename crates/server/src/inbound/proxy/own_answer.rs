@@ -9,7 +9,7 @@ use crate::config::Handling;
 use crate::exchange_end::{ExchangeEnd, Sent};
 use crate::inbound::answer;
 use crate::inbound::answerable::Answerable;
-use crate::inbound::asker::Asker;
+use crate::inbound::client_kind::ClientKind;
 use crate::inbound::cors::Cors;
 use crate::inbound::record::{Decision, Record};
 
@@ -17,7 +17,7 @@ use crate::inbound::record::{Decision, Record};
 #[cold]
 pub(super) fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
     client.end();
-    record.ends(Sent::nothing(ExchangeEnd::ClientLeft));
+    record.end(Sent::nothing(ExchangeEnd::ClientLeft));
 }
 
 /// Cuts off an answer whose deadline has passed. If none of it was sent, returns an answer that says so.
@@ -28,44 +28,47 @@ pub(super) async fn cut_off(
     record: &mut Record<'_>,
 ) -> Option<Response<Bytes>> {
     if client.take_back_answer() {
-        return Some(out_of_time(request, record));
+        return Some(timed_out_answer(request, record));
     }
     client.cut_short().await;
     let (ended, began) = (ExchangeEnd::CutOff, client.is_being_answered());
-    record.ends(Sent { ended, began });
+    record.end(Sent { ended, began });
     None
 }
 
 /// The answer to a request whose deadline has passed.
 #[cold]
-pub(super) fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) -> Response<Bytes> {
+pub(super) fn timed_out_answer(
+    request: &Request<Length>,
+    record: &mut Record<'_>,
+) -> Response<Bytes> {
     match record.is_decided() {
         true => record.upstream = Some("timed_out"),
         false => record.decided(Decision::Rejected("request_timeout")),
     }
     record.ended = Some(ExchangeEnd::CutOff);
-    let (status, asker) = (StatusCode::GATEWAY_TIMEOUT, asker(request));
-    answer::status(status, asker, record.request_id())
+    let (status, client_kind) = (StatusCode::GATEWAY_TIMEOUT, client_kind(request));
+    answer::status(status, client_kind, record.request_id())
 }
 
 /// The kind of client, which is determined only for answers of the gate itself.
-pub(super) fn asker(request: &Request<Length>) -> Asker {
-    Asker::of(request.method(), request.headers())
+pub(super) fn client_kind(request: &Request<Length>) -> ClientKind {
+    ClientKind::of(request.method(), request.headers())
 }
 
 /// Adds the headers of CORS and HSTS to an answer of the gate itself.
-pub(super) fn describe(
+pub(super) fn add_headers(
     response: &mut Response<Bytes>,
-    asked: &HeaderMap,
+    request_headers: &HeaderMap,
     handling: &Handling,
     hsts: Option<&HeaderValue>,
 ) {
-    Cors(&handling.cors_origins).describe(asked, response.headers_mut());
-    promise(response, hsts);
+    Cors(&handling.cors_origins).add_headers(request_headers, response.headers_mut());
+    add_hsts(response, hsts);
 }
 
 /// Adds `Strict-Transport-Security` to an answer of the gate itself.
-pub(super) fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>) {
+pub(super) fn add_hsts(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>) {
     if let Some(hsts) = hsts {
         let headers = response.headers_mut();
         headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -73,13 +76,13 @@ pub(super) fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>
 }
 
 /// Sends an answer of the gate itself, and ends the record.
-pub(super) async fn answer_ourselves(
+pub(super) async fn send_own_answer(
     mut response: Response<Bytes>,
     client: &mut impl Answerable,
     record: &mut Record<'_>,
 ) {
     client.adapt(&mut response);
-    record.answers(&mut response);
+    record.prepare_answer(&mut response);
     let sent = client.answer(response, &record.bytes_out).await;
-    record.ends(sent);
+    record.end(sent);
 }

@@ -6,7 +6,7 @@ use gate::LookupSource;
 use session::Session;
 
 use super::Record;
-use crate::audit::Entry;
+use crate::audit::AuditEntry;
 use crate::exchange_end::ExchangeEnd;
 
 impl Record<'_> {
@@ -14,10 +14,10 @@ impl Record<'_> {
     /// request arrived.
     pub(super) fn write(&self, elapsed: Duration, ended: Option<ExchangeEnd>) {
         let (outcome, reason) = self.outcome();
-        let head = self.head_left_at.get();
+        let head = self.head_sent_at.get();
         let head = head.map_or(elapsed, |left| left.saturating_duration_since(self.started));
         let event = match ended {
-            _ if !self.is_long || self.head_left_at.get().is_none() => None,
+            _ if !self.is_long || self.head_sent_at.get().is_none() => None,
             None => Some("start"),
             Some(_) => Some("end"),
         };
@@ -28,7 +28,7 @@ impl Record<'_> {
         };
         let session_id = self.session().filter(|_| self.audit.names_sessions());
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.audit.record(&Entry {
+        self.audit.record(&AuditEntry {
             ts: self.now,
             request_id: self.request_id(),
             mode: self.mode.as_str(),

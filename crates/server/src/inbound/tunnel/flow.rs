@@ -84,16 +84,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn everything_arrives_and_then_the_end() {
-        let said: Vec<u8> = (0..100_000_u32).map(|byte| byte as u8).collect();
+    async fn all_bytes_arrive_before_the_end() {
+        let sent: Vec<u8> = (0..100_000_u32).map(|byte| byte as u8).collect();
         let (mut sink, mut there) = tokio::io::duplex(1000);
-        let mut source = io::Cursor::new(&said);
+        let mut source = io::Cursor::new(&sent);
         let mut flow = Flow::new();
         let moving = poll_fn(|context| flow.poll(context, &mut source, &mut sink));
-        let mut heard = Vec::new();
-        let (moved, read) = tokio::join!(moving, there.read_to_end(&mut heard));
+        let mut arrived = Vec::new();
+        let (moved, read) = tokio::join!(moving, there.read_to_end(&mut arrived));
         moved.unwrap();
         read.unwrap();
-        assert_eq!(heard, said);
+        assert_eq!(arrived, sent);
     }
 }

@@ -26,7 +26,7 @@ fn connection() -> (Connection, UnixStream) {
 
 /// Relays a WebSocket between a client and a service that `talk` plays, and returns how it ended.
 async fn ends(talk: impl AsyncFnOnce(UnixStream, UnixStream)) -> ExchangeEnd {
-    let (audit, metrics) = (Audit::unread(), Metrics::new().unwrap());
+    let (audit, metrics) = (Audit::without_output(), Metrics::new().unwrap());
     let arrival = arrival::unreadable(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let record = Record::start(Mode::Proxy, arrival, &audit, &metrics);
     let ((mut client, browser), (upstream, service)) = (connection(), connection());
@@ -55,7 +55,7 @@ async fn a_close_frame_waits_for_the_end_of_another_and_is_answered() {
     let ended = ends(async |mut browser, mut service| {
         service.write_all(&FRAME[..3]).await.unwrap();
         assert_eq!(read::<3>(&mut browser).await, FRAME[..3]);
-        leases::end(Over::GoingAway, |_| true);
+        leases::end(LeaseEnd::GoingAway, |_| true);
         browser.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
         read::<6>(&mut service).await;
         service.write_all(&FRAME[3..]).await.unwrap();
@@ -69,29 +69,29 @@ async fn a_close_frame_waits_for_the_end_of_another_and_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn neither_a_frame_without_an_end_nor_a_client_that_says_nothing_is_waited_for_long() {
-    for (said, heard) in [(&FRAME[..3], 3), (&FRAME[..], 4 + 14)] {
+async fn unfinished_frame_and_silent_client_are_awaited_only_briefly() {
+    for (sent, expected) in [(&FRAME[..3], 3), (&FRAME[..], 4 + 14)] {
         let start = tokio::time::Instant::now();
         let mut ends_of_both = None;
         let ended = ends(async |mut browser, mut service| {
-            service.write_all(said).await.unwrap();
+            service.write_all(sent).await.unwrap();
             read::<3>(&mut browser).await;
-            leases::end(Over::GoingAway, |_| true);
-            let mut rest = vec![0; heard - 3];
+            leases::end(LeaseEnd::GoingAway, |_| true);
+            let mut rest = vec![0; expected - 3];
             browser.read_exact(&mut rest).await.unwrap();
             ends_of_both = Some((browser, service));
         });
-        assert_eq!(ended.await, ExchangeEnd::CutOff, "{said:?}");
-        assert_eq!(start.elapsed(), FAREWELL, "{said:?}");
+        assert_eq!(ended.await, ExchangeEnd::CutOff, "{sent:?}");
+        assert_eq!(start.elapsed(), CLOSE_TIMEOUT, "{sent:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_sides_have_closed_themselves_is_whole() {
+async fn websocket_closed_by_both_sides_is_complete() {
     let ended = ends(async |mut browser, mut service| {
         browser.write_all(&CLIENTS_CLOSE).await.unwrap();
         read::<8>(&mut service).await;
-        leases::end(Over::GoingAway, |_| true);
+        leases::end(LeaseEnd::GoingAway, |_| true);
         drop(service);
         let mut rest = Vec::new();
         browser.read_to_end(&mut rest).await.unwrap();

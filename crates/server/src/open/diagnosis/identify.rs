@@ -7,7 +7,7 @@ use session::{
 
 use super::super::inspection::Inspection;
 use super::super::pasted::Pasted;
-use super::keys::{Part, Trial, is_about_claims, salts};
+use super::keys::{FailedPart, FailedSession, is_about_claims, salts};
 use super::misspellings::misspellings;
 use super::shape;
 
@@ -44,21 +44,21 @@ pub(super) fn opens(
 
 /// Describes a value of another framework in a cookie that is recognized as one of this framework.
 pub(super) fn other_framework(
-    trial: &Trial<'_>,
+    failed: &FailedSession<'_>,
     pasted: &Pasted<'_>,
     name: &CookieName,
 ) -> Option<String> {
-    if matches!(trial.part, Part::Cache(_)) {
+    if matches!(failed.part, FailedPart::Cache(_)) {
         return None;
     }
-    let identity = opens(trial.inspection, name, &pasted.value(name))?;
-    let is_expected = match trial.is_better_auth() {
+    let identity = opens(failed.inspection, name, &pasted.value(name))?;
+    let is_expected = match failed.is_better_auth() {
         true => identity.format == Format::BetterAuthToken.as_str(),
         // Only distinguishes signed from encrypted sessions; other checks find out which encrypted format it is.
         false => {
             let is_signed = Format::AuthJsSigned.as_str() == identity.format;
             let expects_signed =
-                trial.found.map(SessionCookie::expects) == Some(Format::AuthJsSigned.as_str());
+                failed.found.map(SessionCookie::expects) == Some(Format::AuthJsSigned.as_str());
             !identity.format.starts_with("better-auth") && is_signed == expects_signed
         }
     };
@@ -73,7 +73,7 @@ pub(super) fn other_framework(
 
 impl Identity {
     /// The likely cause if this value is in a cookie that is not recognized.
-    pub(super) fn elsewhere(&self, name: &CookieName) -> String {
+    pub(super) fn unrecognized_cookie_cause(&self, name: &CookieName) -> String {
         format!(
             "the cookie {name} is not recognized, but contains a value of the format {}, as {} writes it; it opens{}. To \
              recognize it, {}",

@@ -10,28 +10,28 @@ use session::{
 };
 
 pub(super) use self::readings::salts;
-use self::readings::{Candidate, Reading};
+use self::readings::{Candidate, CookieReading};
 use super::super::inspection::Inspection;
 use super::super::pasted::Pasted;
 use crate::config::SessionFormat;
 
 /// A session that did not open.
-pub(super) struct Trial<'t> {
+pub(super) struct FailedSession<'t> {
     pub(super) inspection: &'t Inspection<'t>,
     /// The session's cookie; `None` for a Bearer value, or if no cookie could be joined from its chunks.
     pub(super) found: Option<&'t SessionCookie>,
-    pub(super) part: Part<'t>,
+    pub(super) part: FailedPart<'t>,
 }
 
 /// The part of the session that did not open.
-pub(super) enum Part<'t> {
+pub(super) enum FailedPart<'t> {
     /// Better Auth's cookie cache, beside this token.
     Cache(&'t SessionToken),
     /// The whole session.
     Whole,
 }
 
-impl Trial<'_> {
+impl FailedSession<'_> {
     /// Describes a session in another cookie that opens, although the preferred one in `name` does not.
     pub(super) fn other_cookie(&self, name: Option<&CookieName>) -> Option<String> {
         let name = name?;
@@ -65,8 +65,10 @@ impl Trial<'_> {
             .and_then(|keys| self.open(&keys, header, None));
         match (opened, &self.part) {
             (Some(Ok(Opened::Session(_))), _) => true,
-            (Some(Ok(Opened::Lookup { .. })), Part::Whole) => true,
-            (Some(Ok(Opened::Lookup { .. })), Part::Cache(_)) | (Some(Err(_)) | None, _) => false,
+            (Some(Ok(Opened::Lookup { .. })), FailedPart::Whole) => true,
+            (Some(Ok(Opened::Lookup { .. })), FailedPart::Cache(_)) | (Some(Err(_)) | None, _) => {
+                false
+            }
         }
     }
 
@@ -88,7 +90,7 @@ impl Trial<'_> {
                 .iter()
                 .flat_map(|candidate| readings.iter().map(move |reading| (candidate, reading)))
         };
-        let count = |(candidate, reading): &(&Candidate, &Reading)| {
+        let count = |(candidate, reading): &(&Candidate, &CookieReading)| {
             usize::from(candidate.other.is_some()) + usize::from(reading.other.is_some())
         };
         let single = pairs().filter(|pair| count(pair) == 1);
@@ -107,16 +109,16 @@ impl Trial<'_> {
                 .into_iter()
                 .flatten()
                 .collect();
-            let hows: Vec<_> = others.iter().map(|other| other.how.as_str()).collect();
-            let advices: Vec<_> = others.iter().map(|other| other.advice.as_str()).collect();
+            let phrases: Vec<_> = others.iter().map(|other| other.how.as_str()).collect();
+            let advice: Vec<_> = others.iter().map(|other| other.advice.as_str()).collect();
             let subject = match self.part {
-                Part::Cache(_) => "the cache beside the token",
-                Part::Whole => "it",
+                FailedPart::Cache(_) => "the cache beside the token",
+                FailedPart::Whole => "it",
             };
             Some(format!(
                 "{subject} opens {}; {}{still}",
-                hows.join(" and "),
-                advices.join(", and ")
+                phrases.join(" and "),
+                advice.join(", and ")
             ))
         })
     }
@@ -127,7 +129,7 @@ impl Trial<'_> {
             1 => "the one given".to_owned(),
             count => format!("any of the {count} given"),
         };
-        if matches!(self.part, Part::Cache(_)) {
+        if matches!(self.part, FailedPart::Cache(_)) {
             return Some(
                 "the token beside it is genuine, so the secret is right: the cache was sealed with an earlier secret, or \
                  was changed on its way here"
@@ -192,11 +194,11 @@ impl Trial<'_> {
         let keys = KeyRing::new(&secrets, vec![cookie.clone()]).ok()?;
         let inspection = self.inspection;
         let opened = match (&self.part, self.found) {
-            (Part::Whole, Some(_)) => self.open(&keys, inspection.cookie_header, None)?,
-            (Part::Whole, None) => self.open(&keys, b"", inspection.authorization)?,
+            (FailedPart::Whole, Some(_)) => self.open(&keys, inspection.cookie_header, None)?,
+            (FailedPart::Whole, None) => self.open(&keys, b"", inspection.authorization)?,
             // A cache opens only beside a token that is signed with the same secret. The token is genuine, so sign it again with
             // the secret that is tried.
-            (Part::Cache(token), _) => {
+            (FailedPart::Cache(token), _) => {
                 let data_name = cookie.data_name()?;
                 let pasted = Pasted::new(inspection.cookie_header);
                 let token = seal::better_auth_token(secret, token.expose());
@@ -208,7 +210,7 @@ impl Trial<'_> {
         Some(match opened {
             Ok(Opened::Lookup {
                 cache: Some(error), ..
-            }) if matches!(self.part, Part::Cache(_)) => Err(error),
+            }) if matches!(self.part, FailedPart::Cache(_)) => Err(error),
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         })

@@ -6,7 +6,7 @@ use base64::prelude::{
 };
 use session::Secret;
 
-use crate::config::{MARK, core, unquoted, without_assignment};
+use crate::config::{BYTE_ORDER_MARK, core, unquoted, without_assignment};
 
 /// A variant of a secret.
 pub(in super::super) struct Misspelling {
@@ -91,13 +91,13 @@ fn of_text(text: &str) -> Vec<(Vec<u8>, &'static str, &'static str)> {
         "your app reads it without them, as dotenv and shells do: remove them here",
     );
     other(
-        text.strip_prefix(MARK).map(str::to_owned),
+        text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned),
         "without its byte-order mark",
         "your app uses it that way: save the file without one",
     );
     // `String.prototype.trim` removes a byte-order mark too, because it treats it as white space.
     other(
-        owned(text.trim_matches(|char: char| char.is_whitespace() || char == MARK)),
+        owned(text.trim_matches(|char: char| char.is_whitespace() || char == BYTE_ORDER_MARK)),
         "without the white space at its ends",
         TRIMMED,
     );
@@ -140,7 +140,7 @@ fn of_text(text: &str) -> Vec<(Vec<u8>, &'static str, &'static str)> {
         );
     }
     other(
-        Some(format!("{MARK}{text}")),
+        Some(format!("{BYTE_ORDER_MARK}{text}")),
         "preceded by a byte-order mark",
         "your app reads a file that begins with one: save that file without it",
     );

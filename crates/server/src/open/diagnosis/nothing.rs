@@ -48,7 +48,7 @@ pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String>
     let identified = || {
         whole_names(&pasted).into_iter().find_map(|name| {
             let identity = identify::opens(inspection, &name, &pasted.value(&name))?;
-            Some(identity.elsewhere(&name))
+            Some(identity.unrecognized_cookie_cause(&name))
         })
     };
     let of_another = || {
@@ -59,12 +59,12 @@ pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String>
     };
     // If the session cookie has a custom name, a cookie with a default name may belong to another app, so a value that opens is a
     // better hint.
-    let told = match inspection.recognized.cookie_name.is_some() {
+    let cause = match inspection.recognized.cookie_name.is_some() {
         true => identified().or_else(of_another),
         false => of_another().or_else(identified),
     };
-    if told.is_some() {
-        return told;
+    if cause.is_some() {
+        return cause;
     }
     if let Some(name) = pasted.names().find(|name| pasted.is_emptied(name)) {
         return Some(format!(

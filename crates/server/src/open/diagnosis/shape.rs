@@ -8,19 +8,19 @@ use percent_encoding::percent_decode;
 use session::CookieName;
 
 use super::super::pasted::Pasted;
-use super::keys::{Part, Trial, header};
+use super::keys::{FailedPart, FailedSession, header};
 
 /// The likely reason why the value does not have the expected form.
 pub(super) fn of(
-    trial: &Trial<'_>,
+    failed: &FailedSession<'_>,
     pasted: &Pasted<'_>,
     name: Option<&CookieName>,
 ) -> Option<String> {
-    cut(trial, pasted, name).or_else(|| {
-        let value = value(trial, pasted, name);
-        match (trial.is_better_auth(), &trial.part) {
-            (true, Part::Whole) => signed_token(&value),
-            (true, Part::Cache(_)) => None,
+    cut(failed, pasted, name).or_else(|| {
+        let value = value(failed, pasted, name);
+        match (failed.is_better_auth(), &failed.part) {
+            (true, FailedPart::Whole) => signed_token(&value),
+            (true, FailedPart::Cache(_)) => None,
             (false, _) => other_kind(&value),
         }
     })
@@ -63,29 +63,33 @@ pub(super) fn format(value: &[u8]) -> Option<&'static str> {
 
 /// Describes a value whose end is missing, or that has a chunk too many.
 pub(super) fn cut(
-    trial: &Trial<'_>,
+    failed: &FailedSession<'_>,
     pasted: &Pasted<'_>,
     name: Option<&CookieName>,
 ) -> Option<String> {
-    let value = value(trial, pasted, name);
+    let value = value(failed, pasted, name);
     if value.ends_with("…".as_bytes()) || value.ends_with(b"...") {
         return Some(
             "the value ends with an ellipsis: it was copied from a place that shows it shortened"
                 .to_owned(),
         );
     }
-    if trial.inspection.cookie_header.len() == TERMINAL_LINE {
+    if failed.inspection.cookie_header.len() == TERMINAL_LINE {
         return Some(format!(
             "the header has exactly {TERMINAL_LINE} bytes, which is where a terminal cuts a pasted line; save it to a \
              file, and give that: `sessiongate open < cookie.txt`"
         ));
     }
-    name.and_then(|name| cut_chunks(trial, pasted, name))
+    name.and_then(|name| cut_chunks(failed, pasted, name))
         .or_else(|| cut_token(&value))
 }
 
 /// Describes a chunk that is missing or left over.
-fn cut_chunks(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Option<String> {
+fn cut_chunks(
+    failed: &FailedSession<'_>,
+    pasted: &Pasted<'_>,
+    name: &CookieName,
+) -> Option<String> {
     let chunks = pasted.chunks(name);
     for count in (1..chunks.len()).rev() {
         let fewer: Vec<_> = chunks[..count]
@@ -93,7 +97,7 @@ fn cut_chunks(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Opti
             .flat_map(|(_, value)| *value)
             .copied()
             .collect();
-        if trial.opens_with(&pasted.with(name, &fewer)) {
+        if failed.opens_with(&pasted.with(name, &fewer)) {
             return Some(format!(
                 "without the cookie {name}.{count} it opens: that chunk is left over from a longer session; delete it in \
                  the browser"
@@ -200,8 +204,8 @@ fn other_kind(value: &[u8]) -> Option<String> {
 }
 
 /// The value of the cookie, or the bearer token, without percent-encoding.
-fn value(trial: &Trial<'_>, pasted: &Pasted<'_>, name: Option<&CookieName>) -> Vec<u8> {
-    let value = match (name, trial.inspection.authorization) {
+fn value(failed: &FailedSession<'_>, pasted: &Pasted<'_>, name: Option<&CookieName>) -> Vec<u8> {
+    let value = match (name, failed.inspection.authorization) {
         (Some(name), _) => pasted.value(name),
         (None, Some(authorization)) => {
             let word = authorization.get("Bearer ".len()..).unwrap_or_default();

@@ -90,7 +90,7 @@ async fn sessions_in_both_stores_are_found_in_either() -> Result<()> {
 }
 
 #[tokio::test]
-async fn redis_that_holds_the_sessions_is_a_truth_and_not_a_cache() -> Result<()> {
+async fn sessions_in_redis_get_503_while_redis_is_down() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let wire = CutProxy::start(&redis.address()).await?;
     let (url, prefix) = (redis.url(), ("REDIS_PREFIX", "shop:"));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use harness::{Echo, Gate, Mint, Seen};
+use harness::{Echo, Gate, Mint, ReceivedRequest};
 use serde_json::{Value, json};
 
 use super::{id, with_file, written};
@@ -94,7 +94,7 @@ struct Both {
 }
 
 /// A request. A `url` that begins with a slash needs a `Host` in `fields`; without a host the request is HTTP/1.0.
-struct Asked<'a> {
+struct TestRequest<'a> {
     method: &'a str,
     url: &'a str,
     fields: &'a [&'a str],
@@ -102,12 +102,12 @@ struct Asked<'a> {
 }
 
 /// A GET request with these fields.
-fn get<'a>(url: &'a str, fields: &'a [&'a str]) -> Asked<'a> {
-    ask("GET", url, fields)
+fn get<'a>(url: &'a str, fields: &'a [&'a str]) -> TestRequest<'a> {
+    request_of("GET", url, fields)
 }
 
-fn ask<'a>(method: &'a str, url: &'a str, fields: &'a [&'a str]) -> Asked<'a> {
-    Asked {
+fn request_of<'a>(method: &'a str, url: &'a str, fields: &'a [&'a str]) -> TestRequest<'a> {
+    TestRequest {
         method,
         url,
         fields,
@@ -129,31 +129,41 @@ impl Both {
         })
     }
 
-    async fn explained(&self, asked: &Asked<'_>) -> Result<Value> {
-        let fields = asked.fields.iter().flat_map(|field| ["--header", field]);
+    async fn explained(&self, test_request: &TestRequest<'_>) -> Result<Value> {
+        let fields = test_request
+            .fields
+            .iter()
+            .flat_map(|field| ["--header", field]);
         let words = ["explain", "--json"].into_iter().chain(fields);
         let command = with_file(&self.echo.url(), &self.file);
-        let command = command.args(words.chain([asked.method, asked.url]));
+        let command = command.args(words.chain([test_request.method, test_request.url]));
         let finished = command.run().await?;
         let explained = serde_json::from_str(&finished.stdout);
-        explained.with_context(|| format!("{}: {}", asked.url, finished.stderr))
+        explained.with_context(|| format!("{}: {}", test_request.url, finished.stderr))
     }
 
     /// Sends the request; returns the status, the audit line, and the request that the service received.
-    async fn sent(&self, asked: &Asked<'_>) -> Result<(u16, Value, Option<Seen>)> {
-        let (host, target) = match asked.url.strip_prefix("http://") {
+    async fn sent(
+        &self,
+        test_request: &TestRequest<'_>,
+    ) -> Result<(u16, Value, Option<ReceivedRequest>)> {
+        let (host, target) = match test_request.url.strip_prefix("http://") {
             Some(rest) => {
                 let (host, target) = rest.split_at(rest.find(['/', '#']).context("a path")?);
                 (format!("Host: {host}\r\n"), target)
             }
-            None => (String::new(), asked.url),
+            None => (String::new(), test_request.url),
         };
-        let version = if asked.names_host() { "1.1" } else { "1.0" };
-        let mut request = format!("{} {target} HTTP/{version}\r\n{host}", asked.method);
-        for field in asked.fields {
+        let version = if test_request.names_host() {
+            "1.1"
+        } else {
+            "1.0"
+        };
+        let mut request = format!("{} {target} HTTP/{version}\r\n{host}", test_request.method);
+        for field in test_request.fields {
             request += &format!("{field}\r\n");
         }
-        request += &format!("\r\n{}", asked.body);
+        request += &format!("\r\n{}", test_request.body);
         let before = self.echo.seen().len();
         let mut client = self.gate.connect().await?.or_http_1_0();
         client.raw(request.as_bytes()).await?;
@@ -166,12 +176,12 @@ impl Both {
         Ok((answer.status, line.await?, seen))
     }
 
-    async fn agree(&self, asked: &Asked<'_>, reason: &str) -> Result<()> {
-        let explained = self.explained(asked).await?;
-        let (status, line, seen) = self.sent(asked).await?;
+    async fn agree(&self, test_request: &TestRequest<'_>, reason: &str) -> Result<()> {
+        let explained = self.explained(test_request).await?;
+        let (status, line, seen) = self.sent(test_request).await?;
         let about = format!(
             "{} {} {:?}: {explained} {line}",
-            asked.method, asked.url, asked.fields
+            test_request.method, test_request.url, test_request.fields
         );
         let answer = &explained["answer"];
         assert_eq!(answer["reason"], reason, "{about}");
@@ -194,14 +204,14 @@ impl Both {
                 assert_eq!(explained["goes_to"]["path"], seen.path(), "{about}");
                 let host = seen.headers.get("host");
                 assert_eq!(explained["goes_to"]["host"].as_str(), host, "{about}");
-                same_headers(asked, &explained["headers"], &seen, &about)
+                same_headers(test_request, &explained["headers"], &seen, &about)
             }
             None => Ok(()),
         }
     }
 }
 
-impl Asked<'_> {
+impl TestRequest<'_> {
     fn names_host(&self) -> bool {
         let mut fields = self.fields.iter();
         self.url.starts_with("http://") || fields.any(|field| field.starts_with("Host:"))
@@ -209,12 +219,17 @@ impl Asked<'_> {
 }
 
 /// Verifies that the service received all fields that the gate wrote, and all of the client's that it did not remove.
-fn same_headers(asked: &Asked<'_>, explained: &Value, seen: &Seen, about: &str) -> Result<()> {
+fn same_headers(
+    test_request: &TestRequest<'_>,
+    explained: &Value,
+    seen: &ReceivedRequest,
+    about: &str,
+) -> Result<()> {
     let list = |name: &str| explained[name].as_array().cloned().context("a list");
     let removed = list("removed")?;
     let removed: BTreeSet<_> = removed.iter().filter_map(Value::as_str).collect();
     let mut wanted = BTreeSet::new();
-    for field in asked.fields {
+    for field in test_request.fields {
         let (name, value) = field.split_once(": ").context("a header")?;
         let name = name.to_lowercase();
         if name == "cookie" && removed.contains("the session in cookie") {
@@ -225,7 +240,7 @@ fn same_headers(asked: &Asked<'_>, explained: &Value, seen: &Seen, about: &str) 
             wanted.insert(name);
         }
     }
-    if asked.url.starts_with("http://") {
+    if test_request.url.starts_with("http://") {
         wanted.insert("host".to_owned());
     }
     for written in list("written")? {
@@ -247,7 +262,7 @@ fn cookie(user: &str, role: Value) -> String {
 }
 
 #[tokio::test]
-async fn who_may_enter() -> Result<()> {
+async fn access_rules_agree() -> Result<()> {
     let both = Both::start(SIGN_IN).await?;
     let (admin, number) = (cookie("ada", json!(["admin"])), cookie("bob", json!(3)));
     let (admin, number) = (&*admin, &*number);
@@ -297,7 +312,8 @@ async fn who_may_enter() -> Result<()> {
         ("GET", "/here/x", &[admin], "session"),
     ] {
         let url = app(path);
-        both.agree(&ask(method, &url, fields), reason).await?;
+        both.agree(&request_of(method, &url, fields), reason)
+            .await?;
     }
     // No route matches this host.
     let other = "http://other.example.com/x";
@@ -308,7 +324,7 @@ async fn who_may_enter() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_case_of_letters_where_it_does_not_count() -> Result<()> {
+async fn case_insensitive_paths_agree() -> Result<()> {
     let both = Both::start("case_insensitive = true\n").await?;
     for (path, reason) in [
         ("/OPEN/x", "public"),
@@ -324,7 +340,7 @@ async fn the_case_of_letters_where_it_does_not_count() -> Result<()> {
 }
 
 #[tokio::test]
-async fn preflights() -> Result<()> {
+async fn preflights_agree() -> Result<()> {
     let listed = "Origin: https://page.example.com";
     let other = "Origin: https://evil.example.com";
     let (put, delete) = (
@@ -350,10 +366,11 @@ async fn preflights() -> Result<()> {
             "ambiguous_path",
         ),
     ] {
-        both.agree(&ask("OPTIONS", url, fields), reason).await?;
+        both.agree(&request_of("OPTIONS", url, fields), reason)
+            .await?;
     }
     let by = both
-        .explained(&ask("OPTIONS", url, &[listed, delete]))
+        .explained(&request_of("OPTIONS", url, &[listed, delete]))
         .await?;
     assert_eq!(by["route"]["name"], "api-delete");
     let message = by["answer"]["message"].as_str().context("words")?;
@@ -361,9 +378,9 @@ async fn preflights() -> Result<()> {
 
     let passing = Both::start("cors_preflight = \"pass\"\n").await?;
     let fields = [other, put];
-    let asked = ask("OPTIONS", "http://app.example.com/admin/x", &fields);
-    passing.agree(&asked, "preflight").await?;
-    let by = passing.explained(&asked).await?;
+    let test_request = request_of("OPTIONS", "http://app.example.com/admin/x", &fields);
+    passing.agree(&test_request, "preflight").await?;
+    let by = passing.explained(&test_request).await?;
     assert_eq!(by["route"]["name"], "admin");
     let message = by["answer"]["message"].as_str().context("words")?;
     assert!(message.contains("the service answers"), "{message}");
@@ -371,9 +388,9 @@ async fn preflights() -> Result<()> {
 }
 
 #[tokio::test]
-async fn bodies_and_protocols() -> Result<()> {
+async fn bodies_and_protocols_agree() -> Result<()> {
     let both = Both::start("").await?;
-    let post = |fields: &'static [&'static str], body: &'static str| Asked {
+    let post = |fields: &'static [&'static str], body: &'static str| TestRequest {
         method: "POST",
         url: "http://app.example.com/small",
         fields,
@@ -399,9 +416,9 @@ async fn bodies_and_protocols() -> Result<()> {
     let explained = both.explained(&chunked).await?;
     let note = explained["notes"][0].as_str().context("a note")?;
     assert!(note.contains("10 bytes"), "{note}");
-    let waits = post(&["Expect: 100-continue", "Content-Length: 11"], "");
-    both.agree(&waits, "public").await?;
-    let refused = both.explained(&waits).await?;
+    let expect_continue = post(&["Expect: 100-continue", "Content-Length: 11"], "");
+    both.agree(&expect_continue, "public").await?;
+    let refused = both.explained(&expect_continue).await?;
     assert_eq!(refused["answer"]["status"], 413);
 
     let upgrade = [
@@ -420,7 +437,7 @@ async fn bodies_and_protocols() -> Result<()> {
 }
 
 #[tokio::test]
-async fn requests_that_are_not_passed_on() -> Result<()> {
+async fn requests_that_are_never_forwarded_agree() -> Result<()> {
     let both = Both::start("").await?;
     let url = "http://app.example.com/open/x";
     for (method, url, fields, reason) in [
@@ -482,7 +499,7 @@ async fn requests_that_are_not_passed_on() -> Result<()> {
         ("GET", url, &["A: b"; 256], "malformed_request"),
         ("GET", url, &["A: b"; 255], "public"),
     ] {
-        both.agree(&ask(method, url, fields), reason).await?;
+        both.agree(&request_of(method, url, fields), reason).await?;
     }
     let long = format!("A: {}", "b".repeat(64 * 1024));
     both.agree(&get(url, &[&long]), "malformed_request").await?;
@@ -491,7 +508,7 @@ async fn requests_that_are_not_passed_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_bypass() -> Result<()> {
+async fn the_bypass_agrees() -> Result<()> {
     let settings = format!(
         "allow_bypass = true\nbypass_header = \"X-Dev\"\nbypass_header_value = \"{BYPASS}\"\n"
     );

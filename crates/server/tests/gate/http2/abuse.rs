@@ -49,7 +49,7 @@ async fn rapid_reset_cve_2023_44487() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rapid_reset_at_a_pace_at_which_each_request_is_seen() -> Result<()> {
+async fn rapid_reset_slow_enough_that_each_request_is_processed() -> Result<()> {
     let (_echo, gate) = site([]).await?;
     let mut raw = Raw::open(&gate).await?;
     let mut streams = (1_u32..).step_by(2);
@@ -71,7 +71,7 @@ async fn rapid_reset_at_a_pace_at_which_each_request_is_seen() -> Result<()> {
 }
 
 #[tokio::test]
-async fn requests_that_are_taken_back_among_many_that_are_not_are_no_attack() -> Result<()> {
+async fn a_few_resets_among_many_requests_are_tolerated() -> Result<()> {
     let (echo, gate) = site([]).await?;
     let mut raw = Raw::open(&gate).await?;
     let mut streams = (1_u32..).step_by(2);
@@ -135,7 +135,7 @@ async fn continuation_flood_vu_421644() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_head_that_grows_when_it_is_decompressed_is_refused() -> Result<()> {
+async fn an_hpack_bomb_is_refused() -> Result<()> {
     let (echo, gate) = site([]).await?;
     let mut raw = Raw::open(&gate).await?;
     // A field of 4,000 bytes for the gate's table (RFC 7541 §6.2.1), and then a thousand references to it.
@@ -180,7 +180,7 @@ async fn a_head_that_grows_when_it_is_decompressed_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn floods_of_frames_that_carry_nothing_cve_2019_9511_to_9518() -> Result<()> {
+async fn floods_of_empty_frames_cve_2019_9511_to_9518() -> Result<()> {
     let (_echo, gate) = site([]).await?;
     let held = post(1, "/hold", &[]);
     for (name, opening, flood) in [
@@ -215,7 +215,7 @@ async fn floods_of_frames_that_carry_nothing_cve_2019_9511_to_9518() -> Result<(
 }
 
 #[tokio::test]
-async fn an_answer_that_finds_no_room_is_given_up_cve_2019_9511_cve_2019_9517() -> Result<()> {
+async fn an_answer_without_window_is_given_up_cve_2019_9511_cve_2019_9517() -> Result<()> {
     let (_echo, gate) = site([("CLIENT_BODY_TIMEOUT", "1")]).await?;
     let cut = |path: &'static str| {
         gate.wait_for_audit(move |line| line["path"] == path && line["ended"] == "cut")
@@ -243,7 +243,7 @@ async fn an_answer_that_finds_no_room_is_given_up_cve_2019_9511_cve_2019_9517() 
 }
 
 #[tokio::test]
-async fn a_reader_that_makes_room_byte_by_byte_is_cut_off() -> Result<()> {
+async fn a_reader_that_opens_its_window_byte_by_byte_is_cut_off() -> Result<()> {
     let limits = [
         ("CLIENT_BODY_TIMEOUT", "1"),
         ("LEAST_DOWNLOAD_RATE", "4000000000"),
@@ -271,7 +271,7 @@ async fn a_reader_that_makes_room_byte_by_byte_is_cut_off() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_keeps_the_gate_waiting_loses_its_stream_or_its_connection() -> Result<()> {
+async fn a_stalling_client_loses_its_stream_or_its_connection() -> Result<()> {
     let times = [
         ("CLIENT_HEADER_TIMEOUT", "1"),
         ("CLIENT_BODY_TIMEOUT", "1"),

@@ -6,16 +6,16 @@ use http::HeaderValue;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::talk::{Answer, Talk, piece, signed_in};
+use super::client::{Answer, Http2Client, piece, signed_in};
 use super::wire::{DATA, END_STREAM, Outcome, Raw, frame, post};
 use crate::exchanges::{OK, Upstream};
 use crate::support::started;
 
 #[tokio::test]
-async fn a_body_goes_on_as_it_comes_with_its_length_or_in_chunks() -> Result<()> {
+async fn a_request_body_is_streamed_with_its_length_or_in_chunks() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
-    let (response, mut body) = talk.begin(&signed_in("POST", "/up"), false).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
+    let (response, mut body) = http2.begin(&signed_in("POST", "/up"), false).await?;
     let mut served = upstream.accept().await?;
     let head = served.head().await?;
     assert!(
@@ -28,43 +28,43 @@ async fn a_body_goes_on_as_it_comes_with_its_length_or_in_chunks() -> Result<()>
     }
     body.send_data(Bytes::new(), true)?;
     served.read_until("0\r\n\r\n").await?;
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(Answer::of(response).await?.body, "ok");
 
     let mut sized = signed_in("PUT", "/up");
     let length = HeaderValue::from_static("4");
     sized.headers_mut().insert("content-length", length);
-    let (response, mut body) = talk.begin(&sized, false).await?;
+    let (response, mut body) = http2.begin(&sized, false).await?;
     let head = served.head().await?;
     assert!(head.contains("\r\ncontent-length: 4\r\n"), "{head}");
     body.send_data(Bytes::from("body"), true)?;
     served.read_until("body").await?;
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(Answer::of(response).await?.status, 200);
     Ok(())
 }
 
 #[tokio::test]
-async fn an_answer_comes_piece_by_piece_with_its_trailers() -> Result<()> {
+async fn an_answer_is_streamed_with_its_trailers() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
-    let (response, _) = talk.begin(&signed_in("GET", "/"), true).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
+    let (response, _) = http2.begin(&signed_in("GET", "/"), true).await?;
     let mut served = upstream.accept().await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: x-hop\r\nX-Hop: a\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: x-hop\r\nX-Hop: a\r\n\r\n")
         .await?;
-    let response = timeout(harness::PATIENCE, response).await??;
+    let response = timeout(harness::TIMEOUT, response).await??;
     let (head, mut body) = response.into_parts();
     for name in ["x-hop", "connection", "transfer-encoding", "content-length"] {
         assert!(!head.headers.contains_key(name), "{name}");
     }
-    served.say("5\r\nfirst\r\n").await?;
+    served.send("5\r\nfirst\r\n").await?;
     assert_eq!(piece(&mut body).await?.context("a piece")?, "first");
-    served.say("6\r\nsecond\r\n").await?;
+    served.send("6\r\nsecond\r\n").await?;
     assert_eq!(piece(&mut body).await?.context("a piece")?, "second");
     served
-        .say("0\r\nX-Checksum: abc\r\nContent-Length: 5\r\nConnection: close\r\n\r\n")
+        .send("0\r\nX-Checksum: abc\r\nContent-Length: 5\r\nConnection: close\r\n\r\n")
         .await?;
     assert_eq!(piece(&mut body).await?, None);
     let trailers = body.trailers().await?.context("trailers")?;
@@ -72,9 +72,9 @@ async fn an_answer_comes_piece_by_piece_with_its_trailers() -> Result<()> {
     assert_eq!(trailers.len(), 1, "{trailers:?}");
 
     // The connection to the service carries the next request.
-    let (response, _) = talk.begin(&signed_in("GET", "/"), true).await?;
+    let (response, _) = http2.begin(&signed_in("GET", "/"), true).await?;
     served.head().await?;
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(Answer::of(response).await?.body, "ok");
     Ok(())
 }
@@ -82,21 +82,21 @@ async fn an_answer_comes_piece_by_piece_with_its_trailers() -> Result<()> {
 #[tokio::test]
 async fn events_are_not_held_back() -> Result<()> {
     let (upstream, gate) = Upstream::start_with([("UPSTREAM_TIMEOUT", "1")]).await?;
-    let mut talk = Talk::open(&gate).await?;
-    let (response, _) = talk.begin(&signed_in("GET", "/events"), true).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
+    let (response, _) = http2.begin(&signed_in("GET", "/events"), true).await?;
     let mut served = upstream.accept().await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         .await?;
     // The head arrives before the first event.
-    let response = timeout(harness::PATIENCE, response).await??;
+    let response = timeout(harness::TIMEOUT, response).await??;
     let mut body = response.into_body();
     gate.wait_for_audit(|line| line["event"] == "start").await?;
     for event in ["data: 1\n\n", "data: 2\n\n"] {
         // Longer than an answer other than a stream may pause.
         tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
-        served.say(event).await?;
+        served.send(event).await?;
         assert_eq!(piece(&mut body).await?.context("an event")?, event);
     }
     // The client disconnects, and the gate closes the connection to the service.
@@ -110,49 +110,48 @@ async fn events_are_not_held_back() -> Result<()> {
 #[tokio::test]
 async fn answers_without_a_body_end_with_their_head() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
-    for (method, said, length) in [
+    let mut http2 = Http2Client::open(&gate).await?;
+    for (method, printed, length) in [
         ("HEAD", "200 OK\r\nContent-Length: 9", Some("9")),
         ("GET", "204 No Content", None),
         ("GET", "304 Not Modified\r\nContent-Length: 9", Some("9")),
         ("GET", "200 OK\r\nContent-Length: 0", Some("0")),
     ] {
-        let (response, _) = talk.begin(&signed_in(method, "/"), true).await?;
+        let (response, _) = http2.begin(&signed_in(method, "/"), true).await?;
         let mut served = upstream.accept().await?;
         served.head().await?;
         served
-            .say(&format!("HTTP/1.1 {said}\r\nConnection: close\r\n\r\n"))
+            .send(&format!("HTTP/1.1 {printed}\r\nConnection: close\r\n\r\n"))
             .await?;
-        let response = timeout(harness::PATIENCE, response).await??;
-        assert!(response.body().is_end_stream(), "{said}");
+        let response = timeout(harness::TIMEOUT, response).await??;
+        assert!(response.body().is_end_stream(), "{printed}");
         let given = response.headers().get("content-length");
         let given = given.and_then(|length| length.to_str().ok());
-        assert_eq!(given, length, "{said}");
+        assert_eq!(given, length, "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn answers_before_the_answer_are_passed_on_and_the_service_decides_about_a_body() -> Result<()>
-{
+async fn interim_responses_pass_and_the_service_decides_on_expect_continue() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
     let mut request = signed_in("POST", "/up");
     let expects = HeaderValue::from_static("100-continue");
     request.headers_mut().insert("expect", expects);
-    let (mut response, mut body) = talk.begin(&request, false).await?;
+    let (mut response, mut body) = http2.begin(&request, false).await?;
     let mut served = upstream.accept().await?;
     let head = served.head().await?;
     assert!(head.contains("\r\nexpect: 100-continue\r\n"), "{head}");
     served
-        .say(
+        .send(
             "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nStrict-Transport-Security: max-age=1\r\n\r\n\
              HTTP/1.1 100 Continue\r\n\r\n",
         )
         .await?;
     for status in [103, 100] {
         let interim = std::future::poll_fn(|context| response.poll_informational(context));
-        let interim = timeout(harness::PATIENCE, interim).await?;
+        let interim = timeout(harness::TIMEOUT, interim).await?;
         let interim = interim.context("an answer before the answer")??;
         assert_eq!(interim.status().as_u16(), status);
         assert_eq!(interim.headers().contains_key("link"), status == 103);
@@ -161,14 +160,14 @@ async fn answers_before_the_answer_are_passed_on_and_the_service_decides_about_a
     }
     body.send_data(Bytes::from("body"), true)?;
     served.read_until("4\r\nbody\r\n0\r\n\r\n").await?;
-    served.say(OK).await?;
+    served.send(OK).await?;
     assert_eq!(Answer::of(response).await?.body, "ok");
 
     // The service does not want the body.
-    let (response, _body) = talk.begin(&request, false).await?;
+    let (response, _body) = http2.begin(&request, false).await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        .send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
         .await?;
     assert_eq!(Answer::of(response).await?.status, 413);
     assert!(served.closed().await?.is_empty(), "nothing of it came");
@@ -176,7 +175,7 @@ async fn answers_before_the_answer_are_passed_on_and_the_service_decides_about_a
 }
 
 #[tokio::test]
-async fn a_body_that_lies_about_its_length_never_becomes_a_whole_request() -> Result<()> {
+async fn a_body_of_the_wrong_length_never_reaches_the_service_as_complete() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     for (length, body) in [("1", "ab"), ("3", "ab"), ("0", "GET /admin")] {
         let mut raw = Raw::open(&gate).await?;
@@ -194,7 +193,7 @@ async fn a_body_that_lies_about_its_length_never_becomes_a_whole_request() -> Re
 }
 
 #[tokio::test]
-async fn a_body_beyond_its_limit_is_413_and_the_connection_goes_on() -> Result<()> {
+async fn a_body_over_its_limit_gets_413_and_the_connection_stays_open() -> Result<()> {
     let (echo, folder) = (harness::Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     std::fs::write(
@@ -205,23 +204,24 @@ async fn a_body_beyond_its_limit_is_413_and_the_connection_goes_on() -> Result<(
         .args(["serve", "--config", &file.display().to_string()])
         .start()
         .await?;
-    let mut talk = Talk::open(&gate).await?;
-    let post = super::talk::post("/up");
+    let mut http2 = Http2Client::open(&gate).await?;
+    let post = super::client::post("/up");
     for (length, status) in [(10, 200), (11, 413), (100_000, 413)] {
         let body = Bytes::from(vec![b'x'; length]);
-        assert_eq!(talk.send(&post, body).await?.status, status, "{length}");
+        assert_eq!(http2.send(&post, body).await?.status, status, "{length}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn large_bodies_pass_both_ways_unharmed_and_many_at_a_time() -> Result<()> {
+async fn many_large_bodies_pass_unchanged_in_both_directions() -> Result<()> {
     let (echo, gate) = started([]).await?;
-    let mut talk = Talk::open(&gate).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
     let mut uploads = Vec::new();
     for _ in 0..4 {
         uploads.push(
-            talk.begin(&signed_in("POST", "/big?bytes=3000000"), false)
+            http2
+                .begin(&signed_in("POST", "/big?bytes=3000000"), false)
                 .await?,
         );
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::gate;
 
 #[tokio::test]
-async fn a_browser_does_all_it_does_on_one_connection() -> Result<()> {
+async fn a_browser_uses_one_http2_connection() -> Result<()> {
     let service = program("python3-uvicorn", |_, port| {
         let folder = harness::repository().join("crates/server/tests/gate/http2");
         let uvicorn = "/usr/bin/python3 -m uvicorn --no-access-log --app-dir";
@@ -38,8 +38,8 @@ async fn a_browser_does_all_it_does_on_one_connection() -> Result<()> {
     })
     .await?;
     let found = harness::poll("what the page finds", async || {
-        let said = service.transcript();
-        let (_, found) = said.split_once("FOUND ")?;
+        let printed = service.transcript();
+        let (_, found) = printed.split_once("FOUND ")?;
         let (found, _) = found.split_once('\n')?;
         serde_json::from_str::<serde_json::Value>(found).ok()
     })

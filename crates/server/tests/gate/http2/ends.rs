@@ -5,21 +5,21 @@ use bytes::Bytes;
 use harness::Echo;
 use tokio::time::timeout;
 
-use super::talk::{Answer, Talk, get, piece, signed_in};
+use super::client::{Answer, Http2Client, get, piece, signed_in};
 use super::wire::{GOAWAY, Raw, get as raw_get};
 use crate::exchanges::Upstream;
 use crate::support::started;
 
 #[tokio::test]
-async fn a_gate_that_stops_says_so_and_finishes_what_is_under_way() -> Result<()> {
+async fn a_stopping_gate_sends_goaway_and_finishes_requests_in_flight() -> Result<()> {
     let (echo, mut gate) = started([]).await?;
-    let mut busy = Talk::open(&gate).await?;
+    let mut busy = Http2Client::open(&gate).await?;
     let (held, _) = busy.begin(&signed_in("GET", "/hold"), true).await?;
     echo.wait_for(|seen| seen.path() == "/hold").await?;
     let mut idle = Raw::open(&gate).await?;
     gate.signal("TERM")?;
-    let told = idle.until(|frame| frame.kind == GOAWAY).await?;
-    assert_eq!(told.payload[4..8], [0; 4], "{told:?}");
+    let goaway = idle.until(|frame| frame.kind == GOAWAY).await?;
+    assert_eq!(goaway.payload[4..8], [0; 4], "{goaway:?}");
     idle.end().await?;
     harness::poll("new connections to be refused", async || {
         gate.connect().await.err()
@@ -36,7 +36,7 @@ async fn a_gate_that_stops_says_so_and_finishes_what_is_under_way() -> Result<()
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_told_and_closed() -> Result<()> {
+async fn an_idle_http2_connection_gets_goaway_and_is_closed() -> Result<()> {
     let (_echo, gate) = started([("CLIENT_IDLE_TIMEOUT", "1")]).await?;
     let mut raw = Raw::open(&gate).await?;
     raw.write(&raw_get(1, "/")).await?;
@@ -45,10 +45,10 @@ async fn an_idle_connection_is_told_and_closed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_request_that_is_taken_back_ends_at_the_service_too() -> Result<()> {
+async fn a_reset_request_is_cancelled_at_the_service() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
-    let (response, mut stream) = talk.begin(&signed_in("GET", "/slow"), false).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
+    let (response, mut stream) = http2.begin(&signed_in("GET", "/slow"), false).await?;
     stream.send_data(Bytes::from("some"), false)?;
     let mut served = upstream.accept().await?;
     served.read_until("some\r\n").await?;
@@ -61,12 +61,12 @@ async fn a_request_that_is_taken_back_ends_at_the_service_too() -> Result<()> {
         (&"client_left".into(), &499.into())
     );
     // Other requests on the connection continue.
-    assert_eq!(talk.answer(&get("/")).await?.status, 401);
+    assert_eq!(http2.answer(&get("/")).await?.status, 401);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_client_that_vanishes_ends_all_its_requests() -> Result<()> {
+async fn a_client_that_disconnects_cancels_all_its_requests() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     let mut raw = Raw::open(&gate).await?;
     let requests: Vec<_> = (0..3)
@@ -84,18 +84,18 @@ async fn a_client_that_vanishes_ends_all_its_requests() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_reset_and_never_whole() -> Result<()> {
+async fn a_truncated_answer_is_reset() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
     for head in [
         "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n",
     ] {
-        let (response, _) = talk.begin(&signed_in("GET", "/"), true).await?;
+        let (response, _) = http2.begin(&signed_in("GET", "/"), true).await?;
         let mut served = upstream.accept().await?;
         served.head().await?;
-        served.say(head).await?;
-        let response = timeout(harness::PATIENCE, response).await??;
+        served.send(head).await?;
+        let response = timeout(harness::TIMEOUT, response).await??;
         let mut body = response.into_body();
         assert_eq!(piece(&mut body).await?.context("a piece")?, "begun");
         drop(served);
@@ -103,43 +103,43 @@ async fn an_answer_that_breaks_off_is_reset_and_never_whole() -> Result<()> {
         assert!(broken.to_string().contains("stream error"), "{broken}");
     }
     // While nothing has been sent to the client, it gets an answer.
-    for said in [
+    for printed in [
         "",
         "nonsense\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
     ] {
-        let (response, mut body) = talk.begin(&signed_in("POST", "/"), false).await?;
+        let (response, mut body) = http2.begin(&signed_in("POST", "/"), false).await?;
         body.send_data(Bytes::new(), true)?;
         let mut served = upstream.accept().await?;
         served.head().await?;
-        served.say(said).await?;
+        served.send(printed).await?;
         drop(served);
-        assert_eq!(Answer::of(response).await?.status, 502, "{said}");
+        assert_eq!(Answer::of(response).await?.status, 502, "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_service_that_says_nothing_is_504_and_one_that_is_not_there_502() -> Result<()> {
+async fn a_silent_service_is_504_and_an_unreachable_one_502() -> Result<()> {
     let (_upstream, gate) = Upstream::start_with([("UPSTREAM_TIMEOUT", "1")]).await?;
-    let mut talk = Talk::open(&gate).await?;
-    assert_eq!(talk.answer(&signed_in("GET", "/")).await?.status, 504);
+    let mut http2 = Http2Client::open(&gate).await?;
+    assert_eq!(http2.answer(&signed_in("GET", "/")).await?.status, 504);
     let gone = Echo::start().await?.url();
     let gate = crate::support::gate(&gone).start().await?;
-    let mut talk = Talk::open(&gate).await?;
-    assert_eq!(talk.answer(&signed_in("GET", "/")).await?.status, 502);
+    let mut http2 = Http2Client::open(&gate).await?;
+    assert_eq!(http2.answer(&signed_in("GET", "/")).await?.status, 502);
     Ok(())
 }
 
 #[tokio::test]
-async fn authentication_of_a_connection_is_sent_to_http_1_1() -> Result<()> {
+async fn connection_authentication_is_reset_with_http_1_1_required() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
-    let (response, _) = talk.begin(&signed_in("GET", "/"), true).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
+    let (response, _) = http2.begin(&signed_in("GET", "/"), true).await?;
     let mut served = upstream.accept().await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n")
+        .send("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n")
         .await?;
     let reset = Answer::of(response).await.err().context("no answer")?;
     let reset = reset.downcast::<h2::Error>()?;

@@ -7,7 +7,7 @@ mod streams;
 
 use anyhow::Result;
 
-use self::case::Fate::{Away, Ends, Is};
+use self::case::Effect::{Away, Ends, Is};
 use self::case::{Case, PROTOCOL_ERROR, REFUSED_STREAM};
 use self::connections::on_connections;
 use self::streams::on_streams;
@@ -15,7 +15,7 @@ use super::wire::{Outcome, PREFACE, Raw, SETTINGS, frame, get};
 use crate::support::started;
 
 #[tokio::test]
-async fn each_rule_that_is_broken_ends_the_stream_or_the_connection() -> Result<()> {
+async fn each_protocol_violation_ends_the_stream_or_the_connection() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     let mut wrong = Vec::new();
     for Case(name, bytes, fate) in on_connections().into_iter().chain(on_streams()) {
@@ -39,13 +39,14 @@ async fn each_rule_that_is_broken_ends_the_stream_or_the_connection() -> Result<
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let seen = echo.seen();
-    let is_whole = |seen: &&harness::Seen| seen.complete && !seen.path().starts_with("/public");
+    let is_whole =
+        |seen: &&harness::ReceivedRequest| seen.complete && !seen.path().starts_with("/public");
     assert_eq!(seen.iter().filter(is_whole).count(), 0, "{seen:#?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn more_streams_than_allowed_are_refused_and_may_come_again() -> Result<()> {
+async fn streams_over_the_limit_are_refused_and_can_be_retried() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     let mut raw = Raw::open(&gate).await?;
     let streams = (0..101).map(|number| number * 2 + 1);
@@ -62,7 +63,7 @@ async fn more_streams_than_allowed_are_refused_and_may_come_again() -> Result<()
 }
 
 #[tokio::test]
-async fn a_preface_is_taken_in_pieces_and_only_at_the_beginning() -> Result<()> {
+async fn a_preface_may_arrive_in_pieces_and_only_at_the_start() -> Result<()> {
     let (_echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     let opening = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &get(1, "/")].concat();
     for size in [1, 5, 20, 23] {

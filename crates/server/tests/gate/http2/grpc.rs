@@ -8,7 +8,7 @@ use bytes::Bytes;
 use harness::{Authority, Gate, Mint, Server, program, run, venv};
 use http::HeaderValue;
 
-use super::talk::{Talk, piece, post};
+use super::client::{Http2Client, piece, post};
 use crate::exchanges::Upstream;
 use crate::support::gate;
 
@@ -34,7 +34,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// Runs a test of the gRPC client, with a session of this user if one is given; returns its output.
-async fn asks(
+async fn run_client(
     gate: &Gate,
     user: Option<&str>,
     authority: Option<&Path>,
@@ -62,11 +62,11 @@ const EVERY_KIND: &str = "300000 yes ada\nb'\\x00\\xff' True\nFalse\n\
                           FAILED_PRECONDITION not tod\u{e4}y\n499500\n499500\n[]\nUNIMPLEMENTED\n";
 
 #[tokio::test]
-async fn every_kind_of_call_passes_with_its_metadata_and_trailers() -> Result<()> {
+async fn every_kind_of_grpc_call_passes_with_metadata_and_trailers() -> Result<()> {
     let (service, folder) = (service().await?, tempfile::tempdir()?);
     let plain = in_front_of(&service).start().await?;
     assert_eq!(
-        asks(&plain, Some("ada"), None, "every_kind").await?,
+        run_client(&plain, Some("ada"), None, "every_kind").await?,
         EVERY_KIND
     );
     let line = plain
@@ -88,7 +88,7 @@ async fn every_kind_of_call_passes_with_its_metadata_and_trailers() -> Result<()
         .await?;
     let trusted = Some(authority.certificate.as_path());
     assert_eq!(
-        asks(&secure, Some("ada"), trusted, "every_kind").await?,
+        run_client(&secure, Some("ada"), trusted, "every_kind").await?,
         EVERY_KIND
     );
 
@@ -103,14 +103,14 @@ async fn every_kind_of_call_passes_with_its_metadata_and_trailers() -> Result<()
         .start()
         .await?;
     assert_eq!(
-        asks(&before, Some("ada"), None, "every_kind").await?,
+        run_client(&before, Some("ada"), None, "every_kind").await?,
         EVERY_KIND
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn refusals_are_what_a_client_of_grpc_reads() -> Result<()> {
+async fn refusals_have_grpc_status_codes() -> Result<()> {
     let (service, folder) = (service().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     std::fs::write(
@@ -120,22 +120,26 @@ async fn refusals_are_what_a_client_of_grpc_reads() -> Result<()> {
     let file = file.display().to_string();
     let gate = in_front_of(&service).args(["serve", "--config", &file]);
     let gate = gate.start().await?;
-    for (user, said) in [
+    for (user, printed) in [
         (None, "UNAUTHENTICATED Unauthorized\n"),
         (Some("eve"), "PERMISSION_DENIED Forbidden\n"),
         (Some("bob"), "OK\n"),
     ] {
-        assert_eq!(asks(&gate, user, None, "refusal").await?, said, "{user:?}");
+        assert_eq!(
+            run_client(&gate, user, None, "refusal").await?,
+            printed,
+            "{user:?}"
+        );
     }
-    let three = asks(&gate, Some("ada"), None, "three").await?;
+    let three = run_client(&gate, Some("ada"), None, "three").await?;
     assert_eq!(three, "OK\nOK\nRESOURCE_EXHAUSTED\n");
 
     // On the wire: only a head, with a status that is not an HTTP error.
-    let mut talk = Talk::open(&gate).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
     let mut call = post("/test.Talk/Echoes");
     let kind = HeaderValue::from_static("application/grpc+proto");
     call.headers_mut().insert("content-type", kind);
-    let refused = talk.send(&call, Bytes::new()).await?;
+    let refused = http2.send(&call, Bytes::new()).await?;
     assert_eq!(refused.status, 200);
     assert_eq!(refused.header("grpc-status"), Some("16"));
     assert_eq!(refused.header("content-type"), Some("application/grpc"));
@@ -144,17 +148,17 @@ async fn refusals_are_what_a_client_of_grpc_reads() -> Result<()> {
 
     let gone = format!("grpc://127.0.0.1:{}", harness::free_port());
     let gate = crate::support::gate(&gone).start().await?;
-    let said = asks(&gate, Some("ada"), None, "refusal").await?;
-    assert_eq!(said, "UNAVAILABLE Bad Gateway\n");
+    let printed = run_client(&gate, Some("ada"), None, "refusal").await?;
+    assert_eq!(printed, "UNAVAILABLE Bad Gateway\n");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_deadline_counts_at_the_gate_and_ends_the_call_at_the_service() -> Result<()> {
+async fn a_grpc_deadline_is_enforced_by_the_gate_and_cancels_the_call() -> Result<()> {
     let service = service().await?;
     let gate = in_front_of(&service).start().await?;
-    let said = asks(&gate, Some("ada"), None, "deadline").await?;
-    assert_eq!(said, "DEADLINE_EXCEEDED\n");
+    let printed = run_client(&gate, Some("ada"), None, "deadline").await?;
+    assert_eq!(printed, "DEADLINE_EXCEEDED\n");
     harness::poll("the call to be over", async || {
         service
             .transcript()
@@ -163,9 +167,9 @@ async fn a_deadline_counts_at_the_gate_and_ends_the_call_at_the_service() -> Res
     })
     .await?;
 
-    // A client that does not watch its deadline is told too.
-    let mut talk = Talk::open(&gate).await?;
-    let mut call = super::talk::signed_in("POST", "/test.Talk/Hangs");
+    // A client that does not watch its deadline gets the status too.
+    let mut http2 = Http2Client::open(&gate).await?;
+    let mut call = super::client::signed_in("POST", "/test.Talk/Hangs");
     for (name, value) in [
         ("content-type", "application/grpc"),
         ("grpc-timeout", "200m"),
@@ -175,7 +179,7 @@ async fn a_deadline_counts_at_the_gate_and_ends_the_call_at_the_service() -> Res
             .insert(name, HeaderValue::from_static(value));
     }
     let message = Bytes::from_static(&[0, 0, 0, 0, 0]);
-    let answer = talk.send(&call, message).await?;
+    let answer = http2.send(&call, message).await?;
     assert_eq!(
         (answer.status, answer.header("grpc-status")),
         (200, Some("4"))
@@ -184,24 +188,24 @@ async fn a_deadline_counts_at_the_gate_and_ends_the_call_at_the_service() -> Res
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_within_an_answer_is_told_in_the_trailers() -> Result<()> {
+async fn a_deadline_that_passes_during_an_answer_is_reported_in_the_trailers() -> Result<()> {
     let (upstream, gate) = Upstream::start_with([("REQUEST_TIMEOUT", "4")]).await?;
-    let mut talk = Talk::open(&gate).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
     for (timeout, status) in [(Some("3S"), "4"), (None, "14")] {
-        let mut call = super::talk::signed_in("POST", "/test.Talk/Counts");
+        let mut call = super::client::signed_in("POST", "/test.Talk/Counts");
         let grpc = HeaderValue::from_static("application/grpc");
         call.headers_mut().insert("content-type", grpc);
         if let Some(timeout) = timeout {
             let timeout = HeaderValue::from_static(timeout);
             call.headers_mut().insert("grpc-timeout", timeout);
         }
-        let (response, _body) = talk.begin(&call, false).await?;
+        let (response, _body) = http2.begin(&call, false).await?;
         let mut served = upstream.accept().await?;
         served.head().await?;
         served
-            .say("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .send("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n")
             .await?;
-        served.say("6\r\n\0\0\0\0\u{1}x\r\n").await?;
+        served.send("6\r\n\0\0\0\0\u{1}x\r\n").await?;
         let mut body = response.await?.into_body();
         assert_eq!(piece(&mut body).await?.context("a message")?.len(), 6);
         assert_eq!(piece(&mut body).await?, None);

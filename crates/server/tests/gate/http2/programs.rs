@@ -59,12 +59,12 @@ impl Site {
 }
 
 #[tokio::test]
-async fn curl_speaks_it_by_agreement_and_by_prior_knowledge() -> Result<()> {
+async fn curl_uses_http2_by_alpn_and_by_prior_knowledge() -> Result<()> {
     let site = Site::start(|gate| gate).await?;
     let session = Mint::user("ada").authjs();
     let signed_in = ["--cookie", &session];
     let (https, http) = (site.https("/a"), site.http("/a"));
-    for (words, said) in [
+    for (words, printed) in [
         (&["--http2", &https][..], "2 200\n"),
         (&["--http1.1", &https], "1.1 200\n"),
         (&["--http2-prior-knowledge", &http], "2 200\n"),
@@ -73,7 +73,7 @@ async fn curl_speaks_it_by_agreement_and_by_prior_knowledge() -> Result<()> {
         (&["-I", "--http2", &https], "2 200\n"),
     ] {
         let answered = site.curl(&[&signed_in[..], words].concat()).await?;
-        assert_eq!(answered, said, "{words:?}");
+        assert_eq!(answered, printed, "{words:?}");
     }
     let refused = site.curl(&["--http2", &https]).await?;
     assert_eq!(refused, "2 401\n");
@@ -96,7 +96,7 @@ async fn curl_speaks_it_by_agreement_and_by_prior_knowledge() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_gate_without_it_agrees_on_http_1_1() -> Result<()> {
+async fn a_gate_without_http2_negotiates_http_1_1() -> Result<()> {
     let site = Site::start(|gate| gate.env("HTTP2", "false").env("PUBLIC_PATHS", "/")).await?;
     let (https, http) = (site.https("/"), site.http("/"));
     assert_eq!(site.curl(&["--http2", &https]).await?, "1.1 200\n");
@@ -106,24 +106,24 @@ async fn a_gate_without_it_agrees_on_http_1_1() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nghttp_and_h2load_see_every_answer() -> Result<()> {
+async fn nghttp_and_h2load_get_every_answer() -> Result<()> {
     let site = Site::start(|gate| gate).await?;
     let session = format!("cookie: {}", Mint::user("ada").authjs());
     let (https, http) = (site.https("/big?bytes=200000"), site.http("/"));
     let mut nghttp = Command::new("nghttp");
     nghttp.args(["--no-verify-peer", "--null-out", "--stat", "-H", &session]);
     nghttp.args(["--multiply=20", &https]);
-    let said = run(nghttp, "nghttp2-client").await?;
-    assert_eq!(said.matches(" 200 195K ").count(), 20, "{said}");
+    let printed = run(nghttp, "nghttp2-client").await?;
+    assert_eq!(printed.matches(" 200 195K ").count(), 20, "{printed}");
     for url in [&http, &site.https("/")] {
         let mut h2load = Command::new("h2load");
         h2load.args(["-n", "2000", "-c", "4", "-m", "25", "-H", &session, url]);
-        let said = run(h2load, "nghttp2-client").await?;
+        let printed = run(h2load, "nghttp2-client").await?;
         ensure!(
-            said.contains("2000 done, 2000 succeeded, 0 failed, 0 errored"),
-            "{said}"
+            printed.contains("2000 done, 2000 succeeded, 0 failed, 0 errored"),
+            "{printed}"
         );
-        ensure!(said.contains("2000 2xx"), "{said}");
+        ensure!(printed.contains("2000 2xx"), "{printed}");
     }
     Ok(())
 }

@@ -3,14 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use http::HeaderValue;
 
-use super::talk::{self, Talk};
+use super::client::{self, Http2Client};
 use super::wire::Outcome::{Away, Reset, Status};
 use super::wire::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw};
 use super::wire::{block, frame, get, post, public};
 use crate::support::started;
 
 #[tokio::test]
-async fn each_head_against_the_rules_has_one_line() -> Result<()> {
+async fn each_invalid_request_head_has_one_audit_line() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     let wrong = [
         (("connection", "close"), Reset(PROTOCOL_ERROR)),
@@ -44,7 +44,7 @@ async fn each_head_against_the_rules_has_one_line() -> Result<()> {
 }
 
 #[tokio::test]
-async fn streams_beside_a_refused_one_have_lines_of_their_own_and_no_other() -> Result<()> {
+async fn each_stream_beside_a_refused_one_has_exactly_one_audit_line() -> Result<()> {
     let (_echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     let mut raw = Raw::open(&gate).await?;
     // A stream whose body is too long was already a request.
@@ -71,18 +71,18 @@ async fn streams_beside_a_refused_one_have_lines_of_their_own_and_no_other() -> 
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused_as_over_http_1_1() -> Result<()> {
+async fn a_head_that_is_too_large_is_refused_like_over_http_1_1() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/"), ("MAX_HEADER_BYTES", "8192")]).await?;
-    let mut talk = Talk::open(&gate).await?;
-    let mut large = talk::get("/");
+    let mut http2 = Http2Client::open(&gate).await?;
+    let mut large = client::get("/");
     let value = HeaderValue::try_from("b".repeat(1000))?;
     for number in 0..8 {
         let name: http::HeaderName = format!("x-{number}").parse()?;
         large.headers_mut().insert(name, value.clone());
     }
-    let long = talk::get(&format!("/{}", "a".repeat(8192)));
-    for (request, status) in [(large, 431), (long, 414), (talk::get("/"), 200)] {
-        let answer = talk.answer(&request).await?;
+    let long = client::get(&format!("/{}", "a".repeat(8192)));
+    for (request, status) in [(large, 431), (long, 414), (client::get("/"), 200)] {
+        let answer = http2.answer(&request).await?;
         assert_eq!(answer.status, status);
         let id = answer.headers.get("x-request-id").context("an id")?;
         let id = id.to_str()?.to_owned();
@@ -94,7 +94,7 @@ async fn a_head_that_is_too_large_is_refused_as_over_http_1_1() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_value_that_stands_in_white_space_is_malformed() -> Result<()> {
+async fn a_header_value_with_outer_white_space_is_malformed() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     let mut raw = Raw::open(&gate).await?;
     let mut stream = 1;
@@ -111,18 +111,18 @@ async fn a_value_that_stands_in_white_space_is_malformed() -> Result<()> {
     gate.wait_for_audit(|line| line["reason"] == "malformed_request" && line["status"] == 400)
         .await?;
     assert_eq!(echo.only().headers.all("x-a"), ["a b"]);
-    let mut talk = Talk::open(&gate).await?;
-    let (response, mut out) = talk.begin(&talk::post("/"), false).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
+    let (response, mut out) = http2.begin(&client::post("/"), false).await?;
     out.send_data("body".into(), false)?;
     let mut trailers = http::HeaderMap::new();
     trailers.insert("x-checksum", HeaderValue::from_static("a "));
     out.send_trailers(trailers)?;
-    assert_eq!(talk::Answer::of(response).await?.status, 400);
+    assert_eq!(client::Answer::of(response).await?.status, 400);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_head_that_is_far_too_large_has_a_line_too() -> Result<()> {
+async fn a_head_that_is_far_too_large_has_an_audit_line() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
     // A field of 4,000 bytes for the gate's table (RFC 7541 §6.2.1), and then `times` references to it. Only the smaller head has
     // its status in the audit line.

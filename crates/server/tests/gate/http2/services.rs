@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use harness::{Echo, Gate, Nginx, Request, run};
 
-use super::talk::{Talk, get, post};
+use super::client::{Http2Client, get, post};
 use crate::support::gate;
 
 /// An nginx that accepts only HTTP/2 and forwards to a recording upstream, and a gate in front of it.
@@ -55,10 +55,10 @@ http {{
 }
 
 #[tokio::test]
-async fn clients_of_both_versions_are_served() -> Result<()> {
+async fn clients_of_both_http_versions_are_served() -> Result<()> {
     let site = Site::start("").await?;
     let mut old = site.gate.connect().await?;
-    let mut new = Talk::open(&site.gate).await?;
+    let mut new = Http2Client::open(&site.gate).await?;
     for round in 0..3 {
         let answer = old
             .send(&Request::get("/a%2fb?c").header("X-A", "b"))
@@ -114,14 +114,14 @@ async fn clients_of_both_versions_are_served() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_gets_another_requests_answer() -> Result<()> {
+async fn each_request_gets_its_own_answer() -> Result<()> {
     let site = Site::start("keepalive_requests 9999; http2_max_concurrent_streams 30;").await?;
-    let mut talk = Talk::open(&site.gate).await?;
-    talk.asks_and_gets_its_own(2000).await
+    let mut http2 = Http2Client::open(&site.gate).await?;
+    http2.each_request_gets_its_own_answer(2000).await
 }
 
 #[tokio::test]
-async fn an_answer_comes_as_it_is_made() -> Result<()> {
+async fn an_answer_is_streamed_as_the_service_produces_it() -> Result<()> {
     let site = Site::start("").await?;
     let mut client = site.gate.connect().await?;
     let request = Request::get("/stream?chunks=3");
@@ -139,7 +139,7 @@ async fn an_answer_comes_as_it_is_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn connections_that_a_service_gives_up_cost_no_request() -> Result<()> {
+async fn no_request_fails_when_the_service_closes_http2_connections() -> Result<()> {
     // Few requests for each connection (GOAWAY), and few of them at a time.
     let site = Site::start("keepalive_requests 5; http2_max_concurrent_streams 3;").await?;
     for url in ["--h1", ""] {
@@ -149,15 +149,15 @@ async fn connections_that_a_service_gives_up_cost_no_request() -> Result<()> {
             h2load.arg(url);
         }
         h2load.arg(format!("http://{}/", site.gate.proxy));
-        let said = run(h2load, "nghttp2-client").await?;
-        assert!(said.contains("600 succeeded, 0 failed"), "{said}");
-        assert!(said.contains("600 2xx"), "{said}");
+        let printed = run(h2load, "nghttp2-client").await?;
+        assert!(printed.contains("600 succeeded, 0 failed"), "{printed}");
+        assert!(printed.contains("600 2xx"), "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_service_that_fails_gets_the_status_that_it_deserves() -> Result<()> {
+async fn a_failing_service_causes_the_matching_status() -> Result<()> {
     let site = Site::start("").await?;
     let status = async |path: &str| anyhow::Ok(site.gate.send(&Request::get(path)).await?.status);
     assert_eq!(status("/").await?, 200);
@@ -180,10 +180,10 @@ async fn a_service_that_fails_gets_the_status_that_it_deserves() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_its_request_there() -> Result<()> {
+async fn a_client_that_leaves_cancels_its_request_at_the_service() -> Result<()> {
     let site = Site::start("").await?;
-    let mut talk = Talk::open(&site.gate).await?;
-    let (response, _) = talk.begin(&get("/hold"), true).await?;
+    let mut http2 = Http2Client::open(&site.gate).await?;
+    let (response, _) = http2.begin(&get("/hold"), true).await?;
     site.echo.wait_for(|seen| seen.path() == "/hold").await?;
     drop(response);
     let line = site

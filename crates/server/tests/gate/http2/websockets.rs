@@ -7,7 +7,7 @@ use harness::Mint;
 use http::{HeaderValue, Request};
 use tokio::time::timeout;
 
-use super::talk::{Answer, Talk, get, piece};
+use super::client::{Answer, Http2Client, get, piece};
 use crate::exchanges::Upstream;
 use crate::support::started;
 
@@ -28,12 +28,12 @@ pub(super) fn socket(path: &str, protocol: &'static str, signed_in: bool) -> Res
 }
 
 #[tokio::test]
-async fn a_websocket_is_one_stream_of_a_connection() -> Result<()> {
+async fn a_websocket_uses_one_stream_of_the_connection() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
-    assert_eq!(talk.answer(&get("/")).await?.status, 401);
-    assert!(talk.requests.is_extended_connect_protocol_enabled());
-    let (response, mut out) = talk
+    let mut http2 = Http2Client::open(&gate).await?;
+    assert_eq!(http2.answer(&get("/")).await?.status, 401);
+    assert!(http2.requests.is_extended_connect_protocol_enabled());
+    let (response, mut out) = http2
         .begin(&socket("/chat?a", "websocket", true)?, false)
         .await?;
     let mut served = upstream.accept().await?;
@@ -58,8 +58,8 @@ async fn a_websocket_is_one_stream_of_a_connection() -> Result<()> {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\n\r\n\u{1}\u{5}early"
     );
-    served.say(&granted).await?;
-    let response = timeout(harness::PATIENCE, response).await??;
+    served.send(&granted).await?;
+    let response = timeout(harness::TIMEOUT, response).await??;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
     for name in [
@@ -74,10 +74,10 @@ async fn a_websocket_is_one_stream_of_a_connection() -> Result<()> {
     assert_eq!(piece(&mut body).await?.context("bytes")?, "\u{1}\u{5}early");
     out.send_data(Bytes::from("\u{1}\u{4}ping"), false)?;
     served.read_until("ping").await?;
-    served.say("\u{1}\u{4}pong").await?;
+    served.send("\u{1}\u{4}pong").await?;
     assert_eq!(piece(&mut body).await?.context("bytes")?, "\u{1}\u{4}pong");
     // Other streams continue beside it.
-    assert_eq!(talk.answer(&get("/")).await?.status, 401);
+    assert_eq!(http2.answer(&get("/")).await?.status, 401);
     let start = gate.wait_for_audit(|line| line["event"] == "start").await?;
     assert_eq!(
         (&start["status"], &start["user_id"]),
@@ -94,32 +94,32 @@ async fn a_websocket_is_one_stream_of_a_connection() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_is_an_ordinary_answer() -> Result<()> {
+async fn a_refused_extended_connect_gets_an_ordinary_answer() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut talk = Talk::open(&gate).await?;
-    assert_eq!(talk.answer(&get("/")).await?.status, 401);
+    let mut http2 = Http2Client::open(&gate).await?;
+    assert_eq!(http2.answer(&get("/")).await?.status, 401);
     let refused = socket("/chat", "websocket", false)?;
-    let (response, _out) = talk.begin(&refused, false).await?;
+    let (response, _out) = http2.begin(&refused, false).await?;
     assert_eq!(Answer::of(response).await?.status, 401);
     let other = socket("/chat", "connect-udp", true)?;
-    let (response, _out) = talk.begin(&other, false).await?;
+    let (response, _out) = http2.begin(&other, false).await?;
     assert_eq!(Answer::of(response).await?.status, 405);
 
     let wanted = socket("/chat", "websocket", true)?;
-    let (response, _out) = talk.begin(&wanted, false).await?;
+    let (response, _out) = http2.begin(&wanted, false).await?;
     let mut served = upstream.accept().await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
         .await?;
     let answer = Answer::of(response).await?;
     assert_eq!((answer.status, &answer.body[..]), (403, &b"no"[..]));
 
     // A service that answers with the wrong accept value for the key.
-    let (response, _out) = talk.begin(&wanted, false).await?;
+    let (response, _out) = http2.begin(&wanted, false).await?;
     served.head().await?;
     served
-        .say(
+        .send(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
               Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
         )
@@ -129,13 +129,13 @@ async fn what_is_not_granted_is_an_ordinary_answer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn only_the_pseudo_header_asks_for_one() -> Result<()> {
+async fn only_the_protocol_pseudo_header_requests_a_websocket() -> Result<()> {
     let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
-    let mut talk = Talk::open(&gate).await?;
+    let mut http2 = Http2Client::open(&gate).await?;
     let mut request = get("/");
     let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
     request.headers_mut().insert("sec-websocket-key", key);
-    assert_eq!(talk.answer(&request).await?.status, 200);
+    assert_eq!(http2.answer(&request).await?.status, 200);
     assert_eq!(echo.only().headers.get("upgrade"), None);
     Ok(())
 }

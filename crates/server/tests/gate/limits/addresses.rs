@@ -16,7 +16,7 @@ async fn line(gate: &Gate, name: &str, value: &str) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn ports_brackets_quotes_and_empty_entries_are_understood() -> Result<()> {
+async fn x_forwarded_for_accepts_ports_brackets_quotes_and_empty_entries() -> Result<()> {
     let (_echo, gate) = started([BEHIND_PROXY]).await?;
     for (value, client) in [
         ("6.6.6.6, 192.0.2.1", "192.0.2.1"),
@@ -43,7 +43,7 @@ async fn ports_brackets_quotes_and_empty_entries_are_understood() -> Result<()> 
 }
 
 #[tokio::test]
-async fn the_standard_header_is_understood_where_proxies_write_it() -> Result<()> {
+async fn the_forwarded_header_is_read_if_the_setting_names_it() -> Result<()> {
     let standard = ("FORWARDED_HEADER", "forwarded");
     let (echo, gate) = started([BEHIND_PROXY, standard]).await?;
     for (value, client) in [
@@ -85,7 +85,7 @@ async fn the_standard_header_is_understood_where_proxies_write_it() -> Result<()
 }
 
 #[tokio::test]
-async fn a_stranger_is_believed_in_neither() -> Result<()> {
+async fn forwarding_headers_of_unlisted_clients_are_ignored() -> Result<()> {
     for (name, value) in [("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=6.6.6.6")] {
         let (_echo, gate) = started([]).await?;
         assert_eq!(line(&gate, name, value).await?["client_ip"], "127.0.0.1");

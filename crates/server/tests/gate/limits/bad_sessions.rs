@@ -15,7 +15,7 @@ async fn status(gate: &Gate, address: &str, cookie: &str) -> Result<u16> {
 }
 
 #[tokio::test]
-async fn who_brings_sessions_that_do_not_open_is_refused_for_that() -> Result<()> {
+async fn bad_sessions_of_an_address_are_rate_limited() -> Result<()> {
     let limit = ("BAD_SESSION_RATE_LIMIT", "2/h");
     let (_echo, gate) = started([BEHIND_PROXY, limit]).await?;
     let forged = Mint::user("ada")
@@ -50,8 +50,7 @@ async fn who_brings_sessions_that_do_not_open_is_refused_for_that() -> Result<()
 }
 
 #[tokio::test]
-async fn a_stranger_buys_few_questions_to_the_database_with_tokens_that_are_made_up() -> Result<()>
-{
+async fn made_up_tokens_cause_few_database_lookups() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("app.db");
     let tables = r#"
@@ -71,7 +70,7 @@ INSERT INTO sessions VALUES ('of-ada', '1', 9999999999999), ('on-her-phone', '1'
     let status = async |address, token: &str| {
         status(&gate, address, &format!("authjs.session-token={token}")).await
     };
-    let asked = async |result| {
+    let lookups = async |result| {
         let labels = ["source=\"sqlite\"", result];
         gate.metric("sessiongate_session_check_total", labels).await
     };
@@ -81,11 +80,11 @@ INSERT INTO sessions VALUES ('of-ada', '1', 9999999999999), ('on-her-phone', '1'
         assert_eq!(status(ADA, &format!("made-up-{number}")).await?, wanted);
     }
     assert_eq!(
-        asked("\"absent\"").await?,
+        lookups("\"absent\"").await?,
         2.0,
         "the others were not asked about"
     );
-    assert_eq!(asked("\"present\"").await?, 1.0, "good ones do not count");
+    assert_eq!(lookups("\"present\"").await?, 1.0, "good ones do not count");
     let line = gate.wait_for_audit(|line| line["status"] == 429).await?;
     assert_eq!(line["reason"], "rate_limited");
     // Cached sessions still enter from that address, and others enter from another address.
@@ -97,7 +96,7 @@ INSERT INTO sessions VALUES ('of-ada', '1', 9999999999999), ('on-her-phone', '1'
 }
 
 #[tokio::test]
-async fn the_limit_can_be_off() -> Result<()> {
+async fn the_bad_session_limit_can_be_turned_off() -> Result<()> {
     let limit = ("BAD_SESSION_RATE_LIMIT", "off");
     let (_echo, gate) = started([limit]).await?;
     let mut client = gate.connect().await?;

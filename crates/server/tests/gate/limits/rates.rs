@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use harness::{Client, Echo, Mint, Request, Response, mint};
 
-use super::{BEHIND_PROXY, asked, from, statuses};
+use super::{BEHIND_PROXY, decision_answer, from, statuses};
 use crate::support::{gate, signed_in, started};
 
 /// Verifies that this is the refusal of a limit of `quota` requests per hour.
@@ -14,15 +14,15 @@ fn is_limited(answer: &Response, policy: &str, quota: u32) -> Result<()> {
     let wait = answer.header("retry-after").context("a time")?;
     let seconds: u32 = wait.parse()?;
     assert!((1..=3600).contains(&seconds), "{wait}");
-    let said = answer.header("ratelimit-policy");
-    assert_eq!(said, Some(&*format!("\"{policy}\";q={quota};w=3600")));
+    let printed = answer.header("ratelimit-policy");
+    assert_eq!(printed, Some(&*format!("\"{policy}\";q={quota};w=3600")));
     let left = answer.header("ratelimit");
     assert_eq!(left, Some(&*format!("\"{policy}\";r=0;t={wait}")));
     Ok(())
 }
 
 #[tokio::test]
-async fn an_address_that_asks_too_often_is_told_when_to_come_back() -> Result<()> {
+async fn an_address_over_its_rate_limit_gets_429_with_retry_after() -> Result<()> {
     let open = ("PUBLIC_PATHS", "/open/");
     let (echo, gate) = started([BEHIND_PROXY, open, ("RATE_LIMIT", "2/h")]).await?;
     let [ada, bob] = ["192.0.2.1", "192.0.2.2"];
@@ -49,7 +49,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() -> Result<()
 }
 
 #[tokio::test]
-async fn more_come_at_once_where_a_burst_is_allowed_and_every_limit_counts() -> Result<()> {
+async fn bursts_are_allowed_and_every_limit_applies() -> Result<()> {
     let limits = ("RATE_LIMIT", "1/h burst 3, 1000000/s, 2/h by route");
     let open = ("PUBLIC_PATHS", "/open/");
     let (_echo, gate) = started([BEHIND_PROXY, open, limits]).await?;
@@ -72,7 +72,7 @@ async fn more_come_at_once_where_a_burst_is_allowed_and_every_limit_counts() -> 
 }
 
 #[tokio::test]
-async fn a_user_is_counted_wherever_the_requests_come_from() -> Result<()> {
+async fn a_user_limit_counts_requests_from_all_addresses() -> Result<()> {
     let open = ("PUBLIC_PATHS", "/open/");
     let (echo, gate) = started([BEHIND_PROXY, open, ("RATE_LIMIT", "1/h by user")]).await?;
     let [here, there] = ["192.0.2.1", "192.0.2.2"];
@@ -124,7 +124,7 @@ access = "public"
 }
 
 #[tokio::test]
-async fn a_route_has_limits_of_its_own() -> Result<()> {
+async fn limits_can_be_set_for_a_route() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let path = folder.path().join("gate.toml");
     let limits = r#"["1/h", "2/h by route"]"#;
@@ -155,7 +155,7 @@ async fn a_route_has_limits_of_its_own() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_reload_keeps_count_where_a_limit_stays_the_same() -> Result<()> {
+async fn a_reload_keeps_the_counts_of_unchanged_limits() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let path = folder.path().join("gate.toml");
     fs::write(&path, file(&echo, "\"1/h\"", ""))?;
@@ -187,7 +187,7 @@ async fn a_reload_keeps_count_where_a_limit_stays_the_same() -> Result<()> {
 }
 
 #[tokio::test]
-async fn hosts_that_ask_for_decisions_are_told_as_they_can_take_it() -> Result<()> {
+async fn calling_proxies_get_the_rate_limit_status_that_they_can_handle() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(&echo.url())
         .env("AUTH_LISTEN", "127.0.0.1:0")
@@ -204,20 +204,24 @@ async fn hosts_that_ask_for_decisions_are_told_as_they_can_take_it() -> Result<(
     .enumerate()
     {
         let address = format!("192.0.2.{number}");
-        let question = from(&address, Request::get(endpoint))
+        let decision_request = from(&address, Request::get(endpoint))
             .header("X-Forwarded-Method", "GET")
             .header("X-Forwarded-Proto", "https")
             .header("X-Forwarded-Host", "a.example")
             .header("X-Forwarded-Uri", "/");
-        let question = match endpoint {
+        let decision_request = match endpoint {
             "/auth/nginx" => from(&address, Request::get(endpoint))
                 .header("X-Original-URL", "https://a.example/")
                 .header("X-Original-Method", "GET"),
-            _ => question,
+            _ => decision_request,
         };
-        let question = question.cookie(Mint::user("ada").authjs());
-        assert_eq!(asked(&gate, &question).await?.status, 200, "{endpoint}");
-        let answer = asked(&gate, &question).await?;
+        let decision_request = decision_request.cookie(Mint::user("ada").authjs());
+        assert_eq!(
+            decision_answer(&gate, &decision_request).await?.status,
+            200,
+            "{endpoint}"
+        );
+        let answer = decision_answer(&gate, &decision_request).await?;
         assert_eq!(answer.status, status, "{endpoint}");
         assert!(answer.header("retry-after").is_some(), "{endpoint}");
         assert!(answer.header("ratelimit").is_some(), "{endpoint}");
@@ -226,7 +230,7 @@ async fn hosts_that_ask_for_decisions_are_told_as_they_can_take_it() -> Result<(
 }
 
 #[tokio::test]
-async fn a_mistake_in_a_limit_is_named_with_its_place() -> Result<()> {
+async fn a_malformed_limit_is_reported_with_its_position() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let path = folder.path().join("gate.toml");
     let wrong = "bad_session_rate_limit = \"5/s by user\"\nmax_header_fields = 0";
@@ -234,15 +238,18 @@ async fn a_mistake_in_a_limit_is_named_with_its_place() -> Result<()> {
     let words = ["check-config", "--config", path.to_str().context("a path")?];
     let gate = gate(&echo.url()).without("AUTH_SECRET").without("UPSTREAM");
     let finished = gate.args(words).run().await?;
-    let said = finished.stdout + &finished.stderr;
-    assert!(!finished.status.success(), "{said}");
+    let printed = finished.stdout + &finished.stderr;
+    assert!(!finished.status.success(), "{printed}");
     for words in [
         "`day` is not a time unit; write s, m or h, such as `5/m`",
         "gate.toml:12",
         "it always counts by client address",
         "write a number from 1 to 10000",
     ] {
-        assert!(said.contains(words), "{words} is missing from:\n{said}");
+        assert!(
+            printed.contains(words),
+            "{words} is missing from:\n{printed}"
+        );
     }
     Ok(())
 }

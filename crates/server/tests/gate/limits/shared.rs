@@ -24,14 +24,14 @@ async fn logged(gate: &Gate, text: &str) -> Result<()> {
         .await
 }
 
-async fn counted(gate: &Gate, by: &str) -> Result<f64> {
+async fn shared_limit_count(gate: &Gate, by: &str) -> Result<f64> {
     let label = format!("counted=\"{by}\"");
     gate.metric("sessiongate_shared_limits_total", [&*label])
         .await
 }
 
 #[tokio::test]
-async fn gates_count_together_and_each_for_itself_while_redis_is_down() -> Result<()> {
+async fn limits_are_shared_and_are_local_while_redis_is_down() -> Result<()> {
     let (echo, mut redis) = (Echo::start().await?, Redis::start().await?);
     let start = || sharing(&echo, &redis.url(), "4/h").start();
     let (one, other) = (start().await?, start().await?);
@@ -46,8 +46,8 @@ async fn gates_count_together_and_each_for_itself_while_redis_is_down() -> Resul
         Some("\"address\";q=4;w=3600")
     );
     assert_eq!(statuses(&one, [bob]).await?, [200]);
-    assert_eq!(counted(&one, "shared").await?, 4.0);
-    assert_eq!(counted(&one, "local").await?, 0.0);
+    assert_eq!(shared_limit_count(&one, "shared").await?, 4.0);
+    assert_eq!(shared_limit_count(&one, "local").await?, 0.0);
 
     redis.stop();
     // Refused requests did not count locally either: Ada has three of her four left, and Bob has two.
@@ -55,7 +55,7 @@ async fn gates_count_together_and_each_for_itself_while_redis_is_down() -> Resul
         statuses(&one, [ada, ada, ada, ada, bob, bob, bob]).await?,
         [200, 200, 200, 429, 200, 200, 429]
     );
-    assert_eq!(counted(&one, "local").await?, 5.0);
+    assert_eq!(shared_limit_count(&one, "local").await?, 5.0);
     logged(&one, "limits are not shared: Redis does not count").await?;
 
     redis.start_again().await?;
@@ -64,15 +64,15 @@ async fn gates_count_together_and_each_for_itself_while_redis_is_down() -> Resul
         // An address that no gate has seen.
         let stranger = format!("2001:db8:0:{:x}::1", strangers.next()?);
         statuses(&one, [&*stranger]).await.ok()?;
-        let said = one.stderr().all();
+        let printed = one.stderr().all();
         let again = |line: &String| line.contains("limits are shared again");
-        said.iter().any(again).then_some(())
+        printed.iter().any(again).then_some(())
     })
     .await
 }
 
 #[tokio::test]
-async fn users_and_routes_are_counted_together_too_and_exactly() -> Result<()> {
+async fn limits_of_users_and_routes_are_shared_exactly() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let limits = "20/h by user, 31/h by route";
     let start = || sharing(&echo, &redis.url(), limits).start();
@@ -99,7 +99,7 @@ async fn users_and_routes_are_counted_together_too_and_exactly() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_reload_begins_and_ends_to_count_together() -> Result<()> {
+async fn a_reload_turns_shared_limits_on_and_off() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("gate.toml");
@@ -136,7 +136,7 @@ async fn a_reload_begins_and_ends_to_count_together() -> Result<()> {
 }
 
 #[tokio::test]
-async fn sessions_that_do_not_open_are_counted_together_and_good_ones_are_not() -> Result<()> {
+async fn bad_sessions_are_counted_across_gates_and_good_ones_are_not() -> Result<()> {
     let (echo, mut redis) = (Echo::start().await?, Redis::start().await?);
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("app.db");
@@ -197,7 +197,7 @@ INSERT INTO sessions VALUES ('one', '1', 9999999999999), ('two', '1', 9999999999
 }
 
 #[tokio::test]
-async fn a_redis_that_may_not_count_is_shown() -> Result<()> {
+async fn missing_redis_rights_for_limits_are_reported() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let user = [
         "ACL",

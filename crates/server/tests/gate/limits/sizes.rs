@@ -17,7 +17,7 @@ async fn with_fields(gate: &Gate, count: usize) -> Result<Response> {
 const OPEN: (&str, &str) = ("PUBLIC_PATHS", "/open/");
 
 #[tokio::test]
-async fn by_default_256_headers_are_taken() -> Result<()> {
+async fn by_default_256_headers_are_accepted() -> Result<()> {
     let (echo, gate) = started([OPEN]).await?;
     assert_eq!(with_fields(&gate, 256).await?.status, 200);
     let seen = echo.seen().pop().context("it arrived")?;
@@ -31,7 +31,7 @@ async fn by_default_256_headers_are_taken() -> Result<()> {
 }
 
 #[tokio::test]
-async fn bytes_and_number_of_headers_are_settings() -> Result<()> {
+async fn the_limits_of_header_bytes_and_count_are_settings() -> Result<()> {
     let limits = [("MAX_HEADER_FIELDS", "300"), ("MAX_HEADER_BYTES", "1500")];
     let (_echo, gate) = started([OPEN, limits[0]]).await?;
     assert_eq!(with_fields(&gate, 300).await?.status, 200);
@@ -41,8 +41,8 @@ async fn bytes_and_number_of_headers_are_settings() -> Result<()> {
         let request = Request::get("/open/").header("X-Long", "x".repeat(length));
         assert_eq!(gate.send(&request).await?.status, status, "{length}");
     }
-    let question = format!("/explain?url=%2Fopen%2F{}", "x".repeat(1490));
-    let explained = gate.admin(&question).await?.json()?;
+    let decision_request = format!("/explain?url=%2Fopen%2F{}", "x".repeat(1490));
+    let explained = gate.admin(&decision_request).await?.json()?;
     assert_eq!(explained["answer"]["status"], 414, "{explained}");
     Ok(())
 }

@@ -16,7 +16,7 @@ const UNREACHABLE: &str = "4000000000";
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[tokio::test]
-async fn a_reader_below_the_least_rate_is_cut_off() -> Result<()> {
+async fn a_reader_below_the_minimum_rate_is_cut_off() -> Result<()> {
     let limits = [
         ("CLIENT_BODY_TIMEOUT", "1"),
         ("LEAST_DOWNLOAD_RATE", UNREACHABLE),
@@ -29,7 +29,7 @@ async fn a_reader_below_the_least_rate_is_cut_off() -> Result<()> {
     let mut served = upstream.accept().await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 200 OK\r\nContent-Length: 9000000000\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 9000000000\r\n\r\n")
         .await?;
     let endless = async {
         // The loop ends when the gate closes the connection.
@@ -48,7 +48,7 @@ async fn a_reader_below_the_least_rate_is_cut_off() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_sender_below_the_least_rate_is_cut_off() -> Result<()> {
+async fn a_sender_below_the_minimum_rate_is_cut_off() -> Result<()> {
     let limits = [
         ("CLIENT_BODY_TIMEOUT", "1"),
         ("LEAST_UPLOAD_RATE", UNREACHABLE),

@@ -12,8 +12,10 @@ const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
 
 /// Opens a stream of events, whose first event has arrived; returns both sides of it.
 async fn streaming(upstream: &Upstream, gate: &Gate) -> Result<(Client, Served)> {
-    let (mut client, mut served) = upstream.asked(gate, &signed_in("/events", "ada")).await?;
-    served.say(EVENTS).await?;
+    let (mut client, mut served) = upstream
+        .begin_exchange(gate, &signed_in("/events", "ada"))
+        .await?;
+    served.send(EVENTS).await?;
     assert_eq!(client.head().await?.status, 200);
     assert_eq!(client.chunk().await?.as_deref(), Some(&b"one"[..]));
     Ok((client, served))
@@ -29,9 +31,11 @@ async fn an_event_stream_may_pause_for_longer_than_other_answers() -> Result<()>
     let (upstream, gate) = Upstream::start_with([("UPSTREAM_TIMEOUT", "1")]).await?;
     let (mut client, mut served) = streaming(&upstream, &gate).await?;
     // A request that began later has timed out.
-    let (mut other, _served) = upstream.asked(&gate, &signed_in("/slow", "ada")).await?;
+    let (mut other, _served) = upstream
+        .begin_exchange(&gate, &signed_in("/slow", "ada"))
+        .await?;
     assert_eq!(other.response().await?.status, 504);
-    served.say("3\r\ntwo\r\n0\r\n\r\n").await?;
+    served.send("3\r\ntwo\r\n0\r\n\r\n").await?;
     assert_eq!(client.chunk().await?.as_deref(), Some(&b"two"[..]));
     assert_eq!(client.chunk().await?, None);
     assert_eq!(end_of(&gate, "/events").await?["ended"], "whole");
@@ -46,7 +50,7 @@ async fn an_event_stream_may_pause_for_longer_than_other_answers() -> Result<()>
 }
 
 #[tokio::test]
-async fn an_event_stream_is_cut_after_its_own_time_without_an_event() -> Result<()> {
+async fn an_event_stream_is_cut_off_after_its_own_idle_timeout() -> Result<()> {
     let (upstream, gate) = Upstream::start_with([("STREAM_IDLE_TIMEOUT", "1")]).await?;
     let (mut client, mut served) = streaming(&upstream, &gate).await?;
     client.closed().await?;
@@ -60,17 +64,19 @@ async fn an_event_stream_is_cut_after_its_own_time_without_an_event() -> Result<
 }
 
 #[tokio::test]
-async fn an_exchange_has_a_time_in_all_where_that_is_set() -> Result<()> {
+async fn an_exchange_has_a_total_time_limit_if_one_is_set() -> Result<()> {
     let (upstream, gate) = Upstream::start_with([("REQUEST_TIMEOUT", "1")]).await?;
     let (mut streamed, mut stream) = streaming(&upstream, &gate).await?;
 
     // The service does not answer.
-    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/silent", "ada")).await?;
+    let (mut client, mut served) = upstream
+        .begin_exchange(&gate, &signed_in("/silent", "ada"))
+        .await?;
     assert_eq!(client.response().await?.status, 504);
     served.closed().await?;
     let line = end_of(&gate, "/silent").await?;
-    let said = [&line["upstream"], &line["ended"], &line["outcome"]];
-    assert_eq!(said, ["timed_out", "cut", "allow"], "{line}");
+    let printed = [&line["upstream"], &line["ended"], &line["outcome"]];
+    assert_eq!(printed, ["timed_out", "cut", "allow"], "{line}");
 
     // The service does not finish its answer.
     client
@@ -79,7 +85,7 @@ async fn an_exchange_has_a_time_in_all_where_that_is_set() -> Result<()> {
     let mut served = upstream.accept().await?;
     served.head().await?;
     served
-        .say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
         .await?;
     assert_eq!(client.head().await?.status, 200);
     assert_eq!(client.bytes(4).await?, b"half");
@@ -101,14 +107,14 @@ async fn an_exchange_has_a_time_in_all_where_that_is_set() -> Result<()> {
     client.closed().await?;
 
     // The stream has lasted longer than the timeout, which does not apply to streams.
-    stream.say("3\r\ntwo\r\n0\r\n\r\n").await?;
+    stream.send("3\r\ntwo\r\n0\r\n\r\n").await?;
     assert_eq!(streamed.chunk().await?.as_deref(), Some(&b"two"[..]));
     assert_eq!(streamed.chunk().await?, None);
     streamed
         .raw(&signed_in("/next", "ada").bytes(gate.proxy))
         .await?;
     stream.head().await?;
-    stream.say(OK).await?;
+    stream.send(OK).await?;
     assert_eq!(streamed.response().await?.status, 200);
     Ok(())
 }

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use h2::client::SendRequest;
-use harness::{Client, Mint, PATIENCE, Request};
+use harness::{Client, Mint, Request, TIMEOUT};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::conduct::{Conduct, body, mark};
-use super::tally::{Got, Tally};
-use crate::http2::talk::piece;
+use super::tally::{Outcome, Tally};
+use crate::http2::client::piece;
 
 /// The source of request numbers.
 pub(super) struct Numbers {
@@ -41,7 +41,7 @@ impl Numbers {
 }
 
 /// Sends requests until there are no more numbers.
-pub(super) async fn ask(gate: SocketAddr, numbers: &Arc<Numbers>) -> Result<Tally> {
+pub(super) async fn run_clients(gate: SocketAddr, numbers: &Arc<Numbers>) -> Result<Tally> {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let (numbers, user) = (Arc::clone(numbers), format!("user-{client}"));
@@ -82,7 +82,12 @@ async fn over_http1(gate: SocketAddr, user: &str, numbers: &Numbers) -> Result<T
 }
 
 /// Sends a request over HTTP/1.1; returns the outcome, and whether its connection can be used again.
-async fn exchange(client: &mut Client, request: &Request, user: &str, number: u64) -> (Got, bool) {
+async fn exchange(
+    client: &mut Client,
+    request: &Request,
+    user: &str,
+    number: u64,
+) -> (Outcome, bool) {
     let head = async {
         client
             .raw(&request.bytes(([127, 0, 0, 1], 0).into()))
@@ -96,7 +101,7 @@ async fn exchange(client: &mut Client, request: &Request, user: &str, number: u6
     };
     let head = match head.await {
         Ok(head) => head,
-        Err(error) => return (Got::Nothing(format!("{error:#}")), false),
+        Err(error) => return (Outcome::Nothing(format!("{error:#}")), false),
     };
     let goes_on = head.header("connection") != Some("close");
     let length = head.header("content-length").map(str::parse::<usize>);
@@ -117,7 +122,7 @@ async fn exchange(client: &mut Client, request: &Request, user: &str, number: u6
     let body = body.await;
     let goes_on = goes_on && body.is_ok();
     let mark = head.header("x-mark").map(str::as_bytes);
-    let got = judged(head.status, mark, body, has_body, (user, number));
+    let got = outcome(head.status, mark, body, has_body, (user, number));
     (got, goes_on)
 }
 
@@ -140,7 +145,8 @@ async fn over_http2(gate: SocketAddr, user: &str, numbers: &Arc<Numbers>) -> Res
                     let cookie = Arc::clone(&cookie);
                     streams.spawn(async move {
                         let got = stream(requests, &user, &cookie, service, number).await;
-                        let got = got.unwrap_or_else(|error| Got::Nothing(format!("{error:#}")));
+                        let got =
+                            got.unwrap_or_else(|error| Outcome::Nothing(format!("{error:#}")));
                         (service, number, got)
                     });
                     continue;
@@ -155,7 +161,7 @@ async fn over_http2(gate: SocketAddr, user: &str, numbers: &Arc<Numbers>) -> Res
             tally.note(service, number, &got);
         }
         drop(requests);
-        let ended = timeout(PATIENCE, driver.join_next()).await;
+        let ended = timeout(TIMEOUT, driver.join_next()).await;
         ended
             .context("the connection does not end")?
             .context("it is driven")???;
@@ -170,7 +176,7 @@ async fn stream(
     cookie: &str,
     service: &'static str,
     number: u64,
-) -> Result<Got> {
+) -> Result<Outcome> {
     let method = Conduct::of(number).method();
     let uri = format!("http://gate.example/{service}/{number}");
     let request = http::Request::builder().method(method).uri(uri);
@@ -180,16 +186,16 @@ async fn stream(
         let length = sent.len().into();
         request.headers_mut().insert("content-length", length);
     }
-    let mut requests = timeout(PATIENCE, requests.ready())
+    let mut requests = timeout(TIMEOUT, requests.ready())
         .await
         .context("no room")??;
     let (response, mut outgoing) = requests.send_request(request, method != "POST")?;
     if method == "POST" {
         outgoing.send_data(sent, true)?;
     }
-    let response = match timeout(PATIENCE, response).await.context("no answer")? {
+    let response = match timeout(TIMEOUT, response).await.context("no answer")? {
         // When a stream is reset, the beginning of its answer may be dropped.
-        Err(error) if error.is_reset() => return Ok(Got::Broken),
+        Err(error) if error.is_reset() => return Ok(Outcome::Broken),
         answered => answered?,
     };
     let (head, mut incoming) = response.into_parts();
@@ -204,33 +210,33 @@ async fn stream(
     let status = head.status.as_u16();
     let mark = head.headers.get("x-mark").map(|mark| mark.as_bytes());
     let has_body = method != "HEAD" && status != 204;
-    Ok(judged(status, mark, whole, has_body, (user, number)))
+    Ok(outcome(status, mark, whole, has_body, (user, number)))
 }
 
 /// Judges whether an answer belongs to the request with this user and number.
-fn judged(
+fn outcome(
     status: u16,
-    said: Option<&[u8]>,
+    seen_mark: Option<&[u8]>,
     whole: Result<Vec<u8>>,
     has_body: bool,
     (user, number): (&str, u64),
-) -> Got {
+) -> Outcome {
     let mark = mark(user, number);
-    let Some(said) = said else {
+    let Some(seen_mark) = seen_mark else {
         let foreign = |body: &Vec<u8>| {
             body.windows(5)
                 .any(|part| part == b"stray" || part == b"user-")
         };
         return match whole {
             Ok(body) if foreign(&body) => {
-                Got::Another(format!("{status} with the body of another"))
+                Outcome::Another(format!("{status} with the body of another"))
             }
-            Ok(_) => Got::Refusal(status),
-            Err(error) => Got::Nothing(format!("{status}: {error:#}")),
+            Ok(_) => Outcome::Refusal(status),
+            Err(error) => Outcome::Nothing(format!("{status}: {error:#}")),
         };
     };
-    if said != mark.as_bytes() {
-        return Got::Another(format!("the answer of {}", said.escape_ascii()));
+    if seen_mark != mark.as_bytes() {
+        return Outcome::Another(format!("the answer of {}", seen_mark.escape_ascii()));
     }
     let wanted = if has_body {
         body(&mark, number)
@@ -238,9 +244,9 @@ fn judged(
         Vec::new()
     };
     match whole {
-        Err(_) => Got::Broken,
-        Ok(whole) if whole == wanted => Got::Own(status),
-        Ok(whole) => Got::Another(format!(
+        Err(_) => Outcome::Broken,
+        Ok(whole) if whole == wanted => Outcome::Own(status),
+        Ok(whole) => Outcome::Another(format!(
             "a body of {} bytes, not {}",
             whole.len(),
             wanted.len()

@@ -43,7 +43,7 @@ pub(super) enum Conduct {
 
 /// The outcome that a client should get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum Expected {
     /// Its answer, with this status.
     Own(u16),
     /// The beginning of its answer; or this status, if nothing of the answer has been sent.
@@ -78,25 +78,25 @@ impl Conduct {
         }
     }
 
-    pub(super) fn wanted(self) -> Wanted {
+    pub(super) fn expected(self) -> Expected {
         match self {
-            Self::BodyWithNone => Wanted::Own(204),
+            Self::BodyWithNone => Expected::Own(204),
             Self::BodyToHead
             | Self::Chunked
             | Self::Closes
             | Self::HalfCloses
             | Self::Interim
             | Self::Proper
-            | Self::Slow => Wanted::Own(200),
-            Self::BadChunk | Self::TooShort => Wanted::BrokenOr(502),
-            Self::TooLong => Wanted::Own(200),
-            Self::Killed => Wanted::BrokenOr(502),
-            Self::Hangs => Wanted::Refusal(504),
+            | Self::Slow => Expected::Own(200),
+            Self::BadChunk | Self::TooShort => Expected::BrokenOr(502),
+            Self::TooLong => Expected::Own(200),
+            Self::Killed => Expected::BrokenOr(502),
+            Self::Hangs => Expected::Refusal(504),
             Self::ClosesAtOnce
             | Self::MidHead
             | Self::Nonsense
             | Self::Resets
-            | Self::TwoLengths => Wanted::Refusal(502),
+            | Self::TwoLengths => Expected::Refusal(502),
         }
     }
 }

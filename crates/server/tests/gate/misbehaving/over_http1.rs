@@ -48,7 +48,7 @@ struct Served {
 
 /// Whether a connection can take another request.
 #[derive(PartialEq, Eq)]
-enum Then {
+enum NextStep {
     Ends,
     GoesOn,
 }
@@ -62,7 +62,7 @@ impl Served {
     async fn serve(mut self) -> Result<()> {
         self.stream.set_nodelay(true)?;
         while let Some((user, number)) = self.request().await? {
-            if self.answer(&user, number).await? == Then::Ends {
+            if self.answer(&user, number).await? == NextStep::Ends {
                 break;
             }
         }
@@ -102,7 +102,7 @@ impl Served {
         Ok(())
     }
 
-    async fn answer(&mut self, user: &str, number: u64) -> Result<Then> {
+    async fn answer(&mut self, user: &str, number: u64) -> Result<NextStep> {
         let conduct = Conduct::of(number);
         let mark = mark(user, number);
         let body = body(&mark, number);
@@ -110,23 +110,23 @@ impl Served {
         let sized = |length: usize| head(&format!("Content-Length: {length}\r\n")).into_bytes();
         let whole = || [sized(body.len()), body.clone()].concat();
         match conduct {
-            Conduct::Proper => self.say(&whole()).await?,
+            Conduct::Proper => self.send(&whole()).await?,
             Conduct::BadChunk => {
                 let begun = head("Transfer-Encoding: chunked\r\n");
                 let begun = format!("{begun}{:x}\r\n", body.len()).into_bytes();
-                self.say(&[&begun, &body[..], b"\r\nnone\r\n"].concat())
+                self.send(&[&begun, &body[..], b"\r\nnone\r\n"].concat())
                     .await?;
-                return Ok(Then::Ends);
+                return Ok(NextStep::Ends);
             }
-            Conduct::BodyToHead => self.say(&[&whole()[..], STRAY].concat()).await?,
+            Conduct::BodyToHead => self.send(&[&whole()[..], STRAY].concat()).await?,
             Conduct::BodyWithNone => {
                 let head = format!("HTTP/1.1 204 No Content\r\nX-Mark: {mark}\r\n\r\n");
-                self.say(&[head.as_bytes(), STRAY].concat()).await?;
+                self.send(&[head.as_bytes(), STRAY].concat()).await?;
             }
             Conduct::Chunked => {
                 let begun = head("Transfer-Encoding: chunked\r\n");
                 let begun = format!("{begun}{:x}\r\n", body.len()).into_bytes();
-                self.say(&[&begun, &body[..], b"\r\n0\r\n\r\n"].concat())
+                self.send(&[&begun, &body[..], b"\r\n0\r\n\r\n"].concat())
                     .await?;
             }
             Conduct::Closes => {
@@ -134,44 +134,44 @@ impl Served {
                     "Connection: close\r\nContent-Length: {}\r\n",
                     body.len()
                 ));
-                self.say(&[head.as_bytes(), &body].concat()).await?;
-                return Ok(Then::Ends);
+                self.send(&[head.as_bytes(), &body].concat()).await?;
+                return Ok(NextStep::Ends);
             }
-            Conduct::ClosesAtOnce => return Ok(Then::Ends),
+            Conduct::ClosesAtOnce => return Ok(NextStep::Ends),
             Conduct::HalfCloses => {
-                self.say(&whole()).await?;
+                self.send(&whole()).await?;
                 self.stream.shutdown().await?;
             }
             Conduct::Hangs => {
                 // Reads until the gate gives up.
                 while self.stream.read_buf(&mut self.input).await? > 0 {}
-                return Ok(Then::Ends);
+                return Ok(NextStep::Ends);
             }
             Conduct::Interim => {
                 let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-                self.say(&[&hints[..], &whole()].concat()).await?;
+                self.send(&[&hints[..], &whole()].concat()).await?;
             }
             Conduct::MidHead => {
-                self.say(&whole()[..20]).await?;
-                return Ok(Then::Ends);
+                self.send(&whole()[..20]).await?;
+                return Ok(NextStep::Ends);
             }
-            Conduct::Nonsense => self.say(b"220 mail.example ESMTP\r\n\r\n").await?,
+            Conduct::Nonsense => self.send(b"220 mail.example ESMTP\r\n\r\n").await?,
             Conduct::Killed | Conduct::Resets => {
                 // Closes with a reset.
                 socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
-                return Ok(Then::Ends);
+                return Ok(NextStep::Ends);
             }
             Conduct::Slow => {
                 let whole = whole();
                 let (first, second) = whole.split_at(whole.len() / 2);
-                self.say(first).await?;
+                self.send(first).await?;
                 tokio::time::sleep(Duration::from_millis(2)).await;
-                self.say(second).await?;
+                self.send(second).await?;
             }
-            Conduct::TooLong => self.say(&[&whole()[..], STRAY].concat()).await?,
+            Conduct::TooLong => self.send(&[&whole()[..], STRAY].concat()).await?,
             Conduct::TooShort => {
-                self.say(&[sized(body.len() + 10), body].concat()).await?;
-                return Ok(Then::Ends);
+                self.send(&[sized(body.len() + 10), body].concat()).await?;
+                return Ok(NextStep::Ends);
             }
             Conduct::TwoLengths => {
                 let length = body.len();
@@ -179,13 +179,13 @@ impl Served {
                     "Content-Length: {length}\r\nContent-Length: {}\r\n",
                     length + 1
                 );
-                self.say(&[head(&two).as_bytes(), &body].concat()).await?;
+                self.send(&[head(&two).as_bytes(), &body].concat()).await?;
             }
         }
-        Ok(Then::GoesOn)
+        Ok(NextStep::GoesOn)
     }
 
-    async fn say(&mut self, bytes: &[u8]) -> Result<()> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.stream.write_all(bytes).await?)
     }
 }

@@ -20,7 +20,7 @@ use super::conduct::{Conduct, body, mark};
 pub(super) struct OverHttp2 {
     pub(super) address: SocketAddr,
     /// The number of requests received.
-    pub(super) asked: Arc<AtomicUsize>,
+    pub(super) requests: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -28,15 +28,15 @@ impl OverHttp2 {
     pub(super) async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (mut tasks, asked) = (JoinSet::new(), Arc::default());
-        let counting = Arc::clone(&asked);
+        let (mut tasks, requests) = (JoinSet::new(), Arc::default());
+        let counting = Arc::clone(&requests);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
                     accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                        let asked = Arc::clone(&counting);
-                        connections.spawn(async move { drop(serve(stream, &asked).await) });
+                        let requests = Arc::clone(&counting);
+                        connections.spawn(async move { drop(serve(stream, &requests).await) });
                     },
                     Some(_) = connections.join_next() => {}
                 }
@@ -44,13 +44,13 @@ impl OverHttp2 {
         });
         Ok(Self {
             address,
-            asked,
+            requests,
             _tasks: tasks,
         })
     }
 }
 
-async fn serve(stream: TcpStream, asked: &AtomicUsize) -> Result<()> {
+async fn serve(stream: TcpStream, requests: &AtomicUsize) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut connection = h2::server::handshake(stream).await?;
     let (killed, mut kills) = mpsc::channel(1);
@@ -59,7 +59,7 @@ async fn serve(stream: TcpStream, asked: &AtomicUsize) -> Result<()> {
         tokio::select! {
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    asked.fetch_add(1, Ordering::Relaxed);
+                    requests.fetch_add(1, Ordering::Relaxed);
                     let killed = killed.clone();
                     streams.spawn(async { drop(answer(request, respond, killed).await) });
                 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::conduct::{Conduct, Wanted};
+use super::conduct::{Conduct, Expected};
 
 /// The outcome of one request.
-pub(super) enum Got {
+pub(super) enum Outcome {
     /// The complete answer with its mark, with this status.
     Own(u16),
     /// The beginning of the answer with its mark.
@@ -19,7 +19,7 @@ pub(super) enum Got {
     Another(String),
 }
 
-impl fmt::Display for Got {
+impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Own(status) => write!(f, "its answer with {status}"),
@@ -34,7 +34,7 @@ impl fmt::Display for Got {
 /// The number of requests by outcome.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    as_wanted: BTreeMap<(&'static str, Conduct), u64>,
+    expected_outcomes: BTreeMap<(&'static str, Conduct), u64>,
     /// Requests refused or broken off although their service did nothing wrong: another request ended their connection.
     collateral: u64,
     wrong: u64,
@@ -43,39 +43,43 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Counts the outcome of a request to this service.
-    pub(super) fn note(&mut self, service: &'static str, number: u64, got: &Got) {
+    pub(super) fn note(&mut self, service: &'static str, number: u64, outcome: &Outcome) {
         let conduct = Conduct::of(number);
-        let is_as_wanted = match (conduct.wanted(), got) {
-            (Wanted::Own(wanted), Got::Own(status)) => wanted == *status,
-            (Wanted::BrokenOr(wanted) | Wanted::Refusal(wanted), Got::Refusal(status)) => {
-                wanted == *status
-            }
-            (Wanted::BrokenOr(_), Got::Broken) => true,
+        let is_expected = match (conduct.expected(), outcome) {
+            (Expected::Own(expected), Outcome::Own(status)) => expected == *status,
+            (
+                Expected::BrokenOr(expected) | Expected::Refusal(expected),
+                Outcome::Refusal(status),
+            ) => expected == *status,
+            (Expected::BrokenOr(_), Outcome::Broken) => true,
             _ => false,
         };
         // A POST that meets the end of a half-closed connection may not be sent again (RFC 9112 §9.3.1).
         let is_post = conduct.method() == "POST";
-        let is_collateral = match got {
-            Got::Broken => service == "http2",
-            Got::Refusal(status) => *status == 502 && (service == "http2" || is_post),
-            Got::Own(_) | Got::Nothing(_) | Got::Another(_) => false,
+        let is_collateral = match outcome {
+            Outcome::Broken => service == "http2",
+            Outcome::Refusal(status) => *status == 502 && (service == "http2" || is_post),
+            Outcome::Own(_) | Outcome::Nothing(_) | Outcome::Another(_) => false,
         };
-        if is_as_wanted {
-            *self.as_wanted.entry((service, conduct)).or_default() += 1;
+        if is_expected {
+            *self
+                .expected_outcomes
+                .entry((service, conduct))
+                .or_default() += 1;
         } else if is_collateral {
             self.collateral += 1;
         } else {
             self.wrong += 1;
             if self.examples.len() < 20 {
-                let example = format!("{service} {number} {conduct:?}: {got}");
+                let example = format!("{service} {number} {conduct:?}: {outcome}");
                 self.examples.push(example);
             }
         }
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        for (key, count) in other.as_wanted {
-            *self.as_wanted.entry(key).or_default() += count;
+        for (key, count) in other.expected_outcomes {
+            *self.expected_outcomes.entry(key).or_default() += count;
         }
         self.collateral += other.collateral;
         self.wrong += other.wrong;
@@ -85,7 +89,7 @@ impl Tally {
 
     /// The number of requests with the wanted outcome.
     pub(super) fn as_expected(&self) -> u64 {
-        self.as_wanted.values().sum()
+        self.expected_outcomes.values().sum()
     }
 
     /// Whether every outcome was wanted or collateral.
@@ -96,7 +100,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for ((service, conduct), count) in &self.as_wanted {
+        for ((service, conduct), count) in &self.expected_outcomes {
             writeln!(f, "{service} {conduct:?}: {count}")?;
         }
         let (own, collateral) = (self.as_expected(), self.collateral);

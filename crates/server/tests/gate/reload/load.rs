@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::watch::Sender;
 use tokio::task::JoinSet;
 
-use super::{Stack, put, usual};
+use super::{Stack, file_text, put};
 use crate::support::signed_in;
 
 /// Returns the configuration of a generation, whose number is in the names of its routes, in the host that the service receives,
@@ -88,8 +88,7 @@ fn memory(gate: &Gate) -> Result<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_request_fails_or_sees_half_a_configuration_while_it_is_reloaded_500_times() -> Result<()>
-{
+async fn no_request_fails_or_sees_a_mixed_configuration_during_500_reloads() -> Result<()> {
     let stack = Stack::start(&generation(0)).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = JoinSet::new();
@@ -103,7 +102,7 @@ async fn no_request_fails_or_sees_half_a_configuration_while_it_is_reloaded_500_
     let mut early = 0;
     for number in 1..=RELOADS {
         let broken = number % 10 == 0;
-        let mut file = usual(&stack.echo, &generation(number));
+        let mut file = file_text(&stack.echo, &generation(number));
         if broken {
             file += "realm = \"nobody\"\n[[route]]\npath = \"/a/\"\n";
         }
@@ -130,7 +129,7 @@ async fn no_request_fails_or_sees_half_a_configuration_while_it_is_reloaded_500_
         .metric("sessiongate_reloads_total", ["failed"])
         .await?;
     assert_eq!(failed, 50.0);
-    assert!(late < early + MOST_GROWTH, "{early} KiB, then {late} KiB");
+    assert!(late < early + MAX_GROWTH, "{early} KiB, then {late} KiB");
     let mut last = stack.gate.connect().await?;
     let answer = last.send(&signed_in("/a/x", "ada")).await?;
     assert_eq!(
@@ -144,4 +143,4 @@ async fn no_request_fails_or_sees_half_a_configuration_while_it_is_reloaded_500_
 const RELOADS: usize = 500;
 
 /// The most growth of memory, in KiB. The memory that the allocator keeps varies by a few thousand.
-const MOST_GROWTH: usize = 16 << 10;
+const MAX_GROWTH: usize = 16 << 10;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use harness::{Echo, Gate, Mint, mint, poll};
 use tempfile::TempDir;
 
-use super::{OTHER, becomes, command, put, reload, said, status_of, usual};
+use super::{OTHER, command, expect_log_lines, file_text, put, reload, status_of, wait_for_status};
 use crate::support::status;
 
 /// Starts a gate that watches its file.
@@ -21,27 +21,27 @@ async fn watching(text: &str, folder: &TempDir) -> Result<Gate> {
 const OPEN: &str = "public_paths = [\"/open/\"]";
 
 #[tokio::test]
-async fn a_hangup_reads_the_file() -> Result<()> {
+async fn sighup_reloads_the_file() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
-    fs::write(&file, usual(&echo, ""))?;
+    fs::write(&file, file_text(&echo, ""))?;
     let gate = command(&file).start().await?;
     assert_eq!(status_of(&gate, "/open/").await?, 401);
-    fs::write(&file, usual(&echo, OPEN))?;
+    fs::write(&file, file_text(&echo, OPEN))?;
     gate.signal("HUP")?;
-    becomes(&gate, "/open/", 200).await
+    wait_for_status(&gate, "/open/", 200).await
 }
 
 #[tokio::test]
-async fn a_file_that_is_renamed_over_is_read_and_a_bad_one_is_reported_once() -> Result<()> {
+async fn a_replaced_file_is_reloaded_and_a_bad_one_reported_once() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
-    let gate = watching(&usual(&echo, ""), &folder).await?;
+    let gate = watching(&file_text(&echo, ""), &folder).await?;
     let file = folder.path().join("gate.toml");
-    put(&file, &usual(&echo, OPEN))?;
-    becomes(&gate, "/open/", 200).await?;
-    said(&gate, "reloaded the configuration", 1).await?;
+    put(&file, &file_text(&echo, OPEN))?;
+    wait_for_status(&gate, "/open/", 200).await?;
+    expect_log_lines(&gate, "reloaded the configuration", 1).await?;
 
-    put(&file, &usual(&echo, "public_paths = 7"))?;
+    put(&file, &file_text(&echo, "public_paths = 7"))?;
     let refused = |line: &str| line.contains("cannot reload").then_some(());
     gate.stderr().wait_for(refused).await?;
     assert_eq!(status_of(&gate, "/open/").await?, 200);
@@ -50,24 +50,24 @@ async fn a_file_that_is_renamed_over_is_read_and_a_bad_one_is_reported_once() ->
         .append(true)
         .open(&file)?
         .set_modified(std::time::UNIX_EPOCH)?;
-    put(&file, &usual(&echo, ""))?;
-    becomes(&gate, "/open/", 401).await?;
-    said(&gate, "reloaded the configuration", 2).await?;
-    said(&gate, "cannot reload", 1).await?;
+    put(&file, &file_text(&echo, ""))?;
+    wait_for_status(&gate, "/open/", 401).await?;
+    expect_log_lines(&gate, "reloaded the configuration", 2).await?;
+    expect_log_lines(&gate, "cannot reload", 1).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_file_that_is_repaired_to_what_it_was_is_called_valid_again_once() -> Result<()> {
+async fn a_file_restored_to_its_old_content_is_reported_as_valid_once() -> Result<()> {
     const AGAIN: &str = "the configuration is valid again; nothing has changed";
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
-    let (good, bad) = (usual(&echo, OPEN), usual(&echo, "public_paths = 7"));
+    let (good, bad) = (file_text(&echo, OPEN), file_text(&echo, "public_paths = 7"));
     let gate = watching(&good, &folder).await?;
     let file = folder.path().join("gate.toml");
     put(&file, &bad)?;
-    said(&gate, "cannot reload", 1).await?;
+    expect_log_lines(&gate, "cannot reload", 1).await?;
     put(&file, &good)?;
-    said(&gate, AGAIN, 1).await?;
+    expect_log_lines(&gate, AGAIN, 1).await?;
 
     // A gate that reloads only on request says the same.
     let (asked, file) = (tempfile::tempdir()?, "gate.toml");
@@ -78,32 +78,32 @@ async fn a_file_that_is_repaired_to_what_it_was_is_called_valid_again_once() -> 
     assert_eq!(reload(&gate).await?.status, 422);
     put(&file, &good)?;
     assert_eq!(reload(&gate).await?.status, 200);
-    said(&gate, AGAIN, 1).await?;
+    expect_log_lines(&gate, AGAIN, 1).await?;
     put(&file, &bad)?;
     gate.signal("HUP")?;
-    said(&gate, "cannot reload", 2).await?;
+    expect_log_lines(&gate, "cannot reload", 2).await?;
     put(&file, &good)?;
     gate.signal("HUP")?;
-    said(&gate, AGAIN, 2).await?;
+    expect_log_lines(&gate, AGAIN, 2).await?;
     // The next reload is reported as usual.
     assert_eq!(reload(&gate).await?.status, 200);
-    said(&gate, "asked to reload: nothing has changed", 1).await?;
-    said(&gate, AGAIN, 2).await?;
-    said(&gate, "reloaded the configuration", 0).await?;
+    expect_log_lines(&gate, "asked to reload: nothing has changed", 1).await?;
+    expect_log_lines(&gate, AGAIN, 2).await?;
+    expect_log_lines(&gate, "reloaded the configuration", 0).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_for_a_while_does_no_harm() -> Result<()> {
+async fn a_temporarily_missing_file_is_tolerated() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
-    let gate = watching(&usual(&echo, OPEN), &folder).await?;
+    let gate = watching(&file_text(&echo, OPEN), &folder).await?;
     let file = folder.path().join("gate.toml");
     fs::remove_file(&file)?;
     let refused = |line: &str| line.contains("cannot read").then_some(());
     gate.stderr().wait_for(refused).await?;
     assert_eq!(status_of(&gate, "/open/").await?, 200);
-    fs::write(&file, usual(&echo, "public_paths = [\"/free/\"]"))?;
-    becomes(&gate, "/free/", 200).await
+    fs::write(&file, file_text(&echo, "public_paths = [\"/free/\"]"))?;
+    wait_for_status(&gate, "/free/", 200).await
 }
 
 /// Publishes files as Kubernetes mounts a ConfigMap or a Secret: they are links into `..data`, which is a link to the folder of
@@ -124,7 +124,7 @@ fn publish(volume: &Path, version: &str, files: &[(&str, &str)]) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_volume_of_kubernetes_is_read_as_a_whole_when_its_link_is_swapped() -> Result<()> {
+async fn a_kubernetes_volume_is_reloaded_when_its_link_is_swapped() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let volume = folder.path();
     let file = |path: &str| {
@@ -148,11 +148,11 @@ async fn a_volume_of_kubernetes_is_read_as_a_whole_when_its_link_is_swapped() ->
         &[("gate.toml", &file("/2/")), ("secret", OTHER)],
     )?;
     fs::remove_dir_all(volume.join("..1"))?;
-    becomes(&gate, "/2/", 200).await?;
+    wait_for_status(&gate, "/2/", 200).await?;
     assert_eq!(status_of(&gate, "/1/").await?, 401);
     let cookie = Mint::user("ada").secret(OTHER).authjs();
     assert_eq!(status(&gate, &cookie).await?, 200);
-    let lines = said(&gate, "reload", 1).await?;
+    let lines = expect_log_lines(&gate, "reload", 1).await?;
     assert!(
         lines[0].contains("AUTH_SECRET") && !lines[0].contains(OTHER),
         "{lines:?}"
@@ -161,27 +161,27 @@ async fn a_volume_of_kubernetes_is_read_as_a_whole_when_its_link_is_swapped() ->
 }
 
 #[tokio::test]
-async fn an_included_file_that_appears_changes_or_goes_is_noticed() -> Result<()> {
+async fn added_changed_and_removed_included_files_are_noticed() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let routes = folder.path().join("routes");
     fs::create_dir(&routes)?;
     let route = |path: &str| format!("[[route]]\npath = \"{path}\"\naccess = \"public\"\n");
     fs::write(routes.join("a.toml"), route("/a/"))?;
-    let gate = watching(&usual(&echo, "include = [\"routes/*.toml\"]"), &folder).await?;
+    let gate = watching(&file_text(&echo, "include = [\"routes/*.toml\"]"), &folder).await?;
     assert_eq!(status_of(&gate, "/b/").await?, 401);
     fs::write(routes.join("b.toml"), route("/b/"))?;
-    becomes(&gate, "/b/", 200).await?;
+    wait_for_status(&gate, "/b/", 200).await?;
     fs::write(routes.join("b.toml"), route("/c/"))?;
-    becomes(&gate, "/c/", 200).await?;
+    wait_for_status(&gate, "/c/", 200).await?;
     assert_eq!(status_of(&gate, "/b/").await?, 401);
     fs::remove_file(routes.join("b.toml"))?;
-    becomes(&gate, "/c/", 401).await?;
+    wait_for_status(&gate, "/c/", 401).await?;
     assert_eq!(status_of(&gate, "/a/").await?, 200);
     Ok(())
 }
 
 #[tokio::test]
-async fn secrets_that_a_variable_and_a_profile_name_are_noticed() -> Result<()> {
+async fn changed_secret_files_are_noticed() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (secret, shared) = (folder.path().join("secret"), folder.path().join("shared"));
     fs::write(&secret, mint::SECRET)?;
@@ -205,7 +205,7 @@ async fn secrets_that_a_variable_and_a_profile_name_are_noticed() -> Result<()> 
         (seen.headers.get("x-shared")? == "second-shared-secret").then_some(())
     })
     .await?;
-    said(&gate, "X-Shared", 1).await?;
+    expect_log_lines(&gate, "X-Shared", 1).await?;
 
     put(&secret, OTHER)?;
     let new = Mint::user("ada").secret(OTHER).authjs();

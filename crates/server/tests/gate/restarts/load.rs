@@ -11,14 +11,14 @@ use tempfile::TempDir;
 use super::streams::Streams;
 
 /// The protocols of the clients.
-pub(super) enum Spoken {
+pub(super) enum Protocols {
     /// HTTP/1.1 without TLS.
     Clear,
     /// HTTP/1.1 and HTTP/2 over TLS, with a certificate of this authority.
     Tls(Box<(Authority, TempDir)>),
 }
 
-impl Spoken {
+impl Protocols {
     /// Returns TLS with a new authority.
     pub(super) async fn tls() -> Result<Self> {
         let folder = tempfile::tempdir()?;
@@ -37,7 +37,7 @@ impl Spoken {
             .env("TLS_KEY_FILE", file("server.key"))
     }
 
-    fn called(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::Clear => "HTTP/1.1",
             Self::Tls(_) => "HTTP/1.1 over TLS",
@@ -48,17 +48,17 @@ impl Spoken {
 /// wrk with sixteen connections, each of which pauses for some milliseconds between two requests; with TLS, also [`Streams`].
 pub(super) struct Load {
     wrk: Option<Child>,
-    called: &'static str,
+    name: &'static str,
     streams: Option<Streams>,
     _folder: TempDir,
 }
 
 impl Load {
     /// Starts to send requests to the gate at this address.
-    pub(super) fn start(gate: SocketAddr, spoken: &Spoken) -> Result<Self> {
-        let (scheme, streams) = match spoken {
-            Spoken::Clear => ("http", None),
-            Spoken::Tls(secure) => ("https", Some(Streams::start(gate, &secure.0)?)),
+    pub(super) fn start(gate: SocketAddr, protocols: &Protocols) -> Result<Self> {
+        let (scheme, streams) = match protocols {
+            Protocols::Clear => ("http", None),
+            Protocols::Tls(secure) => ("https", Some(Streams::start(gate, &secure.0)?)),
         };
         let folder = tempfile::tempdir()?;
         let script = folder.path().join("script.lua");
@@ -76,16 +76,16 @@ impl Load {
             .context("cannot start wrk; install it with: sudo apt-get install -y wrk")?;
         Ok(Self {
             wrk: Some(wrk),
-            called: spoken.called(),
+            name: protocols.name(),
             streams,
             _folder: folder,
         })
     }
 
     /// Waits until some more requests have reached the service.
-    pub(super) async fn goes_on(&mut self, echo: &Echo) -> Result<()> {
+    pub(super) async fn wait_for_requests(&mut self, echo: &Echo) -> Result<()> {
         if let Some(streams) = &mut self.streams {
-            streams.go_on().await?;
+            streams.wait_for_answers().await?;
         }
         let before = echo.seen().len();
         poll("more requests", async || {
@@ -99,7 +99,7 @@ impl Load {
         if let Some(streams) = self.streams.take() {
             streams.end(what).await?;
         }
-        let what = format!("{what}, {}", self.called);
+        let what = format!("{what}, {}", self.name);
         let wrk = self.wrk.take().context("it runs")?;
         let mut kill = Command::new("kill");
         kill.args(["-s", "INT", &wrk.id().to_string()]);

@@ -63,7 +63,7 @@ impl Streams {
         let mut connections = JoinSet::new();
         for _ in 0..CONNECTIONS {
             let shared = Arc::clone(&shared);
-            connections.spawn(async move { shared.keep_asking().await });
+            connections.spawn(async move { shared.keep_requesting().await });
         }
         Ok(Self {
             shared,
@@ -72,7 +72,7 @@ impl Streams {
     }
 
     /// Waits until some more requests have been answered.
-    pub(super) async fn go_on(&mut self) -> Result<()> {
+    pub(super) async fn wait_for_answers(&mut self) -> Result<()> {
         let answered = || self.shared.answered.load(Ordering::Relaxed);
         let before = answered();
         let went_on = poll("more answers over HTTP/2", async || {
@@ -109,14 +109,14 @@ impl Streams {
 
 impl Shared {
     /// Opens one connection after the other, until the load ends.
-    async fn keep_asking(self: Arc<Self>) -> Result<()> {
+    async fn keep_requesting(self: Arc<Self>) -> Result<()> {
         while !self.stops.load(Ordering::Relaxed) {
-            self.ask_over_one().await?;
+            self.run_connection().await?;
         }
         Ok(())
     }
 
-    async fn ask_over_one(self: &Arc<Self>) -> Result<()> {
+    async fn run_connection(self: &Arc<Self>) -> Result<()> {
         let tcp = TcpStream::connect(self.address).await.context("connect")?;
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from("localhost")?;
@@ -125,14 +125,14 @@ impl Shared {
         self.resumed.fetch_add(resumed.into(), Ordering::Relaxed);
         self.opened.fetch_add(1, Ordering::Relaxed);
         let (requests, connection) = h2::client::handshake(tls).await.context("greet")?;
-        let mut asking = JoinSet::new();
+        let mut requesting = JoinSet::new();
         for _ in 0..AT_A_TIME {
             let (shared, requests) = (Arc::clone(self), requests.clone());
-            asking.spawn(async move { shared.ask_over_stream(requests).await });
+            requesting.spawn(async move { shared.send_requests(requests).await });
         }
         drop(requests);
         let asked = async {
-            while let Some(ended) = asking.join_next().await {
+            while let Some(ended) = requesting.join_next().await {
                 ended??;
             }
             anyhow::Ok(())
@@ -146,7 +146,7 @@ impl Shared {
     }
 
     /// Sends one request after the other, until the connection accepts no more.
-    async fn ask_over_stream(&self, requests: SendRequest<Bytes>) -> Result<()> {
+    async fn send_requests(&self, requests: SendRequest<Bytes>) -> Result<()> {
         while !self.stops.load(Ordering::Relaxed) {
             let mut ready = match requests.clone().ready().await {
                 Ok(ready) => ready,
@@ -155,7 +155,7 @@ impl Shared {
             };
             let request = Request::get("https://localhost/").header("cookie", &self.cookie);
             let asked = match ready.send_request(request.body(())?, true) {
-                Ok((response, _)) => timeout(harness::PATIENCE, answer(response)).await,
+                Ok((response, _)) => timeout(harness::TIMEOUT, answer(response)).await,
                 Err(error) => Ok(Err(error)),
             };
             match asked.context("no answer")? {

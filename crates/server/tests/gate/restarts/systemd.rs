@@ -12,56 +12,56 @@ use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
-use super::load::{Load, Spoken};
-use super::{FEW, MANY, said_times};
+use super::load::{Load, Protocols};
+use super::{FEW, MANY, wait_for_log_lines};
 use crate::support::{gate, signed_in};
 
-async fn restarts(times: usize, spoken: Spoken) -> Result<()> {
+async fn restarts(times: usize, protocols: Protocols) -> Result<()> {
     let echo = Echo::start().await?;
     let socket = Arc::new(TcpListener::bind("127.0.0.1:0")?);
     let address = socket.local_addr()?;
     let command = gate(&echo.url()).env("LISTEN", address.to_string());
     let command = command.env("WORKERS", "2").passing(&socket, "web");
-    let command = spoken.of(command);
+    let command = protocols.of(command);
     let mut running = command.clone().start().await?;
     assert_eq!(running.proxy, address);
-    let mut load = Load::start(address, &spoken)?;
+    let mut load = Load::start(address, &protocols)?;
     for _ in 0..times {
-        load.goes_on(&echo).await?;
+        load.wait_for_requests(&echo).await?;
         running.signal("TERM")?;
         let ended = running.wait().await?;
         ensure!(ended.success(), "{ended}");
         running = command.clone().start().await?;
     }
-    load.goes_on(&echo).await?;
+    load.wait_for_requests(&echo).await?;
     load.end(&format!("{times} restarts with a socket of systemd"))
         .await
 }
 
 #[tokio::test]
 async fn no_request_fails_while_systemd_restarts_the_gate() -> Result<()> {
-    restarts(FEW, Spoken::Clear).await
+    restarts(FEW, Protocols::Clear).await
 }
 
 #[tokio::test]
 #[ignore = "fifty take their time; three are part of the suite"]
 async fn no_request_fails_while_systemd_restarts_the_gate_many_times() -> Result<()> {
-    restarts(MANY, Spoken::Clear).await
+    restarts(MANY, Protocols::Clear).await
 }
 
 #[tokio::test]
 async fn no_request_over_tls_fails_while_systemd_restarts_the_gate() -> Result<()> {
-    restarts(FEW, Spoken::tls().await?).await
+    restarts(FEW, Protocols::tls().await?).await
 }
 
 #[tokio::test]
 #[ignore = "fifty take their time; three are part of the suite"]
 async fn no_request_over_tls_fails_while_systemd_restarts_the_gate_many_times() -> Result<()> {
-    restarts(MANY, Spoken::tls().await?).await
+    restarts(MANY, Protocols::tls().await?).await
 }
 
 #[tokio::test]
-async fn what_waits_in_the_socket_while_nothing_runs_is_served() -> Result<()> {
+async fn connections_queued_in_the_socket_during_a_restart_are_served() -> Result<()> {
     let echo = Echo::start().await?;
     let socket = Arc::new(TcpListener::bind("127.0.0.1:0")?);
     let address = socket.local_addr()?;
@@ -81,7 +81,7 @@ async fn what_waits_in_the_socket_while_nothing_runs_is_served() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_socket_at_which_no_setting_listens_ends_start_up() -> Result<()> {
+async fn a_passed_socket_without_a_setting_is_refused_at_start_up() -> Result<()> {
     let socket = Arc::new(TcpListener::bind("127.0.0.1:0")?);
     let address = socket.local_addr()?.to_string();
     let finished = gate("http://127.0.0.1:9")
@@ -118,7 +118,7 @@ impl Manager {
     }
 
     /// Returns the next message that begins with `wanted`.
-    async fn hears(&self, wanted: &str) -> Result<String> {
+    async fn wait_for(&self, wanted: &str) -> Result<String> {
         let hearing = async {
             let mut bytes = [0; 1024];
             loop {
@@ -129,29 +129,29 @@ impl Manager {
                 }
             }
         };
-        timeout(harness::PATIENCE, hearing)
+        timeout(harness::TIMEOUT, hearing)
             .await
             .with_context(|| format!("{wanted} did not come"))?
     }
 }
 
 #[tokio::test]
-async fn the_service_manager_hears_how_the_gate_does() -> Result<()> {
+async fn the_service_manager_is_notified_of_the_state() -> Result<()> {
     let manager = Manager::start()?;
     let gate = gate("http://127.0.0.1:9").with_successors();
     let gate = gate.env("NOTIFY_SOCKET", manager.path()?);
     let mut gate = gate.env("WATCHDOG_USEC", "300000").start().await?;
-    manager.hears("READY=1").await?;
+    manager.wait_for("READY=1").await?;
     for _ in 0..3 {
-        manager.hears("WATCHDOG=1").await?;
+        manager.wait_for("WATCHDOG=1").await?;
     }
     gate.signal("HUP")?;
-    let reloading = manager.hears("RELOADING=1").await?;
+    let reloading = manager.wait_for("RELOADING=1").await?;
     assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
-    manager.hears("READY=1").await?;
+    manager.wait_for("READY=1").await?;
     gate.signal("USR2")?;
-    let main = manager.hears("MAINPID=").await?;
-    let line = said_times(&gate, "the new process serves", 1).await?;
+    let main = manager.wait_for("MAINPID=").await?;
+    let line = wait_for_log_lines(&gate, "the new process serves", 1).await?;
     let process = line["process"].as_u64().context("its number")?;
     assert_eq!(main.trim_end(), format!("MAINPID={process}"));
     poll("the old process to end", async || {
@@ -159,15 +159,15 @@ async fn the_service_manager_hears_how_the_gate_does() -> Result<()> {
     })
     .await?;
     for _ in 0..3 {
-        manager.hears("WATCHDOG=1").await?;
+        manager.wait_for("WATCHDOG=1").await?;
     }
     gate.signal_successor(process, "TERM").await?;
-    manager.hears("STOPPING=1").await?;
+    manager.wait_for("STOPPING=1").await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn systemd_takes_the_units_that_are_shipped() -> Result<()> {
+async fn systemd_accepts_the_shipped_units() -> Result<()> {
     let (units, folder) = (
         harness::repository().join("deploy/systemd"),
         tempfile::tempdir()?,
@@ -191,10 +191,10 @@ async fn systemd_takes_the_units_that_are_shipped() -> Result<()> {
     };
     for name in ["sessiongate.service", "sessiongate.socket"] {
         let output = verify(&there(name))?;
-        let said = String::from_utf8(output.stderr)?;
-        assert!(output.status.success(), "{name}: {said}");
+        let printed = String::from_utf8(output.stderr)?;
+        assert!(output.status.success(), "{name}: {printed}");
         // An unknown key causes only a warning; warnings about other units of this machine are ignored.
-        assert!(!said.contains("sessiongate"), "{name}: {said}");
+        assert!(!printed.contains("sessiongate"), "{name}: {printed}");
     }
     Ok(())
 }

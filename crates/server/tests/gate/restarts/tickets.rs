@@ -6,11 +6,11 @@ use std::process::Command;
 use anyhow::Result;
 use harness::{Authority, Echo, run};
 
-use super::upgrade::Line;
+use super::upgrade::Succession;
 use super::{configure, configured};
 
 /// Runs `openssl s_client` with a connection to this line of gates; returns its output.
-async fn openssl(line: &Line, words: &str) -> Result<String> {
+async fn openssl(line: &Succession, words: &str) -> Result<String> {
     let address = line.gate.proxy;
     let mut command = Command::new("sh");
     command.args([
@@ -24,7 +24,7 @@ async fn openssl(line: &Line, words: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_client_comes_back_to_the_process_that_has_taken_over() -> Result<()> {
+async fn tls_sessions_resume_at_the_process_that_took_over() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let authority = Authority::make(folder.path()).await?;
     let pair = authority.server("server", "IP:127.0.0.1").await?;
@@ -34,21 +34,21 @@ async fn a_client_comes_back_to_the_process_that_has_taken_over() -> Result<()> 
     let gate = configured(&file)?
         .env("TLS_CERT_FILE", pair.certificate.display().to_string())
         .env("TLS_KEY_FILE", pair.key.display().to_string());
-    let mut line = Line::of(gate.start().await?);
+    let mut line = Succession::of(gate.start().await?);
     let session = |version: &str| folder.path().join(version).display().to_string();
     for version in ["1_2", "1_3"] {
         let words = format!("-tls{version} -sess_out {}", session(version));
-        let said = openssl(&line, &words).await?;
-        assert!(said.contains("New, TLSv1"), "{said}");
+        let printed = openssl(&line, &words).await?;
+        assert!(printed.contains("New, TLSv1"), "{printed}");
     }
     for _ in 0..2 {
         line.upgrade().await?;
         for version in ["1_2", "1_3"] {
             let session = session(version);
             let words = format!("-tls{version} -sess_in {session} -sess_out {session}");
-            let said = openssl(&line, &words).await?;
-            assert!(said.contains("Reused, TLSv1"), "{said}");
-            assert!(said.contains("HTTP/1.1 401"), "{said}");
+            let printed = openssl(&line, &words).await?;
+            assert!(printed.contains("Reused, TLSv1"), "{printed}");
+            assert!(printed.contains("HTTP/1.1 401"), "{printed}");
         }
     }
     let known = line.gate.stderr().all().join("\n");
@@ -63,8 +63,8 @@ async fn a_client_comes_back_to_the_process_that_has_taken_over() -> Result<()> 
     line.upgrade().await?;
     for version in ["1_2", "1_3"] {
         let words = format!("-tls{version} -sess_in {}", session(version));
-        let said = openssl(&line, &words).await?;
-        assert!(said.contains("New, TLSv1"), "{said}");
+        let printed = openssl(&line, &words).await?;
+        assert!(printed.contains("New, TLSv1"), "{printed}");
     }
     Ok(())
 }

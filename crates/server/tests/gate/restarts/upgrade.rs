@@ -7,18 +7,18 @@ use anyhow::{Context, Result};
 use harness::{Client, Echo, Gate, poll};
 use serde_json::Value;
 
-use super::load::{Load, Spoken};
-use super::{FEW, MANY, configure, configured, said_times};
+use super::load::{Load, Protocols};
+use super::{FEW, MANY, configure, configured, wait_for_log_lines};
 use crate::support::signed_in;
 
 /// A line of processes: the one that serves, and the number of changes so far.
-pub(super) struct Line {
+pub(super) struct Succession {
     pub(super) gate: Gate,
     process: u64,
     changes: usize,
 }
 
-impl Line {
+impl Succession {
     pub(super) fn of(gate: Gate) -> Self {
         Self {
             process: gate.id().into(),
@@ -31,27 +31,27 @@ impl Line {
     pub(super) async fn upgrade(&mut self) -> Result<()> {
         self.gate.signal_successor(self.process, "USR2").await?;
         self.changes += 1;
-        let line = said_times(&self.gate, "the new process serves", self.changes).await?;
+        let line = wait_for_log_lines(&self.gate, "the new process serves", self.changes).await?;
         self.process = line["process"].as_u64().context("its number")?;
-        said_times(&self.gate, "stopping", self.changes).await?;
+        wait_for_log_lines(&self.gate, "stopping", self.changes).await?;
         Ok(())
     }
 }
 
-async fn upgrades(times: usize, spoken: Spoken) -> Result<()> {
+async fn upgrades(times: usize, protocols: Protocols) -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     configure(&file, &echo.url(), 0, 2)?;
-    let gate = spoken.of(configured(&file)?).start().await?;
-    let mut load = Load::start(gate.proxy, &spoken)?;
-    let mut line = Line::of(gate);
+    let gate = protocols.of(configured(&file)?).start().await?;
+    let mut load = Load::start(gate.proxy, &protocols)?;
+    let mut line = Succession::of(gate);
     for turn in 1..=times {
-        load.goes_on(&echo).await?;
+        load.wait_for_requests(&echo).await?;
         // The number of workers goes above and below the number of sockets.
         configure(&file, &echo.url(), turn, [3, 1, 2][turn % 3])?;
         line.upgrade().await?;
     }
-    load.goes_on(&echo).await?;
+    load.wait_for_requests(&echo).await?;
     load.end(&format!("{times} upgrades")).await?;
     let answer = line.gate.admin("/readyz").await?;
     assert_eq!(answer.status, 200, "the last one answers there");
@@ -63,38 +63,38 @@ async fn upgrades(times: usize, spoken: Spoken) -> Result<()> {
 
 #[tokio::test]
 async fn no_request_fails_while_new_processes_take_over() -> Result<()> {
-    upgrades(FEW, Spoken::Clear).await
+    upgrades(FEW, Protocols::Clear).await
 }
 
 #[tokio::test]
 #[ignore = "fifty take their time; three are part of the suite"]
 async fn no_request_fails_while_new_processes_take_over_many_times() -> Result<()> {
-    upgrades(MANY, Spoken::Clear).await
+    upgrades(MANY, Protocols::Clear).await
 }
 
 #[tokio::test]
 async fn no_request_over_tls_fails_while_new_processes_take_over() -> Result<()> {
-    upgrades(FEW, Spoken::tls().await?).await
+    upgrades(FEW, Protocols::tls().await?).await
 }
 
 #[tokio::test]
 #[ignore = "fifty take their time; three are part of the suite"]
 async fn no_request_over_tls_fails_while_new_processes_take_over_many_times() -> Result<()> {
-    upgrades(MANY, Spoken::tls().await?).await
+    upgrades(MANY, Protocols::tls().await?).await
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_finished_by_the_process_that_began_it() -> Result<()> {
+async fn requests_in_flight_are_finished_by_the_old_process() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     configure(&file, &echo.url(), 0, 2)?;
-    let mut line = Line::of(configured(&file)?.start().await?);
+    let mut line = Succession::of(configured(&file)?.start().await?);
     let mut busy = line.gate.connect().await?;
     busy.raw(&signed_in("/hold", "ada").bytes(line.gate.proxy))
         .await?;
     echo.wait_for(|seen| seen.complete).await?;
     line.gate.signal("USR2")?;
-    said_times(&line.gate, "the new process serves", 1).await?;
+    wait_for_log_lines(&line.gate, "the new process serves", 1).await?;
     assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
     assert!(line.gate.running(), "it has a request to finish");
     echo.release();
@@ -112,13 +112,13 @@ async fn what_is_in_flight_is_finished_by_the_process_that_began_it() -> Result<
 }
 
 #[tokio::test]
-async fn a_new_process_that_cannot_serve_changes_nothing_and_is_named() -> Result<()> {
+async fn a_new_process_that_fails_changes_nothing_and_is_reported() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     configure(&file, &echo.url(), 0, 2)?;
     let gate = configured(&file)?.env("UPSTREAM", echo.url());
     let gate = gate.env("AUTH_LISTEN", "127.0.0.1:0");
-    let mut line = Line::of(gate.start().await?);
+    let mut line = Succession::of(gate.start().await?);
     let good = fs::read_to_string(&file)?;
     let silent = "bearer_jwks = \"http://127.0.0.1:9/\"\nbearer_issuer = \"https://a\"\nbearer_audience = \"b\"";
     for (turn, wrong, named) in [
@@ -127,8 +127,8 @@ async fn a_new_process_that_cannot_serve_changes_nothing_and_is_named() -> Resul
     ] {
         fs::write(&file, format!("{good}{wrong}\n"))?;
         line.gate.signal("USR2")?;
-        let told = said_times(&line.gate, "does not take over", turn).await?;
-        assert_eq!(told["level"], "ERROR", "{told}");
+        let failed = wait_for_log_lines(&line.gate, "does not take over", turn).await?;
+        assert_eq!(failed["level"], "ERROR", "{failed}");
         let lines = line.gate.stderr().all().join("\n");
         assert!(lines.contains(named), "its own words are there: {lines}");
         assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
@@ -147,7 +147,7 @@ async fn a_new_process_that_cannot_serve_changes_nothing_and_is_named() -> Resul
 }
 
 #[tokio::test]
-async fn the_program_that_stands_at_its_place_by_then_takes_over() -> Result<()> {
+async fn an_upgrade_starts_the_program_now_at_the_path() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (file, program) = (
         folder.path().join("gate.toml"),
@@ -156,7 +156,7 @@ async fn the_program_that_stands_at_its_place_by_then_takes_over() -> Result<()>
     configure(&file, &echo.url(), 0, 1)?;
     symlink(env!("CARGO_BIN_EXE_sessiongate"), &program)?;
     let gate = configured(&file)?.at(&program).start().await?;
-    let mut line = Line::of(gate);
+    let mut line = Succession::of(gate);
     let newer = folder.path().join("newer");
     let script = concat!(
         "#!/bin/sh\necho this is another one >&2\nexec ",
@@ -174,16 +174,16 @@ async fn the_program_that_stands_at_its_place_by_then_takes_over() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_gate_that_is_told_to_stop_leaves_no_new_process_behind() -> Result<()> {
+async fn stopping_during_an_upgrade_leaves_no_process() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     configure(&file, &echo.url(), 0, 1)?;
     let mut gate = configured(&file)?.start().await?;
     gate.signal("USR2")?;
-    said_times(&gate, "starting a new process", 1).await?;
+    wait_for_log_lines(&gate, "starting a new process", 1).await?;
     gate.signal("TERM")?;
     // The gate's output ends with the last process that writes to it, and a process that has already taken over would go on.
-    let handed_over = said_times(&gate, "finishing what is in flight", 1).await?;
+    let handed_over = wait_for_log_lines(&gate, "finishing what is in flight", 1).await?;
     if let Some(process) = handed_over["process"].as_u64() {
         gate.signal_successor(process, "TERM").await?;
     }

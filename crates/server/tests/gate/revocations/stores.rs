@@ -10,14 +10,14 @@ const ROLES: &str = "CREATE ROLE sessiongate LOGIN PASSWORD 'plain-password'; \
      CREATE ROLE sessiongate_writer LOGIN PASSWORD 'plain-password'; GRANT sessiongate TO sessiongate_writer";
 
 #[tokio::test]
-async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result<()> {
+async fn revocations_in_postgresql_apply_on_all_nodes_and_after_a_restart() -> Result<()> {
     let (echo, mut postgres) = (Echo::start().await?, Postgres::start().await?);
     let owner = keeping(&echo.url(), "postgres")
         .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
         .env("REVOCATION_MAX_STALE", "2");
-    let sql = says(&owner, &["revocations", "install", "--print"]).await?;
+    let sql = run_command(&owner, &["revocations", "install", "--print"]).await?;
     postgres.execute(&sql).await?;
-    says(&owner, &["revocations", "install"]).await?;
+    run_command(&owner, &["revocations", "install"]).await?;
     postgres.execute(ROLES).await?;
     for grant in sql.lines().filter_map(|line| line.strip_prefix("-- GRANT")) {
         postgres.execute(&format!("GRANT{grant}")).await?;
@@ -33,7 +33,7 @@ async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result
         command.clone().start().await?,
         command.clone().start().await?,
     );
-    assert_eq!(status(&one, &old("ada")).await?, 200);
+    assert_eq!(status(&one, &old_session("ada")).await?, 200);
     // The role of the gate has only the rights that it needs.
     for words in [
         &["revoke", "--user", "ada"][..],
@@ -41,40 +41,44 @@ async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result
     ] {
         let refused = command.clone().args(words.iter().copied()).run().await?;
         assert_eq!(refused.status.code(), Some(1), "{words:?}");
-        let said = refused.stderr;
+        let printed = refused.stderr;
         assert!(
-            said.contains("needs SELECT, INSERT, UPDATE and DELETE"),
-            "{said}"
+            printed.contains("needs SELECT, INSERT, UPDATE and DELETE"),
+            "{printed}"
         );
     }
-    says(&writer, &["revoke", "--user", "ada"]).await?;
+    run_command(&writer, &["revoke", "--user", "ada"]).await?;
     for node in [&one, &two] {
-        comes_to(node, &old("ada"), 401).await?;
-        assert_eq!(status(node, &old("bob")).await?, 200);
+        wait_for_status(node, &old_session("ada"), 401).await?;
+        assert_eq!(status(node, &old_session("bob")).await?, 200);
     }
     drop(two);
     let again = command.clone().start().await?;
-    assert_eq!(status(&again, &old("ada")).await?, 401, "the first request");
+    assert_eq!(
+        status(&again, &old_session("ada")).await?,
+        401,
+        "the first request"
+    );
 
     // An application may write to the table too.
     let by_hand = "INSERT INTO sessiongate_revocations (kind, id) VALUES ('user', 'bob')";
     postgres.execute(by_hand).await?;
-    comes_to(&one, &old("bob"), 401).await?;
+    wait_for_status(&one, &old_session("bob"), 401).await?;
     let line = one.wait_for_audit(|line| line["event"] == "revocation" && line["user_id"] == "bob");
     assert_eq!(line.await?["source"], "sql");
 
     postgres.stop().await?;
-    comes_to(&one, &old("eve"), 503).await?;
+    wait_for_status(&one, &old_session("eve"), 503).await?;
     assert_eq!(one.admin("/readyz").await?.json()?["revocations"], "down");
     postgres.start_again().await?;
-    comes_to(&one, &old("eve"), 200).await?;
-    assert_eq!(status(&one, &old("ada")).await?, 401);
-    says(&writer, &["revocations", "remove", "--user", "ada"]).await?;
-    comes_to(&one, &old("ada"), 200).await
+    wait_for_status(&one, &old_session("eve"), 200).await?;
+    assert_eq!(status(&one, &old_session("ada")).await?, 401);
+    run_command(&writer, &["revocations", "remove", "--user", "ada"]).await?;
+    wait_for_status(&one, &old_session("ada"), 200).await
 }
 
 #[tokio::test]
-async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_back() -> Result<()> {
+async fn a_notified_revocation_takes_effect_on_commit_and_on_removal() -> Result<()> {
     let (echo, postgres) = (Echo::start().await?, Postgres::start().await?);
     postgres
         .execute("CREATE TABLE users (id text PRIMARY KEY)")
@@ -87,8 +91,8 @@ async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_bac
         // The gate reads the whole list at start-up, and not again during this test.
         .env("REVOCATION_INTERVAL", "3600")
         .env("REVOCATION_MAX_STALE", "7200");
-    says(&command, &["db", "install"]).await?;
-    says(&command, &["revocations", "install"]).await?;
+    run_command(&command, &["db", "install"]).await?;
+    run_command(&command, &["revocations", "install"]).await?;
     postgres
         .execute("INSERT INTO users VALUES ('ada'), ('bob'), ('eve'); CREATE TABLE go (now int)")
         .await?;
@@ -97,10 +101,10 @@ async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_bac
         command.clone().start().await?,
     ];
     for node in &nodes {
-        let heard = node.stderr();
-        let heard = heard.wait_for(|line| line.contains("PostgreSQL announces changes").then_some(()));
-        heard.await?;
-        comes_to(node, &old("ada"), 200).await?;
+        let notified = node.stderr();
+        let notified = notified.wait_for(|line| line.contains("PostgreSQL announces changes").then_some(()));
+        notified.await?;
+        wait_for_status(node, &old_session("ada"), 200).await?;
     }
     let revoke = |user: &str| {
         format!(
@@ -120,26 +124,30 @@ async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_bac
         })
         .await?;
         postgres.execute(&revoke("bob")).await?;
-        says(&command, &["revoke", "--user", "eve"]).await?;
+        run_command(&command, &["revoke", "--user", "eve"]).await?;
         for node in &nodes {
-            comes_to(node, &old("bob"), 401).await?;
-            comes_to(node, &old("eve"), 401).await?;
-            assert_eq!(status(node, &old("ada")).await?, 200, "not committed");
+            wait_for_status(node, &old_session("bob"), 401).await?;
+            wait_for_status(node, &old_session("eve"), 401).await?;
+            assert_eq!(
+                status(node, &old_session("ada")).await?,
+                200,
+                "not committed"
+            );
         }
         postgres.execute("INSERT INTO go VALUES (1)").await
     };
     tokio::try_join!(postgres.execute(&late), meanwhile)?;
     for node in &nodes {
-        comes_to(node, &old("ada"), 401).await?;
+        wait_for_status(node, &old_session("ada"), 401).await?;
     }
-    says(&command, &["revocations", "remove", "--user", "ada"]).await?;
+    run_command(&command, &["revocations", "remove", "--user", "ada"]).await?;
     let by_hand = "DELETE FROM sessiongate_revocations WHERE id = 'bob'; \
                    SELECT pg_notify('sessiongate_revocations', 'default:user:bob')";
     postgres.execute(by_hand).await?;
     for node in &nodes {
-        comes_to(node, &old("ada"), 200).await?;
-        comes_to(node, &old("bob"), 200).await?;
-        assert_eq!(status(node, &old("eve")).await?, 401);
+        wait_for_status(node, &old_session("ada"), 200).await?;
+        wait_for_status(node, &old_session("bob"), 200).await?;
+        assert_eq!(status(node, &old_session("eve")).await?, 401);
         let count = node.metric("sessiongate_revocations", []).await?;
         assert!((count - 1.0).abs() < f64::EPSILON, "{count}");
     }
@@ -147,13 +155,13 @@ async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_bac
     let quiet = "DELETE FROM sessiongate_revocations; NOTIFY sessiongate_revocations";
     postgres.execute(quiet).await?;
     for node in &nodes {
-        comes_to(node, &old("eve"), 200).await?;
+        wait_for_status(node, &old_session("eve"), 200).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_new_in_redis_is_obeyed_when_it_is_heard_and_so_is_a_flush() -> Result<()> {
+async fn revocations_and_flushes_in_redis_take_effect_when_notified() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let command = keeping(&echo.url(), "redis")
         .env("REDIS_URL", redis.url())
@@ -165,31 +173,32 @@ async fn what_is_new_in_redis_is_obeyed_when_it_is_heard_and_so_is_a_flush() -> 
         command.clone().start().await?,
     ];
     for node in &nodes {
-        let heard = node.stderr();
-        let heard = heard.wait_for(|line| line.contains("Redis announces changes").then_some(()));
-        heard.await?;
+        let notified = node.stderr();
+        let notified =
+            notified.wait_for(|line| line.contains("Redis announces changes").then_some(()));
+        notified.await?;
     }
     for user in ["ada", "bob", "eve"] {
-        says(&command, &["revoke", "--user", user]).await?;
+        run_command(&command, &["revoke", "--user", user]).await?;
         for node in &nodes {
-            comes_to(node, &old(user), 401).await?;
+            wait_for_status(node, &old_session(user), 401).await?;
         }
     }
-    says(&command, &["revocations", "remove", "--user", "bob"]).await?;
+    run_command(&command, &["revocations", "remove", "--user", "bob"]).await?;
     for node in &nodes {
-        comes_to(node, &old("bob"), 200).await?;
-        assert_eq!(status(node, &old("ada")).await?, 401);
+        wait_for_status(node, &old_session("bob"), 200).await?;
+        assert_eq!(status(node, &old_session("ada")).await?, 401);
     }
     // Emptying Redis removes all revocations.
     redis.cli(["FLUSHALL"]).await?;
     for node in &nodes {
-        comes_to(node, &old("eve"), 200).await?;
+        wait_for_status(node, &old_session("eve"), 200).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn all_nodes_obey_what_is_in_redis_with_exactly_the_documented_rights() -> Result<()> {
+async fn revocations_in_redis_apply_on_all_nodes_with_the_documented_rights() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let create = ["ACL", "SETUSER", "gate", "reset", "on", ">gate-password"];
     redis.cli(create).await?;
@@ -211,20 +220,25 @@ async fn all_nodes_obey_what_is_in_redis_with_exactly_the_documented_rights() ->
         command.clone().start().await?,
         command.clone().start().await?,
     );
-    says(&command, &["revoke", "--user", "ada", "--reason", "first"]).await?;
-    says(&command, &["revoke", "--user", "ada", "--reason", "second"]).await?;
+    run_command(&command, &["revoke", "--user", "ada", "--reason", "first"]).await?;
+    run_command(&command, &["revoke", "--user", "ada", "--reason", "second"]).await?;
     for node in [&one, &two] {
-        comes_to(node, &old("ada"), 401).await?;
-        assert_eq!(status(node, &old("bob")).await?, 200);
+        wait_for_status(node, &old_session("ada"), 401).await?;
+        assert_eq!(status(node, &old_session("bob")).await?, 200);
     }
-    let listed: Value = serde_json::from_str(&says(&command, &["revocations", "--json"]).await?)?;
+    let listed: Value =
+        serde_json::from_str(&run_command(&command, &["revocations", "--json"]).await?)?;
     let listed = listed["revocations"].as_array().context("a list")?;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0]["why"], "second");
     let again = command.clone().start().await?;
-    assert_eq!(status(&again, &old("ada")).await?, 401, "the first request");
-    says(&command, &["revocations", "remove", "--user", "ada"]).await?;
-    comes_to(&one, &old("ada"), 200).await?;
+    assert_eq!(
+        status(&again, &old_session("ada")).await?,
+        401,
+        "the first request"
+    );
+    run_command(&command, &["revocations", "remove", "--user", "ada"]).await?;
+    wait_for_status(&one, &old_session("ada"), 200).await?;
     assert_eq!(
         redis.cli(["ACL", "LOG"]).await?,
         "",
@@ -244,12 +258,12 @@ async fn all_nodes_obey_what_is_in_redis_with_exactly_the_documented_rights() ->
 }
 
 #[tokio::test]
-async fn until_the_list_was_read_nobody_enters_with_a_session() -> Result<()> {
+async fn sessions_get_503_until_the_revocations_have_been_read() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let missing = folder.path().join("missing");
     let command = keeping(&echo.url(), &file_in(&missing)).env("PUBLIC_PATHS", "/public/");
     let gate = command.start().await?;
-    let (status, line) = shown(&gate, &old("ada")).await?;
+    let (status, line) = status_and_audit_line(&gate, &old_session("ada")).await?;
     assert_eq!(
         (status, &line["reason"]),
         (503, &"store_unavailable".into())
@@ -262,13 +276,13 @@ async fn until_the_list_was_read_nobody_enters_with_a_session() -> Result<()> {
         (503, &"down".into())
     );
     std::fs::create_dir(&missing)?;
-    comes_to(&gate, &old("ada"), 200).await?;
+    wait_for_status(&gate, &old_session("ada"), 200).await?;
     assert_eq!(gate.admin("/readyz").await?.status, 200);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_reload_takes_up_a_store_that_can_be_read_and_no_other() -> Result<()> {
+async fn a_reload_accepts_only_a_readable_revocation_store() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     let in_place =
@@ -277,7 +291,7 @@ async fn a_reload_takes_up_a_store_that_can_be_read_and_no_other() -> Result<()>
     let named = file.display().to_string();
     let command = gate(&echo.url()).env("SESSIONGATE_CONFIG", named);
     let gate = command.clone().start().await?;
-    let (_, line) = shown(&gate, &old("ada")).await?;
+    let (_, line) = status_and_audit_line(&gate, &old_session("ada")).await?;
     assert!(line["session_id"].is_null(), "{line}");
     let reload = async || {
         let request = Request::post("/reload", Vec::new());
@@ -293,13 +307,13 @@ async fn a_reload_takes_up_a_store_that_can_be_read_and_no_other() -> Result<()>
         "{}",
         answer.text()
     );
-    assert_eq!(status(&gate, &old("ada")).await?, 200);
+    assert_eq!(status(&gate, &old_session("ada")).await?, 200);
 
     std::fs::write(&file, in_place(&file_in(folder.path())))?;
     assert_eq!(reload().await?.status, 200);
-    let (_, line) = shown(&gate, &old("ada")).await?;
+    let (_, line) = status_and_audit_line(&gate, &old_session("ada")).await?;
     let id = line["session_id"].as_str().context("lines name sessions")?;
-    says(&command, &["revoke", "--session", id]).await?;
-    says(&command, &["revoke", "--user", "ada"]).await?;
-    comes_to(&gate, &old("ada"), 401).await
+    run_command(&command, &["revoke", "--session", id]).await?;
+    run_command(&command, &["revoke", "--user", "ada"]).await?;
+    wait_for_status(&gate, &old_session("ada"), 401).await
 }

@@ -9,7 +9,7 @@ use super::{answered, public_service, server_of, started};
 use crate::support::signed_in;
 
 #[tokio::test]
-async fn servers_share_requests_by_their_weight_and_the_log_names_them() -> Result<()> {
+async fn servers_share_requests_by_weight_and_the_log_names_them() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (large, small) = (Echo::start().await?, Echo::start().await?);
     let heavy = format!("{} weight 3", large.url());
@@ -28,7 +28,7 @@ async fn servers_share_requests_by_their_weight_and_the_log_names_them() -> Resu
 }
 
 #[tokio::test]
-async fn a_user_stays_with_a_server_and_strangers_with_that_of_their_address() -> Result<()> {
+async fn sticky_requests_go_by_user_and_without_a_session_by_address() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (one, other) = (Echo::start().await?, Echo::start().await?);
     let tables = format!(
@@ -61,7 +61,7 @@ async fn a_user_stays_with_a_server_and_strangers_with_that_of_their_address() -
 }
 
 #[tokio::test]
-async fn the_server_with_the_fewest_requests_under_way_gets_the_next() -> Result<()> {
+async fn the_server_with_the_fewest_requests_in_flight_gets_the_next() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (one, other) = (Echo::start().await?, Echo::start().await?);
     let servers = [one.url(), other.url()];

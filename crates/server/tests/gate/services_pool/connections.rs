@@ -12,9 +12,9 @@ use super::{
 };
 
 #[tokio::test]
-async fn idle_connections_are_closed_before_the_service_closes_them() -> Result<()> {
+async fn idle_connections_are_closed_before_the_service_would() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (closed, mut heard) = mpsc::unbounded_channel();
+    let (closed, mut closed_connections) = mpsc::unbounded_channel();
     // The service waits until the gate closes the connection, and never closes it itself.
     let service = Fake::start(move |mut stream, _| {
         let closed = closed.clone();
@@ -28,12 +28,12 @@ async fn idle_connections_are_closed_before_the_service_closes_them() -> Result<
     .await?;
     let gate = started(folder.path(), &public_service(&[&service.url], "")).await?;
     answered(&gate, 1).await?;
-    tokio::time::timeout(harness::PATIENCE, heard.recv()).await?;
+    tokio::time::timeout(harness::TIMEOUT, closed_connections.recv()).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_as_the_service_says() -> Result<()> {
+async fn the_keep_alive_header_of_the_service_is_respected() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let service = |timeout: &'static str| {
         Fake::start(move |mut stream, number| async move {
@@ -61,7 +61,7 @@ async fn a_connection_is_kept_as_the_service_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_used_all_the_time_is_replaced_at_its_age() -> Result<()> {
+async fn a_busy_connection_is_replaced_at_its_maximum_age() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let echo = Echo::start().await?;
     let gate = started(
@@ -80,7 +80,7 @@ async fn a_connection_that_is_used_all_the_time_is_replaced_at_its_age() -> Resu
 }
 
 #[tokio::test]
-async fn no_more_connections_are_opened_than_there_may_be() -> Result<()> {
+async fn connections_to_a_server_are_limited() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let echo = Echo::start().await?;
     let keys = "max_connections = 2\nconnect_timeout = 30";
@@ -138,7 +138,7 @@ async fn no_more_connections_are_opened_than_there_may_be() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_core_gives_up_an_idle_connection_that_another_one_waits_for() -> Result<()> {
+async fn a_core_yields_an_idle_connection_to_a_waiting_one() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let echo = Echo::start().await?;
     let keys = "max_connections = 1\nconnect_timeout = 30\nkeep_alive = 3600";
@@ -155,7 +155,7 @@ async fn a_core_gives_up_an_idle_connection_that_another_one_waits_for() -> Resu
 }
 
 #[tokio::test]
-async fn a_reload_keeps_the_connections_and_what_is_known_of_servers() -> Result<()> {
+async fn a_reload_keeps_the_connections_and_the_state_of_servers() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let echo = Echo::start().await?;
     let down = format!("http://127.0.0.1:{}", harness::free_port());

@@ -13,7 +13,7 @@ async fn is_up(gate: &Gate, server: &str) -> Result<bool> {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_connections_is_ejected_and_comes_back() -> Result<()> {
+async fn a_server_that_refuses_connections_is_ejected_and_returns() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (well, ill) = (Echo::start().await?, Echo::start().await?);
     let wire = CutProxy::start(&ill.address().to_string()).await?;
@@ -33,8 +33,9 @@ async fn a_server_that_takes_no_connections_is_ejected_and_comes_back() -> Resul
     let label = format!("server=\"{to_ill}\"");
     let ejections = gate.metric("sessiongate_upstream_ejections_total", [label.as_str()]);
     assert!(ejections.await? >= 1.0);
-    let said = gate.stderr();
-    said.wait_for(|line| line.contains("gets no requests for a while").then_some(()))
+    let printed = gate.stderr();
+    printed
+        .wait_for(|line| line.contains("gets no requests for a while").then_some(()))
         .await?;
     let passed_over = gate.metric("sessiongate_upstream_retries_total", ["result=\"unsent\""]);
     assert!(passed_over.await? >= 3.0);
@@ -51,7 +52,7 @@ async fn a_server_that_takes_no_connections_is_ejected_and_comes_back() -> Resul
 }
 
 #[tokio::test]
-async fn where_all_servers_are_ejected_all_are_asked() -> Result<()> {
+async fn if_all_servers_are_ejected_all_get_requests() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let echo = Echo::start().await?;
     let wires = [
@@ -81,7 +82,7 @@ async fn where_all_servers_are_ejected_all_are_asked() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_may_be_repeated_is_sent_to_another_server_within_the_budget() -> Result<()> {
+async fn repeatable_requests_are_retried_at_another_server_within_the_budget() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (well, ill) = (Echo::start().await?, Fake::that_hangs_up().await?);
     let servers = [well.url(), ill.url.clone()];
@@ -137,7 +138,7 @@ async fn a_server_that_hangs_is_ejected() -> Result<()> {
 
 /// Whichever server replaces another, each client gets the answer to its own request.
 #[tokio::test]
-async fn nobody_gets_the_answer_to_another_request_while_servers_come_and_go() -> Result<()> {
+async fn answers_are_never_mixed_up_while_servers_come_and_go() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let echoes = [Echo::start().await?, Echo::start().await?];
     let wires = [
@@ -177,7 +178,7 @@ async fn nobody_gets_the_answer_to_another_request_while_servers_come_and_go() -
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_not_asked_for_again() -> Result<()> {
+async fn a_truncated_answer_is_not_retried() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let well = Echo::start().await?;
     let ill = Fake::start(|mut stream, _| async move {

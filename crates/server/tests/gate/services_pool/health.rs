@@ -6,7 +6,7 @@ use harness::{CutProxy, Echo, Gate, Nginx, Request};
 use super::{answered, public_service, started};
 
 /// Waits until the metrics show this state of a server.
-async fn becomes(gate: &Gate, server: &str, up: f64) -> Result<()> {
+async fn wait_for_health(gate: &Gate, server: &str, up: f64) -> Result<()> {
     let label = format!("server=\"{server}\"");
     harness::poll("the server to be told well or not", async || {
         let is = gate.metric("sessiongate_upstream_up", [label.as_str()]);
@@ -16,7 +16,7 @@ async fn becomes(gate: &Gate, server: &str, up: f64) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_well_gets_no_requests_until_it_is() -> Result<()> {
+async fn an_unhealthy_server_gets_no_requests_until_it_recovers() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let ill = Nginx::start(
         "root .; location / { return 200 \"$http_user_agent\"; } \
@@ -27,27 +27,28 @@ async fn a_server_that_is_not_well_gets_no_requests_until_it_is() -> Result<()> 
     let keys = "health_check = \"/healthz\"\nhealth_interval = 1";
     let tables = public_service(&[&ill.url(), &well.url()], keys);
     let gate = started(folder.path(), &tables).await?;
-    becomes(&gate, &ill.url(), 0.0).await?;
+    wait_for_health(&gate, &ill.url(), 0.0).await?;
     for _ in 0..6 {
         assert_eq!(gate.send(&Request::get("/")).await?.text(), "well");
     }
     std::fs::write(ill.folder().join("well"), "")?;
-    becomes(&gate, &ill.url(), 1.0).await?;
+    wait_for_health(&gate, &ill.url(), 1.0).await?;
     let mut answers = Vec::new();
     for _ in 0..6 {
         answers.push(gate.send(&Request::get("/")).await?.text());
     }
     assert_eq!(answers.iter().filter(|text| *text == "well").count(), 3);
-    let said = gate.stderr();
+    let printed = gate.stderr();
     for words in ["is not well", "is well again"] {
-        said.wait_for(|line| line.contains(words).then_some(()))
+        printed
+            .wait_for(|line| line.contains(words).then_some(()))
             .await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_connection_is_enough_where_no_more_is_asked_for() -> Result<()> {
+async fn a_tcp_health_check_needs_only_a_connection() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (one, other) = (Echo::start().await?, Echo::start().await?);
     let wire = CutProxy::start(&one.address().to_string()).await?;
@@ -58,11 +59,11 @@ async fn a_connection_is_enough_where_no_more_is_asked_for() -> Result<()> {
     answered(&gate, 4).await?;
     assert_eq!((one.seen().len(), other.seen().len()), (2, 2));
     wire.cut().await?;
-    becomes(&gate, &to_one, 0.0).await?;
+    wait_for_health(&gate, &to_one, 0.0).await?;
     answered(&gate, 4).await?;
     let retries = gate.metric("sessiongate_upstream_retries_total", []);
     assert!(retries.await? < 1.0, "it was not asked");
     wire.restore().await?;
-    becomes(&gate, &to_one, 1.0).await?;
+    wait_for_health(&gate, &to_one, 1.0).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use harness::Request;
 use super::site::{MODIFIED_DATE, Site};
 
 #[tokio::test]
-async fn a_version_that_the_client_has_is_not_sent_again() -> Result<()> {
+async fn an_unchanged_file_gets_304() -> Result<()> {
     let site = Site::start(&[("a.html", "a")], &[]).await?;
     let first = site.get("/a.html").await?;
     let tag = first.header("etag").context("a tag")?;
@@ -23,7 +23,7 @@ async fn a_version_that_the_client_has_is_not_sent_again() -> Result<()> {
         ("If-Unmodified-Since", MODIFIED_DATE, 200),
         ("If-Unmodified-Since", "Thu, 01 Jan 2026 00:00:00 GMT", 412),
     ] {
-        let answer = site.asking("/a.html", &[(name, value)]).await?;
+        let answer = site.get_with("/a.html", &[(name, value)]).await?;
         assert_eq!(answer.status, status, "{name}: {value}");
         if status == 304 {
             assert!(answer.body.is_empty());
@@ -38,26 +38,26 @@ async fn a_version_that_the_client_has_is_not_sent_again() -> Result<()> {
         }
     }
     site.put("a.html", b"another")?;
-    let answer = site.asking("/a.html", &[("If-None-Match", tag)]).await?;
+    let answer = site.get_with("/a.html", &[("If-None-Match", tag)]).await?;
     assert_eq!((answer.status, &*answer.text()), (200, "another"));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_part_of_another_version_is_the_whole_file() -> Result<()> {
+async fn a_range_of_an_outdated_version_gets_the_whole_file() -> Result<()> {
     let site = Site::start(&[("a.txt", "0123456789")], &[]).await?;
     let tag = site.get("/a.txt").await?;
     let tag = tag.header("etag").context("a tag")?;
     for (version, status) in [(tag, 206), (MODIFIED_DATE, 206), ("\"other\"", 200)] {
         let fields = [("Range", "bytes=0-1"), ("If-Range", version)];
-        let answer = site.asking("/a.txt", &fields).await?;
+        let answer = site.get_with("/a.txt", &fields).await?;
         assert_eq!(answer.status, status, "{version}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn curl_keeps_a_copy_by_its_tag() -> Result<()> {
+async fn curl_revalidates_its_copy_by_etag() -> Result<()> {
     let site = Site::start(&[("a.txt", "content")], &[]).await?;
     let folder = tempfile::tempdir()?;
     let tags = folder.path().join("tags").display().to_string();
@@ -71,7 +71,7 @@ async fn curl_keeps_a_copy_by_its_tag() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_smallest_file_that_the_client_takes_is_sent() -> Result<()> {
+async fn the_smallest_acceptable_encoding_is_sent() -> Result<()> {
     let files = [
         ("app.js", "plain"),
         ("app.js.br", "brotli"),
@@ -97,7 +97,9 @@ async fn the_smallest_file_that_the_client_takes_is_sent() -> Result<()> {
         ("/other.css", "br, gzip", "gzip", Some("gzip")),
         ("/", "br", "brotli", Some("br")),
     ] {
-        let answer = site.asking(target, &[("Accept-Encoding", accepts)]).await?;
+        let answer = site
+            .get_with(target, &[("Accept-Encoding", accepts)])
+            .await?;
         assert_eq!(answer.text(), content, "{target} {accepts}");
         assert_eq!(answer.header("content-encoding"), coding);
         assert_eq!(answer.header("vary"), Some("accept-encoding"));
@@ -114,7 +116,7 @@ async fn the_smallest_file_that_the_client_takes_is_sent() -> Result<()> {
     );
     // For a format that is already compressed, the gate looks for no compressed variant.
     let answer = site
-        .asking("/a.png", &[("Accept-Encoding", "gzip")])
+        .get_with("/a.png", &[("Accept-Encoding", "gzip")])
         .await?;
     assert_eq!(answer.text(), "plain");
     assert_eq!(answer.header("vary"), None);
@@ -126,7 +128,7 @@ async fn the_smallest_file_that_the_client_takes_is_sent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn curl_unpacks_what_was_packed_beforehand() -> Result<()> {
+async fn curl_decompresses_precompressed_files() -> Result<()> {
     let site = Site::start(&[("a.txt", "what was packed")], &[]).await?;
     let mut gzip = std::process::Command::new("gzip");
     gzip.arg("--keep").arg(site.path("a.txt"));
@@ -142,7 +144,7 @@ async fn curl_unpacks_what_was_packed_beforehand() -> Result<()> {
 }
 
 #[tokio::test]
-async fn shared_caches_keep_nothing_that_is_protected() -> Result<()> {
+async fn protected_files_are_not_for_shared_caches() -> Result<()> {
     let files = [("a.txt", "a"), ("open/a.txt", "a"), ("open/in/a.txt", "a")];
     let public = ("PUBLIC_PATHS", "/open/");
     for (setting, protected, open) in [

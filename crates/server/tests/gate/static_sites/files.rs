@@ -6,7 +6,7 @@ use harness::{Client, Request};
 use super::site::{MODIFIED_DATE, Site, signed_in};
 
 #[tokio::test]
-async fn a_file_comes_with_its_type_its_length_and_its_version() -> Result<()> {
+async fn a_file_is_sent_with_type_length_and_version() -> Result<()> {
     let files = [
         ("index.html", "<p>front"),
         ("docs/index.html", "<p>docs"),
@@ -59,7 +59,7 @@ async fn a_file_comes_with_its_type_its_length_and_its_version() -> Result<()> {
 }
 
 #[tokio::test]
-async fn curl_gets_what_is_in_the_file() -> Result<()> {
+async fn curl_gets_the_content_of_the_file() -> Result<()> {
     let site = Site::start(&[("a.txt", "0123456789")], &[]).await?;
     assert_eq!(site.curl(&[], "/a.txt").await?, "0123456789");
     assert_eq!(site.curl(&["--http1.0"], "/a.txt").await?, "0123456789");
@@ -74,10 +74,10 @@ async fn curl_gets_what_is_in_the_file() -> Result<()> {
 }
 
 #[tokio::test]
-async fn head_says_what_get_says_and_sends_no_file() -> Result<()> {
+async fn head_gets_the_headers_of_get_without_the_file() -> Result<()> {
     let site = Site::start(&[("a.html", "0123456789")], &[]).await?;
     let mut client = site.gate.connect().await?;
-    let said = async |client: &mut Client, method: &str| {
+    let headers_of = async |client: &mut Client, method: &str| {
         let answer = client
             .send(&signed_in(&Request::new(method, "/a.html")))
             .await?;
@@ -93,8 +93,8 @@ async fn head_says_what_get_says_and_sends_no_file() -> Result<()> {
         Ok::<_, anyhow::Error>(names.map(value))
     };
     let (head, get) = (
-        said(&mut client, "HEAD").await?,
-        said(&mut client, "GET").await?,
+        headers_of(&mut client, "HEAD").await?,
+        headers_of(&mut client, "GET").await?,
     );
     assert_eq!(head, get);
     assert_eq!(head[1].as_deref(), Some("10"));
@@ -105,7 +105,7 @@ async fn head_says_what_get_says_and_sends_no_file() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_part_of_a_file_comes_as_it_is_asked_for() -> Result<()> {
+async fn a_range_of_a_file_is_sent_as_requested() -> Result<()> {
     let site = Site::start(&[("a.txt", "0123456789")], &[]).await?;
     for (range, status, content, of) in [
         ("bytes=0-3", 206, "0123", Some("bytes 0-3/10")),
@@ -117,13 +117,13 @@ async fn a_part_of_a_file_comes_as_it_is_asked_for() -> Result<()> {
         ("lines=1-2", 200, "0123456789", None),
         ("bytes=0-5,3-9", 200, "0123456789", None),
     ] {
-        let answer = site.asking("/a.txt", &[("Range", range)]).await?;
+        let answer = site.get_with("/a.txt", &[("Range", range)]).await?;
         assert_eq!(answer.status, status, "{range}");
         assert_eq!(answer.text(), content, "{range}");
         assert_eq!(answer.header("content-range"), of, "{range}");
     }
     for range in ["bytes=10-", "bytes=-0", "bytes=99999999999999999999-"] {
-        let answer = site.asking("/a.txt", &[("Range", range)]).await?;
+        let answer = site.get_with("/a.txt", &[("Range", range)]).await?;
         assert_eq!(answer.status, 416, "{range}");
         assert_eq!(answer.header("content-range"), Some("bytes */10"));
     }
@@ -131,10 +131,10 @@ async fn a_part_of_a_file_comes_as_it_is_asked_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn several_parts_come_in_one_answer() -> Result<()> {
+async fn several_ranges_are_sent_in_one_answer() -> Result<()> {
     let site = Site::start(&[("a.txt", "0123456789")], &[]).await?;
     let answer = site
-        .asking("/a.txt", &[("Range", "bytes=7-8, 0-1")])
+        .get_with("/a.txt", &[("Range", "bytes=7-8, 0-1")])
         .await?;
     assert_eq!(answer.status, 206);
     let kind = answer.header("content-type").context("a type")?;
@@ -153,7 +153,7 @@ async fn several_parts_come_in_one_answer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_folder_is_where_its_slash_is() -> Result<()> {
+async fn a_folder_without_its_slash_is_redirected() -> Result<()> {
     let files = [
         ("docs/index.html", "docs"),
         ("empty/a.txt", "a"),
@@ -185,7 +185,7 @@ async fn a_folder_is_where_its_slash_is() -> Result<()> {
 }
 
 #[tokio::test]
-async fn other_methods_are_refused_with_those_that_are_not() -> Result<()> {
+async fn other_methods_get_405_with_the_allowed_ones() -> Result<()> {
     let site = Site::start(&[("a.txt", "a")], &[]).await?;
     let mut client = site.gate.connect().await?;
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"] {
@@ -205,7 +205,7 @@ async fn other_methods_are_refused_with_those_that_are_not() -> Result<()> {
 }
 
 #[tokio::test]
-async fn requests_that_come_together_are_answered_in_order() -> Result<()> {
+async fn pipelined_requests_for_files_are_answered_in_order() -> Result<()> {
     let site = Site::start(&[("a.txt", "a"), ("b.txt", "b")], &[]).await?;
     let mut client = site.gate.connect().await?;
     let targets = ["/a.txt", "/b.txt", "/c.txt", "/a.txt"];

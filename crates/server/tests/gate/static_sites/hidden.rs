@@ -8,7 +8,7 @@ use harness::Request;
 use super::site::{OUTSIDE, Site};
 
 #[tokio::test]
-async fn names_that_begin_with_a_dot_are_hidden() -> Result<()> {
+async fn names_with_a_leading_dot_are_hidden() -> Result<()> {
     let files = [
         (".env", "hidden"),
         (".git/config", "hidden"),
@@ -18,7 +18,7 @@ async fn names_that_begin_with_a_dot_are_hidden() -> Result<()> {
         ("a/.well-known/b", "hidden"),
     ];
     let site = Site::start(&files, &[]).await?;
-    let told = Site::start(&files, &[("FOLDER_WELL_KNOWN", "true")]).await?;
+    let with_well_known = Site::start(&files, &[("FOLDER_WELL_KNOWN", "true")]).await?;
     for (name, _) in files {
         let target = format!("/{name}");
         assert_eq!(site.get(&target).await?.status, 404, "{name}");
@@ -27,13 +27,17 @@ async fn names_that_begin_with_a_dot_are_hidden() -> Result<()> {
         } else {
             404
         };
-        assert_eq!(told.get(&target).await?.status, expected, "{name}");
+        assert_eq!(
+            with_well_known.get(&target).await?.status,
+            expected,
+            "{name}"
+        );
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn links_lead_to_what_is_in_the_folder_and_nowhere_else() -> Result<()> {
+async fn symbolic_links_must_stay_within_the_folder() -> Result<()> {
     let site = Site::start(&[("a/b.txt", "inside"), ("404.html", "none")], &[]).await?;
     for (target, name) in [
         ("a/b.txt", "inside.txt"),
@@ -55,7 +59,9 @@ async fn links_lead_to_what_is_in_the_folder_and_nowhere_else() -> Result<()> {
     symlink("../../outside.txt", site.path("a/b.txt.gz"))?;
     symlink("../../outside.txt", site.path("a/index.html"))?;
     for target in ["/inside.txt", "/a/up.txt", "/folder/b.txt", "/a/b.txt"] {
-        let answer = site.asking(target, &[("Accept-Encoding", "gzip")]).await?;
+        let answer = site
+            .get_with(target, &[("Accept-Encoding", "gzip")])
+            .await?;
         assert_eq!(
             (answer.status, &*answer.text()),
             (200, "inside"),
@@ -83,7 +89,7 @@ async fn links_lead_to_what_is_in_the_folder_and_nowhere_else() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_path_leads_out() -> Result<()> {
+async fn no_spelling_of_a_path_leaves_the_folder() -> Result<()> {
     let files = [
         ("index.html", "the app"),
         ("a/b.txt", "inside"),
@@ -188,7 +194,7 @@ async fn no_spelling_of_a_path_leads_out() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_redirect_leads_to_no_other_host() -> Result<()> {
+async fn a_redirect_never_names_another_host() -> Result<()> {
     let site = Site::start(
         &[("evil.test/index.html", "a"), ("a:b/index.html", "b")],
         &[],
@@ -211,7 +217,7 @@ async fn a_redirect_leads_to_no_other_host() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_that_may_not_be_read_is_not_there() -> Result<()> {
+async fn special_files_are_404() -> Result<()> {
     let site = Site::start(&[("a.txt", "a")], &[]).await?;
     let made = std::process::Command::new("mkfifo")
         .arg(site.path("fifo"))

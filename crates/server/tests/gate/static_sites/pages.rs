@@ -6,7 +6,7 @@ use harness::Request;
 use super::site::{Site, signed_in};
 
 #[tokio::test]
-async fn a_page_that_is_not_there_is_the_app() -> Result<()> {
+async fn a_missing_page_gets_the_fallback_page_of_the_app() -> Result<()> {
     let files = [
         ("index.html", "the app"),
         ("app.js", "a"),
@@ -20,7 +20,7 @@ async fn a_page_that_is_not_there_is_the_app() -> Result<()> {
         "/a.html",
         "/real/",
     ] {
-        let answer = site.send(&Request::get(target).navigating()).await?;
+        let answer = site.send(&Request::get(target).as_navigation()).await?;
         assert_eq!(
             (answer.status, &*answer.text()),
             (200, "the app"),
@@ -37,20 +37,20 @@ async fn a_page_that_is_not_there_is_the_app() -> Result<()> {
         "/.env",
         "/users/.git/config",
     ] {
-        let answer = site.send(&Request::get(target).navigating()).await?;
+        let answer = site.send(&Request::get(target).as_navigation()).await?;
         assert_eq!(answer.status, 404, "{target}");
     }
     let fetch = [("Accept", "application/json"), ("Sec-Fetch-Mode", "cors")];
-    let answer = site.asking("/users/ada", &fetch).await?;
+    let answer = site.get_with("/users/ada", &fetch).await?;
     assert_eq!(answer.status, 404);
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    let answer = site.send(&Request::get("/app.js").navigating()).await?;
+    let answer = site.send(&Request::get("/app.js").as_navigation()).await?;
     assert_eq!(answer.text(), "a");
     Ok(())
 }
 
 #[tokio::test]
-async fn people_get_the_error_pages_of_the_folder() -> Result<()> {
+async fn browsers_get_the_error_pages_of_the_folder() -> Result<()> {
     let files = [
         ("errors/404.html", "nothing here"),
         ("errors/405.html", "not so"),
@@ -58,7 +58,7 @@ async fn people_get_the_error_pages_of_the_folder() -> Result<()> {
     ];
     let pages = ("FOLDER_ERROR_PAGES", "/errors/{status}.html");
     let site = Site::start(&files, &[pages]).await?;
-    let answer = site.send(&Request::get("/b").navigating()).await?;
+    let answer = site.send(&Request::get("/b").as_navigation()).await?;
     assert_eq!((answer.status, &*answer.text()), (404, "nothing here"));
     let kind = Some("text/html; charset=utf-8");
     assert_eq!(answer.header("content-type"), kind);
@@ -68,13 +68,13 @@ async fn people_get_the_error_pages_of_the_folder() -> Result<()> {
         (&line["status"], &line["bytes_out"]),
         (&404.into(), &12.into())
     );
-    let form = Request::post("/a.txt", "x").navigating();
+    let form = Request::post("/a.txt", "x").as_navigation();
     let answer = site.send(&form).await?;
     assert_eq!((answer.status, &*answer.text()), (405, "not so"));
     assert_eq!(answer.header("allow"), Some("GET, HEAD"));
     // Without an error page in the folder, and for programs, the gate sends its own.
     let range = Request::get("/a.txt")
-        .navigating()
+        .as_navigation()
         .header("Range", "bytes=50-");
     let answer = site.send(&range).await?;
     assert_eq!(answer.status, 416);
@@ -83,7 +83,7 @@ async fn people_get_the_error_pages_of_the_folder() -> Result<()> {
     let answer = site.get("/b").await?;
     assert_eq!(answer.status, 404);
     assert_eq!(answer.json()?["error"], "not_found");
-    let head = signed_in(&Request::new("HEAD", "/b").navigating());
+    let head = signed_in(&Request::new("HEAD", "/b").as_navigation());
     let answer = site.gate.send(&head).await?;
     assert_eq!(
         (answer.status, answer.header("content-length")),
@@ -93,7 +93,7 @@ async fn people_get_the_error_pages_of_the_folder() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_has_no_session_gets_nothing_of_the_folder() -> Result<()> {
+async fn without_a_session_nothing_of_the_folder_is_served() -> Result<()> {
     let files = [("index.html", "inside"), ("404.html", "inside")];
     let settings = [
         ("FOLDER_ERROR_PAGES", "404.html"),
@@ -101,7 +101,10 @@ async fn who_has_no_session_gets_nothing_of_the_folder() -> Result<()> {
     ];
     let site = Site::start(&files, &settings).await?;
     for target in ["/", "/index.html", "/404.html", "/nothing", "/users/"] {
-        let answer = site.gate.send(&Request::get(target).navigating()).await?;
+        let answer = site
+            .gate
+            .send(&Request::get(target).as_navigation())
+            .await?;
         assert_eq!(answer.status, 401, "{target}");
         assert!(!answer.text().contains("inside"), "{target}");
         assert_eq!(

@@ -38,12 +38,12 @@ fn command(folder: &TempDir) -> GateCommand {
 /// Returns the output of `check-config`, with bare file names.
 async fn checked(folder: &TempDir) -> Result<String> {
     let finished = command(folder).args(["check-config"]).run().await?;
-    let said = finished.stdout + &finished.stderr;
-    Ok(said.replace(&format!("{}/", folder.path().display()), ""))
+    let printed = finished.stdout + &finished.stderr;
+    Ok(printed.replace(&format!("{}/", folder.path().display()), ""))
 }
 
 #[tokio::test]
-async fn a_folder_is_relative_to_the_file_that_says_it() -> Result<()> {
+async fn a_relative_folder_is_relative_to_the_configuration_file() -> Result<()> {
     let text = r#"
 upstream = "dir:./public"
 include = "more/*.toml"
@@ -83,22 +83,22 @@ include = "more/*.toml"
     }
     let refused = gate.send(&Request::get("/wiki/")).await?;
     assert_eq!(refused.status, 401);
-    let said = checked(&folder).await?;
+    let printed = checked(&folder).await?;
     for words in [
         "dir:public",
         "dir:more/wiki without /wiki",
         "dir:more/../public without /open",
     ] {
-        assert!(said.contains(words), "{said}");
+        assert!(printed.contains(words), "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_folder_is_shown_where_it_stands() -> Result<()> {
+async fn an_invalid_folder_is_reported_with_its_place() -> Result<()> {
     let files = [("public/index.html", "a"), ("file", "a")];
     let missing = "there is no folder ";
-    for (text, said) in [
+    for (text, printed) in [
         (
             "upstream = \"dir:./publik\"\n",
             ["upstream: there is no folder publik", "gate.toml:3:12"],
@@ -168,7 +168,7 @@ async fn what_is_wrong_with_a_folder_is_shown_where_it_stands() -> Result<()> {
     ] {
         let folder = configured(text, &files)?;
         let answer = checked(&folder).await?;
-        for words in said {
+        for words in printed {
             assert!(answer.contains(words), "{text}\n{answer}");
         }
     }
@@ -176,7 +176,7 @@ async fn what_is_wrong_with_a_folder_is_shown_where_it_stands() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_environment_names_folders_too() -> Result<()> {
+async fn a_folder_can_be_configured_by_the_environment() -> Result<()> {
     let folder = configured("", &[("index.html", "a")])?;
     let path = folder.path().display();
     let finished = gate(&format!("dir:{path}/nothing"))
@@ -190,11 +190,11 @@ async fn the_environment_names_folders_too() -> Result<()> {
         .args(["check-config"])
         .run()
         .await?;
-    let said = &finished.stdout;
-    assert!(said.contains(&format!("dir:{path}")), "{said}");
+    let printed = &finished.stdout;
+    assert!(printed.contains(&format!("dir:{path}")), "{printed}");
     assert!(
-        said.contains("UPSTREAM_CONNECT_TIMEOUT has no effect"),
-        "{said}"
+        printed.contains("UPSTREAM_CONNECT_TIMEOUT has no effect"),
+        "{printed}"
     );
     for (method, expected) in [
         ("GET", format!("dir:{path}: GET /docs/")),
@@ -203,14 +203,14 @@ async fn the_environment_names_folders_too() -> Result<()> {
         let explain = ["explain", "--no-stores", method, "http://a.test/docs/"];
         let command = gate(&format!("dir:{path}")).env("PUBLIC_PATHS", "/");
         let finished = command.args(explain).run().await?;
-        let said = finished.stdout + &finished.stderr;
-        assert!(said.contains(&expected), "{said}");
+        let printed = finished.stdout + &finished.stderr;
+        assert!(printed.contains(&expected), "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_reload_that_names_no_folder_changes_nothing() -> Result<()> {
+async fn a_reload_with_a_missing_folder_changes_nothing() -> Result<()> {
     let files = [
         ("one/index.html", "one"),
         ("two/index.html", "two"),
@@ -219,7 +219,7 @@ async fn a_reload_that_names_no_folder_changes_nothing() -> Result<()> {
     let folder = configured("upstream = \"dir:one\"\n", &files)?;
     let gate = command(&folder).start().await?;
     let page = async |target: &str| {
-        let request = signed_in(target, "ada").navigating();
+        let request = signed_in(target, "ada").as_navigation();
         Ok::<_, anyhow::Error>(gate.send(&request).await?.text())
     };
     let reload = async |text: &str| {

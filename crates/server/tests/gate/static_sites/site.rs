@@ -62,7 +62,7 @@ impl Site {
     }
 
     /// Sends a GET request with a session and these fields, and returns the answer.
-    pub(super) async fn asking(&self, target: &str, fields: &[(&str, &str)]) -> Result<Response> {
+    pub(super) async fn get_with(&self, target: &str, fields: &[(&str, &str)]) -> Result<Response> {
         let request = fields
             .iter()
             .fold(Request::get(target), |request, (name, value)| {

@@ -31,7 +31,7 @@ fn peak(gate: &Gate) -> Result<usize> {
 }
 
 /// Whether the process holds this file open.
-fn holds(gate: &Gate, site: &Site, name: &str) -> bool {
+fn has_open(gate: &Gate, site: &Site, name: &str) -> bool {
     let path = site.path(name);
     let held = fs::read_dir(format!("/proc/{}/fd", gate.id()));
     let held = held.into_iter().flatten().filter_map(Result::ok);
@@ -40,7 +40,7 @@ fn holds(gate: &Gate, site: &Site, name: &str) -> bool {
 }
 
 /// Begins to download a file, and stops reading after its first bytes.
-async fn begun(site: &Site, name: &str) -> Result<Client> {
+async fn begin_download(site: &Site, name: &str) -> Result<Client> {
     let mut client = Client::connect(site.gate.proxy).await?;
     let request = signed_in(&Request::get(&format!("/{name}")));
     client.raw(&request.bytes(site.gate.proxy)).await?;
@@ -50,7 +50,7 @@ async fn begun(site: &Site, name: &str) -> Result<Client> {
 }
 
 #[tokio::test]
-async fn a_hundred_megabytes_arrive_whole_and_take_no_memory() -> Result<()> {
+async fn a_hundred_megabytes_are_sent_without_using_memory() -> Result<()> {
     let site = Site::start(&[], &[]).await?;
     write_large(&site, "large.bin", 100)?;
     let url = format!("http://{}/large.bin", site.gate.proxy);
@@ -73,7 +73,7 @@ async fn a_hundred_megabytes_arrive_whole_and_take_no_memory() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_in_memory_comes_all_the_same() -> Result<()> {
+async fn a_file_outside_the_page_cache_is_sent() -> Result<()> {
     let site = Site::start(&[], &[]).await?;
     write_large(&site, "large.bin", 3)?;
     // On a file system that is only in memory, this has no effect.
@@ -88,11 +88,11 @@ async fn a_file_that_is_not_in_memory_comes_all_the_same() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_midway_leaves_nothing_behind() -> Result<()> {
+async fn a_client_that_leaves_midway_leaks_no_file() -> Result<()> {
     let site = Site::start(&[("small.txt", "a")], &[]).await?;
     write_large(&site, "large.bin", 40)?;
-    let client = begun(&site, "large.bin").await?;
-    assert!(holds(&site.gate, &site, "large.bin"));
+    let client = begin_download(&site, "large.bin").await?;
+    assert!(has_open(&site.gate, &site, "large.bin"));
     drop(client);
     let line = site
         .gate
@@ -105,7 +105,7 @@ async fn a_client_that_leaves_midway_leaves_nothing_behind() -> Result<()> {
     let passed = line["bytes_out"].as_u64().context("a number")?;
     assert!((1000..40 * MIB as u64).contains(&passed), "{line}");
     poll("the file to be closed", async || {
-        (!holds(&site.gate, &site, "large.bin")).then_some(())
+        (!has_open(&site.gate, &site, "large.bin")).then_some(())
     })
     .await?;
     assert_eq!(site.get("/small.txt").await?.status, 200);
@@ -113,28 +113,28 @@ async fn a_client_that_leaves_midway_leaves_nothing_behind() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_download_takes_no_longer_than_a_request_may_in_all() -> Result<()> {
+async fn a_download_is_bounded_by_the_total_time_of_a_request() -> Result<()> {
     let total = ("REQUEST_TIMEOUT", "1");
     let site = Site::start(&[], &[total, ("LEAST_DOWNLOAD_RATE", "0")]).await?;
     write_large(&site, "large.bin", 40)?;
-    let _client = begun(&site, "large.bin").await?;
+    let _client = begin_download(&site, "large.bin").await?;
     let line = site
         .gate
         .wait_for_audit(|line| line["path"] == "/large.bin")
         .await?;
     assert_eq!(line["ended"], "cut", "{line}");
     poll("the file to be closed", async || {
-        (!holds(&site.gate, &site, "large.bin")).then_some(())
+        (!has_open(&site.gate, &site, "large.bin")).then_some(())
     })
     .await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_file_that_becomes_shorter_is_no_whole_answer() -> Result<()> {
+async fn a_file_truncated_during_a_download_breaks_the_answer() -> Result<()> {
     let site = Site::start(&[], &[]).await?;
     write_large(&site, "large.bin", 40)?;
-    let mut client = begun(&site, "large.bin").await?;
+    let mut client = begin_download(&site, "large.bin").await?;
     File::options()
         .write(true)
         .open(site.path("large.bin"))?
@@ -150,11 +150,11 @@ async fn a_file_that_becomes_shorter_is_no_whole_answer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_download_goes_on_with_the_file_that_it_began_with() -> Result<()> {
+async fn a_download_continues_with_the_file_that_it_opened() -> Result<()> {
     let site = Site::start(&[("new.bin", "new")], &[]).await?;
     write_large(&site, "large.bin", 20)?;
     let before = fs::read(site.path("large.bin"))?;
-    let mut client = begun(&site, "large.bin").await?;
+    let mut client = begin_download(&site, "large.bin").await?;
     fs::rename(site.path("new.bin"), site.path("large.bin"))?;
     let rest = client.bytes(before.len() - 1000).await?;
     assert!(rest == before[1000..], "the file that was there");
@@ -163,17 +163,17 @@ async fn a_download_goes_on_with_the_file_that_it_began_with() -> Result<()> {
 }
 
 #[tokio::test]
-async fn parts_of_a_large_file_are_where_they_are() -> Result<()> {
+async fn ranges_of_a_large_file_have_the_right_bytes() -> Result<()> {
     let site = Site::start(&[], &[]).await?;
     write_large(&site, "large.bin", 6)?;
     let mut file = File::options().write(true).open(site.path("large.bin"))?;
     file.seek(SeekFrom::Start(5 * MIB as u64 - 3))?;
     file.write_all(b"marked")?;
     let range = format!("bytes={}-{}", 5 * MIB - 3, 5 * MIB + 2);
-    let answer = site.asking("/large.bin", &[("Range", &range)]).await?;
+    let answer = site.get_with("/large.bin", &[("Range", &range)]).await?;
     assert_eq!((answer.status, &*answer.text()), (206, "marked"));
     let range = format!("bytes=100-{}", 5 * MIB);
-    let answer = site.asking("/large.bin", &[("Range", &range)]).await?;
+    let answer = site.get_with("/large.bin", &[("Range", &range)]).await?;
     let whole = fs::read(site.path("large.bin"))?;
     assert!(answer.body == whole[100..=5 * MIB]);
     Ok(())

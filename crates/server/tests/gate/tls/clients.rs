@@ -8,7 +8,7 @@ use harness::{Authority, Echo, GateCommand, KeyPair};
 use super::{HERE, Site, cookie, with_certificate};
 use crate::support::gate;
 
-async fn asking(how: &str) -> Result<Site> {
+async fn site_with_client_auth(how: &str) -> Result<Site> {
     Site::start_with(|command, authority| {
         let authority = authority.certificate.display().to_string();
         command
@@ -19,7 +19,7 @@ async fn asking(how: &str) -> Result<Site> {
 }
 
 /// Returns the arguments with which curl shows a certificate.
-fn shown(pair: &KeyPair) -> [String; 4] {
+fn certificate_arguments(pair: &KeyPair) -> [String; 4] {
     let path = |path: &std::path::Path| path.display().to_string();
     [
         "--cert".into(),
@@ -31,19 +31,19 @@ fn shown(pair: &KeyPair) -> [String; 4] {
 
 async fn status(site: &Site, pair: Option<&KeyPair>) -> Result<u16> {
     let (cookie, url) = (cookie("ada"), site.url("/"));
-    let shown = pair.map(shown);
+    let arguments = pair.map(certificate_arguments);
     let mut words = vec!["-H", &cookie, &url];
-    words.extend(shown.iter().flatten().map(String::as_str));
+    words.extend(arguments.iter().flatten().map(String::as_str));
     Ok(site.curl(&words).await?.status)
 }
 
 #[tokio::test]
-async fn a_certificate_is_asked_for_and_a_wrong_one_is_refused() -> Result<()> {
+async fn a_client_certificate_is_requested_and_a_wrong_one_refused() -> Result<()> {
     let other = tempfile::tempdir()?;
     let stranger = Authority::make(other.path()).await?;
     let stranger = stranger.client("c", "/CN=billing", "DNS:billing").await?;
     for (how, without) in [("optional", Some(200)), ("required", None)] {
-        let site = asking(how).await?;
+        let site = site_with_client_auth(how).await?;
         let billing = site
             .authority
             .client("c", "/CN=billing", "DNS:billing")
@@ -85,7 +85,7 @@ require = { not = { certificate = "CN=billing,O=Example" } }
 "#;
 
 /// Starts a gate with these routes that requests client certificates; also returns its command.
-async fn ruled() -> Result<(GateCommand, Site)> {
+async fn site_with_rules() -> Result<(GateCommand, Site)> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let authority = Authority::make(folder.path()).await?;
     let pair = authority.server("server", HERE).await?;
@@ -110,8 +110,8 @@ async fn ruled() -> Result<(GateCommand, Site)> {
 }
 
 #[tokio::test]
-async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
-    let (command, site) = ruled().await?;
+async fn a_rule_can_require_a_certificate_subject_or_alternative_name() -> Result<()> {
+    let (command, site) = site_with_rules().await?;
     let billing = site
         .authority
         .client("billing", "/O=Example/CN=billing", "DNS:Billing.internal")
@@ -136,16 +136,16 @@ async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
             .zip(statuses)
         {
             let (cookie, url) = (cookie("ada"), site.url(path));
-            let shown = pair.map(shown);
+            let arguments = pair.map(certificate_arguments);
             let mut words = vec!["-H", &cookie, &url];
-            words.extend(shown.iter().flatten().map(String::as_str));
+            words.extend(arguments.iter().flatten().map(String::as_str));
             assert_eq!(site.curl(&words).await?.status, status, "{path} {pair:?}");
         }
     }
     // The route also requires a session.
-    let (url, shown) = (site.url("/billing/"), shown(&billing));
+    let (url, arguments) = (site.url("/billing/"), certificate_arguments(&billing));
     let mut words = vec![&*url];
-    words.extend(shown.iter().map(String::as_str));
+    words.extend(arguments.iter().map(String::as_str));
     assert_eq!(site.curl(&words).await?.status, 401);
 
     let explained = |file: Option<&KeyPair>| {
@@ -180,8 +180,8 @@ async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_client_proved_holds_when_it_comes_back() -> Result<()> {
-    let (_, site) = ruled().await?;
+async fn a_resumed_tls_session_keeps_the_client_certificate() -> Result<()> {
+    let (_, site) = site_with_rules().await?;
     let billing = site
         .authority
         .client("billing", "/O=Example/CN=billing", "DNS:billing.internal")
@@ -210,7 +210,7 @@ print("done")
 }
 
 #[tokio::test]
-async fn a_rule_about_certificates_that_nobody_is_asked_for_is_refused() -> Result<()> {
+async fn a_certificate_rule_without_client_authentication_is_refused() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("gate.toml");
     for (certificate, problem) in [

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{Site, cookie};
 
 #[tokio::test]
-async fn large_bodies_go_through_whole_in_both_directions() -> Result<()> {
+async fn large_bodies_pass_unchanged_in_both_directions() -> Result<()> {
     let site = Site::start([("PUBLIC_PATHS", "/")]).await?;
     let file = site.folder.path().join("body");
     let body: Vec<_> = (0..3_000_000_u32)
@@ -36,7 +36,7 @@ async fn large_bodies_go_through_whole_in_both_directions() -> Result<()> {
 }
 
 #[tokio::test]
-async fn requests_follow_each_other_one_by_one_and_in_one_record() -> Result<()> {
+async fn requests_are_served_one_by_one_and_in_one_tls_record() -> Result<()> {
     let site = Site::start([("PUBLIC_PATHS", "/")]).await?;
     let script = r#"
 connection = connect()
@@ -59,7 +59,7 @@ print("done")
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_its_time_gets_everything() -> Result<()> {
+async fn a_slow_reader_gets_the_whole_answer() -> Result<()> {
     let site = Site::start([("PUBLIC_PATHS", "/")]).await?;
     let script = r#"
 plain = socket.socket()
@@ -109,12 +109,12 @@ async fn a_stream_arrives_piece_by_piece() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_finished_when_the_gate_stops() -> Result<()> {
+async fn requests_in_flight_are_finished_at_shutdown() -> Result<()> {
     let mut site = Site::start([("PUBLIC_PATHS", "/")]).await?;
     let url = site.url("/hold");
     let words = [&*url];
     let (answer, ()) = {
-        let asking = site.curl(&words);
+        let downloading = site.curl(&words);
         let stopping = async {
             let waits = site.echo.wait_for(|seen| seen.path() == "/hold").await;
             waits.expect("it arrives");
@@ -126,7 +126,7 @@ async fn what_is_in_flight_is_finished_when_the_gate_stops() -> Result<()> {
                 .expect("it says so");
             site.echo.release();
         };
-        tokio::join!(asking, stopping)
+        tokio::join!(downloading, stopping)
     };
     assert_eq!(answer?.status, 200);
     assert!(site.gate.wait().await?.success());
@@ -174,7 +174,7 @@ fn listener(port: u16, pair: &KeyPair, more: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_listener_has_settings_of_its_own() -> Result<()> {
+async fn each_listener_has_its_own_settings() -> Result<()> {
     let (echo, folder) = (harness::Echo::start().await?, tempfile::tempdir()?);
     let authority = Authority::make(folder.path()).await?;
     let one = authority.server("one", super::HERE).await?;

@@ -51,7 +51,7 @@ async fn curl_follows_the_redirect_to_the_same_place() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_is_sent_to_a_host_that_the_gate_does_not_know() -> Result<()> {
+async fn redirects_never_lead_to_unknown_hosts() -> Result<()> {
     let settings = [
         ("REDIRECT_LISTEN", "127.0.0.1:0"),
         (
@@ -99,7 +99,7 @@ async fn nobody_is_sent_to_a_host_that_the_gate_does_not_know() -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_answer_over_https_promises_what_hsts_says() -> Result<()> {
+async fn every_answer_over_https_has_the_hsts_header() -> Result<()> {
     let site = Site::start([("HSTS", HSTS), ("PUBLIC_PATHS", "/open/")]).await?;
     for (path, status) in [("/open/", 200), ("/closed", 401), ("/open/%00", 400)] {
         let answer = site.curl(&[&site.url(path)]).await?;
@@ -134,7 +134,7 @@ async fn every_answer_over_https_promises_what_hsts_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn files_of_a_folder_come_over_tls_and_promise_it_too() -> Result<()> {
+async fn files_of_a_folder_over_tls_have_the_hsts_header() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let authority = Authority::make(folder.path()).await?;
     let pair = authority.server("server", HERE).await?;
@@ -159,7 +159,7 @@ async fn files_of_a_folder_come_over_tls_and_promise_it_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_did_not_come_by_https_is_refused_where_that_is_required() -> Result<()> {
+async fn require_https_refuses_requests_without_https() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let authority = Authority::make(folder.path()).await?;
     let pair = authority.server("server", HERE).await?;
@@ -204,7 +204,7 @@ async fn what_did_not_come_by_https_is_refused_where_that_is_required() -> Resul
 }
 
 #[tokio::test]
-async fn where_https_is_required_a_listed_proxy_is_asked() -> Result<()> {
+async fn require_https_believes_x_forwarded_proto_of_a_listed_proxy() -> Result<()> {
     let echo = Echo::start().await?;
     let gate = gate(&echo.url())
         .envs([("REQUIRE_HTTPS", "true"), ("TRUSTED_PROXIES", "127.0.0.1")])
@@ -222,7 +222,7 @@ async fn where_https_is_required_a_listed_proxy_is_asked() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_work_is_said_at_the_start() -> Result<()> {
+async fn impossible_https_settings_are_refused_at_start_up() -> Result<()> {
     let echo = Echo::start().await?;
     for (settings, problem) in [
         (
@@ -255,7 +255,7 @@ async fn what_cannot_work_is_said_at_the_start() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_start_says_where_sessions_travel_in_the_clear() -> Result<()> {
+async fn start_up_warns_if_sessions_travel_without_tls() -> Result<()> {
     const WORDS: &str = "sessions travel in the clear";
     let echo = Echo::start().await?;
     for (settings, is_said) in [
@@ -269,9 +269,9 @@ async fn the_start_says_where_sessions_travel_in_the_clear() -> Result<()> {
     ] {
         let gate: Gate = gate(&echo.url()).envs(settings.clone()).start().await?;
         // Warnings come before the listeners.
-        let said = gate.stderr().all();
-        let said = said.iter().any(|line| line.contains(WORDS));
-        assert_eq!(said, is_said, "{settings:?}");
+        let printed = gate.stderr().all();
+        let printed = printed.iter().any(|line| line.contains(WORDS));
+        assert_eq!(printed, is_said, "{settings:?}");
     }
     Ok(())
 }

@@ -8,35 +8,35 @@ use harness::{Client, Request, poll};
 use super::{HERE, Site};
 
 /// A Python function that returns the fingerprint of a connection's certificate.
-const SHOWN: &str = r#"
+const FINGERPRINT: &str = r#"
 def shown(connection):
     return hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest()
 "#;
 
 #[tokio::test]
-async fn a_new_certificate_is_for_new_connections_and_the_old_ones_go_on() -> Result<()> {
+async fn a_new_certificate_applies_to_new_connections_only() -> Result<()> {
     let site = Site::start([("PUBLIC_PATHS", "/")]).await?;
     let new = site.authority.server("new", HERE).await?;
     let script = format!(
-        r#"{SHOWN}
+        r#"{FINGERPRINT}
 old = connect()
 assert ask(old)[0] == 200
-before = shown(old)
+before = fingerprint(old)
 new_certificate, new_key, certificate, key = words[:4]
 
 shutil.copyfile(new_certificate, certificate)
-status, said = reload()
-assert status == 422, (status, said)
-assert "is not the one of the certificate" in said, said
+status, text = reload()
+assert status == 422, (status, text)
+assert "does not match the certificate" in text, text
 half = connect()
-assert shown(half) == before and ask(half)[0] == 200
+assert fingerprint(half) == before and ask(half)[0] == 200
 
 shutil.copyfile(new_key, key)
-status, said = reload()
-assert status == 200, said
+status, text = reload()
+assert status == 200, text
 for _ in range(3):
     fresh = connect()
-    assert shown(fresh) != before and ask(fresh)[0] == 200
+    assert fingerprint(fresh) != before and ask(fresh)[0] == 200
 assert ask(old)[0] == 200 and ask(half)[0] == 200
 print("done")
 "#
@@ -55,11 +55,11 @@ print("done")
 }
 
 #[tokio::test]
-async fn files_that_change_are_noticed_without_being_told() -> Result<()> {
+async fn changed_certificate_files_are_noticed_without_a_signal() -> Result<()> {
     let settings = [("PUBLIC_PATHS", "/"), ("RELOAD_INTERVAL", "1")];
     let site = Site::start(settings).await?;
     let serial = async || {
-        let script = format!("{SHOWN}print(shown(connect()))");
+        let script = format!("{FINGERPRINT}print(fingerprint(connect()))");
         site.python(&script, &[]).await
     };
     let before = serial().await?;
@@ -73,7 +73,7 @@ async fn files_that_change_are_noticed_without_being_told() -> Result<()> {
 }
 
 #[tokio::test]
-async fn clients_come_back_to_whatever_core_over_both_versions() -> Result<()> {
+async fn tls_sessions_resume_on_every_core_with_both_versions() -> Result<()> {
     let site = Site::start([("PUBLIC_PATHS", "/"), ("WORKERS", "3")]).await?;
     let script = r#"
 for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
@@ -105,8 +105,7 @@ print("done")
 }
 
 #[tokio::test]
-async fn who_comes_back_after_a_reload_is_known_unless_clients_have_to_prove_more_now() -> Result<()>
-{
+async fn tls_sessions_resume_after_a_reload_unless_client_auth_got_stricter() -> Result<()> {
     let site = Site::start([("PUBLIC_PATHS", "/")]).await?;
     let file = site.folder.path().join("gate.toml");
     let base = format!(
@@ -117,11 +116,11 @@ async fn who_comes_back_after_a_reload_is_known_unless_clients_have_to_prove_mor
         site.certificate.key.display(),
     );
     let authority = site.authority.certificate.clone();
-    let asks = |how: &str| {
+    let client_auth = |how: &str| {
         let authority = authority.display();
         format!("tls_client_auth = \"{how}\"\ntls_client_ca_file = \"{authority}\"\n")
     };
-    fs::write(&file, format!("{base}{}", asks("optional")))?;
+    fs::write(&file, format!("{base}{}", client_auth("optional")))?;
     let gate = harness::Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
         .env("SESSIONGATE_CONFIG", file.display().to_string())
         .env("RELOAD_INTERVAL", "0")
@@ -154,16 +153,16 @@ try:
 except ssl.SSLError as error:
     print(error.reason)
 "#;
-    let (optional, required) = (asks("optional"), asks("required"));
+    let (optional, required) = (client_auth("optional"), client_auth("required"));
     let (file, admin) = (file.display().to_string(), site.gate.admin.to_string());
     let words = [&*file, &base, &optional, &required, &admin];
-    let said = site.python(script, &words).await?;
-    assert_eq!(said, "TLSV13_ALERT_CERTIFICATE_REQUIRED\n");
+    let printed = site.python(script, &words).await?;
+    assert_eq!(printed, "TLSV13_ALERT_CERTIFICATE_REQUIRED\n");
     Ok(())
 }
 
 #[tokio::test]
-async fn addresses_need_a_restart_and_what_is_said_there_does_not() -> Result<()> {
+async fn listener_addresses_need_a_restart_and_their_other_settings_do_not() -> Result<()> {
     let (echo, folder) = (harness::Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     let usual = format!(

@@ -7,7 +7,7 @@ use super::{Site, cookie, curl};
 use crate::support::gate;
 
 #[tokio::test]
-async fn curl_is_served_over_both_versions_and_the_service_is_told_of_https() -> Result<()> {
+async fn curl_uses_both_tls_versions_and_the_service_sees_https() -> Result<()> {
     let site = Site::start([]).await?;
     for (least, most) in [("--tlsv1.2", "1.2"), ("--tlsv1.3", "1.3")] {
         let (url, cookie) = (site.url("/page"), cookie("ada"));
@@ -17,18 +17,18 @@ async fn curl_is_served_over_both_versions_and_the_service_is_told_of_https() ->
         let seen = site.echo.seen().pop().expect("it arrived");
         assert_eq!(seen.headers.get("x-user-id"), Some("ada"));
         assert_eq!(seen.headers.get("x-forwarded-proto"), Some("https"));
-        let said = site
+        let printed = site
             .openssl(&format!("-tls{}", most.replace('.', "_")))
             .await?;
-        assert!(said.contains(&format!("New, TLSv{most}")), "{said}");
-        assert!(said.contains("Verify return code: 0 (ok)"), "{said}");
-        assert!(said.contains("HTTP/1.1 401"), "{said}");
+        assert!(printed.contains(&format!("New, TLSv{most}")), "{printed}");
+        assert!(printed.contains("Verify return code: 0 (ok)"), "{printed}");
+        assert!(printed.contains("HTTP/1.1 401"), "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn versions_older_than_the_least_are_refused() -> Result<()> {
+async fn tls_versions_below_the_minimum_are_refused() -> Result<()> {
     let old = Site::start([]).await?;
     // OpenSSL itself supports TLS 1.1 only with a lower security level.
     let refused = old.openssl("-tls1_1 -cipher DEFAULT@SECLEVEL=0").await;
@@ -39,8 +39,8 @@ async fn versions_older_than_the_least_are_refused() -> Result<()> {
     let refused = new.openssl("-tls1_2").await;
     let error = refused.expect_err("TLS 1.2").to_string();
     assert!(error.contains("alert protocol version"), "{error}");
-    let said = new.openssl("-tls1_3").await?;
-    assert!(said.contains("New, TLSv1.3"), "{said}");
+    let printed = new.openssl("-tls1_3").await?;
+    assert!(printed.contains("New, TLSv1.3"), "{printed}");
     let failed = new
         .gate
         .metric("sessiongate_tls_handshakes_total", ["result=\"failed\""]);
@@ -49,7 +49,7 @@ async fn versions_older_than_the_least_are_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn for_development_a_certificate_is_made_for_the_names_of_the_gate() -> Result<()> {
+async fn a_self_signed_certificate_has_the_names_of_the_gate() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let stranger = Authority::make(folder.path()).await?;
     let gate = gate(&echo.url())
@@ -99,8 +99,7 @@ async fn for_development_a_certificate_is_made_for_the_names_of_the_gate() -> Re
 }
 
 #[tokio::test]
-async fn handshakes_are_counted_and_the_page_of_metrics_says_when_certificates_expire() -> Result<()>
-{
+async fn metrics_count_handshakes_and_show_certificate_expiry() -> Result<()> {
     let site = Site::start([]).await?;
     site.curl(&[&site.url("/")]).await?;
     let full = poll("a handshake to be counted", async || {

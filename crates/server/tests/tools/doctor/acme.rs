@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use harness::{Pebble, Postgres, free_port};
 
 use super::super::{Outcome, SECRET};
-use super::{doctor, ids, told};
+use super::{doctor, finding_text, ids};
 
 /// Runs `doctor` with this ACME server and this store of certificates.
 fn of(directory: &str, authority: Option<&str>, store: &str, database: Option<&str>) -> Outcome {
@@ -28,8 +28,7 @@ fn of(directory: &str, authority: Option<&str>, store: &str, database: Option<&s
 const NOWHERE: &str = "https://127.0.0.1:9/dir";
 
 #[tokio::test]
-async fn a_server_that_answers_and_a_folder_that_can_be_made_leave_a_certificate_to_order()
--> Result<()> {
+async fn only_the_certificate_is_missing_if_acme_server_and_folder_work() -> Result<()> {
     let pebble = Pebble::start(free_port(), free_port()).await?;
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("not-there");
@@ -47,13 +46,13 @@ async fn a_server_that_answers_and_a_folder_that_can_be_made_leave_a_certificate
         "{outcome:?}"
     );
     let outcome = of(&pebble.directory_url(), None, shown, None);
-    let seen = told(&outcome, "acme-directory-unreachable", "seen");
+    let seen = finding_text(&outcome, "acme-directory-unreachable", "seen");
     assert!(seen.contains("cannot connect"), "{seen}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_folder_that_is_a_file_keeps_nothing() -> Result<()> {
+async fn an_acme_folder_that_is_a_file_is_a_problem() -> Result<()> {
     let file = tempfile::NamedTempFile::new()?;
     let store = file.path().join("acme");
     let outcome = of(NOWHERE, None, store.to_str().context("a path")?, None);
@@ -67,7 +66,7 @@ async fn a_folder_that_is_a_file_keeps_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_role_without_rights_to_the_table_is_told_what_gives_it_them() -> Result<()> {
+async fn a_role_without_table_rights_gets_the_grants_as_advice() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres
         .execute(
@@ -79,9 +78,9 @@ async fn a_role_without_rights_to_the_table_is_told_what_gives_it_them() -> Resu
     let (_, place) = rest.split_once('@').context("a user")?;
     let url = format!("{scheme}://orders:hidden-password@{place}");
     let outcome = of(NOWHERE, None, "postgres", Some(&url));
-    let seen = told(&outcome, "acme-table-rights", "seen");
+    let seen = finding_text(&outcome, "acme-table-rights", "seen");
     assert_eq!(seen, "it is not there, and the role orders may not make it");
-    let advice = told(&outcome, "acme-table-rights", "advice");
+    let advice = finding_text(&outcome, "acme-table-rights", "advice");
     let statements = advice.split('`').nth(1).context("statements")?;
     postgres.execute(statements).await?;
     let outcome = of(NOWHERE, None, "postgres", Some(&url));
@@ -97,7 +96,7 @@ async fn a_role_without_rights_to_the_table_is_told_what_gives_it_them() -> Resu
         .execute("REVOKE UPDATE ON sessiongate_acme FROM orders")
         .await?;
     let outcome = of(NOWHERE, None, "postgres", Some(&url));
-    let seen = told(&outcome, "acme-table-rights", "seen");
+    let seen = finding_text(&outcome, "acme-table-rights", "seen");
     assert_eq!(seen, "the role orders lacks UPDATE");
     assert!(!outcome.stdout.contains("hidden-password"), "{outcome:?}");
     Ok(())

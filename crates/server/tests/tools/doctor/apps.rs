@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::super::SECRET;
 use super::super::mint::minted;
-use super::{doctor, file, findings, ids, told};
+use super::{doctor, file, finding_text, findings, ids};
 
 /// An nginx in front of an app, with HTTPS on one port, and with a redirect to it from HTTP on another.
 struct Front {
@@ -61,14 +61,14 @@ http {{
 }
 
 /// The directives of a correct proxy: headers for the app, and HSTS for the browser.
-const AS_IT_SHOULD_BE: &str =
+const WELL_CONFIGURED: &str =
     "proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-Host $http_host;
     add_header Strict-Transport-Security max-age=31536000 always;";
 
 #[tokio::test]
-async fn a_real_authjs_app_as_it_should_be_has_nothing_to_mend() -> Result<()> {
+async fn a_well_configured_authjs_app_has_no_findings() -> Result<()> {
     let app = AuthApp::start_behind_proxy(SECRET).await?;
-    let front = Front::start(app.address, AS_IT_SHOULD_BE, 308).await?;
+    let front = Front::start(app.address, WELL_CONFIGURED, 308).await?;
     let session = minted("authjs", ["--cookie-name", "__Secure-authjs.session-token"]);
     let cookies = front.folder().join("ada.txt");
     std::fs::write(&cookies, &session)?;
@@ -99,7 +99,7 @@ async fn a_real_authjs_app_as_it_should_be_has_nothing_to_mend() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_app_that_does_not_know_of_tls_sends_weak_cookies() -> Result<()> {
+async fn an_app_unaware_of_tls_sends_weak_cookies() -> Result<()> {
     let app = AuthApp::start(SECRET).await?;
     let front = Front::start(app.address, "", 302).await?;
     let outcome = doctor(["--ca-file", &front.authority, &front.http]).run();
@@ -119,9 +119,9 @@ async fn an_app_that_does_not_know_of_tls_sends_weak_cookies() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_hides_nothing_else() -> Result<()> {
+async fn an_untrusted_certificate_hides_no_other_finding() -> Result<()> {
     let app = AuthApp::start(SECRET).await?;
-    let front = Front::start(app.address, AS_IT_SHOULD_BE, 308).await?;
+    let front = Front::start(app.address, WELL_CONFIGURED, 308).await?;
     let outcome = doctor([front.https.as_str()]).run();
     assert_eq!(
         ids(&outcome),
@@ -138,7 +138,7 @@ async fn a_certificate_that_is_not_trusted_hides_nothing_else() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_app_of_the_developer_answers_over_plain_http() -> Result<()> {
+async fn a_local_app_may_use_plain_http() -> Result<()> {
     let app = AuthApp::start(SECRET).await?;
     let url = format!("http://{}", app.address);
     let outcome = doctor([url.as_str()]).run();
@@ -156,7 +156,7 @@ async fn an_app_of_the_developer_answers_over_plain_http() -> Result<()> {
         ["cookie-name-unexpected", "plain-http-local"],
         "{outcome:?}"
     );
-    let seen = told(&outcome, "cookie-name-unexpected", "seen");
+    let seen = finding_text(&outcome, "cookie-name-unexpected", "seen");
     assert!(
         seen.contains("authjs.session-token; the gate reads"),
         "{seen}"
@@ -165,7 +165,7 @@ async fn an_app_of_the_developer_answers_over_plain_http() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_is_asked_about_on_both_sides() -> Result<()> {
+async fn doctor_compares_the_session_of_the_app_with_that_of_the_gate() -> Result<()> {
     let app = AuthApp::start(SECRET).await?;
     let url = format!("http://{}", app.address);
     let session = app.sign_in("ada").await?.cookies();
@@ -201,7 +201,7 @@ async fn a_session_is_asked_about_on_both_sides() -> Result<()> {
 }
 
 #[tokio::test]
-async fn better_auth_is_found_and_its_sign_in_can_be_looked_at() -> Result<()> {
+async fn better_auth_is_detected_and_its_sign_in_checked() -> Result<()> {
     let app = BetterAuth::start([("BETTER_AUTH_SECRET", SECRET)]).await?;
     let url = format!("http://{}", app.address);
     let who = json!({ "name": "Ada", "email": "ada@example.com", "password": "open sesame" });

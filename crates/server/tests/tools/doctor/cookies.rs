@@ -8,7 +8,7 @@ use anyhow::Result;
 use harness::{Nginx, free_port};
 
 use super::super::Tool;
-use super::{doctor, file, findings, ids, told};
+use super::{doctor, file, finding_text, findings, ids};
 
 /// Returns the findings about a server with these `Set-Cookie` fields, except those about plain HTTP, and the exit code.
 async fn of(fields: &[&str]) -> Result<(Vec<String>, Option<i32>)> {
@@ -35,7 +35,7 @@ async fn of(fields: &[&str]) -> Result<(Vec<String>, Option<i32>)> {
 }
 
 #[tokio::test]
-async fn each_flaw_of_a_cookie_is_found() -> Result<()> {
+async fn every_cookie_flaw_is_found() -> Result<()> {
     let (found, code) = of(&[
         "authjs.session-token=hidden; Path=/; SameSite=Lax",
         "next-auth.session-token=hidden; Path=/; HttpOnly; SameSite=None",
@@ -71,7 +71,7 @@ async fn a_session_in_many_chunks_is_too_long_for_proxies() -> Result<()> {
 }
 
 #[tokio::test]
-async fn redirects_without_end_are_found_and_those_that_set_a_cookie_first_are_not() -> Result<()> {
+async fn endless_redirects_are_found_and_cookie_setting_redirects_are_not() -> Result<()> {
     for (conduct, ends) in [
         ("location / { return 302 /signin?callbackUrl=$uri; }", false),
         (
@@ -105,7 +105,7 @@ async fn redirects_without_end_are_found_and_those_that_set_a_cookie_first_are_n
 
 /// The test imitates the app, because real servers always send the time of their machine.
 #[test]
-fn an_app_whose_clock_is_off_is_named() -> Result<()> {
+fn an_app_with_a_wrong_clock_is_found() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
     let outcome = thread::scope(|scope| {
@@ -130,13 +130,13 @@ fn an_app_whose_clock_is_off_is_named() -> Result<()> {
         ["clock-off", "plain-http-local", "framework-not-found"],
         "{outcome:?}"
     );
-    let seen = told(&outcome, "clock-off", "seen");
+    let seen = finding_text(&outcome, "clock-off", "seen");
     assert!(seen.ends_with("s behind this machine's"), "{seen}");
     Ok(())
 }
 
 #[test]
-fn cookies_of_a_file_count_as_sent_over_https() {
+fn cookies_read_from_a_file_are_treated_as_sent_over_https() {
     let (_folder, path) =
         file("authjs.session-token=hidden; Path=/; HttpOnly; SameSite=Lax; Domain=co.uk\n");
     let outcome = doctor(["--set-cookie-file", &path]).run();
@@ -149,13 +149,13 @@ fn cookies_of_a_file_count_as_sent_over_https() {
         ],
         "{outcome:?}"
     );
-    let seen = told(&outcome, "cookie-rejected-by-browsers", "seen");
+    let seen = finding_text(&outcome, "cookie-rejected-by-browsers", "seen");
     assert!(seen.contains("anybody can register"), "{seen}");
     assert!(!outcome.stdout.contains("hidden"));
 }
 
 #[tokio::test]
-async fn accepted_findings_are_left_out_and_warnings_count_when_asked() -> Result<()> {
+async fn accepted_findings_are_omitted_and_warnings_fail_on_request() -> Result<()> {
     let (_folder, path) = file("authjs.session-token=x; Path=/; HttpOnly; Secure; SameSite=Lax\n");
     let words = ["--set-cookie-file", path.as_str()];
     assert_eq!(doctor(words).run().code, Some(0));
@@ -175,7 +175,7 @@ async fn accepted_findings_are_left_out_and_warnings_count_when_asked() -> Resul
 }
 
 #[test]
-fn what_cannot_be_asked_has_an_exit_code_of_its_own() {
+fn unusable_arguments_and_unreachable_apps_have_their_own_exit_code() {
     let silent = format!("http://127.0.0.1:{}", free_port());
     let (_folder, empty) = file("");
     for (words, text) in [

@@ -4,7 +4,7 @@ use anyhow::Result;
 use harness::{Postgres, free_port, poll};
 
 use super::super::{Outcome, SECRET, Tool};
-use super::{doctor, doctor_of_stores, file, findings, ids, told};
+use super::{doctor, doctor_of_stores, file, finding_text, findings, ids};
 
 /// The tables of an app, and a role that may only read them, in read-only transactions.
 const TABLES: &str = "
@@ -37,7 +37,7 @@ fn reader(postgres: &Postgres) -> String {
 }
 
 #[tokio::test]
-async fn an_index_that_is_missing_is_found_until_it_is_made() -> Result<()> {
+async fn a_missing_index_is_found_until_it_exists() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     let outcome = of(&reader(&postgres));
@@ -48,11 +48,11 @@ async fn an_index_that_is_missing_is_found_until_it_is_made() -> Result<()> {
     );
     assert_eq!(outcome.code, Some(0), "a warning");
     assert_eq!(
-        told(&outcome, "index-missing", "seen"),
+        finding_text(&outcome, "index-missing", "seen"),
         "no index begins with this column, and the table has about 12000 rows"
     );
     assert!(!outcome.stdout.contains("hidden") && !outcome.stdout.contains("reading"));
-    let advice = told(&outcome, "index-missing", "advice");
+    let advice = finding_text(&outcome, "index-missing", "advice");
     assert_eq!(advice, r#"`CREATE INDEX CONCURRENTLY ON "users" ("id");`"#);
     postgres.execute(advice.trim_matches('`')).await?;
     let outcome = of(&reader(&postgres));
@@ -61,7 +61,7 @@ async fn an_index_that_is_missing_is_found_until_it_is_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn triggers_that_are_missing_are_found_where_somebody_listens() -> Result<()> {
+async fn missing_triggers_are_found_if_the_gate_listens() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres.execute("CREATE INDEX ON users (id)").await?;
@@ -82,20 +82,20 @@ async fn triggers_that_are_missing_are_found_where_somebody_listens() -> Result<
         "{outcome:?}"
     );
     assert_eq!(
-        told(&outcome, "changes-not-said", "seen"),
+        finding_text(&outcome, "changes-not-said", "seen"),
         "a trigger on public.users is missing"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_heard_in_another_database_is_found() -> Result<()> {
+async fn a_listen_url_of_another_database_is_found() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres.execute("CREATE INDEX ON users (id)").await?;
     postgres.execute("CREATE DATABASE other").await?;
     let owner = postgres.url(Postgres::DATABASE);
-    let asking = |tool: Tool, url: &str, listen: &str| {
+    let doctor_with_listen_url = |tool: Tool, url: &str, listen: &str| {
         tool.env("AUTH_SECRET", SECRET)
             .env("ENABLE_DB_CHECK", "true")
             .env("DATABASE_URL", url)
@@ -103,12 +103,12 @@ async fn what_is_heard_in_another_database_is_found() -> Result<()> {
             .run()
     };
     let install = Tool::new(["db", "install"]).env("UPSTREAM", "http://127.0.0.1:9");
-    let installed = asking(install, &owner, &owner);
+    let installed = doctor_with_listen_url(install, &owner, &owner);
     assert_eq!(installed.code, Some(0), "{installed:?}");
     let url = reader(&postgres);
-    let heard = asking(doctor_of_stores([]), &url, &url);
-    assert_eq!(ids(&heard), [""; 0]);
-    let json = heard.json();
+    let outcome = doctor_with_listen_url(doctor_of_stores([]), &url, &url);
+    assert_eq!(ids(&outcome), [""; 0]);
+    let json = outcome.json();
     let asked = json["asked"].as_array().expect("a list").iter();
     let listening = asked.filter(|asked| {
         let what = asked["what"].as_str().unwrap_or_default();
@@ -117,7 +117,7 @@ async fn what_is_heard_in_another_database_is_found() -> Result<()> {
     let answered: Vec<_> = listening.map(|asked| &asked["answered"]).collect();
     assert_eq!(answered, [true], "{json}");
     assert!(!json.to_string().contains("reading@"), "{json}");
-    let outcome = asking(doctor_of_stores([]), &url, &postgres.url("other"));
+    let outcome = doctor_with_listen_url(doctor_of_stores([]), &url, &postgres.url("other"));
     assert_eq!(
         findings(&outcome),
         ["changes-not-heard: LISTEN_DATABASE_URL"],
@@ -127,12 +127,12 @@ async fn what_is_heard_in_another_database_is_found() -> Result<()> {
 }
 
 #[tokio::test]
-async fn revocations_that_cannot_be_read_are_found() -> Result<()> {
+async fn unreadable_revocations_are_found() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres.execute("CREATE INDEX ON users (id)").await?;
     let url = reader(&postgres);
-    let asking = || {
+    let run_doctor = || {
         doctor_of_stores([])
             .env("AUTH_SECRET", SECRET)
             .env("ENABLE_DB_CHECK", "true")
@@ -140,7 +140,7 @@ async fn revocations_that_cannot_be_read_are_found() -> Result<()> {
             .env("REVOCATION_STORE", "postgres")
             .run()
     };
-    let outcome = asking();
+    let outcome = run_doctor();
     assert_eq!(
         findings(&outcome),
         ["revocations-unreadable: revocations in postgres"],
@@ -162,15 +162,15 @@ async fn revocations_that_cannot_be_read_are_found() -> Result<()> {
         .env("REVOCATION_STORE", "postgres")
         .run();
     assert_eq!(installed.code, Some(0), "{installed:?}");
-    assert_eq!(ids(&asking()), ["revocations-unreadable"], "no rights");
+    assert_eq!(ids(&run_doctor()), ["revocations-unreadable"], "no rights");
     let grant = "GRANT SELECT ON sessiongate_revocations TO reader";
     postgres.execute(grant).await?;
-    assert_eq!(ids(&asking()), [""; 0]);
+    assert_eq!(ids(&run_doctor()), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_session_whose_user_is_gone_is_found() -> Result<()> {
+async fn a_session_of_a_deleted_user_is_found() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres.execute("CREATE INDEX ON users (id)").await?;
@@ -179,24 +179,24 @@ async fn a_session_whose_user_is_gone_is_found() -> Result<()> {
         .env("AUTH_SECRET", SECRET)
         .run();
     let (_folder, cookies) = file(&minted.stdout);
-    let asking = || {
+    let run_doctor = || {
         doctor_of_stores(["--cookie-file", &cookies])
             .env("AUTH_SECRET", SECRET)
             .env("ENABLE_DB_CHECK", "true")
             .env("DATABASE_URL", &url)
             .run()
     };
-    assert_eq!(ids(&asking()), [""; 0]);
+    assert_eq!(ids(&run_doctor()), [""; 0]);
     postgres.execute("DELETE FROM users WHERE id = '7'").await?;
-    let outcome = asking();
+    let outcome = run_doctor();
     assert_eq!(ids(&outcome), ["session-refused"], "{outcome:?}");
-    let seen = told(&outcome, "session-refused", "seen");
+    let seen = finding_text(&outcome, "session-refused", "seen");
     assert_eq!(seen, "the gate says: no such user");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_index_that_cannot_find_a_row_is_no_index() -> Result<()> {
+async fn an_index_that_cannot_serve_the_lookup_counts_as_missing() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     for index in [
@@ -216,7 +216,7 @@ async fn an_index_that_cannot_find_a_row_is_no_index() -> Result<()> {
 }
 
 #[tokio::test]
-async fn looking_waits_for_no_writer() -> Result<()> {
+async fn doctor_is_not_blocked_by_writers() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres.execute("CREATE INDEX ON users (id)").await?;
@@ -242,7 +242,7 @@ async fn looking_waits_for_no_writer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rights_that_the_gate_has_no_use_for_are_named() -> Result<()> {
+async fn unneeded_database_rights_are_named() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres.execute("CREATE INDEX ON users (id)").await?;
@@ -255,14 +255,14 @@ async fn rights_that_the_gate_has_no_use_for_are_named() -> Result<()> {
     let outcome = of(&reader(&postgres));
     assert_eq!(ids(&outcome), ["database-rights"], "{outcome:?}");
     assert_eq!(
-        told(&outcome, "database-rights", "seen"),
+        finding_text(&outcome, "database-rights", "seen"),
         r#"the role reader has CREATEDB; UPDATE, DELETE on "users""#
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn what_cannot_be_looked_up_is_a_problem() -> Result<()> {
+async fn tables_that_prevent_the_user_lookup_are_problems() -> Result<()> {
     let mut postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres
@@ -302,7 +302,7 @@ async fn what_cannot_be_looked_up_is_a_problem() -> Result<()> {
 }
 
 #[tokio::test]
-async fn sessions_in_a_database_are_looked_up_by_their_token() -> Result<()> {
+async fn doctor_looks_up_database_sessions_by_token() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres
         .execute(
@@ -328,7 +328,7 @@ async fn sessions_in_a_database_are_looked_up_by_their_token() -> Result<()> {
 }
 
 #[tokio::test]
-async fn columns_that_rules_look_at_have_to_be_there() -> Result<()> {
+async fn columns_used_by_rules_must_exist() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;
     postgres.execute("CREATE INDEX ON users (id)").await?;
@@ -356,7 +356,7 @@ async fn columns_that_rules_look_at_have_to_be_there() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_sqlite_file_is_looked_at_and_not_touched() -> Result<()> {
+async fn an_sqlite_file_is_checked_without_being_changed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("app.db");
     let sqlite = async |statement: &str| {
@@ -377,7 +377,7 @@ async fn a_sqlite_file_is_looked_at_and_not_touched() -> Result<()> {
         "{outcome:?}"
     );
     assert_eq!(std::fs::read(&path)?, before);
-    let advice = told(&outcome, "index-missing", "advice");
+    let advice = finding_text(&outcome, "index-missing", "advice");
     sqlite(advice.trim_matches('`')).await?;
     let outcome = of(&url);
     assert_eq!(findings(&outcome), [""; 0], "{outcome:?}");
@@ -386,7 +386,7 @@ async fn a_sqlite_file_is_looked_at_and_not_touched() -> Result<()> {
 }
 
 #[test]
-fn a_database_that_is_not_there_is_a_problem() {
+fn an_unreachable_database_is_a_problem() {
     let port = free_port();
     let outcome = of(&format!("postgres://gate:hidden@127.0.0.1:{port}/app"));
     assert_eq!(

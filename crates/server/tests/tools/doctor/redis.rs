@@ -4,7 +4,7 @@ use anyhow::Result;
 use harness::{Postgres, Redis, RedisCluster, RedisVersion};
 
 use super::super::{Outcome, SECRET};
-use super::{doctor_of_stores, ids, told};
+use super::{doctor_of_stores, finding_text, ids};
 
 /// Runs `doctor` with this Redis and a database without flaws.
 fn of(postgres: &Postgres, redis: &str) -> Outcome {
@@ -36,7 +36,7 @@ async fn allow(redis: &Redis, rights: &[&str]) -> Result<String> {
 }
 
 #[tokio::test]
-async fn rights_that_are_missing_or_too_many_are_named() -> Result<()> {
+async fn missing_and_unneeded_redis_rights_are_named() -> Result<()> {
     let (postgres, redis) = (database().await?, Redis::start().await?);
     for (rights, found, seen) in [
         (
@@ -95,7 +95,7 @@ async fn rights_that_are_missing_or_too_many_are_named() -> Result<()> {
         let outcome = of(&postgres, &url);
         assert_eq!(ids(&outcome), found, "{rights:?}: {outcome:?}");
         if !seen.is_empty() {
-            let all = told(&outcome, found[0], "seen");
+            let all = finding_text(&outcome, found[0], "seen");
             assert!(all.contains(seen), "{rights:?}: {all}");
         }
         assert!(!outcome.stdout.contains("hidden-password"), "{outcome:?}");
@@ -107,11 +107,11 @@ async fn rights_that_are_missing_or_too_many_are_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_advice_gives_the_gate_what_it_needs() -> Result<()> {
+async fn the_advised_redis_rights_are_sufficient() -> Result<()> {
     let (postgres, redis) = (database().await?, Redis::start().await?);
     let url = allow(&redis, &["+get"]).await?;
     let outcome = of(&postgres, &url);
-    let advice = told(&outcome, "redis-rights-missing", "advice");
+    let advice = finding_text(&outcome, "redis-rights-missing", "advice");
     let command = advice.split('`').nth(1).expect("a command");
     assert_eq!(
         command,
@@ -126,7 +126,7 @@ async fn the_advice_gives_the_gate_what_it_needs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rights_to_hear_of_changes_are_looked_at() -> Result<()> {
+async fn rights_for_tracking_are_checked() -> Result<()> {
     let (postgres, redis) = (database().await?, Redis::start().await?);
     let tracking = |url: &str| {
         doctor_of_stores(["--ignore", "database-superuser"])
@@ -139,9 +139,9 @@ async fn rights_to_hear_of_changes_are_looked_at() -> Result<()> {
     };
     let url = allow(&redis, &["+getrange", "+set", "+info", "~auth:*"]).await?;
     let outcome = tracking(&url);
-    let seen = told(&outcome, "redis-rights-missing", "seen");
+    let seen = finding_text(&outcome, "redis-rights-missing", "seen");
     assert!(seen.contains("refused CLIENT TRACKING: NOPERM"), "{seen}");
-    let advice = told(&outcome, "redis-rights-missing", "advice");
+    let advice = finding_text(&outcome, "redis-rights-missing", "advice");
     assert!(
         advice.contains("+eval +client|tracking ~auth:*"),
         "{advice}"
@@ -154,7 +154,7 @@ async fn rights_to_hear_of_changes_are_looked_at() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_redis_that_takes_nothing_new_is_named() -> Result<()> {
+async fn a_redis_that_refuses_writes_is_named() -> Result<()> {
     let (postgres, redis) = (
         database().await?,
         Redis::options().maxmemory("1").start().await?,
@@ -169,14 +169,14 @@ async fn a_redis_that_takes_nothing_new_is_named() -> Result<()> {
         "{outcome:?}"
     );
     assert_eq!(
-        told(&outcome, "redis-takes-no-writes", "seen"),
+        finding_text(&outcome, "redis-takes-no-writes", "seen"),
         "refused SET: OOM"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_redis_with_sessions_must_not_drop_them() -> Result<()> {
+async fn a_redis_with_sessions_must_not_evict_them() -> Result<()> {
     let redis = Redis::options().maxmemory("100mb").start().await?;
     redis
         .cli(["CONFIG", "SET", "maxmemory-policy", "volatile-lru"])
@@ -224,17 +224,17 @@ fn of_limits(redis: &str) -> Outcome {
 }
 
 #[tokio::test]
-async fn the_rights_to_count_limits_are_asked_for_where_they_are_counted() -> Result<()> {
+async fn rights_for_shared_limits_are_checked_if_limits_are_shared() -> Result<()> {
     let mut redis = Redis::start().await?;
     let url = allow(&redis, &["+getrange", "+set", "+eval", "~auth:*"]).await?;
     let outcome = of_limits(&url);
     assert_eq!(ids(&outcome), ["redis-rights-missing"], "{outcome:?}");
-    let seen = told(&outcome, "redis-rights-missing", "seen");
+    let seen = finding_text(&outcome, "redis-rights-missing", "seen");
     for (command, is_refused) in [("EVALSHA", true), ("EVAL", false), ("TIME", true)] {
         let refusal = format!("refused {command}: NOPERM");
         assert_eq!(seen.contains(&refusal), is_refused, "{seen}");
     }
-    let advice = told(&outcome, "redis-rights-missing", "advice");
+    let advice = finding_text(&outcome, "redis-rights-missing", "advice");
     let command = advice.split('`').nth(1).expect("a command");
     assert_eq!(
         command,
@@ -253,7 +253,7 @@ async fn the_rights_to_count_limits_are_asked_for_where_they_are_counted() -> Re
 }
 
 #[tokio::test]
-async fn rights_are_looked_for_on_every_server_of_a_cluster() -> Result<()> {
+async fn rights_are_checked_on_every_server_of_a_cluster() -> Result<()> {
     let postgres = database().await?;
     let cluster = RedisCluster::start(RedisVersion::Debian).await?;
     let enough = "+getrange +set +pttl +del +evalsha +eval +info +cluster|slots ~auth:*";
@@ -281,10 +281,10 @@ async fn rights_are_looked_for_on_every_server_of_a_cluster() -> Result<()> {
     let outcome = judged("true");
     assert_eq!(ids(&outcome), ["redis-rights-missing"]);
     for refused in ["CLUSTER NODES: NOPERM", "CLIENT TRACKING: NOPERM"] {
-        let seen = told(&outcome, "redis-rights-missing", "seen");
+        let seen = finding_text(&outcome, "redis-rights-missing", "seen");
         assert!(seen.contains(refused), "{seen}");
     }
-    let advice = told(&outcome, "redis-rights-missing", "advice");
+    let advice = finding_text(&outcome, "redis-rights-missing", "advice");
     assert!(
         advice.contains("+client|tracking +cluster|slots +cluster|nodes"),
         "{advice}"
@@ -302,7 +302,7 @@ async fn rights_are_looked_for_on_every_server_of_a_cluster() -> Result<()> {
     let outcome = judged("false");
     assert_eq!(ids(&outcome), ["redis-rights-missing"]);
     let at = format!(", at redis://{}", cluster.nodes[1].address());
-    let seen = told(&outcome, "redis-rights-missing", "seen");
+    let seen = finding_text(&outcome, "redis-rights-missing", "seen");
     assert!(seen.contains(&at), "{seen}");
     Ok(())
 }

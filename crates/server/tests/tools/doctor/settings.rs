@@ -6,7 +6,7 @@ use anyhow::Result;
 use harness::{Nginx, free_port};
 
 use super::super::{SECRET, Tool};
-use super::{doctor, file, findings, ids, told};
+use super::{doctor, file, finding_text, findings, ids};
 
 /// Returns `doctor` with a configuration in which only the service may have a flaw.
 fn gate(words: &[&str], upstream: &str) -> Tool {
@@ -17,7 +17,7 @@ fn gate(words: &[&str], upstream: &str) -> Tool {
 }
 
 #[tokio::test]
-async fn a_service_that_is_dead_is_a_problem() -> Result<()> {
+async fn an_unreachable_service_is_a_problem() -> Result<()> {
     let alive = Nginx::start("location / { return 200; }").await?;
     let alive = format!("http://{}", alive.address());
     let outcome = gate(&[], &alive).run();
@@ -35,7 +35,7 @@ async fn a_service_that_is_dead_is_a_problem() -> Result<()> {
 }
 
 #[test]
-fn an_issuer_whose_keys_cannot_be_had_is_a_problem() {
+fn an_issuer_with_unreachable_keys_is_a_problem() {
     let keys = format!("http://127.0.0.1:{}/keys?key=hidden", free_port());
     let outcome = gate(&["--ignore", "service-unreachable"], "http://127.0.0.1:9")
         .env("BEARER_JWKS", &keys)
@@ -53,7 +53,7 @@ fn an_issuer_whose_keys_cannot_be_had_is_a_problem() {
 }
 
 #[test]
-fn secrets_are_judged_and_not_shown() {
+fn secrets_are_checked_and_not_shown() {
     let ignore = ["--ignore", "service-unreachable"];
     for (secret, found) in [
         ("hidden-hunter2", "secret-short: AUTH_SECRET"),
@@ -76,7 +76,7 @@ fn secrets_are_judged_and_not_shown() {
 }
 
 #[test]
-fn a_secret_that_two_apps_share_is_named() {
+fn a_secret_shared_by_two_apps_is_named() {
     let (_folder, path) = file(&format!(
         "upstream = \"http://127.0.0.1:9\"\nlisten = \"127.0.0.1:8080\"\nauth_secret = \"{SECRET}\"\n\n\
          [realm.shop]\nbetter_auth_secret = \"{SECRET}\"\nsession_format = \"better-auth\"\n\n\
@@ -99,7 +99,7 @@ fn a_secret_that_two_apps_share_is_named() {
 }
 
 #[test]
-fn a_secret_that_an_issuer_of_tokens_has_too_is_named() {
+fn a_secret_shared_with_a_token_issuer_is_named() {
     let outcome = gate(&["--ignore", "service-unreachable"], "http://127.0.0.1:9")
         .env("BEARER_SECRET", SECRET)
         .env("BEARER_ISSUER", "https://issuer.example")
@@ -113,7 +113,7 @@ fn a_secret_that_an_issuer_of_tokens_has_too_is_named() {
 }
 
 #[test]
-fn a_configuration_that_is_not_valid_is_told_with_what_else_is_wrong() {
+fn an_invalid_configuration_is_reported_with_the_other_findings() {
     let (_folder, path) = file("upstream = \"ftp://127.0.0.1\"\nauth_secret = \"short\"\n");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("rights");
     let outcome = doctor(["--config", &path]).run();
@@ -131,7 +131,7 @@ fn a_configuration_that_is_not_valid_is_told_with_what_else_is_wrong() {
 }
 
 #[test]
-fn settings_that_are_valid_and_hardly_meant_are_named() {
+fn valid_but_suspicious_settings_are_named() {
     let outcome = gate(&["--ignore", "service-unreachable"], "http://127.0.0.1:9")
         .env("LISTEN", "0.0.0.0:8080")
         .env("TRUSTED_PROXIES", "0.0.0.0/0")
@@ -146,7 +146,7 @@ fn settings_that_are_valid_and_hardly_meant_are_named() {
         "{outcome:?}"
     );
     assert_eq!(
-        told(&outcome, "url-not-https", "seen"),
+        finding_text(&outcome, "url-not-https", "seen"),
         "http://app.example.com"
     );
     let open = gate(&["--ignore", "service-unreachable"], "http://127.0.0.1:9")
@@ -156,7 +156,7 @@ fn settings_that_are_valid_and_hardly_meant_are_named() {
 }
 
 #[test]
-fn people_read_it_as_text() {
+fn doctor_prints_text_by_default() {
     let outcome = Tool::new(["doctor", "--ignore", "start-up-warning"])
         .env("AUTH_SECRET", SECRET)
         .env("UPSTREAM", "http://127.0.0.1:9")

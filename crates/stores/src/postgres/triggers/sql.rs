@@ -8,9 +8,9 @@
 //!   collation under which two roles are equal. `*<>` compares whole rows, but a dump of it cannot be restored.
 //! - **They always fire**, so that changes by logical replication are announced, too.
 //! - **They never raise an error**: a function that fails would fail the application's own statement, and stop replication.
-//! - **A transaction announces at most [`MOST_WORDS`] changes**, and then `everything`: notifications wait in memory and in a
-//!   queue that all databases of the server share. The count is a setting of the transaction, so rolling back to a savepoint
-//!   rolls it back together with its notifications.
+//! - **A transaction announces at most [`MAX_ANNOUNCEMENTS`] changes**, and then `everything`: notifications wait in
+//!   memory and in a queue that all databases of the server share. The count is a setting of the transaction, so rolling
+//!   back to a savepoint rolls it back together with its notifications.
 //! - **They send nothing while the queue is nearly full**, because a full queue fails transactions at commit, where no
 //!   function can catch it. Gates do not trust memory then.
 
@@ -33,22 +33,22 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const SEARCH_PATH: &str = "search_path=pg_catalog, pg_temp";
 
 /// How many changes one transaction announces before it announces `everything`.
-const MOST_WORDS: u32 = 500;
+const MAX_ANNOUNCEMENTS: u32 = 500;
 
 /// The share of the queue of notifications above which nothing is sent. Gates stop trusting memory long before that.
-const FULL: &str = "0.9";
+const MAX_QUEUE_USAGE: &str = "0.9";
 
 /// Writes the body of the trigger function for this watch, in PL/pgSQL.
 pub(super) fn body(watch: &Watch) -> String {
     let key = watch.key.quoted();
-    let word = |row: &str| match watch.subject {
+    let announcement = |row: &str| match watch.subject {
         // As in `session::SessionToken::id`: SHA-256 in base64url.
         Subject::Session => format!(
             "'session:' || rtrim(translate(encode(sha256(convert_to({row}.{key}::text, 'UTF8')), 'base64'), '+/', '-_'), '=')"
         ),
         Subject::User => format!("'user:' || {row}.{key}::text"),
     };
-    let (before, after) = (word("OLD"), word("NEW"));
+    let (before, after) = (announcement("OLD"), announcement("NEW"));
     format!(
         r"
 DECLARE
@@ -68,12 +68,12 @@ BEGIN
     END IF;
   END IF;
   -- A full queue would fail the transaction as it commits.
-  IF said = 0 AND pg_catalog.pg_notification_queue_usage() > {FULL} THEN
+  IF said = 0 AND pg_catalog.pg_notification_queue_usage() > {MAX_QUEUE_USAGE} THEN
     RETURN NULL;
   END IF;
   FOREACH word IN ARRAY words LOOP
     CONTINUE WHEN word IS NULL;
-    IF said >= {MOST_WORDS} OR octet_length(word) > 7000 THEN
+    IF said >= {MAX_ANNOUNCEMENTS} OR octet_length(word) > 7000 THEN
       word := 'everything';
     ELSE
       said := said + 1;
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_leaves_its_quotes() {
+    fn a_name_cannot_end_its_quotes() {
         let name = "it's\\$sessiongate$;\"x";
         let watch = watch(Subject::User, name, name, &[name]);
         let sql = install(&[watch]);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_has_a_name_of_its_own_for_what_it_does() {
+    fn functions_with_different_bodies_have_different_names() {
         let name = |subject, table, key| watch(subject, table, key, &["role"]).function();
         let user = name(Subject::User, "users", "id");
         assert_eq!(user, name(Subject::User, "app.people", "id"));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_said_by_its_hash_alone() {
+    fn a_token_is_announced_only_as_its_hash() {
         let body = body(&watch(Subject::Session, "session", "token", &[]));
         let hashed = r#"sha256(convert_to(OLD."token"::text"#;
         assert_eq!(
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_runs_says_what_is_watched() {
+    fn the_script_lists_the_watched_columns() {
         let text = preface(&[watch(Subject::User, "app.users", "id", &["banned", "role"])]);
         assert!(text.lines().all(|line| line.starts_with("--")));
         assert!(

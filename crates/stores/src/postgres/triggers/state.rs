@@ -88,15 +88,15 @@ impl TriggerState {
 }
 
 /// The parameters of the query about the triggers of one table.
-pub(super) struct Look<'w> {
+pub(super) struct TriggerQuery<'w> {
     watch: &'w Watch,
     table: &'w str,
     function: String,
     body: String,
 }
 
-impl<'w> Look<'w> {
-    pub(super) fn at(watch: &'w Watch) -> Self {
+impl<'w> TriggerQuery<'w> {
+    pub(super) fn of(watch: &'w Watch) -> Self {
         Self {
             watch,
             table: watch.table.quoted(),
@@ -117,21 +117,21 @@ impl<'w> Look<'w> {
     }
 
     /// Adds the rows of one table to the state.
-    pub(super) fn read(&self, rows: &[Row], seen: &mut TriggerState) -> Result<(), PostgresError> {
+    pub(super) fn read(&self, rows: &[Row], state: &mut TriggerState) -> Result<(), PostgresError> {
         let members = rows.iter().map(Member::read).collect::<Result<Vec<_>, _>>();
         let members = members?;
         for member in &members {
-            seen.fingerprint.push_str(&member.identity);
+            state.fingerprint.push_str(&member.identity);
             for trigger in &member.triggers {
-                seen.fingerprint.push_str(&trigger.row);
+                state.fingerprint.push_str(&trigger.row);
             }
         }
-        seen.fingerprint.push('\n');
-        seen.tables.push(WatchedTable {
+        state.fingerprint.push('\n');
+        state.tables.push(WatchedTable {
             table: self.watch.table.quoted().to_owned(),
             key: self.watch.key.quoted().to_owned(),
             subject: self.watch.subject.as_str(),
-            flaws: judge(self.watch, &members),
+            flaws: find_flaws(self.watch, &members),
         });
         Ok(())
     }
@@ -180,17 +180,17 @@ impl Member {
     }
 }
 
-fn judge(watch: &Watch, members: &[Member]) -> Vec<TriggerFlaw> {
+fn find_flaws(watch: &Watch, members: &[Member]) -> Vec<TriggerFlaw> {
     let Some(root) = members.first() else {
         return vec![TriggerFlaw::NoTable];
     };
     let mut flaws = Vec::new();
-    let is_there = |name: &str| root.columns.iter().any(|column| column == name);
+    let exists = |name: &str| root.columns.iter().any(|column| column == name);
     let needed = [&watch.key].into_iter().chain(&watch.needed);
-    let missing = needed.filter(|column| !is_there(column.name()));
+    let missing = needed.filter(|column| !exists(column.name()));
     flaws.extend(missing.map(|column| TriggerFlaw::NoColumn(column.quoted().to_owned())));
     let optional = watch.optional.iter();
-    let optional = optional.filter(|column| is_there(column.name()));
+    let optional = optional.filter(|column| exists(column.name()));
     let wanted: Vec<_> = watch.needed.iter().chain(optional).collect();
     let name = watch.function();
     for member in members {
@@ -202,7 +202,7 @@ fn judge(watch: &Watch, members: &[Member]) -> Vec<TriggerFlaw> {
             let expected = format!("{name}_{suffix}");
             let mut triggers = member.triggers.iter();
             let Some(trigger) = triggers.find(|trigger| trigger.name == expected) else {
-                flaws.push(absent(watch, member, suffix));
+                flaws.push(missing_or_outdated(watch, member, suffix));
                 continue;
             };
             let watches = |name: &str| {
@@ -225,16 +225,16 @@ fn judge(watch: &Watch, members: &[Member]) -> Vec<TriggerFlaw> {
 }
 
 /// The flaw for a missing trigger: it is outdated if a trigger of another version exists, and missing otherwise.
-fn absent(watch: &Watch, member: &Member, suffix: &str) -> TriggerFlaw {
+fn missing_or_outdated(watch: &Watch, member: &Member, suffix: &str) -> TriggerFlaw {
     let (subject, on) = (watch.subject.as_str(), member.name.clone());
-    let is_like_it = |trigger: &&Trigger| {
+    let is_other_version = |trigger: &&Trigger| {
         let name = trigger.name.strip_prefix(PREFIX);
         let version = name.and_then(|name| name.strip_prefix('v')?.split_once('_'));
         version.is_some_and(|(version, rest)| {
             version != VERSION.to_string() && rest.starts_with(subject) && rest.ends_with(suffix)
         })
     };
-    match member.triggers.iter().find(is_like_it) {
+    match member.triggers.iter().find(is_other_version) {
         Some(_) => TriggerFlaw::Outdated(on),
         None => TriggerFlaw::Missing(on),
     }
@@ -309,18 +309,18 @@ mod tests {
         }
     }
 
-    fn judged(change: impl Fn(&mut [Member])) -> Vec<TriggerFlaw> {
+    fn flaws(change: impl Fn(&mut [Member])) -> Vec<TriggerFlaw> {
         let mut members = ["users", "users_1"].map(member);
         change(&mut members);
-        judge(&watch(), &members)
+        find_flaws(&watch(), &members)
     }
 
     #[test]
-    fn whatever_is_not_as_it_should_be_is_named() {
+    fn every_flaw_is_reported() {
         let on = |name: &str| name.to_owned();
-        assert_eq!(judged(|_| ()), []);
-        assert_eq!(judge(&watch(), &[]), [TriggerFlaw::NoTable]);
-        let second = |change: fn(&mut Member)| judged(move |members| change(&mut members[1]));
+        assert_eq!(flaws(|_| ()), []);
+        assert_eq!(find_flaws(&watch(), &[]), [TriggerFlaw::NoTable]);
+        let second = |change: fn(&mut Member)| flaws(move |members| change(&mut members[1]));
         let missing = second(|member| member.triggers.truncate(2));
         assert_eq!(missing, [TriggerFlaw::Missing(on("users_1"))]);
         let disabled = second(|member| member.triggers[0].enabled = "O".to_owned());
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(foreign, [TriggerFlaw::NotATable(on("users_1"))]);
         let mute = second(|member| member.triggers[0].may_notify = false);
         assert_eq!(mute, [TriggerFlaw::MayNotNotify("app".to_owned())]);
-        let older = judged(|members| {
+        let older = flaws(|members| {
             for trigger in &mut members[0].triggers {
                 trigger.name = trigger.name.replace("_v1_", "_v0_");
             }
@@ -342,11 +342,11 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_came_later_must_be_watched_too() {
-        let came = judged(|members| members[0].columns.push("banned".to_owned()));
+    fn a_column_that_was_added_later_must_be_watched() {
+        let came = flaws(|members| members[0].columns.push("banned".to_owned()));
         let outdated = ["users", "users_1"].map(|on| TriggerFlaw::Outdated(on.to_owned()));
         assert_eq!(came, outdated);
-        let left = judged(|members| members[0].columns.retain(|name| name == "id"));
+        let left = flaws(|members| members[0].columns.retain(|name| name == "id"));
         assert_eq!(left, [TriggerFlaw::NoColumn("\"role\"".to_owned())]);
     }
 }

@@ -80,8 +80,8 @@ fn of_one(settings: &Settings, watches: &mut Vec<Watch>) {
         return;
     };
     if let Some(users) = &database.users {
-        let asked = settings.asked_of_users();
-        of_columns(&asked, (&users.table, &users.id), None, watches);
+        let configured = settings.user_columns();
+        of_columns(&configured, (&users.table, &users.id), None, watches);
     }
     if let Some(sessions) = &database.sessions {
         let (table, token) = (&sessions.table, &sessions.token);
@@ -105,23 +105,23 @@ fn of_one(settings: &Settings, watches: &mut Vec<Watch>) {
             let watch = watch(watches, subject, table, key);
             match column.need {
                 Need::Always => watch.needed.push(column.column.clone()),
-                Need::IfReadable | Need::IfThere => watch.optional.push(column.column.clone()),
+                Need::IfReadable | Need::IfPresent => watch.optional.push(column.column.clone()),
             }
         }
-        let asked = settings.asked_with_sessions();
+        let configured = settings.session_columns();
         let of_sessions = Some((table, token));
-        of_columns(&asked, (&users.table, &users.id), of_sessions, watches);
+        of_columns(&configured, (&users.table, &users.id), of_sessions, watches);
     }
 }
 
 /// Adds the columns that rules, headers and claims use. Each table comes with the column of its key.
 fn of_columns(
-    asked: &UserColumns,
+    configured: &UserColumns,
     (users, id): (&Table, &Column),
     sessions: Option<(&Table, &Column)>,
     watches: &mut Vec<Watch>,
 ) {
-    for memberships in asked.memberships() {
+    for memberships in configured.memberships() {
         let read = [&memberships.organization, &memberships.role];
         let watch = watch(
             watches,
@@ -132,10 +132,10 @@ fn of_columns(
         watch.needed.extend(read.map(Column::clone));
     }
     let user = watch(watches, Subject::User, users, id);
-    user.needed.extend(asked.of_users().cloned());
+    user.needed.extend(configured.of_users().cloned());
     if let Some((table, token)) = sessions {
         let session = watch(watches, Subject::Session, table, token);
-        session.needed.extend(asked.of_sessions().cloned());
+        session.needed.extend(configured.of_sessions().cloned());
     }
 }
 
@@ -146,8 +146,9 @@ fn watch<'w>(
     table: &Table,
     key: &Column,
 ) -> &'w mut Watch {
-    let is_it = |watch: &Watch| (watch.subject, &watch.table, &watch.key) == (subject, table, key);
-    let index = watches.iter().position(is_it).unwrap_or_else(|| {
+    let is_same =
+        |watch: &Watch| (watch.subject, &watch.table, &watch.key) == (subject, table, key);
+    let index = watches.iter().position(is_same).unwrap_or_else(|| {
         watches.push(Watch {
             table: table.clone(),
             subject,

@@ -9,11 +9,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::time::timeout;
 
-use super::super::refusal::{CLUSTER_SLOTS, describe, late, no_connection};
-use super::super::sentinel::shown;
-use super::super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
+use super::super::refusal::{CLUSTER_SLOTS, describe, describe_connect_error, describe_timeout};
+use super::super::sentinel::display_host;
+use super::super::server::{ConnectError, RedisAddress, RedisDriver, RedisServer, open_tcp};
 use super::slot::fixed_slot;
-use super::{SlotMap, ask_slots};
+use super::{SlotMap, slots_command};
 
 /// The host of a server of a cluster, a name or an address without brackets, and its port.
 pub(in super::super) type Place = (String, u16);
@@ -66,15 +66,16 @@ impl ClusterSeeds {
         ca_file: Option<&PathBuf>,
         limit: Duration,
     ) -> Result<SlotMap, String> {
-        let looking = async {
+        let discovery = async {
             let opened = self.first_to_answer(known, login, ca_file, limit).await;
-            let (mut connection, _driver, host) = opened.map_err(|error| no_connection(&error))?;
-            let slots = ask_slots().query_async(&mut connection).await;
+            let (mut connection, _driver, host) =
+                opened.map_err(|error| describe_connect_error(&error))?;
+            let slots = slots_command().query_async(&mut connection).await;
             let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
             SlotMap::read(slots, &host)
         };
-        let looked = timeout(limit, looking).await;
-        looked.unwrap_or_else(|_| Err(late(limit)))
+        let discovered = timeout(limit, discovery).await;
+        discovered.unwrap_or_else(|_| Err(describe_timeout(limit)))
     }
 
     /// Connects to all seeds and `known` servers at once, and returns the first connection on which the sign-in is
@@ -88,7 +89,7 @@ impl ClusterSeeds {
         login: &RedisConnectionInfo,
         ca_file: Option<&PathBuf>,
         limit: Duration,
-    ) -> Result<(MultiplexedConnection, Driver, String), ConnectError> {
+    ) -> Result<(MultiplexedConnection, RedisDriver, String), ConnectError> {
         let known = known.iter().filter(|place| !self.hosts.contains(place));
         let opening = self.hosts.iter().chain(known).map(|(host, port)| async {
             let config = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
@@ -97,7 +98,7 @@ impl ClusterSeeds {
                 Ok((connection, driver)) => Ok((connection, driver, host.clone())),
                 Err(error) => {
                     let server = self.server_at(host, *port, login);
-                    let why = format!("{}: {}", server.address, no_connection(&error));
+                    let why = format!("{}: {}", server.address, describe_connect_error(&error));
                     Err(ConnectError::Unknown(why))
                 }
             }
@@ -117,7 +118,7 @@ impl ClusterSeeds {
 impl fmt::Display for ClusterSeeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "rediss" } else { "redis" };
-        let hosts: Vec<_> = self.hosts.iter().map(shown).collect();
+        let hosts: Vec<_> = self.hosts.iter().map(display_host).collect();
         write!(f, "{scheme}+cluster://{}", hosts.join(","))
     }
 }
@@ -127,7 +128,7 @@ mod tests {
     use super::ClusterSeeds;
 
     #[test]
-    fn words_reach_all_servers_unless_a_prefix_has_one_slot_alone() {
+    fn a_cluster_can_be_tracked_unless_two_prefixes_have_different_fixed_slots() {
         for (key_prefix, sessions, can) in [
             ("auth:", None, true),
             ("auth:", Some("{app}:"), true),

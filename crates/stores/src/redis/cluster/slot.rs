@@ -24,7 +24,7 @@ fn tag(key: &[u8]) -> Option<&[u8]> {
 
 /// Returns a function that computes the slot of a key from what follows `stem`, for keys that begin with `stem` and
 /// have no hash tag.
-pub(in super::super) fn slot_behind(stem: &[u8]) -> impl Fn(&[u8]) -> u16 {
+pub(in super::super) fn slot_after(stem: &[u8]) -> impl Fn(&[u8]) -> u16 {
     let begun = crc16(stem);
     move |rest| crc16_on(begun, rest) % SLOTS
 }
@@ -63,13 +63,13 @@ mod tests {
         ] {
             assert_eq!(slot_of(key), slot, "{key:?}");
         }
-        assert_eq!(slot_behind(b"auth:")(b"1"), 4619);
+        assert_eq!(slot_after(b"auth:")(b"1"), 4619);
         assert_ne!(slot_of(b"foo{}{bar}"), slot_of(b"bar"));
         assert_eq!(slot_of(b"{{foo}"), crc16(b"{foo") % SLOTS);
     }
 
     #[test]
-    fn a_prefix_with_a_whole_tag_fixes_the_slot() {
+    fn a_prefix_with_a_complete_hash_tag_fixes_the_slot() {
         assert_eq!(fixed_slot(b"{foo}:"), Some(12182));
         for prefix in [&b"auth:"[..], b"auth:{", b"{}", b"}{"] {
             assert_eq!(fixed_slot(prefix), None);

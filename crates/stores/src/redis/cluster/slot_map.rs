@@ -6,7 +6,7 @@ use redis::{Value, from_redis_value};
 
 use super::seeds::Place;
 use super::slot::SLOTS;
-use super::{MOST_SERVERS, TOO_MANY};
+use super::{MAX_SERVERS, TOO_MANY_SERVERS};
 
 /// Maps each slot to the server that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl SlotMap {
             return Err(NOT_UNDERSTOOD.to_owned());
         }
         let map = Self { ranges };
-        match map.holders().collect::<BTreeSet<_>>().len() > MOST_SERVERS {
-            true => Err(TOO_MANY.to_owned()),
+        match map.holders().collect::<BTreeSet<_>>().len() > MAX_SERVERS {
+            true => Err(TOO_MANY_SERVERS.to_owned()),
             false => Ok(map),
         }
     }
@@ -69,10 +69,10 @@ impl SlotMap {
     }
 
     /// The most common map. Of several that are equally common, the first.
-    pub(in super::super) fn most_told(told: Vec<Self>) -> Option<Self> {
-        let count = |map: &Self| told.iter().filter(|other| *other == map).count();
+    pub(in super::super) fn most_common(maps: Vec<Self>) -> Option<Self> {
+        let count = |map: &Self| maps.iter().filter(|other| *other == map).count();
         // Reversed, because `max_by_key` returns the last of several.
-        let most = told.iter().rev().max_by_key(|map| count(map));
+        let most = maps.iter().rev().max_by_key(|map| count(map));
         most.cloned()
     }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error() {
+    fn an_invalid_answer_is_an_error() {
         for ranges in [
             vec![Value::Nil],
             vec![range(0, 16384, text("a"), 1)],
@@ -194,11 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn what_most_say_counts() {
+    fn the_most_common_map_is_used() {
         let [one, other] = [1, 2].map(|port| map(vec![range(0, 9, text("a"), port)]).unwrap());
-        let told = vec![other.clone(), one.clone(), one.clone()];
-        assert_eq!(SlotMap::most_told(told), Some(one.clone()));
-        assert_eq!(SlotMap::most_told(vec![other.clone(), one]), Some(other));
-        assert_eq!(SlotMap::most_told(Vec::new()), None);
+        let maps = vec![other.clone(), one.clone(), one.clone()];
+        assert_eq!(SlotMap::most_common(maps), Some(one.clone()));
+        assert_eq!(SlotMap::most_common(vec![other.clone(), one]), Some(other));
+        assert_eq!(SlotMap::most_common(Vec::new()), None);
     }
 }

@@ -17,10 +17,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::super::cluster::{Cluster, MOST_SERVERS, Place, SlotMap, TOO_MANY, fixed_slot};
+use super::super::cluster::{Cluster, MAX_SERVERS, Place, SlotMap, TOO_MANY_SERVERS, fixed_slot};
 use super::tracked_server::{ProofOutcome, PushSource, TrackedServer};
-use super::view::View;
-use super::{ANSWER_WITHIN, HEARTBEAT, TRUST, TrackingTask};
+use super::view::ClusterView;
+use super::{HEARTBEAT, PROOF_TIMEOUT, PROOF_TTL, TrackingTask};
 
 /// All tracked servers of a cluster.
 struct TrackedServers<'a> {
@@ -36,7 +36,7 @@ struct TrackedServers<'a> {
 impl TrackingTask {
     /// Opens the connections and listens until something fails. Returns the reason of the failure.
     pub(super) async fn track_cluster(&self, cluster: &Cluster) -> Result<Infallible, String> {
-        let (new, mut to_open) = mpsc::channel(MOST_SERVERS);
+        let (new, mut to_open) = mpsc::channel(MAX_SERVERS);
         let proving = async {
             let mut servers = TrackedServers {
                 task: self,
@@ -45,12 +45,12 @@ impl TrackingTask {
                 new,
                 agreed: None,
             };
-            let mut slots = self.in_time(cluster.known()).await??;
+            let mut slots = self.within_timeout(cluster.discovered()).await??;
             loop {
-                let (began, asked) = (Instant::now(), self.clock.monotonic());
+                let (began, began_monotonic) = (Instant::now(), self.clock.monotonic());
                 let is_first = servers.agreed.is_none();
-                slots = servers.beat(slots, began + ANSWER_WITHIN).await?;
-                self.publisher.prove(asked, TRUST);
+                slots = servers.heartbeat(slots, began + PROOF_TIMEOUT).await?;
+                self.publisher.prove(began_monotonic, PROOF_TTL);
                 if is_first {
                     self.mark_up();
                 }
@@ -70,8 +70,8 @@ impl TrackingTask {
         // `biased`, so that everything that has arrived is passed on before a failure ends this.
         tokio::select! {
             biased;
-            silence = receiving => silence,
-            silence = proving => silence,
+            failure = receiving => failure,
+            failure = proving => failure,
         }
     }
 
@@ -92,7 +92,7 @@ impl TrackingTask {
 impl TrackedServers<'_> {
     /// Runs one heartbeat: all servers agree on a slot map, which is returned, and each proves that it is up.
     /// `slots` is the previous map.
-    async fn beat(&mut self, slots: SlotMap, deadline: Instant) -> Result<SlotMap, String> {
+    async fn heartbeat(&mut self, slots: SlotMap, deadline: Instant) -> Result<SlotMap, String> {
         let mut slots = slots;
         loop {
             let views = self.agree(slots, deadline).await?;
@@ -106,8 +106,8 @@ impl TrackedServers<'_> {
             slots = views.into_iter().next().ok_or(NO_HOLDERS)?.slots;
             self.keep(&servers)?;
             if !self.prove(&slots, &importing, deadline).await? {
-                self.cluster.look_soon();
-                sleep(BETWEEN_VIEWS).await;
+                self.cluster.discover_soon();
+                sleep(VIEW_PAUSE).await;
                 if Instant::now() >= deadline {
                     return Err(DISAGREE.to_owned());
                 }
@@ -115,7 +115,7 @@ impl TrackedServers<'_> {
             }
             let before = self.agreed.replace(slots.clone());
             if before.is_some_and(|before| before != slots) {
-                self.task.forget_everything();
+                self.task.invalidate_everything();
             }
             return Ok(slots);
         }
@@ -123,20 +123,24 @@ impl TrackedServers<'_> {
 
     /// Asks the servers that hold slots for their views until all agree on the slot map. The most common map decides
     /// which servers are asked next.
-    async fn agree(&mut self, mut slots: SlotMap, deadline: Instant) -> Result<Vec<View>, String> {
+    async fn agree(
+        &mut self,
+        mut slots: SlotMap,
+        deadline: Instant,
+    ) -> Result<Vec<ClusterView>, String> {
         // Leave time for the proofs.
-        let until = deadline.checked_sub(LEFT_FOR_PROOFS).unwrap_or(deadline);
+        let until = deadline.checked_sub(TIME_FOR_PROOFS).unwrap_or(deadline);
         loop {
             let asked = self.task.holders(&slots);
             self.open(&asked)?;
             let task = self.task;
             let servers = self.servers.iter_mut();
             let servers = servers.filter(|(place, _)| asked.contains(*place));
-            let looking = servers.map(|(_, server)| server.look(task, until));
+            let reading = servers.map(|(_, server)| server.read_view(task, until));
             let (views, failures): (Vec<_>, Vec<_>) =
-                join_all(looking).await.into_iter().partition(Result::is_ok);
+                join_all(reading).await.into_iter().partition(Result::is_ok);
             let views: Vec<_> = views.into_iter().flatten().collect();
-            let most = SlotMap::most_told(views.iter().map(|view| view.slots.clone()).collect());
+            let most = SlotMap::most_common(views.iter().map(|view| view.slots.clone()).collect());
             let failure = failures.into_iter().find_map(Result::err);
             let most = match (most, &failure) {
                 (Some(most), _) => most,
@@ -150,11 +154,11 @@ impl TrackedServers<'_> {
             if are_all && self.cluster.slots().as_deref() == Some(&most) {
                 return Ok(views);
             }
-            self.cluster.look_soon();
-            if Instant::now() + BETWEEN_VIEWS >= until {
+            self.cluster.discover_soon();
+            if Instant::now() + VIEW_PAUSE >= until {
                 return Err(failure.unwrap_or_else(|| DISAGREE.to_owned()));
             }
-            sleep(BETWEEN_VIEWS).await;
+            sleep(VIEW_PAUSE).await;
             slots = most;
         }
     }
@@ -169,10 +173,10 @@ impl TrackedServers<'_> {
     ) -> Result<bool, String> {
         let (task, holders) = (self.task, self.task.holders(slots));
         let proving = self.servers.iter_mut().map(|(place, server)| {
-            let (holds, inherits) = (holders.contains(place), importing.contains(place));
-            server.set_needed(holds || inherits);
+            let (holds, imports) = (holders.contains(place), importing.contains(place));
+            server.set_needed(holds || imports);
             async move {
-                match (holds, inherits) {
+                match (holds, imports) {
                     (true, _) => server.prove(task, slots, deadline).await,
                     (false, true) => {
                         server.is_alive(task, deadline).await?;
@@ -189,11 +193,11 @@ impl TrackedServers<'_> {
     /// Tracks these servers and no others.
     fn keep(&mut self, places: &BTreeSet<Place>) -> Result<(), String> {
         self.servers.retain(|place, server| {
-            let is_there = places.contains(place);
-            if !is_there {
+            let is_tracked = places.contains(place);
+            if !is_tracked {
                 server.source.stop.cancel();
             }
-            is_there
+            is_tracked
         });
         self.open(places)
     }
@@ -206,8 +210,8 @@ impl TrackedServers<'_> {
             let here = self.cluster.server(&place.0, place.1);
             let server = TrackedServer::new(self.task, here, place.clone());
             let opening = self.new.try_send(Arc::clone(&server.source));
-            if opening.is_err() || self.servers.len() >= MOST_SERVERS {
-                return Err(TOO_MANY.to_owned());
+            if opening.is_err() || self.servers.len() >= MAX_SERVERS {
+                return Err(TOO_MANY_SERVERS.to_owned());
             }
             self.servers.insert(place.clone(), server);
         }
@@ -216,10 +220,10 @@ impl TrackedServers<'_> {
 }
 
 /// The time between two rounds of asking for views.
-const BETWEEN_VIEWS: Duration = Duration::from_millis(50);
+const VIEW_PAUSE: Duration = Duration::from_millis(50);
 
 /// The part of the time for a heartbeat that is reserved for its proofs.
-const LEFT_FOR_PROOFS: Duration = Duration::from_millis(400);
+const TIME_FOR_PROOFS: Duration = Duration::from_millis(400);
 
 const NO_HOLDERS: &str = "no server of the cluster holds any slot";
 

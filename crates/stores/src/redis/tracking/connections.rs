@@ -10,15 +10,18 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::channel::Invalidation;
 use super::super::super::revocations::{self, changed_in_redis, reload_soon};
-use super::super::refusal::{TRACKING, WRITE, describe, late, no_connection, no_push_connection};
-use super::super::server::{Driver, RedisServer};
+use super::super::refusal::{
+    TRACKING, WRITE, describe, describe_connect_error, describe_push_connect_error,
+    describe_timeout,
+};
+use super::super::server::{RedisDriver, RedisServer};
 use super::inbox::{Inbox, Waiting};
-use super::{ANSWER_WITHIN, BETWEEN_FLOODS, HEARTBEAT_KEPT_MILLIS, TrackingTask};
+use super::{FLOOD_PAUSE, HEARTBEAT_KEPT_MILLIS, PROOF_TIMEOUT, TrackingTask};
 
 /// The connection that writes heartbeats.
 pub(super) struct HeartbeatConnection {
     pub(super) connection: MultiplexedConnection,
-    _driver: Driver,
+    _driver: RedisDriver,
     pub(super) opened: Instant,
 }
 
@@ -41,22 +44,25 @@ impl TrackingTask {
         &self,
         here: &RedisServer,
         inbox: &Arc<Inbox>,
-    ) -> Result<(MultiplexedConnection, Driver), String> {
+    ) -> Result<(MultiplexedConnection, RedisDriver), String> {
         let ca_file = self.target.ca_file.as_ref();
         let pushes = Arc::clone(inbox);
         let pushes = move |push| {
-            pushes.take(push);
+            pushes.receive(push);
             Ok::<_, Infallible>(())
         };
         let connecting = here.connect_with_pushes(ca_file, self.target.timeout, pushes);
-        let connected = self.in_time(connecting).await?;
-        let (mut connection, driver) = connected.map_err(|error| no_push_connection(&error))?;
+        let connected = self.within_timeout(connecting).await?;
+        let (mut connection, driver) =
+            connected.map_err(|error| describe_push_connect_error(&error))?;
         let mut command = redis::cmd("CLIENT");
         command.arg("TRACKING").arg("ON").arg("BCAST");
         for prefix in &self.target.prefixes {
             command.arg("PREFIX").arg(prefix);
         }
-        let answer = self.in_time(command.exec_async(&mut connection)).await?;
+        let answer = self
+            .within_timeout(command.exec_async(&mut connection))
+            .await?;
         answer.map_err(|error| describe(TRACKING, &error))?;
         Ok((connection, driver))
     }
@@ -67,9 +73,9 @@ impl TrackingTask {
     ) -> Result<HeartbeatConnection, String> {
         let ca_file = self.target.ca_file.as_ref();
         // Longer than a proof may take, so that the proof's timeout expires before the driver's.
-        let connecting = here.connect(ca_file, 2 * ANSWER_WITHIN);
-        let connected = self.in_time(connecting).await?;
-        let (connection, driver) = connected.map_err(|error| no_connection(&error))?;
+        let connecting = here.connect(ca_file, 2 * PROOF_TIMEOUT);
+        let connected = self.within_timeout(connecting).await?;
+        let (connection, driver) = connected.map_err(|error| describe_connect_error(&error))?;
         Ok(HeartbeatConnection {
             connection,
             _driver: driver,
@@ -77,17 +83,20 @@ impl TrackingTask {
         })
     }
 
-    pub(super) async fn in_time<T>(&self, opening: impl Future<Output = T>) -> Result<T, String> {
+    pub(super) async fn within_timeout<T>(
+        &self,
+        opening: impl Future<Output = T>,
+    ) -> Result<T, String> {
         let limit = self.target.timeout;
         let opened = timeout(limit, opening).await;
-        opened.map_err(|_| late(limit))
+        opened.map_err(|_| describe_timeout(limit))
     }
 
     /// Passes on everything that arrives in `inbox` until its connection ends, and reports the number of the last
     /// heartbeat in `last_received`.
     pub(super) async fn pass_on_from(&self, inbox: &Inbox, last_received: &watch::Sender<u64>) {
         loop {
-            let waiting = inbox.empty().await;
+            let waiting = inbox.take_all().await;
             self.pass_on(&waiting);
             // Report a heartbeat after passing on everything that came before it. It is announced once more when it expires,
             // hence the maximum.
@@ -98,14 +107,14 @@ impl TrackingTask {
                 return;
             }
             if waiting.everything {
-                sleep(BETWEEN_FLOODS).await;
+                sleep(FLOOD_PAUSE).await;
             }
         }
     }
 
     fn pass_on(&self, waiting: &Waiting) {
         if waiting.everything {
-            self.forget_everything();
+            self.invalidate_everything();
         }
         for key in &waiting.keys {
             if revocations::is_key(&self.target.key_prefix, key) {
@@ -117,7 +126,7 @@ impl TrackingTask {
     }
 
     /// Announces that anything may have changed.
-    pub(super) fn forget_everything(&self) {
+    pub(super) fn invalidate_everything(&self) {
         self.publisher.announce(&Invalidation::Everything);
         reload_soon();
     }

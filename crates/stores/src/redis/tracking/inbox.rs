@@ -39,14 +39,14 @@ impl Inbox {
     }
 
     /// Queues a push that the driver of the connection passes on.
-    pub(super) fn take(&self, push: PushInfo) {
+    pub(super) fn receive(&self, push: PushInfo) {
         let mut waiting = self.waiting();
         match (push.kind, push.data.into_iter().next()) {
             (PushKind::Disconnection, _) => waiting.ended = true,
             (PushKind::Invalidate, Some(Value::Array(keys))) => {
                 for key in keys {
                     if let Value::BulkString(key) = key {
-                        self.take_key(&mut waiting, key);
+                        self.receive_key(&mut waiting, key);
                     } else {
                         // No version of Redis names a key in another way, so this may mean any key.
                         waiting.add_everything();
@@ -63,7 +63,7 @@ impl Inbox {
     }
 
     /// Waits until something is queued, and takes all of it.
-    pub(super) async fn empty(&self) -> Waiting {
+    pub(super) async fn take_all(&self) -> Waiting {
         loop {
             let waiting = mem::take(&mut *self.waiting());
             if waiting != Waiting::default() {
@@ -73,7 +73,7 @@ impl Inbox {
         }
     }
 
-    fn take_key(&self, waiting: &mut Waiting, key: Vec<u8>) {
+    fn receive_key(&self, waiting: &mut Waiting, key: Vec<u8>) {
         match self.heartbeat_number(&key) {
             Some(number) => waiting.heartbeat = waiting.heartbeat.max(Some(number)),
             None => waiting.add(key),
@@ -96,7 +96,7 @@ impl Waiting {
             return;
         }
         self.bytes += key.len();
-        if self.keys.len() == MOST_KEYS || self.bytes > MOST_BYTES {
+        if self.keys.len() == MAX_KEYS || self.bytes > MAX_BYTES {
             self.add_everything();
         } else {
             self.keys.push(key.into());
@@ -111,10 +111,10 @@ impl Waiting {
 
 /// The most keys that are queued one by one. The queue is emptied as soon as the runtime is free, so more keys are a
 /// flood, and invalidating everything is cheaper than looking up each key.
-const MOST_KEYS: usize = 4096;
+const MAX_KEYS: usize = 4096;
 
 /// The most bytes that queued keys may have together. One of our keys has a few dozen bytes.
-const MOST_BYTES: usize = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -137,10 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_told_in_their_order_and_heartbeats_apart() {
+    fn keys_are_queued_in_order_and_heartbeats_separately() {
         let inbox = Inbox::new("auth:own:");
-        inbox.take(keys(&["auth:2", "auth:own:7", "auth:1"]));
-        inbox.take(keys(&["auth:own:6", "auth:own:", "auth:own:x"]));
+        inbox.receive(keys(&["auth:2", "auth:own:7", "auth:1"]));
+        inbox.receive(keys(&["auth:own:6", "auth:own:", "auth:own:x"]));
         let waiting = taken(&inbox);
         let named: Vec<_> = waiting.keys.iter().map(|key| str::from_utf8(key)).collect();
         let expected = ["auth:2", "auth:1", "auth:own:", "auth:own:x"];
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_what_is_not_understood_are_everything() {
+    fn null_and_unknown_pushes_invalidate_everything() {
         for data in [
             vec![Value::Nil],
             vec![],
@@ -157,32 +157,32 @@ mod tests {
             vec![Value::Array(vec![Value::Nil])],
         ] {
             let inbox = Inbox::new("own:");
-            inbox.take(invalidate(data));
+            inbox.receive(invalidate(data));
             assert!(taken(&inbox).everything);
         }
     }
 
     #[test]
-    fn a_flood_is_everything_and_keeps_the_heartbeat() {
+    fn a_flood_invalidates_everything_and_keeps_the_heartbeat() {
         let inbox = Inbox::new("own:");
-        for key in 0..=MOST_KEYS {
-            inbox.take(keys(&[&key.to_string()]));
+        for key in 0..=MAX_KEYS {
+            inbox.receive(keys(&[&key.to_string()]));
         }
-        inbox.take(keys(&["own:3", "later"]));
+        inbox.receive(keys(&["own:3", "later"]));
         let waiting = taken(&inbox);
         assert!(waiting.everything && waiting.keys.is_empty());
         assert_eq!(waiting.heartbeat, Some(3));
-        inbox.take(keys(&[&"x".repeat(MOST_BYTES + 1)]));
+        inbox.receive(keys(&[&"x".repeat(MAX_BYTES + 1)]));
         assert!(taken(&inbox).everything);
     }
 
     #[tokio::test]
-    async fn the_end_of_the_connection_is_told() {
+    async fn the_end_of_the_connection_is_reported() {
         let inbox = Inbox::new("own:");
-        inbox.take(PushInfo {
+        inbox.receive(PushInfo {
             kind: PushKind::Disconnection,
             data: Vec::new(),
         });
-        assert!(inbox.empty().await.ended);
+        assert!(inbox.take_all().await.ended);
     }
 }

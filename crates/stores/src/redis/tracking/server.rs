@@ -6,13 +6,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::refusal::{WRITE, describe, no_connection};
+use super::super::refusal::{WRITE, describe, describe_connect_error};
 use super::super::sentinel::SentinelConnections;
 use super::super::server::RedisServer;
 use super::connections::{CLOSED, HeartbeatConnection};
 use super::inbox::Inbox;
 use super::{
-    ANSWER_WITHIN, ASK_FOR, HEARTBEAT, HEARTBEAT_CONNECTION_AGE, TRUST, TrackingTask, unproven,
+    HEARTBEAT, HEARTBEAT_CONNECTION_AGE, PROOF_TIMEOUT, PROOF_TTL, SENTINEL_TIMEOUT, TrackingTask,
+    describe_missing_proof,
 };
 
 impl TrackingTask {
@@ -21,8 +22,10 @@ impl TrackingTask {
         let prefix = self.heartbeat_prefix();
         let inbox = Arc::new(Inbox::new(&prefix));
         let (server, ca_file) = (&self.target.server, self.target.ca_file.as_ref());
-        let located = self.in_time(server.located(ca_file, self.target.timeout));
-        let here = located.await?.map_err(|error| no_connection(&error))?;
+        let located = self.within_timeout(server.located(ca_file, self.target.timeout));
+        let here = located
+            .await?
+            .map_err(|error| describe_connect_error(&error))?;
         let mut sentinels = SentinelConnections::of(server, &here, ca_file);
         let _pushes = self.open_push_connection(&here, &inbox).await?;
         let mut heartbeats = self.open_heartbeat_connection(&here).await?;
@@ -30,18 +33,20 @@ impl TrackingTask {
         let proving = async {
             let mut number = 0;
             loop {
-                let (began, asked) = (Instant::now(), self.clock.monotonic());
+                let (began, began_monotonic) = (Instant::now(), self.clock.monotonic());
                 number += 1;
                 let key = format!("{prefix}{number}");
                 let agreeing = async {
                     match &mut sentinels {
-                        Some((sentinels, here)) => sentinels.ask_all(ASK_FOR).await.confirm(here),
+                        Some((sentinels, here)) => {
+                            sentinels.query_all(SENTINEL_TIMEOUT).await.confirm(here)
+                        }
                         None => Ok(()),
                     }
                 };
                 let proof = self.prove(&here, &mut heartbeats, &key, number, &mut received);
                 tokio::try_join!(agreeing, proof)?;
-                self.publisher.prove(asked, TRUST);
+                self.publisher.prove(began_monotonic, PROOF_TTL);
                 if number == 1 {
                     self.mark_up();
                 }
@@ -55,8 +60,8 @@ impl TrackingTask {
         // `biased`, so that everything that has arrived is passed on before a failure ends this.
         tokio::select! {
             biased;
-            silence = passing_on => silence,
-            silence = proving => silence,
+            failure = passing_on => failure,
+            failure = proving => failure,
         }
     }
 
@@ -83,7 +88,7 @@ impl TrackingTask {
             let _ = received.wait_for(|last| *last >= number).await;
             Ok(())
         };
-        let proven = timeout(ANSWER_WITHIN, proof).await;
-        proven.unwrap_or_else(|_| Err(unproven(is_written)))
+        let proven = timeout(PROOF_TIMEOUT, proof).await;
+        proven.unwrap_or_else(|_| Err(describe_missing_proof(is_written)))
     }
 }

@@ -11,13 +11,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::super::cluster::{Place, SlotMap, ask_slots, fixed_slot, slot_behind};
+use super::super::cluster::{Place, SlotMap, fixed_slot, slot_after, slots_command};
 use super::super::refusal::{CLUSTER_NODES, CLUSTER_SLOTS, READ, WRITE, code, describe};
 use super::super::server::RedisServer;
 use super::connections::{CLOSED, HeartbeatConnection};
 use super::inbox::Inbox;
-use super::view::View;
-use super::{FIRST_HOLD, HEARTBEAT_CONNECTION_AGE, LONGEST_HOLD, TrackingTask, fraction, unproven};
+use super::view::ClusterView;
+use super::{
+    HEARTBEAT_CONNECTION_AGE, MAX_PAUSE, MIN_PAUSE, TrackingTask, describe_missing_proof, fraction,
+};
 
 /// A server of a cluster, and the connections on which it proves that its changes are announced.
 pub(super) struct TrackedServer {
@@ -79,14 +81,16 @@ impl TrackedServer {
     }
 
     /// Asks the server for its view of the cluster.
-    pub(super) async fn look(
+    pub(super) async fn read_view(
         &mut self,
         task: &TrackingTask,
         deadline: Instant,
-    ) -> Result<View, String> {
-        let looking = async {
+    ) -> Result<ClusterView, String> {
+        let reading = async {
             let mut both = redis::pipe();
-            both.add_command(ask_slots()).cmd("CLUSTER").arg("NODES");
+            both.add_command(slots_command())
+                .cmd("CLUSTER")
+                .arg("NODES");
             let heartbeats = self.heartbeats(task).await?;
             let both = both.ignore_errors().query_async(&mut heartbeats.connection);
             let both: (RedisResult<Value>, RedisResult<Value>) = both
@@ -94,14 +98,14 @@ impl TrackedServer {
                 .map_err(|error| describe(CLUSTER_SLOTS, &error))?;
             let slots = both.0.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
             let nodes = both.1.map_err(|error| describe(CLUSTER_NODES, &error))?;
-            View::read(slots, nodes, &self.place.0)
+            ClusterView::read(slots, nodes, &self.place.0)
         };
-        let looked = timeout_at(deadline, looking).await;
-        let looked = looked.unwrap_or_else(|_| Err("did not answer in time".to_owned()));
-        if looked.is_err() {
+        let view = timeout_at(deadline, reading).await;
+        let view = view.unwrap_or_else(|_| Err("did not answer in time".to_owned()));
+        if view.is_err() {
             self.heartbeats = None;
         }
-        looked.map_err(|why| self.said(&why))
+        view.map_err(|why| self.with_address(&why))
     }
 
     /// Writes a heartbeat under a key that the server holds, and waits until it is announced.
@@ -113,15 +117,15 @@ impl TrackedServer {
     ) -> Result<ProofOutcome, String> {
         let mut is_written = false;
         let proving = timeout_at(deadline, async {
-            let mut on_their_way = BTreeSet::new();
+            let mut migrating = BTreeSet::new();
             loop {
-                let slot = self.next_heartbeat(slots, &on_their_way)?;
+                let slot = self.next_heartbeat(slots, &migrating)?;
                 let key = format!("{}{}", self.source.heartbeat_prefix, self.number);
                 match self.heartbeats(task).await?.write(&key).await {
                     Ok(()) => break,
                     Err(error) => match code(&error) {
                         // The slot is migrating, so a key that does not exist yet belongs to the other server.
-                        Some("ASK") => drop(on_their_way.insert(slot)),
+                        Some("ASK") => drop(migrating.insert(slot)),
                         Some("MOVED") => return Ok(ProofOutcome::Moved),
                         _ => return Err(describe(WRITE, &error)),
                     },
@@ -134,8 +138,8 @@ impl TrackedServer {
             Ok(ProofOutcome::Received)
         });
         let proven = proving.await;
-        let proven = proven.unwrap_or_else(|_| Err(unproven(is_written)));
-        proven.map_err(|why| self.said(&why))
+        let proven = proven.unwrap_or_else(|_| Err(describe_missing_proof(is_written)));
+        proven.map_err(|why| self.with_address(&why))
     }
 
     /// Checks that the push connection is alive, for a server that holds no slot in which a heartbeat could be written.
@@ -144,7 +148,7 @@ impl TrackedServer {
         task: &TrackingTask,
         deadline: Instant,
     ) -> Result<(), String> {
-        let asking = timeout_at(deadline, async {
+        let checking = timeout_at(deadline, async {
             let mut pushes = self.source.opened().await?;
             let mut command = redis::cmd(READ);
             command.arg(&task.target.key_prefix).arg(0).arg(0);
@@ -154,9 +158,9 @@ impl TrackedServer {
                 Ok(()) | Err(_) => Ok(()),
             }
         });
-        let asked = asking.await;
-        let asked = asked.unwrap_or_else(|_| Err("did not answer in time".to_owned()));
-        asked.map_err(|why| self.said(&why))
+        let checked = checking.await;
+        let checked = checked.unwrap_or_else(|_| Err("did not answer in time".to_owned()));
+        checked.map_err(|why| self.with_address(&why))
     }
 
     /// Sets whether the channel is down without this server.
@@ -165,9 +169,9 @@ impl TrackedServer {
     }
 
     /// Chooses the number of the next heartbeat, so that its key belongs to a slot that the server holds and that is not
-    /// among `but`. Returns the slot.
-    fn next_heartbeat(&mut self, slots: &SlotMap, but: &BTreeSet<u16>) -> Result<u16, String> {
-        let is_here = |slot| slots.holder(slot) == Some(&self.place) && !but.contains(&slot);
+    /// among `except`. Returns the slot.
+    fn next_heartbeat(&mut self, slots: &SlotMap, except: &BTreeSet<u16>) -> Result<u16, String> {
+        let is_here = |slot| slots.holder(slot) == Some(&self.place) && !except.contains(&slot);
         let prefix = self.source.heartbeat_prefix.as_bytes();
         if let Some(slot) = fixed_slot(prefix) {
             self.number += 1;
@@ -176,19 +180,19 @@ impl TrackedServer {
                 false => Err(NO_KEY.to_owned()),
             };
         }
-        let slot_behind = slot_behind(prefix);
-        for _ in 0..MOST_NUMBERS {
+        let slot_after = slot_after(prefix);
+        for _ in 0..MAX_NUMBERS {
             self.number += 1;
             let mut digits = Cursor::new([0; 20]);
             let _ = write!(digits, "{}", self.number);
             let length = usize::try_from(digits.position()).unwrap_or(0);
             let digits = digits.get_ref().get(..length).unwrap_or_default();
-            let slot = slot_behind(digits);
+            let slot = slot_after(digits);
             if is_here(slot) {
                 return Ok(slot);
             }
         }
-        Err(ALL_ON_THEIR_WAY.to_owned())
+        Err(ALL_MIGRATING.to_owned())
     }
 
     async fn heartbeats(
@@ -205,7 +209,7 @@ impl TrackedServer {
         Ok(self.heartbeats.insert(heartbeats))
     }
 
-    fn said(&self, why: &str) -> String {
+    fn with_address(&self, why: &str) -> String {
         format!("{}: {why}", self.source.here.address)
     }
 }
@@ -233,17 +237,17 @@ impl TrackingTask {
     /// When the connection cannot be opened, or ends, although the server is needed.
     pub(super) async fn keep_push_connection(&self, source: Arc<PushSource>) -> Result<(), String> {
         let keeping = async {
-            let mut hold = FIRST_HOLD;
+            let mut pause = MIN_PAUSE;
             loop {
                 let inbox = Arc::new(Inbox::new(&source.heartbeat_prefix));
                 let opened = self.open_push_connection(&source.here, &inbox).await;
                 let why = match opened {
                     Ok((connection, _driver)) => {
                         // Changes there before this moment may have been missed.
-                        self.forget_everything();
+                        self.invalidate_everything();
                         source.pushes.send_replace(PushConnection::Open(connection));
                         self.pass_on_from(&inbox, &source.last_received).await;
-                        hold = FIRST_HOLD;
+                        pause = MIN_PAUSE;
                         CLOSED.to_owned()
                     }
                     Err(why) => why,
@@ -254,20 +258,20 @@ impl TrackingTask {
                 if source.is_needed.load(Ordering::Relaxed) {
                     return Err(format!("{}: {why}", source.here.address));
                 }
-                sleep(hold.mul_f64(1.0 + fraction())).await;
-                hold = (hold * 2).min(LONGEST_HOLD);
+                sleep(pause.mul_f64(1.0 + fraction())).await;
+                pause = (pause * 2).min(MAX_PAUSE);
             }
         };
         match source.stop.run_until_cancelled(keeping).await {
-            Some(silence) => silence,
+            Some(failure) => failure,
             None => Ok(()),
         }
     }
 }
 
 /// How many numbers are tried for a heartbeat. Even for a server with a single slot, fewer are needed.
-const MOST_NUMBERS: u32 = 20 * 16384;
+const MAX_NUMBERS: u32 = 20 * 16384;
 
 const NO_KEY: &str = "it holds no key under REDIS_KEY_PREFIX, because all of them have one slot: `{…}` in a prefix decides where keys are kept";
 
-const ALL_ON_THEIR_WAY: &str = "all slots that it holds are migrating to other servers";
+const ALL_MIGRATING: &str = "all slots that it holds are migrating to other servers";

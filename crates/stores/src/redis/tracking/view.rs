@@ -8,7 +8,7 @@ use super::super::cluster::{Place, SlotMap};
 
 /// The slots and the servers of a cluster, as one server sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct View {
+pub(super) struct ClusterView {
     pub(super) slots: SlotMap,
     /// All known servers, including those without slots: replicas, and servers that are about to receive slots.
     pub(super) servers: BTreeSet<Place>,
@@ -28,7 +28,7 @@ struct NodeLine<'a> {
     slots: Vec<&'a str>,
 }
 
-impl View {
+impl ClusterView {
     /// Reads the answers of a server at the host `asked` to `CLUSTER SLOTS` and `CLUSTER NODES`.
     ///
     /// # Errors
@@ -46,10 +46,10 @@ impl View {
         });
         let places: BTreeMap<_, _> = lines
             .iter()
-            .filter(|line| line.is_there())
+            .filter(|line| line.is_known())
             .filter_map(|line| {
-                let told = endpoints.get(line.id).cloned();
-                Some((line.id, told.or_else(|| line.place(by_name, asked))?))
+                let endpoint = endpoints.get(line.id).cloned();
+                Some((line.id, endpoint.or_else(|| line.place(by_name, asked))?))
             })
             .collect();
         let own = lines.iter().filter(|line| line.has("myself"));
@@ -92,7 +92,7 @@ impl<'a> NodeLine<'a> {
     }
 
     /// Whether the server is a known member with an address.
-    fn is_there(&self) -> bool {
+    fn is_known(&self) -> bool {
         !self.has("handshake") && !self.has("noaddr")
     }
 
@@ -140,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn all_servers_are_found_and_where_slots_go() {
+    fn all_servers_and_migration_targets_are_found() {
         let nodes = Value::BulkString(NODES.into());
-        let view = View::read(slots(|_| "127.0.0.1".to_owned()), nodes, "asked").unwrap();
+        let view = ClusterView::read(slots(|_| "127.0.0.1".to_owned()), nodes, "asked").unwrap();
         let place = |port| ("127.0.0.1".to_owned(), port);
         assert_eq!(view.servers, [1, 2, 3, 4].map(place).into());
         assert_eq!(view.importing, [place(3)].into());
@@ -150,25 +150,25 @@ mod tests {
     }
 
     #[test]
-    fn names_are_used_where_clients_are_told_names() {
+    fn names_are_used_where_the_cluster_announces_names() {
         let name = |port| {
             let name = ["", "one", "two", "three", "four"][usize::from(port)];
             format!("{name}.example")
         };
         let nodes = Value::BulkString(NODES.into());
-        let view = View::read(slots(name), nodes, "asked").unwrap();
+        let view = ClusterView::read(slots(name), nodes, "asked").unwrap();
         let place = |port| (name(port), port);
         assert_eq!(view.servers, [1, 2, 3, 4].map(place).into());
         assert_eq!(view.importing, [place(3)].into());
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error() {
+    fn an_invalid_answer_is_an_error() {
         let slots = || slots(|_| "127.0.0.1".to_owned());
         for nodes in ["a1", "a1 127.0.0.1 master", "a1 127.0.0.1:x@1 master"] {
             let nodes = Value::BulkString(nodes.into());
-            assert!(View::read(slots(), nodes, "asked").is_err());
+            assert!(ClusterView::read(slots(), nodes, "asked").is_err());
         }
-        assert!(View::read(slots(), Value::Int(1), "asked").is_err());
+        assert!(ClusterView::read(slots(), Value::Int(1), "asked").is_err());
     }
 }

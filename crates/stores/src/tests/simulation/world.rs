@@ -12,7 +12,7 @@ use session::UnixTime;
 use tokio::sync::oneshot;
 
 use super::super::super::chain::Truth;
-use super::super::super::redis::{AgedValue, BoxFuture, Cells, Unwritten};
+use super::super::super::redis::{AgedValue, BoxFuture, CacheBackend, Unwritten};
 use super::super::super::reporter::Reporter;
 use super::super::super::single_flight::LookupResult;
 use crate::Clock;
@@ -59,7 +59,7 @@ pub(super) fn passed() -> Duration {
     PASSED.get()
 }
 
-pub(super) fn let_pass(time: Duration) {
+pub(super) fn advance(time: Duration) {
     PASSED.set(PASSED.get() + time);
 }
 
@@ -89,7 +89,7 @@ pub(super) fn is_since(found: Option<&User>, floor: u64, next: u64) -> bool {
 
 /// A message that a channel delivers to a node.
 #[derive(Clone, Debug)]
-pub(super) enum Said {
+pub(super) enum Message {
     /// Redis pushes a key.
     Pushed(Vec<u8>),
     /// A marker that delivers nothing: all earlier pushes have arrived, and the key had this many changes when it was
@@ -112,25 +112,25 @@ pub(super) struct World {
     /// The fewest changes that a value written under each key must include.
     floors: BTreeMap<Vec<u8>, u64>,
     /// The messages that each channel has yet to deliver to each node. `None` where the channel is broken.
-    pub(super) from_redis: Vec<Option<VecDeque<Said>>>,
-    pub(super) from_truth: Vec<Option<VecDeque<Said>>>,
+    pub(super) from_redis: Vec<Option<VecDeque<Message>>>,
+    pub(super) from_truth: Vec<Option<VecDeque<Message>>>,
     pub(super) operations: Vec<Operation>,
-    pub(super) truth_was_asked: u64,
+    pub(super) truth_lookups: u64,
     /// Violations that were found.
     pub(super) faults: Vec<String>,
 }
 
 /// An operation on Redis or the truth.
 pub(super) struct Operation {
-    what: What,
+    what: Command,
     pub(super) since: Duration,
     /// The result, once the operation was executed.
-    done: Option<Done>,
-    reply: Option<oneshot::Sender<Done>>,
+    done: Option<Reply>,
+    reply: Option<oneshot::Sender<Reply>>,
 }
 
 #[derive(Clone, Debug)]
-enum What {
+enum Command {
     Read(Vec<u8>),
     Lease(Vec<u8>, Vec<u8>, Duration),
     Redeem(Vec<u8>, Vec<u8>, Option<(Vec<u8>, Duration)>),
@@ -140,9 +140,9 @@ enum What {
 }
 
 #[derive(Clone, Debug)]
-enum Done {
+enum Reply {
     Value(Vec<u8>, Option<Duration>),
-    Said(bool),
+    Flag(bool),
     Found(Option<User>),
 }
 
@@ -162,9 +162,9 @@ impl World {
     pub(super) fn commit(&mut self, key: Key) {
         self.versions[key] += 1;
         self.since[key].push(passed());
-        let said = Said::Changed(key, self.versions[key]);
+        let message = Message::Changed(key, self.versions[key]);
         for queue in self.from_truth.iter_mut().flatten() {
-            queue.push_back(said.clone());
+            queue.push_back(message.clone());
         }
     }
 
@@ -184,7 +184,7 @@ impl World {
         self.deleted[key] = version;
         self.remove(&redis_key(key), version);
         for queue in self.from_redis.iter_mut().flatten() {
-            queue.push_back(Said::Deleted(key, version));
+            queue.push_back(Message::Deleted(key, version));
         }
     }
 
@@ -208,18 +208,18 @@ impl World {
             return;
         }
         let done = match self.operations[index].what.clone() {
-            What::Read(key) => match self.get(&key) {
-                Some((value, end)) => Done::Value(value, Some(end - passed())),
-                None => Done::Value(Vec::new(), None),
+            Command::Read(key) => match self.get(&key) {
+                Some((value, end)) => Reply::Value(value, Some(end - passed())),
+                None => Reply::Value(Vec::new(), None),
             },
-            What::Lease(key, lease, ttl) => {
+            Command::Lease(key, lease, ttl) => {
                 let is_free = self.get(&key).is_none();
                 if is_free {
                     self.put(&key, lease, ttl);
                 }
-                Done::Said(is_free)
+                Reply::Flag(is_free)
             }
-            What::Redeem(key, lease, value) => {
+            Command::Redeem(key, lease, value) => {
                 let is_ours = self.get(&key).is_some_and(|(value, _)| value == lease);
                 match value {
                     Some((value, ttl)) if is_ours => {
@@ -229,24 +229,24 @@ impl World {
                     None if is_ours => self.remove(&key, 0),
                     Some(_) | None => {}
                 }
-                Done::Said(is_ours)
+                Reply::Flag(is_ours)
             }
-            What::Delete(keys) => {
+            Command::Delete(keys) => {
                 for (key, floor) in keys {
                     self.remove(&key, floor);
                 }
-                Done::Said(true)
+                Reply::Flag(true)
             }
-            What::Find(key) => {
-                self.truth_was_asked += 1;
-                Done::Found(state(self.versions[key]))
+            Command::Find(key) => {
+                self.truth_lookups += 1;
+                Reply::Found(state(self.versions[key]))
             }
         };
         self.operations[index].done = Some(done);
     }
 
     /// Delivers the reply of an operation, if it was executed.
-    pub(super) fn tell(&mut self, index: usize) {
+    pub(super) fn deliver(&mut self, index: usize) {
         if let Some(done) = self.operations[index].done.clone()
             && let Some(reply) = self.operations.swap_remove(index).reply
         {
@@ -273,7 +273,7 @@ impl World {
     }
 
     /// Drops operations whose callers no longer wait, without executing them.
-    pub(super) fn lose(&mut self) {
+    pub(super) fn drop_abandoned(&mut self) {
         self.operations
             .retain(|operation| operation.reply.is_some());
     }
@@ -298,7 +298,7 @@ impl World {
 
     fn push(&mut self, key: &[u8]) {
         for queue in self.from_redis.iter_mut().flatten() {
-            queue.push_back(Said::Pushed(key.to_vec()));
+            queue.push_back(Message::Pushed(key.to_vec()));
         }
     }
 
@@ -321,18 +321,18 @@ impl World {
 
 /// The world, as one node sees it.
 #[derive(Clone)]
-pub(super) struct View {
+pub(super) struct NodeView {
     pub(super) world: Arc<Mutex<World>>,
     /// The number of changes of each key that were announced to this node.
     pub(super) received: Arc<Mutex<Vec<u64>>>,
 }
 
-impl View {
+impl NodeView {
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
 
-    async fn ask(&self, what: What) -> Option<Done> {
+    async fn send(&self, what: Command) -> Option<Reply> {
         let (reply, answer) = oneshot::channel();
         self.world().operations.push(Operation {
             what,
@@ -343,15 +343,15 @@ impl View {
         answer.await.ok()
     }
 
-    async fn say(&self, what: What) -> Result<bool, Unwritten> {
-        match self.ask(what).await {
-            Some(Done::Said(said)) => Ok(said),
+    async fn run(&self, what: Command) -> Result<bool, Unwritten> {
+        match self.send(what).await {
+            Some(Reply::Flag(flag)) => Ok(flag),
             _ => Err(Unwritten),
         }
     }
 }
 
-impl Cells for View {
+impl CacheBackend for NodeView {
     fn read<'a>(
         &'a self,
         key: &'a [u8],
@@ -359,8 +359,8 @@ impl Cells for View {
         _: bool,
     ) -> BoxFuture<'a, Result<AgedValue, StoreError>> {
         Box::pin(async move {
-            match self.ask(What::Read(key.to_vec())).await {
-                Some(Done::Value(value, left)) => Ok(AgedValue { value, left }),
+            match self.send(Command::Read(key.to_vec())).await {
+                Some(Reply::Value(value, left)) => Ok(AgedValue { value, left }),
                 _ => Err(failed(LookupSource::Redis)),
             }
         })
@@ -372,7 +372,7 @@ impl Cells for View {
         lease: &'a [u8],
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool, Unwritten>> {
-        Box::pin(self.say(What::Lease(key.to_vec(), lease.to_vec(), ttl)))
+        Box::pin(self.run(Command::Lease(key.to_vec(), lease.to_vec(), ttl)))
     }
 
     fn redeem<'a>(
@@ -382,7 +382,7 @@ impl Cells for View {
         value: Option<(&'a [u8], Duration)>,
     ) -> BoxFuture<'a, Result<bool, Unwritten>> {
         let value = value.map(|(value, ttl)| (value.to_vec(), ttl));
-        Box::pin(self.say(What::Redeem(key.to_vec(), lease.to_vec(), value)))
+        Box::pin(self.run(Command::Redeem(key.to_vec(), lease.to_vec(), value)))
     }
 
     fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> BoxFuture<'a, Result<(), Unwritten>> {
@@ -392,17 +392,17 @@ impl Cells for View {
             (redis_key.clone(), received[key.unwrap()])
         };
         let keys = keys.iter().map(floor).collect();
-        Box::pin(async move { self.say(What::Delete(keys)).await.map(|_| ()) })
+        Box::pin(async move { self.run(Command::Delete(keys)).await.map(|_| ()) })
     }
 }
 
-impl Truth for View {
+impl Truth for NodeView {
     type Fact = User;
     type Query = Key;
 
     async fn find(&self, key: Key, _: &Reporter) -> LookupResult<User> {
-        match self.ask(What::Find(key)).await {
-            Some(Done::Found(found)) => Ok(Lookup {
+        match self.send(Command::Find(key)).await {
+            Some(Reply::Found(found)) => Ok(Lookup {
                 found,
                 source: LookupSource::Postgres,
             }),

@@ -14,8 +14,8 @@ fn read(text: &str) -> Result<Config, String> {
 }
 
 #[test]
-fn what_nothing_uses_need_not_be_there() {
-    for (text, idle) in [
+fn unused_files_and_columns_need_not_exist() {
+    for (text, warned_key) in [
         (
             format!(
                 "{ROUTE}[profile.p.headers]\nX-A = {{ column = 'a' }}\nX-B = {{ secret_file = '/no/such' }}\n"
@@ -39,22 +39,22 @@ fn what_nothing_uses_need_not_be_there() {
         ),
     ] {
         let config = read(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
-        let is_named = |warning: &String| warning.contains(idle);
+        let is_named = |warning: &String| warning.contains(warned_key);
         assert!(
             config.warnings.iter().any(is_named),
             "{:?}",
             config.warnings
         );
-        let asked = config
+        let queried = config
             .realms
             .iter()
             .filter_map(|realm| realm.stores.as_ref());
-        assert_eq!(asked.count(), 0, "{text}");
+        assert_eq!(queried.count(), 0, "{text}");
     }
 }
 
 #[test]
-fn no_column_is_asked_for_that_nothing_uses() {
+fn unused_columns_are_not_queried() {
     let text = format!(
         "enable_db_check = true\ndatabase_url = 'sqlite://u.db'\ngroups_column = 'g'\n{ROUTE}\
          [profile.p.headers]\nX-A = {{ column = 'a' }}\n"
@@ -72,7 +72,7 @@ fn no_column_is_asked_for_that_nothing_uses() {
 }
 
 #[test]
-fn groups_that_a_calling_proxy_may_ask_for_are_used() {
+fn groups_are_used_if_calling_proxies_ask_for_decisions() {
     let text = format!("auth_listen = '127.0.0.1:0'\ngroups_claim = 'g'\n{ROUTE}");
     let config = read(&text).unwrap();
     assert!(config.realms[0].identity.groups.is_some());
@@ -85,7 +85,7 @@ fn groups_that_a_calling_proxy_may_ask_for_are_used() {
 }
 
 #[test]
-fn a_column_that_nobody_looks_up_is_shown_where_it_stands() {
+fn column_without_user_lookup_is_shown_at_its_place() {
     for (text, line, name) in [
         (
             format!("{ROUTE}require = {{ column = 'role', equals = 'x' }}\n"),
@@ -117,7 +117,7 @@ fn a_column_that_nobody_looks_up_is_shown_where_it_stands() {
 }
 
 #[test]
-fn a_realm_without_a_secret_is_told_what_to_write_in_its_table() {
+fn realm_without_a_secret_gets_advice_for_its_table() {
     for (format, key) in [
         ("authjs", "auth_secret"),
         ("better-auth", "better_auth_secret"),
@@ -130,8 +130,8 @@ fn a_realm_without_a_secret_is_told_what_to_write_in_its_table() {
 }
 
 #[test]
-fn a_table_by_a_wrong_name_is_not_called_missing() {
-    for (text, said) in [
+fn misspelled_table_is_not_reported_as_missing() {
+    for (text, expected) in [
         (ROUTE.replace("route", "routes"), "unknown key `routes`"),
         (
             "[route]\npath = '/'\nupstream = 'http://a'\n".to_owned(),
@@ -155,7 +155,7 @@ fn a_table_by_a_wrong_name_is_not_called_missing() {
         ),
     ] {
         let errors = read(&text).unwrap_err();
-        assert!(errors.contains(said), "{errors}");
+        assert!(errors.contains(expected), "{errors}");
         assert!(
             errors.starts_with("the configuration has 1 problem:"),
             "{errors}"
@@ -164,7 +164,7 @@ fn a_table_by_a_wrong_name_is_not_called_missing() {
 }
 
 #[test]
-fn a_header_that_stands_twice_in_other_capitals_is_shown_at_both_places() {
+fn header_names_that_differ_only_in_case_are_shown_at_both_places() {
     let headers = "[profile.p.headers]\nX-Team = { value = 'a' }\nx-team = 'email'\n";
     for route in [ROUTE.to_owned(), format!("{ROUTE}headers = 'p'\n")] {
         let errors = read(&format!("{route}{headers}")).unwrap_err();
@@ -181,8 +181,8 @@ fn a_header_that_stands_twice_in_other_capitals_is_shown_at_both_places() {
 }
 
 #[test]
-fn what_says_nothing_and_what_is_no_host_is_told_what_to_write() {
-    for (line, said) in [
+fn empty_values_and_invalid_hosts_are_reported_with_a_correction() {
+    for (line, expected) in [
         ("strip_prefix = '/'", "`/` removes nothing from the path"),
         ("name = ''", "this name is empty"),
         ("name = ' '", "this name is empty"),
@@ -196,7 +196,7 @@ fn what_says_nothing_and_what_is_no_host_is_told_what_to_write() {
         ),
     ] {
         let errors = read(&format!("{ROUTE}{line}\n")).unwrap_err();
-        assert!(errors.contains(said), "{errors}");
+        assert!(errors.contains(expected), "{errors}");
         assert!(errors.contains("has 1 problem:"), "{errors}");
     }
     let short = read(&format!("better_auth_secret = 'a'\n{ROUTE}")).unwrap_err();

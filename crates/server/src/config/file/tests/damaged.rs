@@ -5,7 +5,7 @@ use crate::config::{Config, ConfigErrors};
 use super::{Loaded, load_text};
 
 #[test]
-fn a_damaged_file_is_reported_without_its_secrets() {
+fn damaged_file_is_reported_without_its_secrets() {
     let (mut reported, mut leaks) = (0, Vec::new());
     for at in (0..=FILE.len()).filter(|at| FILE.is_char_boundary(*at)) {
         for inserted in ["", "\"", "'", "{", "]", "=", "#", "\n", "é"] {
@@ -18,11 +18,11 @@ fn a_damaged_file_is_reported_without_its_secrets() {
             let skipped = rest.chars().next().filter(|_| inserted.is_empty());
             let rest = &rest[skipped.map_or(0, char::len_utf8)..];
             let text = format!("{}{inserted}{rest}", &FILE[..at]);
-            let said = report(&load_text(&text), inserted.is_empty());
-            reported += usize::from(said.contains("error: "));
-            let shows = SECRETS.iter().find(|secret| shows(&said, secret));
+            let printed = report(&load_text(&text), inserted.is_empty());
+            reported += usize::from(printed.contains("error: "));
+            let shows = SECRETS.iter().find(|secret| shows(&printed, secret));
             if shows.is_some() {
-                leaks.push(format!("{inserted:?} at {at}: {said}"));
+                leaks.push(format!("{inserted:?} at {at}: {printed}"));
             }
         }
     }
@@ -46,9 +46,9 @@ fn report(loaded: &Loaded, checks: bool) -> String {
 }
 
 /// Whether a report contains a part of the secret that is too long to be there by chance.
-fn shows(said: &str, secret: &str) -> bool {
+fn shows(printed: &str, secret: &str) -> bool {
     let parts = (0..=secret.len() - LONG).map(|at| &secret[at..at + LONG]);
-    parts.into_iter().any(|part| said.contains(part))
+    parts.into_iter().any(|part| printed.contains(part))
 }
 
 /// The length of such a part in characters.

@@ -4,7 +4,7 @@ use super::load_text;
 use crate::config::Config;
 
 /// The warnings about a file with a secret, an upstream and these lines.
-fn warned(text: &str) -> Vec<String> {
+fn warnings(text: &str) -> Vec<String> {
     let loaded = load_text(&format!("{TOP}{text}"));
     let warnings = Config::from_loaded(&loaded).expect("a valid file").warnings;
     let is_of_file = |warning: &String| !warning.contains("ENABLE_DB_CHECK");
@@ -24,8 +24,8 @@ const TOP: &str = "auth_secret = '0123456789abcdef0123456789abcdef0123'\nupstrea
 const ALL: &str = "[[route]]\npath = '/'\n";
 
 /// Asserts that there is exactly one warning, which contains all `parts`; or none, if there are no `parts`.
-fn warns(text: &str, parts: &[&str]) {
-    let warnings = warned(text);
+fn assert_warning(text: &str, parts: &[&str]) {
+    let warnings = warnings(text);
     let is_expected = match parts {
         [] => warnings.is_empty(),
         parts => warnings.len() == 1 && parts.iter().all(|part| warnings[0].contains(part)),
@@ -34,21 +34,21 @@ fn warns(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn what_lacks_a_variable_that_is_not_set_is_told_once() {
+fn unset_variable_is_reported_once() {
     let text = "admin_listen = '0.0.0.0:9'\nadmin_token = '${NONE}'\nrevocation_store = 'redis'\n\
                 redis_url = '${NONE}'\nrate_limit = '1/s'\nrate_limit_shared = true\n";
     let loaded = load_text(&format!("{TOP}{text}"));
     let errors = Config::from_loaded(&loaded).expect_err("problems");
-    let told: Vec<_> = errors
+    let problems: Vec<_> = errors
         .problems()
         .iter()
         .map(|problem| &*problem.what)
         .collect();
-    assert_eq!(told, ["the variable NONE is not set"; 2]);
+    assert_eq!(problems, ["the variable NONE is not set"; 2]);
 }
 
 #[test]
-fn a_profile_that_is_called_otherwise_is_no_second_mistake() {
+fn misspelled_profile_is_reported_once() {
     let text = "[headers.x]\n'X-User' = { claim = 'sub' }\n[[route]]\npath = '/'\nheaders = 'x'\n";
     let loaded = load_text(&format!("{TOP}{text}"));
     let errors = Config::from_loaded(&loaded).expect_err("a problem");
@@ -56,35 +56,35 @@ fn a_profile_that_is_called_otherwise_is_no_second_mistake() {
 }
 
 #[test]
-fn a_service_at_the_address_of_the_gate_is_refused() {
+fn service_at_the_gates_own_address_is_refused() {
     let own = "[[listener]]\naddress = '127.0.0.1:8080'\n";
     for text in [
         "[[route]]\npath = '/'\nupstream = 'http://127.0.0.1:8080'\n",
         "[service.a]\nupstream = ['http://a', 'h2c://localhost:8080 weight 2']\n\
          [[route]]\npath = '/'\nservice = 'a'\n",
     ] {
-        let said = refused(&format!("{own}{text}"));
+        let message = refused(&format!("{own}{text}"));
         assert!(
-            said.contains("([[listener]]), so requests would loop"),
-            "{said}"
+            message.contains("([[listener]]), so requests would loop"),
+            "{message}"
         );
     }
 }
 
 #[test]
-fn a_sign_in_page_of_some_hosts_is_named_where_people_come_from_any() {
+fn sign_in_page_public_on_some_hosts_only_causes_a_warning() {
     let page = "[[route]]\npath = ['/signin', '/api/auth/']\naccess = 'public'\n";
     let below = "host = 'app.example'\n";
     let top = "sign_in_url = '/signin'\n";
-    warns(&format!("{top}{ALL}{page}"), &[]);
+    assert_warning(&format!("{top}{ALL}{page}"), &[]);
     let known = format!("{top}{ALL}{below}{page}{below}");
-    warns(&known, &[]);
-    let said = ["`/signin` is public only on some hosts", "without `host`"];
-    warns(&format!("{top}{ALL}{page}{below}"), &said);
+    assert_warning(&known, &[]);
+    let parts = ["`/signin` is public only on some hosts", "without `host`"];
+    assert_warning(&format!("{top}{ALL}{page}{below}"), &parts);
 }
 
 #[test]
-fn a_host_and_a_path_that_stand_twice_are_there_once() {
+fn duplicate_hosts_and_paths_are_dropped() {
     let route = "[[route]]\npath = ['/a', '/a']\nhost = ['A.x', 'a.x', 'a.x.', '*.x', '*.X']\n";
     let loaded = load_text(&format!("{TOP}{route}"));
     let config = Config::from_loaded(&loaded).expect("a valid file");
@@ -93,14 +93,14 @@ fn a_host_and_a_path_that_stand_twice_are_there_once() {
 }
 
 #[test]
-fn a_method_that_nobody_has_registered_is_named_with_the_one_that_was_meant() {
+fn unregistered_method_causes_a_warning_with_a_suggestion() {
     for route in [
         "methods = ['DELTE']\naccess = 'deny'\n",
         "require = { methods = ['DELTE'] }\n",
         "require = { any = [{ not = { methods = ['DELTE'] } }, { max_age = '1h' }] }\n",
     ] {
         let text = format!("{ALL}[[route]]\npath = ['/a', '/a/']\n{route}");
-        warns(
+        assert_warning(
             &text,
             &[
                 "`DELTE` is not a registered method",
@@ -109,24 +109,24 @@ fn a_method_that_nobody_has_registered_is_named_with_the_one_that_was_meant() {
         );
     }
     let own = format!("{ALL}[[route]]\npath = ['/a', '/a/']\nmethods = ['FROBNICATE']\n");
-    warns(&own, &["`FROBNICATE` is not a registered method"]);
+    assert_warning(&own, &["`FROBNICATE` is not a registered method"]);
     let known = format!(
         "{ALL}[[route]]\npath = ['/a', '/a/']\nmethods = ['PROPFIND', 'VERSION-CONTROL', 'QUERY']\n"
     );
-    warns(&known, &[]);
+    assert_warning(&known, &[]);
 }
 
 #[test]
-fn methods_that_a_strict_route_leaves_to_a_weaker_one_are_named() {
+fn methods_left_to_a_weaker_route_cause_a_warning() {
     let admin =
         "[[route]]\npath = ['/admin', '/admin/']\nrequire = { claim = 'role', equals = 'admin' }\n";
     let left = format!("{ALL}{admin}methods = ['GET', 'POST']\n");
-    warns(
+    assert_warning(
         &left,
         &["PUT, PATCH, DELETE, OPTIONS, every other method go to the route `/`"],
     );
     let some = format!("{ALL}{admin}methods = ['POST', 'PUT']\n");
-    warns(&some, &["with PATCH, DELETE go to the route `/`"]);
+    assert_warning(&some, &["with PATCH, DELETE go to the route `/`"]);
     for harmless in [
         format!("{ALL}{admin}"),
         format!("{ALL}{admin}methods = ['POST', 'PUT', 'PATCH', 'DELETE']\n"),
@@ -140,15 +140,15 @@ fn methods_that_a_strict_route_leaves_to_a_weaker_one_are_named() {
             "{ALL}{admin}methods = ['GET']\n[[route]]\npath = ['/admin', '/admin/']\naccess = 'deny'\n"
         ),
     ] {
-        warns(&harmless, &[]);
+        assert_warning(&harmless, &[]);
     }
 }
 
 #[test]
-fn what_lies_below_a_strict_path_and_has_a_weaker_route_is_named() {
+fn paths_below_a_strict_path_with_a_weaker_route_cause_a_warning() {
     let admin = "[[route]]\npath = '/admin'\nrequire = { claim = 'role', equals = 'admin' }\n";
     let left = format!("{ALL}{admin}");
-    warns(
+    assert_warning(
         &left,
         &[
             "`/admin/x`, match the route `/`",
@@ -164,14 +164,14 @@ fn what_lies_below_a_strict_path_and_has_a_weaker_route_is_named() {
         format!("{ALL}[[route]]\npath = '/healthz'\naccess = 'public'\n"),
         admin.to_owned(),
     ] {
-        warns(&harmless, &[]);
+        assert_warning(&harmless, &[]);
     }
 }
 
 #[test]
-fn the_path_of_a_strict_folder_that_has_a_weaker_route_is_named() {
+fn path_of_a_strict_folder_with_a_weaker_route_causes_a_warning() {
     let admin = "[[route]]\npath = '/admin/'\nrequire = { claim = 'role', equals = 'admin' }\n";
-    warns(
+    assert_warning(
         &format!("{ALL}{admin}"),
         &[
             "is for the folder `/admin/`: the path `/admin` goes to the route `/`",
@@ -188,32 +188,32 @@ fn the_path_of_a_strict_folder_that_has_a_weaker_route_is_named() {
         format!("{ALL}[[route]]\npath = '/assets/'\naccess = 'public'\n"),
         admin.to_owned(),
     ] {
-        warns(&harmless, &[]);
+        assert_warning(&harmless, &[]);
     }
 }
 
 #[test]
-fn tables_that_no_route_names_are_named() {
+fn unused_tables_cause_warnings() {
     let service = format!("{ALL}[service.z]\nupstream = 'http://z'\n");
-    warns(
+    assert_warning(
         &service,
         &["[service.z] has no effect: no route has `service = \"z\"`"],
     );
     let profile = format!("{ALL}[profile.z.headers]\nX-A = 'email'\n");
-    warns(
+    assert_warning(
         &profile,
         &["[profile.z] has no effect: no route has `headers = \"z\"`"],
     );
     let realm = format!(
         "{ALL}[realm.z]\nauth_secret = 'fedcba9876543210fedcba98765432100123'\nauth_cookie_name = 'z'\n"
     );
-    warns(
+    assert_warning(
         &realm,
         &["[realm.z] has no effect: no route has `realm = \"z\"`"],
     );
     let groups = format!("groups_claim = 'roles'\n{ALL}");
-    warns(&groups, &["GROUPS_CLAIM or GROUPS_COLUMN has no effect"]);
-    warns(
+    assert_warning(&groups, &["GROUPS_CLAIM or GROUPS_COLUMN has no effect"]);
+    assert_warning(
         &format!("groups_claim = 'roles'\n{ALL}headers = 'authelia'\n"),
         &[],
     );
@@ -223,16 +223,16 @@ fn tables_that_no_route_names_are_named() {
 const USERS: &str = "enable_db_check = true\ndatabase_url = 'postgres://127.0.0.1/app'\nredis_url = 'redis://127.0.0.1'\n";
 
 #[test]
-fn what_trusts_old_answers_or_none_in_redis_is_named() {
-    warns(&format!("{USERS}{ALL}"), &[]);
+fn doubtful_cache_settings_cause_warnings() {
+    assert_warning(&format!("{USERS}{ALL}"), &[]);
     let stale = ["STALE_IF_DOWN is 60 s", "deleted in the meantime"];
-    warns(&format!("{USERS}stale_if_down = 60\n{ALL}"), &stale);
+    assert_warning(&format!("{USERS}stale_if_down = 60\n{ALL}"), &stale);
     let kept = |seconds: u32, place: &str| {
-        let said = warned(&format!(
+        let warnings = warnings(&format!(
             "{USERS}stale_if_down = {seconds}\nrevocation_store = '{place}'\n{ALL}"
         ));
         let limit = "STALE_IF_DOWN is limited by REVOCATION_MAX_STALE, 60 s";
-        said.iter().any(|warning| warning.contains(limit))
+        warnings.iter().any(|warning| warning.contains(limit))
     };
     let elsewhere = [kept(61, "redis"), kept(61, "/var/lib/revocations.db")];
     assert_eq!(elsewhere, [false, false]);
@@ -241,18 +241,18 @@ fn what_trusts_old_answers_or_none_in_redis_is_named() {
         [false, true]
     );
     let format = format!("{USERS}redis_cache_format = 'true'\n");
-    warns(&format!("{format}{ALL}"), &[]);
+    assert_warning(&format!("{format}{ALL}"), &[]);
     let listen = "listen_database_url = 'postgres://127.0.0.1/app'\n";
-    let ageless = [
+    let parts = [
         "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL",
         "has no age",
     ];
-    warns(&format!("{format}{listen}{ALL}"), &ageless);
+    assert_warning(&format!("{format}{listen}{ALL}"), &parts);
 }
 
 #[test]
-fn what_cannot_be_or_has_no_effect_is_refused() {
-    for (text, said) in [
+fn impossible_values_and_unused_keys_are_refused() {
+    for (text, expected) in [
         (
             format!(
                 "{USERS}redis_cache_format = 'true'\nactive = [{{ column = 'banned', equals = false }}]\n{ALL}"
@@ -305,12 +305,12 @@ fn what_cannot_be_or_has_no_effect_is_refused() {
         ),
     ] {
         let errors = refused(&text);
-        assert!(errors.contains(said), "{text}\n----\n{errors}");
+        assert!(errors.contains(expected), "{text}\n----\n{errors}");
     }
 }
 
 #[test]
-fn what_stands_twice_is_shown_at_both_places() {
+fn duplicates_are_shown_at_both_places() {
     for text in [
         "[service.a]\nupstream = 'http://a'\n[service.b]\nupstream = 'http://b'\n[service.a]\nupstream = 'http://c'\n",
         "[[route]]\npath = '/'\ncsrf = true\npath = '/b'\n",
@@ -325,7 +325,7 @@ fn what_stands_twice_is_shown_at_both_places() {
 }
 
 #[test]
-fn an_unclosed_name_of_a_table_is_one_fault() {
+fn unclosed_table_name_is_one_problem() {
     let errors = refused(&format!(
         "{ALL}[[route]\npath = '/b'\naccess = 'deny'\n[[route]]\npath = '/c'\n"
     ));
@@ -333,7 +333,7 @@ fn an_unclosed_name_of_a_table_is_one_fault() {
 }
 
 #[test]
-fn a_long_line_is_shown_whole_once() {
+fn long_line_is_shown_in_full_once() {
     let entries: Vec<_> = (0..17).map(|at| format!("'nothing-{at:02}'")).collect();
     let errors = refused(&format!("[[route]]\npath = [{}]\n", entries.join(", ")));
     assert!(errors.contains("17 problems"), "{errors}");

@@ -1,6 +1,6 @@
 //! Tests of the problems in the keys of `[service.NAME]` for servers.
 
-use super::reported::says;
+use super::reported::assert_problems;
 
 /// A service with these servers and keys, and a route to it.
 fn service(servers: &str, keys: &str) -> String {
@@ -37,12 +37,12 @@ fn numbers_and_words_are_checked() {
         ("keep_alive = 'long'", "`keep_alive` must be"),
         ("keep_alve = 5", "unknown key `keep_alve`"),
     ] {
-        says(&service(two, keys), &[expected]);
+        assert_problems(&service(two, keys), &[expected]);
     }
 }
 
 #[test]
-fn a_weight_stands_behind_the_url() {
+fn weight_follows_the_url() {
     for upstream in [
         "'http://a weight'",
         "'http://a weight 0'",
@@ -53,41 +53,44 @@ fn a_weight_stands_behind_the_url() {
             "`{}`: only a weight may follow the URL",
             upstream.trim_matches('\'')
         );
-        says(&service(upstream, ""), &[&what]);
+        assert_problems(&service(upstream, ""), &[&what]);
     }
-    says(
+    assert_problems(
         &service("'http://a wait 3'", ""),
         &["`http://a wait 3` is not a URL"],
     );
 }
 
 #[test]
-fn what_has_no_effect_is_named() {
-    let idle = "this has no effect";
+fn unused_pool_keys_are_reported() {
+    let no_effect = "this has no effect";
     let of_several = "balance = 'by-user'\nretry_budget = 5\neject_after = 1\neject_time = 1";
-    says(&service("'http://a'", of_several), &[idle; 4]);
-    says(
+    assert_problems(&service("'http://a'", of_several), &[no_effect; 4]);
+    assert_problems(
         &service("'http://a'", "tls_ca_file = '/x'\ntls_server_name = 'b'"),
-        &[idle; 2],
+        &[no_effect; 2],
     );
     let folder = "max_age = 5\nhealth_check = 'tcp'\nproxy_protocol = 'v1'";
-    says(&service("'dir:/'", folder), &[idle; 3]);
+    assert_problems(&service("'dir:/'", folder), &[no_effect; 3]);
 }
 
 #[test]
-fn the_proxy_protocol_is_not_for_connections_that_clients_share() {
+fn proxy_protocol_is_refused_for_shared_connections() {
     let named = "`proxy_protocol` is not possible with `h2c://b:80`";
     let servers = "['http://a', 'grpc://b']";
-    says(&service(servers, "proxy_protocol = 'v2'"), &[named]);
+    assert_problems(&service(servers, "proxy_protocol = 'v2'"), &[named]);
     let (off, secure) = ("proxy_protocol = 'off'", "proxy_protocol = 'v1'");
-    let (idle, other) = ("\nhealth_interval = 5", "this has no effect");
-    says(&service(servers, &format!("{off}{idle}")), &[other]);
+    let (interval, no_effect) = ("\nhealth_interval = 5", "this has no effect");
+    assert_problems(&service(servers, &format!("{off}{interval}")), &[no_effect]);
     let https = "['https://a', 'https://b']";
-    says(&service(https, &format!("{secure}{idle}")), &[other]);
+    assert_problems(
+        &service(https, &format!("{secure}{interval}")),
+        &[no_effect],
+    );
 }
 
 #[test]
-fn files_and_names_of_tls_are_checked() {
+fn tls_files_and_names_are_checked() {
     let secure = "'https://a'";
     for (keys, expected) in [
         (
@@ -111,6 +114,6 @@ fn files_and_names_of_tls_are_checked() {
             "cannot use `/x`",
         ),
     ] {
-        says(&service(secure, keys), &[expected]);
+        assert_problems(&service(secure, keys), &[expected]);
     }
 }

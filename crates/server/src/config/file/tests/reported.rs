@@ -4,7 +4,7 @@ use super::load_text;
 use crate::config::Config;
 
 /// The problems of a file with a secret and these lines, in the order of the file, without excerpts.
-fn said(text: &str) -> Vec<String> {
+fn titles(text: &str) -> Vec<String> {
     let secret = "auth_secret = '0123456789abcdef0123456789abcdef0123'\n";
     let loaded = load_text(&format!("{secret}{text}"));
     let errors = Config::from_loaded(&loaded).expect_err("a problem");
@@ -18,20 +18,20 @@ fn said(text: &str) -> Vec<String> {
 }
 
 /// Asserts that a file has exactly these problems, each given by its beginning.
-pub(super) fn says(text: &str, expected: &[&str]) {
-    let said = said(text);
-    let as_expected = said.len() == expected.len()
-        && said
+pub(super) fn assert_problems(text: &str, expected: &[&str]) {
+    let titles = titles(text);
+    let as_expected = titles.len() == expected.len()
+        && titles
             .iter()
             .zip(expected)
-            .all(|(said, start)| said.starts_with(start));
-    assert!(as_expected, "{text}\n----\n{said:#?}");
+            .all(|(title, start)| title.starts_with(start));
+    assert!(as_expected, "{text}\n----\n{titles:#?}");
 }
 
 const ROUTE: &str = "[[route]]\npath = '/'\nupstream = 'http://a'\n";
 
 #[test]
-fn a_fault_hides_no_other_one() {
+fn one_problem_does_not_hide_another() {
     for (text, expected) in [
         (
             format!(
@@ -94,12 +94,12 @@ fn a_fault_hides_no_other_one() {
             ],
         ),
     ] {
-        says(&text, expected);
+        assert_problems(&text, expected);
     }
 }
 
 #[test]
-fn each_fault_is_reported_once() {
+fn each_problem_is_reported_once() {
     let profile = "[profile.own]\nbase = 'grafna'\nheaders = { 'X-A' = { claim = 'a..b' } }\n";
     let realm = "[realm.shop]\nauth_secret = '0123456789abcdef0123456789abcdef4567'\n";
     let own = format!("{ROUTE}headers = 'own'\n");
@@ -148,12 +148,12 @@ fn each_fault_is_reported_once() {
             &["there is no realm `shop`"],
         ),
     ] {
-        says(&text, expected);
+        assert_problems(&text, expected);
     }
 }
 
 #[test]
-fn an_error_says_what_is_wrong_with_this_value() {
+fn error_describes_the_wrong_value() {
     for (line, expected) in [
         (
             "path = '/%zz'",
@@ -168,7 +168,7 @@ fn an_error_says_what_is_wrong_with_this_value() {
             "``: it is empty; give a method such as `GET`",
         ),
     ] {
-        says(
+        assert_problems(
             &format!("[[route]]\n{line}\nupstream = 'http://a'\n"),
             &[expected],
         );
@@ -181,10 +181,10 @@ fn an_error_says_what_is_wrong_with_this_value() {
         ("http://a/#", "a fragment"),
     ] {
         let tail = format!("`{url}` has {what}; the gate forwards that of each request");
-        says(
+        assert_problems(
             &format!("upstream = '{url}'\n{route}"),
             &[&format!("upstream: {tail}")],
         );
-        says(&format!("{route}upstream = '{url}'\n"), &[&tail]);
+        assert_problems(&format!("{route}upstream = '{url}'\n"), &[&tail]);
     }
 }

@@ -30,7 +30,7 @@ const FORWARDED: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn each_source_says_the_request_byte_for_byte() {
+fn each_source_gives_the_request_byte_for_byte() {
     let whole = Ok("PUT b:8 /c//d?e=%2f".to_owned());
     assert_eq!(read(RequestSource::OriginalUrl, "/", &[METHOD, URL]), whole);
     assert_eq!(
@@ -95,7 +95,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn two_of_anything_are_no_source() {
+fn duplicate_headers_are_refused() {
     for doubled in FORWARDED {
         let headers = [&FORWARDED[..], &[doubled]].concat();
         let flaw = read(RequestSource::Forwarded, "/", &headers);
@@ -106,7 +106,7 @@ fn two_of_anything_are_no_source() {
 }
 
 #[test]
-fn headers_that_disagree_are_no_source() {
+fn contradicting_headers_are_refused() {
     let other = ("x-original-uri", "/public/");
     assert_eq!(
         read(RequestSource::OriginalUrl, "/", &[METHOD, URL, other]),
@@ -128,7 +128,7 @@ fn headers_that_disagree_are_no_source() {
 }
 
 #[test]
-fn what_another_kind_of_host_would_say_is_ignored() {
+fn headers_of_other_proxies_are_ignored() {
     let headers = [&FORWARDED[..], &[METHOD, ("x-original-url", "nonsense")]].concat();
     assert!(read(RequestSource::Forwarded, "/", &headers).is_ok());
     let headers = [METHOD, URL, ("x-forwarded-uri", "/public/")];
@@ -136,7 +136,7 @@ fn what_another_kind_of_host_would_say_is_ignored() {
 }
 
 #[test]
-fn a_path_is_a_path_and_a_host_a_host() {
+fn malformed_paths_and_hosts_are_refused() {
     let with = |name: &str, value: &'static str| {
         let replaced = FORWARDED.map(|(known, usual)| {
             let value = if known == name { value } else { usual };

@@ -5,38 +5,38 @@ use session::{CookieName, Secret, SessionCookie};
 use super::super::super::inspection::Inspection;
 use super::super::misspellings::misspellings;
 use super::super::prefix::{SECURE, other_prefix};
-use super::Trial;
+use super::FailedSession;
 
 /// One way to read the session, with its description.
-pub(super) struct Reading {
+pub(super) struct CookieReading {
     pub(super) cookie: SessionCookie,
     /// `None` if it is the configured way.
-    pub(super) other: Option<Other>,
+    pub(super) other: Option<Deviation>,
 }
 
 /// One secret to try, with its description.
 pub(super) struct Candidate {
     pub(super) secret: Secret,
     /// `None` for the current secret as given.
-    pub(super) other: Option<Other>,
+    pub(super) other: Option<Deviation>,
 }
 
 /// How an attempt differs from the configuration.
 #[derive(Clone)]
-pub(super) struct Other {
+pub(super) struct Deviation {
     /// A phrase that follows "it opens".
     pub(super) how: String,
     /// What to do to correct it.
     pub(super) advice: String,
 }
 
-impl Trial<'_> {
+impl FailedSession<'_> {
     /// The ways to read the session: for each cookie those that differ from the configuration, then the configured one.
-    pub(super) fn readings(&self) -> Vec<Reading> {
+    pub(super) fn readings(&self) -> Vec<CookieReading> {
         let recognized = &self.inspection.recognized;
         let mut readings = Vec::new();
-        let mut reading = |cookie, other| readings.push(Reading { cookie, other });
-        let asked = match self.found {
+        let mut reading = |cookie, other| readings.push(CookieReading { cookie, other });
+        let cookies = match self.found {
             Some(cookie) => vec![cookie.clone()],
             None => {
                 let groups = self.inspection.groups();
@@ -46,7 +46,7 @@ impl Trial<'_> {
                     .collect()
             }
         };
-        for cookie in asked {
+        for cookie in cookies {
             let name = cookie.name();
             match cookie.expects() {
                 "better-auth" => {
@@ -57,7 +57,7 @@ impl Trial<'_> {
                             strategy: None,
                             version: cache.version.clone(),
                         };
-                        let other = Other {
+                        let other = Deviation {
                             how: "with another strategy".to_owned(),
                             advice: "leave `--strategy` and BETTER_AUTH_CACHE_STRATEGY out, or compare them with the \
                                      app's `session.cookieCache.strategy`"
@@ -78,12 +78,12 @@ impl Trial<'_> {
                     };
                     let authjs = match expects {
                         expects if expects.starts_with("authjs-") => None,
-                        _ => Some(Other {
+                        _ => Some(Deviation {
                             how: "as a session of Auth.js v5, not of NextAuth v4".to_owned(),
                             advice: own_name("authjs"),
                         }),
                     };
-                    let nextauth = Other {
+                    let nextauth = Deviation {
                         how: "as a session of NextAuth v4, not of Auth.js v5".to_owned(),
                         advice: own_name("nextauth"),
                     };
@@ -92,7 +92,7 @@ impl Trial<'_> {
                             reading(SessionCookie::nextauth(name.clone()), Some(nextauth));
                         }
                         Some(_) if recognized.salt.is_some() => {
-                            let other = Other {
+                            let other = Deviation {
                                 how: "without the salt".to_owned(),
                                 advice: "leave `--salt` out: NextAuth v4 uses none for sessions"
                                     .to_owned(),
@@ -114,7 +114,7 @@ impl Trial<'_> {
                             ),
                         };
                         let cookie = SessionCookie::authjs(name.clone()).with_salt(&salt);
-                        reading(cookie, Some(Other { how, advice }));
+                        reading(cookie, Some(Deviation { how, advice }));
                     }
                 }
             }
@@ -139,14 +139,14 @@ impl Trial<'_> {
     /// The secrets as given, then common misspellings.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let secrets = self.secrets();
-        let called = |index: usize| match secrets.len() {
+        let name_of = |index: usize| match secrets.len() {
             1 => "the secret".to_owned(),
             count => format!("secret {} of {count}", index + 1),
         };
         let older = secrets.iter().enumerate().map(|(index, secret)| Candidate {
             secret: secret.clone(),
-            other: (index > 0).then(|| Other {
-                how: format!("with {}, which is not the current one", called(index)),
+            other: (index > 0).then(|| Deviation {
+                how: format!("with {}, which is not the current one", name_of(index)),
                 advice: "such a session opens with the current secret alone, which is the first"
                     .to_owned(),
             }),
@@ -156,8 +156,8 @@ impl Trial<'_> {
                 .into_iter()
                 .map(move |other| Candidate {
                     secret: other.secret,
-                    other: Some(Other {
-                        how: format!("with {} {}", called(index), other.how),
+                    other: Some(Deviation {
+                        how: format!("with {} {}", name_of(index), other.how),
                         advice: other.advice.to_owned(),
                     }),
                 })

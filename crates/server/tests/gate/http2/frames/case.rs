@@ -8,7 +8,7 @@ pub(super) const REFUSED_STREAM: u32 = 7;
 pub(super) const COMPRESSION_ERROR: u32 = 9;
 
 /// The expected outcome of a case.
-pub(super) enum Fate {
+pub(super) enum Effect {
     /// The connection ends with this code.
     Away(u32),
     /// The first stream is answered with this status.
@@ -18,4 +18,8 @@ pub(super) enum Fate {
 }
 
 /// A violation with its section of the RFC, the frames, and the expected outcome.
-pub(super) struct Case(pub(super) &'static str, pub(super) Vec<u8>, pub(super) Fate);
+pub(super) struct Case(
+    pub(super) &'static str,
+    pub(super) Vec<u8>,
+    pub(super) Effect,
+);

@@ -1,6 +1,6 @@
 //! Rules about connections (RFC 9113 §4 to §6).
 
-use super::case::Fate::{Away, Ends, Is};
+use super::case::Effect::{Away, Ends, Is};
 use super::case::{COMPRESSION_ERROR, Case, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, PROTOCOL_ERROR};
 use crate::http2::wire::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PRIORITY,

@@ -1,6 +1,6 @@
 //! Rules about streams and the requests on them (RFC 9113 §5, §6, §8).
 
-use super::case::Fate::{Ends, Is};
+use super::case::Effect::{Ends, Is};
 use super::case::{Case, FLOW_CONTROL_ERROR, PROTOCOL_ERROR, STREAM_CLOSED};
 use crate::http2::wire::{
     DATA, END_HEADERS, END_STREAM, HEADERS, WINDOW_UPDATE, WITH_PRIORITY, block, frame, get, post,

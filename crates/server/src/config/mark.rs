@@ -1,4 +1,0 @@
-//! The byte-order mark.
-
-/// The byte-order mark with which Windows programs begin UTF-8 files.
-pub(crate) const MARK: char = '\u{feff}';

@@ -19,8 +19,8 @@ pub(super) struct OrderFailure {
 }
 
 impl OrderFailure {
-    /// Returns the record of one more failure after `before`. The pause is at least `at_least` long, and then spread among the
-    /// nodes by `share`, between 0 and 1.
+    /// Returns the record of one more failure after `before`. `share`, between 0 and 1, spreads the pauses of the nodes. The pause
+    /// is never shorter than `at_least`.
     pub(super) fn after(
         before: Option<Self>,
         now: UnixTime,
@@ -29,9 +29,9 @@ impl OrderFailure {
     ) -> Self {
         let count = before.map_or(0, |before| before.count).saturating_add(1);
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << (count - 1).min(16));
-        let pause = doubled.min(LONGEST_PAUSE).max(at_least);
-        // Between three quarters and five quarters of the pause.
-        let pause = pause.mul_f64(0.75 + share / 2.0);
+        // From three to five quarters of the doubled pause, but at least `at_least` to five quarters of it.
+        let spread = doubled.min(LONGEST_PAUSE).mul_f64(0.75 + share / 2.0);
+        let pause = spread.max(at_least.mul_f64(1.0 + share / 4.0));
         Self {
             count,
             at: now.millis(),
@@ -97,6 +97,25 @@ mod tests {
         assert_eq!(
             OrderFailure::after(Some(many), zero, Duration::ZERO, 0.5).until,
             21600
+        );
+    }
+
+    #[test]
+    fn rate_limit_pause_is_never_shorter_than_its_minimum() {
+        let zero = UnixTime::from_secs(0);
+        let hour = Duration::from_secs(3600);
+        for (share, pause) in [(0.0, 3600), (0.5, 4050), (1.0, 4500)] {
+            assert_eq!(OrderFailure::after(None, zero, hour, share).until, pause);
+        }
+        // The ninth pause is longer than the minimum already.
+        let eight = OrderFailure {
+            count: 8,
+            at: 0,
+            until: 0,
+        };
+        assert_eq!(
+            OrderFailure::after(Some(eight), zero, hour, 0.0).until,
+            21600 / 4 * 3
         );
     }
 }

@@ -1,4 +1,4 @@
--- What every load of wrk has: the headers of each request, the numbers of threads, and the line that is printed in the end.
+-- Shared by all wrk loads: the headers of each request, the numbers of threads, and the line of results.
 --   BENCH_HEADERS  a file with one `Name: value` a line, sent with every request
 
 for line in io.lines(os.getenv("BENCH_HEADERS")) do

@@ -1,9 +1,9 @@
--- Load for wrk with more users than it has room for. From the environment:
---   BENCH_COMMON   the path of common.lua, which says what else is read
+-- Load for wrk with more users than fit into its memory as requests. From the environment:
+--   BENCH_COMMON   the path of common.lua, which reads further variables
 --   BENCH_COOKIES  a file with one Cookie header a line, all of the same length
 --   BENCH_LENGTH   that length, without the end of the line
---   BENCH_COUNT    how many of them are sent, from the first on, in turn
---   BENCH_THREADS  how many threads wrk has: each sends a part of them, so that every one comes again after the same time
+--   BENCH_COUNT    how many of them are sent in turn, beginning with the first
+--   BENCH_THREADS  the number of wrk's threads: each sends a part of the cookies, so that each cookie returns after the same time
 
 dofile(os.getenv("BENCH_COMMON"))
 
@@ -11,7 +11,7 @@ local length = tonumber(os.getenv("BENCH_LENGTH"))
 local cookies, before, after, first, count, at
 
 function init()
-   -- What stands before and after the cookie is the same in every request.
+   -- The bytes before and after the cookie are the same in every request.
    wrk.headers["Cookie"] = "COOKIE"
    before, after = wrk.format():match("^(.*)COOKIE(.*)$")
 

@@ -1,7 +1,7 @@
 -- Load for wrk. From the environment:
---   BENCH_COMMON   the path of common.lua, which says what else is read
+--   BENCH_COMMON   the path of common.lua, which reads further variables
 --   BENCH_COOKIES  a file with one Cookie header a line, sent in turn; empty for none
--- With more than one cookie each request is built beforehand, once, in every thread.
+-- With more than one cookie, every thread builds all requests in advance.
 
 dofile(os.getenv("BENCH_COMMON"))
 

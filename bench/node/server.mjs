@@ -1,4 +1,4 @@
-// What people write today: a Node.js proxy that asks Auth.js itself who is calling. One process per core.
+// A typical Node.js proxy that identifies the user with Auth.js itself. One process per core.
 import cluster from "node:cluster"
 import http from "node:http"
 import { getToken } from "../../tests/interop/node_modules/@auth/core/jwt.js"

@@ -1,7 +1,7 @@
--- Has a process decrypt the session, and tells the service whose it is.
+-- Decrypts the session in a process of its own, and sends the user id to the service.
 ngx.req.clear_header("X-User-Id")
 local token = ngx.var["cookie_authjs.session-token"]
--- A token is base64url and dots. Nothing else gets near the shell.
+-- A token consists of base64url and dots. Only such characters reach the shell.
 if not token or not token:find("^[%w._-]+$") then
     return ngx.exit(ngx.HTTP_UNAUTHORIZED)
 end

@@ -1,6 +1,6 @@
-// Prints whose session the token in its first argument is; nothing when it is nobody's.
+// Prints the user of the session token in its first argument; prints nothing if the token is invalid.
 //
-// Only what Node.js itself brings: loading Auth.js or a JOSE library would double the time that a start takes.
+// It uses only modules of Node.js: loading Auth.js or a JOSE library would double the time of a start.
 const { createDecipheriv, createHmac, hkdfSync, timingSafeEqual } = require("node:crypto")
 
 const [header, , iv, ciphertext, tag] = process.argv[2].split(".")

@@ -76,7 +76,7 @@ fn proxy() -> Case {
     entries.push(entry("predecessor", Kind::Predecessor));
     Case {
         name: "proxy",
-        title: "Proxying, 32 connections; who authenticates opens the session of every request, user in memory",
+        title: "Proxying, 32 connections; servers that authenticate open the session of every request; users in memory",
         entries,
     }
 }
@@ -86,7 +86,7 @@ fn proxy_512() -> Case {
     let entries = proxies().into_iter();
     Case {
         name: "proxy-512",
-        title: "The same, 512 connections",
+        title: "Proxying, 512 connections; servers that authenticate open the session of every request; users in memory",
         entries: entries.map(|entry| entry.load(load).thorough()).collect(),
     }
 }
@@ -115,20 +115,20 @@ fn users() -> Case {
     let database = Kind::Gate(Users::Database);
     Case {
         name: "users",
-        title: "Where the user is known from, 32 connections",
+        title: "Where the gate finds the user, 32 connections",
         entries: vec![
             entry("nginx", Kind::Nginx),
             entry("same", memory)
                 .label("memory, the same user and token in every request")
                 .cookies(Cookies::Same),
             entry("many", memory)
-                .label("memory, another user and token in every request")
+                .label("memory, a different user and token in every request")
                 .cookies(Cookies::Many),
             entry("redis", redis)
-                .label("Redis, another user in every request")
+                .label("Redis, a different user in every request")
                 .cookies(Cookies::Many),
             entry("database", database)
-                .label("PostgreSQL, another user in every request")
+                .label("PostgreSQL, a different user in every request")
                 .cookies(Cookies::Many),
         ],
     }
@@ -151,9 +151,9 @@ fn many_routes() -> Case {
 fn refused() -> Case {
     Case {
         name: "refused",
-        title: "Requests that are refused, 32 connections",
+        title: "Refused requests, 32 connections",
         entries: vec![
-            entry("nginx", Kind::Nginx).label("nginx, which refuses none"),
+            entry("nginx", Kind::Nginx).label("nginx, which refuses no request"),
             entry("permitted", GATE).label("permitted, for comparison"),
             entry("no-cookie", GATE)
                 .label("no cookie")
@@ -168,7 +168,7 @@ fn refused() -> Case {
 fn tls() -> Case {
     Case {
         name: "tls",
-        title: "Proxying over TLS 1.3, 32 connections that are kept; the gate opens the session of every request",
+        title: "Proxying over TLS 1.3, 32 kept connections; the gate opens the session of every request",
         entries: vec![entry("nginx", Kind::NginxTls), entry("gate", Kind::GateTls)],
     }
 }
@@ -182,11 +182,11 @@ fn handshakes(resumes: bool) -> Case {
     let (name, title) = match resumes {
         false => (
             "tls-full",
-            "A connection with TLS 1.3 for every request, ECDSA with P-256, 8 at a time",
+            "A full TLS 1.3 handshake for every request, ECDSA with P-256, 8 at a time",
         ),
         true => (
             "tls-resumed",
-            "The same, by clients that come back with a ticket",
+            "A TLS 1.3 handshake resumed with a ticket for every request, 8 at a time",
         ),
     };
     let entries = [entry("nginx", Kind::NginxTls), entry("gate", Kind::GateTls)];
@@ -203,7 +203,11 @@ fn http2() -> Case {
 }
 
 fn http2_few() -> Case {
-    streams("http2-few", "The same, 8 connections", 8)
+    streams(
+        "http2-few",
+        "HTTP/2 over TLS 1.3, 8 connections with 32 requests under way on each; the gate opens the session of every request",
+        8,
+    )
 }
 
 /// Many requests on each connection, as browsers and HTTP clients send them.
@@ -265,7 +269,7 @@ fn large() -> Case {
     let entries = kinds.map(|(key, kind)| entry(key, kind).path("/64k").thorough());
     Case {
         name: "large",
-        title: "An answer of 64 KiB, 32 connections",
+        title: "Answers of 64 KiB, 32 connections",
         entries: entries.into(),
     }
 }
@@ -304,7 +308,7 @@ fn decisions_h2load() -> Case {
     let entries = ways.map(|(key, kind, load)| entry(key, kind).load(load).thorough());
     Case {
         name: "decisions-h2load",
-        title: "Decisions in other ways, 32 connections, h2load",
+        title: "Decisions over HTTP, Unix sockets and gRPC, 32 connections, h2load",
         entries: entries.into(),
     }
 }
@@ -313,7 +317,7 @@ fn latency() -> Case {
     let paced = Load::Paced { connections: 32 };
     Case {
         name: "latency",
-        title: "Latency at 70 % of what nginx takes, 32 connections, paced",
+        title: "Latency at 70 % of the throughput of nginx, 32 connections, paced",
         entries: vec![
             entry("nginx", Kind::Nginx).load(paced),
             entry("gate", GATE).load(paced),
@@ -327,7 +331,7 @@ fn cores() -> Case {
     let on = |key, kind, cores, label| entry(key, kind).cores(cores).label(label);
     Case {
         name: "cores",
-        title: "One core and two, 32 connections; the load and the upstream share them",
+        title: "One core and two, 32 connections; shared with the load and the upstream",
         entries: vec![
             on("nginx-1", Kind::Nginx, 1, "nginx, one core").thorough(),
             on("nginx-2", Kind::Nginx, 2, "nginx, two cores").thorough(),

@@ -97,7 +97,7 @@ pub(crate) fn of_cases(cases: &[Measured]) -> Vec<Goal> {
         ),
         ratio(
             "users",
-            "requests/s, another user and token each time, against the same",
+            "requests/s, a different user and token each time, against always the same",
             at_least(0.95),
             Rate,
             "many",
@@ -145,7 +145,7 @@ pub(crate) fn of_cases(cases: &[Measured]) -> Vec<Goal> {
         ),
         ratio(
             "latency",
-            "p99 at 70 % of what nginx takes, against nginx",
+            "p99 at 70 % of the throughput of nginx, against nginx",
             at_most(1.2),
             P99,
             "gate",

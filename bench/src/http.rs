@@ -74,7 +74,7 @@ impl Connection<'static> {
     /// When no server listens there.
     pub(crate) fn open_tls(address: &Address) -> Result<Self> {
         let Address::Tcp(port) = *address else {
-            bail!("TLS is spoken over TCP");
+            bail!("TLS needs a TCP address, not a Unix socket");
         };
         Ok(Self::of(TlsClient::new(false)?.connect(port, TIMEOUT)?))
     }

@@ -163,10 +163,10 @@ impl Kind {
                 Traits::closed("nginx + auth_request → sessiongate")
             }
             Self::NginxAuthRequest(Socket::Unix) => {
-                Traits::closed("the same through a Unix socket")
+                Traits::closed("nginx + auth_request → sessiongate, Unix socket")
             }
             Self::NginxAuthRequestCached => {
-                Traits::closed("the same over TCP, decisions kept for 5 s")
+                Traits::closed("nginx + auth_request → sessiongate, decisions cached for 5 s")
             }
             Self::NginxEven => Traits::open("nginx, connections spread evenly (`reuseport`)"),
             Self::NginxHttp2 | Self::NginxTls => Traits::open("nginx").over_tls(),

@@ -274,7 +274,10 @@ fn write_configuration(folder: &Path, name: &str, values: &[(&str, String)]) -> 
                 .bytes()
                 .all(|byte| byte == b'_' || byte.is_ascii_uppercase())
     });
-    ensure!(unfilled.is_none(), "{name} asks for {unfilled:?}");
+    ensure!(
+        unfilled.is_none(),
+        "{name} has a placeholder without a value: {unfilled:?}"
+    );
     let file = folder.join(Path::new(name).file_name().context("a file")?);
     fs::write(&file, text)?;
     Ok(file.display().to_string())

@@ -108,7 +108,10 @@ impl Order<'_> {
         ensure!(failures == 0, "{failures} connections or requests failed");
         if self.refused {
             let permitted = answers.saturating_sub(refusals);
-            ensure!(permitted == 0, "{permitted} of {answers} were let in");
+            ensure!(
+                permitted == 0,
+                "{permitted} of {answers} requests were permitted"
+            );
         } else {
             ensure!(refusals == 0, "{refusals} of {answers} were refused");
         }

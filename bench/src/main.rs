@@ -40,7 +40,7 @@ use self::trial::Scale;
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
-    about = "Measures what the gate takes and costs, beside other proxies"
+    about = "Measures the throughput and cost of the gate beside other proxies"
 )]
 struct Options {
     /// What to measure [default: the gate beside other proxies].
@@ -157,7 +157,7 @@ fn side_by_side(options: &Options) -> Result<()> {
             .collect();
         ensure!(
             known.contains(&name.as_str()),
-            "no case is called {name}; there are {}",
+            "there is no case {name}; the cases are {}",
             known.join(", ")
         );
     }

@@ -255,7 +255,7 @@ fn notes(measured: &Measured) -> Vec<String> {
             let (count, all) = (1 + broken.count(), row.rounds.len());
             let label = entry.label.replace("**", "");
             notes.push(format!(
-                "BROKEN: {label}, {count} of {all} rounds do not count: {reason:#}"
+                "BROKEN: {label}, {count} of {all} rounds are invalid: {reason:#}"
             ));
         }
     }

@@ -173,7 +173,7 @@ impl Start<'_> {
             Kind::NginxRoutes => (tcp, vec![self.nginx("nginx-routes.conf", port, None)?]),
             Kind::NginxStatic => (tcp, vec![self.nginx("nginx-static.conf", port, None)?]),
             Kind::NginxTls => (tcp, vec![self.nginx("nginx-tls.conf", port, None)?]),
-            Kind::NginxHeaders => (tcp, vec![self.nginx("nginx-telling.conf", port, None)?]),
+            Kind::NginxHeaders => (tcp, vec![self.nginx("nginx-headers.conf", port, None)?]),
             Kind::Node => {
                 let server = root().join("bench/node/server.mjs");
                 let program = Program {

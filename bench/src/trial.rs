@@ -74,9 +74,7 @@ impl Trial {
 
     fn title(self) -> &'static str {
         match self {
-            Self::Idle => {
-                "Memory of 10,000 idle connections that have each made one request and are kept"
-            }
+            Self::Idle => "Memory of 10,000 idle connections after one request on each",
             Self::Slow => {
                 "A usual load beside 10,000 idle connections, 1,000 clients that send slowly and 1,000 that read slowly"
             }

@@ -70,7 +70,7 @@ impl Http2Connection {
         self.stream.set_nodelay(true)?;
         let mut preface = [0; PREFACE.len()];
         self.stream.read_exact(&mut preface)?;
-        ensure!(preface == *PREFACE, "the client does not speak HTTP/2");
+        ensure!(preface == *PREFACE, "the client sent no HTTP/2 preface");
         self.frame(SETTINGS, 0, 0, &[]);
         self.frame(WINDOW_UPDATE, 0, 0, &OUR_WINDOW.to_be_bytes());
         let (mut buffer, mut filled) = (vec![0; 256 * 1024], 0);

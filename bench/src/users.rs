@@ -53,7 +53,12 @@ pub(crate) fn run(lab: &Lab, earlier: &Path, scale: UsersScale) -> Vec<TrialResu
         Ok((paced, flooded)) => (Ok(paced), flooded),
         Err(error) => {
             eprintln!("bench:   broken: {error:#}");
-            (Err(error), Err(anyhow::anyhow!("it was not come to")))
+            (
+                Err(error),
+                Err(anyhow::anyhow!(
+                    "not measured, because the first part failed"
+                )),
+            )
         }
     };
     if let Err(error) = &flooded {
@@ -62,13 +67,13 @@ pub(crate) fn run(lab: &Lab, earlier: &Path, scale: UsersScale) -> Vec<TrialResu
     vec![
         TrialResult {
             name: "users-paced",
-            title: "Every user asks every ten seconds, 32 connections",
+            title: "Every user sends a request every ten seconds, 32 connections",
             aims: &PACED_AIMS,
             found: paced,
         },
         TrialResult {
             name: "users-flood",
-            title: "As many users as come again after ten seconds under full load, 32 connections",
+            title: "Full load, each user returning after ten seconds, 32 connections",
             aims: &FLOODED_AIMS,
             found: flooded,
         },
@@ -165,7 +170,7 @@ fn table(rows: &[GateResult; 2], rate: f64, cpu: f64) -> Table {
     let mut table = Table::new([
         "",
         "users",
-        "again after s",
+        "seconds between a user's requests",
         "requests/s",
         "×",
         "CPU µs",
@@ -203,7 +208,7 @@ fn per_thousand(lookups: u64, requests: f64) -> f64 {
 
 const PACED_AIMS: [Aim; 1] = [(
     "fewer",
-    "questions to Redis and PostgreSQL without channels, against with them",
+    "lookups in Redis and PostgreSQL without channels, against with them",
     Bound::AtLeast(20.0),
 )];
 

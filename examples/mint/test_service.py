@@ -14,7 +14,7 @@ SETTINGS = {"AUTH_SECRET": "for-tests-only-5xk2Vb8Rz1LtYc5NdJ0pAw", "PATH": os.e
 
 
 class Service(BaseHTTPRequestHandler):
-    """The service under test. It believes the header, because nobody reaches it but through the gate."""
+    """The service under test. It believes the header, because it can only be reached through the gate."""
 
     def do_GET(self):
         body = f"hello {self.headers['X-User-Id']}, {self.headers['X-User-Email']}".encode()
@@ -28,7 +28,7 @@ class Service(BaseHTTPRequestHandler):
 
 
 def mint(*options):
-    """The value of the `Cookie` header of somebody who is signed in."""
+    """The value of the `Cookie` header of a user who is signed in."""
     command = [SESSIONGATE, "mint", "--format", "authjs", *options]
     return subprocess.run(command, env=SETTINGS, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -79,7 +79,7 @@ class BehindTheGate(unittest.TestCase):
         cookie = mint("--user", "42", "--email", "ada@example.com")
         self.assertEqual(self.get(Cookie=cookie), (200, "hello 42, ada@example.com"))
 
-    def test_nobody_else_gets_there(self):
+    def test_a_request_without_a_session_is_refused(self):
         ended = mint("--user", "42", "--expires-in", "-600")
         for headers in {}, {"X-User-Id": "42"}, {"Cookie": ended}:
             status, body = self.get(**headers)

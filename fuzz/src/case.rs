@@ -65,7 +65,7 @@ pub fn known(kind: Kind) -> &'static Known {
     });
     all.iter()
         .find(|known| known.app.kind == kind)
-        .expect("all kinds are there")
+        .expect("every kind is known")
 }
 
 /// Compares the session crate with the reference on a request whose `Cookie` is these pieces joined, and returns the session crate's.

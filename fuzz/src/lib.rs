@@ -154,7 +154,7 @@ pub fn compare(app: &App, ring: &KeyRing, request: &Request) -> Outcome {
     let same_session = ours.session.is_none() || ours.session == theirs.session;
     assert!(
         same_token && same_session,
-        "{ours:?}, but the second opinion is {theirs:?}"
+        "{ours:?}, but the reference implementation returns {theirs:?}"
     );
     ours
 }

@@ -125,39 +125,39 @@ const MUTATIONS: &[Mutation] = &[
         after: "",
     },
     Mutation {
-        what: "memory is trusted while a channel is silent",
+        what: "memory is trusted while a channel is down",
         file: "changes.rs",
-        before: "self.silent.fetch_or(silent, Ordering::AcqRel);",
-        after: "let _ = silent;",
+        before: "self.down.fetch_or(down, Ordering::AcqRel);",
+        after: "let _ = down;",
     },
     Mutation {
-        what: "what was learned before a gap is trusted after it",
+        what: "an answer from before a gap is trusted after it",
         file: "changes.rs",
-        before: "            self.forget_all(channel, now);\n            let silent",
-        after: "            let _ = now;\n            let silent",
+        before: "            self.invalidate_all(channel, now);\n            let down",
+        after: "            let _ = now;\n            let down",
     },
     Mutation {
         what: "the ticket is taken when the answer arrives",
         file: "chain.rs",
-        before: "        let has_missed = asked.was_up",
-        after: "        let asked = LookupStart { ticket: changes.ticket(now), ..asked };\n        let has_missed = asked.was_up",
+        before: "        let has_missed = start.was_up",
+        after: "        let start = LookupStart { ticket: changes.ticket(now), ..start };\n        let has_missed = start.was_up",
     },
     Mutation {
         what: "an answer is kept although a change was announced since its lookup began",
         file: "chain.rs",
-        before: "        if has_missed || self.has_changed(flight.progress(), asked.ticket, stripes) {\n            return Kept::Unsure;",
+        before: "        if has_missed || self.has_changed(flight.progress(), start.ticket, stripes) {\n            return Kept::Unsure;",
         after: "        if has_missed {\n            return Kept::Unsure;",
     },
     Mutation {
         what: "an answer is kept although its lease is gone",
         file: "chain.rs",
-        before: "Ok(Written::TakenAway) => return Kept::Unsure,",
-        after: "Ok(Written::TakenAway) => (LookupStart { ticket, ..asked }, Some(Duration::MAX)),",
+        before: "Ok(Written::LeaseLost) => return Kept::Unsure,",
+        after: "Ok(Written::LeaseLost) => (LookupStart { ticket, ..start }, Some(Duration::MAX)),",
     },
     Mutation {
         what: "a request joins a flight that began before a change",
         file: "chain.rs",
-        before: "|others: Progress| !self.has_changed(others, others.asked(), stripes);",
+        before: "|others: Progress| !self.has_changed(others, others.ticket(), stripes);",
         after: "|_: Progress| true;",
     },
     Mutation {
@@ -169,8 +169,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "an answer in Redis counts as no older than it looks",
         file: "cache.rs",
-        before: "lasts.saturating_sub(left) + self.longest_way",
-        after: "lasts.saturating_sub(left)",
+        before: "lifetime.saturating_sub(left) + self.max_transit",
+        after: "lifetime.saturating_sub(left)",
     },
     Mutation {
         what: "memory keeps what Redis does not hold, and would not announce",
@@ -187,7 +187,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "an invalidation of a key by Redis leaves memory as it is",
         file: "chain/invalidation.rs",
-        before: "                self.memory.forget(&key);\n",
+        before: "                self.memory.invalidate(&key);\n",
         after: "",
     },
     Mutation {
@@ -209,7 +209,7 @@ const MUTATIONS: &[Mutation] = &[
         after: "|entry| { entry.trusted_until += 60_000_000_000; std::mem::take(&mut entry.early) > 0 })",
     },
     Mutation {
-        what: "a stale answer counts although a change of it was up",
+        what: "a stale answer counts although a change of it was announced",
         file: "memory.rs",
         before: "entry.found.filter(|_| !is_late && !was_invalidated())",
         after: "entry.found.filter(|_| !is_late || was_invalidated())",
@@ -223,7 +223,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a hit in Redis counts while the truth is down, although the truth has announced a change since",
         file: "chain.rs",
-        before: "Err(match self.unchallenged_since(key, &hit, asked) {",
-        after: "Err(match Some(asked.ticket).filter(|_| hit.age.is_some()) {",
+        before: "Err(match self.unchanged_since(key, &hit, start) {",
+        after: "Err(match Some(start.ticket).filter(|_| hit.age.is_some()) {",
     },
 ];

@@ -57,7 +57,7 @@ pub(super) fn unary(order: &Order<'_>, connections: u32, streams: u32) -> Result
     let expected = ran.done * unary::message().len() as u64;
     ensure!(
         data >= expected,
-        "{data} bytes of messages came instead of {expected}"
+        "{data} bytes of messages arrived instead of {expected}"
     );
     Ok(ran.answered())
 }

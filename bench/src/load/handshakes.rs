@@ -16,7 +16,7 @@ use crate::tls::TlsClient;
 /// As [`super::Load::run`]; also when a handshake is full where it should be resumed, or the reverse.
 pub(super) fn run(order: &Order<'_>, threads: u32, resumes: bool) -> Result<Answered> {
     let Address::Tcp(port) = *order.address else {
-        bail!("TLS is spoken over TCP");
+        bail!("TLS needs a TCP address, not a Unix socket");
     };
     let mut headers = order.headers.to_vec();
     if let Some(cookie) = order.cookies()?.into_iter().next() {

@@ -27,7 +27,7 @@ use crate::http::{Address, Extent, get};
 /// As [`super::Load::run`].
 pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
     let Address::Tcp(port) = *order.address else {
-        bail!("a paced load is sent over TCP");
+        bail!("a paced load needs a TCP address");
     };
     let requests = requests(order)?;
     let start = clock();
@@ -174,7 +174,7 @@ impl Lane {
             }
             if let Some(answer) = Extent::of(&buffer[..filled])? {
                 let since = self.waiting_since.swap(0, Ordering::AcqRel);
-                ensure!(since != 0, "an answer came that nobody waited for");
+                ensure!(since != 0, "an answer came without a request");
                 let latency = self.start.elapsed() - Duration::from_nanos(since);
                 answers.push((latency, answer.status));
                 filled = 0;

@@ -62,7 +62,7 @@ fn load(
     more(&mut wrk);
     let printed = output(&mut wrk)?;
     let line = printed.lines().find_map(|line| line.strip_prefix("BENCH "));
-    let report: Value = serde_json::from_str(line.context("wrk did not report")?)?;
+    let report: Value = serde_json::from_str(line.context("wrk printed no report")?)?;
     let number = |name: &str| report[name].as_u64().with_context(|| format!("no {name}"));
     let requests = number("requests")?;
     order.check(

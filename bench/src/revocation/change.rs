@@ -250,7 +250,7 @@ impl Client {
                 };
                 // A change that only the primary has may be lost with it.
                 if *has_replicas && send_command(redis, &["WAIT", "1", "1000"])?.starts_with(":0") {
-                    bail!("no replica knows it");
+                    bail!("no replica has the write");
                 }
                 Ok(())
             }

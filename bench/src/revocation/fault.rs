@@ -43,7 +43,7 @@ impl Fault {
             Self::PostgresRestarted => "PostgreSQL restarted",
             Self::RedisFailover => "Redis failed over by Sentinel",
             Self::RedisRestarted => "Redis restarted, as a cache",
-            Self::RedisStalled => "line to Redis silent, with the sessions",
+            Self::RedisStalled => "connections to the Redis with the sessions silent",
         }
     }
 

@@ -257,9 +257,8 @@ impl Random {
 /// Explains the columns of the table.
 pub(super) fn explained() -> String {
     format!(
-        "Milliseconds from a change to the last request after it that let its user in, on any gate; \"too late\" are answers that \
-         let somebody in more than {} ms after a change, \"refused\" those that refused somebody of whom nothing had changed, \
-         otherwise than with 503.\n",
+        "Milliseconds from a change to the last request after it that permitted its user, on any gate; \"too late\" are answers \
+         that permitted a user more than {} ms after the change, \"refused\" the refusals, other than 503, of unchanged users.\n",
         BOUND.as_millis()
     )
 }

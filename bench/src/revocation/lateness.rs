@@ -36,9 +36,9 @@ pub(super) fn measure(lab: &Lab, changes: usize) -> Result<Vec<Table>> {
     }
     let (nodes, pace) = (NODES, PACE);
     println!(
-        "{nodes} gates; beside the changes {answered} requests of others were answered, {pace}/s of each gate at most.\n\
-         Milliseconds from the moment at which whoever made the change heard that it was made, to the last answer that let \
-         its user in, on any gate, and until the last WebSocket was closed, of one on each gate.\n"
+        "{nodes} gates; beside the changes, {answered} requests of other users were answered, at most {pace}/s by each gate.\n\
+         Milliseconds from the confirmation of a change to the last answer that permitted its user, on any gate, and to the \
+         end of the last WebSocket, one on each gate.\n"
     );
     Ok(tables.into())
 }
@@ -142,12 +142,12 @@ fn one(
         let made = make(change).map(|()| clock());
         is_made.store(true, Ordering::Release);
         let last = requesting.into_iter().map(|requesting| {
-            let last = requesting.join().expect("nobody who asks panics");
+            let last = requesting.join().expect("no client panics");
             last.transpose()
         });
         let last = last.collect::<Result<Vec<_>>>();
         let ended = ending.into_iter();
-        let ended = ended.map(|ending| ending.join().expect("nobody who waits panics"));
+        let ended = ended.map(|ending| ending.join().expect("no waiting thread panics"));
         (made, last, ended.collect::<Result<Vec<_>>>())
     });
     let made = made?;
@@ -177,7 +177,7 @@ fn request_until_refused(
     // From the second request on, memory answers.
     let known_before = (0..2).try_for_each(|_| {
         let status = connection.exchange(&person.request)?.status;
-        ensure!(status == 200, "it is {status} before the change");
+        ensure!(status == 200, "the status is {status} before the change");
         Ok(())
     });
     known.wait();
@@ -216,7 +216,7 @@ fn load(node: &Node, people: &[Person], is_over: &AtomicBool) -> Result<usize> {
         }
         let status = connection.exchange(&person.request)?.status;
         if status != 200 {
-            bail!("{} of whom nothing has changed got {status}", person.id);
+            bail!("{}, who was not changed, got {status}", person.id);
         }
         answered += 1;
         let due = Duration::from_secs(1) / PACE * answered;

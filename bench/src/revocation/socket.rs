@@ -69,7 +69,7 @@ impl WebSocket {
         let ended = clock();
         ensure!(
             read == 0 || first[0] == CLOSE,
-            "{first:?} came on a WebSocket"
+            "{first:?} arrived on a WebSocket"
         );
         Ok(ended)
     }

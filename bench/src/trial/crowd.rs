@@ -93,7 +93,7 @@ pub(crate) fn request(lab: &Lab, path: &str) -> Result<Vec<u8>> {
 pub(crate) fn port(target: &Target) -> Result<u16> {
     match target.address {
         Address::Tcp(port) => Ok(port),
-        Address::Unix(_) => bail!("a crowd comes over TCP"),
+        Address::Unix(_) => bail!("idle connections need a TCP address"),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn run(lab: &Lab) -> Result<Found> {
         "×",
         "MiB before",
         "with them",
-        "when they are gone",
+        "after they close",
         "kept",
     ]);
     let mut figures = HashMap::new();
@@ -40,7 +40,7 @@ pub(super) fn run(lab: &Lab) -> Result<Found> {
             let memory = measure(*kind, lab).with_context(|| label.to_string())?;
             let bytes = (memory.with - memory.before) * MIB / CONNECTIONS as f64;
             let remains = (memory.after - memory.before) / (memory.with - memory.before);
-            eprintln!("bench:   {label}: {bytes:.0} bytes each, {remains:.2} kept");
+            eprintln!("bench:   {label}: {bytes:.0} bytes each, {remains:.2} kept after the close");
             let reference = *reference.get_or_insert(bytes);
             figures.insert(*each, bytes / reference);
             figures.insert(*kept, remains);
@@ -57,7 +57,7 @@ pub(super) fn run(lab: &Lab) -> Result<Found> {
     }
     let notes = vec![format!(
         "Growth of the memory of all processes of a server (PSS), from after a load of 32 connections to {} seconds after the \
-         {CONNECTIONS} have had their answers. The last column is what of it is still there {} seconds after they are closed.",
+         {CONNECTIONS} connections got their answers. The last column is the share of it that remains {} seconds after they close.",
         REST.as_secs(),
         RETURN.as_secs()
     )];
@@ -105,7 +105,7 @@ fn warm(target: &Target, lab: &Lab) -> Result<()> {
 fn memory(target: &Target, rest: Duration) -> Result<f64> {
     sleep(rest);
     let memory = Snapshot::take().memory(&target.processes());
-    Ok(memory.context("the server is gone")?.pss)
+    Ok(memory.context("the server has exited")?.pss)
 }
 
 /// Servers to compare with the first of their group: kind, label, and the names of two figures.
@@ -146,12 +146,12 @@ pub(super) const GOALS: [(&str, &str, Bound); 4] = [
     ),
     (
         "gate kept",
-        "of it kept when they are closed",
+        "share of that memory kept after the connections close",
         Bound::AtMost(0.1),
     ),
     (
         "gate tls kept",
-        "of it kept when they are closed, TLS",
+        "share of that memory kept after the TLS connections close",
         Bound::AtMost(0.1),
     ),
 ];

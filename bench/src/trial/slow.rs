@@ -67,9 +67,9 @@ pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
     Ok(Found {
         table,
         notes: [format!(
-            "The load has 32 connections and a timetable, at 70 % of what the gate takes without pauses; medians of rounds of a \
-             second. Of the slow ones each sends a byte of its head, or reads up to 4 KiB of an answer of 8 MiB, once a \
-             second; {renewed} of them were cut off meanwhile and came again."
+            "The load has 32 connections and sends at fixed times, 70 % of what the gate answers without pauses; medians of rounds of a \
+             second. Each slow client sends a byte of its head, or reads up to 4 KiB of an answer of 8 MiB, once a \
+             second; {renewed} were cut off and reconnected."
         )]
         .into_iter()
         .chain(disturbed)
@@ -100,7 +100,7 @@ impl Phase {
             rate: rate.round(),
             p50: rounds.iter().map(|answered| answered.p50).collect(),
             p99: rounds.iter().map(|answered| answered.p99).collect(),
-            memory: memory.context("the gate is gone")?.pss,
+            memory: memory.context("the gate has exited")?.pss,
         };
         eprintln!("bench:   {label}: p99 {:?} µs", phase.p99());
         Ok(phase)

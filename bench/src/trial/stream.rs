@@ -118,7 +118,7 @@ fn upload(curl: &mut Command, bytes: u64) -> Result<()> {
     let counted = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
         counted == bytes.to_string(),
-        "of {bytes} bytes the service says it got {counted:?}"
+        "the service counted {counted:?} of {bytes} bytes"
     );
     Ok(())
 }
@@ -154,7 +154,7 @@ fn watch(target: &Target, act: impl FnOnce() -> Result<()>) -> Result<f64> {
         });
         let done = act();
         over.store(true, Ordering::Relaxed);
-        let peak = peak.join().ok().context("nobody watched")??;
+        let peak = peak.join().ok().context("the memory watcher failed")??;
         done?;
         Ok(peak)
     })
@@ -163,7 +163,7 @@ fn watch(target: &Target, act: impl FnOnce() -> Result<()>) -> Result<f64> {
 /// Returns the memory of the gate, in MiB.
 fn memory(target: &Target) -> Result<f64> {
     let memory = Snapshot::take().memory(&target.processes());
-    Ok(memory.context("the gate is gone")?.pss)
+    Ok(memory.context("the gate has exited")?.pss)
 }
 
 /// Runs the service: it sends as many zeros as the path says, or answers with the number of zeros that it received.

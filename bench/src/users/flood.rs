@@ -21,7 +21,10 @@ use crate::trial::Found;
 /// When a request is refused.
 pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: UsersScale) -> Result<Found> {
     for side in sides {
-        eprintln!("bench:   {} meets everybody", side.channels.name());
+        eprintln!(
+            "bench:   {} gets a request of every user",
+            side.channels.name()
+        );
         side.warm_up(sessions, sessions.count)?;
     }
     // A round that does not count yields the number of users.
@@ -141,15 +144,14 @@ fn spread(rates: impl Iterator<Item = f64> + Clone) -> f64 {
 
 fn notes(spread: f64, returns_too_soon: bool) -> Vec<String> {
     let mut notes = vec![
-        "Of each gate as many users as come again after ten seconds under the load that it takes, as far as there are so many. \
-         Questions are those of all rounds, with what is asked while the other one is measured. Few users' time in Redis ends \
-         within the rounds."
+        "Each gate gets so many users that each returns after ten seconds under full load, if there are enough. Lookups are \
+         those of all rounds, including those made while the other gate is measured. Few entries in Redis expire within the rounds."
             .to_owned(),
     ];
     if returns_too_soon {
         notes.push(format!(
-            "NOT COMPARED: everybody came again before {REMEMBERED_WITHOUT} s were over, so both gates remembered everybody. \
-             `--users` says how many there are."
+            "NOT COMPARED: every user returned within {REMEMBERED_WITHOUT} s, so both gates remembered all users. \
+             Measure with more of them (`--users`)."
         ));
     }
     if spread > DISTURBED {

@@ -28,7 +28,7 @@ impl Lookups {
         });
         let mut commands = commands
             .collect::<Result<BTreeMap<_, _>>>()
-            .context("Redis counts its commands in another way")?;
+            .context("Redis printed commandstats in an unknown format")?;
         commands.remove("info");
         Ok(Self { commands, postgres })
     }

@@ -26,7 +26,10 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: UsersScale)
     let users = scale.paced_users.min(sessions.count);
     let file = sessions.first(users)?;
     for side in sides {
-        eprintln!("bench:   {} meets {users} users", side.channels.name());
+        eprintln!(
+            "bench:   {} gets requests of {users} users",
+            side.channels.name()
+        );
         side.warm_up(sessions, users)?;
     }
     let before = lookups(sides)?;
@@ -109,16 +112,16 @@ pub(super) fn lookups(sides: &[Side<'_>; 2]) -> Result<[Lookups; 2]> {
 /// Returns what a reader must know; `kept` is the share of the due requests that were answered.
 fn notes(users: usize, elapsed: f64, remember: u32, kept: [f64; 2]) -> Vec<String> {
     let mut notes = vec![format!(
-        "Questions to Redis and to PostgreSQL for 1,000 requests, as the servers count them, with those that prove that the \
-         channels are heard. Both gates are asked at the same time, {} requests/s each, for {elapsed:.0} s, after everybody has \
-         asked twice. A million users make {:.0} times as many requests.",
+        "Lookups in Redis and PostgreSQL for 1,000 requests, as the servers count them, including those that check the channels. \
+         Both gates get requests at the same time, {} requests/s each, for {elapsed:.0} s, after two requests of every user. A \
+         million users make {:.0} times as many requests.",
         thousands(users as f64 / f64::from(RETURN_AFTER)),
         1e6 / users as f64
     )];
     let kept = kept[0].min(kept[1]);
     if kept < MIN_PACE_SHARE {
         notes.push(format!(
-            "LATE: the machine did not keep the pace. Of the requests that were due {:.1} % could be sent.",
+            "LATE: the machine did not keep the pace: it sent {:.1} % of the requests that were due.",
             kept * 100.0
         ));
     }
@@ -127,8 +130,8 @@ fn notes(users: usize, elapsed: f64, remember: u32, kept: [f64; 2]) -> Vec<Strin
     let enough = 2.0 * f64::from(remember);
     if elapsed < enough {
         notes.push(format!(
-            "SHORT: what is remembered for {remember} s is asked for again in turn from Redis and from PostgreSQL, which takes \
-             {enough:.0} s to be seen. `--passes` says how long."
+            "SHORT: users are remembered for {remember} s and then looked up again in Redis, and after as long again in PostgreSQL, so \
+             the run must last {enough:.0} s to show both. Set `--passes` higher."
         ));
     }
     notes

@@ -191,7 +191,7 @@ impl<'a> Side<'a> {
             let (status, _) = self.status_and_body("/seen", cookie)?;
             ensure!(
                 status == expected,
-                "{:?} answers {status} in place of {expected}",
+                "{:?} answers {status}, expected {expected}",
                 self.channels
             );
         }
@@ -282,7 +282,7 @@ impl<'a> Side<'a> {
         while self.status_and_body("/", Some(first.clone()))?.0 == 200 {
             ensure!(
                 began.elapsed() < MAX_REVOCATION_DELAY,
-                "a deleted user may still enter"
+                "a deleted user is still permitted"
             );
             sleep(POLL_INTERVAL);
         }

@@ -130,7 +130,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileErro
     if certificates.is_empty() {
         return Err(TlsFileError::new(
             path,
-            "it holds no certificate in PEM format",
+            "it contains no certificate in PEM format",
         ));
     }
     Ok(certificates)
@@ -209,12 +209,12 @@ fn advice_about(flaw: &CertificateError) -> Option<&'static str> {
     }
     match flaw {
         CertificateError::UnknownIssuer => Some(
-            "nobody whom we trust has signed the server's certificate; give the certificate of who did as the CA file",
+            "no trusted authority signed the server's certificate; give the certificate of the authority that did as the CA file",
         ),
         // The authority was found by its name.
         CertificateError::BadSignature => Some(
-            "the authority of this name that we trust has another key than the one that signed the server's certificate; give \
-             the certificate of the one that did as the CA file",
+            "the trusted authority of this name has another key than the one that signed the server's certificate; give the certificate \
+             of the authority that did sign it as the CA file",
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Some(

@@ -97,7 +97,7 @@ fn too_large(most: u64) -> io::Error {
         most if most.is_multiple_of(1 << 20) => format!("{} MiB", most >> 20),
         most => format!("{} KiB", most >> 10),
     };
-    let what = format!("it has more than {most}, the most that is read here");
+    let what = format!("it is larger than {most}, the limit for this file");
     io::Error::new(ErrorKind::FileTooLarge, what)
 }
 
@@ -178,7 +178,7 @@ mod tests {
         file.write_all(b"x").unwrap();
         assert_eq!(
             refusal(file.path()),
-            "it has more than 1 KiB, the most that is read here"
+            "it is larger than 1 KiB, the limit for this file"
         );
         // The size alone refuses the file: it is not read.
         file.as_file().set_len(1 << 40).unwrap();

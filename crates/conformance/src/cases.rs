@@ -63,7 +63,7 @@ mod tests {
     fn every_case_has_its_own_id() {
         let mut seen = HashSet::new();
         for case in all() {
-            assert!(seen.insert(case.id), "{} is there twice", case.id);
+            assert!(seen.insert(case.id), "the id {} is used twice", case.id);
             assert!(!case.title.is_empty() && !case.expects.is_empty());
         }
     }

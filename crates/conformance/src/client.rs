@@ -151,7 +151,7 @@ impl fmt::Display for Exchange {
         let statuses: Vec<_> = self.statuses().iter().map(u16::to_string).collect();
         match (statuses.is_empty(), self.data.is_empty()) {
             (true, true) => write!(to, "no answer")?,
-            (true, false) => write!(to, "an answer that cannot be read")?,
+            (true, false) => write!(to, "an unreadable answer")?,
             (false, _) => write!(to, "status {}", statuses.join(", "))?,
         }
         write!(to, "{}", if self.closed { ", closed" } else { ", open" })?;

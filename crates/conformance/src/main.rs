@@ -178,7 +178,7 @@ impl Arguments {
             ("--protected-path", &self.protected_path),
         ] {
             if !path.starts_with('/') || path.trim_matches('/').is_empty() {
-                bail!("{flag}: {path:?} must start with a slash, and be more than that");
+                bail!("{flag}: {path:?} must start with a slash, and cannot be only a slash");
             }
         }
         Ok(target)
@@ -188,14 +188,13 @@ impl Arguments {
 fn profile(name: &str) -> Result<&'static Profile, String> {
     Profile::named(name).ok_or_else(|| {
         let names: Vec<_> = Profile::names().collect();
-        format!("it is one of {}", names.join(", "))
+        format!("it must be one of {}", names.join(", "))
     })
 }
 
 fn address(text: &str, flag: &str) -> Result<SocketAddr> {
     let addresses = text.to_socket_addrs();
-    let mut addresses =
-        addresses.with_context(|| format!("{flag}: {text:?} is no host and port"))?;
+    let mut addresses = addresses.with_context(|| format!("{flag}: {text:?} is not HOST:PORT"))?;
     addresses
         .next()
         .with_context(|| format!("{flag}: {text:?} has no address"))

@@ -56,7 +56,7 @@ const BEHIND_A_CALLING_PROXY: &[(&str, &str)] = &[
     ),
     (
         "CK15",
-        "a proxy that only asks forwards cookies as it likes",
+        "a calling proxy decides itself which cookies it forwards",
     ),
 ];
 
@@ -102,9 +102,9 @@ const PROFILES: &[Profile] = &[
         ],
         original_request: OriginalRequest::Forwarded,
         not_applicable: &[
-            ("CK08", "its session is no JWE"),
-            ("CK09", "its session is no JWE"),
-            ("CK11", "its cookies are split in another way"),
+            ("CK08", "its session is not a JWE"),
+            ("CK09", "its session is not a JWE"),
+            ("CK11", "it splits cookies in another way"),
             ("CK15", "it forwards its own cookie"),
             (
                 "FA01",

@@ -47,7 +47,7 @@ impl Outcome {
             Self::Fails(_) => "fail",
             Self::Holds(_) => "pass",
             Self::NotApplicable(_) => "not applicable",
-            Self::NotRun(_) => "not asked",
+            Self::NotRun(_) => "not run",
             Self::Weak(_) => "weak",
         }
     }
@@ -111,12 +111,12 @@ impl Report {
                 .count()
         };
         format!(
-            "{} passed, {} failed, {} weak, {} not applicable, {} not asked",
+            "{} passed, {} failed, {} weak, {} not applicable, {} not run",
             count("pass"),
             count("fail"),
             count("weak"),
             count("not applicable"),
-            count("not asked")
+            count("not run")
         )
     }
 

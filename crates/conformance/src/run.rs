@@ -29,14 +29,14 @@ pub enum SetupError {
     },
     /// An address that is not on this machine, without consent.
     #[error(
-        "{0} is not on this machine; ask only gateways that you are allowed to test, and say so with \
+        "{0} is not on this machine; only test gateways that you are allowed to test, and confirm that with \
          --i-am-allowed-to-test-this-gateway"
     )]
     NotLocal(SocketAddr),
     /// The public path is not public, or not forwarded to the recorder.
     #[error(
         "GET {path} must be forwarded to {upstream} without a session, but the gateway answers with {answer}; \
-         is that its upstream, and the path public?"
+         check that this is its upstream, and that the path is public"
     )]
     NotPublic {
         /// The path of the request.
@@ -104,7 +104,7 @@ pub fn run(
             rows.push(row);
         }
         for (case, thread) in waiting {
-            let failed = |_| Row::new(case, Outcome::Fails("the case itself failed".to_owned()));
+            let failed = |_| Row::new(case, Outcome::Fails("the case panicked".to_owned()));
             let row = thread.join().unwrap_or_else(failed);
             progress(&row);
             rows.push(row);
@@ -158,7 +158,7 @@ fn reason_to_skip(case: &Case, target: &Target, accepts_http2: bool) -> Option<O
         ),
         (
             case.needs.http2 && !accepts_http2,
-            "nothing speaks cleartext HTTP/2 there",
+            "no listener for cleartext HTTP/2",
         ),
     ];
     let missing = missing.into_iter().find(|(missing, _)| *missing);

@@ -15,9 +15,9 @@ use http::{HeaderMap, HeaderValue, Method};
 
 fn main() {
     println!(
-        "choosing a route among 1,000 on 100 hosts, beside choosing it where it is the only one\n"
+        "choosing a route among 1,000 on 100 hosts, compared with choosing it where it is the only one\n"
     );
-    println!("| | nanoseconds | beside | ratio |\n|---|--:|--:|--:|");
+    println!("| | nanoseconds | compared with | ratio |\n|---|--:|--:|--:|");
     let measured = routes(HOSTS, AREAS);
     for (name, host, path) in [
         ("a folder", "host50.example.com", "/area5/page"),
@@ -43,7 +43,7 @@ fn main() {
     let everything = Routes::of_one_service(Vec::new(), true);
     let (host, path) = ("host50.example.com", "/area5/page");
     report(
-        "a folder, beside one route for everything",
+        "a folder, compared with one route for everything",
         &|| choose(&measured, host, path),
         &|| choose(&everything, host, path),
     );

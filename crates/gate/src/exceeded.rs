@@ -8,7 +8,7 @@ use crate::{Admission, StoreError};
 
 /// A rate limit that is used up, and when the next request is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{quota} in {} s, counted by {policy}, are used up", window.as_secs())]
+#[error("the limit of {quota} requests in {} s, counted by {policy}, is exceeded", window.as_secs())]
 pub struct Exceeded {
     /// What is counted: `address`, `user`, `route` or `bad-session`.
     pub policy: &'static str,

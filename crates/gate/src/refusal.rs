@@ -51,7 +51,7 @@ pub enum Refusal {
     #[error("the user is not active")]
     Inactive(Box<Admission>),
     /// The rule looks at a value of the session or the user's row whose type cannot be compared with what the rule demands.
-    #[error("a value that the rule looks at cannot be compared with what it demands")]
+    #[error("a value that the rule checks cannot be compared with what it demands")]
     Incomparable(Incomparable),
     /// The request carries a signed token, and the issuer's keys were never received, so the token cannot be verified.
     #[error("the issuer's keys are not known yet")]
@@ -73,14 +73,14 @@ pub enum Refusal {
     },
     /// The request may change something, and it comes from a page of another origin or does not say from where.
     #[error(
-        "a request that may change something must come from a page of this host, as Sec-Fetch-Site or Origin says; {0}"
+        "a request that may change something must come from a page of this host, as Sec-Fetch-Site or Origin shows; {0}"
     )]
     OtherOrigin(ClaimedOrigin),
     /// The client, its user, or all clients together exceed a rate limit.
     #[error(transparent)]
     RateLimited(RateLimited),
     /// The request would enter, but the calling proxy does not let this user enter.
-    #[error("the calling proxy lets other users enter")]
+    #[error("the calling proxy does not let this user enter")]
     Restricted(Box<Admission>),
     /// The session was revoked, or all sessions of its user, or of all users, that were issued before a certain time.
     #[error(transparent)]
@@ -89,16 +89,16 @@ pub enum Refusal {
     #[error(transparent)]
     Store(StoreRefusal),
     /// The path of the request is not known, and routes differ by path.
-    #[error("the path is not known, and routes differ")]
+    #[error("the path is not known, and routes differ by path")]
     UnknownPath,
     /// The session is valid, but the rule demands more of it, of its user, or of where the request comes from.
     #[error("the rule demands something that the user does not have")]
     Unmet(Box<Admission>),
     /// A value about the user cannot be written into its header.
-    #[error("what is known of the user cannot be written into the headers of the route")]
+    #[error("a value about the user cannot be encoded in the route's headers")]
     Unwritable(Box<Admission>),
     /// The session is valid, but identifies its user only by an e-mail address that is not verified.
-    #[error("the user is known by an e-mail address alone, and the session calls it unverified")]
+    #[error("the session identifies its user only by an unverified e-mail address")]
     UnverifiedAddress(Box<Session>),
     /// No store has the session of this token: it was signed out, or never existed.
     #[error("no such session")]

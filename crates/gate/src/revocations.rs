@@ -78,9 +78,9 @@ pub enum RevokedBy {
 impl fmt::Display for RevokedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::All(_) => "everything that was issued before a time is revoked, and so is the session",
+            Self::All(_) => "all sessions issued before a certain time are revoked, including this one",
             Self::Session => "the session is revoked",
-            Self::User(_) => "everything of the user that was issued before a time is revoked, and so is the session",
+            Self::User(_) => "all sessions of the user issued before a certain time are revoked, including this one",
         })
     }
 }

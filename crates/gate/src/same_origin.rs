@@ -57,7 +57,7 @@ fn shown(value: &HeaderValue) -> Box<str> {
             Some((end, _)) => format!("{}…", &text[..end]).into(),
             None => text.into(),
         },
-        Err(_) => "no text of ASCII".into(),
+        Err(_) => "not ASCII text".into(),
     }
 }
 

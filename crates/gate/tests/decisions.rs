@@ -282,7 +282,7 @@ fn each_request_is_decided_by_its_credentials() {
         (
             "/public/a",
             &[("Cookie", good.as_str()), forged[0], forged[1]],
-            Ok("public nobody"),
+            Ok("public anonymous"),
         ),
         ("/publicx", &[], Err("no_credential SignIn")),
         (
@@ -328,7 +328,7 @@ fn only_a_real_preflight_passes_where_allowed() {
     };
     assert_eq!(
         decide(&gate, Method::OPTIONS, "/a", &preflight).as_deref(),
-        Ok("preflight nobody")
+        Ok("preflight anonymous")
     );
     assert_eq!(
         decide(&gate, Method::OPTIONS, "/a", &preflight[..1]),
@@ -347,11 +347,11 @@ fn the_bypass_needs_its_value_exactly_once() {
     let get = |headers: &[(&str, &str)]| decide(&gate, Method::GET, "/a", headers);
     assert_eq!(
         get(&[("X-Bypass-Auth", SECRET)]).as_deref(),
-        Ok("bypass nobody")
+        Ok("bypass anonymous")
     );
     assert_eq!(
         get(&[("X-Bypass-Auth", SECRET), ("X-User-Id", "root")]).as_deref(),
-        Ok("bypass nobody")
+        Ok("bypass anonymous")
     );
     assert!(get(&[("X-Bypass-Auth", "true")]).is_err());
     assert!(get(&[("X-Bypass-Auth", SECRET), ("X-Bypass-Auth", SECRET)]).is_err());
@@ -369,8 +369,11 @@ fn the_public_bypass_value_works_only_from_this_machine() {
         decide_from(&gate, peer.parse().unwrap(), Method::GET, "/a", headers)
     };
     let value = ("X-Bypass-Auth", "true");
-    assert_eq!(get("127.0.0.1", &[value]).as_deref(), Ok("bypass nobody"));
-    assert_eq!(get("::1", &[value]).as_deref(), Ok("bypass nobody"));
+    assert_eq!(
+        get("127.0.0.1", &[value]).as_deref(),
+        Ok("bypass anonymous")
+    );
+    assert_eq!(get("::1", &[value]).as_deref(), Ok("bypass anonymous"));
     assert!(get("192.0.2.1", &[value]).is_err());
     assert!(get("127.0.0.1", &[value, ("X-Forwarded-For", "192.0.2.1")]).is_err());
 }

@@ -103,8 +103,8 @@ impl Client {
     pub async fn head(&mut self) -> Result<Response> {
         let head = timeout(TIMEOUT, self.wire.head())
             .await
-            .context("no answer came")??;
-        let head = head.context("the connection was closed without an answer")?;
+            .context("no response arrived")??;
+        let head = head.context("the connection was closed without a response")?;
         let mut versions = self.versions.iter();
         let status = versions
             .find_map(|version| head.start.strip_prefix(version))
@@ -125,7 +125,7 @@ impl Client {
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         timeout(TIMEOUT, self.wire.chunk())
             .await
-            .context("no chunk came")?
+            .context("no chunk arrived")?
     }
 
     /// Reads exactly `length` bytes, for what follows a 101.
@@ -135,7 +135,7 @@ impl Client {
     pub async fn bytes(&mut self, length: usize) -> Result<Vec<u8>> {
         timeout(TIMEOUT, self.wire.exactly(length))
             .await
-            .context("the bytes did not come")?
+            .context("the bytes did not arrive")?
     }
 
     /// Waits until the peer closes without sending anything more.
@@ -173,7 +173,7 @@ impl Client {
             let framing = response.headers.framing()?;
             response.body = timeout(TIMEOUT, self.body(framing))
                 .await
-                .context("the body did not end")??;
+                .context("the body is incomplete")??;
         }
         Ok(response)
     }

@@ -128,10 +128,10 @@ impl CutProxy {
             .send(Order { open, done })
             .await
             .ok()
-            .context("the wire is gone")?;
+            .context("the proxy's thread has ended")?;
         finished
             .await
-            .context("the wire could not be cut or mended")
+            .context("the proxy did not carry out the order")
     }
 }
 

@@ -128,9 +128,7 @@ impl Echo {
         let seen = timeout(TIMEOUT, arrived).await.with_context(|| {
             format!("no such request reached the upstream: {:#?}", self.seen())
         })??;
-        seen.into_iter()
-            .find(wanted)
-            .context("it was there a moment ago")
+        seen.into_iter().find(wanted).context("it was found above")
     }
 
     /// Lets one waiting `/hold` answer, or one `/stream` send its next chunk.
@@ -259,7 +257,7 @@ async fn read_body(wire: &mut Wire, framing: Framing, mut take: impl FnMut(&[u8]
             let mut left = length;
             while left > 0 {
                 let piece = wire.read_at_most(left).await?;
-                ensure!(!piece.is_empty(), "the body ended {left} bytes early");
+                ensure!(!piece.is_empty(), "the body is {left} bytes too short");
                 left -= piece.len();
                 take(&piece);
             }

@@ -84,7 +84,7 @@ impl Gate {
     pub fn decisions_port(&self) -> Result<SocketAddr> {
         match &self.decisions {
             Some(DecisionListener::Tcp(address)) => Ok(*address),
-            other => bail!("the gate takes questions at {other:?}, not at a port"),
+            other => bail!("the decisions listener is {other:?}, not a TCP port"),
         }
     }
 

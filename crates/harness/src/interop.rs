@@ -142,7 +142,7 @@ impl SignedIn {
     fn from_json(user: &Value, browser: Browser) -> Result<Self> {
         let text = |name: &str| {
             let text = user[name].as_str().map(str::to_owned);
-            text.with_context(|| format!("a user without `{name}`: {user}"))
+            text.with_context(|| format!("the user has no `{name}`: {user}"))
         };
         Ok(Self {
             id: text("id")?,

@@ -137,7 +137,7 @@ pub fn now() -> i64 {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "sessions that a running gate accepts are made for now"
+    reason = "a running gate accepts only sessions that are valid now"
 )]
 fn since_epoch() -> std::time::Duration {
     SystemTime::now()

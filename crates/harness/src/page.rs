@@ -24,7 +24,7 @@ pub fn block(page: &str, language: &str, number: usize) -> Result<String> {
 pub fn replace_literal(text: &str, literal: &str, value: &str) -> Result<String> {
     ensure!(
         text.contains(literal),
-        "the documented configuration does not say {literal:?}"
+        "the documented configuration does not contain {literal:?}"
     );
     Ok(text.replace(literal, value))
 }

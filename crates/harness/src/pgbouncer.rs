@@ -74,7 +74,7 @@ impl PgBouncer {
             true => Some(
                 Account::named("postgres")
                     .or_else(|| Account::named("nobody"))
-                    .context("neither `postgres` nor `nobody` is an account of this machine")?,
+                    .context("this machine has neither a `postgres` nor a `nobody` account")?,
             ),
             false => None,
         };
@@ -91,7 +91,7 @@ impl PgBouncer {
             .stderr
             .wait_for(|line| line.contains("process up:").then_some(()))
             .await
-            .context("pgbouncer did not come up")?;
+            .context("pgbouncer did not start")?;
         Ok(Self {
             _process: process,
             port,

@@ -147,7 +147,7 @@ impl Postgres {
                     .then_some(())
             })
             .await
-            .context("postgres did not come up")?;
+            .context("postgres did not start")?;
         self.process = Some(process);
         Ok(())
     }
@@ -293,7 +293,7 @@ impl PostgresOptions {
             true => Some(
                 Account::named("postgres")
                     .or_else(|| Account::named("nobody"))
-                    .context("neither `postgres` nor `nobody` is an account of this machine")?,
+                    .context("this machine has neither a `postgres` nor a `nobody` account")?,
             ),
             false => None,
         };

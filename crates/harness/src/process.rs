@@ -192,7 +192,7 @@ impl Lines {
 
     fn set_reading(&self, state: Reading) {
         let (reading, changed) = &*self.reading;
-        *reading.lock().expect("no reader panics") = state;
+        *reading.lock().expect("the reader does not panic") = state;
         changed.notify_all();
     }
 
@@ -234,7 +234,7 @@ impl Lines {
         }
         .with_context(|| {
             format!(
-                "the awaited line did not come; so far:\n{}",
+                "the expected line did not appear; output so far:\n{}",
                 self.all().join("\n")
             )
         })
@@ -254,16 +254,18 @@ impl Lines {
                     self.all().join("\n")
                 )
             })?
-            .map_err(|_| anyhow!("the reader of the output is gone"))?;
+            .map_err(|_| anyhow!("the thread that reads the output has ended"))?;
         Ok(())
     }
 }
 
 /// Waits while the reader is stalled. Returns false when it must stop.
 fn may_read((reading, changed): &(Mutex<Reading>, Condvar)) -> bool {
-    let reading = reading.lock().expect("nobody panics with it");
+    let reading = reading
+        .lock()
+        .expect("no thread panics while it holds the lock");
     let reading = changed.wait_while(reading, |reading| *reading == Reading::Stalled);
-    *reading.expect("nobody panics with it") == Reading::Active
+    *reading.expect("no thread panics while it holds the lock") == Reading::Active
 }
 
 /// Returns a command for `program` (a name, or a path), which the kernel kills when the thread that started it ends for any

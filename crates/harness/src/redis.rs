@@ -200,7 +200,7 @@ impl Redis {
             .stdout
             .wait_for(|line| line.contains("Ready to accept connections").then_some(()))
             .await
-            .with_context(|| format!("redis-server did not come up: {}", process.transcript()))?;
+            .with_context(|| format!("redis-server did not start: {}", process.transcript()))?;
         Ok(process)
     }
 

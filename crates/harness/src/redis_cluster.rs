@@ -131,7 +131,7 @@ impl RedisCluster {
                 Err(why) => error = Some(why),
             }
         }
-        Err(error.context("there are no servers")?)
+        Err(error.context("the cluster has no servers")?)
     }
 
     /// Returns the index of the server that holds `key`, according to the first server that answers.
@@ -167,7 +167,7 @@ impl RedisCluster {
                 .nodes
                 .iter()
                 .position(|node| Some(&*node.address()) == address);
-            return index.context("nobody holds the slot");
+            return index.context("no server holds the slot");
         }
         anyhow::bail!("no server answers")
     }
@@ -258,7 +258,7 @@ impl RedisCluster {
     ) -> Result<()> {
         let (slot, _) = Self::slots(replica % Self::PRIMARIES);
         let port = self.nodes[replica].port();
-        poll("all to know the new primary", async || {
+        poll("every server to know the new primary", async || {
             for (index, node) in self.nodes.iter().enumerate() {
                 if suspended == Some(index) {
                     continue;
@@ -314,7 +314,11 @@ impl RedisCluster {
         let first = &self.nodes[0];
         for other in &self.nodes[from..] {
             let bus = other.cli(["CONFIG", "GET", "cluster-port"]).await?;
-            let bus = bus.lines().last().context("it has no bus")?.to_owned();
+            let bus = bus
+                .lines()
+                .last()
+                .context("the server has no cluster bus port")?
+                .to_owned();
             let port = port_among_servers(other);
             let words = ["CLUSTER", "MEET", "127.0.0.1", &port, &bus];
             first.cli(words).await?;
@@ -332,7 +336,7 @@ impl RedisCluster {
 
     async fn replicate(&self, replica: usize, primary: usize) -> Result<()> {
         let (node, id) = (&self.nodes[replica], self.id(primary).await?);
-        poll("the replica to be one", async || {
+        poll("the replica to become a replica", async || {
             let answer = node.cli(["CLUSTER", "REPLICATE", &id]).await.ok()?;
             (answer == "OK").then_some(())
         })

@@ -48,7 +48,7 @@ impl Sentinels {
                 .stdout
                 .wait_for(|line| line.contains("+monitor").then_some(()))
                 .await
-                .context("a sentinel did not come up")?;
+                .context("a sentinel did not start")?;
             processes.push(Some(process));
             ports.push(port);
         }
@@ -122,7 +122,10 @@ impl Sentinels {
     async fn primary(&self, index: usize) -> Result<u16> {
         let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::NAME];
         let answer = self.cli(index, &words).await?;
-        let port = answer.lines().last().context("it is not known")?;
+        let port = answer
+            .lines()
+            .last()
+            .context("the sentinel does not know it")?;
         Ok(port.parse()?)
     }
 

@@ -52,7 +52,7 @@ impl Server {
             match server.wait_until_listening(limit).await {
                 Ok(()) => return Ok(server),
                 Err(error) if format!("{error:#}").contains("in use") => {}
-                Err(error) => return Err(error).with_context(|| format!("{name} did not come up")),
+                Err(error) => return Err(error).with_context(|| format!("{name} did not start")),
             }
         }
         bail!("{name} found no free port in {ATTEMPTS} attempts")

@@ -157,7 +157,7 @@ impl Headers {
     /// When there are several: a test that reads the value expects only one.
     pub fn get(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
-        assert!(all.len() < 2, "{name} came {} times: {all:?}", all.len());
+        assert!(all.len() < 2, "{name} occurs {} times: {all:?}", all.len());
         all.first().copied()
     }
 

@@ -154,7 +154,7 @@ impl Admin {
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/explain, /healthz, /readyz, /metrics, /reload and /revocations are here\n",
+                "this listener serves /explain, /healthz, /readyz, /metrics, /reload and /revocations\n",
             ),
         }
     }

@@ -140,7 +140,7 @@ fn report(loss: Loss) {
             "audit lines were dropped: standard output is read too slowly"
         ),
         Loss::Unwritable(error) => {
-            tracing::error!(%error, "audit lines cannot be written, and are lost until they can");
+            tracing::error!(%error, "audit lines cannot be written, and are lost until they can be written again");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The only place that reads the clock, and the forms in which a time is written.
 
-#![expect(clippy::disallowed_methods, reason = "this is the home of the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the only module that reads the clock"
+)]
 
 use std::cell::RefCell;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

@@ -262,7 +262,7 @@ impl Connection {
         offset: u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        debug_assert!(self.output.is_empty(), "what was put there leaves first");
+        debug_assert!(self.output.is_empty(), "buffered bytes are sent first");
         let stream = self.stream.as_ref().expect(IN_SEND_QUEUE);
         let Poll::Ready(sent) = stream.poll_send_file(context, file, offset, count) else {
             ready!(self.poll_timed_out(context));

@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(deadline.unless_over(part).await, Some(()));
         assert_eq!(deadline.unless_over(pending::<()>()).await, None);
         assert_eq!(start.elapsed(), minute);
-        assert_eq!(deadline.unless_over(ready(7)).await, Some(7), "it is there");
+        assert_eq!(deadline.unless_over(ready(7)).await, Some(7), "it is ready");
         let part = pin!(sleep(minute));
         assert_eq!(Deadline::after(None).unless_over(part).await, Some(()));
     }

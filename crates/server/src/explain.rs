@@ -127,7 +127,7 @@ pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanatio
     match settled {
         Ok(Settled::Path) => {}
         Ok(Settled::Server) => {
-            let message = "it is about the gate itself, which answers it";
+            let message = "the request is for the gate itself, which answers it";
             explanation.answer = AnswerPart::from_gate(true, "options", message);
             explanation.answer.status = Some(answer::options().status().as_u16());
             return explanation;
@@ -300,9 +300,9 @@ impl Explanation {
             (Some(_), Admission::Bypass) => "it enters by the bypass for development",
             (Some(_), Admission::Preflight) => "it is a CORS preflight, which the service answers",
             (Some(_), Admission::Public) if announces => {
-                "everybody may enter; the service answers the CORS preflight"
+                "the route is public; the service answers the CORS preflight"
             }
-            (Some(_), Admission::Public) => "everybody may enter",
+            (Some(_), Admission::Public) => "the route is public",
             (Some(_), Admission::Session { .. }) => "the session meets all requirements",
         };
         self.answer = AnswerPart::from_gate(true, admission.reason(), message);

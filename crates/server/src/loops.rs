@@ -34,7 +34,7 @@ impl LoopBreaker {
     pub(crate) fn of_secret(secret: &[u8]) -> Self {
         let extracted = Salt::new(HKDF_SHA256, &[]).extract(secret);
         let expanded = extracted.expand(&[LABEL], HMAC_SHA256);
-        let key = expanded.expect("as many bytes as the digest has are not too many");
+        let key = expanded.expect("the key is as long as a digest");
         Self { key: key.into() }
     }
 

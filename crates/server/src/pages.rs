@@ -38,7 +38,7 @@ pub(crate) fn looping(sign_in: &str, request_id: &str) -> String {
                 code { "Secure" } " although this address is plain http, or with a " code { "SameSite" }
                 " that holds it back." }
             li { "The app and this gate do not use the same secret, cookie name or salt." }
-            li { "A clock is wrong, so that the session seems to be over, or not to have begun." }
+            li { "A clock is wrong, so that the session seems to have expired, or not to have begun." }
         }
         div.actions { a.button href=(sign_in) { "Sign in once more" } }
     };
@@ -103,24 +103,25 @@ impl RefusalText {
             StatusCode::BAD_REQUEST => Self {
                 heading: "This address cannot be opened",
                 explanation: "The request could be understood in more than one way, or not at all, so it was not passed on.",
-                advice: "Check the address for stray characters. If you followed a link, please tell whoever runs \
-                         this site, and include the id below.",
+                advice: "Check the address for stray characters. If you followed a link, please tell the people who \
+                         run this site, and include the id below.",
             },
             StatusCode::UNAUTHORIZED => Self {
                 heading: "Please sign in",
-                explanation: "This page is for people who are signed in, and this browser is not, or not any more.",
+                explanation: "This page is for people who are signed in, and this browser is not signed in, or no longer.",
                 advice: "Sign in to the app, then open this page again.",
             },
             StatusCode::FORBIDDEN => Self {
                 heading: "You do not have access",
                 explanation: "This address is closed to you. If you are signed in, this account may not use it.",
-                advice: "Try another account, or ask whoever runs this site for access. The id below helps them to find \
+                advice: "Try another account, or ask the people who run this site for access. The id below helps \
+                    them to find \
                          this request.",
             },
             StatusCode::NOT_FOUND => Self {
                 heading: "There is no such page",
                 explanation: "This site has nothing at this address.",
-                advice: "Check the address for a slip, or go back to where you came from.",
+                advice: "Check the address for typing errors, or go back to where you came from.",
             },
             StatusCode::METHOD_NOT_ALLOWED => Self {
                 heading: "This cannot be done here",
@@ -133,26 +134,26 @@ impl RefusalText {
                 advice: "Send something smaller, or, if that is possible here, in several parts.",
             },
             StatusCode::TOO_MANY_REQUESTS => Self {
-                heading: "That was too often",
-                explanation: "More requests came from here than this site answers in so short a time.",
+                heading: "Too many requests",
+                explanation: "More requests came from your address or account than this site answers in so short a time.",
                 advice: "Wait a minute, then open this page again. You have not been signed out.",
             },
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self {
                 heading: "Your browser sent too many cookies",
-                explanation: "What came along with the request, most likely its cookies, is larger than this site accepts.",
+                explanation: "The headers of the request, most likely its cookies, are larger than this site accepts.",
                 advice: "Delete this site's cookies in your browser, then sign in again.",
             },
             StatusCode::BAD_GATEWAY => Self {
                 heading: "The service is not answering",
                 explanation: "Your request was fine, but the service behind this address could not be reached.",
-                advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
+                advice: "Try again in a minute. If it stays like this, tell the people who run this site, and include the \
                          id below.",
             },
             StatusCode::SERVICE_UNAVAILABLE => Self {
                 heading: "We cannot let you in right now",
                 explanation: "This site has too much to do at the moment, or something that it needs to check who you are is not \
                            available. You have not been signed out.",
-                advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
+                advice: "Try again in a minute. If it stays like this, tell the people who run this site, and include the \
                          id below.",
             },
             StatusCode::GATEWAY_TIMEOUT => Self {
@@ -163,7 +164,7 @@ impl RefusalText {
             _ => Self {
                 heading: "This did not work",
                 explanation: "The request could not be completed.",
-                advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
+                advice: "Try again in a minute. If it stays like this, tell the people who run this site, and include the \
                          id below.",
             },
         }
@@ -174,8 +175,8 @@ const LOOPING: RefusalText = RefusalText {
     heading: "Signing in does not get you here",
     explanation: "The sign-in page sent your browser back several times within a few seconds, and each time this site found \
                no session that it can use. So it has stopped.",
-    advice: "Trying again seldom helps. Please tell whoever runs this site, and include the id below: the log says under \
-             it what was wrong.",
+    advice: "Trying again rarely helps. Please tell the people who run this site, and include the id below: the log \
+             says under this id what was wrong.",
 };
 
 /// The logo as an inline icon, which needs no request.

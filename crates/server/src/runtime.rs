@@ -129,7 +129,7 @@ async fn serve<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>
         let long = leases::count();
         tracing::info!(
             long,
-            "DRAIN_TIMEOUT is over: WebSockets and event streams are ended"
+            "DRAIN_TIMEOUT has passed: WebSockets and event streams are ended"
         );
         leases::end(LeaseEnd::GoingAway, |_| true);
         is_finished = finished(LONGEST_LEASE_END).await;
@@ -138,7 +138,7 @@ async fn serve<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>
         let (connections, exchanges) = (connections.len(), exchanges.len());
         let why = match stop.cut.is_cancelled() {
             true => "another worker failed",
-            false => "DRAIN_TIMEOUT is over",
+            false => "DRAIN_TIMEOUT has passed",
         };
         record::cut_off();
         tls::socket::cut_off();

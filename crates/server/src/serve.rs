@@ -164,7 +164,8 @@ impl Prepared {
             (None, Some(true) | None) => "the issuer of tokens",
         };
         bail!(
-            "{what} does not answer: where everything answers the process before this one, it has to answer this one too"
+            "{what} does not answer this process, although everything answers the previous one, so this process \
+             does not take over"
         )
     }
 
@@ -256,7 +257,7 @@ fn wait(part_reports: &PartReports, workers: usize, stop: &Stop) -> Result<()> {
         let Ok(Err(failure)) = part_reports.recv() else {
             continue;
         };
-        tracing::error!("{failure}: the process cannot go on");
+        tracing::error!("{failure}: the process cannot continue");
         stop.announced.cancel();
         stop.begun.cancel();
         stop.cut.cancel();

@@ -61,7 +61,7 @@ impl Signals {
         if let Some(process) = self.until_stop(&reloads, Some(&mut successor)).await {
             tracing::info!(
                 process,
-                "the new process serves: finishing what is in flight"
+                "the new process serves: finishing the requests in flight"
             );
             systemd::succeeded_by(process);
             stop.handed_over.cancel();
@@ -74,14 +74,14 @@ impl Signals {
         if !delay.is_zero() {
             tracing::info!(
                 seconds = delay.as_secs(),
-                "asked to stop: /readyz says so from now on; connections are accepted until DRAIN_DELAY is over"
+                "stop requested: /readyz reports it from now on; connections are accepted until DRAIN_DELAY has passed"
             );
             tokio::select! {
                 () = sleep(delay) => {}
                 _ = self.until_stop(&reloads, None) => {}
             }
         }
-        tracing::info!("asked to stop: finishing what is in flight");
+        tracing::info!("stop requested: finishing the requests in flight");
         // Dropping it closes the copies of the listening sockets, so that no client connects to one from which nothing accepts.
         successor.abandon().await;
         stop.begun.cancel();
@@ -123,7 +123,7 @@ impl Signals {
             loop {
                 let Some(successor) = &mut successor else {
                     user2.recv().await;
-                    tracing::info!("SIGUSR2: no new process is started by one that stops");
+                    tracing::info!("SIGUSR2: a process that is stopping starts no new one");
                     continue;
                 };
                 tokio::select! {

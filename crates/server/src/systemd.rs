@@ -45,6 +45,6 @@ pub(crate) async fn notify_watchdog(pulses: Pulses) {
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told about this process (NOTIFY_SOCKET)");
+        tracing::warn!(%error, "the service manager cannot be notified (NOTIFY_SOCKET)");
     }
 }

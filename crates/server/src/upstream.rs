@@ -340,7 +340,8 @@ impl Server {
         }
         if let Some(time) = self.member.record_failure() {
             let (server, seconds) = (&self.member.name, time.as_secs());
-            tracing::warn!(%server, seconds, %error, "a server of a service gets no requests for a while");
+            tracing::warn!(%server, seconds, %error, "a server of a service was ejected after failures, and gets no \
+                requests for a while");
         }
     }
 }

@@ -42,11 +42,13 @@ fn main() {
             }
         }
     }
-    println!("find + open, beside base64, MAC, cipher and serde_json::Value over the same bytes\n");
+    println!(
+        "find + open, compared with base64, MAC, cipher and serde_json::Value over the same bytes\n"
+    );
     report(&mut pairs);
 
     let mut pairs = hostile();
-    println!("\na hostile request, beside a valid one of its size\n");
+    println!("\na hostile request, compared with a valid one of the same size\n");
     report(&mut pairs);
 }
 
@@ -66,7 +68,7 @@ fn report(pairs: &mut [Pair]) {
             round.push((nanoseconds(&pair.ours), nanoseconds(&pair.other)));
         }
     }
-    println!("| | characters | µs | beside | ratio |\n|---|--:|--:|--:|--:|");
+    println!("| | characters | µs | compared with | ratio |\n|---|--:|--:|--:|--:|");
     for (pair, round) in pairs.iter().zip(rounds) {
         let ours = median(round.iter().map(|(ours, _)| *ours)) / 1000.0;
         let other = median(round.iter().map(|(_, other)| *other)) / 1000.0;

@@ -28,7 +28,7 @@ pub enum OpenError {
     },
     /// The expiry lies beyond the year 9999, which is a mistake.
     #[error(
-        "claim exp lies beyond the year 9999; it counts seconds, and perhaps these are milliseconds"
+        "claim exp is after the year 9999; it counts seconds, and this value may be in milliseconds"
     )]
     ExpiryOutOfRange,
     /// The header repeats a claim with another value (RFC 7519 section 5.3).
@@ -78,7 +78,7 @@ pub enum OpenError {
         segment: Segment,
     },
     /// A chunk of the session cookie is missing although a later one is there.
-    #[error("cookie {name} lacks chunk {index}")]
+    #[error("chunk {index} of cookie {name} is missing")]
     MissingChunk {
         /// The cookie's name, without the chunk suffix.
         name: CookieName,
@@ -90,11 +90,11 @@ pub enum OpenError {
     #[error("claim exp is missing")]
     MissingExpiry,
     /// There is no `iat`, and [`ClaimDemands::max_age`](crate::ClaimDemands::max_age) needs one.
-    #[error("claim iat is missing, and a maximum age is demanded")]
+    #[error("claim iat is missing, but a maximum age is required")]
     MissingIssueTime,
     /// The claim `sub`, or the one that [`ClaimDemands::subject_claim`](crate::ClaimDemands::subject_claim) names instead, is
     /// missing or empty: the session names no user.
-    #[error("the claim that names the user is missing or empty")]
+    #[error("the claim that identifies the user is missing or empty")]
     MissingSubject,
     /// Better Auth's cached session is there, but not the session token that it belongs to.
     #[error("cookie {name}, which holds the session token, is missing")]
@@ -112,10 +112,10 @@ pub enum OpenError {
     #[error("the token is larger than 64 KiB or 100 chunks")]
     Oversize,
     /// The authentication tag does not match: the token was sealed with another key, or changed.
-    #[error("the authentication tag does not fit")]
+    #[error("the authentication tag does not match")]
     RejectedTag,
     /// The signature does not match: the value was signed with another secret, or changed.
-    #[error("the signature does not fit")]
+    #[error("the signature does not match")]
     RejectedSignature,
     /// `iat` lies further back than [`ClaimDemands::max_age`](crate::ClaimDemands::max_age) allows.
     #[error("the session is too old, issued at {}", issued_at.secs())]
@@ -124,7 +124,7 @@ pub enum OpenError {
         issued_at: UnixTime,
     },
     /// The header names a key (`kid`) that neither the ring nor the issuer has, or names no key although several are possible.
-    #[error("the token names no key that is known")]
+    #[error("the token does not name a known key")]
     UnknownKey,
     /// The format does not use this `alg` or `enc`, or the token's key does not support it.
     #[error("the token names an algorithm that neither its format nor its key allows")]
@@ -137,14 +137,14 @@ pub enum OpenError {
         member: &'static str,
     },
     /// `aud` neither is nor contains [`ClaimDemands::audience`](crate::ClaimDemands::audience).
-    #[error("claim aud does not name the demanded audience")]
+    #[error("claim aud does not name the required audience")]
     WrongAudience,
     /// The version of the cached session is not [`CookieCache::version`](crate::CookieCache::version): the application has
     /// declared it outdated.
-    #[error("the cached session has another version than the application's")]
+    #[error("the cached session's version is not the application's")]
     WrongCacheVersion,
     /// `iss` is not [`ClaimDemands::issuer`](crate::ClaimDemands::issuer).
-    #[error("claim iss is not the demanded issuer")]
+    #[error("claim iss is not the required issuer")]
     WrongIssuer,
     /// The cached session belongs to another session token than the one in the request.
     #[error("the cached session belongs to another session token")]
@@ -155,13 +155,13 @@ pub enum OpenError {
 fn expected(claim: &str) -> &'static str {
     match claim {
         "exp" | "iat" | "nbf" => {
-            ": it has to be a JSON number, of seconds since 1970, and neither a text nor a date"
+            ": it must be a JSON number of seconds since 1970, not a string or a date"
         }
         "expiresAt" | "updatedAt" => {
-            ": it has to be a JSON number, of milliseconds since 1970, and neither a text nor a date"
+            ": it must be a JSON number of milliseconds since 1970, not a string or a date"
         }
         "session.expiresAt" => {
-            ": it has to be a text such as \"2030-03-17T17:46:40.123Z\", as `JSON.stringify` writes a date, and no number"
+            ": it must be a string such as \"2030-03-17T17:46:40.123Z\", as `JSON.stringify` writes a date, not a number"
         }
         _ => "",
     }
@@ -250,15 +250,12 @@ mod tests {
     #[test]
     fn a_malformed_time_is_refused_with_the_required_form() {
         for (claim, words) in [
-            (
-                "exp",
-                "a JSON number, of seconds since 1970, and neither a text",
-            ),
-            ("iat", "a JSON number, of seconds"),
-            ("expiresAt", "a JSON number, of milliseconds"),
+            ("exp", "a JSON number of seconds since 1970, not a string"),
+            ("iat", "a JSON number of seconds"),
+            ("expiresAt", "a JSON number of milliseconds"),
             (
                 "session.expiresAt",
-                "a text such as \"2030-03-17T17:46:40.123Z\"",
+                "a string such as \"2030-03-17T17:46:40.123Z\"",
             ),
         ] {
             let message = OpenError::MalformedClaim { claim }.to_string();

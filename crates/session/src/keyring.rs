@@ -219,13 +219,13 @@ pub enum KeyRingError {
         index: usize,
     },
     /// No cookie is recognized.
-    #[error("no session cookie is recognized")]
+    #[error("no session cookie is configured")]
     NoCookie,
     /// There is no secret.
-    #[error("there is no secret")]
+    #[error("no secret is configured")]
     NoSecret,
     /// Two cookies have the same name, or one is named like a chunk of the other.
-    #[error("session cookies {first} and {second} cannot be told apart")]
+    #[error("session cookies {first} and {second} are indistinguishable")]
     OverlappingCookies {
         /// The cookie whose name or chunk the other cookie has.
         first: CookieName,
@@ -239,13 +239,13 @@ pub enum KeyRingError {
         cookie: CookieName,
     },
     /// There are more cookies than [`KeyRing::MAX_COOKIES`].
-    #[error("{count} session cookies are more than {}", KeyRing::MAX_COOKIES)]
+    #[error("{count} session cookies exceed the limit of {}", KeyRing::MAX_COOKIES)]
     TooManyCookies {
         /// The number of cookies.
         count: usize,
     },
     /// There are more secrets than [`KeyRing::MAX_SECRETS`].
-    #[error("{count} secrets are more than {}", KeyRing::MAX_SECRETS)]
+    #[error("{count} secrets exceed the limit of {}", KeyRing::MAX_SECRETS)]
     TooManySecrets {
         /// The number of secrets.
         count: usize,

@@ -196,7 +196,7 @@ impl Session {
             Some("email") => numbered_subject(email.clone(), "email"),
             Some("jti") => numbered_subject(jti.clone(), "jti"),
             Some("name") => numbered_subject(name.clone(), "name"),
-            Some(_) => numbered_subject(named, "that SUBJECT_CLAIM names"),
+            Some(_) => numbered_subject(named, "configured as SUBJECT_CLAIM"),
         };
         let subject = TextClaim::of(&claims, subject?);
         let standing = StandingClaims {

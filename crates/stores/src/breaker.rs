@@ -116,7 +116,7 @@ mod tests {
         let breaker = Breaker::new();
         let slow = breaker.attempt();
         breaker.answered();
-        assert!(!breaker.timed_out(slow), "somebody else was answered");
+        assert!(!breaker.timed_out(slow), "another lookup was answered");
         assert!(!breaker.is_open());
         let attempt = breaker.attempt();
         assert!(breaker.timed_out(attempt));

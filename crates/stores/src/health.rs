@@ -73,7 +73,7 @@ impl Health {
                     realm,
                     server,
                     configuration,
-                    "the store answers as a new configuration asks it"
+                    "the store answers with the settings of a new configuration"
                 ),
                 None => tracing::info!(store, realm, server, "store is up"),
             }
@@ -97,7 +97,7 @@ impl Health {
                 server,
                 configuration,
                 detail,
-                "the store does not answer as a new configuration asks it"
+                "the store does not answer with the settings of a new configuration"
             ),
             None if !was_logged => tracing::warn!(store, realm, server, detail, "store is down"),
             Some(_) | None => {}
@@ -111,7 +111,7 @@ impl Health {
     pub(super) fn report(&self) -> StoreHealth {
         let (up, detail) = match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             HealthState::Down { detail, .. } => (false, Some(detail.clone())),
-            HealthState::Unknown => (false, Some("not asked yet".to_owned())),
+            HealthState::Unknown => (false, Some("not queried yet".to_owned())),
             HealthState::Up => (true, None),
         };
         StoreHealth {

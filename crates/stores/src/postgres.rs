@@ -206,7 +206,7 @@ impl Postgres {
             () = self.breaker.opened() => Err(StoreError::Failed {
                 store: LookupSource::Postgres,
                 detail: format!(
-                    "did not answer anybody within {} ms, and is not asked until it does",
+                    "answered no lookup within {} ms; lookups fail until it answers a health probe",
                     self.timeout.as_millis()
                 ),
             }),

@@ -78,7 +78,7 @@ pub enum ChangedRevocations {
 #[derive(Debug, Error)]
 pub enum RevocationStoreError {
     /// The store holds an entry that this version does not understand.
-    #[error("{0}: it holds a revocation that is not understood, {1}")]
+    #[error("{0} holds a revocation that this version does not understand: {1}")]
     Entry(LookupSource, RevocationEntryError),
     /// The store holds the maximum number of revocations.
     #[error(
@@ -88,8 +88,8 @@ pub enum RevocationStoreError {
     Full(LookupSource),
     /// The table does not exist.
     #[error(
-        "PostgreSQL: there is no table sessiongate_revocations; make it with `sessiongate revocations install`, or let somebody \
-         who may make tables run what `sessiongate revocations install --print` prints"
+        "PostgreSQL: there is no table sessiongate_revocations; create it with `sessiongate revocations install`, or have \
+         a role that may create tables run the output of `sessiongate revocations install --print`"
     )]
     NoTable,
     /// A statement for PostgreSQL failed.

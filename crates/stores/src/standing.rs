@@ -145,8 +145,8 @@ impl StandingSelection {
                      GRANT SELECT ({column}) ON {table}"
                 ),
                 (Need::IfPresent, Presence::Absent) => tracing::warn!(
-                    "ALLOW_ANONYMOUS is off, and {table} has no column {column}: no session that is looked up counts as a \
-                     guest's; name the column in USER_ANONYMOUS_FIELD"
+                    "ALLOW_ANONYMOUS is off, and {table} has no column {column}: no session that is looked up is recognized \
+                     as a guest's; name the column in USER_ANONYMOUS_FIELD"
                 ),
                 (Need::Always | Need::IfReadable | Need::IfPresent, _) => {}
             }

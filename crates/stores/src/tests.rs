@@ -229,7 +229,7 @@ async fn until(stores: &TestNode, store: LookupSource, up: bool) -> Option<Strin
             .unwrap()
     };
     let waiting = async {
-        while health().up != up || health().detail.as_deref() == Some("not asked yet") {
+        while health().up != up || health().detail.as_deref() == Some("not queried yet") {
             sleep(Duration::from_millis(10)).await;
         }
     };
@@ -532,7 +532,7 @@ async fn one_lookup_serves_all_waiting_requests_even_when_the_first_is_canceled(
         timeout(Duration::from_millis(20), stores.find("7"))
             .await
             .is_err(),
-        "the wire is stalled"
+        "the proxy is stalled"
     );
 
     let (joined, mut arrivals) = tokio::sync::mpsc::unbounded_channel();

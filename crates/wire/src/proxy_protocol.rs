@@ -290,6 +290,6 @@ mod tests {
         let (read, _) = read_all(b"GET / HTTP/1.1\r\n\r\n");
         assert_eq!(read, Err(ProxyHeaderError::Missing));
         let (read, _) = read_all(b"PROXY TCP4 1.1");
-        assert_eq!(read, Ok(ProxyHeader::Incomplete(1)), "it breaks off");
+        assert_eq!(read, Ok(ProxyHeader::Incomplete(1)), "it is incomplete");
     }
 }

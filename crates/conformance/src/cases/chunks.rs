@@ -21,7 +21,7 @@ const REFUSED_OR_CANONICAL: &str = "refused, or one canonical request without it
 pub(super) const CASES: &[Case] = &[
     case(
         "FR19",
-        "chunk sizes that are no hexadecimal numbers",
+        "chunk sizes that are not hexadecimal numbers",
         REFUSED,
         |probe| {
             each(["0x5", "+5", "-5", " 5", "", "5_0", "g", "\x0b5"], |size| {
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
             })
         },
     ),
-    case("FR20", "chunk sizes beyond any number", REFUSED, |probe| {
+    case("FR20", "chunk sizes that overflow", REFUSED, |probe| {
         each(
             [
                 "10000000000000005",

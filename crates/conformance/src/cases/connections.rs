@@ -20,8 +20,8 @@ const fn case(
 pub(super) const CASES: &[Case] = &[
     case(
         "PL01",
-        "with and without a session by turns, on one connection",
-        "each judged by itself",
+        "alternately with and without a session, on one connection",
+        "each decided separately",
         |probe| sequence(probe, "snsn", super::PAUSE),
     )
     .rule("RFC 9112 9.3")
@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "PL03",
         "20 requests in one write",
-        "answered in order, each judged by itself",
+        "answered in order, each decided separately",
         |probe| sequence(probe, "snpsnpsnpsnpsnpsnpsn", Duration::ZERO),
     )
     .rule("RFC 9112 9.3.2")
@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
                 probe.smuggled(&probe.records())?;
                 match exchange.closed && exchange.answers.len() < 2 {
                     true => Ok(exchange.to_string()),
-                    false => broken(format!("the connection goes on: {exchange}")),
+                    false => broken(format!("the connection stays open: {exchange}")),
                 }
             })
         },
@@ -128,7 +128,7 @@ pub(super) const CASES: &[Case] = &[
                 probe.smuggled(&probe.records())?;
                 match exchange.answers.len() < 2 {
                     true => Ok(exchange.to_string()),
-                    false => broken(format!("the connection goes on: {exchange}")),
+                    false => broken(format!("the connection stays open: {exchange}")),
                 }
             })
         },
@@ -159,7 +159,7 @@ pub(super) const CASES: &[Case] = &[
             }
             match arrived.len() {
                 48 => Ok("48 requests arrived".to_owned()),
-                other => broken(format!("{other} requests arrived in place of 48")),
+                other => broken(format!("{other} requests arrived instead of 48")),
             }
         },
     )
@@ -167,7 +167,7 @@ pub(super) const CASES: &[Case] = &[
     .with_session(),
     case(
         "PL08",
-        "everything that arrived in the whole run",
+        "everything that arrived during the whole run",
         "no forged identity, no hidden request; the gateway still serves",
         |probe| {
             // Other spellings have separate cases.
@@ -234,7 +234,7 @@ fn sequence(probe: &Probe<'_>, kinds: &str, pause: Duration) -> Judgment {
     }
     for (kind, status) in kinds.chars().zip(exchange.statuses()) {
         if !has_status(kind, status) {
-            return broken(format!("order or state is mixed up: {exchange}"));
+            return broken(format!("the order or state is wrong: {exchange}"));
         }
     }
     match exchange.answers.len() < kinds.len() && !exchange.closed {

@@ -21,7 +21,7 @@ const DENIED_OR_IDENTIFIED: &str = "denied, or the right identity once";
 pub(super) const CASES: &[Case] = &[
     case(
         "CK01",
-        "a session, and none",
+        "with and without a session",
         "forwarded once with identity, and denied",
         |probe| {
             let exchange = probe.send(probe.with_session(probe.protected()));
@@ -103,24 +103,19 @@ pub(super) const CASES: &[Case] = &[
     )
     .rule("RFC 6265 4.1.1, 5.2")
     .with_session(),
-    case(
-        "CK05",
-        "the session in other places than its cookie",
-        DENIED,
-        |probe| {
-            let (name, value) = probe.cookie();
-            let lines = [
-                format!("X-Session-Token: {value}"),
-                format!("X-Cookie: {name}={value}"),
-                format!("Set-Cookie: {name}={value}"),
-                format!("Cookie2: {name}={value}"),
-                format!("X-Auth-Token: {value}"),
-            ];
-            each(lines, |line| probe.denied(probe.protected().line(line)))?;
-            let query = format!("{}?{name}={value}", probe.target.protected());
-            probe.denied(probe.get(probe.marked(&query)))
-        },
-    )
+    case("CK05", "the session outside its cookie", DENIED, |probe| {
+        let (name, value) = probe.cookie();
+        let lines = [
+            format!("X-Session-Token: {value}"),
+            format!("X-Cookie: {name}={value}"),
+            format!("Set-Cookie: {name}={value}"),
+            format!("Cookie2: {name}={value}"),
+            format!("X-Auth-Token: {value}"),
+        ];
+        each(lines, |line| probe.denied(probe.protected().line(line)))?;
+        let query = format!("{}?{name}={value}", probe.target.protected());
+        probe.denied(probe.get(probe.marked(&query)))
+    })
     .rule("RFC 6265 5.4")
     .with_session(),
     case("CK06", "the session cookie, changed", DENIED, |probe| {
@@ -133,7 +128,7 @@ pub(super) const CASES: &[Case] = &[
     .with_session(),
     case(
         "CK08",
-        "headers of JOSE that ask for something else",
+        "JOSE headers that demand another algorithm or key",
         DENIED,
         |probe| {
             let (name, value) = probe.cookie();
@@ -186,7 +181,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 6265 4.1.1, RFC 9110 5.5"),
     case(
         "CK11",
-        "a session cookie in parts, with gaps and twins",
+        "a session cookie in parts, with gaps and duplicates",
         DENIED,
         |probe| {
             let (name, value) = probe.cookie();
@@ -222,32 +217,27 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .rule("Auth.js, cookies in chunks"),
-    case(
-        "CK12",
-        "Authorization that holds no session",
-        DENIED,
-        |probe| {
-            let none = jose::unsigned();
-            let values = [
-                "Bearer",
-                "Bearer ",
-                "Bearer %",
-                "Bearer %zz",
-                "Bearer %00",
-                "Bearer null",
-                "Bearer a.b.c",
-                "Bearer a.b.c.d.e",
-                &format!("Bearer {none}"),
-                "Basic YWRtaW46YWRtaW4=",
-                "Basic !",
-                "bearer \u{ff}",
-                "Negotiate AAAA",
-            ];
-            each(values, |value| {
-                probe.denied(probe.protected().line(format!("Authorization: {value}")))
-            })
-        },
-    )
+    case("CK12", "Authorization without a session", DENIED, |probe| {
+        let none = jose::unsigned();
+        let values = [
+            "Bearer",
+            "Bearer ",
+            "Bearer %",
+            "Bearer %zz",
+            "Bearer %00",
+            "Bearer null",
+            "Bearer a.b.c",
+            "Bearer a.b.c.d.e",
+            &format!("Bearer {none}"),
+            "Basic YWRtaW46YWRtaW4=",
+            "Basic !",
+            "bearer \u{ff}",
+            "Negotiate AAAA",
+        ];
+        each(values, |value| {
+            probe.denied(probe.protected().line(format!("Authorization: {value}")))
+        })
+    })
     .rule("RFC 6750 2.1")
     .known("GHSA-xmf8-cvqr-rfgj, GHSA-8fpg-xm3f-6cx3"),
     case("CK13", "very many and very long cookies", DENIED, |probe| {
@@ -269,7 +259,10 @@ pub(super) const CASES: &[Case] = &[
                 numbered(&format!("{name}."), 500, &"A".repeat(20)),
             ),
             ("5000 cookies", numbered("c", 5000, "x")),
-            ("1000 twins", vec![format!("{name}=x"); 1000].join("; ")),
+            (
+                "1000 duplicates",
+                vec![format!("{name}=x"); 1000].join("; "),
+            ),
             ("semicolons", ";".repeat(7000)),
             ("equals signs", "=".repeat(7000)),
         ];
@@ -278,8 +271,8 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 6265 6.1, RFC 6585 5"),
     case(
         "CK14",
-        "no session, a bad one, a changed one",
-        "answered alike",
+        "no session, a malformed one, a changed one",
+        "the same response",
         |probe| {
             let (name, value) = probe.cookie();
             let mut statuses = vec![probe.send(probe.protected()).status()];
@@ -291,7 +284,7 @@ pub(super) const CASES: &[Case] = &[
             statuses.dedup();
             match statuses.as_slice() {
                 [status] => Ok(format!("status {status}")),
-                differ => broken(format!("a stranger can tell them apart: {differ:?}")),
+                differ => broken(format!("a client can tell them apart: {differ:?}")),
             }
         },
     )
@@ -299,8 +292,8 @@ pub(super) const CASES: &[Case] = &[
     .should(),
     case(
         "CK15",
-        "the session cookie on its way to the service",
-        "stays here",
+        "the session cookie, forwarded to the service",
+        "not forwarded",
         |probe| {
             let (_, value) = probe.cookie();
             let exchange = probe.send(probe.with_session(probe.protected()));
@@ -319,7 +312,7 @@ pub(super) const CASES: &[Case] = &[
     .should(),
     case(
         "CA01",
-        "a decision that is remembered for somebody else",
+        "a decision cached for another user",
         "denied every time",
         |probe| {
             for _ in 0..4 {
@@ -328,14 +321,14 @@ pub(super) const CASES: &[Case] = &[
                 probe.identified()?;
                 probe.denied(probe.protected())?;
             }
-            Ok("each request was judged by itself".to_owned())
+            Ok("each request was decided separately".to_owned())
         },
     )
     .known("CVE-2026-33496, CVE-2021-32701")
     .with_session(),
     case(
         "CA02",
-        "a decision that is remembered for a similar cookie",
+        "a decision cached for a similar cookie",
         DENIED,
         |probe| {
             let (name, value) = probe.cookie();

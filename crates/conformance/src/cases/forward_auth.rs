@@ -24,12 +24,12 @@ const fn case(
 pub(super) const CASES: &[Case] = &[
     case(
         "FA01",
-        "a session, and none",
+        "with and without a session",
         "permitted with identity, and denied",
         |probe| {
             let exchange = send(probe, probe.with_session(protected(probe)));
             let Some(answer) = exchange.answers.first().filter(|_| exchange.permits()) else {
-                return broken(format!("a session, and yet {exchange}"));
+                return broken(format!("with a session, but {exchange}"));
             };
             let wanted = folded(probe.identity_name());
             let names_sent = answer
@@ -48,7 +48,7 @@ pub(super) const CASES: &[Case] = &[
     .with_session(),
     case(
         "FA02",
-        "questions that lack the path, or have none that is one",
+        "decision requests without a valid path",
         "denied, never 5xx",
         |probe| {
             let public = probe.target.public_folder();
@@ -68,7 +68,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CVE-2026-40575"),
     case(
         "FA03",
-        "questions about paths with two readings",
+        "decision requests about paths with two readings",
         "denied",
         |probe| {
             let (d, p) = probe.places();
@@ -94,27 +94,32 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .known("CVE-2026-40575, CVE-2026-41059, CVE-2025-54576"),
-    case("FA04", "questions that say two things", "denied", |probe| {
-        let public = probe.marked(&probe.target.public_folder());
-        let lines: Vec<String> = match probe.target.profile.original_request {
-            OriginalRequest::Forwarded => vec![
-                format!("X-Forwarded-Uri: {public}"),
-                format!("X-Original-URL: {public}"),
-                format!("X_Forwarded_Uri: {public}"),
-            ],
-            OriginalRequest::OriginalUrl => vec![
-                format!("X-Original-URL: http://{}{public}", probe.target.host),
-                format!("X-Original-URI: {public}"),
-                format!("X-Forwarded-Uri: {public}"),
-            ],
-            OriginalRequest::RequestLine => vec![
-                format!("X-Forwarded-Uri: {public}"),
-                format!("X-Envoy-Original-Path: {public}"),
-                format!("X-Original-URL: {public}"),
-            ],
-        };
-        each(lines, |line| denied(probe, protected(probe).line(line)))
-    })
+    case(
+        "FA04",
+        "decision requests that contradict themselves",
+        "denied",
+        |probe| {
+            let public = probe.marked(&probe.target.public_folder());
+            let lines: Vec<String> = match probe.target.profile.original_request {
+                OriginalRequest::Forwarded => vec![
+                    format!("X-Forwarded-Uri: {public}"),
+                    format!("X-Original-URL: {public}"),
+                    format!("X_Forwarded_Uri: {public}"),
+                ],
+                OriginalRequest::OriginalUrl => vec![
+                    format!("X-Original-URL: http://{}{public}", probe.target.host),
+                    format!("X-Original-URI: {public}"),
+                    format!("X-Forwarded-Uri: {public}"),
+                ],
+                OriginalRequest::RequestLine => vec![
+                    format!("X-Forwarded-Uri: {public}"),
+                    format!("X-Envoy-Original-Path: {public}"),
+                    format!("X-Original-URL: {public}"),
+                ],
+            };
+            each(lines, |line| denied(probe, protected(probe).line(line)))
+        },
+    )
     .known("CVE-2026-40575, CVE-2026-33495"),
     case(
         "FA05",
@@ -155,7 +160,7 @@ pub(super) const CASES: &[Case] = &[
                     .first()
                     .map(|answer| answer.all("location").concat());
                 match location.is_some_and(|location| redirects_elsewhere(&location)) {
-                    true => broken("a redirect leads to the chosen host"),
+                    true => broken("a redirect leads to the host that the client chose"),
                     false => judge_denied(probe, &exchange),
                 }
             })
@@ -165,7 +170,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CWE-601"),
     case(
         "FA06",
-        "an identity in the question",
+        "an identity in the decision request",
         "not in the answer",
         |probe| {
             let names = &probe.target.identity_headers;
@@ -191,7 +196,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CWE-290"),
     case(
         "FA07",
-        "a session, and no path to judge",
+        "a session, but no path to judge",
         "denied",
         |probe| {
             denied(
@@ -204,17 +209,19 @@ pub(super) const CASES: &[Case] = &[
     .should(),
     case(
         "FA08",
-        "what is permitted, and of whom nothing is known",
+        "a permitted request without a user",
         "every identity header is in the answer",
         |probe| {
             let public = probe.marked(&probe.target.public_folder());
             let exchange = send(probe, decision_request(probe, "GET", Some(&public)));
             let Some(answer) = exchange.answers.first().filter(|_| exchange.permits()) else {
-                return broken(format!("a public path, and yet {exchange}"));
+                return broken(format!("on a public path, but {exchange}"));
             };
             let mut names = probe.target.identity_headers.iter();
             match names.find(|name| !answer.has(name)) {
-                Some(name) => broken(format!("without {name} a client's own would survive")),
+                Some(name) => broken(format!(
+                    "without {name}, the client's own header would be forwarded"
+                )),
                 None => Ok(exchange.to_string()),
             }
         },
@@ -284,7 +291,7 @@ fn denied(probe: &Probe<'_>, request: Request) -> Judgment {
 
 fn judge_denied(probe: &Probe<'_>, exchange: &Exchange) -> Judgment {
     if !probe.arrived().is_empty() {
-        return broken("the question reached the upstream");
+        return broken("the decision request reached the upstream");
     }
     match exchange.status() {
         0 if exchange.closed => Ok(exchange.to_string()),

@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
         ];
         forged(probe, names)
     })
-    .rule("PHP's names of variables")
+    .rule("PHP's variable names")
     .known("CVE-2026-39858, CVE-2026-52845"),
     case(
         "HD14",
@@ -98,7 +98,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 9110 5.3"),
     case(
         "HD05",
-        "every header that the gateway owns",
+        "every identity header of the gateway",
         "none arrives as the client wrote it",
         |probe| {
             let names = &probe.target.identity_headers;

@@ -51,7 +51,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 9112 3.2.2"),
     case(
         "RL08",
-        "Host that is no host",
+        "an invalid Host",
         "400, or forwarded without harm",
         |probe| {
             let hosts = [
@@ -85,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 3986 3.2.2"),
     case(
         "HO02",
-        "a host that nobody configured",
+        "a host that is not configured",
         "denied without a session",
         |probe| {
             each(
@@ -104,8 +104,8 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(
         "HO03",
-        "a chosen host and the way to the sign-in page",
-        "never sends anybody to that host",
+        "a client's choice of host and the redirect to the sign-in page",
+        "never redirects to that host",
         |probe| {
             let requests = [
                 ("Host", probe.protected().host("evil.example")),
@@ -136,7 +136,7 @@ pub(super) const CASES: &[Case] = &[
                     .first()
                     .map(|answer| answer.all("location").concat());
                 match location.is_some_and(|location| redirects_elsewhere(&location)) {
-                    true => broken("a redirect leads to the chosen host"),
+                    true => broken("a redirect leads to the host that the client chose"),
                     false => Ok(exchange.to_string()),
                 }
             })

@@ -89,7 +89,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CVE-2021-33193"),
     case(
         "H204",
-        "Content-Length that does not fit the data",
+        "Content-Length that does not match the data",
         REFUSED,
         |probe| {
             let hidden = probe.hidden();

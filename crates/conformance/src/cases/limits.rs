@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "HD16",
         "thousands of headers",
-        "refused, or forwarded whole",
+        "refused, or forwarded complete",
         |probe| {
             each([("2000", 2000), ("20000", 20000)], |(_, count)| {
                 let lines = (0..*count).map(|number| format!("X-{number}: y"));
@@ -50,7 +50,7 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .rule("RFC 6585 5, RFC 9110 5.4"),
-    slow("SL01", "a connection without a byte", |probe| {
+    slow("SL01", "a connection that sends nothing", |probe| {
         Slow::new(String::new()).judge(probe)
     }),
     slow("SL02", "a head, one byte every half second", |probe| {
@@ -119,7 +119,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 9112 2.2"),
     case(
         "SL09",
-        "a hundred connections that say nothing",
+        "a hundred silent connections",
         "others are still served",
         |probe| {
             let open: Vec<_> = (0..100)

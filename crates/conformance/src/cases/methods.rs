@@ -16,7 +16,7 @@ const fn case(
 pub(super) const CASES: &[Case] = &[
     case(
         "ME01",
-        "OPTIONS that is no preflight",
+        "OPTIONS that is not a preflight",
         "nothing upstream without a session",
         |probe| {
             let spellings: [Vec<String>; 4] = [

@@ -158,7 +158,7 @@ pub(super) const CASES: &[Case] = &[
     })
     .rule("RFC 3986 3.4")
     .known("CVE-2025-54576, CVE-2026-41059"),
-    paths("PA10", "encoding upon encoding", |probe| {
+    paths("PA10", "nested percent-encoding", |probe| {
         let (d, p) = probe.places();
         check_paths(
             probe,
@@ -242,7 +242,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CVE-2026-42272, CVE-2026-42274"),
     case(
         "PA14",
-        "the public prefix without the end of its segment",
+        "the public prefix at the start of a longer segment",
         "denied, nothing upstream",
         |probe| {
             let (d, p) = probe.places();
@@ -255,7 +255,7 @@ pub(super) const CASES: &[Case] = &[
     .known("CWE-187"),
     case(
         "PA15",
-        "percent signs that encode nothing",
+        "invalid percent-encoding",
         "4xx, or forwarded unchanged",
         |probe| {
             each(["%", "%z", "%zz", "%2", "%g0/x", "%-1"], |end| {

@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
                 .iter()
                 .find(|record| !record.target.starts_with('/'))
             {
-                Some(record) => weak(format!("passed on as it came: {}", record.brief())),
+                Some(record) => weak(format!("forwarded unchanged: {}", record.brief())),
                 None => probe.canonical(&exchange, None),
             }
         },
@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 9112 3.2.4"),
     case(
         "RL05",
-        "authority-form, a relative target, none",
+        "authority-form, a relative target, no target",
         "4xx, nothing upstream",
         |probe| {
             let (_, protected) = probe.places();
@@ -100,7 +100,7 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 9112 3.2.1, 3.2.3"),
     case(
         "RL09",
-        "methods that are no tokens",
+        "methods that are not tokens",
         "4xx, nothing upstream",
         |probe| {
             each(
@@ -150,7 +150,7 @@ pub(super) const CASES: &[Case] = &[
         },
     )
     .rule("RFC 9112 3"),
-    case("RL12", "versions that are none", REFUSED, |probe| {
+    case("RL12", "invalid versions", REFUSED, |probe| {
         let versions = [
             "HTTP/2.0",
             "HTTP/3.0",
@@ -197,7 +197,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "RL14",
         "a target of 64 KiB",
-        "refused, or forwarded whole",
+        "refused, or forwarded complete",
         |probe| {
             let path = format!("{}{}", probe.target.public_folder(), "a".repeat(1 << 16));
             probe.refused_or_forwarded(probe.get(probe.marked(&path)), "")

@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
         |probe| {
             relayed(probe, Reply::Short, "GET", |answer, _| {
                 match answer.complete && answer.status < 500 {
-                    true => broken("a truncated answer is complete for the client"),
+                    true => broken("a truncated answer looks complete to the client"),
                     false => Ok(String::new()),
                 }
             })
@@ -34,15 +34,15 @@ pub(super) const CASES: &[Case] = &[
     .rule("RFC 9112 8, 6.3"),
     case(
         "RS02",
-        "a second answer that nobody asked for",
-        "nobody gets it",
+        "an unsolicited second answer",
+        "no client receives it",
         |probe| relayed(probe, Reply::Unsolicited, "GET", |_, _| Ok(String::new())),
     )
     .rule("RFC 9112 9.2")
     .known("CWE-444"),
     case(
         "RS03",
-        "an answer that is no HTTP",
+        "an answer that is not HTTP",
         "502, or closed",
         |probe| relayed(probe, Reply::NoHttp, "GET", |answer, _| malformed(answer)),
     )

@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
         each(agents, |agent| probe.denied(probe.protected().line(format!("User-Agent: {agent}"))))
     })
     .known("CVE-2026-34457"),
-    case("SB02", "headers by which frameworks mark requests of their own", DENIED, |probe| {
+    case("SB02", "headers that mark a framework's internal requests", DENIED, |probe| {
         let lines = [
             "x-middleware-subrequest: middleware",
             "x-middleware-subrequest: src/middleware:src/middleware:src/middleware:src/middleware:src/middleware",
@@ -35,7 +35,7 @@ pub(super) const CASES: &[Case] = &[
         each(lines, |line| probe.denied(probe.protected().line(*line)))
     })
     .known("CVE-2025-29927, CVE-2026-44574"),
-    case("SB03", "headers that ask to be let through", DENIED, |probe| {
+    case("SB03", "headers that request a bypass", DENIED, |probe| {
         let lines = [
             "X-Bypass-Auth: true",
             "X-Skip-Auth: 1",
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
         each(lines, |line| probe.denied(probe.protected().line(*line)))
     })
     .known("CWE-290"),
-    case("SB04", "protected paths that end like public files", DENIED, |probe| {
+    case("SB04", "protected paths with extensions of public files", DENIED, |probe| {
         let ends = ["x.css", "x.js", "favicon.ico", "robots.txt", ".well-known/x", "health", "_next/static/x"];
         each(ends, |end| {
             let path = format!("{}/{end}", probe.target.protected());
@@ -57,7 +57,7 @@ pub(super) const CASES: &[Case] = &[
         })
     })
     .known("CWE-184"),
-    case("SB05", "the usual addresses of health checks and metrics", "nothing upstream without a session", |probe| {
+    case("SB05", "the usual paths of health checks and metrics", "nothing upstream without a session", |probe| {
         let paths = ["/ping", "/healthz", "/readyz", "/metrics", "/favicon.ico", "/robots.txt", "/.well-known/x"];
         each(paths, |path| {
             let exchange = probe.send(probe.get(probe.marked(path)));

@@ -64,7 +64,7 @@ pub(super) const CASES: &[Case] = &[
             };
             let switched = exchange.statuses().contains(&101);
             if !record.all("upgrade").is_empty() && !switched {
-                return broken(format!("the upgrade was forwarded, and yet {exchange}"));
+                return broken(format!("the upgrade was forwarded, but {exchange}"));
             }
             probe.canonical(&exchange, None)?;
             probe.identified()
@@ -75,7 +75,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         "UP03",
         "an upgrade that the upstream declines",
-        "no tunnel: what follows is judged",
+        "no tunnel: what follows is decided as a request",
         |probe| {
             let mut sending = probe.sending(probe.public().lines(WEBSOCKET));
             sending.pieces.push((super::PAUSE, probe.hidden()));
@@ -89,7 +89,7 @@ pub(super) const CASES: &[Case] = &[
                 .skip(1)
                 .any(|answer| answer.status < 300)
             {
-                true => broken(format!("what followed was let through: {exchange}")),
+                true => broken(format!("what followed was forwarded: {exchange}")),
                 false => Ok(exchange.to_string()),
             }
         },

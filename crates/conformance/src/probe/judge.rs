@@ -100,7 +100,7 @@ impl Probe<'_> {
             return broken(format!("another body arrived: {arrived}"));
         }
         if exchange.status() >= 500 {
-            return broken(format!("forwarded, and yet {exchange}"));
+            return broken(format!("forwarded, but {exchange}"));
         }
         Ok(format!("one canonical request arrived; {exchange}"))
     }
@@ -322,6 +322,6 @@ fn not_forwarded(exchange: &Exchange) -> Judgment {
     match exchange.status() {
         0 if !exchange.closed => broken(format!("the gateway hangs: {exchange}")),
         0 | 300..=499 | 501 | 505 => Ok(format!("refused: {exchange}")),
-        _ => broken(format!("not forwarded, and yet {exchange}")),
+        _ => broken(format!("not forwarded, but {exchange}")),
     }
 }

@@ -183,7 +183,7 @@ impl Wire<'_> {
             return Ok(None);
         }
         if !line.ends_with(b"\r\n") {
-            body.note("the line of a chunk size ends in a bare LF");
+            body.note("a chunk size line ends in a bare LF");
         }
         let line = text(&line);
         let line = line.trim_matches(['\r', '\n']);
@@ -253,7 +253,7 @@ fn parsed(head: &str) -> Record {
     if !is_token(method) {
         record
             .anomalies
-            .push("a method that is no token".to_owned());
+            .push("a method that is not a token".to_owned());
     }
     if target.chars().any(|char| char <= ' ' || char == '\x7f') {
         record
@@ -290,7 +290,7 @@ fn field(line: &str, record: &mut Record) {
         let shown = excerpt(name, 40);
         record
             .anomalies
-            .push(format!("a header name that is no token: {shown}"));
+            .push(format!("a header name that is not a token: {shown}"));
     }
     let value = value.trim_matches([' ', '\t']);
     record.fields.push((name.to_owned(), value.to_owned()));

@@ -81,7 +81,7 @@ impl Reply {
                 "{HEAD}Connection: X-Hop-Resp\r\nX-Hop-Resp: 1\r\nKeep-Alive: timeout=99\r\n\
                  Proxy-Authenticate: Basic\r\nProxy-Connection: keep-alive\r\n{length}{BODY}"
             ),
-            Self::NoHttp => "POISON, which is no HTTP\r\n\r\n".to_owned(),
+            Self::NoHttp => "POISON, which is not HTTP\r\n\r\n".to_owned(),
             Self::Nul => format!("{HEAD}X-Bad: a\0b\r\n{length}{BODY}"),
             Self::Short => format!("{HEAD}Content-Length: 100\r\n\r\n0123456789"),
             Self::Switching if self.switches(record) => {

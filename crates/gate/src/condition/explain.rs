@@ -53,8 +53,8 @@ impl Condition {
         Some(match self {
             Self::All(_) | Self::Any(_) | Self::Not(_) => return None,
             Self::Certificate(_) => match &evidence.facts.arrival.certificate {
-                Some(shown) => format!("the certificate is of {}", shown.words()),
-                None => "no certificate was shown".to_owned(),
+                Some(shown) => format!("the certificate has the names {}", shown.words()),
+                None => "the client showed no certificate".to_owned(),
             },
             Self::Claim(path, test) => evidence.describe_claim(path, Some(test)),
             Self::Column(column, test) => evidence.describe_column(column, Some(test)),
@@ -63,7 +63,7 @@ impl Condition {
                     let age = evidence.now.saturating_since(at);
                     format!("it was issued {} ago", words::span(age))
                 }
-                None => "the session does not say when it was issued".to_owned(),
+                None => "the session has no time of issue".to_owned(),
             },
             Self::Methods(_) => format!("the method is {}", evidence.facts.method),
             Self::Network(_) => {
@@ -116,7 +116,7 @@ impl Demand {
 /// Returns a value for display. If the test is only about its presence, or its name suggests a secret, only its type is shown.
 fn describe_value(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
     let Some(value) = value.filter(|value| !value.is_null()) else {
-        return "is not there".to_owned();
+        return "is absent".to_owned();
     };
     let is_about_presence = test.is_some_and(|test| match test.kind {
         TestKind::Empty(_) | TestKind::Present(_) => true,
@@ -131,11 +131,11 @@ fn describe_value(name: &str, value: Option<&Value>, test: Option<&Test>) -> Str
         return match value {
             Value::Array(values) => format!("is a list of {}", values.len()),
             Value::Bool(_) => "is true or false".to_owned(),
-            Value::Null => "is not there".to_owned(),
+            Value::Null => "is absent".to_owned(),
             Value::Number(_) => "is a number".to_owned(),
             Value::Object(_) => "is an object".to_owned(),
-            Value::String(text) if text.is_empty() => "is an empty text".to_owned(),
-            Value::String(_) => "is a text".to_owned(),
+            Value::String(text) if text.is_empty() => "is an empty string".to_owned(),
+            Value::String(_) => "is a string".to_owned(),
         };
     }
     // JSON escapes the control characters of ASCII; terminals interpret others too.

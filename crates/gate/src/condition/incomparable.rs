@@ -15,7 +15,7 @@ impl Condition {
             }
             Self::Not(part) => part.incomparable(evidence),
             Self::Certificate(_) => {
-                "the client's certificate is not known, because another proxy asks".to_owned()
+                "the client's certificate is not known, because the calling proxy does not pass it on".to_owned()
             }
             Self::Claim(path, test) => {
                 let value = path.find(evidence.claims());
@@ -24,7 +24,7 @@ impl Condition {
             Self::Column(column, test) => {
                 let name = &column.name;
                 match evidence.column(column) {
-                    None => format!("the column `{name}` was not looked up, because users are not"),
+                    None => format!("the column `{name}` was not looked up, because users are not looked up"),
                     value => format!("the column `{name}` {}", test.mismatch(value)),
                 }
             }
@@ -32,8 +32,8 @@ impl Condition {
                 let organization = type_name(active.find(evidence.claims()));
                 let roles = type_name(evidence.column(roles));
                 format!(
-                    "the claim `{}` is {organization} and the organization roles are {roles}, where an id and an object of \
-                     texts are expected",
+                    "the claim `{}` is {organization} and the organization roles are {roles}, but an id and an object of \
+                     strings are expected",
                     active.as_str()
                 )
             }
@@ -45,13 +45,15 @@ impl Condition {
 impl Test {
     fn mismatch(&self, value: Option<&Value>) -> String {
         let wanted = match (&self.kind, &self.separator) {
-            (TestKind::Contains(_), None) => "`contains` needs a list, or a text and a `separator`",
-            (TestKind::Contains(_), Some(_)) => "`contains` needs a list or a text",
-            (TestKind::Equals(_), _) => "`equals` demands another kind",
-            (TestKind::OneOf(_), _) => "`one_of` demands another kind",
+            (TestKind::Contains(_), None) => {
+                "`contains` needs a list, or a string and a `separator`"
+            }
+            (TestKind::Contains(_), Some(_)) => "`contains` needs a list or a string",
+            (TestKind::Equals(_), _) => "`equals` demands another type",
+            (TestKind::OneOf(_), _) => "`one_of` demands another type",
             (TestKind::Future, _) => "`future` needs a point in time",
             (TestKind::Past, _) => "`past` needs a point in time",
-            (TestKind::Empty(_) | TestKind::Present(_), _) => "any kind is right",
+            (TestKind::Empty(_) | TestKind::Present(_), _) => "any type is accepted",
         };
         format!("is {}, and {wanted}", type_name(value))
     }
@@ -59,12 +61,12 @@ impl Test {
 
 fn type_name(value: Option<&Value>) -> &'static str {
     match value {
-        None => "not there",
+        None => "absent",
         Some(Value::Array(_)) => "a list",
         Some(Value::Bool(_)) => "true or false",
         Some(Value::Null) => "null",
         Some(Value::Number(_)) => "a number",
         Some(Value::Object(_)) => "an object",
-        Some(Value::String(_)) => "a text",
+        Some(Value::String(_)) => "a string",
     }
 }

@@ -276,12 +276,12 @@ fn every_condition_is_shown_with_the_value_it_checked() {
         (
             claim("role", TestKind::Present(true)),
             "any role",
-            "claim role is a text",
+            "claim role is a string",
         ),
         (
             claim("none", TestKind::Present(false)),
             "no none",
-            "claim none is not there",
+            "claim none is absent",
         ),
         (
             column(1, "banned", TestKind::Equals(Scalar::Bool(false))),
@@ -292,7 +292,7 @@ fn every_condition_is_shown_with_the_value_it_checked() {
         (
             column(0, "reset_token", TestKind::Equals(text("team"))),
             "reset_token team",
-            "column reset_token is a text",
+            "column reset_token is a string",
         ),
         (
             claim("seconds", TestKind::Past),
@@ -302,7 +302,7 @@ fn every_condition_is_shown_with_the_value_it_checked() {
         (
             Condition::Certificate(vec!["CN=a".into(), "DNS:b".into()]),
             "a certificate of CN=a or DNS:b",
-            "the certificate is of CN=billing,O=Example and DNS:billing.internal",
+            "the certificate has the names CN=billing,O=Example and DNS:billing.internal",
         ),
         (
             Condition::MaxAge(Duration::from_secs(90)),

@@ -101,25 +101,25 @@ pub struct OtherReading<'r> {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Ambiguity {
     /// It climbs out of a public folder with a parameter.
-    #[error("`/..;` climbs out of a public folder where an upstream cuts parameters first")]
+    #[error("`/..;` leads out of a public folder if an upstream removes parameters first")]
     Climbs,
     /// It contains an encoded control character.
-    #[error("it holds an encoded control character, which no path needs")]
+    #[error("it contains an encoded control character, which no path needs")]
     Control,
     /// It contains a fragment.
-    #[error("it holds a `#`, which no client sends")]
+    #[error("it contains a `#`, which no client sends")]
     Fragment,
     /// The method differs from that of another route only in case.
-    #[error("its method would have another route in capitals, and some upstreams read it so")]
+    #[error("its method has another route in upper case, and some upstreams ignore case")]
     OtherMethod,
     /// One of its readings is the path of another route.
-    #[error("an upstream could read a path in it that another route governs")]
+    #[error("an upstream could read it as a path that another route governs")]
     OtherRoute,
     /// The route cuts a prefix off, and readings differ in their segments.
-    #[error("the route cuts a prefix off, and an upstream could divide the path in another way")]
+    #[error("the route strips a prefix, and an upstream could split the path into other segments")]
     Prefix,
     /// It has more readings than any honest path.
-    #[error("it has more readings than any honest path")]
+    #[error("it can be read in more ways than any honest path")]
     TooMany,
 }
 
@@ -127,8 +127,8 @@ impl Ambiguity {
     /// Returns a short description of what is wrong, for the log.
     pub(crate) fn summary(self) -> &'static str {
         match self {
-            Self::Control => "the path holds an encoded control character",
-            Self::Fragment => "the path holds a `#`",
+            Self::Control => "the path contains an encoded control character",
+            Self::Fragment => "the path contains a `#`",
             Self::OtherMethod => "the method can be read as another one",
             Self::Climbs | Self::OtherRoute | Self::Prefix | Self::TooMany => {
                 "the path can be read in more than one way"

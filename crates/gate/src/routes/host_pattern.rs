@@ -30,7 +30,7 @@ pub enum InvalidHost {
     #[error("give the host alone, such as `app.example.com`, without `https://` and a path")]
     Url,
     /// It has a port.
-    #[error("give the host without a port: rules hold for every port")]
+    #[error("give the host without a port: rules apply to every port")]
     Port,
     /// It is only a star.
     #[error("leave `host` out for any host; `*.example.com` is every name one label below")]

@@ -31,11 +31,11 @@ pub(super) enum PatternSegment {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum InvalidPath {
     /// It contains something that two parsers read differently.
-    #[error(r"it must not hold `//`, `\`, `;`, `#`, `.` or `..` segments or encoded delimiters")]
+    #[error(r"it must not contain `//`, `\`, `;`, `#`, `.` or `..` segments or encoded delimiters")]
     Ambiguous,
     /// It contains a percent sign that does not begin an escape.
     #[error(
-        "`%` must stand before two hexadecimal digits, as in `%20`; write `%25` for a percent sign"
+        "`%` must be followed by two hexadecimal digits, as in `%20`; write `%25` for a percent sign"
     )]
     Escape,
     /// It does not begin with a slash.
@@ -50,10 +50,10 @@ pub enum InvalidPath {
     )]
     Placeholder,
     /// It contains a query.
-    #[error("it must not hold a query: rules look at the path alone")]
+    #[error("it must not contain a query: rules match the path only")]
     Query,
     /// It contains a star.
-    #[error("it must not hold `*`: a trailing slash already means everything below")]
+    #[error("it must not contain `*`: a trailing slash already means everything below")]
     Wildcard,
 }
 

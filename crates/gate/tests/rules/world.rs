@@ -374,7 +374,7 @@ impl Forwarded {
             .filter_map(|field| field.split_once(": "));
         let mut values = values.filter(|(other, _)| *other == name);
         let value = values.next().map(|(_, value)| value);
-        assert!(values.next().is_none(), "{name} is there twice");
+        assert!(values.next().is_none(), "{name} occurs twice");
         value
     }
 }

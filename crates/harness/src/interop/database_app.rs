@@ -92,7 +92,7 @@ fn redirect(answer: &Response) -> Result<&str> {
         location.with_context(|| format!("no redirect: {} {}", answer.status, answer.text()))?;
     ensure!(
         !location.contains("error"),
-        "the app was not content: {location}"
+        "the app refused the sign-in: {location}"
     );
     Ok(location)
 }

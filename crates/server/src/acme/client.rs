@@ -35,13 +35,13 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 enum ExchangeError {
     #[error("cannot connect to {0}: {1}{2}")]
     Connect(String, io::Error, String),
-    #[error("`{0}` is no https:// URL, and is what the ACME server gives")]
+    #[error("the ACME server returned `{0}`, which is not an https:// URL")]
     NotHttps(Uri),
-    #[error("{0} answered {1}, and not in JSON: is that an ACME server?")]
+    #[error("{0} answered {1} with a body that is not JSON; is it an ACME server?")]
     NotAcme(String, http::StatusCode),
     #[error("{0} does not answer: {1}")]
     Broken(String, BoxError),
-    #[error("{0} has not answered within {seconds} s", seconds = LONGEST.as_secs())]
+    #[error("{0} did not answer within {seconds} s", seconds = LONGEST.as_secs())]
     TimedOut(String),
 }
 
@@ -73,7 +73,7 @@ impl AcmeClient {
         let directory: Result<serde_json::Value, _> = serde_json::from_slice(&body);
         match directory.is_ok_and(|directory| directory.get("newOrder").is_some()) {
             true => Ok(()),
-            false => Err(format!("it answered {status}, and not with a directory")),
+            false => Err(format!("it answered {status} without a directory")),
         }
     }
 

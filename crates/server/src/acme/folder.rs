@@ -32,13 +32,13 @@ impl FolderStore {
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder)
-                .map_err(cannot("make the folder", &folder))?;
+                .map_err(cannot("create the folder", &folder))?;
         }
         let mode = fs::metadata(path).map(|folder| folder.mode() & 0o777);
         if mode.is_ok_and(|mode| mode & 0o077 != 0) {
             let path = path.display();
             tracing::warn!(
-                "ACME_STORE: others can look into `{path}`, where keys are; `chmod 700` it"
+                "ACME_STORE: other users can read `{path}`, which contains private keys; run `chmod 700` on it"
             );
         }
         Ok(Self::at(path, scope))

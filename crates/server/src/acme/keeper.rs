@@ -81,7 +81,7 @@ impl Keeper {
 
     /// Reads the store until `stop`.
     pub(super) async fn keep_reading(&self, stop: &CancellationToken) {
-        let _part = vital::part("the look at the certificates of ACME");
+        let _part = vital::part("the check of the ACME store");
         let reading = async {
             let mut is_failing = false;
             loop {
@@ -154,7 +154,7 @@ impl Keeper {
 
     /// Orders until `stop`.
     pub(super) async fn keep_ordering(&self, stop: &CancellationToken) {
-        let _part = vital::part("the orders of certificates by ACME");
+        let _part = vital::part("the ordering of ACME certificates");
         let ordering = async {
             let mut has_read = self.has_read.subscribe();
             let _ = has_read.wait_for(|has_read| *has_read).await;
@@ -189,7 +189,7 @@ impl Keeper {
             let domains = missing.join(", ");
             tracing::warn!(
                 domains,
-                "there is no certificate yet; handshakes are refused until there is one"
+                "no certificate exists yet; TLS handshakes are refused until one is issued"
             );
         }
     }
@@ -234,7 +234,7 @@ impl Keeper {
             Ok(until) => {
                 self.metrics.certificate_ordered("ok");
                 let until = clock::timestamp(session::UnixTime::from_secs(until));
-                tracing::info!(domain, %until, "a new certificate is there");
+                tracing::info!(domain, %until, "a new certificate was issued");
             }
             Err(error) => {
                 self.metrics.certificate_ordered("failed");
@@ -286,21 +286,21 @@ impl Keeper {
         let instead = match certificate {
             Some(old) if old.not_after > now.secs() => {
                 format!(
-                    "the one before is shown, which is good until {}",
+                    "the previous certificate stays in use until it expires at {}",
                     time_of(old.not_after)
                 )
             }
             Some(old) => format!(
-                "the one before expired at {}: clients refuse it",
+                "the previous certificate expired at {}: clients refuse it",
                 time_of(old.not_after)
             ),
-            None => "there is none, and handshakes are refused".to_owned(),
+            None => "no certificate exists, so TLS handshakes are refused".to_owned(),
         };
         tracing::error!(
             domain,
             attempt = count,
             %next,
-            "cannot have a certificate: {error}; {instead}"
+            "the order failed: {error}; {instead}"
         );
         let text = serde_json::to_string(&failure).unwrap_or_default();
         if let Err(error) = self.store.put(StoredKind::Failure, domain, &text).await {

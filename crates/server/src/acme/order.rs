@@ -24,16 +24,16 @@ pub(super) enum OrderError {
     #[error("{0}")]
     Acme(Error),
     /// The authority has refused.
-    #[error("the authority says: {}", describe(.0))]
+    #[error("the authority answered: {}", describe(.0))]
     Refused(Problem),
     /// The stored account is invalid.
-    #[error("the account that is kept cannot be read: {0}; remove it to have a new one")]
+    #[error("the stored account cannot be read: {0}; remove it to create a new one")]
     Account(String),
     /// The store has failed.
     #[error(transparent)]
     Keep(#[from] AcmeStoreError),
     /// No key or certificate request could be generated.
-    #[error("the signing request cannot be made: {0}")]
+    #[error("the signing request cannot be created: {0}")]
     Made(#[from] rcgen::Error),
     /// The authority does not offer the configured challenges.
     #[error("the authority does not offer the challenge {}", name(*.0))]
@@ -42,10 +42,10 @@ pub(super) enum OrderError {
     #[error("validation by {by} failed: {reason}", by = name(*.by))]
     ValidationFailed { by: AcmeChallenge, reason: String },
     /// The issued certificate does not fit the key.
-    #[error("what the authority has signed cannot be used: {0}")]
+    #[error("the issued certificate cannot be used: {0}")]
     Unusable(String),
     /// The order took too long.
-    #[error("the order was not over within {} s", LONGEST.as_secs())]
+    #[error("the order did not complete within {} s", LONGEST.as_secs())]
     TimedOut,
 }
 
@@ -62,7 +62,7 @@ impl OrderError {
 impl From<Error> for OrderError {
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the library may have more errors some day, and says all of them itself"
+        reason = "the library may add errors, and displays all of them itself"
     )]
     fn from(error: Error) -> Self {
         match error {
@@ -107,7 +107,7 @@ pub(super) async fn order(
             let ca = &settings.directory_url;
             tracing::warn!(
                 ca,
-                "the authority does not know the account any more; making a new one"
+                "the authority no longer knows the account; creating a new one"
             );
             store.remove(StoredKind::Account, ACCOUNT).await?;
             let account = account(settings, client, store).await?;
@@ -212,7 +212,7 @@ async fn validation_errors(order: &mut Order) -> String {
         seen.extend(errors.map(describe));
     }
     match seen.is_empty() {
-        true => "it does not say why".to_owned(),
+        true => "no reason given".to_owned(),
         false => seen.join("; "),
     }
 }

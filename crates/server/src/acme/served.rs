@@ -59,7 +59,7 @@ pub(super) struct Proof {
 /// Why a challenge cannot be served.
 #[derive(Debug, Error)]
 pub(super) enum ProofError {
-    #[error("the certificate of the challenge cannot be made: {0}")]
+    #[error("the certificate of the challenge cannot be created: {0}")]
     Generate(#[from] rcgen::Error),
     #[error("the certificate of the challenge cannot be used: {0}")]
     Key(#[from] rustls::Error),

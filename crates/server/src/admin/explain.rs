@@ -53,16 +53,16 @@ impl ExplainQuery {
                     let other = capped(&decoded(other), LONGEST_NAME)
                         .escape_debug()
                         .to_string();
-                    return Err(format!("there is no parameter `{other}`"));
+                    return Err(format!("unknown parameter `{other}`"));
                 }
             };
             if place.replace(value).is_some() {
-                return Err(format!("`{name}` stands there twice"));
+                return Err(format!("`{name}` is given twice"));
             }
         }
         match (id, url) {
             (Some(id), None) if method.is_none() && fields.is_empty() => Ok(Self::Refusal(id)),
-            (Some(_), _) => Err("`request_id` stands alone".to_owned()),
+            (Some(_), _) => Err("`request_id` cannot be combined with other parameters".to_owned()),
             (None, None) => Err("`url` is missing".to_owned()),
             (None, Some(url)) => Ok(Self::Request(RequestHead {
                 method: explain::method(method.as_deref().unwrap_or("GET"))
@@ -85,8 +85,8 @@ fn field(text: &str, live: &Live) -> Result<FieldLine, String> {
     let mut credentials = CREDENTIALS.into_iter().chain(bypass);
     match credentials.find(|name| field.is_named(name)) {
         Some(name) => Err(format!(
-            "{name} is not taken here, because what it says would end in logs, as every URL does; ask with \
-             `sessiongate explain`, which reads cookies from a file"
+            "{name} is not accepted here, because its value would end up in logs, as every URL does; use `sessiongate \
+             explain`, which reads cookies from a file"
         )),
         None => Ok(field),
     }
@@ -96,7 +96,7 @@ fn of_refusal(refusals: &RecentRefusals, id: &str, wants_text: bool) -> Response
     let Some(refusal) = refusals.find(id) else {
         return text(
             StatusCode::NOT_FOUND,
-            "none of the last 1000 refusals of this process has this id; the audit log has them all\n",
+            "none of the last 1000 refusals of this process has this id; the audit log contains all refusals\n",
         );
     };
     if wants_text {
@@ -118,7 +118,8 @@ fn of_request(live: &Live, head: RequestHead, wants_text: bool) -> Response<Stri
     let explanation = explain::explain_without_waiting(live, question);
     let mut explanation = explanation.expect("without a credential there is nothing to wait for");
     explanation.note(
-        "asked without a session; `sessiongate explain --cookie-file` says what one has of what is demanded",
+        "no session was given; use `sessiongate explain --cookie-file` to see which conditions a \
+        session meets",
     );
     match wants_text {
         true => text(StatusCode::OK, &(explanation.text(false) + "\n")),

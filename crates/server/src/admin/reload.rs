@@ -13,7 +13,7 @@ pub(super) async fn answer(
 ) -> (StatusCode, &'static str, String) {
     // Without a token, any page in a browser on this machine could send this; browsers send `Origin` with a POST.
     if headers.contains_key(ORIGIN) {
-        let message = "reloads are not for web pages\n".to_owned();
+        let message = "web pages may not request a reload\n".to_owned();
         return (StatusCode::FORBIDDEN, TEXT, message);
     }
     match reloads.reload().await {

@@ -28,14 +28,17 @@ type Reply = (StatusCode, &'static str, String);
 /// Answers a request to list, add or remove revocations.
 pub(super) async fn answer(live: &Live, request: Request<Incoming>) -> Reply {
     if live.admin_token.is_none() {
-        let why = "set ADMIN_TOKEN: revocations are only shown and made where a token is demanded";
+        let why = "set ADMIN_TOKEN: revocations are available only with a token";
         return message(StatusCode::FORBIDDEN, why);
     }
     if request.headers().contains_key(ORIGIN) {
-        return message(StatusCode::FORBIDDEN, "revocations are not for web pages");
+        return message(
+            StatusCode::FORBIDDEN,
+            "web pages may not access revocations",
+        );
     }
     let Some(watch) = &live.revocations else {
-        let why = "set REVOCATION_STORE: it says where revocations are kept, and without it nothing can be revoked";
+        let why = "set REVOCATION_STORE to the store of the revocations; without it, nothing can be revoked";
         return message(StatusCode::NOT_FOUND, why);
     };
     match *request.method() {
@@ -80,7 +83,7 @@ async fn add(live: &Live, watch: &RevocationWatch, request: Request<Incoming>) -
     }
     let body = Limited::new(request.into_body(), LONGEST_BODY).collect();
     let Ok(Ok(body)) = timeout(LONGEST_SENDING, body).await else {
-        let why = "the body did not come, or is longer than 16 KiB";
+        let why = "the body did not arrive in time, or is longer than 16 KiB";
         return message(StatusCode::BAD_REQUEST, why);
     };
     let body: RevocationBody = match serde_json::from_slice(&body.to_bytes()) {
@@ -88,7 +91,7 @@ async fn add(live: &Live, watch: &RevocationWatch, request: Request<Incoming>) -
         Err(error) => {
             return message(
                 StatusCode::BAD_REQUEST,
-                &format!("not what is asked for: {error}"),
+                &format!("invalid request: {error}"),
             );
         }
     };
@@ -143,13 +146,13 @@ fn parse_deletion(live: &Live, query: &str) -> Result<(String, Revoked), String>
             _ => return Err("the parameters are `user`, `session`, `all` and `realm`".to_owned()),
         };
         if place.replace(decoded(value)).is_some() {
-            return Err(format!("`{name}` stands there twice"));
+            return Err(format!("`{name}` is given twice"));
         }
     }
     let all = match all.as_deref() {
         None => false,
         Some("true") => true,
-        Some(_) => return Err("`all` is `true`, or not there".to_owned()),
+        Some(_) => return Err("`all` can only be `true`".to_owned()),
     };
     let names = "`user=`, `session=` and `all=true`";
     Ok((realm(live, of_realm)?, read_key(user, session, all, names)?))

@@ -44,7 +44,7 @@ fn escaped(server: &str) -> String {
     server.replace(['\\', '"', '\n'], "_")
 }
 
-const UP: &str = "# HELP sessiongate_upstream_up Whether a server of a service gets requests (1), or is ejected or not well (0).\n\
+const UP: &str = "# HELP sessiongate_upstream_up Whether a server of a service gets requests (1), or is ejected or unhealthy (0).\n\
      # TYPE sessiongate_upstream_up gauge\n";
 
 const EJECTIONS: &str = "# HELP sessiongate_upstream_ejections_total How often a server was ejected after failures in a row.\n\

@@ -154,7 +154,7 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
             let installed = with_store(settings, async |store| store.install().await);
             installed.map_err(|error| match is_about_rights(&error) {
                 true => error.context(
-                    "the role in DATABASE_URL may not create tables: have a role that may run the statements of \
+                    "the role in DATABASE_URL cannot create tables: let a role that can run the statements of \
                      `sessiongate revocations install --print`",
                 ),
                 false => error,

@@ -22,7 +22,7 @@ pub(super) fn listen(reader: &mut Reader<'_>) -> Option<Box<PostgresServer>> {
         (
             "connection_limit",
             postgres.connections.is_some(),
-            "there is only one connection that listens",
+            "the gate listens on only one connection",
         ),
     ] {
         if is_given {

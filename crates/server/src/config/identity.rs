@@ -99,8 +99,8 @@ pub(super) fn unknown_anonymous_warning(
     let tables = stores?.database.as_ref()?.sessions.as_ref()?;
     let unknown = !rules.allow_anonymous && tables.standing.anonymous.is_none();
     unknown.then(|| {
-        "ALLOW_ANONYMOUS is off, but no column shows which users are anonymous, so sessions from the database are never \
-         refused for it; set USER_ANONYMOUS_FIELD"
+        "ALLOW_ANONYMOUS is off, but no column shows which users are anonymous, so anonymous users with sessions in \
+         the database are not refused; set USER_ANONYMOUS_FIELD"
             .to_owned()
     })
 }

@@ -268,7 +268,8 @@ pub(super) fn report_missing_proxies(all: &[ListenerSettings], problems: &mut Ve
             "[[listener]]" => "[[listener]] proxy_protocol",
             _ => "PROXY_PROTOCOL",
         };
-        let what = "there are no trusted proxies; list them in TRUSTED_PROXIES, such as 10.0.0.0/8";
+        let what =
+            "no trusted proxies are configured; list them in TRUSTED_PROXIES, such as 10.0.0.0/8";
         problems.push(Problem::new(name, what));
     }
 }

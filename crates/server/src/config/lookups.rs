@@ -289,16 +289,17 @@ fn report_unused_tables(reader: &mut Reader<'_>, why: &str) {
 /// lives 60 s with `compact` and 300 s with the other strategies (`setCookieCache` in `dist/cookies/index.mjs`), and the app does
 /// not renew it (`dist/api/routes/session.mjs`).
 const NO_STORE: &str = "without a session store (SESSION_FORMAT=better-auth with DATABASE_URL or SESSION_STORE=redis), a \
-                        session of Better Auth enters only while its cookie cache counts. One that was started with \
-                        `rememberMe: false`, and one of an admin who impersonates a user, is refused for good after 60 s \
-                        (300 s with the strategies `jwt` and `jwe`): the app does not renew their cache";
+                        session of Better Auth is accepted only while its cookie cache is valid. A session started \
+                        with `rememberMe: false`, or of an admin who impersonates a user, is refused for good after \
+                        60 s (300 s with the strategies `jwt` and `jwe`): the app does not renew their cache";
 
 const ALL_REFUSED: &str = "TRUST_COOKIE_CACHE is off, and there is no session store: all sessions of Better Auth are refused";
 
 /// The warning about `redis-then-database`, from `findSession` in Better Auth's `dist/db/internal-adapter.mjs`.
-const REDIS_THEN_DATABASE: &str = "SESSION_STORE=redis-then-database is for an app with `storeSessionInDatabase` alone. If \
-                                   it has `preserveSessionInDatabase` too, it reads no session from its database, and a \
-                                   session that is gone from Redis enters here and not there: set SESSION_STORE=redis";
+const REDIS_THEN_DATABASE: &str = "SESSION_STORE=redis-then-database is only for apps that set \
+                                   `storeSessionInDatabase` without `preserveSessionInDatabase`. With both, the app \
+                                   never reads sessions from its database, so the gate would accept sessions that \
+                                   the app refuses: set SESSION_STORE=redis";
 
 /// Settings that show that there is a Better Auth app, although its secret may be in a variable of Auth.js.
 const OF_BETTER_AUTH: [&str; 5] = [

@@ -282,7 +282,7 @@ impl<'v> Reading<'v> {
         let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
         let audits = reader.switch("AUDIT_LOG", true);
         if !audits {
-            let warning = "AUDIT_LOG is off: there will be no record of who was let in";
+            let warning = "AUDIT_LOG is off: the gate does not record who was let in";
             self.warnings.push(warning.to_owned());
         }
         ProcessSettings {

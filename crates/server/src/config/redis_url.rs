@@ -202,12 +202,9 @@ impl RedisUrl {
             ),
             plain if HARMLESS.contains(&plain) => self.harmless(
                 name,
-                "there is a single connection, and REDIS_TIMEOUT bounds how long a request waits",
+                "the gate uses a single connection, and REDIS_TIMEOUT bounds how long a request waits",
             ),
-            plain => Err(unsupported_parameter(
-                plain,
-                NAMES.into_iter().chain(HARMLESS),
-            )),
+            plain => Err(unsupported_parameter(plain, NAMES.into_iter().chain(HARMLESS))),
         }
     }
 

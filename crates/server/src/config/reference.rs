@@ -54,7 +54,7 @@ const DESCRIBED: &[Described] = &[
     Described {
         title: "a condition",
         about: "An entry of `require` and `active`. A claim or a column is combined with exactly one test; every other \
-             key stands alone.",
+             key is used alone.",
         keys: CONDITION,
     },
 ];

@@ -230,5 +230,6 @@ fn contradiction(place: &str) -> String {
     format!("it contradicts {place}; keep one of the two, or use the same value in both")
 }
 
-const TRUE_WITHOUT_TIME: &str = "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL: a `true` in Redis has no age, so the gate does \
-     not trust it, and looks up every user that is not cached in memory in the database";
+const TRUE_WITHOUT_TIME: &str = "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL: an entry `true` does not say \
+     when it was written, so the gate cannot tell whether it is older than a change, ignores it, and looks up every \
+     user that is not cached in memory in the database";

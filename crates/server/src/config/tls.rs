@@ -103,7 +103,7 @@ impl RawTls {
         let mut reading = CheckedTls::default();
         let has_files = !self.chains.is_empty();
         if !has_files && !self.keys.is_empty() {
-            let what = "there is a key but no certificate; set TLS_CERT_FILE";
+            let what = "the key has no certificate; set TLS_CERT_FILE";
             reading.problem("TLS_KEY_FILE", what);
         }
         let certificates = match self.mode {

@@ -41,8 +41,8 @@ pub(super) fn listed(words: &[String]) -> String {
 pub(super) fn known_words<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
     let listing = match known.as_slice() {
-        [one] => format!("there is only `{one}`"),
-        several => format!("there are {}", listed(several)),
+        [one] => format!("the only one is `{one}`"),
+        several => format!("the known ones are {}", listed(several)),
     };
     match nearest(word, &known) {
         Some(nearest) => format!("did you mean `{nearest}`? {listing}"),

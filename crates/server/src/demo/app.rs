@@ -252,7 +252,7 @@ fn greeting(area: Area, received: &ReceivedHeaders<'_>) -> DemoResponse {
     };
     let name = area.name().to_lowercase();
     DemoResponse::Text(format!(
-        "{hello}This is the {name}. What the gate told it:\n\n{rows}"
+        "{hello}This is the {name}. The gate sent it:\n\n{rows}"
     ))
 }
 

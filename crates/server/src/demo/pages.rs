@@ -32,14 +32,14 @@ pub(super) fn public(received: &ReceivedHeaders<'_>, everyone: &Everyone) -> Mar
             }
             h2 id="users" { "The user table" }
             p {
-                "Sign in as somebody in another tab, then change their row here. The session stays the same; the very next "
+                "Sign in as one of the users in another tab, then change their row here. The session stays the same; the very next "
                 "request is judged by the new row."
             }
             ul.users { @for (person, row) in everyone { (user(person, row.as_ref())) } }
             h2 { "What this service received" }
             (headers(&received.rows()))
             p.note {
-                "A public route tells nothing about who is calling, even if that is somebody who is signed in. Identity headers "
+                "A public route says nothing about who is calling, even if the user is signed in. Identity headers "
                 "that a client sends itself are removed on every route."
             }
             h2 { "The file that describes it" }
@@ -133,7 +133,7 @@ pub(super) fn area(
             h2 { "What this service received" }
             (headers(&rows))
             @if area == Area::Admin {
-                p.note { "Only the route of this area has “X-User-Role” among its headers." }
+                p.note { "Only the route of this area has “X-User-UserRole” among its headers." }
             }
             @if !name.is_ascii() {
                 p.note {
@@ -154,7 +154,7 @@ pub(super) fn area(
                 section.card {
                     h3 { "Delete your user" }
                     p {
-                        "Your session is good for hours. But the gate asks for the user on every request, so the very "
+                        "Your session is valid for hours. But the gate asks for the user on every request, so the very "
                         "next one is refused."
                     }
                     (change(person, PersonChange::Delete, &html! { "Delete " (name) }, area.path(), "danger"))
@@ -290,7 +290,7 @@ pub(super) fn refusal(
                 }
             }
             p.note {
-                "Of all this, the person who was refused saw the request id alone, so that strangers learn nothing. The log has the "
+                "The person who was refused saw only the request id, so that strangers learn nothing. The log has the "
                 "rest under that id."
             }
             @if let Some(explained) = explained {
@@ -313,7 +313,7 @@ fn remedied(remedy: Remedy, refused: &RefusedRequest, person: Option<&Person>) -
                 (Remedy::SignIn, _) | (Remedy::Change(_), None) => a.button href="/api/auth/signin" { "Sign in" },
                 (Remedy::Change(changed), Some(person)) => {
                     (change(person, changed, &label(changed, person), back, "primary"))
-                    a href="/api/auth/signin" { "Sign in as somebody else" }
+                    a href="/api/auth/signin" { "Sign in as another user" }
                 }
             }
         }

@@ -78,39 +78,39 @@ impl RefusedCase<'_> {
         let place = self.place();
         let (why, missing) = match self.refused.reason {
             "no_credential" => (
-                format!("Nobody was signed in, and {place} is only for people who are."),
-                "A session: the cookie that the app sets when somebody signs in.".to_owned(),
+                format!("The browser was not signed in, and {place} is only for signed-in users."),
+                "A session: the cookie that the app sets when a user signs in.".to_owned(),
             ),
             "rule_denied" => (
-                format!("{name} has a good session and is in the user table, but {place} is only for admins."),
+                format!("{name} has a valid session and is in the user table, but {place} is only for admins."),
                 self.value("admin", "role", name, |row| row.role.as_str().to_owned()),
             ),
             "user_disabled" => (
-                format!("{name} is banned. Such a user enters nowhere that demands a session."),
+                format!("{name} is banned. A banned user is refused wherever a session is required."),
                 self.value("false", "banned", name, |row| row.banned.to_string()),
             ),
             "user_missing" => (
-                format!("{name} has a session that is good for hours, but was deleted from the user table."),
+                format!("{name} has a session that is valid for hours, but was deleted from the user table."),
                 format!("A row of the user table with {name}’s id. {}", match self.row {
-                    None => "There is none.",
-                    Some(_) => "By now there is one.",
+                    None => "The row does not exist.",
+                    Some(_) => "It exists again.",
                 }),
             ),
             "no_route" => (
-                format!("Nothing in the file is about {place}, and what no route matches is refused."),
+                format!("No route in the file matches {place}, and a request that no route matches is refused."),
                 "A route for this host, path and method. With a session the answer is 404; without one it is the way to \
                  sign in, so that strangers do not learn what is there."
                     .to_owned(),
             ),
             "cross_origin" => (
-                format!("The request may change something in {place}, and does not say that a page of this site sends it."),
+                format!("The request may change something in {place}, and does not show that a page of this site sent it."),
                 "“Sec-Fetch-Site: same-origin”, which browsers send with the forms of this site, and no other page can \
                  forge."
                     .to_owned(),
             ),
             "ambiguous_path" if gate::has_encoded_control(&self.refused.path) => (
                 format!(
-                    "“{}” holds an encoded control character. No path needs one, and a service that decodes it could take it for \
+                    "“{}” contains an encoded control character. No path needs one, and a service that decodes it could take it for \
                      the end of the path or of a line.",
                     self.refused.path
                 ),
@@ -121,12 +121,12 @@ impl RefusedCase<'_> {
                 "A path that every server reads in the same way.".to_owned(),
             ),
             other if self.asks_to_sign_in() => (
-                format!("What came with the request is no good session ({other}), and {place} demands one."),
+                format!("The request has no valid session ({other}), and {place} requires one."),
                 "A session cookie that opens with the app’s secret, and has not expired.".to_owned(),
             ),
             other => (
                 format!("The gate answered by itself, with the reason “{other}”."),
-                "The list of reasons in the documentation of the audit log says it.".to_owned(),
+                "The documentation of the audit log lists all reasons and explains this one.".to_owned(),
             ),
         };
         (capitalized(&why), missing)
@@ -141,8 +141,8 @@ impl RefusedCase<'_> {
         is: impl Fn(&UserRow) -> String,
     ) -> String {
         let now = match self.row {
-            None => "By now there is no such row.".to_owned(),
-            Some(row) => format!("Now it holds “{}”.", is(row)),
+            None => "The row no longer exists.".to_owned(),
+            Some(row) => format!("It is now “{}”.", is(row)),
         };
         format!("The value “{value}” in the column “{column}” of {name}’s row. {now}")
     }

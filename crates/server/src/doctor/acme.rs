@@ -71,7 +71,7 @@ fn assess(settings: &AcmeSettings, survey: &AcmeSurvey, now: UnixTime) -> Vec<Fi
 fn certificate(domain: &str, kept: &StoredCertificate, now: UnixTime) -> Option<Finding> {
     let subject = format!("certificate for {domain}");
     let (check, seen) = match kept {
-        StoredCertificate::Missing => (&checks::MISSING, "there is none".to_owned()),
+        StoredCertificate::Missing => (&checks::MISSING, "no certificate is stored".to_owned()),
         StoredCertificate::Unreadable(why) => (&checks::MISSING, why.clone()),
         StoredCertificate::Until { end, .. } if *end <= now.secs() => {
             let ago = days(now.secs() - end);
@@ -117,7 +117,7 @@ mod tests {
             (
                 StoredCertificate::Missing,
                 "acme-certificate-missing",
-                "there is none",
+                "no certificate is stored",
             ),
             (
                 until(1060),

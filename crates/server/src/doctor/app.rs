@@ -160,7 +160,7 @@ impl<'a> App<'a> {
     }
 
     fn redirected_from_http(&mut self, site: &Site, next: &Site, status: StatusCode) {
-        let seen = format!("{} leads to {next}", status.as_u16());
+        let seen = format!("{} redirects to {next}", status.as_u16());
         let subject = site.to_string();
         if next.host != site.host {
             self.add_finding(Finding::new(&checks::REDIRECT_ELSEWHERE, subject, seen));
@@ -210,7 +210,7 @@ impl<'a> App<'a> {
                 return;
             };
             jar.take(&answer.headers);
-            let seen = format!("{} leads to {next}", answer.status.as_u16());
+            let seen = format!("{} redirects to {next}", answer.status.as_u16());
             if next.host == page.host && page.is_https && !next.is_https {
                 self.add_finding(Finding::new(
                     &checks::REDIRECT_TO_HTTP,
@@ -235,7 +235,8 @@ impl<'a> App<'a> {
         }
         if let Some(next) = redirect(&page, &answer) {
             let status = answer.status.as_u16();
-            let seen = format!("after {MOST_REDIRECTS} redirects {status} leads to {next}");
+            let seen =
+                format!("after {MOST_REDIRECTS} redirects, {status} still redirects to {next}");
             let subject = site.to_string();
             self.add_finding(Finding::new(&checks::REDIRECT_ENDLESS, subject, seen));
         }

@@ -96,7 +96,7 @@ mod tests {
         for check in all() {
             let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
             assert!(check.id.bytes().all(is_plain), "{}", check.id);
-            assert!(seen.insert(check.id), "{} is there twice", check.id);
+            assert!(seen.insert(check.id), "{} occurs twice", check.id);
             for text in [check.why, check.advice] {
                 assert!(text.ends_with('.'), "{}: {text}", check.id);
             }

@@ -74,7 +74,7 @@ async fn query_session(app: &mut App<'_>, endpoint: &Site, session: Option<&Head
         Some(_) | None => false,
     };
     if session.is_some() && may_have_it && is_nobody {
-        let seen = format!("{endpoint} says that nobody is signed in");
+        let seen = format!("{endpoint} reports that no user is signed in");
         let finding = Finding::new(
             &cookie_checks::SESSION_REFUSED_BY_APP,
             "the session in --cookie-file",

@@ -18,13 +18,13 @@ pub(crate) enum FolderError {
     #[error("the client hung up")]
     ClientGone,
     /// The method is neither GET nor HEAD.
-    #[error("a file has no use for this method")]
+    #[error("files accept only GET and HEAD")]
     Method,
     /// There is no such file, or it is not served.
     #[error("there is no such file")]
     NotFound,
     /// A precondition failed: the client wants another version of the file.
-    #[error("the file is of another version")]
+    #[error("the file has changed (precondition failed)")]
     Precondition,
     /// The range is not satisfiable.
     #[error("the file has only {length} bytes")]

@@ -74,7 +74,8 @@ impl Inherited {
             let name = names.next().unwrap_or("unknown").to_owned();
             let socket = passed_socket(&mut passed, index).with_context(|| {
                 let number = index + 3;
-                format!("the service manager passes a file descriptor on which nobody can listen: {number}, called `{name}`")
+                format!("the service manager passed a file descriptor that is not a listening socket: {number}, \
+                    named `{name}`")
             })?;
             sockets.push_back(Socket::new(socket, SocketOrigin::Manager(name))?);
         }
@@ -86,7 +87,7 @@ impl Inherited {
 
     /// Receives the sockets and ticket keys that the previous process hands over.
     fn from_predecessor() -> Result<Self> {
-        let gone = "the process that started this one has ended before it handed its sockets over";
+        let gone = "the previous process ended before it had handed over its sockets";
         let channel = io::stdin().as_fd().try_clone_to_owned()?;
         let channel = UnixStream::from(channel);
         channel.set_read_timeout(Some(LONGEST_BETWEEN_MESSAGES))?;
@@ -116,7 +117,7 @@ impl Inherited {
                     });
                 }
                 (message, _) => {
-                    bail!("the process that started this one says {message:?}")
+                    bail!("the previous process sent an unexpected message: {message:?}")
                 }
             }
         }
@@ -173,12 +174,12 @@ impl Inherited {
         {
             match source {
                 SocketOrigin::Manager(name) => bail!(
-                    "the service manager passes a socket at {address}, called `{name}`, and no setting listens there: \
-                     let LISTEN, REDIRECT_LISTEN, AUTH_LISTEN, ADMIN_LISTEN or a [[listener]] name that address, or \
-                     take it out of the socket unit"
+                    "the service manager passed a socket at {address}, named `{name}`, but no setting listens there: \
+                     set LISTEN, REDIRECT_LISTEN, AUTH_LISTEN, ADMIN_LISTEN or a [[listener]] to that address, or \
+                     remove it from the socket unit"
                 ),
                 SocketOrigin::Predecessor(_) => {
-                    tracing::info!(%address, "the previous process listened there, and this one does not");
+                    tracing::info!(%address, "the previous process listened at this address, and this process does not");
                 }
             }
         }
@@ -205,9 +206,8 @@ impl Inherited {
             return Ok(false);
         };
         let sent = channel::send(&predecessor.channel, &Message::Ready, None);
-        sent.map(|()| true).context(
-            "the process that started this one has ended before this one could take its place",
-        )
+        sent.map(|()| true)
+            .context("the previous process ended before this one could take over")
     }
 }
 
@@ -227,8 +227,8 @@ fn passed_socket(passed: &mut ListenFd, index: usize) -> Result<OwnedFd> {
         Ok(tcp) => tcp.map(OwnedFd::from),
         Err(_) => passed.take_unix_listener(index)?.map(OwnedFd::from),
     };
-    ensure!(socket.is_some(), "it is there only once");
-    socket.context("it is gone")
+    ensure!(socket.is_some(), "it was taken already");
+    socket.context("it is missing")
 }
 
 /// Whether a socket at `address` serves the address `configured`. For a bare port, systemd creates a socket for IPv6 and IPv4.

@@ -70,19 +70,19 @@ impl HandedSocket {
 #[derive(Debug, Error)]
 enum HandoverError {
     /// The attempt was canceled.
-    #[error("this one is asked to stop")]
+    #[error("this process was asked to stop")]
     Abandoned,
     /// The next process has ended.
-    #[error("it has ended ({0}) before it served; what it says stands above")]
+    #[error("it ended ({0}) before it served; see its messages above")]
     Ended(ExitStatus),
     /// This is the first process of a container, with which the container would end.
-    #[error("this is process 1, with which its container ends; start a new container beside it")]
+    #[error("this is process 1, and its container ends with it; start a new container beside it")]
     FirstProcess,
     /// The channel to the next process failed.
     #[error("the channel to it is broken: {0}")]
     Io(#[from] io::Error),
     /// The next process takes too long.
-    #[error("it does not serve after {} s, and is killed", .0.as_secs())]
+    #[error("it did not serve within {} s, and is killed", .0.as_secs())]
     Late(Duration),
     /// The thread of the attempt panicked.
     #[error(transparent)]
@@ -145,7 +145,7 @@ impl Successor {
                 }
                 Err(error) => {
                     tracing::error!(
-                        "the new process does not take over, and this one goes on as before: {error}"
+                        "the new process does not take over; this process continues as before: {error}"
                     );
                 }
             }

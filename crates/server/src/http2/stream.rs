@@ -320,8 +320,8 @@ impl Downstream for Http2Stream {
             return self.abort_answer();
         }
         let (status, why) = match self.is_past_deadline() {
-            true => (DEADLINE_EXCEEDED, "the deadline of the call is over"),
-            false => (UNAVAILABLE, "the time for the call is over"),
+            true => (DEADLINE_EXCEEDED, "the deadline of the call was exceeded"),
+            false => (UNAVAILABLE, "the time limit for the call was reached"),
         };
         let mut trailers = HeaderMap::new();
         trailers.insert(GRPC_STATUS, HeaderValue::from_static(status));

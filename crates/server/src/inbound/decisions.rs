@@ -275,7 +275,8 @@ impl DecisionServer {
     fn warn(&self, error: OriginalError, record: &Record<'_>) {
         if self.warnings.allows(record.now) {
             let request_id = record.request_id();
-            tracing::warn!(request_id, flaw = %error, "a calling proxy asked about a request that it does not describe");
+            tracing::warn!(request_id, flaw = %error, "a calling proxy sent a decision request that does not \
+                properly describe the original request");
         }
     }
 
@@ -285,8 +286,8 @@ impl DecisionServer {
             let request_id = record.request_id();
             tracing::warn!(
                 request_id,
-                "a calling proxy restricts who may enter by {unknown}, which is not understood here; the request is refused. \
-                 Remove it from the proxy's configuration, or see docs/decisions.md for what is understood"
+                "a calling proxy restricts access by {unknown}, which the gate does not support; the request is \
+                 refused. Remove it from the proxy's configuration, or see docs/decisions.md for what is supported"
             );
         }
     }

@@ -25,8 +25,8 @@ pub(super) fn log_admission(admission: &Admission, request_id: &str) {
 fn log_guest(request_id: &str) {
     tracing::warn!(
         request_id,
-        "a guest has entered: the app made a session for somebody who has never signed up (isAnonymous). \
-         ALLOW_ANONYMOUS=false refuses guests; the audit log marks them with `anonymous`. This is said once"
+        "a guest was admitted: the app made a session for a user who has never signed up (isAnonymous). \
+         ALLOW_ANONYMOUS=false refuses guests; the audit log marks them with `anonymous`. This is logged once"
     );
 }
 
@@ -34,8 +34,8 @@ fn log_guest(request_id: &str) {
 fn log_unverified(request_id: &str) {
     tracing::warn!(
         request_id,
-        "an e-mail address was not written as identity: the session says that nobody has verified it. \
-         EMAIL_HEADER=always writes such addresses too. This is said once"
+        "an e-mail address was not forwarded: the session says that it is unverified. EMAIL_HEADER=always forwards \
+         such addresses too. This is logged once"
     );
 }
 
@@ -63,7 +63,7 @@ pub(super) fn log_incomparable(
         tracing::warn!(
             request_id,
             rule,
-            "a request was refused because a value cannot be compared with what is demanded of it: {what}"
+            "a request was refused because a value cannot be compared with the route's condition: {what}"
         );
     }
 }

@@ -71,5 +71,5 @@ impl Proxied<'_> {
 
 fn timeout_message(limit: Duration) -> String {
     let seconds = limit.as_secs();
-    format!("no whole PROXY header has come within {seconds} s (CLIENT_HEADER_TIMEOUT)")
+    format!("no complete PROXY header arrived within {seconds} s (CLIENT_HEADER_TIMEOUT)")
 }

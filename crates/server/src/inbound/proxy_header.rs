@@ -11,10 +11,10 @@ use wire::proxy_protocol::{self, ProxyHeader, ProxyHeaderError};
 #[derive(Debug, Error)]
 pub(super) enum NoHeader {
     /// The connection ended within the header.
-    #[error("the connection ended before its PROXY header did")]
+    #[error("the connection ended within its PROXY header")]
     Ended(#[from] io::Error),
     /// The connection ended without a byte, as port checks do.
-    #[error("the connection ended without a word")]
+    #[error("the connection ended before any data")]
     Silent,
     /// The connection begins with something else.
     #[error(transparent)]

@@ -168,7 +168,7 @@ impl<'p> Record<'p> {
     #[cold]
     fn warn_of_bypass(&self) {
         let (client, path) = (self.arrival.client, self.path());
-        tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
+        tracing::warn!(request_id = self.request_id(), %client, path, "a request was permitted by the bypass");
     }
 
     /// Keeps the refusal among the recent ones, so that it can be explained.

@@ -160,7 +160,7 @@ impl ProxyListener {
             | HandshakeError::TimedOut(_)
             | HandshakeError::Tls(_)
             | HandshakeError::TooLong => {
-                tracing::debug!(%client, %error, "a client and we have not come to terms about TLS");
+                tracing::debug!(%client, %error, "the TLS handshake with a client failed");
             }
         }
     }

@@ -135,7 +135,7 @@ pub(crate) struct JwksUrl {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum JwksUrlError {
     /// Without TLS, anybody on the network path could replace the keys.
-    #[error("plain http is only for this machine; use https")]
+    #[error("plain http is allowed only to this machine; use https")]
     Insecure,
     /// Not a URL, or one with credentials or of another scheme.
     #[error("give a file or a URL such as https://issuer.example/.well-known/jwks.json")]

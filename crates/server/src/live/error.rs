@@ -17,10 +17,10 @@ pub(crate) enum LiveError {
     #[error(transparent)]
     Column(#[from] ConfiguredColumnError),
     /// The token issuer does not answer with the new settings.
-    #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
+    #[error("BEARER_JWKS: the issuer's keys cannot be fetched; the log says why")]
     Issuer,
     /// The revocations cannot be read.
-    #[error("REVOCATION_STORE: revocations cannot be read there; the log says why")]
+    #[error("REVOCATION_STORE: revocations cannot be read from it; the log says why")]
     Revocations,
     /// A store that answers with the current settings does not answer with the new ones.
     #[error("{} does not answer with the new settings: {}", .0.source.as_str(), .0.detail.as_deref().unwrap_or("no reason given"))]

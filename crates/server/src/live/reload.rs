@@ -236,8 +236,8 @@ impl Reload {
             (true, _) if has_failed => {
                 tracing::info!("the configuration is valid again; nothing has changed");
             }
-            (true, Cause::Requested) => tracing::info!("asked to reload: nothing has changed"),
-            (true, Cause::Automatic) => tracing::debug!("looked for changes to reload: none"),
+            (true, Cause::Requested) => tracing::info!("reload requested: nothing has changed"),
+            (true, Cause::Automatic) => tracing::debug!("checked for changes: none"),
         }
         if self.needs_restart != changes.needs_restart {
             self.needs_restart.clone_from(&changes.needs_restart);

@@ -4,9 +4,9 @@
 pub(super) fn describe() {
     metrics::describe_counter!(
         "sessiongate_revocations_total",
-        "Revocations that have taken effect, by how they were made."
+        "Revocations that took effect, by how they were made."
     );
-    metrics::describe_gauge!("sessiongate_revocations", "Revocations that are known.");
+    metrics::describe_gauge!("sessiongate_revocations", "Known revocations.");
     metrics::describe_counter!(
         "sessiongate_decisions_total",
         "Decisions by mode, outcome and reason."
@@ -25,52 +25,52 @@ pub(super) fn describe() {
     );
     metrics::describe_counter!(
         "sessiongate_upstream_responses_total",
-        "Answers of the upstream by class, or its failures."
+        "Responses of the upstream by class, and its failures."
     );
     metrics::describe_counter!(
         "sessiongate_broken_exchanges_total",
-        "Exchanges that did not end as a whole, by who ended them."
+        "Exchanges that did not complete, by who ended them."
     );
     metrics::describe_counter!(
         "sessiongate_proxy_headers_refused_total",
-        "Connections of listed proxies that were closed, because they began with no PROXY header that can be read."
+        "Connections from trusted proxies that were closed because they began without a readable PROXY header."
     );
     metrics::describe_counter!(
         "sessiongate_upstream_retries_total",
-        "Requests that one of several servers has failed, by what became of them."
+        "Requests that one of several servers failed, by outcome."
     );
     metrics::describe_counter!(
         "sessiongate_jwks_refreshes_total",
-        "Attempts to have the keys of the tokens' issuer."
+        "Fetches of the token issuer's keys, by result."
     );
     metrics::describe_counter!(
         "sessiongate_tls_handshakes_total",
-        "TLS handshakes by how they ended."
+        "TLS handshakes by result."
     );
     metrics::describe_counter!(
         "sessiongate_acme_orders_total",
-        "Orders of certificates by how they ended."
+        "Orders of certificates by result."
     );
     metrics::describe_counter!("sessiongate_reloads_total", "Reloads of the configuration.");
     metrics::describe_gauge!(
         "sessiongate_config_reload_success",
-        "Whether the configuration that was read last took effect (1) or had a problem (0)."
+        "Whether the configuration that was last read took effect (1) or had a problem (0)."
     );
     metrics::describe_gauge!(
         "sessiongate_config_last_reload_success_timestamp_seconds",
-        "When a configuration took effect last, in seconds since 1970."
+        "When a configuration last took effect, in seconds since 1970."
     );
     metrics::describe_counter!(
         "sessiongate_bypass_total",
-        "Requests that passed by the development bypass."
+        "Requests permitted by the development bypass."
     );
     metrics::describe_counter!(
         "sessiongate_rate_limited_total",
-        "Requests that came too often, by the limit that they were over."
+        "Requests refused by a rate limit, by limit."
     );
     metrics::describe_counter!(
         "sessiongate_shared_limits_total",
-        "Looks at limits that nodes share, by who counted."
+        "Checks of shared rate limits, by whether all nodes counted or this one alone."
     );
     metrics::describe_counter!(
         "sessiongate_connections_refused_total",
@@ -78,7 +78,7 @@ pub(super) fn describe() {
     );
     metrics::describe_gauge!(
         "sessiongate_requests_in_flight",
-        "Requests that are under way; 0 without MAX_IN_FLIGHT."
+        "Requests in flight; 0 without MAX_IN_FLIGHT."
     );
     metrics::describe_counter!(
         "sessiongate_redirect_loops_total",
@@ -90,7 +90,7 @@ pub(super) fn describe() {
     );
     metrics::describe_counter!(
         "sessiongate_log_lines_lost_total",
-        "Lines of the log on standard error that could not be written."
+        "Log lines for standard error that could not be written."
     );
     metrics::describe_gauge!(
         "sessiongate_store_up",
@@ -98,7 +98,7 @@ pub(super) fn describe() {
     );
     metrics::describe_gauge!(
         "sessiongate_channel_up",
-        "Whether it is heard what changes at a store (1) or not (0)."
+        "Whether notifications of changes from a store arrive (1) or not (0)."
     );
     metrics::describe_gauge!("sessiongate_build_info", "The running version.");
 }

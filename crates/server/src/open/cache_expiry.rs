@@ -63,9 +63,9 @@ impl CacheExpiry {
         };
         let then = match self.not_renewed {
             true => {
-                "once it has ended the app does not renew it, because the session is one without \"remember me\" or of \
-                 an admin who impersonates a user: then a gate asks the app's session store, and without one refuses the \
-                 session for good"
+                "the app does not renew it after it expires, because the session is one without \"remember me\" or of \
+                 an admin who impersonates a user: then a gate queries the app's session store, and without one \
+                 refuses the session for good"
             }
             false => {
                 "then a gate queries the app's session store; without one it refuses the session until the app has \

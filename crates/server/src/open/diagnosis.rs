@@ -144,7 +144,7 @@ fn cause(
         OpenError::MissingToken { name } => Some(match token_in_other_cookie(failed.inspection, &pasted) {
             Some(cause) => cause,
             None => format!(
-                "the cache of the session is there, but the cookie {name} is not: copy both"
+                "the cookie cache is there, but the cookie {name} is missing: copy both"
             ),
         }),
         OpenError::WrongCacheVersion => Some(format!(
@@ -192,7 +192,7 @@ pub(super) fn of_time(inspection: &Inspection<'_>, error: &OpenError) -> Option<
     let now = inspection.now;
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the others are not about the clock"
+        reason = "the other errors are not about the clock"
     )]
     match error {
         OpenError::Expired { at } => Some(format!(
@@ -223,7 +223,7 @@ fn wrong_claim(inspection: &Inspection<'_>, variable: &str, claim: &str) -> Opti
         Ok(Opened::Lookup { .. }) | Err(_) => None,
     };
     Some(format!(
-        "the gate has {variable} set, but the session says {}",
+        "the gate has {variable} set, but the session's claim is {}",
         actual.as_deref().unwrap_or("missing")
     ))
 }
@@ -243,15 +243,15 @@ fn duplicate(failed: &FailedSession<'_>, pasted: &Pasted<'_>, name: &CookieName)
     let chunks = pasted.chunks(name);
     if !values.is_empty() && !chunks.is_empty() {
         return format!(
-            "the cookie {name} is there both whole and in chunks, such as {name}.{}: one of the two is left over; delete \
-             both in the browser, and sign in again",
+            "the header has the cookie {name} both whole and in chunks, such as {name}.{}: one of the two is left \
+            over; delete both in the browser, and sign in again",
             chunks[0].0
         );
     }
     let twice = chunks.windows(2).find(|pair| pair[0].0 == pair[1].0);
     if let Some([(number, _), _]) = twice {
         let count = chunks.iter().filter(|(other, _)| other == number).count();
-        return format!("the cookie {name}.{number} is there {}", times(count));
+        return format!("the header has the cookie {name}.{number} {}", times(count));
     }
     let opens = |value: &&[u8]| failed.opens_with(&pasted.with(name, value));
     let opens = values.iter().position(opens);
@@ -260,7 +260,7 @@ fn duplicate(failed: &FailedSession<'_>, pasted: &Pasted<'_>, name: &CookieName)
         None => String::new(),
     };
     format!(
-        "the cookie {name} is there {} with different values{which}. One may be set for the domain and one for the \
+        "the header has the cookie {name} {} with different values{which}. One may be set for the domain and one for the \
          host, or for different paths; delete them in the browser, and sign in again",
         times(values.len())
     )
@@ -295,7 +295,7 @@ fn without_number(name: &CookieName) -> &str {
 pub(super) fn named(error: &OpenError) -> Option<&CookieName> {
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the others are not about a cookie's name"
+        reason = "the other errors are not about a cookie's name"
     )]
     match error {
         OpenError::AmbiguousCookie { name }

@@ -41,7 +41,7 @@ fn cause(
 ) -> Option<String> {
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the others say all there is to say, or are told as those of a session"
+        reason = "the other errors need no explanation, or get the same one as a session"
     )]
     match error {
         OpenError::WrongIssuer => Some(difference(inspection, "BEARER_ISSUER", "iss")),
@@ -82,7 +82,7 @@ fn cause(
 /// Compares a claim of a verified token with a variable.
 fn difference(inspection: &Inspection<'_>, variable: &str, claim: &str) -> String {
     let actual = claims(inspection).and_then(|mut claims| claims.remove(claim));
-    let actual = actual.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+    let actual = actual.map_or_else(|| "no such claim".to_owned(), |value| value.to_string());
     format!("{variable} does not match: the token has {actual}")
 }
 

@@ -218,8 +218,8 @@ mod tests {
                  [realm.shop]",
             ),
             (
-                "the gate has TOKEN_ISSUER set, but the session says \"y\"",
-                "[realm.shop] has token_issuer set, but the session says \"y\"",
+                "the gate has TOKEN_ISSUER set, but the session's claim is \"y\"",
+                "[realm.shop] has token_issuer set, but the session's claim is \"y\"",
             ),
             (
                 "it needs AUTH_URL or NEXTAUTH_URL",

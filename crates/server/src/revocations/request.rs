@@ -28,11 +28,11 @@ impl RevocationRequest {
     /// A message that says what is wrong, and what to do.
     pub(crate) fn entry(self, now: UnixTime, keep: Duration) -> Result<RevocationEntry, String> {
         check_text("the reason", &self.reason, LONGEST_REASON)?;
-        check_text("the name of who revokes", &self.by, LONGEST_NAME)?;
+        check_text("the name of the operator", &self.by, LONGEST_NAME)?;
         let before = self.before.unwrap_or(now);
         if before > now.saturating_add(CLOCKS_DIFFER) {
             return Err(
-                "the time lies ahead: until it comes, nobody could sign in again; give one that is past, or `now`"
+                "the time is in the future, and no user could sign in until then; give a past time, or `now`"
                     .to_owned(),
             );
         }
@@ -71,7 +71,7 @@ pub(crate) fn read_key(
             Ok(Revoked::Session(session.into()))
         }
         (None, None, true) => Ok(Revoked::All),
-        (..) => Err(format!("say what is meant, by one of {names}")),
+        (..) => Err(format!("give exactly one of {names}")),
     }
 }
 
@@ -80,10 +80,10 @@ fn check_id(of: &str, id: &str) -> Result<(), String> {
     match id {
         "" => Err(format!("the id of {of} is empty")),
         id if id.len() > LONGEST_ID => Err(format!(
-            "the id of {of} has more than {LONGEST_ID} bytes, and no session has such"
+            "the id of {of} has more than {LONGEST_ID} bytes, and no session has such an id"
         )),
         id if id.contains(char::is_control) => Err(format!(
-            "the id of {of} holds a control character, and no session has such"
+            "the id of {of} contains a control character, and no session has such an id"
         )),
         _ => Ok(()),
     }
@@ -94,7 +94,7 @@ fn check_text(what: &str, text: &str, longest: usize) -> Result<(), String> {
         return Err(format!("{what} has more than {longest} bytes"));
     }
     if text.contains(char::is_control) {
-        return Err(format!("{what} holds a control character"));
+        return Err(format!("{what} contains a control character"));
     }
     Ok(())
 }
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(entry.revocation.until.secs(), NOW.secs() + 60);
         let ahead = Some(UnixTime::from_secs(NOW.secs() + 3600));
         let error = request(ahead).entry(NOW, KEEP).unwrap_err();
-        assert!(error.contains("lies ahead"), "{error}");
+        assert!(error.contains("is in the future"), "{error}");
     }
 
     #[test]

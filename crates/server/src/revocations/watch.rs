@@ -74,7 +74,7 @@ impl RevocationWatch {
     ) -> Arc<Self> {
         let why = StoreError::Failed {
             store: settings.place.source(),
-            detail: "revocations were not read yet".to_owned(),
+            detail: "revocations have not been read yet".to_owned(),
         };
         let files = settings.place.fingerprints();
         let shared = Arc::new(WatchState {
@@ -310,17 +310,18 @@ impl WatchState {
             match (before.read_at, self.trial.configuration()) {
                 (Some(_), _) => tracing::warn!(
                     %store,
-                    "revocations cannot be read: {error}; those that are known count, for at most {limit} s \
+                    "revocations cannot be read: {error}; the known ones stay in force, for at most {limit} s \
                      (REVOCATION_MAX_STALE)"
                 ),
                 (None, Some(configuration)) => tracing::warn!(
                     %store,
                     configuration,
-                    "revocations cannot be read where a new configuration has them: {error}"
+                    "revocations cannot be read from the store of the new configuration: {error}"
                 ),
                 (None, None) => tracing::error!(
                     %store,
-                    "revocations cannot be read, and were not read yet, so every session is answered with 503: {error}"
+                    "revocations cannot be read, and have not been read yet, so every request with a session gets \
+                     503: {error}"
                 ),
             }
         }
@@ -351,8 +352,8 @@ impl WatchState {
             }
             let limit = self.settings.max_stale.as_secs();
             tracing::error!(
-                "revocations could not be read for {limit} s (REVOCATION_MAX_STALE), so every session is answered with 503 \
-                 until they can"
+                "revocations could not be read for {limit} s (REVOCATION_MAX_STALE), so every request with a session \
+                 gets 503 until they can be read"
             );
             self.discard(STALE);
             let _ = progress.wait_for(is_later).await;

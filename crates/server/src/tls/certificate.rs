@@ -84,7 +84,7 @@ impl Certificate {
         let shown = key_path.display();
         let signer = any_supported_type(&key).map_err(|error| {
             CertificateError::Key(format!(
-                "the key in `{shown}` is of no kind that can be used ({error}); take ECDSA (P-256, P-384, P-521), Ed25519 \
+                "the key in `{shown}` is of an unsupported type ({error}); use ECDSA (P-256, P-384, P-521), Ed25519 \
                  or RSA with 2048 to 8192 bits"
             ))
         })?;
@@ -93,7 +93,7 @@ impl Certificate {
         let own = own.map(|own| x509_cert::Certificate::from_der(own));
         let Some(Ok(own)) = own else {
             let shown = chain_path.display();
-            let what = format!("the first certificate in `{shown}` is not one of X.509");
+            let what = format!("the first certificate in `{shown}` is not an X.509 certificate");
             return Err(CertificateError::Certificate(what));
         };
         match key.keys_match() {
@@ -117,12 +117,14 @@ impl Certificate {
         if now.secs() >= self.not_after {
             let end = day(self.not_after);
             warnings.push(format!(
-                "the certificate in `{shown}` has expired at {end}: clients refuse it; put a new one in its place"
+                "the certificate in `{shown}` expired at {end}: clients refuse it; replace it \
+                with a new one"
             ));
         } else if now.secs() < self.not_before {
             let begin = day(self.not_before);
             warnings.push(format!(
-                "the certificate in `{shown}` is good from {begin} on, which is yet to come: clients refuse it until then; see whether the clock is right"
+                "the certificate in `{shown}` is not valid before {begin}: clients refuse it \
+                until then; check the clock"
             ));
         } else if self.not_after - now.secs() < SOON {
             let end = day(self.not_after);
@@ -130,20 +132,21 @@ impl Certificate {
         }
         if self.names.is_empty() {
             warnings.push(format!(
-                "the certificate in `{shown}` names no host (subjectAltName): browsers refuse it; it is served where no other one fits"
+                "the certificate in `{shown}` names no host (subjectAltName): browsers refuse it; \
+                it is served when no other one matches"
             ));
         }
         if let Some(number) = self.first_out_of_order() {
             let before = number - 1;
             warnings.push(format!(
-                "the chain in `{shown}` is not in order: certificate {number} has not signed certificate {before}; the \
-                 server's own comes first, then who signed it, and so on"
+                "the chain in `{shown}` is not in order: certificate {number} has not signed certificate {before}; put \
+                 the server's own certificate first, then its issuer's, and so on"
             ));
         }
         if is_open_to_all(key) {
             let shown = key.display();
             warnings.push(format!(
-                "the key in `{shown}` can be read by every user of this machine; `chmod 600` it"
+                "every user of this machine can read the key in `{shown}`; run `chmod 600` on it"
             ));
         }
         warnings
@@ -207,9 +210,11 @@ pub(crate) fn chain_of(
     }
     let has_key = PrivateKeyDer::from_pem_slice(bytes).is_ok();
     let what = match has_key {
-        true => format!("`{shown}` holds a key and no certificate; are the two files swapped?"),
+        true => format!("`{shown}` contains a key and no certificate; are the two files swapped?"),
         false => {
-            format!("`{shown}` holds no certificate in PEM format (`-----BEGIN CERTIFICATE-----`)")
+            format!(
+                "`{shown}` contains no certificate in PEM format (`-----BEGIN CERTIFICATE-----`)"
+            )
         }
     };
     Err(CertificateError::Certificate(what))
@@ -217,7 +222,7 @@ pub(crate) fn chain_of(
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "the library's own words do for every other error"
+    reason = "the library's own messages are clear for every other error"
 )]
 fn key_of(
     bytes: &[u8],
@@ -234,12 +239,10 @@ fn key_of(
             "the key in `{shown}` is encrypted with a password; write it without one: `openssl pkey -in {shown} -out …`"
         ),
         pem::Error::NoItemsFound if path == chain => {
-            format!(
-                "`{shown}` holds the certificate alone; the file of the key has to be named too"
-            )
+            format!("`{shown}` contains only a certificate; give the file of its key too")
         }
         pem::Error::NoItemsFound => format!(
-            "`{shown}` holds no private key in PEM format (PKCS#8, SEC1 or PKCS#1: `-----BEGIN PRIVATE KEY-----`)"
+            "`{shown}` contains no private key in PEM format (PKCS#8, SEC1 or PKCS#1: `-----BEGIN PRIVATE KEY-----`)"
         ),
         error => not_pem(path, &error),
     };
@@ -266,12 +269,12 @@ fn mismatch(key: &CertifiedKey, chain_path: &Path, key_path: &Path) -> Certifica
     let place = key.cert.iter().position(|one| is_of_key(one).is_some());
     match place {
         Some(place) => CertificateError::Certificate(format!(
-            "the key in `{shown}` belongs to certificate {} of `{chain}`; the server's own certificate has to come first, \
-             then who signed it",
+            "the key in `{shown}` belongs to certificate {} of `{chain}`; put the server's own certificate first, then \
+             its issuer's",
             place + 1
         )),
         None => CertificateError::Key(format!(
-            "the key in `{shown}` is not the one of the certificate in `{chain}`"
+            "the key in `{shown}` does not match the certificate in `{chain}`"
         )),
     }
 }

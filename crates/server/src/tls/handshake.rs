@@ -21,19 +21,19 @@ use super::socket::TlsSocket;
 #[derive(Debug, Error)]
 pub(crate) enum HandshakeError {
     /// The client went away, or the connection broke.
-    #[error("the client has left")]
+    #[error("the client has disconnected")]
     Gone,
     /// The client sent HTTP without TLS.
-    #[error("a request without TLS came to a port for TLS; it was told to use https://")]
+    #[error("a plain HTTP request arrived at a TLS port; the client was told to use https://")]
     PlainHttp,
     /// The client's TLS was not acceptable.
     #[error("{0}")]
     Tls(rustls::Error),
     /// The handshake took too long.
-    #[error("it has not come to an end within {0:?} (CLIENT_HEADER_TIMEOUT)")]
+    #[error("the handshake did not complete within {0:?} (CLIENT_HEADER_TIMEOUT)")]
     TimedOut(Duration),
     /// The client sent too many bytes.
-    #[error("more than {MOST_RECEIVED} bytes came, and no end")]
+    #[error("the handshake did not complete within {MOST_RECEIVED} bytes")]
     TooLong,
 }
 
@@ -101,11 +101,11 @@ pub(crate) async fn connect(
         Ok(()) => Ok(socket),
         Err(HandshakeError::Tls(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         Err(HandshakeError::PlainHttp) => {
-            let what = "the server speaks HTTP without TLS; write `http://`";
+            let what = "the server speaks HTTP without TLS; use `http://`";
             Err(io::Error::new(io::ErrorKind::InvalidData, what))
         }
         Err(HandshakeError::Gone | HandshakeError::TimedOut(_) | HandshakeError::TooLong) => {
-            let what = "the server has ended the connection in the middle of the handshake";
+            let what = "the server closed the connection during the handshake";
             Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
         }
     }
@@ -176,7 +176,7 @@ const ASKS_FOR_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
     content-length: 66\r\n\
     connection: close\r\n\r\n\
-    This port speaks HTTPS, and the request came without it: https://\n";
+    This port requires HTTPS, but the request is plain HTTP: https://\n";
 
 /// How much a client may send in a handshake, in bytes. A client's certificates take a few KiB; the longest message that rustls
 /// accepts has 64 KiB.

@@ -11,10 +11,10 @@ use crate::exchange_end::ExchangeEnd;
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
     /// All connections that are allowed were in use for too long.
-    #[error("all connections to the server were taken for {} s (max_connections)", .0.as_secs())]
+    #[error("all connections to the server were in use for {} s (max_connections)", .0.as_secs())]
     Busy(Duration),
     /// The client's body turned out to be longer than its limit.
-    #[error("the client's body is longer than it may be")]
+    #[error("the client's body is longer than its limit")]
     BodyTooLong,
     /// The client's body broke off, which is not the upstream's fault.
     #[error("the client's body broke off: {0}")]
@@ -30,8 +30,8 @@ pub(crate) enum UpstreamError {
     Exchange(io::Error),
     /// The server accepts the request only over HTTP/1.1, and said so after a part of the body had been sent.
     #[error(
-        "the server takes this request over HTTP/1.1 alone (HTTP_1_1_REQUIRED), and said so only when a part of its body was gone; \
-         let it speak HTTP/1.1 alone, or take such requests over HTTP/2"
+        "the server requires HTTP/1.1 for this request (HTTP_1_1_REQUIRED), but reported that after part of the body \
+         had been sent; configure the server to speak only HTTP/1.1, or to accept such requests over HTTP/2"
     )]
     Http1Required,
     /// No connection could be opened in time.

@@ -62,8 +62,8 @@ fn log_change(member: &Member, found: &io::Result<()>) {
     }
     let server = &member.name;
     match found {
-        Ok(()) => tracing::info!(%server, "a server of a service is well again"),
-        Err(error) => tracing::warn!(%server, %error, "a server of a service is not well"),
+        Ok(()) => tracing::info!(%server, "a server of a service is healthy again"),
+        Err(error) => tracing::warn!(%server, %error, "a server of a service is unhealthy"),
     }
 }
 
@@ -90,7 +90,7 @@ async fn probe(member: &Member, check: &HealthCheck) -> io::Result<()> {
     if status.is_success() || status.is_redirection() {
         return Ok(());
     }
-    let what = format!("{path} was answered with {}", status.as_u16());
+    let what = format!("{path} returned {}", status.as_u16());
     Err(io::Error::other(what))
 }
 

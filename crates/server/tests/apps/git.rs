@@ -61,7 +61,10 @@ async fn clones_and_pushes(megabytes: usize) -> Result<()> {
     let url = format!("http://{}/project.git", front.gate.proxy);
     let stranger = Git::new(&front, url.clone())?;
     let refused = stranger.run(&["clone", &url, "work"]).await;
-    let refused = format!("{:#}", refused.expect_err("nobody is signed in"));
+    let refused = format!(
+        "{:#}",
+        refused.expect_err("the clone without a session is refused")
+    );
     // Git wants to ask for a password.
     ensure!(refused.contains("could not read Username"), "{refused}");
 
@@ -94,7 +97,7 @@ async fn clones_and_pushes(megabytes: usize) -> Result<()> {
     ensure!(trace.contains(HOOK_MESSAGE), "the hook said something else");
     ensure!(
         trace.contains("HTTP/1.1 100 Continue"),
-        "the push did not wait for a word"
+        "the push did not wait for 100 Continue"
     );
 
     let other = Git::new(&front, url.clone())?;

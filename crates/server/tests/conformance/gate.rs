@@ -93,7 +93,7 @@ async fn the_gate_passes_every_case() -> Result<()> {
         .collect();
     ensure!(
         passed == include_str!("passed.txt"),
-        "other cases pass than tests/conformance/passed.txt says:\n{passed}"
+        "the passed cases differ from tests/conformance/passed.txt:\n{passed}"
     );
     let page = std::fs::read_to_string(harness::repository().join(PAGE))?;
     let summary = report.summary();

@@ -133,7 +133,7 @@ impl Column {
                 command.args(&words[1..]);
                 let output = command.output().with_context(|| format!("{words:?}"))?;
                 let text = String::from_utf8([output.stdout, output.stderr].concat())?;
-                let (_, rest) = text.split_once(before).context("it says its version")?;
+                let (_, rest) = text.split_once(before).context("it prints its version")?;
                 let version = rest.split_whitespace().next();
                 version.unwrap_or_default().trim_matches('v').to_owned()
             }

@@ -158,7 +158,7 @@ async fn endpoints_redirect_to_sign_in_if_the_calling_proxy_forwards_that() -> R
             302
         };
         assert_eq!(answer.status, expected, "{}: {answer:?}", source.endpoint);
-        let location = answer.header("location").context("a way to sign in")?;
+        let location = answer.header("location").context("a sign-in URL")?;
         assert!(
             location.starts_with("https://app.example/signin?callbackUrl="),
             "{location}"

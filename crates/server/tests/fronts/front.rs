@@ -247,10 +247,12 @@ pub(crate) async fn haproxy(script: &str, gate: SocketAddr, echo: &impl Service)
 /// Returns the gate's listener for decisions, as nginx writes its address.
 fn listener(gate: &Gate) -> Result<String> {
     let decisions = gate.decisions.as_ref();
-    Ok(match decisions.context("the gate takes questions")? {
-        DecisionListener::Tcp(address) => address.to_string(),
-        DecisionListener::Unix(path) => format!("unix:{}", path.display()),
-    })
+    Ok(
+        match decisions.context("the gate has a listener for decisions")? {
+            DecisionListener::Tcp(address) => address.to_string(),
+            DecisionListener::Unix(path) => format!("unix:{}", path.display()),
+        },
+    )
 }
 
 /// Starts an nginx with this configuration, made from the documented one or replacing it.

@@ -141,7 +141,7 @@ async fn an_unknown_parameter_denies_at_every_endpoint() -> Result<()> {
         (&"deny".into(), &403.into())
     );
     let stderr = gate.stderr();
-    let warned = "by the word `allowed_groups`, which is not understood here";
+    let warned = "by the word `allowed_groups`, which the gate does not support";
     stderr
         .wait_for(|line| line.contains(warned).then_some(()))
         .await?;
@@ -266,7 +266,7 @@ async fn context_extensions_of_envoy_restrict_or_deny() -> Result<()> {
             false,
         ),
         (
-            "one that she satisfies and one that nobody knows",
+            "one that she satisfies and one that is unknown",
             [
                 entry(10, "allowed_emails", "ada@example.com"),
                 entry(10, "virtual_host", "app"),

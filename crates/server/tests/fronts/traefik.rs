@@ -205,7 +205,7 @@ impl Route {
         let mut connections = self
             .connections
             .lock()
-            .expect("nobody panics with the lock");
+            .expect("no panic while the lock is held");
         connections.spawn(task);
     }
 }

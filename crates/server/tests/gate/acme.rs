@@ -43,7 +43,7 @@ async fn status(port: u16, root: &Path) -> Result<String> {
 
 /// Waits until curl trusts the certificate at this port.
 async fn wait_until_trusted(port: u16, root: &Path) -> Result<()> {
-    poll("a certificate that is trusted", async || {
+    poll("a trusted certificate", async || {
         (status(port, root).await.ok()? == "200").then_some(())
     })
     .await
@@ -65,16 +65,16 @@ async fn a_certificate_is_obtained_by_tls_alpn_01_and_reused_from_the_store() ->
     let (store, root) = (folder.path().join("acme"), pebble.root().await?);
     let command = ordering(&echo, &pebble, tls, &store.display().to_string());
     let gate = command.start().await?;
-    wait_for_log(&gate, "handshakes are refused until there is one").await?;
+    wait_for_log(&gate, "handshakes are refused until one is issued").await?;
     let refused = status(tls, &root).await;
     ensure!(
         refused.is_err(),
-        "there can be no certificate yet: {refused:?}"
+        "a certificate cannot exist yet: {refused:?}"
     );
     wait_until_trusted(tls, &root)
         .await
         .with_context(|| pebble.transcript())?;
-    wait_for_log(&gate, "a new certificate is there").await?;
+    wait_for_log(&gate, "a new certificate was issued").await?;
     let orders = gate.metric("sessiongate_acme_orders_total", ["result=\"ok\""]);
     assert!((orders.await? - 1.0).abs() < f64::EPSILON);
     let expiry = gate.metric(
@@ -124,8 +124,8 @@ async fn any_node_with_the_same_database_answers_acme_challenges() -> Result<()>
         .without("ACME_CA_FILE")
         .start()
         .await?;
-    let why = wait_for_log(&challenged, "cannot have a certificate").await?;
-    assert!(why.contains("nobody whom we trust has signed"), "{why}");
+    let why = wait_for_log(&challenged, "the order failed").await?;
+    assert!(why.contains("no trusted authority signed"), "{why}");
     assert!(why.contains("handshakes are refused"), "{why}");
     let orders = sharing(second)
         .env("REDIRECT_LISTEN", "127.0.0.1:0")
@@ -135,7 +135,7 @@ async fn any_node_with_the_same_database_answers_acme_challenges() -> Result<()>
         .await
         .with_context(|| pebble.transcript())?;
     wait_until_trusted(first, &root).await?;
-    wait_for_log(&orders, "a new certificate is there").await?;
+    wait_for_log(&orders, "a new certificate was issued").await?;
     let answered = challenged
         .wait_for_audit(|line| line["reason"] == "acme_challenge")
         .await?;
@@ -164,13 +164,13 @@ async fn processes_with_the_same_folder_answer_each_others_challenges() -> Resul
     // This gate does not trust the ACME server, which requests the proof of the other gate's order from it.
     let challenged = ordering(&echo, &pebble, first, &store).without("ACME_CA_FILE");
     let challenged = challenged.start().await?;
-    wait_for_log(&challenged, "cannot have a certificate").await?;
+    wait_for_log(&challenged, "the order failed").await?;
     let orders = ordering(&echo, &pebble, second, &store).start().await?;
     wait_until_trusted(first, &root)
         .await
         .with_context(|| pebble.transcript())?;
     wait_until_trusted(second, &root).await?;
-    wait_for_log(&orders, "a new certificate is there").await?;
+    wait_for_log(&orders, "a new certificate was issued").await?;
     let label = ["result=\"acme_challenge\""];
     let seen = challenged.metric("sessiongate_tls_handshakes_total", label);
     assert!(seen.await? > 0.0);
@@ -232,14 +232,14 @@ async fn an_old_certificate_is_served_until_the_new_one_arrives() -> Result<()> 
         run(openssl, "openssl").await
     };
     assert!(shown().await?.contains("2020"));
-    poll("a certificate that is trusted", async || {
+    poll("a trusted certificate", async || {
         (status(tls, &root).await.ok()? == "401").then_some(())
     })
     .await
     .with_context(|| gate.stderr().all().join("\n"))?;
     gate.wait_for_audit(|line| line["reason"] == "acme_challenge")
         .await?;
-    wait_for_log(&gate, "does not know the account any more").await?;
+    wait_for_log(&gate, "no longer knows the account").await?;
     assert!(!shown().await?.contains("2020"));
 
     // A reload adds a host.
@@ -252,7 +252,7 @@ async fn an_old_certificate_is_served_until_the_new_one_arrives() -> Result<()> 
         let lines = gate.stderr().all();
         let mut got = lines
             .iter()
-            .filter(|line| line.contains("a new certificate is there"));
+            .filter(|line| line.contains("a new certificate was issued"));
         got.find(|line| line.contains("new.example.com")).map(drop)
     })
     .await?;
@@ -272,7 +272,7 @@ async fn a_failed_order_is_logged_and_counted_and_delays_no_other_host() -> Resu
     let gate = ordering(&echo, &pebble, tls, &folder.path().display().to_string())
         .start()
         .await?;
-    let line = wait_for_log(&gate, "cannot have a certificate").await?;
+    let line = wait_for_log(&gate, "the order failed").await?;
     for part in [
         "tls-alpn-01",
         "the authority",

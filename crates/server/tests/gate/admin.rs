@@ -68,7 +68,7 @@ async fn readiness_lists_every_store_and_holds_while_decisions_are_possible() ->
     );
 
     to_redis.cut().await?;
-    poll("Redis to be seen down", async || {
+    poll("Redis to be reported as down", async || {
         gate.send(&signed_in("/", "ada")).await.ok()?;
         (gate
             .metric("sessiongate_store_up", ["\"redis\""])
@@ -81,11 +81,11 @@ async fn readiness_lists_every_store_and_holds_while_decisions_are_possible() ->
     assert_eq!(
         gate.admin("/readyz").await?.status,
         200,
-        "decisions can still be made"
+        "decisions are still possible"
     );
 
     to_postgres.cut().await?;
-    poll("the database to be seen down", async || {
+    poll("the database to be reported as down", async || {
         gate.send(&signed_in("/", "nobody")).await.ok()?;
         (gate.admin("/readyz").await.ok()?.status == 503).then_some(())
     })
@@ -98,7 +98,7 @@ async fn readiness_lists_every_store_and_holds_while_decisions_are_possible() ->
 
     to_redis.restore().await?;
     to_postgres.restore().await?;
-    poll("readiness to come back", async || {
+    poll("readiness to return", async || {
         gate.send(&signed_in("/", "ada")).await.ok()?;
         (gate.admin("/readyz").await.ok()?.status == 200).then_some(())
     })

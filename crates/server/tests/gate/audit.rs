@@ -242,7 +242,7 @@ async fn turning_the_audit_log_off_keeps_the_start_up_log() -> Result<()> {
     assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
     let labels = ["outcome=\"allow\"", "reason=\"session\""];
     let counted = gate.metric("sessiongate_decisions_total", labels).await?;
-    assert_eq!(counted, 1.0, "counters go on");
+    assert_eq!(counted, 1.0, "the counters continue");
     gate.signal("TERM")?;
     gate.wait().await?;
     assert!(gate.stdout().all().is_empty(), "{:?}", gate.stdout().all());

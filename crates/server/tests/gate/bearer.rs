@@ -127,7 +127,7 @@ impl Publisher {
 
     fn answer_with(&self, status: &str, field: &str, body: &str) {
         let length = body.len();
-        *self.answer.lock().expect("nobody panics while holding it") =
+        *self.answer.lock().expect("no panic while the lock is held") =
             format!("HTTP/1.1 {status}\r\n{field}\r\nContent-Length: {length}\r\n\r\n{body}");
     }
 
@@ -151,7 +151,7 @@ async fn answer_request(
     fetches.fetch_add(1, Ordering::SeqCst);
     let answer = answer
         .lock()
-        .expect("nobody panics while holding it")
+        .expect("no panic while the lock is held")
         .clone();
     stream.write_all(answer.as_bytes()).await?;
     Ok(stream.shutdown().await?)
@@ -175,7 +175,7 @@ async fn gate_with_keys(echo: &Echo, publisher: &Publisher) -> Result<Gate> {
 /// Waits until the gate has counted this many attempts to fetch the keys.
 async fn wait_for_refreshes(gate: &Gate, result: &str, times: f64) -> Result<()> {
     let label = format!("result=\"{result}\"");
-    harness::poll("the keys to be asked for", async || {
+    harness::poll("the keys to be fetched", async || {
         let name = "sessiongate_jwks_refreshes_total";
         let count = gate.metric(name, [label.as_str()]).await.ok()?;
         (count >= times).then_some(())
@@ -273,7 +273,7 @@ async fn a_token_with_wrong_claims_or_signature_is_refused() -> Result<()> {
         refused(401, "unsupported_algorithm")
     );
     assert!(echo.seen().is_empty());
-    assert_eq!(publisher.fetches(), 1, "none of these is a reason to ask");
+    assert_eq!(publisher.fetches(), 1, "none of these causes a fetch");
     Ok(())
 }
 
@@ -580,7 +580,7 @@ async fn invalid_bearer_settings_are_refused_at_start_up() -> Result<()> {
         (
             "BEARER_JWKS",
             "http://issuer.example/jwks",
-            "plain http is only for this machine",
+            "plain http is allowed only to this machine",
         ),
         (
             "BEARER_JWKS",
@@ -638,7 +638,7 @@ async fn a_reload_fetches_the_jwks_again_and_keeps_the_keys_if_that_fails() -> R
     std::fs::write(&secret, SECRET.repeat(2))?;
     publisher.answer_with("500 Oops", "X-Test: 1", "");
     gate.signal("HUP")?;
-    let refused = |line: &str| line.contains("cannot reload").then(|| line.to_owned());
+    let refused = |line: &str| line.contains("the reload failed").then(|| line.to_owned());
     let line = gate.stderr().wait_for(refused).await?;
     assert!(line.contains("BEARER_JWKS"), "{line}");
     assert_eq!(outcome(&gate, &key.token()?).await?, session());

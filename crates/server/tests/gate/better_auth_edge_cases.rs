@@ -67,9 +67,9 @@ fn log(gate: &Gate) -> String {
 }
 
 const NO_STORE: &str = "without a session store (SESSION_FORMAT=better-auth with DATABASE_URL or SESSION_STORE=redis), a \
-                        session of Better Auth enters only while its cookie cache counts. One that was started with \
-                        `rememberMe: false`, and one of an admin who impersonates a user, is refused for good after 60 s \
-                        (300 s with the strategies `jwt` and `jwe`): the app does not renew their cache";
+                        session of Better Auth is accepted only while its cookie cache is valid. A session started \
+                        with `rememberMe: false`, or of an admin who impersonates a user, is refused for good after \
+                        60 s (300 s with the strategies `jwt` and `jwe`): the app does not renew their cache";
 
 #[tokio::test]
 async fn a_session_without_remember_me_ends_with_its_cache_if_there_is_no_store() -> Result<()> {
@@ -280,9 +280,9 @@ async fn sessions_of_an_app_that_preserves_rows_need_redis_alone() -> Result<()>
     // The other setting is for apps that do read the row, and start-up says so.
     let line = enters(&other, &echo, &cookies, &user).await?;
     assert_eq!(line["session_check"], "postgres");
-    let warning = "SESSION_STORE=redis-then-database is for an app with `storeSessionInDatabase` alone. If it has \
-                   `preserveSessionInDatabase` too, it reads no session from its database, and a session that is gone \
-                   from Redis enters here and not there: set SESSION_STORE=redis";
+    let warning = "SESSION_STORE=redis-then-database is only for apps that set `storeSessionInDatabase` without \
+                   `preserveSessionInDatabase`. With both, the app never reads sessions from its database, so the \
+                   gate would accept sessions that the app refuses: set SESSION_STORE=redis";
     assert!(log(&other).contains(warning), "{}", log(&other));
     assert!(
         !log(&right).contains("preserveSessionInDatabase"),

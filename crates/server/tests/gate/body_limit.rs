@@ -117,7 +117,7 @@ async fn a_chunked_body_over_the_limit_is_never_completed_at_the_service() -> Re
         }
         let line = audit_line(&gate).await?;
         assert_eq!(line["upstream"], "body_too_long", "{line}");
-        assert_eq!(line["ended"], "whole", "it was told: {line}");
+        assert_eq!(line["ended"], "whole", "the client got the status: {line}");
         let passed = line["bytes_in"].as_u64().unwrap_or(u64::MAX);
         assert!(passed <= most, "{pieces:?}: {line}");
     }
@@ -152,7 +152,7 @@ async fn expect_continue_over_the_limit_gets_413_at_once() -> Result<()> {
     let mut client = gate.connect().await?;
     let fields = "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n";
     client.raw(&post("/ten", fields, "")).await?;
-    assert_eq!(client.head().await?.status, 100, "its length is not known");
+    assert_eq!(client.head().await?.status, 100, "its length is unknown");
     client.raw(b"b\r\n0123456789a\r\n0\r\n\r\n").await?;
     gets_413_and_close(&mut client).await
 }

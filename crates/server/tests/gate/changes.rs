@@ -40,7 +40,7 @@ fn listening(command: GateCommand, postgres: &Postgres, listen: &str) -> GateCom
 async fn wait_for_channel(gate: &Gate, channel: &str, wanted: f64) -> Result<()> {
     let label = [format!("channel=\"{channel}\"")];
     let label = [label[0].as_str()];
-    poll("the channel to be heard or not", async || {
+    poll("the state of the channel", async || {
         let up = gate.metric("sessiongate_channel_up", label).await.ok()?;
         (up == wanted).then_some(())
     })
@@ -63,7 +63,7 @@ async fn status_and_store(gate: &Gate, user: &str) -> Result<(u16, String)> {
 
 /// Sends requests of `user` until memory has the answer.
 async fn wait_until_in_memory(gate: &Gate, user: &str, wanted: u16) -> Result<()> {
-    poll("memory to know the user", async || {
+    poll("memory to have the user", async || {
         let (status, store) = status_and_store(gate, user).await.ok()?;
         (status == wanted && store == "memory").then_some(())
     })

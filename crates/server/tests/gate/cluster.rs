@@ -55,12 +55,12 @@ async fn sessions_end_on_every_server_and_after_a_failover() -> Result<()> {
         holders.push(cluster.holder(&key(token)).await?);
     }
     let stopped = holders.iter().copied().find(|holder| *holder != needed);
-    let stopped = stopped.context("there is a session on each server")?;
+    let stopped = stopped.context("each server has a session")?;
     cluster.nodes[stopped].stop();
     tracking.wait_for_log("Redis announces no changes").await?;
     // Nothing is answered from memory, and the other servers still answer for their keys.
     for (token, holder) in later.iter().zip(holders) {
-        poll("the session to be answered for", async || {
+        poll("the session to be found", async || {
             let status = tracking.status(token).await.ok()?;
             assert!([200, 503].contains(&status), "{token}: {status}");
             // The replica of the stopped server may or may not have taken over by now.
@@ -274,10 +274,10 @@ async fn an_unverifiable_certificate_is_refused_and_the_server_named() -> Result
         assert!(text.contains(server) && text.contains(advice), "{text}");
         anyhow::Ok(())
     };
-    let unknown = "nobody whom we trust has signed the server's certificate; give the certificate of who did as the CA file";
+    let unknown = "no trusted authority signed the server's certificate; give the certificate of the authority that did as the CA file";
     let url = tls_url(&cluster, "localhost", &stranger.authority);
     refused_with(&url, "rediss://localhost:", unknown).await?;
-    let anew = "the authority of this name that we trust has another key than the one that signed the server's certificate";
+    let anew = "the trusted authority of this name has another key than the one that signed the server's certificate";
     let url = tls_url(&cluster, "localhost", &namesake);
     refused_with(&url, "rediss://localhost:", anew).await?;
     let misnamed = "the server's certificate is for other hosts; its subjectAltName must name the host as it is configured here, or as \

@@ -69,7 +69,7 @@ async fn a_visitor_signs_in_and_is_refused_once_deleted() -> Result<()> {
     assert_eq!(stranger.status, 302);
     let sign_in = stranger
         .header("location")
-        .context("a way to sign in")?
+        .context("a sign-in URL")?
         .to_owned();
     assert_eq!(sign_in, "/api/auth/signin?callbackUrl=%2Fmembers%2F");
     let page = browser.get(&sign_in).await?;
@@ -196,7 +196,11 @@ async fn the_demo_explains_the_last_refusal() -> Result<()> {
 
     browser.get("/members/").await?;
     let page = browser.get("/refusal").await?.text();
-    for shown in ["Nobody was signed in", "no_credential", "member area"] {
+    for shown in [
+        "The browser was not signed in",
+        "no_credential",
+        "member area",
+    ] {
         assert!(page.contains(shown), "{shown} is missing from:\n{page}");
     }
     for (user, path, status, shown) in [
@@ -235,10 +239,10 @@ async fn the_demo_explains_the_last_refusal() -> Result<()> {
         let id = refused.header("x-request-id").context("an id")?.to_owned();
         assert!(
             !refused.text().contains(shown[0]),
-            "no reason for strangers"
+            "no reason for clients without the admin token"
         );
         let page = browser.get("/refusal").await?.text();
-        assert!(page.contains(&id), "it is the last one");
+        assert!(page.contains(&id), "the last refusal is this one");
         let explained = format!(", request {id}\n");
         assert!(page.contains(&explained), "the admin listener too:\n{page}");
         for shown in shown {
@@ -252,14 +256,14 @@ async fn the_demo_explains_the_last_refusal() -> Result<()> {
 async fn the_demo_names_the_cause_of_a_refused_path() -> Result<()> {
     let gate = demo().start().await?;
     for (path, why) in [
-        ("/members/%00", "holds an encoded control character"),
-        ("/members/%0a", "holds an encoded control character"),
+        ("/members/%00", "contains an encoded control character"),
+        ("/members/%0a", "contains an encoded control character"),
         ("/x%2f..%2fadmin/", "can be read as more than one path"),
     ] {
         // Such an answer closes its connection.
         assert_eq!(gate.send(&Request::get(path)).await?.status, 400, "{path}");
         let words = format!("GET {path} was refused: 400 (ambiguous_path)");
-        let printed = poll("what was refused last", async || {
+        let printed = poll("the page of the last refusal", async || {
             let printed = gate.send(&Request::get("/refusal")).await.ok()?.text();
             printed.contains(&words).then_some(printed)
         });
@@ -364,7 +368,7 @@ async fn the_printed_curl_lines_work() -> Result<()> {
             .await?;
     }
     // The gate records the refusal after it has sent the answer.
-    let why = poll("what was refused last", async || {
+    let why = poll("the page of the last refusal", async || {
         let why = gate.send(&Request::get("/refusal")).await.ok()?.text();
         why.contains("Missing:").then_some(why)
     });

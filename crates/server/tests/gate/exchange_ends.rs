@@ -234,7 +234,7 @@ async fn a_malformed_chunked_body_is_a_502_if_no_byte_was_sent() -> Result<()> {
     assert_eq!(
         client.get("/").await?.status,
         401,
-        "the client's connection lives on"
+        "the client's connection stays open"
     );
     let result = gate
         .metric("sessiongate_upstream_responses_total", ["\"2xx\""])
@@ -356,7 +356,11 @@ async fn an_incompletely_forwarded_body_is_logged() -> Result<()> {
     let line = end_of(&gate, "/up").await?;
     let (status, bytes_in, _, result, ended) = end(&line);
     assert_eq!((status, bytes_in), (400, 3));
-    assert_eq!((result, ended), ("client_body", "whole"), "it was told");
+    assert_eq!(
+        (result, ended),
+        ("client_body", "whole"),
+        "the client got the status"
+    );
     served.closed().await?;
 
     let mut client = gate.connect().await?;

@@ -134,7 +134,7 @@ async fn a_connection_closed_by_the_upstream_is_not_reused() -> Result<()> {
         served
             .closed()
             .await
-            .context("it said that it would close")?;
+            .context("the service announced the close")?;
     }
     Ok(())
 }
@@ -224,7 +224,7 @@ async fn an_answer_may_arrive_before_the_body_is_read() -> Result<()> {
     client
         .closed()
         .await
-        .context("the rest of the body cannot be told from a request")?;
+        .context("the rest of the body cannot be distinguished from a request")?;
     served.closed().await?;
     Ok(())
 }
@@ -263,7 +263,7 @@ async fn bodies_pass_in_both_directions_at_once() -> Result<()> {
         .await?;
     assert!(
         served.head().await?.starts_with("GET /next "),
-        "both connections live on"
+        "both connections stay open"
     );
     Ok(())
 }
@@ -303,7 +303,7 @@ async fn an_invalid_answer_is_a_502() -> Result<()> {
         let answer = client.response().await.context(bytes.clone())?;
         assert_eq!(answer.status, 502, "{bytes}");
         let next = client.get("/").await?;
-        assert_eq!(next.status, 401, "the client's connection lives on");
+        assert_eq!(next.status, 401, "the client's connection stays open");
     }
     Ok(())
 }

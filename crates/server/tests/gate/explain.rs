@@ -99,13 +99,16 @@ async fn an_invalid_explain_request_is_answered_with_usage() -> Result<()> {
         assert_eq!(gate.admin(target).await?.status, status, "{target}");
     }
     for (query, problem) in [
-        ("path=/x", "there is no parameter `path`"),
-        ("url=/x&cookie=a", "there is no parameter `cookie`"),
-        ("url=/x&client", "there is no parameter `client`"),
-        ("url=/x&%0a", "there is no parameter `\\n`"),
+        ("path=/x", "unknown parameter `path`"),
+        ("url=/x&cookie=a", "unknown parameter `cookie`"),
+        ("url=/x&client", "unknown parameter `client`"),
+        ("url=/x&%0a", "unknown parameter `\\n`"),
         ("method=GET", "`url` is missing"),
-        ("url=/x&url=/y", "`url` stands there twice"),
-        ("request_id=y&method=GET", "`request_id` stands alone"),
+        ("url=/x&url=/y", "`url` is given twice"),
+        (
+            "request_id=y&method=GET",
+            "`request_id` cannot be combined with other parameters",
+        ),
         (
             "url=/x&method=get",
             "`method`: methods are case-sensitive, and `get` is not `GET`; did you mean `GET`?",
@@ -174,7 +177,7 @@ async fn explain_accepts_headers_except_credentials() -> Result<()> {
             .await?;
         let answered = answer.text();
         assert_eq!(answer.status, 400, "{answered}");
-        assert!(answered.contains("would end in logs"), "{answered}");
+        assert!(answered.contains("would end up in logs"), "{answered}");
     }
     Ok(())
 }

@@ -241,10 +241,10 @@ async fn no_decision_is_wrong_while_store_connections_come_and_go() -> Result<()
             let (known, unknown) = (format!("user-{number}"), format!("nobody-{number}"));
             let (known, unknown) =
                 tokio::try_join!(status(&gate, &known), status(&gate, &unknown))?;
-            assert!(matches!(known, 200 | 503), "a user was told {known}");
+            assert!(matches!(known, 200 | 503), "a known user got {known}");
             assert!(
                 matches!(unknown, 403 | 503),
-                "a stranger was told {unknown}"
+                "an unknown user got {unknown}"
             );
         }
         anyhow::Ok(())

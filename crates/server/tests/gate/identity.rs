@@ -77,7 +77,7 @@ async fn an_unverified_email_of_a_sealed_session_is_not_written() -> Result<()> 
             assert_eq!(email, ADA, "{name} {value}");
         }
     }
-    let hint = "EMAIL_HEADER=always writes such addresses too";
+    let hint = "EMAIL_HEADER=always forwards such addresses too";
     assert_eq!(count_log_lines(&strict, hint), 1);
     assert_eq!(count_log_lines(&always, hint), 0);
     assert_eq!(count_log_lines(&always, "EMAIL_HEADER is `always`"), 1);
@@ -524,8 +524,8 @@ async fn email_header_and_allow_anonymous_accept_only_listed_values() -> Result<
         .await?;
     assert!(finished.status.success(), "{}", finished.stderr);
     let printed = finished.stdout + &finished.stderr;
-    let warning = "ALLOW_ANONYMOUS is off, but no column shows which users are anonymous, so sessions from the database \
-         are never refused for it; set USER_ANONYMOUS_FIELD";
+    let warning = "ALLOW_ANONYMOUS is off, but no column shows which users are anonymous, so anonymous users with \
+         sessions in the database are not refused; set USER_ANONYMOUS_FIELD";
     assert!(printed.contains(warning), "{printed}");
     Ok(())
 }

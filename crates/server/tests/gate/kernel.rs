@@ -75,7 +75,7 @@ async fn a_seccomp_filter_without_io_getevents_fails_no_request() -> Result<()> 
     gate.stderr()
         .wait_for(matches)
         .await
-        .context("it says what it does without")?;
+        .context("the log names the fallback")?;
     gate.signal("TERM")?;
     assert_eq!(gate.wait().await?.code(), Some(0));
     Ok(())

@@ -71,7 +71,7 @@ async fn a_websocket_is_closed_when_its_session_ends() -> Result<()> {
     assert_eq!(closed, (4401, "session expired".to_owned()));
     client.raw(&CLIENTS_CLOSE).await?;
     let received = served.closed().await?;
-    assert_eq!(received, CLIENTS_CLOSE, "the service hears of it");
+    assert_eq!(received, CLIENTS_CLOSE, "the service gets the close frame");
     client.closed().await?;
     let line = end_of(&gate, "/socket").await?;
     assert_eq!(
@@ -218,7 +218,10 @@ async fn an_open_connection_may_send_one_more_request_after_the_signal() -> Resu
     served.send(OK).await?;
     assert_eq!(client.response().await?.status, 200);
     gate.signal("TERM")?;
-    let begins = |line: &str| line.contains("finishing what is in flight").then_some(());
+    let begins = |line: &str| {
+        line.contains("finishing the requests in flight")
+            .then_some(())
+    };
     gate.stderr().wait_for(begins).await?;
     client
         .raw(&signed_in("/late", "ada").bytes(gate.proxy))

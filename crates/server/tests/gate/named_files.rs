@@ -130,7 +130,7 @@ async fn a_huge_file_is_not_read() -> Result<()> {
             .env(name, path)
             .run()
             .await?;
-        let expected = format!("it has more than {most}, the most that is read here");
+        let expected = format!("it is larger than {most}, the limit for this file");
         assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
     }
     Ok(())

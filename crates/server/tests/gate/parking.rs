@@ -28,7 +28,7 @@ async fn a_parked_connection_serves_further_requests() -> Result<()> {
     // A parked connection counts until it has ended.
     gate.connect().await?.closed().await?;
     drop(client);
-    poll("a place for another one", async || {
+    poll("room for another connection", async || {
         let mut client = gate.connect().await.ok()?;
         let answer = client.send(&signed_in("/", "ada")).await;
         (answer.ok()?.status == 200).then_some(())
@@ -69,7 +69,11 @@ async fn a_connection_parked_before_its_first_byte_may_use_http2() -> Result<()>
     assert_eq!(client.send(&signed_in("/", "ada")).await?.status, 200);
     wait_until_parked().await;
     client.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
-    assert_eq!(client.response().await?.status, 400, "not any more");
+    assert_eq!(
+        client.response().await?.status,
+        400,
+        "HTTP/2 cannot begin after a request"
+    );
     Ok(())
 }
 

@@ -82,7 +82,7 @@ async fn ten_thousand_lookups_through_a_pool_of_three_get_the_right_answers() ->
     }
     assert!(
         neighbours.try_join_next().is_none(),
-        "the neighbours are there to the end"
+        "the other programs run to the end"
     );
     let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                 AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
@@ -116,7 +116,7 @@ async fn look_up(mut client: Client, number: usize, count: usize) -> Result<()> 
             ensure!(
                 seen.to_lowercase()
                     .contains(&format!(r#"["x-user-id","{user}"]"#)),
-                "{user} is told to be somebody else: {seen}"
+                "the service saw another user than {user}: {seen}"
             );
         }
     }

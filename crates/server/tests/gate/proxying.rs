@@ -109,7 +109,7 @@ async fn expect_continue_is_answered_before_the_body() -> Result<()> {
     assert_eq!(
         stranger.response().await?.status,
         401,
-        "nobody asks a stranger for the body"
+        "the gate does not request the body of a refused request"
     );
     Ok(())
 }

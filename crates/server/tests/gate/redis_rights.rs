@@ -43,7 +43,7 @@ pub(crate) fn caching(echo: &Echo, postgres: &Postgres, redis: &str) -> GateComm
 
 /// Sends requests of `user` until Redis has the entry.
 pub(crate) async fn cached(gate: &Gate, user: &str) -> Result<()> {
-    poll("Redis to know the user", async || {
+    poll("Redis to have the user", async || {
         gate.send(&signed_in("/", user)).await.ok()?;
         let line = gate.audit_lines().pop()?;
         (line["user_check"] == "redis").then_some(())

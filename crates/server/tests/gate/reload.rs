@@ -116,7 +116,12 @@ async fn a_bad_file_changes_nothing_and_all_its_problems_are_reported() -> Resul
     ] {
         assert!(text.contains(words), "{words} is missing from:\n{text}");
     }
-    expect_log_lines(&stack.gate, "cannot reload, and go on as before", 1).await?;
+    expect_log_lines(
+        &stack.gate,
+        "the reload failed; the previous configuration stays in effect",
+        1,
+    )
+    .await?;
     let gauge = async || {
         stack
             .gate
@@ -237,7 +242,7 @@ async fn a_reload_needs_the_admin_token_and_refuses_web_pages() -> Result<()> {
     assert_eq!(ask(page).await?, 403);
     expect_log_lines(&stack.gate, "reload", 0).await?;
     assert_eq!(ask(bearer(Request::new("POST", "/reload"))).await?, 200);
-    expect_log_lines(&stack.gate, "asked to reload: nothing has changed", 1).await?;
+    expect_log_lines(&stack.gate, "reload requested: nothing has changed", 1).await?;
     Ok(())
 }
 

@@ -114,7 +114,7 @@ async fn a_claim_of_the_wrong_type_is_refused_and_named_without_its_value() -> R
         (&line["rule"], &line["user_id"]),
         (&"admin area".into(), &"ada".into())
     );
-    let wanted = "the claim `user.level` is a number, and `equals` demands another kind";
+    let wanted = "the claim `user.level` is a number, and `equals` demands another type";
     gate.stderr()
         .wait_for(|line| (line.contains(wanted) && line.contains("admin area")).then_some(()))
         .await?;

@@ -91,7 +91,7 @@ async fn status(gate: &Gate, session: &Mint) -> Result<u16> {
 
 /// Sends requests with the session until the answer has this status.
 async fn wait_for_status(gate: &Gate, session: &Mint, wanted: u16) -> Result<()> {
-    poll("the gate to hear of it", async || {
+    poll("the revocation to take effect", async || {
         let status = status(gate, session).await.ok()?;
         (status == wanted).then_some(())
     })
@@ -127,7 +127,7 @@ async fn a_user_is_signed_out_everywhere_while_the_gate_runs() -> Result<()> {
     assert_eq!(
         status(gate, &new_session("ada")).await?,
         200,
-        "who has signed in again"
+        "a session from after the revocation"
     );
     assert_eq!(status(gate, &old_session("bob")).await?, 200);
 
@@ -200,7 +200,7 @@ async fn one_session_is_revoked_by_its_id_in_the_audit_log() -> Result<()> {
     let id = line["session_id"].as_str().context("lines name sessions")?;
     assert_eq!(id.len(), 43);
     world.run_command(&["revoke", "--session", id]).await?;
-    poll("the gate to hear of it", async || {
+    poll("the revocation to take effect", async || {
         let answer = gate.send(&Request::get("/").cookie(token.clone())).await;
         (answer.ok()?.status == 401).then_some(())
     })
@@ -250,7 +250,7 @@ async fn a_bearer_token_is_revoked_like_a_session() -> Result<()> {
     })
     .await?;
     run_command(&command, &["revoke", "--user", "billing-job"]).await?;
-    poll("the gate to hear of it", async || {
+    poll("the revocation to take effect", async || {
         let outcome = bearer::outcome(&gate, &token).await.ok()?;
         (outcome == (401, "revoked".to_owned())).then_some(())
     })
@@ -301,7 +301,7 @@ async fn revocations_apply_to_one_realm() -> Result<()> {
     let of_shop = || old_session("ada").named("shop.session").authjs();
     assert_eq!(asks("/shop/", of_shop()).await?, 200);
     run_command(&command, &["revoke", "--user", "ada", "--realm", "shop"]).await?;
-    poll("the gate to hear of it", async || {
+    poll("the revocation to take effect", async || {
         (asks("/shop/", of_shop()).await.ok()? == 401).then_some(())
     })
     .await?;
@@ -346,11 +346,11 @@ async fn invalid_revocations_are_refused() -> Result<()> {
     for (words, printed) in [
         (
             &["revoke"][..],
-            "by one of --user, --session and --all-before",
+            "give exactly one of --user, --session and --all-before",
         ),
         (&["revoke", "--user", ""], "the id of a user is empty"),
         (&["revoke", "--all-before", "soon"], "not a time"),
-        (&["revoke", "--all-before", &ahead], "lies ahead"),
+        (&["revoke", "--all-before", &ahead], "is in the future"),
         (
             &["revocations", "remove", "--user", "eve"],
             "no such revocation",

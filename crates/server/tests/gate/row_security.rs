@@ -56,7 +56,7 @@ async fn a_table_that_hides_every_row_is_a_503_with_a_warning() -> Result<()> {
         for user in ["ada", "nobody"] {
             assert_eq!(status(&gate, user).await?, 503, "{more}");
         }
-        let expected = r#"row-level security is on for \"users\" and no policy lets our role see a row: everybody would look like nobody; create a policy FOR SELECT, or ask with a role that has BYPASSRLS"#;
+        let expected = r#"row-level security is on for \"users\" and no policy lets our role see a row: no user or session would be found; create a policy FOR SELECT, or use a role that has BYPASSRLS"#;
         gate.stderr()
             .wait_for(|line| line.contains(expected).then_some(()))
             .await?;
@@ -79,7 +79,7 @@ async fn users_hidden_by_policies_are_refused_with_one_warning() -> Result<()> {
         assert_eq!(status(&gate, "ada").await?, 200);
         assert_eq!(status(&gate, "eve").await?, 403);
     }
-    let expected = r#"row-level security is on for \"users\": whoever its policies hide from our role looks like nobody and is refused; a role that has BYPASSRLS sees everybody"#;
+    let expected = r#"row-level security is on for \"users\": users whose rows its policies hide from our role are treated as absent and refused; a role that has BYPASSRLS sees all rows"#;
     gate.stderr()
         .wait_for(|line| line.contains(expected).then_some(()))
         .await?;
@@ -161,8 +161,8 @@ async fn an_sqlite_file_that_needs_a_writable_folder_gets_advice() -> Result<()>
     };
     let gate = checking("").start().await?;
     assert_eq!(status(&gate, "ada").await?, 503);
-    let expected = "it may be in WAL mode in a folder that we may not write to, which even readers have to; let us write \
-                    to the folder, or take the file out of that mode with `PRAGMA journal_mode=DELETE`";
+    let expected = "it may be in WAL mode in a folder that the gate may not write to, which even readers need; allow the gate \
+                    to write to the folder, or take the file out of that mode with `PRAGMA journal_mode=DELETE`";
     gate.stderr()
         .wait_for(|line| line.contains(expected).then_some(()))
         .await?;

@@ -191,7 +191,7 @@ async fn obviously_wrong_secrets_are_refused_at_start_up() -> Result<()> {
         .run()
         .await?;
     let expected = format!(
-        "\n  AUTH_SECRET_FILE: cannot read `{large}`: it has more than 64 KiB, the most that is read here"
+        "\n  AUTH_SECRET_FILE: cannot read `{large}`: it is larger than 64 KiB, the limit for this file"
     );
     assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
     Ok(())

@@ -19,7 +19,7 @@ async fn reload(gate: &Gate, expected: &str) -> Result<String> {
     let is_answer = |line: &&String| line.contains("reload");
     let before = gate.stderr().all().iter().filter(is_answer).count();
     gate.signal("HUP")?;
-    let line = poll("what is said of the reload", async || {
+    let line = poll("the message about the reload", async || {
         let lines = gate.stderr().all();
         lines.iter().filter(is_answer).nth(before).cloned()
     })
@@ -83,7 +83,11 @@ async fn a_reload_applies_a_new_session_secret_and_closes_no_connection() -> Res
         200
     );
     echo.release();
-    assert_eq!(held.response().await?.status, 200, "it had entered before");
+    assert_eq!(
+        held.response().await?.status,
+        200,
+        "the user entered before"
+    );
     Ok(())
 }
 
@@ -97,7 +101,11 @@ async fn an_invalid_reload_changes_nothing_and_names_all_problems() -> Result<()
     let gate = gate.start().await?;
     fs::write(&file, "short")?;
     fs::remove_file(&token)?;
-    let line = reload(&gate, "cannot reload, and go on as before").await?;
+    let line = reload(
+        &gate,
+        "the reload failed; the previous configuration stays in effect",
+    )
+    .await?;
     assert!(
         line.contains("AUTH_SECRET") && line.contains("ADMIN_TOKEN_FILE"),
         "{line}"
@@ -163,7 +171,7 @@ async fn a_reload_applies_new_store_passwords() -> Result<()> {
     secret("redis", &redis.url().replace("first-redis", "second-redis"))?;
     let good = fs::read_to_string(folder.path().join("database"))?;
     secret("database", &good.replace("second", "secnod"))?;
-    let line = reload(&gate, "cannot reload").await?;
+    let line = reload(&gate, "the reload failed").await?;
     assert!(
         line.contains("postgres does not answer with the new settings") && !line.contains("secnod"),
         "{line}"
@@ -215,7 +223,7 @@ async fn a_reload_applies_a_new_certificate_authority_of_redis() -> Result<()> {
     })
     .await?;
     fs::write(&file, "no certificate")?;
-    reload(&gate, "cannot reload").await?;
+    reload(&gate, "the reload failed").await?;
     poll("Redis to be up", async || {
         (ready().await? == 200).then_some(())
     })

@@ -361,7 +361,10 @@ async fn a_service_behind_a_unix_socket_is_reached() -> Result<()> {
         .send(&request_to("a", "/x").cookie(Mint::user("ada").authjs()))
         .await?;
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
-    let head = service.join_next().await.context("it was asked")???;
+    let head = service
+        .join_next()
+        .await
+        .context("the service got the request")???;
     assert!(
         head.starts_with("GET /x HTTP/1.1\r\n") && head.contains("x-user-id: ada"),
         "{head}"

@@ -88,12 +88,12 @@ async fn wait_for_status(gate: &Gate, user: &str, wanted: (u16, &str)) -> Result
         ((*status, &**store) == wanted).then_some(())
     });
     let waited = waiting.await;
-    waited.with_context(|| format!("{user} did not come to {wanted:?}: {last:?}"))
+    waited.with_context(|| format!("{user} did not get {wanted:?}: {last:?}"))
 }
 
 async fn wait_for_channel(gate: &Gate, channel: &str) -> Result<()> {
     let label = format!("channel=\"{channel}\"");
-    poll("the channel to be heard", async || {
+    poll("the channel to be up", async || {
         let up = gate.metric("sessiongate_channel_up", [&*label]).await;
         (up.ok()? == 1.0).then_some(())
     })
@@ -105,7 +105,7 @@ fn lines_with(gate: &Gate, text: &str) -> usize {
     lines.iter().filter(|line| line.contains(text)).count()
 }
 
-const IN_USE: &str = "users who were known enter by what was known of them";
+const IN_USE: &str = "known users are let in on stale answers";
 
 #[tokio::test]
 async fn known_users_enter_for_the_stale_time_and_others_get_503() -> Result<()> {
@@ -328,7 +328,7 @@ async fn unreadable_revocations_limit_the_stale_time() -> Result<()> {
     wait_for_status(&gate, "ada", (503, "skipped")).await?;
     world.postgres.start_again().await?;
     poll(
-        "the list to be read, and the database to be asked",
+        "the list to be read, and a lookup in the database",
         async || {
             let (status, store) = status_and_store(&gate, "/", "ada").await.ok()?;
             (status == 200 && store != "stale").then_some(())
@@ -361,7 +361,7 @@ async fn users_reported_as_changed_have_no_stale_state() -> Result<()> {
         world.postgres.execute(&change).await?;
     }
     // The notification about Eve comes after the one about Ada, of whom no request is sent.
-    poll("the second change to be heard", async || {
+    poll("the second notification", async || {
         (status_and_store(&gate, "/admin/", "eve").await.ok()?.0 == 403).then_some(())
     })
     .await?;
@@ -371,7 +371,7 @@ async fn users_reported_as_changed_have_no_stale_state() -> Result<()> {
     assert_eq!(status_and_store(&gate, "/admin/", "eve").await?.0, 403);
     assert_eq!(status_and_store(&gate, "/", "ada").await?.0, 503);
     wire.restore().await?;
-    poll("the database to be asked", async || {
+    poll("a lookup in the database", async || {
         (status_and_store(&gate, "/", "ada").await.ok()?.0 == 200).then_some(())
     })
     .await?;
@@ -386,7 +386,7 @@ async fn wait_for_redis_answer(gate: &Gate, user: &str) -> Result<()> {
         gate.metric("sessiongate_user_check_total", labels).await
     };
     let before = count().await?;
-    poll("Redis to vouch", async || {
+    poll("an answer from Redis", async || {
         let (status, _) = status_and_store(gate, "/", user).await.ok()?;
         assert_eq!(status, 200, "{user}");
         (count().await.ok()? > before).then_some(())
@@ -415,7 +415,11 @@ async fn a_key_reported_as_lost_by_redis_has_no_stale_state() -> Result<()> {
     redis.cli(["DEL", "auth:ada"]).await?;
     wait_for_status(&gate, "ada", (503, "skipped")).await?;
     assert_eq!(status_and_store(&gate, "/", "bob").await?.0, 200);
-    assert_eq!(lines_with(&gate, IN_USE), 0, "what Redis has is not stale");
+    assert_eq!(
+        lines_with(&gate, IN_USE),
+        0,
+        "the entry in Redis is not stale"
+    );
     world.postgres.start_again().await?;
     wait_for_status(&gate, "ada", (200, "postgres")).await
 }
@@ -502,13 +506,13 @@ async fn a_newer_redis_entry_of_another_gate_replaces_stale_memory() -> Result<(
 
     let delete = "DELETE FROM users WHERE id = 'ada'";
     world.postgres.execute(delete).await?;
-    poll("the absence to count", async || {
+    poll("the absence to take effect", async || {
         status_and_store(&near, "/", "ada").await.ok()?;
         (status_and_store(&far, "/", "ada").await.ok()?.0 == 503).then_some(())
     })
     .await?;
     // The row takes effect once it is certainly newer than the one in memory.
-    poll("the new row to count", async || {
+    poll("the new row to take effect", async || {
         let change = "UPDATE users SET role = CASE role WHEN 'user' THEN 'guest' ELSE 'user' END WHERE id = 'eve'";
         world.postgres.execute(change).await.ok()?;
         status_and_store(&near, "/", "eve").await.ok()?;
@@ -552,7 +556,7 @@ async fn database_sessions_can_be_stale_like_users() -> Result<()> {
     })
     .await?;
     assert_eq!(status(&gate, &session(3)).await?, 503);
-    let warning = "sessions that were known enter by what was known of them";
+    let warning = "known sessions are let in on stale answers";
     assert_eq!(lines_with(&gate, warning), 1);
     // A stale session still expires.
     poll("the session to end", async || {

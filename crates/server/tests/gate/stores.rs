@@ -78,7 +78,7 @@ async fn a_user_is_found_in_the_database_then_in_redis_then_in_memory() -> Resul
     assert_eq!(
         status_and_store(&with_memory, "ada").await?,
         (200, "redis".to_owned()),
-        "what one node cached serves another"
+        "a node uses the cache entry of another"
     );
     // Each runtime may have its own memory: the second lookup on the same connection certainly comes from it.
     let mut client = with_memory.connect().await?;

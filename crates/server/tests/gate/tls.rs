@@ -189,7 +189,7 @@ def ask(connection, path="/", more=""):
     return answer(connection)
 
 def reload():
-    """Has the gate, whose admin listener is the last word, read its settings anew."""
+    """Reloads the gate whose admin listener is the last argument."""
     host, number = words[-1].rsplit(":", 1)
     admin = http.client.HTTPConnection(host, int(number), timeout=25)
     admin.request("POST", "/reload", body="")

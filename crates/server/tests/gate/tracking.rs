@@ -51,7 +51,7 @@ impl Tracking {
 
     /// Sends requests with this session until memory has it.
     pub(crate) async fn wait_until_in_memory(&self, token: &str) -> Result<()> {
-        poll("memory to know the session", async || {
+        poll("memory to have the session", async || {
             (self.status(token).await.ok()? == 200).then_some(())?;
             let line = self.gate.audit_lines().pop()?;
             (line["session_check"] == "memory").then_some(())
@@ -69,7 +69,7 @@ impl Tracking {
     /// Returns a description of a failure at this point, with everything that the gate has logged.
     pub(crate) fn failure_at(&self, when: &str) -> String {
         format!(
-            "{when}; the gate said:\n{}",
+            "{when}; the log of the gate:\n{}",
             self.gate.stderr().all().join("\n")
         )
     }

@@ -238,7 +238,7 @@ async fn client_certificate(postgres: &Postgres, folder: &Path) -> Result<String
     let set = format!("ALTER SYSTEM SET ssl_ca_file = '{}'", authority.display());
     postgres.execute(&set).await?;
     postgres.execute("SELECT pg_reload_conf()").await?;
-    poll("the server to know its authority", async || {
+    poll("the server to load its authority", async || {
         let shown = postgres.execute("SHOW ssl_ca_file").await.ok()?;
         (!shown.is_empty()).then_some(())
     })

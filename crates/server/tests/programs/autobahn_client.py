@@ -1,4 +1,4 @@
-"""A client for Autobahn's cases that sends everything back, with the session in a cookie.
+"""An echo client for Autobahn's cases, with the session in a cookie.
 
 Arguments: the address of the gate, and the cookie.
 """
@@ -23,7 +23,7 @@ async def visit(path):
             async for message in socket:
                 await socket.send(message)
     except (WebSocketException, ConnectionError):
-        # What a case is about, and for the report to judge.
+        # What the case covers, for the reader of the report.
         pass
 
 

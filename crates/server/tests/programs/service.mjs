@@ -1,9 +1,9 @@
-// What the table of services.rs asks for, on Node.js. Arguments: the port, and the module that has the server.
+// The paths that the table of services.rs requests, on Node.js. Arguments: the port, and the module of the server.
 const [port, protocol] = process.argv.slice(2)
 const { createServer } = await import(protocol)
 
 const answers = {
-  "/who": ({ headers }, response) =>
+  "/user": ({ headers }, response) =>
     response.end(`${headers["x-user-id"]} ${headers["x-user-email"]} ${headers["x-user-name"]}`),
   "/none": (_, response) => response.writeHead(204).end(),
   "/refuse": (_, response) => response.writeHead(403).end("no"),

@@ -1,9 +1,9 @@
 <?php
-// What the table of services.rs asks for, behind nginx.
+// The paths that the table of services.rs requests, behind nginx.
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
 header('Content-Type: text/plain');
 switch ($path) {
-    case '/who':
+    case '/user':
         echo $_SERVER['HTTP_X_USER_ID'], ' ', $_SERVER['HTTP_X_USER_EMAIL'], ' ', $_SERVER['HTTP_X_USER_NAME'];
         break;
     case '/refuse':

@@ -1,4 +1,4 @@
-"""What the table of services.rs asks for, as a WSGI application and as an ASGI application."""
+"""The paths that the table of services.rs requests, as a WSGI and as an ASGI application."""
 
 import re
 
@@ -14,7 +14,7 @@ def wsgi(environ, start_response):
         return body
 
     path = environ["PATH_INFO"]
-    if path == "/who":
+    if path == "/user":
         names = ("HTTP_X_USER_ID", "HTTP_X_USER_EMAIL", "HTTP_X_USER_NAME")
         return answer("200 OK", [" ".join(environ[name] for name in names).encode()])
     if path == "/refuse":
@@ -50,7 +50,7 @@ async def asgi(scope, receive, send):
 
     path, fields = scope["path"], dict(scope["headers"])
     if path == "/echo":
-        # Asked for before the answer begins, so that a client that waits with it is told to go on.
+        # Read before the answer begins, so that a client that waits with its body gets 100 Continue.
         message = await receive()
         await begin(200)
         while message.get("more_body", False):
@@ -70,7 +70,7 @@ async def asgi(scope, receive, send):
         await piece(b"")
     else:
         status, more, body = 200, [], b""
-        if path == "/who":
+        if path == "/user":
             names = (b"x-user-id", b"x-user-email", b"x-user-name")
             body = b" ".join(fields[name] for name in names)
         elif path == "/visits":

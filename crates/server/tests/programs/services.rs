@@ -190,7 +190,7 @@ impl Table {
         assert_eq!(client.response().await?.status, 100);
         client.raw(&sent).await?;
         let answer = client.response().await?;
-        ensure!(answer.body == sent, "what was asked for came otherwise");
+        ensure!(answer.body == sent, "the body differs from the sent one");
         Ok(())
     }
 

@@ -12,9 +12,9 @@ from websockets.exceptions import InvalidStatus
 ADDRESS, COOKIE = sys.argv[1:]
 
 
-def told(**options):
+def connect_commands(**options):
     return connect(
-        f"ws://{ADDRESS}/told",
+        f"ws://{ADDRESS}/commands",
         additional_headers={"Cookie": COOKIE, "X-User-Id": "eve"},
         max_size=None,
         **options,
@@ -29,7 +29,7 @@ async def same(socket, message, expected=None):
 
 async def sizes(socket):
     for size in (0, 1, 125, 126, 127, 128, 65535, 65536, 65537, 1 << 20, 16 << 20):
-        # Bytes that compress badly, and text beyond ASCII.
+        # Bytes that compress badly, and non-ASCII text.
         await same(socket, bytes(n * n % 251 for n in range(min(size, 4096))) * (size // 4096 or 1))
         await same(socket, "é" * (size // 2))
 
@@ -57,7 +57,7 @@ async def slowly_with_pings(socket):
 
 
 async def conversation(**options):
-    async with told(**options) as socket:
+    async with connect_commands(**options) as socket:
         assert await socket.recv() == "zoe"
         await sizes(socket)
         await pieces(socket)
@@ -70,12 +70,12 @@ CLOSES = ((1000, ""), (1001, "going"), (1008, "é" * 61), (3000, "x"), (4999, "l
 
 async def service_closes():
     for code, reason in CLOSES:
-        socket = await told()
+        socket = await connect_commands()
         await socket.recv()
         await socket.send(f"close {code} {reason}")
         await socket.wait_closed()
         assert (socket.close_code, socket.close_reason) == (code, reason), socket.close_code
-    socket = await told()
+    socket = await connect_commands()
     await socket.recv()
     await socket.send("drop")
     await socket.wait_closed()
@@ -83,21 +83,21 @@ async def service_closes():
 
 
 async def client_closes():
-    async with told() as asking:
-        await asking.recv()
+    async with connect_commands() as observer:
+        await observer.recv()
 
         async def ended(name):
-            await asking.send(f"ended {name}")
-            return await asking.recv()
+            await observer.send(f"ended {name}")
+            return await observer.recv()
 
         for code, reason in CLOSES:
-            socket = await told()
+            socket = await connect_commands()
             await socket.recv()
             await same(socket, f"name {code}", "named")
             await socket.close(code, reason)
             seen = await ended(code)
             assert seen == f"{code} {reason}", seen
-        socket = await told()
+        socket = await connect_commands()
         await socket.recv()
         await same(socket, "name dropped", "named")
         socket.transport.abort()
@@ -108,7 +108,7 @@ async def client_closes():
 async def refused():
     for fields in ({}, {"Cookie": COOKIE[:-4]}):
         try:
-            async with connect(f"ws://{ADDRESS}/told", additional_headers=fields):
+            async with connect(f"ws://{ADDRESS}/commands", additional_headers=fields):
                 raise AssertionError("entered")
         except InvalidStatus as status:
             assert status.response.status_code == 401, status
@@ -118,11 +118,11 @@ async def main():
     await refused()
     assert await conversation(compression=None) == []
     assert await conversation(compression="deflate") == ["permessage-deflate"]
-    async with told(subprotocols=["other", "chat"]) as socket:
+    async with connect_commands(subprotocols=["other", "chat"]) as socket:
         assert socket.subprotocol == "chat"
     await service_closes()
     await client_closes()
-    print("all is well")
+    print("all messages passed")
 
 
 asyncio.run(main())

@@ -1,10 +1,10 @@
-"""A WebSocket service: says who has come, sends everything back, and does what it is told.
+"""A WebSocket service: sends the user id, echoes messages, and executes commands.
 
-    close CODE REASON   closes with these
-    drop                breaks the connection off
-    ping                asks for a pong before it goes on
+    close CODE REASON   closes with this code and reason
+    drop                drops the connection
+    ping                waits for a pong before it continues
     name NAME           gives this connection a name
-    ended NAME          says how the connection of this name has ended
+    ended NAME          sends how the connection of this name ended
 """
 
 import asyncio
@@ -20,11 +20,11 @@ ended = {}
 async def serve_one(socket):
     headers = socket.request.headers
     path, name = socket.request.path, None
-    if path == "/told":
+    if path == "/commands":
         await socket.send(headers.get("X-User-Id", ""))
     try:
         async for message in socket:
-            if path != "/told" or not isinstance(message, str):
+            if path != "/commands" or not isinstance(message, str):
                 await socket.send(message)
                 continue
             words = message.split(" ", 2)
@@ -57,7 +57,7 @@ def chat(_, offered):
 
 
 async def main():
-    # What the cases of Autobahn provoke is not worth a line each.
+    # The errors that the cases of Autobahn provoke are not logged.
     logging.disable(logging.CRITICAL)
     port = int(sys.argv[1])
     async with serve(serve_one, "127.0.0.1", port, max_size=None, select_subprotocol=chat):

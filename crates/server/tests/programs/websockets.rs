@@ -27,6 +27,6 @@ async fn websocket_messages_pings_and_closes_pass_unchanged() -> Result<()> {
         .arg(script("websocket_client.py"))
         .args([gate.proxy.to_string(), zoe()]);
     let printed = run(client, "websockets").await?;
-    assert_eq!(printed.trim(), "all is well");
+    assert_eq!(printed.trim(), "all messages passed");
     Ok(())
 }

@@ -104,7 +104,7 @@ Path      read as /admin/x
           also /admin/x: route admin
 Route     admin: app.example.com /admin/, any method
           not site: any host /, any method; it matches too, but is less specific
-Demands   met          csrf: Sec-Fetch-Site is same-origin or none, or else Origin has this host, for unsafe methods (GET is a safe method)
+Requires  met          csrf: Sec-Fetch-Site is same-origin or none, or else Origin has this host, for unsafe methods (GET is a safe method)
           met          a session (user ada)
           met          role containing admin (claim role is "editor,admin")
           unmet        a client in 10.0.0.0/8 or team ops or "on call"
@@ -139,7 +139,7 @@ fn explain_lists_what_the_service_receives() {
 Path      /wiki/page, unchanged
 Route     wiki: *.example.com /wiki/, any method
           not site: any host /, any method; it matches too, but is less specific
-Demands   met          a session (user ada)
+Requires  met          a session (user ada)
 Session   user ada, authjs-v5, until …
 Headers   profile wiki
           removed      cookie
@@ -171,7 +171,7 @@ fn explain_shows_every_reading_of_an_ambiguous_path() {
     let expected = "GET app.example.com/x/..%2fadmin/ from 127.0.0.1
 
 Path      read as /x/..%2Fadmin/
-          ambiguous: an upstream could read a path in it that another route governs
+          ambiguous: an upstream could read it as a path that another route governs
           also /x/../admin/: route site
           also /admin/: route admin
 Route     no route matches
@@ -318,7 +318,7 @@ fn explain_shows_the_origin_of_a_request_and_the_demand() {
     ] {
         let printed = post(fields);
         let message = "cross_origin: a request that may change something must come from a page of this host, as \
-                       Sec-Fetch-Site or Origin says; ";
+                       Sec-Fetch-Site or Origin shows; ";
         assert!(printed.contains(&format!("{message}{seen}")), "{printed}");
         assert!(
             printed.contains("unmet        csrf: Sec-Fetch-Site"),

@@ -146,7 +146,7 @@ fn a_bearer_value_is_read_when_there_is_no_cookie() {
     let replaced = tool.args(["--salt", "x"]).env("JWT_SALT", "own");
     assert_contains(
         &refused(replaced, "unknown_key"),
-        &["salt that JWT_SALT holds", "--salt own"],
+        &["salt in JWT_SALT", "--salt own"],
     );
 }
 
@@ -551,7 +551,7 @@ fn a_header_without_a_session_is_explained() {
         ),
         ("AUTHJS.session-token=a", &[], "upper and lower case"),
         ("authjs.session-token=", &[], "signed this browser out"),
-        ("authjs.csrf-token=a", &[], "nobody is signed in"),
+        ("authjs.csrf-token=a", &[], "no user is signed in"),
         ("__Secure-sid=a", &["--cookie-name", "sid"], "runs on HTTPS"),
         (
             "authjs.session-token=a",

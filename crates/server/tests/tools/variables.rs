@@ -198,8 +198,8 @@ fn open_checks_the_claims_that_the_gate_requires() {
         .env("TOKEN_MAX_AGE", "3600");
     opens(good, "authjs-v5");
     for (name, value, reason, expected) in [
-        ("TOKEN_ISSUER", "x", "wrong_issuer", "says \"issuer\""),
-        ("TOKEN_AUDIENCE", "x", "wrong_audience", "says \"app\""),
+        ("TOKEN_ISSUER", "x", "wrong_issuer", "claim is \"issuer\""),
+        ("TOKEN_AUDIENCE", "x", "wrong_audience", "claim is \"app\""),
         ("TOKEN_MAX_AGE", "10", "too_old", "1 minute ago"),
     ] {
         let json = refused(open(header.as_str()).env(name, value), reason);
@@ -408,7 +408,10 @@ fn the_validity_of_a_cookie_cache_is_printed() {
         let mut for_people = open(not_remembered.as_str());
         for_people.words.retain(|word| word != "--json");
         let text = for_people.run().stdout;
-        assert!(text.contains("does not renew it, because"), "{text}");
+        assert!(
+            text.contains("does not renew it after it expires, because"),
+            "{text}"
+        );
 
         let later = (NOW + 400).to_string();
         let tool = Tool::new(["open", "--json", "--at", &later]).env("AUTH_SECRET", SECRET);

@@ -64,7 +64,10 @@ pub enum CookieNameError {
         at: usize,
     },
     /// The name is longer than [`CookieName::MAX_LEN`].
-    #[error("the cookie name has {len} bytes, more than {}", CookieName::MAX_LEN)]
+    #[error(
+        "the cookie name has {len} bytes; the limit is {}",
+        CookieName::MAX_LEN
+    )]
     TooLong {
         /// The number of bytes it has.
         len: usize,

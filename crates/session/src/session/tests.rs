@@ -325,7 +325,7 @@ fn another_claim_can_identify_the_user() {
     let refused = subject_of(r#","sub":"u","id":null"#, Some("id")).expect_err("no id");
     assert_eq!(
         refused.to_string(),
-        "claim that SUBJECT_CLAIM names is malformed"
+        "claim configured as SUBJECT_CLAIM is malformed"
     );
 }
 

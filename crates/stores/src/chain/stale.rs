@@ -42,14 +42,14 @@ impl Outage {
             FactKind::Session => tracing::warn!(
                 store,
                 realm,
-                "the database gives no answer: sessions that were known enter by what was known of them, for up to \
-                 {seconds} s beyond its time (STALE_IF_DOWN)"
+                "the database does not answer: known sessions are let in on stale answers, for up to {seconds} s beyond \
+                 their time to live (STALE_IF_DOWN)"
             ),
             FactKind::User => tracing::warn!(
                 store,
                 realm,
-                "the database gives no answer: users who were known enter by what was known of them, for up to {seconds} s \
-                 beyond its time (STALE_IF_DOWN)"
+                "the database does not answer: known users are let in on stale answers, for up to {seconds} s beyond \
+                 their time to live (STALE_IF_DOWN)"
             ),
         }
     }

@@ -182,7 +182,7 @@ fn an_entry_that_ends_soon_is_due_once_unless_its_fact_is_absent() {
     assert_eq!(is_due("7", 90_010), Some(true));
     assert_eq!(is_due("8", 999), Some(false));
     assert_eq!([(); 2].map(|()| memory.claim("7")), [true, false]);
-    assert_eq!(is_due("7", 90_010), Some(false), "somebody has seen to it");
+    assert_eq!(is_due("7", 90_010), Some(false), "its renewal is claimed");
     assert_eq!(is_due("7", 100_000), None);
     // The entry that replaces it becomes due again.
     let lookup = lookup_at(&memory, start);

@@ -26,8 +26,8 @@ pub(in super::super) enum PostgresError {
     File(#[from] TlsFileError),
     /// Row-level security hides every row from our role.
     #[error(
-        "row-level security is on for {table} and no policy lets our role see a row: everybody would look like nobody; \
-         create a policy FOR SELECT, or ask with a role that has BYPASSRLS"
+        "row-level security is on for {table} and no policy lets our role see a row: no user or session would be \
+         found; create a policy FOR SELECT, or use a role that has BYPASSRLS"
     )]
     Hidden {
         /// The table, quoted.

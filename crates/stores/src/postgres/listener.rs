@@ -218,7 +218,7 @@ impl Keeper {
                     self.mark_up();
                 }
                 Some(flaw) => self.mark_down(&format!(
-                    "{flaw}; `sessiongate db install` creates the triggers, `sessiongate db status` says what is wrong"
+                    "{flaw}; `sessiongate db install` creates the triggers, `sessiongate db status` shows what is wrong"
                 )),
             }
             sleep(PROOF_INTERVAL).await;
@@ -302,14 +302,14 @@ const DISABLE_IDLE_TIMEOUT: &str = "\
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
 
 const STANDBY: &str = "DATABASE_URL leads to a standby, which may still have the state before an announced change; \
-                       let it lead to the primary";
+                       it must lead to the primary";
 
 const QUEUE_FULL: &str = "the queue of notifications of the PostgreSQL server is more than half full, and triggers do not notify when it \
-                     is full: a connection that listens has not read for long (pg_stat_activity), perhaps in an open \
+                     is full: a connection that listens has not read for a long time (pg_stat_activity), perhaps in an open \
                      transaction";
 
 const NOT_RECEIVED: &str = "notifications sent through DATABASE_URL do not arrive through LISTEN_DATABASE_URL: both must lead to the same \
-                       database of the same server, and LISTEN_DATABASE_URL past a pooler in transaction mode, through which \
+                       database of the same server, and LISTEN_DATABASE_URL must bypass a pooler in transaction mode, through which \
                        LISTEN receives nothing";
 
 /// How full the queue of notifications may be. Our triggers stop notifying above nine tenths.

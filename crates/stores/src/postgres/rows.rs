@@ -52,7 +52,7 @@ impl SharedRowsSurvey {
         let role = &self.role;
         if !self.exists && !self.may_create {
             return Some(format!(
-                "it is not there, and the role {role} may not make it"
+                "it does not exist, and the role {role} may not create it"
             ));
         }
         let missing = self.missing.join(", ");
@@ -79,7 +79,7 @@ pub enum SharedRowsError {
     Statement(#[from] OwnTableError),
     /// The table does not exist, and our role may not create it.
     #[error(
-        "PostgreSQL: there is no table sessiongate_acme, and this role may not create it ({0}); have a role that may run: \
+        "PostgreSQL: there is no table sessiongate_acme, and this role may not create it ({0}); as a role that may, run: \
          {CREATE}; GRANT SELECT, INSERT, UPDATE, DELETE ON sessiongate_acme TO this role"
     )]
     NoTable(String),

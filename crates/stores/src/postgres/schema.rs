@@ -44,8 +44,8 @@ impl Postgres {
                     });
                 }
                 Visible::SomeByPolicy => self.warn_once(format!(
-                    "row-level security is on for {}: whoever its policies hide from our role looks like nobody and is \
-                     refused; a role that has BYPASSRLS sees everybody",
+                    "row-level security is on for {}: users whose rows its policies hide from our role are treated as absent \
+                     and refused; a role that has BYPASSRLS sees all rows",
                     table.quoted(),
                 )),
             }

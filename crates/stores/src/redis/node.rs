@@ -314,7 +314,7 @@ impl Node {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if refused.take().is_some() {
-            tracing::info!(store = "redis", "store takes writes again");
+            tracing::info!(store = "redis", "store accepts writes again");
         }
     }
 

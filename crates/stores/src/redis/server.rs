@@ -197,7 +197,7 @@ pub(super) async fn prove_primary(
     match role.map(redis::from_redis_value::<String>) {
         Some(Ok(role)) if role == "master" => Ok(()),
         _ => Err(ConnectError::Sentinels(
-            "the server that the sentinels name is not a primary (yet, or any more)".to_owned(),
+            "the server that the sentinels name is not, or is no longer, a primary".to_owned(),
         )),
     }
 }

@@ -86,10 +86,10 @@ impl RevocationKey {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RevocationEntryError {
     /// The kind is neither `user` nor `session` nor `all`.
-    #[error("of the kind `{}`", .0.escape_debug())]
+    #[error("its kind is `{}`", .0.escape_debug())]
     Kind(String),
     /// The value does not have the form of an entry.
-    #[error("which has another form")]
+    #[error("it does not have the expected form")]
     Form,
 }
 

@@ -158,10 +158,10 @@ impl InPostgres {
 pub(super) fn sql() -> String {
     format!(
         "{CREATE};\n\
-         -- A gate only reads; for its role, where that is not the owner:\n\
+         -- A gate only reads. For its role, unless it owns the table:\n\
          -- GRANT SELECT ON sessiongate_revocations TO sessiongate;\n\
-         -- Who revokes and takes that back writes too: `sessiongate revoke` and `sessiongate revocations remove`, with the role\n\
-         -- of their DATABASE_URL, and a gate whose admin listener is asked to. For such a role alone:\n\
+         -- A role that adds or removes revocations also needs to write: the role in DATABASE_URL of `sessiongate revoke` and\n\
+         -- `sessiongate revocations remove`, and of a gate whose admin listener is used for it. For such a role alone:\n\
          -- GRANT INSERT, UPDATE, DELETE ON sessiongate_revocations TO sessiongate_writer;\n"
     )
 }

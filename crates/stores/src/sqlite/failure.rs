@@ -11,9 +11,9 @@ pub(super) fn describe(error: &sqlx::Error) -> String {
         // Readers of a database in WAL mode have to write too: to the file with the suffix `-shm` beside it
         // (https://www.sqlite.org/wal.html, "Read-Only Databases").
         Some(SQLITE_READONLY | SQLITE_CANTOPEN) => format!(
-            "{text} (if the file is there, it may be in WAL mode in a folder that we may not write to, which even readers \
-             have to; let us write to the folder, or take the file out of that mode with `PRAGMA journal_mode=DELETE`; add \
-             `?immutable=1` only to the URL of a file that nobody changes)"
+            "{text} (if the file exists, it may be in WAL mode in a folder that the gate may not write to, which even \
+             readers need; allow the gate to write to the folder, or take the file out of that mode with \
+             `PRAGMA journal_mode=DELETE`; add `?immutable=1` only to the URL of a file that never changes)"
         ),
         _ => text,
     }

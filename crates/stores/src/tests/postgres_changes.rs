@@ -216,7 +216,7 @@ async fn a_channel_through_a_pooler_is_up_only_if_it_receives() {
     for truth in [&direct, &transaction] {
         let channel = TestListener::open(&at(truth, &transaction));
         channel
-            .down_because("past a pooler in transaction mode")
+            .down_because("bypass a pooler in transaction mode")
             .await;
         channel.close().await;
     }

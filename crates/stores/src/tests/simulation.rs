@@ -185,7 +185,7 @@ impl Schedule {
             };
             assert!(
                 world.was_true(key, found, oldest),
-                "seed {}: {found:?} of {key} from memory, which has not been true for longer than any cache vouches",
+                "seed {}: {found:?} of {key} from memory, which was last true longer ago than any cache may keep an answer",
                 self.seed
             );
             assert!(
@@ -305,7 +305,7 @@ impl Schedule {
             drop(world);
             assert!(
                 is_since(found, floor, next),
-                "seed {}: {found:?} of {key} for somebody who asked after {floor} was announced",
+                "seed {}: {found:?} of {key} for a request that began after {floor} was announced",
                 self.seed
             );
         }

@@ -127,9 +127,13 @@ impl<'t> FileTable<'t> {
         let problem = Problem::at(self.place_of(item.value), what);
         let help = match catalogue::of_key(item.name) {
             Some((_, variable)) if self.is_also_known(item.name) => format!(
-                "it is replaced only in secrets and addresses; remove the key, and set the variable {variable} instead"
+                "it is replaced only in secrets, addresses, hosts, networks, URLs and file paths; remove the key, \
+                and set the variable {variable} instead"
             ),
-            Some(_) | None => "it is replaced only in secrets and addresses".to_owned(),
+            Some(_) | None => {
+                "it is replaced only in secrets, addresses, hosts, networks, URLs and file paths"
+                    .to_owned()
+            }
         };
         self.problems.push(problem.with_help(help));
     }

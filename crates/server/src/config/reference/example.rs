@@ -128,7 +128,8 @@ const HEAD: &str = "\
 #
 # As it stands, this file configures the same as an empty one: every line that is not commented out is a default. Copy the
 # keys that you need; docs/configuration.md explains them. An environment variable of the same name in upper case takes
-# precedence. `${VARIABLE}` is replaced in secrets and addresses; write `$$` for a `$`.
+# precedence. `${VARIABLE}` is replaced in secrets, addresses, hosts, networks, URLs and file paths; write `$$`
+# for a `$`.
 ";
 
 const REALM: &str = "

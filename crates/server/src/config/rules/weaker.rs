@@ -22,9 +22,9 @@ pub(in crate::config) fn warn_about_weaker_routes(
             GapRequests::Folder => {
                 let alone = path.as_str().trim_end_matches('/');
                 format!(
-                    "{place}: the route `{name}` is for the folder `{path}`: the path `{alone}` goes to the route `{other}`, which \
-                     demands less, and many services answer it as they do `{path}`; add `{alone}` to its `path`, or a route for \
-                     `{alone}`"
+                    "{place}: the route `{name}` is for the folder `{path}`: the path `{alone}` goes to the route \
+                     `{other}`, which requires less, and many services answer it as they do `{path}`; add `{alone}` \
+                     to its `path`, or a route for `{alone}`"
                 )
             }
             GapRequests::Methods { named, and_others } => {
@@ -33,8 +33,8 @@ pub(in crate::config) fn warn_about_weaker_routes(
                     methods.push("every other method".to_owned());
                 }
                 format!(
-                    "{place}: the route `{name}` is for {} alone: requests for `{path}` with {} go to the route `{other}`, \
-                     which demands less; leave `methods` out, or write a second route for them",
+                    "{place}: the route `{name}` matches only {}: requests for `{path}` with {} go to the route `{other}`, \
+                     which requires less; leave `methods` out, or write a second route for them",
                     row.methods,
                     methods.join(", ")
                 )

@@ -82,7 +82,7 @@ pub(super) fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option
     );
     set_unless_different(reader, CA_FILE, place, &mut redis.ca_file, ca_file);
     if redis.user.is_some() && redis.password.is_none() {
-        let what = "there is a user without a password; add the password to the URL, or set REDIS_PASSWORD";
+        let what = "the user has no password; add the password to the URL, or set REDIS_PASSWORD";
         let name = match reader.is_set("REDIS_USERNAME") {
             true => "REDIS_USERNAME",
             false => place,

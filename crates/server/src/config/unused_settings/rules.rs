@@ -82,12 +82,12 @@ pub(super) const RULES: &[UnusedRule] = &[
     (
         &["PUBLIC_URL"],
         |uses| !uses.sign_in && !uses.own_names,
-        "SIGN_IN_URL is not set, so nobody is redirected to sign in",
+        "SIGN_IN_URL is not set, so browsers are not redirected to sign in",
     ),
     (
         &["SIGN_IN_CALLBACK_PARAMETER"],
         |uses| !uses.sign_in,
-        "SIGN_IN_URL is not set, so nobody is redirected to sign in",
+        "SIGN_IN_URL is not set, so browsers are not redirected to sign in",
     ),
     (
         &["BYPASS_HEADER_VALUE"],

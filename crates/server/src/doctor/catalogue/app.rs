@@ -4,7 +4,7 @@ use crate::doctor::check::checks;
 
 checks! {
     APP_UNREACHABLE = Problem "app-unreachable"
-        why "The app did not answer, so nothing can be said about what it sends."
+        why "The app did not answer, so its responses could not be examined."
         todo "Check that it runs and that this machine can reach it, and give the URL that browsers use."
     CERTIFICATE_NOT_TRUSTED = Problem "certificate-not-trusted"
         why "Browsers refuse a certificate that they cannot verify, or teach people to click the warning away; then \

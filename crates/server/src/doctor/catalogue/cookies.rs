@@ -16,8 +16,8 @@ checks! {
              refuses all signed-in users."
         todo "Set AUTH_COOKIE_NAME to the app's name for it, or SESSION_FORMAT to the app's framework; `sessiongate check-config` shows which names are read."
     COOKIE_NEAR_LIMIT = Warning "cookie-near-limit"
-        why "Browsers silently drop a cookie whose name and value exceed 4096 bytes (RFC 6265bis, section 5.5). One more \
-             claim, and nobody can sign in."
+        why "Browsers silently drop a cookie whose name and value exceed 4096 bytes (RFC 6265bis, section 5.5). With \
+             one more claim, no user can sign in."
         todo "Store less in the session: no access tokens, no pictures, no long lists. Auth.js splits a cookie that is \
              too long; Better Auth omits its cache."
     COOKIE_NO_PREFIX = Warning "cookie-no-prefix"
@@ -41,7 +41,7 @@ checks! {
         why "The browser sends the cookie only to that path, so a gate in front of other paths never sees the session."
         todo "Set the cookie's path to /."
     COOKIE_REJECTED = Problem "cookie-rejected-by-browsers"
-        why "Browsers silently drop such a cookie, so nobody can sign in."
+        why "Browsers silently drop such a cookie, so no user can sign in."
         todo "Change the attributes that the rules for this cookie do not allow, or its name."
     COOKIE_SAME_SITE_MISSING = Warning "cookie-same-site-missing"
         why "Without SameSite, some browsers send the cookie with requests from other sites, which enables cross-site \
@@ -59,7 +59,7 @@ checks! {
         why "A stolen session works until it expires."
         todo "Lower session.maxAge (Auth.js) or session.expiresIn (Better Auth), or limit its age with TOKEN_MAX_AGE."
     SESSION_NOT_SENT = Note "session-not-sent"
-        why "The session is sent only if nobody on the network path can read it: over HTTPS with a trusted certificate, \
+        why "The session is sent only where it cannot be read on the network path: over HTTPS with a trusted certificate, \
              or to this machine."
         todo "Give an https:// URL; if the certificate authority is your own, give its certificate with --ca-file."
     SESSION_REFUSED = Problem "session-refused"

@@ -32,7 +32,8 @@ impl DecisionServer {
         let mut grpc = Grpc::new(ProstCodec::default());
         let answered = timeout(limit, grpc.unary(check, request)).await;
         answered.unwrap_or_else(|_| {
-            tonic::Status::deadline_exceeded("the question took too long to arrive").into_http()
+            tonic::Status::deadline_exceeded("the decision request took too long to arrive")
+                .into_http()
         })
     }
 

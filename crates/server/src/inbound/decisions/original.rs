@@ -42,11 +42,11 @@ pub(crate) enum RequestSource {
 /// What is wrong with a calling proxy's description of the original request.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum OriginalError {
-    #[error("{0} does not say the same as the other headers")]
+    #[error("{0} contradicts the other headers")]
     Contradictory(&'static str),
-    #[error("{0} is there more than once")]
+    #[error("{0} occurs more than once")]
     Duplicate(&'static str),
-    #[error("{0} is not what it should be")]
+    #[error("{0} is malformed")]
     Malformed(&'static str),
     #[error("{0} is missing")]
     Missing(&'static str),

@@ -114,7 +114,7 @@ impl Proxy {
         record.upstream = Some(result);
         record.ended = error.ended();
         if status.is_server_error() && self.upstream_warnings.allows(record.now) {
-            tracing::warn!(request_id = record.request_id(), %error, "the upstream gave no answer");
+            tracing::warn!(request_id = record.request_id(), %error, "the upstream did not answer");
         }
         answer::status(status, client_kind(request), record.request_id())
     }

@@ -51,8 +51,8 @@ impl FailedSession<'_> {
                 });
         other.map(|(_, other)| {
             format!(
-                "the cookie {} would open, but {name} is there too and comes first; it is left over, so delete it in \
-                 the browser",
+                "the cookie {} would open, but the header also has {name}, which comes first; it is left over, so \
+                 delete it in the browser",
                 other.name()
             )
         })
@@ -138,7 +138,7 @@ impl FailedSession<'_> {
         }
         #[expect(
             clippy::wildcard_enum_match_arm,
-            reason = "the others say all there is to say"
+            reason = "the other errors need no explanation"
         )]
         match error {
             OpenError::RejectedTag if self.names_its_key() => Some(
@@ -158,7 +158,7 @@ impl FailedSession<'_> {
                 let header = self.header()?;
                 let text = |name| header.get(name).and_then(Value::as_str).unwrap_or("nothing");
                 Some(format!(
-                    "its header says alg {:?} and enc {:?}, which the framework never writes together",
+                    "its header has alg {:?} and enc {:?}, which the framework never writes together",
                     text("alg"),
                     text("enc")
                 ))

@@ -172,5 +172,5 @@ const BARE: &str = "your app uses it exactly that way: give it the same way here
 const DECODED: &str =
     "your app decodes it: write the decoded bytes to a file, and give that with _FILE";
 const TRIMMED: &str = "your app reads it trimmed: remove the white space here";
-const WHOLE_FILE: &str = "your app reads the file as it stands, with the line break at its end, which the gate leaves \
+const WHOLE_FILE: &str = "your app reads the whole file, with the line break at its end, which the gate leaves \
                           out: write the file without one (`printf %s`), or let the app trim what it reads";

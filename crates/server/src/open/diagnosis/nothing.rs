@@ -36,11 +36,11 @@ pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String>
     {
         return Some(match other.as_str().starts_with(SECURE) {
             true => format!(
-                "the cookie is there as {other}: the app runs on HTTPS, where it adds the prefix {SECURE} to the name. \
+                "the cookie is named {other}: the app runs on HTTPS, where it adds the prefix {SECURE} to the name. \
                  Give `--cookie-name {other}`, and AUTH_COOKIE_NAME={other} to the gate"
             ),
             false => format!(
-                "the cookie is there as {other}, without {SECURE}: the app assumes that it runs on plain HTTP. Behind a \
+                "the cookie is named {other}, without {SECURE}: the app assumes that it runs on plain HTTP. Behind a \
                  proxy that terminates TLS it needs AUTH_URL or NEXTAUTH_URL, or the header X-Forwarded-Proto"
             ),
         });
@@ -54,7 +54,7 @@ pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String>
     let of_another = || {
         let (name, library, option) = default_of_another(inspection, &pasted)?;
         Some(format!(
-            "there is the cookie {name}, which is the session cookie of {library}; give `{option}`"
+            "the header has the cookie {name}, which is the session cookie of {library}; give `{option}`"
         ))
     };
     // If the session cookie has a custom name, a cookie with a default name may belong to another app, so a value that opens is a
@@ -77,9 +77,9 @@ pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String>
         .find_map(|name| Some((name.clone(), shaped(&name)?)))
     {
         return Some(format!(
-            "there is the cookie {name}, whose value looks like {format}; it is not a recognized cookie, and no secret \
-             that was given opens it. Names are compared with upper and lower case. If it is the app's session, give \
-             `--cookie-name {name}`, and AUTH_COOKIE_NAME={name} to the gate"
+            "the header has the cookie {name}, whose value looks like {format}; it is not a recognized cookie, and \
+            no secret that was given opens it. Names are compared with upper and lower case. If it is the app's \
+            session, give `--cookie-name {name}`, and AUTH_COOKIE_NAME={name} to the gate"
         ));
     }
     let looks_like_one = |name: &CookieName| {
@@ -89,9 +89,9 @@ pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String>
     if let Some(name) = pasted.names().find(looks_like_one) {
         let name = without_number(&name);
         return Some(format!(
-            "there is the cookie {name}, which looks like a session but is not a recognized cookie; names are compared \
-             with upper and lower case. If it is the app's, give `--cookie-name {name}`, and AUTH_COOKIE_NAME={name} to \
-             the gate"
+            "the header has the cookie {name}, which looks like a session but is not a recognized cookie; names are \
+            compared with upper and lower case. If it is the app's, give `--cookie-name {name}`, and \
+            AUTH_COOKIE_NAME={name} to the gate"
         ));
     }
     let csrf = |name: &CookieName| {
@@ -100,8 +100,8 @@ pub(in crate::open) fn of_nothing(inspection: &Inspection<'_>) -> Option<String>
     };
     pasted.names().find(csrf).map(|name| {
         format!(
-            "the app's cookie {name} is there, but no session: nobody is signed in, or the browser did not send the \
-             session, as for a {SECURE} name over plain HTTP"
+            "the header has the app's cookie {name} but no session cookie: no user is signed in, or the browser did \
+             not send it, as with a {SECURE} name over plain HTTP"
         )
     })
 }

@@ -72,7 +72,11 @@ async fn pipelined_requests_of_a_closed_connection_are_not_forwarded() -> Result
         .raw(&signed_in("/2", "ada").bytes(gate.proxy))
         .await?;
     drop(client);
-    assert_eq!(served.closed().await?, b"", "nobody asks for the second");
+    assert_eq!(
+        served.closed().await?,
+        b"",
+        "the second request is not forwarded"
+    );
     let line = gate.wait_for_audit(|line| line["path"] == "/1").await?;
     assert_eq!(line["status"], 499);
     Ok(())

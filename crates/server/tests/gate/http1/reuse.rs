@@ -129,7 +129,7 @@ async fn another_user_on_one_client_connection_gets_no_owned_connection() -> Res
     shared
         .raw(&signed_in("/eve", "eve").bytes(gate.proxy))
         .await?;
-    assert_eq!(hers.closed().await?, b"", "nothing of Eve's is sent there");
+    assert_eq!(hers.closed().await?, b"", "no request of Eve is sent there");
     Ok(())
 }
 

@@ -289,7 +289,10 @@ async fn a_stalling_client_loses_its_stream_or_its_connection() -> Result<()> {
     // A head that never ends, and no other frames.
     raw.write(&frame(HEADERS, END_STREAM, 3, &block(&public("/"))))
         .await?;
-    assert!(raw.end().await?.is_some(), "it is told, and closed");
+    assert!(
+        raw.end().await?.is_some(),
+        "GOAWAY, and the connection is closed"
+    );
     assert!(echo.seen().iter().all(|seen| !seen.complete));
     Ok(())
 }

@@ -65,7 +65,7 @@ http {{
             proxy_set_header Host $http_host;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $http_connection;
-            proxy_set_header X-Spoken $server_protocol;
+            proxy_set_header X-Protocol $server_protocol;
             proxy_set_header X-Connection $connection;
         }}
     }}
@@ -81,7 +81,7 @@ http {{
 fn version_and_connection(echo: &Echo) -> Result<(String, String)> {
     let seen = echo.seen().pop().context("it arrived")?;
     let field = |name| seen.headers.get(name).unwrap_or_default().to_owned();
-    Ok((field("x-spoken"), field("x-connection")))
+    Ok((field("x-protocol"), field("x-connection")))
 }
 
 /// Opens a WebSocket over HTTP/1.1 and verifies that a message is echoed; returns the response head.
@@ -206,7 +206,8 @@ async fn websockets_use_http2_streams_if_the_service_supports_them() -> Result<(
         // The request has the key of RFC 6455 §1.3.
         let accept = head.header("sec-websocket-accept");
         assert_eq!(accept, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-        let request: Value = serde_json::from_str(head.header("x-asked").context("asked")?)?;
+        let request: Value =
+            serde_json::from_str(head.header("x-request-headers").context("a header")?)?;
         assert_eq!(request[":protocol"], "websocket", "{request}");
         let expected = if scheme == "h2c" { "http" } else { "https" };
         assert_eq!(request[":scheme"], expected);
@@ -300,6 +301,6 @@ async fn health_checks_use_the_http_version_of_the_server() -> Result<()> {
         .await?;
     }
     let known = gate.stderr().all().join("\n");
-    assert!(!known.contains("is not well"), "{known}");
+    assert!(!known.contains("is unhealthy"), "{known}");
     Ok(())
 }

@@ -152,11 +152,11 @@ async fn interim_responses_pass_and_the_service_decides_on_expect_continue() -> 
     for status in [103, 100] {
         let interim = std::future::poll_fn(|context| response.poll_informational(context));
         let interim = timeout(harness::TIMEOUT, interim).await?;
-        let interim = interim.context("an answer before the answer")??;
+        let interim = interim.context("an interim response")??;
         assert_eq!(interim.status().as_u16(), status);
         assert_eq!(interim.headers().contains_key("link"), status == 103);
         let hsts = interim.headers().get("strict-transport-security");
-        assert_eq!(hsts, None, "of the service");
+        assert_eq!(hsts, None, "the 100 Continue of the service");
     }
     body.send_data(Bytes::from("body"), true)?;
     served.read_until("4\r\nbody\r\n0\r\n\r\n").await?;
@@ -170,7 +170,7 @@ async fn interim_responses_pass_and_the_service_decides_on_expect_continue() -> 
         .send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
         .await?;
     assert_eq!(Answer::of(response).await?.status, 413);
-    assert!(served.closed().await?.is_empty(), "nothing of it came");
+    assert!(served.closed().await?.is_empty(), "no byte of it arrived");
     Ok(())
 }
 
@@ -232,7 +232,7 @@ async fn many_large_bodies_pass_unchanged_in_both_directions() -> Result<()> {
             while left > 0 {
                 body.reserve_capacity(left);
                 let room = std::future::poll_fn(|context| body.poll_capacity(context)).await;
-                let room = room.context("the stream goes on")??.min(left);
+                let room = room.context("the stream continues")??.min(left);
                 left -= room;
                 body.send_data(Bytes::from(vec![b'u'; room]), left == 0)?;
             }

@@ -37,7 +37,7 @@ async fn a_browser_uses_one_http2_connection() -> Result<()> {
         ))
     })
     .await?;
-    let found = harness::poll("what the page finds", async || {
+    let found = harness::poll("the results of the page", async || {
         let printed = service.transcript();
         let (_, found) = printed.split_once("FOUND ")?;
         let (found, _) = found.split_once('\n')?;

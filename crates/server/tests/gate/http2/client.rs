@@ -88,7 +88,7 @@ impl Http2Client {
         drop(self.requests);
         let ended = timeout(TIMEOUT, self.driver.join_next()).await;
         let ended = ended.context("the connection does not end")?;
-        Ok(ended.context("it is driven")???)
+        Ok(ended.context("the driver task runs")???)
     }
 }
 
@@ -121,7 +121,7 @@ impl Answer {
 pub(crate) async fn piece(stream: &mut RecvStream) -> Result<Option<Bytes>> {
     loop {
         let next = timeout(TIMEOUT, stream.data()).await;
-        let Some(piece) = next.context("nothing came")? else {
+        let Some(piece) = next.context("no bytes arrived")? else {
             return Ok(None);
         };
         let piece = piece?;

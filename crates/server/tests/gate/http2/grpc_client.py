@@ -1,4 +1,4 @@
-"""Asks for the test of that name: `client.py ADDRESS COOKIE AUTHORITY_FILE TEST`; a line for each thing that is found."""
+"""Runs the named test and prints a line for each result: `client.py ADDRESS COOKIE AUTHORITY_FILE TEST`."""
 
 import queue
 import sys
@@ -14,7 +14,7 @@ else:
 session = () if cookie == "none" else (("cookie", cookie),)
 
 
-def said(call):
+def outcome(call):
     """What a call comes to that fails."""
     try:
         call()
@@ -41,7 +41,7 @@ def every_kind():
     print(sum(int(number) for number in counted))
     numbers = (str(number).encode() for number in range(1000))
     print(channel.stream_unary("/test.Talk/Sums")(numbers, metadata=session).decode())
-    # Each answer is there before the next question is asked.
+    # Each answer arrives before the next message is sent.
     questions = queue.SimpleQueue()
     answers = channel.stream_stream("/test.Talk/Answers")(iter(questions.get, None), metadata=session)
     for number in range(20):
@@ -50,7 +50,7 @@ def every_kind():
     questions.put(None)
     print(list(answers))
     unknown = channel.unary_unary("/test.Talk/Unknown")
-    print(said(lambda: unknown(b"", metadata=session)))
+    print(outcome(lambda: unknown(b"", metadata=session)))
 
 
 def refusal():
@@ -63,19 +63,19 @@ def refusal():
 
 def three():
     for _ in range(3):
-        print(said(lambda: echoes(b"any")))
+        print(outcome(lambda: echoes(b"any")))
 
 
 def deadline():
     hangs = channel.unary_unary("/test.Talk/Hangs")
-    print(said(lambda: hangs(b"", timeout=1, metadata=session)))
+    print(outcome(lambda: hangs(b"", timeout=1, metadata=session)))
 
 
 def cancels():
     call = channel.unary_unary("/test.Talk/Hangs").future(b"", metadata=session)
     input()
     call.cancel()
-    print(said(call.result) if not call.cancelled() else "CANCELLED")
+    print(outcome(call.result) if not call.cancelled() else "CANCELLED")
 
 
 globals()[test]()

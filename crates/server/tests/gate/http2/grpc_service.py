@@ -1,4 +1,4 @@
-"""A service of gRPC whose messages are bytes: `service.py ADDRESS [KEY CERTIFICATE]`."""
+"""A gRPC service whose messages are bytes: `service.py ADDRESS [KEY CERTIFICATE]`."""
 
 import sys
 import threading

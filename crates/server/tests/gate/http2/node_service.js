@@ -1,6 +1,5 @@
-// A service of HTTP/2 that takes WebSockets as streams (RFC 8441): `node_service.js PORT [KEY CERTIFICATE]`. It says what it was
-// asked, in JSON, and sends back what comes on a WebSocket. With a certificate it speaks HTTP/1.1 too, where that is all that is
-// offered.
+// An HTTP/2 service that accepts WebSockets as streams (RFC 8441): `node_service.js PORT [KEY CERTIFICATE]`. It answers with the
+// request as JSON, and echoes WebSocket messages. With a certificate it also supports HTTP/1.1, for clients that offer nothing else.
 const fs = require("node:fs");
 const http2 = require("node:http2");
 
@@ -18,7 +17,7 @@ server.on("stream", (stream, headers) => {
       stream.end("no");
       return;
     }
-    stream.respond({ ":status": 200, "x-asked": JSON.stringify(headers), "sec-websocket-protocol": "chat" });
+    stream.respond({ ":status": 200, "x-request-headers": JSON.stringify(headers), "sec-websocket-protocol": "chat" });
     stream.pipe(stream);
     return;
   }
@@ -33,7 +32,7 @@ server.on("stream", (stream, headers) => {
     }),
   );
 });
-// Without it every CONNECT is ended with 405 as soon as somebody listens to requests (lib/internal/http2/compat.js, Node 20).
+// Without this listener, every CONNECT gets 405 once there is a listener for requests (lib/internal/http2/compat.js, Node 20).
 server.on("connect", () => {});
 server.on("request", (request, response) => {
   if (request.httpVersionMajor === 1) {

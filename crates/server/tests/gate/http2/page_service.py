@@ -1,4 +1,4 @@
-"""A page and what it asks for, as an ASGI application of Starlette: each answer says how the request came (`Via`)."""
+"""A page and the resources that it loads, as a Starlette application: each answer contains the `Via` of its request."""
 
 import asyncio
 from urllib.parse import unquote
@@ -46,8 +46,8 @@ async def page(request):
 
 async def socket(websocket):
     await websocket.accept()
-    said = await websocket.receive_text()
-    await websocket.send_text(f"{said} by {websocket.headers['via']}")
+    message = await websocket.receive_text()
+    await websocket.send_text(f"{message} by {websocket.headers['via']}")
 
 
 async def events(request):

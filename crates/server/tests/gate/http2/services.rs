@@ -35,7 +35,7 @@ http {{
             proxy_http_version 1.1;
             client_max_body_size 0;
             proxy_set_header Host $http_host;
-            proxy_set_header X-Spoken $server_protocol;
+            proxy_set_header X-Protocol $server_protocol;
             proxy_set_header Connection \"\";
         }}
         location /file {{ return 200 \"$request_method $server_protocol\"; }}
@@ -66,7 +66,7 @@ async fn clients_of_both_http_versions_are_served() -> Result<()> {
         assert_eq!((answer.status, answer.header("x-echo")), (200, Some("1")));
         let seen = site.echo.seen().pop().context("it arrived")?;
         assert_eq!(seen.target, "/a%2fb?c", "{round}");
-        assert_eq!(seen.headers.get("x-spoken"), Some("HTTP/2.0"));
+        assert_eq!(seen.headers.get("x-protocol"), Some("HTTP/2.0"));
         assert_eq!(seen.headers.get("x-a"), Some("b"));
         assert_eq!(
             seen.headers.get("host"),
@@ -77,7 +77,7 @@ async fn clients_of_both_http_versions_are_served() -> Result<()> {
         let answer = new.answer(&get("/a%2fb?c")).await?;
         assert_eq!((answer.status, answer.header("x-echo")), (200, Some("1")));
         let seen = site.echo.seen().pop().context("it arrived")?;
-        assert_eq!(seen.headers.get("x-spoken"), Some("HTTP/2.0"));
+        assert_eq!(seen.headers.get("x-protocol"), Some("HTTP/2.0"));
         assert_eq!(seen.headers.get("host"), Some("gate.example"));
     }
     // Bodies both ways, with a length and without one.

@@ -21,7 +21,7 @@ async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()>
     let mut connection = h2::server::handshake(stream).await?;
     while let Some(request) = connection.accept().await {
         let (_, mut respond) = request?;
-        let response = Response::builder().header("x-spoken", "2").body(())?;
+        let response = Response::builder().header("x-protocol", "2").body(())?;
         respond.send_response(response, true)?;
     }
     Ok(())
@@ -70,7 +70,10 @@ async fn websockets_use_http1_if_the_service_lacks_extended_connect() -> Result<
     let mut client = gate.connect().await?;
     for _ in 0..2 {
         let answer = client.get("/").await?;
-        assert_eq!((answer.status, answer.header("x-spoken")), (200, Some("2")));
+        assert_eq!(
+            (answer.status, answer.header("x-protocol")),
+            (200, Some("2"))
+        );
     }
     echoes(&mut client, &gate).await?;
     Ok(())
@@ -150,14 +153,14 @@ async fn alternating_connection(pair: &KeyPair, stream: TcpStream, version: &[u8
     let mut stream = secured(pair, stream, &[version]).await?;
     if version != b"h2" {
         let text =
-            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Spoken: 1\r\nConnection: close\r\n\r\n";
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Protocol: 1\r\nConnection: close\r\n\r\n";
         answer_http1(&mut stream, text).await?;
         return Ok(stream.shutdown().await?);
     }
     let mut connection = h2::server::handshake(stream).await?;
     while let Some(request) = connection.accept().await {
         let (_, mut respond) = request?;
-        let response = Response::builder().header("x-spoken", "2").body(())?;
+        let response = Response::builder().header("x-protocol", "2").body(())?;
         respond.send_response(response, true)?;
         connection.graceful_shutdown();
     }
@@ -179,7 +182,7 @@ async fn a_service_may_negotiate_another_version_on_each_connection() -> Result<
     while !["112", "21"].iter().all(|turn| versions.contains(turn)) {
         let answer = client.get("/").await?;
         assert_eq!(answer.status, 200, "after {versions}");
-        versions.push_str(answer.header("x-spoken").context("a version")?);
+        versions.push_str(answer.header("x-protocol").context("a version")?);
     }
     Ok(())
 }
@@ -253,5 +256,5 @@ async fn http2_connections_to_a_service_close_before_its_keep_alive_ends() -> Re
     ended
         .await
         .context("the connection stays")?
-        .context("it is served")??
+        .context("the request is served")??
 }

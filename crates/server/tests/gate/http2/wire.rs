@@ -77,7 +77,7 @@ impl Raw {
     /// Writes these bytes and ignores errors: the gate's frames show whether it still reads.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let written = timeout(TIMEOUT, self.stream.write_all(bytes)).await;
-        let _ = written.context("nobody reads")?;
+        let _ = written.context("the gate does not read")?;
         Ok(())
     }
 
@@ -85,7 +85,7 @@ impl Raw {
     pub(crate) async fn starts_with(&mut self, bytes: &[u8]) -> Result<bool> {
         while self.received.len() < bytes.len() {
             let read = self.stream.read_buf(&mut self.received);
-            if timeout(TIMEOUT, read).await.context("nothing came")?? == 0 {
+            if timeout(TIMEOUT, read).await.context("no bytes arrived")?? == 0 {
                 break;
             }
         }
@@ -102,7 +102,7 @@ impl Raw {
                 return Ok(Some(next));
             }
             let read = self.stream.read_buf(&mut self.received);
-            match timeout(TIMEOUT, read).await.context("no frame came")? {
+            match timeout(TIMEOUT, read).await.context("no frame arrived")? {
                 Ok(0) | Err(_) => return Ok(None),
                 Ok(_) => {}
             }

@@ -38,7 +38,10 @@ async fn x_forwarded_for_accepts_ports_brackets_quotes_and_empty_entries() -> Re
         assert_eq!(line["peer_ip"], "127.0.0.1");
     }
     let line = line(&gate, "Forwarded", "for=6.6.6.6").await?;
-    assert_eq!(line["client_ip"], "127.0.0.1", "they write the other one");
+    assert_eq!(
+        line["client_ip"], "127.0.0.1",
+        "proxies write the other header"
+    );
     Ok(())
 }
 
@@ -64,7 +67,10 @@ async fn the_forwarded_header_is_read_if_the_setting_names_it() -> Result<()> {
         assert_eq!(line["client_ip"], client, "{value}");
     }
     let line = line(&gate, "X-Forwarded-For", "6.6.6.6").await?;
-    assert_eq!(line["client_ip"], "127.0.0.1", "a client wrote that");
+    assert_eq!(
+        line["client_ip"], "127.0.0.1",
+        "the client wrote that value"
+    );
 
     // Services that read the older headers get the true values.
     let request = signed_in("/", "ada")

@@ -38,7 +38,7 @@ async fn bad_sessions_of_an_address_are_rate_limited() -> Result<()> {
     assert_eq!(
         gate.send(&good).await?.status,
         200,
-        "others have that address too"
+        "other users may have that address"
     );
     assert_eq!(status(&gate, BOB, &forged).await?, 401);
     let counted = ["limit=\"bad-session\""];
@@ -82,9 +82,13 @@ INSERT INTO sessions VALUES ('of-ada', '1', 9999999999999), ('on-her-phone', '1'
     assert_eq!(
         lookups("\"absent\"").await?,
         2.0,
-        "the others were not asked about"
+        "the others caused no lookup"
     );
-    assert_eq!(lookups("\"present\"").await?, 1.0, "good ones do not count");
+    assert_eq!(
+        lookups("\"present\"").await?,
+        1.0,
+        "good sessions do not count"
+    );
     let line = gate.wait_for_audit(|line| line["status"] == 429).await?;
     assert_eq!(line["reason"], "rate_limited");
     // Cached sessions still enter from that address, and others enter from another address.

@@ -23,7 +23,11 @@ async fn is_full(gate: &Gate, mut clients: Vec<Client>, setting: &str) -> Result
     let label = format!("limit=\"{setting}\"");
     let refused = gate.metric("sessiongate_connections_refused_total", [&*label]);
     assert_eq!(refused.await?, 1.0);
-    assert_eq!(clients[0].get("/").await?.status, 401, "the others go on");
+    assert_eq!(
+        clients[0].get("/").await?.status,
+        401,
+        "the other connections continue"
+    );
     drop(clients.pop());
     poll("room for a connection", async || {
         let answer = gate.send(&Request::get("/")).await.ok()?;
@@ -82,7 +86,11 @@ async fn a_request_beyond_the_in_flight_limit_gets_503_at_once() -> Result<()> {
         (in_flight().await.ok()? == 1.0).then_some(())
     })
     .await?;
-    assert_eq!(third.get("/").await?.status, 401, "its connection goes on");
+    assert_eq!(
+        third.get("/").await?.status,
+        401,
+        "its connection stays open"
+    );
     other.send(OK).await?;
     assert_eq!(second.response().await?.status, 200);
     Ok(())

@@ -94,7 +94,7 @@ async fn a_user_limit_counts_requests_from_all_addresses() -> Result<()> {
     assert_eq!(
         statuses(&gate, [here, here]).await?,
         [200; 2],
-        "nobody is known"
+        "the limit by user does not apply without a session"
     );
     assert_eq!(echo.seen().len(), 4);
     Ok(())
@@ -182,7 +182,7 @@ async fn a_reload_keeps_the_counts_of_unchanged_limits() -> Result<()> {
         [200, 200, 429]
     );
     reload("\"1000/s\"", "").await?;
-    assert_eq!(status().await?, 200, "it is as good as none");
+    assert_eq!(status().await?, 200, "it has the effect of no limit");
     Ok(())
 }
 

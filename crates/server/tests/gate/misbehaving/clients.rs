@@ -164,7 +164,7 @@ async fn over_http2(gate: SocketAddr, user: &str, numbers: &Arc<Numbers>) -> Res
         let ended = timeout(TIMEOUT, driver.join_next()).await;
         ended
             .context("the connection does not end")?
-            .context("it is driven")???;
+            .context("the driver task runs")???;
     }
     Ok(tally)
 }

@@ -26,7 +26,7 @@ impl fmt::Display for Outcome {
             Self::Broken => write!(f, "the beginning of its answer"),
             Self::Refusal(status) => write!(f, "a refusal with {status}"),
             Self::Nothing(why) => write!(f, "no answer: {why}"),
-            Self::Another(what) => write!(f, "ANOTHER'S: {what}"),
+            Self::Another(what) => write!(f, "ANOTHER REQUEST'S ANSWER: {what}"),
         }
     }
 }
@@ -106,7 +106,7 @@ impl fmt::Display for Tally {
         let (own, collateral) = (self.as_expected(), self.collateral);
         writeln!(
             f,
-            "{own} as they should be; {collateral} failed with the connection of another"
+            "{own} as expected; {collateral} failed together with the connection of another request"
         )?;
         writeln!(f, "{} wrong {:#?}", self.wrong, self.examples)?;
         Ok(())

@@ -127,9 +127,9 @@ async fn unchanged_stores_stay_open_and_new_ones_must_answer() -> Result<()> {
         text.contains("redis does not answer with the new settings"),
         "{text}"
     );
-    expect_log_lines(&stack.gate, "cannot reload", 1).await?;
+    expect_log_lines(&stack.gate, "the reload failed", 1).await?;
     // The log must not take the stores that a reload tried for those in use.
-    let tried = "the store does not answer as a new configuration asks it";
+    let tried = "the store does not answer with the settings of a new configuration";
     let lines = expect_log_lines(&stack.gate, tried, 1).await?;
     assert!(lines[0].contains("new, not in effect"), "{lines:?}");
     expect_log_lines(&stack.gate, "store is down", 0).await?;
@@ -140,11 +140,11 @@ async fn unchanged_stores_stay_open_and_new_ones_must_answer() -> Result<()> {
     assert_eq!(answer.status, 422, "{}", answer.text());
     expect_log_lines(
         &stack.gate,
-        "cannot be read where a new configuration has them",
+        "cannot be read from the store of the new configuration",
         1,
     )
     .await?;
-    expect_log_lines(&stack.gate, "every session is answered with 503", 0).await?;
+    expect_log_lines(&stack.gate, "every request with a session gets 503", 0).await?;
     assert_eq!(stack.gate.send(&signed_in("/", "ada")).await?.status, 200);
     assert_eq!(stack.gate.send(&Request::get("/open/")).await?.status, 200);
     assert_eq!(line().await?, first);

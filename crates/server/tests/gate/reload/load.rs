@@ -68,10 +68,7 @@ async fn client(proxy: SocketAddr, answers: Sender<usize>, stop: Arc<AtomicBool>
             let answer = connection.send(request).await?;
             ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
             let number = seen_generation(&answer.json()?, path)?;
-            ensure!(
-                number >= latest,
-                "back from generation {latest} to {number}"
-            );
+            ensure!(number >= latest, "generation {number} after {latest}");
             latest = number;
             answers.send_modify(|count| *count += 1);
         }

@@ -42,7 +42,7 @@ async fn a_replaced_file_is_reloaded_and_a_bad_one_reported_once() -> Result<()>
     expect_log_lines(&gate, "reloaded the configuration", 1).await?;
 
     put(&file, &file_text(&echo, "public_paths = 7"))?;
-    let refused = |line: &str| line.contains("cannot reload").then_some(());
+    let refused = |line: &str| line.contains("the reload failed").then_some(());
     gate.stderr().wait_for(refused).await?;
     assert_eq!(status_of(&gate, "/open/").await?, 200);
     // A new time stamp without a change is not a reason to reload.
@@ -53,7 +53,7 @@ async fn a_replaced_file_is_reloaded_and_a_bad_one_reported_once() -> Result<()>
     put(&file, &file_text(&echo, ""))?;
     wait_for_status(&gate, "/open/", 401).await?;
     expect_log_lines(&gate, "reloaded the configuration", 2).await?;
-    expect_log_lines(&gate, "cannot reload", 1).await?;
+    expect_log_lines(&gate, "the reload failed", 1).await?;
     Ok(())
 }
 
@@ -65,7 +65,7 @@ async fn a_file_restored_to_its_old_content_is_reported_as_valid_once() -> Resul
     let gate = watching(&good, &folder).await?;
     let file = folder.path().join("gate.toml");
     put(&file, &bad)?;
-    expect_log_lines(&gate, "cannot reload", 1).await?;
+    expect_log_lines(&gate, "the reload failed", 1).await?;
     put(&file, &good)?;
     expect_log_lines(&gate, AGAIN, 1).await?;
 
@@ -81,13 +81,13 @@ async fn a_file_restored_to_its_old_content_is_reported_as_valid_once() -> Resul
     expect_log_lines(&gate, AGAIN, 1).await?;
     put(&file, &bad)?;
     gate.signal("HUP")?;
-    expect_log_lines(&gate, "cannot reload", 2).await?;
+    expect_log_lines(&gate, "the reload failed", 2).await?;
     put(&file, &good)?;
     gate.signal("HUP")?;
     expect_log_lines(&gate, AGAIN, 2).await?;
     // The next reload is reported as usual.
     assert_eq!(reload(&gate).await?.status, 200);
-    expect_log_lines(&gate, "asked to reload: nothing has changed", 1).await?;
+    expect_log_lines(&gate, "reload requested: nothing has changed", 1).await?;
     expect_log_lines(&gate, AGAIN, 2).await?;
     expect_log_lines(&gate, "reloaded the configuration", 0).await?;
     Ok(())

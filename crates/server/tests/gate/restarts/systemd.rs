@@ -76,7 +76,7 @@ async fn connections_queued_in_the_socket_during_a_restart_are_served() -> Resul
     assert!(running.wait().await?.success());
     Client::connect(address)
         .await
-        .context("the socket is still there")?;
+        .context("the socket still exists")?;
     Ok(())
 }
 
@@ -154,7 +154,7 @@ async fn the_service_manager_is_notified_of_the_state() -> Result<()> {
     let line = wait_for_log_lines(&gate, "the new process serves", 1).await?;
     let process = line["process"].as_u64().context("its number")?;
     assert_eq!(main.trim_end(), format!("MAINPID={process}"));
-    poll("the old process to end", async || {
+    poll("the exit of the old process", async || {
         (!gate.running()).then_some(())
     })
     .await?;

@@ -54,10 +54,14 @@ async fn upgrades(times: usize, protocols: Protocols) -> Result<()> {
     load.wait_for_requests(&echo).await?;
     load.end(&format!("{times} upgrades")).await?;
     let answer = line.gate.admin("/readyz").await?;
-    assert_eq!(answer.status, 200, "the last one answers there");
+    assert_eq!(answer.status, 200, "the last process answers");
     let lines = line.gate.stdout().all();
     let torn = |line: &&String| serde_json::from_str::<Value>(line).is_err();
-    assert_eq!(lines.iter().find(torn), None, "of two processes at once");
+    assert_eq!(
+        lines.iter().find(torn),
+        None,
+        "lines of two processes are not mixed"
+    );
     Ok(())
 }
 
@@ -103,7 +107,7 @@ async fn requests_in_flight_are_finished_by_the_old_process() -> Result<()> {
         (answer.status, answer.header("connection")),
         (200, Some("close"))
     );
-    poll("the old process to end", async || {
+    poll("the exit of the old process", async || {
         (!line.gate.running()).then_some(())
     })
     .await?;
@@ -130,7 +134,10 @@ async fn a_new_process_that_fails_changes_nothing_and_is_reported() -> Result<()
         let failed = wait_for_log_lines(&line.gate, "does not take over", turn).await?;
         assert_eq!(failed["level"], "ERROR", "{failed}");
         let lines = line.gate.stderr().all().join("\n");
-        assert!(lines.contains(named), "its own words are there: {lines}");
+        assert!(
+            lines.contains(named),
+            "its own message is in the log: {lines}"
+        );
         assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
     }
     // The next process can serve.
@@ -141,7 +148,7 @@ async fn a_new_process_that_fails_changes_nothing_and_is_reported() -> Result<()
     assert_eq!(
         host.get("/nowhere").await?.status,
         404,
-        "it answers hosts too"
+        "it also answers calling proxies"
     );
     Ok(())
 }
@@ -183,7 +190,7 @@ async fn stopping_during_an_upgrade_leaves_no_process() -> Result<()> {
     wait_for_log_lines(&gate, "starting a new process", 1).await?;
     gate.signal("TERM")?;
     // The gate's output ends with the last process that writes to it, and a process that has already taken over would go on.
-    let handed_over = wait_for_log_lines(&gate, "finishing what is in flight", 1).await?;
+    let handed_over = wait_for_log_lines(&gate, "finishing the requests in flight", 1).await?;
     if let Some(process) = handed_over["process"].as_u64() {
         gate.signal_successor(process, "TERM").await?;
     }

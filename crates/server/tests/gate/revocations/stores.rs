@@ -242,7 +242,7 @@ async fn revocations_in_redis_apply_on_all_nodes_with_the_documented_rights() ->
     assert_eq!(
         redis.cli(["ACL", "LOG"]).await?,
         "",
-        "nothing else was asked"
+        "no other command was sent"
     );
 
     // The gate does not skip entries that it cannot parse.
@@ -250,7 +250,7 @@ async fn revocations_in_redis_apply_on_all_nodes_with_the_documented_rights() ->
     redis.cli(["ZADD", key, "9999999999999", "{}"]).await?;
     let done = command.args(["revocations"]).run().await?;
     assert!(
-        done.stderr.contains("which has another form"),
+        done.stderr.contains("it does not have the expected form"),
         "{}",
         done.stderr
     );

@@ -53,9 +53,9 @@ async fn the_keep_alive_header_of_the_service_is_respected() -> Result<()> {
     let gate = started(folder.path(), &tables).await?;
     for number in ["0", "1", "2"] {
         let answer = gate.send(&Request::get("/")).await?;
-        assert_eq!(answer.text(), number, "it is not kept");
+        assert_eq!(answer.text(), number, "the connection is not kept");
         let answer = gate.send(&Request::get("/long/")).await?;
-        assert_eq!(answer.text(), "0", "it is kept");
+        assert_eq!(answer.text(), "0", "the connection is kept");
     }
     Ok(())
 }

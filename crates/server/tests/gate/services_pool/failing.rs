@@ -42,7 +42,7 @@ async fn a_server_that_refuses_connections_is_ejected_and_returns() -> Result<()
 
     wire.restore().await?;
     let before = ill.seen().len();
-    harness::poll("the server to be asked again", async || {
+    harness::poll("the server to get requests again", async || {
         answered(&gate, 2).await.ok()?;
         (ill.seen().len() > before).then_some(())
     })
@@ -113,7 +113,7 @@ async fn repeatable_requests_are_retried_at_another_server_within_the_budget() -
     let delete = |target: &str| Request::new("DELETE", target);
     assert_eq!(statuses(delete, "/again/").await?, [200; 6]);
     let paths = well.seen().len();
-    assert_eq!(paths, 6 + 3 + 3 + 3 + 6, "nothing was asked twice");
+    assert_eq!(paths, 6 + 3 + 3 + 3 + 6, "no request was sent twice");
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::{answered, public_service, started};
 /// Waits until the metrics show this state of a server.
 async fn wait_for_health(gate: &Gate, server: &str, up: f64) -> Result<()> {
     let label = format!("server=\"{server}\"");
-    harness::poll("the server to be told well or not", async || {
+    harness::poll("the health of the server to change", async || {
         let is = gate.metric("sessiongate_upstream_up", [label.as_str()]);
         (is.await.ok()? == up).then_some(())
     })
@@ -39,7 +39,7 @@ async fn an_unhealthy_server_gets_no_requests_until_it_recovers() -> Result<()> 
     }
     assert_eq!(answers.iter().filter(|text| *text == "well").count(), 3);
     let printed = gate.stderr();
-    for words in ["is not well", "is well again"] {
+    for words in ["is unhealthy", "is healthy again"] {
         printed
             .wait_for(|line| line.contains(words).then_some(()))
             .await?;
@@ -62,7 +62,7 @@ async fn a_tcp_health_check_needs_only_a_connection() -> Result<()> {
     wait_for_health(&gate, &to_one, 0.0).await?;
     answered(&gate, 4).await?;
     let retries = gate.metric("sessiongate_upstream_retries_total", []);
-    assert!(retries.await? < 1.0, "it was not asked");
+    assert!(retries.await? < 1.0, "it got no request");
     wire.restore().await?;
     wait_for_health(&gate, &to_one, 1.0).await?;
     Ok(())

@@ -124,7 +124,7 @@ async fn accepting_proxy_headers_needs_trusted_proxies() -> Result<()> {
     let ended = gate.env("SESSIONGATE_CONFIG", path).run().await?;
     assert!(!ended.status.success());
     assert!(
-        ended.stderr.contains("there are no trusted proxies"),
+        ended.stderr.contains("no trusted proxies are configured"),
         "{}",
         ended.stderr
     );
@@ -175,7 +175,7 @@ http {{
         }
         assert!(of("2001:db8::1").await?.starts_with("2001:db8::1 "));
         let up = gate.metric("sessiongate_upstream_up", []);
-        assert!(up.await? > 0.0, "a check is for nobody");
+        assert!(up.await? > 0.0, "a health check names no client");
     }
     Ok(())
 }

@@ -129,7 +129,7 @@ async fn the_smallest_acceptable_encoding_is_sent() -> Result<()> {
 
 #[tokio::test]
 async fn curl_decompresses_precompressed_files() -> Result<()> {
-    let site = Site::start(&[("a.txt", "what was packed")], &[]).await?;
+    let site = Site::start(&[("a.txt", "the file before compression")], &[]).await?;
     let mut gzip = std::process::Command::new("gzip");
     gzip.arg("--keep").arg(site.path("a.txt"));
     harness::run(gzip, "gzip").await?;
@@ -137,7 +137,7 @@ async fn curl_decompresses_precompressed_files() -> Result<()> {
     site.put("a.txt", b"plain")?;
     assert_eq!(
         site.curl(&["--compressed"], "/a.txt").await?,
-        "what was packed"
+        "the file before compression"
     );
     assert_eq!(site.curl(&[], "/a.txt").await?, "plain");
     Ok(())

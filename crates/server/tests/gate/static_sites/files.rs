@@ -199,7 +199,7 @@ async fn other_methods_get_405_with_the_allowed_ones() -> Result<()> {
             (&405.into(), &"4xx".into())
         );
     }
-    let request = Request::get("/a.txt").body("a body that nobody wants");
+    let request = Request::get("/a.txt").body("an unwanted body");
     assert_eq!(client.send(&signed_in(&request)).await?.text(), "a");
     Ok(())
 }

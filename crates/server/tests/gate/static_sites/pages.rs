@@ -53,7 +53,7 @@ async fn a_missing_page_gets_the_fallback_page_of_the_app() -> Result<()> {
 async fn browsers_get_the_error_pages_of_the_folder() -> Result<()> {
     let files = [
         ("errors/404.html", "nothing here"),
-        ("errors/405.html", "not so"),
+        ("errors/405.html", "not accepted"),
         ("a.txt", "0123456789"),
     ];
     let pages = ("FOLDER_ERROR_PAGES", "/errors/{status}.html");
@@ -70,7 +70,7 @@ async fn browsers_get_the_error_pages_of_the_folder() -> Result<()> {
     );
     let form = Request::post("/a.txt", "x").as_navigation();
     let answer = site.send(&form).await?;
-    assert_eq!((answer.status, &*answer.text()), (405, "not so"));
+    assert_eq!((answer.status, &*answer.text()), (405, "not accepted"));
     assert_eq!(answer.header("allow"), Some("GET, HEAD"));
     // Without an error page in the folder, and for programs, the gate sends its own.
     let range = Request::get("/a.txt")

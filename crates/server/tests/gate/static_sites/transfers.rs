@@ -140,7 +140,7 @@ async fn a_file_truncated_during_a_download_breaks_the_answer() -> Result<()> {
         .open(site.path("large.bin"))?
         .set_len(MIB as u64)?;
     let rest = client.bytes(40 * MIB - 1000).await;
-    assert!(rest.is_err(), "the rest came");
+    assert!(rest.is_err(), "the rest arrived");
     let line = site
         .gate
         .wait_for_audit(|line| line["path"] == "/large.bin")
@@ -157,7 +157,7 @@ async fn a_download_continues_with_the_file_that_it_opened() -> Result<()> {
     let mut client = begin_download(&site, "large.bin").await?;
     fs::rename(site.path("new.bin"), site.path("large.bin"))?;
     let rest = client.bytes(before.len() - 1000).await?;
-    assert!(rest == before[1000..], "the file that was there");
+    assert!(rest == before[1000..], "the file that was opened");
     assert_eq!(site.get("/large.bin").await?.text(), "new");
     Ok(())
 }

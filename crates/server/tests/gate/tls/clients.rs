@@ -172,7 +172,7 @@ async fn a_rule_can_require_a_certificate_subject_or_alternative_name() -> Resul
     );
     let refused = explained(None).await?;
     assert!(
-        refused.stdout.contains("no certificate was shown"),
+        refused.stdout.contains("the client showed no certificate"),
         "{}",
         refused.stdout
     );

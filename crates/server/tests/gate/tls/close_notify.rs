@@ -10,13 +10,13 @@ async fn both_sides_send_close_notify() -> Result<()> {
     let site = Site::start([("PUBLIC_PATHS", "/"), ("CLIENT_IDLE_TIMEOUT", "2")]).await?;
     let script = r#"
 for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
-    # The gate closes, asked to, and by itself after a while. Python would raise if it had not said so.
+    # The gate closes on request, and by itself after a while. Python would raise without a close_notify.
     asked = connect(context(version))
     assert ask(asked, more="Connection: close\r\n")[0] == 200
     assert asked.recv(1) == b""
     idle = connect(context(version))
     assert ask(idle)[0] == 200
-    # It rests by then, and goes on.
+    # The connection is parked by then, and continues.
     time.sleep(1.3)
     assert ask(idle)[0] == 200
     assert idle.recv(1) == b""
@@ -25,7 +25,7 @@ for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
     assert answer(refused)[0] == 400
     assert refused.recv(1) == b""
 
-    # The client says so first, and hears the same.
+    # The client sends close_notify first, and gets one back.
     left = connect(context(version))
     assert ask(left)[0] == 200
     left.unwrap()
@@ -60,9 +60,9 @@ move(lambda: tls.read(65536))
 try:
     tls.unwrap()
 except ssl.SSLError:
-    # It waits for the other side's word, or for the rest of the answer.
+    # It waits for the other side's close_notify, or for the rest of the answer.
     pass
-# The word that nothing follows, and then something.
+# A close_notify, followed by more bytes.
 plain.sendall(outgoing.read() + b"\x17\x03\x03\x00\x20" + b"x" * 32)
 while plain.recv(65536):
     pass
@@ -88,11 +88,11 @@ while not head.endswith(b"\r\n\r\n"):
 assert head.startswith(b"HTTP/1.1 101 "), head
 for _ in range(3):
     connection.sendall(b"some words")
-    heard = b""
-    while len(heard) < 10:
-        heard += connection.recv(10 - len(heard))
+    received = b""
+    while len(received) < 10:
+        received += connection.recv(10 - len(received))
 if how == "cut":
-    # Without a word of TLS.
+    # Without a close_notify.
     os.close(connection.detach())
 else:
     connection.unwrap()
@@ -120,7 +120,7 @@ async fn a_plain_request_at_a_tls_port_is_answered_with_a_hint() -> Result<()> {
     site.gate
         .stderr()
         .wait_for(|line| {
-            line.contains("a request without TLS came to a port for TLS")
+            line.contains("a plain HTTP request arrived at a TLS port")
                 .then_some(())
         })
         .await?;

@@ -20,7 +20,7 @@ def refused():
 
 assert refused()
 assert ask(held[0])[0] == 200
-# One that never comes to terms takes a place too.
+# A connection that never completes its handshake counts too.
 held.pop().close()
 silent = socket.create_connection(("127.0.0.1", port))
 while not refused():
@@ -55,7 +55,11 @@ async fn a_redirect_listener_has_its_own_connection_limit() -> Result<()> {
             held.push(client);
         }
         Client::connect(redirect).await?.closed().await?;
-        assert_eq!(held[0].get("/").await?.status, 308, "the others go on");
+        assert_eq!(
+            held[0].get("/").await?.status,
+            308,
+            "the other connections continue"
+        );
         let over_tls = site.curl(&[&site.url("/")]).await?;
         assert_eq!(over_tls.status, 200, "the other listener has room");
         drop(held.pop());

@@ -47,7 +47,7 @@ connection.sendall(b"".join(request(f"/piped/{number}") for number in range(5)))
 for number in range(5):
     status, body = answer(connection)
     assert status == 200 and json.loads(body)["target"] == f"/piped/{number}"
-# Byte by byte, and each in a record of its own.
+# Byte by byte, each in its own record.
 for byte in request("/slowly"):
     connection.sendall(bytes([byte]))
 status, body = answer(connection)
@@ -67,7 +67,7 @@ plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 plain.connect(("127.0.0.1", port))
 slow = context().wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False)
 slow.sendall(request("/big?bytes=6000000", "Connection: close\r\n"))
-# Others are served while its buffers are full.
+# Other connections are served while its buffers are full.
 for _ in range(20):
     assert ask(connect())[0] == 200
 total, last = 0, b""
@@ -121,9 +121,9 @@ async fn requests_in_flight_are_finished_at_shutdown() -> Result<()> {
             site.gate.signal("TERM").expect("it runs");
             site.gate
                 .stderr()
-                .wait_for(|line| line.contains("asked to stop").then_some(()))
+                .wait_for(|line| line.contains("stop requested").then_some(()))
                 .await
-                .expect("it says so");
+                .expect("the drain is logged");
             site.echo.release();
         };
         tokio::join!(downloading, stopping)

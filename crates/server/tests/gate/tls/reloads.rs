@@ -9,7 +9,7 @@ use super::{HERE, Site};
 
 /// A Python function that returns the fingerprint of a connection's certificate.
 const FINGERPRINT: &str = r#"
-def shown(connection):
+def fingerprint(connection):
     return hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest()
 "#;
 
@@ -86,7 +86,7 @@ for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
         again = connect(using, session)
         assert again.session_reused, version
         assert ask(again)[0] == 200
-        # In TLS 1.3 a ticket is for once.
+        # In TLS 1.3 a ticket is used once.
         session = again.session
 print("done")
 "#;
@@ -133,8 +133,8 @@ using = context()
 def write(text):
     with open(file, "w") as out:
         out.write(text)
-    status, said = reload()
-    assert status == 200, said
+    status, text = reload()
+    assert status == 200, text
 
 first = connect(using)
 assert ask(first)[0] == 200
@@ -143,13 +143,13 @@ write(base + optional + "hsts = \"max-age=60\"\n")
 again = connect(using, first.session)
 assert again.session_reused and ask(again)[0] == 200
 
-# It has proved nothing, and everybody must now.
+# This client presented no certificate, which is now required.
 write(base + required)
 try:
     refused = connect(using, again.session)
     assert not refused.session_reused
     ask(refused)
-    print("it was let in")
+    print("the handshake succeeded")
 except ssl.SSLError as error:
     print(error.reason)
 "#;

@@ -75,7 +75,7 @@ async fn invalid_certificates_are_refused_at_start_up() -> Result<()> {
                 ("TLS_KEY_FILE", path_text(&two.key)),
             ],
             "TLS_KEY_FILE: the key in `",
-            "is not the one of the certificate in",
+            "does not match the certificate in",
         ),
         (
             vec![
@@ -83,12 +83,12 @@ async fn invalid_certificates_are_refused_at_start_up() -> Result<()> {
                 ("TLS_KEY_FILE", path_text(&one.certificate)),
             ],
             "TLS_CERT_FILE: `",
-            "holds a key and no certificate; are the two files swapped?",
+            "contains a key and no certificate; are the two files swapped?",
         ),
         (
             vec![("TLS_CERT_FILE", path_text(&one.certificate))],
             "TLS_KEY_FILE: `",
-            "holds the certificate alone; the file of the key has to be named too",
+            "contains only a certificate; give the file of its key too",
         ),
         (
             vec![
@@ -100,7 +100,7 @@ async fn invalid_certificates_are_refused_at_start_up() -> Result<()> {
         ),
         (
             vec![("TLS_KEY_FILE", path_text(&one.key))],
-            "TLS_KEY_FILE: there is a key but no certificate",
+            "TLS_KEY_FILE: the key has no certificate",
             "TLS_CERT_FILE",
         ),
         (

@@ -71,7 +71,7 @@ async fn a_self_signed_certificate_has_the_names_of_the_gate() -> Result<()> {
     let url = format!("https://localhost:{port}/");
     let refused = curl(&stranger, &[&url])
         .await
-        .expect_err("nobody vouches for it");
+        .expect_err("no authority signed it");
     assert!(refused.to_string().contains("self-signed"), "{refused}");
     assert_eq!(curl(&stranger, &["-k", &url]).await?.status, 200);
 

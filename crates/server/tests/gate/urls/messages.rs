@@ -356,13 +356,13 @@ const OF_REDIS: &[Refused] = &[
     (
         &[("REDIS_URL", "redis://gate@cache")],
         &[
-            "REDIS_URL: there is a user without a password; add the password to the URL, or set REDIS_PASSWORD",
+            "REDIS_URL: the user has no password; add the password to the URL, or set REDIS_PASSWORD",
         ],
     ),
     (
         &[("REDIS_HOST", "cache"), ("REDIS_USERNAME", "gate")],
         &[
-            "REDIS_USERNAME: there is a user without a password; add the password to the URL, or set REDIS_PASSWORD",
+            "REDIS_USERNAME: the user has no password; add the password to the URL, or set REDIS_PASSWORD",
         ],
     ),
     (

@@ -79,7 +79,10 @@ async fn a_role_without_table_rights_gets_the_grants_as_advice() -> Result<()> {
     let url = format!("{scheme}://orders:hidden-password@{place}");
     let outcome = of(NOWHERE, None, "postgres", Some(&url));
     let seen = finding_text(&outcome, "acme-table-rights", "seen");
-    assert_eq!(seen, "it is not there, and the role orders may not make it");
+    assert_eq!(
+        seen,
+        "it does not exist, and the role orders may not create it"
+    );
     let advice = finding_text(&outcome, "acme-table-rights", "advice");
     let statements = advice.split('`').nth(1).context("statements")?;
     postgres.execute(statements).await?;

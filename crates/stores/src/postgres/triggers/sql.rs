@@ -133,10 +133,10 @@ pub(super) fn uninstall() -> String {
 /// Writes the comment at the top of the script.
 pub(super) fn preface(watches: &[Watch]) -> String {
     let mut text = format!(
-        "-- sessiongate {}: triggers that say on the channel {CHANNEL} which users and sessions have changed.\n\
+        "-- sessiongate {}: triggers that announce on the channel {CHANNEL} which users and sessions have changed.\n\
          -- Run this as the owner of the tables, in the database of DATABASE_URL. Names without a schema are found by the\n\
-         -- search_path of whoever runs it. It may run again at any time, and must after a partition was added.\n\
-         -- A role of the gate needs no right for it beyond CONNECT.\n",
+         -- search_path of the role that runs it. Run it again after adding a partition; it can be run again at any time.\n\
+         -- The gate's own role needs no privilege for this beyond CONNECT.\n",
         env!("CARGO_PKG_VERSION")
     );
     for watch in watches {
@@ -202,7 +202,7 @@ BEGIN
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.oid = root AND c.relkind IN ('r', 'p');
     IF NOT FOUND THEN
-      RAISE EXCEPTION '% is no table: triggers cannot say what changes in it', root;
+      RAISE EXCEPTION '% is not a table: triggers cannot announce its changes', root;
     END IF;
     SELECT string_agg(wanted.name, ', ') INTO missing
       FROM (SELECT watch.key UNION SELECT unnest(watch.needed)) AS wanted (name)
@@ -218,19 +218,19 @@ BEGIN
       WHERE n.nspname = space AND p.proname = watch.name AND p.pronargs = 0;
     IF function_owner NOT IN (owner, current_user) AND NOT EXISTS (
       SELECT FROM pg_roles WHERE rolname = function_owner AND rolsuper) THEN
-      RAISE EXCEPTION 'the function %.% belongs to %, who does not own %: drop it', space, watch.name, function_owner, root;
+      RAISE EXCEPTION 'the function %.% belongs to %, which does not own %: drop it', space, watch.name, function_owner, root;
     END IF;
     EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET {SEARCH_PATH} AS %L',
       space, watch.name, watch.body);
     EXECUTE format('REVOKE ALL ON FUNCTION %I.%I() FROM PUBLIC', space, watch.name);
     EXECUTE format('COMMENT ON FUNCTION %I.%I() IS %L', space, watch.name,
-      'sessiongate, version {VERSION}: says changes of ' || watch.subject || 's on the channel {CHANNEL}');
+      'sessiongate, version {VERSION}: announces changes of ' || watch.subject || 's on the channel {CHANNEL}');
     IF owner <> current_user AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
       EXECUTE format('ALTER FUNCTION %I.%I() OWNER TO %I', space, watch.name, owner);
     END IF;
     function := format('%I.%I()', space, watch.name)::regprocedure;
 
-    -- Those columns that there are, and those that triggers for others watch already.
+    -- The columns that exist, and the columns that triggers of other gates already watch.
     SELECT array_agg(a.attname::text ORDER BY a.attname) INTO columns
       FROM pg_attribute a
       WHERE a.attrelid = root AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> watch.key
@@ -251,7 +251,7 @@ BEGIN
       FROM tree JOIN pg_class c USING (oid) ORDER BY c.oid <> root, c.oid
     LOOP
       IF member.relkind NOT IN ('r', 'p') THEN
-        RAISE WARNING '% is no table of this server: what changes in it is not said', member.name;
+        RAISE WARNING '% is not a table of this server: its changes are not announced', member.name;
         CONTINUE;
       END IF;
       FOR old IN SELECT t.tgname FROM pg_trigger t
@@ -280,7 +280,7 @@ BEGIN
       END LOOP;
     END LOOP;
 
-    -- On each by itself: partitions have their own switch.
+    -- On each table separately: partitions have their own switch.
     FOR old IN
       WITH RECURSIVE tree AS (
         SELECT root::oid AS oid

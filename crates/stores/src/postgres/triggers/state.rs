@@ -50,7 +50,7 @@ impl fmt::Display for TriggerFlaw {
             Self::Disabled(on) => write!(f, "a trigger on {on} is disabled, or not ENABLE ALWAYS"),
             Self::MayNotNotify(owner) => write!(
                 f,
-                "{owner}, who owns the function of the triggers, may not call pg_notify"
+                "{owner}, which owns the function of the triggers, may not call pg_notify"
             ),
             Self::Missing(on) => write!(f, "a trigger on {on} is missing"),
             Self::NoColumn(column) => write!(f, "there is no column {column}"),

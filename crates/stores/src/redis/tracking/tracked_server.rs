@@ -272,6 +272,6 @@ impl TrackingTask {
 /// How many numbers are tried for a heartbeat. Even for a server with a single slot, fewer are needed.
 const MAX_NUMBERS: u32 = 20 * 16384;
 
-const NO_KEY: &str = "it holds no key under REDIS_KEY_PREFIX, because all of them have one slot: `{…}` in a prefix decides where keys are kept";
+const NO_KEY: &str = "it holds no key under REDIS_KEY_PREFIX, because all these keys belong to one slot: `{…}` in a prefix decides where keys are kept";
 
 const ALL_MIGRATING: &str = "all slots that it holds are migrating to other servers";

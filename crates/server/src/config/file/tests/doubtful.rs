@@ -245,7 +245,7 @@ fn doubtful_cache_settings_cause_warnings() {
     let listen = "listen_database_url = 'postgres://127.0.0.1/app'\n";
     let parts = [
         "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL",
-        "has no age",
+        "does not say when it was written",
     ];
     assert_warning(&format!("{format}{listen}{ALL}"), &parts);
 }
@@ -287,17 +287,17 @@ fn impossible_values_and_unused_keys_are_refused() {
         ),
         (
             format!("{ALL}access = 'publc'\n"),
-            "did you mean `public`? there are `session`, `public` and `deny`",
+            "did you mean `public`? the known ones are `session`, `public` and `deny`",
         ),
         (
             format!("{ALL}headers = 'own'\n[profile.own]\nbase = 'gitae'\n"),
-            "did you mean `gitea`? there are",
+            "did you mean `gitea`? the known ones are",
         ),
         (
             format!(
                 "{ALL}realm = 'shp'\n[realm.shop]\nauth_secret = 'fedcba9876543210fedcba98765432100123'\n"
             ),
-            "did you mean `shop`? there are `default` and `shop`",
+            "did you mean `shop`? the known ones are `default` and `shop`",
         ),
         (
             format!("{ALL}host = '*'\n"),

@@ -157,7 +157,7 @@ fn error_describes_the_wrong_value() {
     for (line, expected) in [
         (
             "path = '/%zz'",
-            "`/%zz`: `%` must stand before two hexadecimal digits, as in `%20`",
+            "`/%zz`: `%` must be followed by two hexadecimal digits, as in `%20`",
         ),
         (
             "path = '/'\nhost = 'https://x/'",

@@ -147,7 +147,7 @@ impl FailedSession<'_> {
             secret: secret.clone(),
             other: (index > 0).then(|| Deviation {
                 how: format!("with {}, which is not the current one", name_of(index)),
-                advice: "such a session opens with the current secret alone, which is the first"
+                advice: "such a session opens only with the current secret, which is the first"
                     .to_owned(),
             }),
         });
@@ -186,12 +186,12 @@ pub(in crate::open::diagnosis) fn salts(
         ));
     }
     if let Some(salt) = inspection.other_salt {
-        salts.push((salt.to_owned(), "that JWT_SALT holds".to_owned()));
+        salts.push((salt.to_owned(), "in JWT_SALT".to_owned()));
     }
     if let Some(own) = &inspection.recognized.cookie_name {
         salts.push((
             own.to_string(),
-            format!("{own}, the name of the cookie that counts"),
+            format!("{own}, the configured cookie name"),
         ));
     }
     let defaults = SessionCookie::defaults();

@@ -88,7 +88,7 @@ fn cacheable(app: &mut App<'_>, endpoint: &Site, headers: &HeaderMap) {
     let check = match cache_rule(headers) {
         CacheRule::Private => return,
         CacheRule::Shared => &checks::SESSION_CACHEABLE,
-        CacheRule::Unspecified => &checks::SESSION_CACHE_UNSAID,
+        CacheRule::Unspecified => &checks::SESSION_CACHE_UNSPECIFIED,
     };
     let fields = headers.get_all(CACHE_CONTROL).iter();
     let fields: Vec<_> = fields.filter_map(|field| field.to_str().ok()).collect();

@@ -116,7 +116,11 @@ impl StoreFindings {
             if let Some(flaw) = table.flaws.first() {
                 are_said = false;
                 let subject = format!("table {}", table.table);
-                let finding = Finding::new(&checks::CHANGES_NOT_SAID, subject, flaw.to_string());
+                let finding = Finding::new(
+                    &checks::CHANGE_TRIGGERS_INCOMPLETE,
+                    subject,
+                    flaw.to_string(),
+                );
                 self.findings.push(finding);
             }
         }
@@ -124,7 +128,7 @@ impl StoreFindings {
             return;
         }
         let failure = survey_changes(stores, &pools, LISTENING).await;
-        let (check, subject) = (&checks::CHANGES_NOT_HEARD, "LISTEN_DATABASE_URL");
+        let (check, subject) = (&checks::CHANGE_NOTIFICATIONS_MISSING, "LISTEN_DATABASE_URL");
         self.add_failure(check, subject, failure.as_deref());
         self.probes.push(Probe {
             what,

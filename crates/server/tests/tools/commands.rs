@@ -23,7 +23,7 @@ fn the_documentation_lists_the_commands_that_read_a_configuration() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
     let text = std::fs::read_to_string(file).expect("the documentation");
     let (_, from) = text
-        .split_once("Every command but ")
+        .split_once("Every command except ")
         .expect("a list of commands");
     let (sentence, _) = from.split_once('.').expect("a sentence");
     let mut listed: Vec<_> = sentence.split('`').skip(1).step_by(2).collect();

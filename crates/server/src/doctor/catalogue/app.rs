@@ -52,7 +52,7 @@ checks! {
         why "Shared caches may store the response that tells who is signed in, and serve it to other people."
         todo "Send `Cache-Control: private, no-store` from the session endpoints, and remove them from the cache rules \
              of proxies and CDNs."
-    SESSION_CACHE_UNSAID = Note "session-cache-unsaid"
+    SESSION_CACHE_UNSPECIFIED = Note "session-cache-unspecified"
         why "The response that tells who is signed in is not marked private. Caches rarely store such a response, but \
              some CDNs are configured to."
         todo "Send `Cache-Control: private, no-store` from the session endpoints, in the app or in the proxy in front of it."

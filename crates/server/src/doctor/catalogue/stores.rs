@@ -3,12 +3,12 @@
 use crate::doctor::check::checks;
 
 checks! {
-    CHANGES_NOT_HEARD = Warning "changes-not-heard"
+    CHANGE_NOTIFICATIONS_MISSING = Warning "change-notifications-missing"
         why "LISTEN_DATABASE_URL is set, but notifications of changes in the database in DATABASE_URL do not arrive \
              there. So the gate uses nothing from memory, and queries the database for each request."
         todo "Make sure that LISTEN_DATABASE_URL leads to the same database as DATABASE_URL, to its primary, and not \
              through a pooler that shares connections between clients."
-    CHANGES_NOT_SAID = Warning "changes-not-said"
+    CHANGE_TRIGGERS_INCOMPLETE = Warning "change-triggers-incomplete"
         why "LISTEN_DATABASE_URL is set, but triggers do not report every change in the tables. So the gate cannot rely \
              on notifications, uses nothing from memory, and queries the database for each request."
         todo "Run `sessiongate db install`, or have the owner of the tables run the statements of `sessiongate db \

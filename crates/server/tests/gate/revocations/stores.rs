@@ -102,7 +102,8 @@ async fn a_notified_revocation_takes_effect_on_commit_and_on_removal() -> Result
     ];
     for node in &nodes {
         let notified = node.stderr();
-        let notified = notified.wait_for(|line| line.contains("PostgreSQL announces changes").then_some(()));
+        let notified =
+            notified.wait_for(|line| line.contains("PostgreSQL announces changes").then_some(()));
         notified.await?;
         wait_for_status(node, &old_session("ada"), 200).await?;
     }

@@ -78,11 +78,11 @@ async fn missing_triggers_are_found_if_the_gate_listens() -> Result<()> {
     let outcome = listening();
     assert_eq!(
         findings(&outcome),
-        [r#"changes-not-said: table "users""#],
+        [r#"change-triggers-incomplete: table "users""#],
         "{outcome:?}"
     );
     assert_eq!(
-        finding_text(&outcome, "changes-not-said", "seen"),
+        finding_text(&outcome, "change-triggers-incomplete", "seen"),
         "a trigger on public.users is missing"
     );
     Ok(())
@@ -120,7 +120,7 @@ async fn a_listen_url_of_another_database_is_found() -> Result<()> {
     let outcome = doctor_with_listen_url(doctor_of_stores([]), &url, &postgres.url("other"));
     assert_eq!(
         findings(&outcome),
-        ["changes-not-heard: LISTEN_DATABASE_URL"],
+        ["change-notifications-missing: LISTEN_DATABASE_URL"],
         "{outcome:?}"
     );
     Ok(())

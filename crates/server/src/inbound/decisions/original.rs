@@ -1,8 +1,8 @@
 //! The original request that a calling proxy asks about, read from the one place where this kind of proxy describes it.
 //!
 //! Clients can send each of these headers too, and a proxy forwards those that it does not set itself. So an endpoint
-//! believes only the headers of its own kind of proxy, each exactly once, and headers that say the same must agree
-//! (CVE-2026-40575 and the like).
+//! believes only the headers of its own kind of proxy, each exactly once. Headers that describe the same part of the request must
+//! agree (CVE-2026-40575 and the like).
 
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
@@ -25,7 +25,8 @@ pub(crate) struct OriginalRequest {
 /// Where a kind of calling proxy describes the original request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestSource {
-    /// `X-Original-URL` or `X-Forwarded-*`, which must agree if both are there.
+    /// `X-Original-URL` or `X-Forwarded-*`. If both are present, their methods, hosts and paths must agree. Their schemes need not:
+    /// a proxy behind another that ends TLS sees `http`, and may pass `X-Forwarded-Proto` on.
     Either,
     /// `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
     Forwarded,
@@ -112,16 +113,30 @@ fn either(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
         return forwarded(headers);
     };
     let (host, path) = absolute(url)?;
+    // A proxy that sets only one kind of header passes those of the other kind on as the client sent them.
     let uri = single_bytes(headers, &X_FORWARDED_URI)?;
     if uri.is_some_and(|uri| !is_same(uri, &path)) {
         return Err(OriginalError::Contradictory(X_FORWARDED_URI.shown));
     }
-    let stated = match single(headers, &X_ORIGINAL_METHOD)? {
+    if let Some(forwarded) = single(headers, &X_FORWARDED_HOST)?
+        && authority(forwarded, X_FORWARDED_HOST.shown)? != host
+    {
+        return Err(OriginalError::Contradictory(X_FORWARDED_HOST.shown));
+    }
+    let original = single(headers, &X_ORIGINAL_METHOD)?;
+    let forwarded = single(headers, &X_FORWARDED_METHOD)?;
+    if original
+        .zip(forwarded)
+        .is_some_and(|(one, other)| one != other)
+    {
+        return Err(OriginalError::Contradictory(X_FORWARDED_METHOD.shown));
+    }
+    let method = match original {
         Some(text) => parse_method(text, X_ORIGINAL_METHOD.shown)?,
         None => method(headers, &X_FORWARDED_METHOD)?,
     };
     Ok(OriginalRequest {
-        method: stated,
+        method,
         host,
         path: Some(path),
     })

@@ -283,7 +283,7 @@ fn impossible_values_and_unused_keys_are_refused() {
         ),
         (
             format!("{ALL}headers = 'grafna'\n"),
-            "did you mean `grafana`? there are",
+            "did you mean `grafana`? the known ones are",
         ),
         (
             format!("{ALL}access = 'publc'\n"),

@@ -127,6 +127,34 @@ fn contradicting_headers_are_refused() {
     );
 }
 
+/// A proxy that sets only one kind of header passes the other kind on, as the client sent it.
+#[test]
+fn two_descriptions_of_one_request_agree_in_all_but_the_scheme() {
+    let both = |method: &'static str, url: &'static str| {
+        let original = [("x-original-method", method), ("x-original-url", url)];
+        read(
+            RequestSource::Either,
+            "/",
+            &[&FORWARDED[..], &original].concat(),
+        )
+    };
+    let whole = Ok("PUT b:8 /c//d?e=%2f".to_owned());
+    assert_eq!(both("PUT", URL.1), whole);
+    assert_eq!(
+        both("PUT", "http://B:8/c//d?e=%2f"),
+        Ok("PUT B:8 /c//d?e=%2f".into())
+    );
+    for (method, url, field) in [
+        ("GET", URL.1, &X_FORWARDED_METHOD),
+        ("PUT", "https://public:8/c//d?e=%2f", &X_FORWARDED_HOST),
+        ("PUT", "https://b/c//d?e=%2f", &X_FORWARDED_HOST),
+        ("PUT", "https://b:8/public/", &X_FORWARDED_URI),
+    ] {
+        let contradictory = Err(OriginalError::Contradictory(field.shown));
+        assert_eq!(both(method, url), contradictory, "{method} {url}");
+    }
+}
+
 #[test]
 fn headers_of_other_proxies_are_ignored() {
     let headers = [&FORWARDED[..], &[METHOD, ("x-original-url", "nonsense")]].concat();

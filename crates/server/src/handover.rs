@@ -3,9 +3,11 @@
 //! ```text
 //! old process                                   new process
 //!   SIGUSR2
-//!   starts the program again ─────────────────▶ receives them, reads its configuration
-//!   its listening sockets ════ SCM_RIGHTS ════▶ takes those that it is to listen on, and binds the rest
-//!   its keys of TLS tickets ──────────────────▶ opens the tickets of its clients
+//!   starts the program again ─────────────────▶ starts
+//!   its listening sockets ════ SCM_RIGHTS ════▶ receives them
+//!   its keys of TLS tickets ──────────────────▶ receives them, to accept the tickets of the old process's clients
+//!                                               reads its configuration
+//!                                               takes the sockets that it is to listen on, and binds the missing ones
 //!   accepts                                     waits for its stores
 //!   accepts                                     accepts too, from the same queues
 //!   accepts no more ◀───────── "ready" ─────────

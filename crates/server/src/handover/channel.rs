@@ -135,13 +135,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();
-        let origin = |number| SocketPurpose {
+        let purpose = |number| SocketPurpose {
             setting: "LISTEN".to_owned(),
             configured: "127.0.0.1:0".to_owned(),
             number,
             is_managed: false,
         };
-        let first = Message::Socket(origin(0));
+        let first = Message::Socket(purpose(0));
         send(&old, &first, Some(listener.as_fd())).unwrap();
         let last = Message::All {
             all_answer: true,
@@ -150,7 +150,7 @@ mod tests {
         send(&old, &last, None).unwrap();
         drop((old, listener));
         let (message, socket) = receive(&new).unwrap().unwrap();
-        assert!(matches!(message, Message::Socket(sent) if sent == origin(0)));
+        assert!(matches!(message, Message::Socket(sent) if sent == purpose(0)));
         let socket = socket.unwrap();
         assert!(fcntl_getfd(&socket).unwrap().contains(FdFlags::CLOEXEC));
         let (_, peer) = TcpListener::from(socket).accept().unwrap();

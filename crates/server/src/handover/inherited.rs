@@ -29,7 +29,7 @@ pub(crate) struct Inherited {
 struct Socket {
     socket: StdSocket,
     address: Address,
-    source: SocketOrigin,
+    origin: SocketOrigin,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Inherited {
     /// environment.
     ///
     /// # Errors
-    /// When something other than listening sockets was passed, or the previous process has ended.
+    /// When something other than listening sockets was passed, or the previous process has ended or does not send its sockets.
     pub(crate) fn of_process(environment: &Variables) -> Result<Self> {
         if environment.get(HANDOVER).is_some() {
             return Self::from_predecessor();
@@ -94,10 +94,12 @@ impl Inherited {
         output::share();
         let mut sockets = VecDeque::new();
         loop {
-            let received = channel::receive(&channel).context(gone)?;
+            let received = channel::receive(&channel)
+                .context("cannot receive the listening sockets from the previous process")?;
             match received.context(gone)? {
-                (Message::Socket(origin), Some(socket)) => {
-                    sockets.push_back(Socket::new(socket, SocketOrigin::Predecessor(origin))?);
+                (Message::Socket(purpose), Some(socket)) => {
+                    let origin = SocketOrigin::Predecessor(purpose);
+                    sockets.push_back(Socket::new(socket, origin)?);
                 }
                 (
                     Message::All {
@@ -132,9 +134,10 @@ impl Inherited {
         number: usize,
     ) -> Option<InheritedSockets> {
         let text = configured.to_string();
-        let is_for_this = |socket: &Socket| match &socket.source {
-            SocketOrigin::Predecessor(origin) => {
-                (&*origin.setting, &*origin.configured, origin.number) == (setting, &*text, number)
+        let is_for_this = |socket: &Socket| match &socket.origin {
+            SocketOrigin::Predecessor(purpose) => {
+                (&*purpose.setting, &*purpose.configured, purpose.number)
+                    == (setting, &*text, number)
             }
             SocketOrigin::Manager(_) => false,
         };
@@ -145,9 +148,9 @@ impl Inherited {
             false => found,
         };
         let address = found.first()?.address.clone();
-        let is_managed = found.iter().any(|socket| match &socket.source {
+        let is_managed = found.iter().any(|socket| match &socket.origin {
             SocketOrigin::Manager(_) => true,
-            SocketOrigin::Predecessor(origin) => origin.is_managed,
+            SocketOrigin::Predecessor(purpose) => purpose.is_managed,
         });
         Some(InheritedSockets {
             address,
@@ -169,10 +172,10 @@ impl Inherited {
     /// Names an unused socket of the service manager. Unused sockets of the previous process are closed.
     pub(crate) fn check_all_taken(&mut self) -> Result<()> {
         for Socket {
-            address, source, ..
+            address, origin, ..
         } in self.sockets.drain(..)
         {
-            match source {
+            match origin {
                 SocketOrigin::Manager(name) => bail!(
                     "the service manager passed a socket at {address}, named `{name}`, but no setting listens there: \
                      set LISTEN, REDIRECT_LISTEN, AUTH_LISTEN, ADMIN_LISTEN or a [[listener]] to that address, or \
@@ -212,12 +215,12 @@ impl Inherited {
 }
 
 impl Socket {
-    fn new(socket: OwnedFd, source: SocketOrigin) -> Result<Self> {
+    fn new(socket: OwnedFd, origin: SocketOrigin) -> Result<Self> {
         let (socket, address) = StdSocket::inherited(socket)?;
         Ok(Self {
             socket,
             address,
-            source,
+            origin,
         })
     }
 }
@@ -260,9 +263,9 @@ mod tests {
 
     use super::*;
 
-    fn inherited(sources: impl IntoIterator<Item = (TcpListener, SocketOrigin)>) -> Inherited {
-        let sockets = sources.into_iter();
-        let sockets = sockets.map(|(socket, source)| Socket::new(socket.into(), source).unwrap());
+    fn inherited(listeners: impl IntoIterator<Item = (TcpListener, SocketOrigin)>) -> Inherited {
+        let sockets = listeners.into_iter();
+        let sockets = sockets.map(|(socket, origin)| Socket::new(socket.into(), origin).unwrap());
         Inherited {
             sockets: sockets.collect(),
             ..Inherited::default()

@@ -39,7 +39,7 @@ struct StartPlan {
 /// A socket for the next process.
 #[derive(Debug)]
 pub(crate) struct HandedSocket {
-    pub(crate) origin: SocketPurpose,
+    pub(crate) purpose: SocketPurpose,
     pub(crate) socket: OwnedFd,
     pub(crate) other_acceptor: OtherAcceptor,
 }
@@ -54,7 +54,7 @@ impl HandedSocket {
         other_acceptor: &OtherAcceptor,
     ) -> Self {
         Self {
-            origin: SocketPurpose {
+            purpose: SocketPurpose {
                 setting: setting.to_owned(),
                 configured,
                 number,
@@ -73,16 +73,18 @@ enum HandoverError {
     #[error("this process was asked to stop")]
     Abandoned,
     /// The next process has ended.
-    #[error("it ended ({0}) before it served; see its messages above")]
+    #[error("it ended ({0}) before it was ready; see its messages above")]
     Ended(ExitStatus),
-    /// This is the first process of a container, with which the container would end.
-    #[error("this is process 1, and its container ends with it; start a new container beside it")]
+    /// This process is the first one of its container, which would stop with it.
+    #[error(
+        "this gate runs as process 1, so its container would stop with it; start another container instead"
+    )]
     FirstProcess,
     /// The channel to the next process failed.
     #[error("the channel to it is broken: {0}")]
     Io(#[from] io::Error),
     /// The next process takes too long.
-    #[error("it did not serve within {} s, and is killed", .0.as_secs())]
+    #[error("it was not ready within {} s and was killed", .0.as_secs())]
     Late(Duration),
     /// The thread of the attempt panicked.
     #[error(transparent)]
@@ -152,14 +154,14 @@ impl Successor {
         }
     }
 
-    /// Cancels the current attempt, if there is one, and ends its process. A process that serves already is asked to stop
+    /// Cancels the current attempt, if there is one, and ends its process. A process that is already serving is asked to stop
     /// like this one.
     pub(crate) async fn abandon(mut self) {
         let Some((attempt, cancel)) = self.attempt.take() else {
             return;
         };
         cancel.cancel();
-        // The log says already that this process stops.
+        // The log already says that this process is stopping.
         if let Ok(Ok(process)) = attempt.await {
             // The process may have ended by itself.
             let _ = kill_process(Pid::from_child(&process), Signal::TERM);
@@ -215,8 +217,11 @@ impl StartPlan {
         child: &mut Child,
     ) -> Result<(), HandoverError> {
         let ended = |child: &mut Child| Ok::<_, HandoverError>(HandoverError::Ended(child.wait()?));
-        for HandedSocket { origin, socket, .. } in &self.sockets {
-            let message = Message::Socket(origin.clone());
+        for HandedSocket {
+            purpose, socket, ..
+        } in &self.sockets
+        {
+            let message = Message::Socket(purpose.clone());
             if channel::send(channel, &message, Some(socket.as_fd())).is_err() {
                 return Err(ended(child)?);
             }

@@ -60,8 +60,8 @@ struct Options {
     /// Measure only these cases.
     #[arg(long, num_args = 1.., value_name = "NAME")]
     only: Vec<String>,
-    /// Rounds that count; one more comes first and is dropped [default: 5, quick: 2]. Cases of latency under a paced load have
-    /// four times as many rounds, half as long.
+    /// Measured rounds, after one warm-up round [default: 5, quick: 2]. Cases of latency under a paced load have four times as
+    /// many rounds, half as long.
     #[arg(long)]
     rounds: Option<usize>,
     /// Seconds for each server in each round [default: 5, quick: 1, users: 20].
@@ -73,8 +73,8 @@ struct Options {
     /// For `users`: the binary to measure without channels, instead of the same one, such as a build from before a change.
     #[arg(long, value_name = "PATH")]
     earlier: Option<PathBuf>,
-    /// For `users`: the number of users, from 1,000 to 9,999,999. Under full load, so many of them take turns that each returns
-    /// after ten seconds, if there are enough.
+    /// For `users`: the number of users, from 1,000 to 9,999,999. Under full load, the benchmark rotates through enough
+    /// users that each one returns after about ten seconds, if there are so many.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=9_999_999))]
     users: u32,
     /// For `users`: how many of them send a request every ten seconds while lookups are counted. More than a hundred thousand

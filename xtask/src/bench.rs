@@ -9,18 +9,18 @@ use crate::step::{command, step};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// What the benchmark is told.
+    /// Options of the benchmark.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    words: Vec<OsString>,
+    arguments: Vec<OsString>,
 }
 
-/// Builds the benchmark with optimization, because a load that is slow itself would be measured too, and runs it.
+/// Builds the benchmark with optimization, because a slow load generator would distort the measurements, and runs it.
 ///
 /// # Errors
 /// When it does not build, or fails.
 pub(crate) fn run(options: &Options) -> Result<()> {
     step(
         command("cargo run --quiet --release --locked -p sessiongate-bench --")
-            .args(&options.words),
+            .args(&options.arguments),
     )
 }

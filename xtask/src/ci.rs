@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: what must hold before a change is in.
+//! `cargo xtask ci`: the checks that a change must pass.
 
 use std::thread;
 
@@ -7,22 +7,22 @@ use anyhow::{Result, ensure};
 use crate::step::{build, clock, command, output, print_times, step};
 use crate::{docs, fuzz, msrv, supply, test};
 
-/// Checks format, lints, documentation and dependencies, runs the tests, builds the site, fuzzes for a moment, and sees that all of
-/// it left the tree as it was. At the end it says where the time went, and what this machine could not check.
+/// Checks format, lints, documentation and dependencies, runs the tests, builds the site and fuzzes for a few seconds. At the end
+/// it prints how long each step took, and what this machine could not check.
 ///
 /// # Errors
-/// When one of these fails.
+/// When one of these fails, or has changed a file in the repository.
 pub(crate) fn run() -> Result<()> {
     let start = clock();
     let before = output(&mut command("git status --porcelain"))?;
-    // What the tests need comes over the network, while the lints have the cores.
+    // Downloads for the tests wait for the network, while the lints use the cores.
     thread::scope(|scope| {
         let installing = scope.spawn(test::install);
         lint()?;
         installing.join().expect("an installation does not panic")
     })?;
-    // Tests mostly wait: for servers to start, and for time limits to pass. Checks that compute use the cores meanwhile, at a lower
-    // priority.
+    // Tests mostly wait, for servers to start and for time limits to pass. Meanwhile, checks that compute use the cores, at a
+    // lower priority.
     let unchecked = thread::scope(|scope| {
         let computing = scope.spawn(|| {
             fuzz::build_for_a_moment()?;
@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<()> {
         test::run()?;
         computing.join().expect("a check does not panic")
     })?;
-    // What the tests have built, with the features that they need.
+    // The program as the tests have built it, with the same features, so that it is not built again.
     let mut tested = command("cargo test --quiet --workspace --no-run");
     docs::write(&build(&mut tested, "sessiongate")?)?;
     fuzz::run_for_a_moment(FUZZ_SECONDS)?;
@@ -62,5 +62,5 @@ fn lint() -> Result<()> {
     ))
 }
 
-/// Of each target: enough for every input that it starts from, and to see that it still runs.
+/// How long each target is fuzzed: long enough for all of its initial inputs, and to show that it still runs.
 const FUZZ_SECONDS: u32 = 3;

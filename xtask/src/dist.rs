@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the binary that is shipped.
+//! `cargo xtask dist`: builds the binary that is shipped.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,12 +13,12 @@ use crate::{packages, parts};
 /// How the binary is built.
 #[derive(Args)]
 pub struct Options {
-    /// Build twice, and let the second build know from a load on the first one where the time goes. Releases are made so;
-    /// it takes more than twice as long, and installs what the load needs.
+    /// Build twice, and optimize the second build with a profile of the first one under load. Releases are built this way. It
+    /// takes more than twice as long, and installs the packages that the load needs.
     #[arg(long)]
     profile_guided: bool,
-    /// Build without optimization: the same program, slower, in a third of the time. For tests of what the binary needs around
-    /// it.
+    /// Build without optimization: the same program, slower, in a third of the time. For testing how the static binary is
+    /// packaged.
     #[arg(long, conflicts_with = "profile_guided")]
     quick: bool,
 }
@@ -43,10 +43,10 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The binary that is built with a profile. The profile is kept for as long as it fits what it was made of.
+/// Builds the binary with a profile. The profile is kept until the instrumented binary that it was recorded with changes.
 ///
 /// # Errors
-/// As [`run`], and when the tools are missing or the load fails.
+/// When the host is not Linux with glibc, a build fails, tools are missing, or the load fails.
 pub fn profile_guided() -> Result<PathBuf> {
     let profdata = profdata()?;
     let folder = root().join("target/profile");
@@ -69,8 +69,8 @@ pub fn profile_guided() -> Result<PathBuf> {
     compile("dist", &usage, "target/profile-guided")
 }
 
-/// The C library is linked in (`crt-static`), so that the image needs nothing beside the binary. An explicit target,
-/// even though it is the host's own, keeps the flags away from build scripts and procedural macros.
+/// Compiles the binary, and returns its path. The C library is linked in (`crt-static`), so that the image needs no other file.
+/// The target is explicit, although it is the host's own, so that the flags do not apply to build scripts and procedural macros.
 fn compile(profile: &str, flags: &str, folder: &str) -> Result<PathBuf> {
     let host = host()?;
     ensure!(
@@ -84,7 +84,7 @@ fn compile(profile: &str, flags: &str, folder: &str) -> Result<PathBuf> {
     build(cargo.env("RUSTFLAGS", flags.trim_end()), "sessiongate")
 }
 
-/// The tool that makes one profile of many, of the compiler's own version of LLVM: rustup's, or Debian's.
+/// The tool that merges recorded profiles into one, from rustup or Debian, of the compiler's version of LLVM.
 fn profdata() -> Result<PathBuf> {
     let sysroot = output(&mut command("rustc --print sysroot"))?;
     let bin = Path::new(sysroot.trim()).join(format!("lib/rustlib/{}/bin", host()?));
@@ -106,7 +106,7 @@ fn profdata() -> Result<PathBuf> {
     Ok(of_debian.into())
 }
 
-/// The same for the same binary.
+/// A digest of a binary's content.
 fn digest(binary: &Path) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     fs::read(binary)?.hash(&mut hasher);

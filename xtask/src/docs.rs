@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: the generated tables, the diagrams and the site.
+//! `cargo xtask docs`: writes the generated tables and the diagrams, and builds the site.
 
 mod diagrams;
 mod links;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::step::{build, command, output, root};
 
-/// Builds the program, and the documentation with it.
+/// Builds the gate, and writes the documentation with it.
 ///
 /// # Errors
 /// When the program does not build, and as [`write`].
@@ -25,11 +25,11 @@ pub(crate) fn run() -> Result<()> {
 
 /// Writes the generated parts of the documentation, builds the site from all pages, and checks the links of the site.
 ///
-/// The tables are what `program`, a build of the gate, prints. A tree whose generated parts are current stays as it is: the site is
-/// built below `target`. A diagram is drawn only when its text has changed.
+/// The tables are printed by `program`, a build of the gate. If the generated parts are current, no file of the repository
+/// changes: the site is built below `target`. A diagram is drawn only when its text has changed.
 ///
 /// # Errors
-/// When the site cannot be built, a page has no marks for its table, or a link leads nowhere.
+/// When the site cannot be built, a page lacks the marks of its table, or a link leads nowhere.
 pub(crate) fn write(program: &Path) -> Result<()> {
     let mut changed = write_reference(program)?;
     changed.extend(diagrams::draw_changed()?);
@@ -63,13 +63,13 @@ fn write_reference(program: &Path) -> Result<Vec<String>> {
         let text = fs::read_to_string(root().join(file))?;
         let table = reference(program, part)?;
         let text = replaced(&text, part, &table)
-            .with_context(|| format!("{file} has no marks for {part}"))?;
+            .with_context(|| format!("{file} lacks the marks of {part}"))?;
         write_if_changed(file, &text, &mut changed)?;
     }
     Ok(changed)
 }
 
-/// Writes a file, named from the root, unless it has this text already.
+/// Writes a file, with its path relative to the root, unless it already has this text.
 fn write_if_changed(file: &str, text: &str, changed: &mut Vec<String>) -> Result<()> {
     let path = root().join(file);
     if fs::read_to_string(&path).is_ok_and(|current| current == text) {
@@ -84,7 +84,7 @@ fn reference(program: &Path, part: &str) -> Result<String> {
     output(Command::new(program).args(["reference", part]))
 }
 
-/// The text with another table between the two marks.
+/// The text with a new table between the two marks.
 fn replaced(text: &str, part: &str, table: &str) -> Option<String> {
     let (begin, end) = (
         format!("<!-- {part}: written by `cargo xtask docs` -->\n"),

@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: the targets of `fuzz/`, each for a while.
+//! `cargo xtask fuzz`: runs the targets of `fuzz/`, each for a limited time.
 //!
-//! A stable compiler is enough. What cargo-fuzz wants a nightly one for is the address sanitizer, and the session crate
-//! forbids unsafe code; LLVM's coverage is a pass that any compiler runs.
+//! A stable compiler is enough. cargo-fuzz needs a nightly one for the address sanitizer, which finds errors of unsafe code; the
+//! fuzzed crates have none. The fuzzer's coverage comes from a pass of LLVM that every compiler can run.
 
 use std::fs;
 use std::num::NonZero;
@@ -18,19 +18,19 @@ use crate::step::{command, host, root, step};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How long each target runs.
+    /// Seconds for which each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// The one target to run.
+    /// Run only this target.
     #[arg(long)]
     target: Option<String>,
 }
 
-/// Builds the targets, plants what they start from, and runs as many at a time as there are cores.
+/// Builds the targets, writes their initial inputs, and runs as many targets at a time as there are cores.
 ///
 /// # Errors
-/// When a target does not build, or something it found makes it crash: the error is what it printed, with the path of
-/// the input.
+/// When a target does not build, or finds an input that makes it crash: the error has the target's output, with the path of the
+/// input.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let targets = match &options.target {
         Some(target) => vec![target.clone()],
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     run_built(&targets, options.seconds, Optimization::ForLong)
 }
 
-/// Builds all targets in a fraction of the time, for [`run_for_a_moment`].
+/// Builds all targets without optimization, in a fraction of the time, for [`run_for_a_moment`].
 ///
 /// # Errors
 /// When a target does not build.
@@ -48,20 +48,20 @@ pub(crate) fn build_for_a_moment() -> Result<()> {
     build(Optimization::ForAMoment)
 }
 
-/// Runs all targets, as [`build_for_a_moment`] has built them, for `seconds` each.
+/// Runs all targets that [`build_for_a_moment`] has built, for `seconds` each.
 ///
 /// # Errors
-/// As [`run`].
+/// When a target finds an input that makes it crash.
 pub(crate) fn run_for_a_moment(seconds: u32) -> Result<()> {
     run_built(&targets()?, seconds, Optimization::ForAMoment)
 }
 
-/// How well the targets are compiled.
+/// Whether the targets are optimized.
 #[derive(Clone, Copy)]
 enum Optimization {
-    /// Not optimized, because they take longer to compile than they run.
+    /// Not optimized, because compiling them would take longer than the run.
     ForAMoment,
-    /// Optimized, because executions count.
+    /// Optimized, because a long run should execute as many inputs as possible.
     ForLong,
 }
 
@@ -71,7 +71,7 @@ fn build(optimization: Optimization) -> Result<()> {
 
 fn run_built(targets: &[String], seconds: u32, optimization: Optimization) -> Result<()> {
     seeds::plant(&root().join("fuzz/corpus/seeds"))?;
-    // One a core: a fuzzer has one thread.
+    // One target for each core, because a fuzzer has one thread.
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let next = AtomicUsize::new(0);
     let work = || {
@@ -89,7 +89,7 @@ fn run_built(targets: &[String], seconds: u32, optimization: Optimization) -> Re
     })
 }
 
-/// Runs a target that was built, and says in a line how it went.
+/// Runs a target that was built, and returns a line with its statistics.
 fn fuzz(target: &str, seconds: u32, optimization: Optimization) -> Result<String> {
     let grown = format!("fuzz/corpus/{target}");
     let seeds = format!("fuzz/corpus/seeds/{target}");
@@ -121,11 +121,11 @@ fn fuzz(target: &str, seconds: u32, optimization: Optimization) -> Result<String
     ))
 }
 
-/// Cargo for the crate of the targets, which has a workspace of its own.
+/// A Cargo command for the crate of the targets, which is a workspace of its own.
 fn cargo(subcommand: &str, optimization: Optimization) -> Result<Command> {
     let target = format!("--release --locked --target {}", host()?);
     let nice = match optimization {
-        // Beside other steps.
+        // Other steps run at the same time.
         Optimization::ForAMoment => "nice -n 19 ",
         Optimization::ForLong => "",
     };
@@ -153,14 +153,15 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What makes LLVM count which branches an input takes. Showing the fuzzer each comparison as well
-/// (`sanitizer-coverage-trace-compares`) costs two thirds of the executions, and the dictionary knows the words.
+/// The compiler flags with which a target counts the branches that an input takes. Reporting each comparison to the fuzzer as
+/// well (`sanitizer-coverage-trace-compares`) would cost two thirds of the executions, and the dictionary already has the words
+/// to compare with.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table";
 
-/// Little memory, inputs that do not drown what matters in length, and no input that takes longer than a moment.
+/// The fuzzer's options: its dictionary, and limits for memory, the length of inputs, and the seconds that one input may take.
 const BOUNDS: [&str; 5] = [
     "-dict=fuzz/session.dict",
     "-max_len=4096",

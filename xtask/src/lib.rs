@@ -1,4 +1,5 @@
-//! What several development tasks share: steps that are shown and timed, and the programs that tests and the benchmark start.
+//! Code that several development tasks share: steps that are shown and timed, and the installation of the programs that tests and
+//! the benchmark start.
 
 pub mod dist;
 pub mod packages;

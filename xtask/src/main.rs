@@ -1,7 +1,7 @@
 //! Development tasks, run as `cargo xtask TASK`.
 //!
-//! This crate has few dependencies, so that `cargo xtask` starts within seconds on a new machine. What needs more is a crate of its
-//! own, which a task builds when it is asked for: `bench`.
+//! This crate has few dependencies, so that `cargo xtask` starts within seconds on a new machine. The benchmark needs more, so it
+//! is a crate of its own, `bench`, which is built only when its task runs.
 
 mod bench;
 mod ci;
@@ -14,29 +14,30 @@ mod supply;
 
 use anyhow::Result;
 use clap::Parser;
-// Under the names by which the tasks know them.
+// So that the tasks can import them as `crate::step` and so on.
 use xtask::{dist, packages, step, test, wheels};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Development tasks of sessiongate")]
 enum Task {
-    /// Measure what the gate takes and costs, beside other proxies. `cargo xtask bench --help` has the options.
+    /// Measure the throughput and cost of the gate beside other proxies. `cargo xtask bench --help` lists the options.
     #[command(disable_help_flag = true)]
     Bench(bench::Options),
-    /// Check format, lints, documentation and dependencies, run the tests, fuzz for a moment, and see that all of it left the tree
-    /// as it was.
+    /// Check format, lints, documentation and dependencies, run the tests, and fuzz for a few seconds. Fails if any of this
+    /// changes a file in the repository.
     Ci,
-    /// Check dependencies: licenses, sources, duplicates, known vulnerabilities, and that each is used.
+    /// Check dependencies: licenses, sources, duplicates, known vulnerabilities, and whether each is used.
     Deps,
     /// Build the static release binary, and print its path.
     Dist(dist::Options),
-    /// Write the generated parts of the documentation, build its site, and check the links.
+    /// Update the generated parts of the documentation, build its site, and check the links.
     Docs,
-    /// Look for requests that make the session crate crash, or open what it must not.
+    /// Run the fuzz targets, which look for inputs that crash the session, gate, http1 and wire crates, or that they treat
+    /// wrongly.
     Fuzz(fuzz::Options),
-    /// Break the chain of stores in known ways, and see that its simulation notices.
+    /// Break the chain of stores in known ways, and check that its simulation detects each.
     Mutations(mutations::Options),
-    /// Install what the tests need, then run them all.
+    /// Install the packages that the tests need, then run all tests.
     Test,
 }
 

@@ -1,10 +1,11 @@
-//! Whether the oldest compiler that the manifest names still compiles the product.
+//! Checks that the oldest compiler that the manifest names still compiles the product.
 
 use anyhow::Result;
 
 use crate::step::{command, output, step};
 
-/// Checks the product with that compiler. Gives a sentence when it is not on this machine and cannot be installed.
+/// Checks the product with the oldest compiler. Returns a warning if that compiler is missing on this machine and cannot be
+/// installed.
 ///
 /// # Errors
 /// When the product does not compile.
@@ -16,7 +17,7 @@ pub(crate) fn check() -> Result<Option<String>> {
             "the oldest compiler, Rust {OLDEST}, was not tried: `{install}` fails"
         )));
     }
-    // In a folder of its own, because another compiler understands nothing of what this one has built.
+    // In a separate folder, because the build outputs of different compilers are incompatible.
     let check = format!(
         "nice -n 19 rustup run {OLDEST} cargo check --quiet --locked -p sessiongate --target-dir target/msrv"
     );
@@ -24,5 +25,5 @@ pub(crate) fn check() -> Result<Option<String>> {
     Ok(None)
 }
 
-/// The `rust-version` of the workspace, which this crate shares with the product.
+/// The `rust-version` of the workspace, which is also that of this crate.
 const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");

@@ -1,7 +1,7 @@
 //! `cargo xtask mutations`: checks that the simulation of the chain of stores detects a broken chain.
 //!
-//! Each mutation changes one place in a copy of the sources, as a plausible mistake would. A simulation that still passes
-//! proves nothing, and fails this task.
+//! Each mutation makes one plausible mistake in a copy of the sources. If the simulation still passes, it would miss such a
+//! mistake, so this task fails.
 
 use std::fs;
 use std::path::Path;
@@ -19,9 +19,9 @@ pub(crate) struct Options {
     schedules: u32,
 }
 
-/// A change of the sources, whose place must be found exactly once.
+/// A change of the sources. Its place must occur exactly once.
 struct Mutation {
-    /// What goes wrong.
+    /// The mistake, in words.
     what: &'static str,
     /// The file, in `crates/stores/src`.
     file: &'static str,
@@ -41,7 +41,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             command("cargo test --quiet --locked -p sessiongate-stores --lib simulation::");
         cargo
             .current_dir(&copy)
-            // A separate directory: in that of the repository, cargo would take the builds of the copy for up to date.
+            // A separate directory: if the copy shared the repository's, cargo would take what it built from one for a current
+            // build of the other.
             .env("CARGO_TARGET_DIR", root().join("target/mutations/target"))
             .env("SCHEDULES", options.schedules.to_string())
             .env("RUST_BACKTRACE", "0");
@@ -53,8 +54,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             + &String::from_utf8_lossy(&output.stderr);
         Ok((output.status.success(), text))
     };
-    let (as_it_is, text) = passes()?;
-    ensure!(as_it_is, "the simulation fails as it is:\n{text}");
+    let (passes_unchanged, text) = passes()?;
+    ensure!(
+        passes_unchanged,
+        "the simulation fails without a mutation:\n{text}"
+    );
     for Mutation {
         what,
         file,
@@ -67,25 +71,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let found = source.matches(before).count();
         ensure!(
             found == 1,
-            "{file} has {found} places for the mutation \"{what}\", and must have one"
+            "{file} has {found} places for the mutation \"{what}\", but must have exactly one"
         );
         fs::write(&path, source.replace(before, after))?;
         let (passes, text) = passes()?;
         fs::write(&path, source)?;
         ensure!(
             text.contains("seed "),
-            "\"{what}\" was not noticed{}:\n{text}",
+            "\"{what}\" was not detected{}:\n{text}",
             if passes { "" } else { ", or does not compile" }
         );
         let seed = text.split("seed ").nth(1).unwrap_or_default();
         let seed = seed.split(':').next().unwrap_or_default();
-        println!("noticed with seed {seed}: {what}");
+        println!("detected with seed {seed}: {what}");
     }
-    println!("all {} mutations were noticed", MUTATIONS.len());
+    println!("all {} mutations were detected", MUTATIONS.len());
     Ok(())
 }
 
-/// Copies the sources, committed or not.
+/// Copies the sources, with changes that are not committed.
 fn copy_sources(to: &Path) -> Result<()> {
     if to.exists() {
         fs::remove_dir_all(to)?;
@@ -95,7 +99,7 @@ fn copy_sources(to: &Path) -> Result<()> {
     ))?;
     for file in files.lines() {
         let (from, to) = (root().join(file), to.join(file));
-        // The file was deleted, and that is not committed yet.
+        // The file is deleted, but the deletion is not committed yet.
         if !from.is_file() {
             continue;
         }
@@ -103,7 +107,7 @@ fn copy_sources(to: &Path) -> Result<()> {
         fs::create_dir_all(folder)?;
         fs::copy(from, to)?;
     }
-    // Otherwise cargo would look for a workspace in the directories above.
+    // Fails early if Cargo cannot read the manifests of the copy.
     step(
         command("cargo metadata --format-version 1 --no-deps")
             .current_dir(to)

@@ -1,4 +1,4 @@
-//! What tasks need from Debian or Ubuntu.
+//! The packages of Debian or Ubuntu that tasks need.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,16 +7,17 @@ use anyhow::{Result, bail};
 
 use crate::step::{command, step};
 
-/// A program, or the path of a file, and the package that brings it. Programs are what is looked for, so that a Node.js
-/// or an nginx from elsewhere will do. A program that is called after its version has a `*` in the place of it.
+/// A program, or the path of a file, and the package that contains it. The package is installed only if the program is missing,
+/// so a Node.js or an nginx from another source will do. If the name of a program ends in its version, `*` stands for the
+/// version.
 pub struct Need {
     program: &'static str,
     package: &'static str,
 }
 
-/// What the tests start.
+/// The programs that the tests start.
 pub const FOR_TESTS: &[Need] = &[
-    // Without the package that starts a server of the system.
+    // Only the binaries: the package apache2 would also start a server.
     need("apache2", "apache2-bin"),
     need("c++", "g++"),
     need("caddy", "caddy"),
@@ -29,17 +30,17 @@ pub const FOR_TESTS: &[Need] = &[
     need("haproxy", "haproxy"),
     need("initdb", "postgresql"),
     need("kill", "procps"),
-    // The clients of WebDAV that servers are tested with.
+    // The WebDAV clients with which servers are tested.
     need("litmus", "litmus"),
     need("nghttp", "nghttp2-client"),
     need("nginx", "nginx"),
     need("node", "nodejs"),
     need("npm", "npm"),
     need("openssl", "openssl"),
-    // An ACME server, with a DNS server beside it.
+    // An ACME server, and a DNS server for it.
     need("pebble", "pebble"),
     need("pgbouncer", "pgbouncer"),
-    // Asked for beside dokuwiki, which needs some PHP and would otherwise bring Apache.
+    // For dokuwiki, which needs some kind of PHP and would otherwise install Apache with it.
     need("php", "php-cli"),
     need("php-fpm*", "php-fpm"),
     need("pip3", "python3-pip"),
@@ -53,7 +54,7 @@ pub const FOR_TESTS: &[Need] = &[
     need("systemd-analyze", "systemd"),
     need("uwsgi", "uwsgi-core"),
     need("wrk", "wrk"),
-    // Debian's own, for Debian's own Python.
+    // Debian's package, which works only with Debian's Python.
     need("/usr/bin/gunicorn", "gunicorn"),
     need("/usr/bin/waitress-serve", "python3-waitress"),
     need("/usr/lib/python3/dist-packages/fastapi", "python3-fastapi"),
@@ -65,7 +66,7 @@ pub const FOR_TESTS: &[Need] = &[
     need("/usr/share/dokuwiki/doku.php", "dokuwiki"),
 ];
 
-/// What the benchmark starts.
+/// The programs that the benchmark starts.
 pub const FOR_BENCH: &[Need] = &[
     need("c++", "g++"),
     need("caddy", "caddy"),
@@ -97,20 +98,20 @@ const fn need(program: &'static str, package: &'static str) -> Need {
     Need { program, package }
 }
 
-/// Installs what is missing of `needs`, as root or through a `sudo` that asks for no password.
+/// Installs the packages in `needs` that are missing, as root or with a `sudo` that asks for no password.
 ///
 /// # Errors
-/// Without the rights: the error is the command to run. Also when `apt-get` fails.
+/// When this user has no right to install packages (the error then has the command to run), or `apt-get` fails.
 pub fn install_missing(needs: &[Need]) -> Result<()> {
     let missing = needs.iter().filter(|need| !installed(need.program));
     let missing: Vec<_> = missing.map(|need| need.package).collect();
     install_packages(&missing)
 }
 
-/// Installs a package if the program that it brings is missing.
+/// Installs a package if its program is missing.
 ///
 /// # Errors
-/// As [`install_missing`].
+/// When this user has no right to install packages, or `apt-get` fails.
 pub fn install(program: &str, package: &str) -> Result<()> {
     if installed(program) {
         return Ok(());
@@ -130,7 +131,7 @@ fn install_packages(missing: &[&str]) -> Result<()> {
         "sudo -n env DEBIAN_FRONTEND=noninteractive"
     } else {
         bail!(
-            "packages are needed that are not installed; install them with:\n\n    \
+            "required packages are not installed; install them with:\n\n    \
              sudo apt-get install -y {packages}\n"
         );
     };
@@ -139,10 +140,10 @@ fn install_packages(missing: &[&str]) -> Result<()> {
 }
 
 fn installed(program: &str) -> bool {
-    // An absolute path stays itself whatever folder it is joined to.
+    // If `program` is an absolute path, joining it to a folder does not change it.
     let path = path();
     let path = std::env::split_paths(&path).map(|folder| folder.join(program));
-    // Servers live in `sbin`, which is not on every user's PATH; those of PostgreSQL in folders of their own.
+    // Servers are in `sbin`, which is not in every user's PATH, and those of PostgreSQL in a folder for each version.
     let servers = ["/usr/sbin", "/sbin"].map(|folder| Path::new(folder).join(program));
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -154,7 +155,7 @@ fn installed(program: &str) -> bool {
         .any(|path| is_there(&path))
 }
 
-/// Whether the file exists; or, for a name that ends in `*`, one that begins so.
+/// Whether the file exists. If the name ends in `*`, whether a file exists whose name begins with the rest.
 fn is_there(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let Some(start) = name.and_then(|name| name.strip_suffix('*')) else {
@@ -167,7 +168,7 @@ fn is_there(path: &Path) -> bool {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "PATH is where programs are, not a setting of the product"
+    reason = "PATH locates programs, and is not a setting of the product"
 )]
 fn path() -> std::ffi::OsString {
     std::env::var_os("PATH").unwrap_or_default()

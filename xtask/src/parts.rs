@@ -1,4 +1,4 @@
-//! What a released binary is made of: the licenses of its parts, and a list of them for scanners (an SBOM).
+//! The parts of a released binary: their licenses, and a list of them for scanners (an SBOM).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,11 +14,11 @@ use crate::tools::CYCLONEDX;
 /// Writes the licenses and the SBOM of the product beside its binary.
 ///
 /// # Errors
-/// When Cargo or its tool fails, or a file cannot be read or written.
+/// When Cargo or cargo-cyclonedx fails, or a file cannot be read or written.
 pub fn write_beside(binary: &Path) -> Result<()> {
     let folder = binary.parent().context("a binary is in a folder")?;
     fs::write(folder.join("sessiongate-licenses.txt"), licenses()?)?;
-    // The standard library is in no list of packages; the compiler brings a page with its licenses.
+    // Cargo's list of packages omits the standard library; the compiler comes with a page of its licenses.
     let sysroot = output(&mut command("rustc --print sysroot"))?;
     let of_rust = Path::new(sysroot.trim()).join("share/doc/rust/COPYRIGHT-library.html");
     if of_rust.exists() {
@@ -28,9 +28,9 @@ pub fn write_beside(binary: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The packages that are compiled into the product, and every text of a license or notice in them.
+/// Lists the packages that are compiled into the product, with the text of every license and notice in them.
 ///
-/// The texts are those of the packages themselves, since a license such as MIT names whose it is.
+/// The texts are taken from the packages, because a license such as MIT names the copyright holder.
 fn licenses() -> Result<String> {
     let packages = packages()?;
     let mut list = String::new();
@@ -42,17 +42,17 @@ fn licenses() -> Result<String> {
         notices(&package.folder, &mut files)?;
         if files.is_empty() {
             list += &format!(
-                "    The package has no file with the text. Its authors: {}. Its source: {}\n",
+                "    The package contains no license text. Its authors: {}. Its source: {}\n",
                 package.authors, package.repository
             );
         }
         for file in files {
-            // What is not UTF-8 is a name in an old encoding.
+            // Bytes that are not UTF-8 belong to a name in an old encoding.
             let text = String::from_utf8_lossy(&fs::read(file)?).trim().to_owned();
             texts.entry(text).or_default().insert(name.clone());
         }
     }
-    // Linked statically, by the compiler of Debian.
+    // The C library is linked statically. This is the path of its license on Debian.
     let libc = Path::new("/usr/share/doc/libc6-dev/copyright");
     if let Ok(text) = fs::read_to_string(libc) {
         list += "The GNU C library: see below\n";
@@ -70,7 +70,7 @@ fn licenses() -> Result<String> {
     Ok(all)
 }
 
-/// A package of the registry.
+/// A package from the registry.
 struct Package {
     name: String,
     version: String,
@@ -80,7 +80,7 @@ struct Package {
     folder: PathBuf,
 }
 
-/// The packages of the registry that are compiled into the product on this machine, in the order of their names.
+/// The packages from the registry that are compiled into the product for this machine, sorted by name.
 fn packages() -> Result<Vec<Package>> {
     let metadata = output(&mut command(&format!(
         "cargo metadata --locked --format-version 1 --filter-platform {}",
@@ -107,13 +107,13 @@ fn packages() -> Result<Vec<Package>> {
     let mut ahead = vec![product.clone()];
     while let Some(id) = ahead.pop() {
         let package = packages.get(&id).context("Cargo describes each package")?;
-        // What a macro is made of runs in the compiler.
+        // A procedural macro and its dependencies run in the compiler.
         if is_macro(package) || found.contains_key(&id) {
             continue;
         }
         let node = nodes.get(&id).context("Cargo resolves each package")?;
         for dependency in list(&node["deps"]) {
-            // Those for tests and for build scripts have a kind.
+            // Only normal dependencies have no kind; those of tests and build scripts have one.
             let kinds = list(&dependency["dep_kinds"]);
             if kinds.iter().any(|kind| kind["kind"].is_null()) {
                 let id = dependency["pkg"].as_str();
@@ -143,8 +143,8 @@ fn packages() -> Result<Vec<Package>> {
     Ok(registered)
 }
 
-/// The files below `folder` that are called after licenses and notices. Packages that bring a library in C have those of the library
-/// further down.
+/// Adds the files below `folder` whose names are those of licenses or notices to `found`. A package that contains a C library has
+/// the files of the library in a subfolder.
 fn notices(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -159,9 +159,9 @@ fn notices(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The product's SBOM, as the tool of CycloneDX writes it.
+/// The product's SBOM, written by cargo-cyclonedx.
 ///
-/// The tool writes one into the folder of every package of the workspace, so the others are removed.
+/// The tool writes an SBOM into the folder of every package of the workspace; all of these files are removed.
 fn sbom() -> Result<String> {
     let mut write = Command::new(CYCLONEDX.install()?);
     write.args(["cyclonedx", "--format", "json", "--spec-version", "1.5"]);
@@ -180,7 +180,7 @@ fn sbom() -> Result<String> {
         }
         fs::remove_file(written)?;
     }
-    // Where it was built is nobody's business, and would differ between two builds of the same.
+    // The path of the build folder is private, and would make builds of the same sources differ.
     let here = root().display().to_string();
     Ok(product
         .context("Cargo knows no package sessiongate")?
@@ -195,7 +195,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or("unknown").to_owned()
 }
 
-/// How the names of such files begin, in capitals.
+/// The beginnings of the names of license and notice files, in capitals.
 const NOTICES: [&str; 6] = [
     "COPYING",
     "COPYRIGHT",
@@ -219,7 +219,7 @@ mod tests {
         for part in ["aws-lc-sys", "libsqlite3-sys", "serde", "tokio"] {
             assert!(has(part), "{part}");
         }
-        // A macro, a tool of a build script, a dependency of tests, and one of another system.
+        // A macro, a build dependency, a dependency of tests, and one for another system.
         for other in ["serde_derive", "cc", "tempfile", "windows-sys"] {
             assert!(!has(other), "{other}");
         }

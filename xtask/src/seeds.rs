@@ -1,4 +1,4 @@
-//! What the fuzz targets start from: the vectors of the session crate, and a few messages.
+//! The initial inputs of the fuzz targets: the vectors of the session crate, and a few messages.
 
 mod wire;
 
@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::step::root;
 
-/// Writes one folder of inputs for each target that starts from something, below `folder`.
+/// Writes the inputs of each target that has any into a folder of its own below `folder`.
 ///
-/// The targets know one secret, so they are given the insides of sessions and seal them anew.
+/// The targets have a fixed secret, so their inputs are the claims of sessions, which they seal again with that secret.
 ///
 /// # Errors
 /// When the vectors cannot be read, or a file cannot be written.
@@ -61,7 +61,7 @@ pub(crate) fn plant(folder: &Path) -> Result<()> {
             continue;
         };
         let now = vector.get("now").and_then(Value::as_i64);
-        let claims = timely(claims, now.context("a vector without a time")?);
+        let claims = moved_to_fixed_time(claims, now.context("a vector without a time")?);
         let mut session = claims.clone();
         let end = session.remove("expiresAt").unwrap_or_default();
         let [claims, session] = [claims, session].map(|members| Value::from(members).to_string());
@@ -90,7 +90,7 @@ pub(crate) fn plant(folder: &Path) -> Result<()> {
             "n" => "next-auth.session-token",
             _ => "better-auth.session_token=$; better-auth.session_data",
         };
-        // Whole, in chunks, and as a Bearer value.
+        // In turn: a whole cookie, a cookie in chunks, a Bearer value.
         let chunk = name.rsplit(' ').next().unwrap_or_default();
         let (cookie, authorization) = match number % 3 {
             0 => (format!("theme=dark; {name}=@"), ""),
@@ -103,9 +103,9 @@ pub(crate) fn plant(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The claims as the targets need them: their times moved to the time at which the targets live, and the token of a Better
-/// Auth session theirs.
-fn timely(claims: &Map<String, Value>, now: i64) -> Map<String, Value> {
+/// The claims as the targets need them: with times moved to the fixed time of the targets, and with the targets' token if they
+/// contain a Better Auth session.
+fn moved_to_fixed_time(claims: &Map<String, Value>, now: i64) -> Map<String, Value> {
     let move_by = |name: &str| match name {
         "exp" | "iat" | "nbf" => NOW - now,
         "expiresAt" => (NOW - now) * 1000,
@@ -124,7 +124,7 @@ fn timely(claims: &Map<String, Value>, now: i64) -> Map<String, Value> {
     moved.collect()
 }
 
-// The first byte says in pieces of how many bytes the rest comes.
+// The first byte is the size of the pieces in which the rest arrives.
 const REQUESTS: [&str; 4] = [
     "\x07GET /a?b HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\n\r\n",
     "\x01POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabGET * HTTP/1.0\r\n\r\n",
@@ -137,7 +137,7 @@ const ANSWERS: [&str; 3] = [
     "\x03HTTP/1.0 304\r\nConnection: keep-alive\r\nDate: x\r\n\r\n",
 ];
 
-// The first byte says which host and which method.
+// The first byte selects the host and the method.
 const ROUTES: [&str; 6] = [
     "\x00/a/b/x",
     "\x01/a/x/c",

@@ -1,4 +1,4 @@
-//! One step of a task: a command that is shown, run from the root of the repository, and timed.
+//! The steps of a task: commands that are shown, run from the root of the repository, and timed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-/// Runs `command` and says how long it took.
+/// Shows `command`, runs it, and prints how long it took.
 ///
 /// # Errors
 /// When it cannot be started, or fails.
@@ -26,14 +26,14 @@ pub fn step(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Says how long something took, and remembers it for [`print_times`].
+/// Prints how long a step took, and records it for [`print_times`].
 pub fn took(what: &str, time: Duration) {
     eprintln!("xtask: {what}: {:.1} s", time.as_secs_f64());
     let mut times = TIMES.lock().expect("nobody panics while holding it");
     times.push((what.to_owned(), time));
 }
 
-/// Prints what took how long, the longest first, without what took less than a second.
+/// Prints how long each step took, the longest first, without steps of less than a second.
 pub fn print_times() {
     let mut times = TIMES
         .lock()
@@ -41,17 +41,17 @@ pub fn print_times() {
         .clone();
     times.retain(|(_, time)| *time >= Duration::from_secs(1));
     times.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
-    eprintln!("\nxtask: where the time went (some of it at the same time):");
+    eprintln!("\nxtask: the times of the steps (some ran at the same time):");
     for (what, time) in times {
         let what: String = what.chars().take(100).collect();
         eprintln!("{:>8.1} s  {what}", time.as_secs_f64());
     }
 }
 
-/// What took how long, since the program started.
+/// The steps since the program started, and how long each took.
 static TIMES: Mutex<Vec<(String, Duration)>> = Mutex::new(Vec::new());
 
-/// Runs `command` unseen and gives its standard output.
+/// Runs `command` without showing it, and returns its standard output.
 ///
 /// # Errors
 /// When it cannot be started, or fails.
@@ -72,7 +72,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// Runs a command of Cargo that builds the program `name`, and returns the path of that program.
 ///
 /// # Errors
-/// When the build fails, or does not make the program.
+/// When the build fails, or does not produce the program.
 pub fn build(cargo: &mut Command, name: &str) -> Result<PathBuf> {
     let built = cargo
         .arg("--message-format=json-render-diagnostics")
@@ -86,7 +86,7 @@ pub fn build(cargo: &mut Command, name: &str) -> Result<PathBuf> {
         let message: Value = serde_json::from_str(message).ok()?;
         let target = &message["target"];
         let is_program = target["name"] == name && target["kind"] == json!(["bin"]);
-        // The unit tests of a program are an executable of the same name.
+        // The unit tests of a program are an executable with the same name.
         let is_it = is_program && message["profile"]["test"] == false;
         Some(PathBuf::from(
             message["executable"].as_str().filter(|_| is_it)?,
@@ -95,7 +95,7 @@ pub fn build(cargo: &mut Command, name: &str) -> Result<PathBuf> {
     program.with_context(|| format!("cargo does not say where it puts {name}"))
 }
 
-/// A command made of the words of `line`.
+/// A command whose program and arguments are the words of `line`.
 pub fn command(line: &str) -> Command {
     let mut words = line.split_ascii_whitespace();
     let mut command = Command::new(words.next().expect("a command has a program"));
@@ -103,11 +103,11 @@ pub fn command(line: &str) -> Command {
     command
 }
 
-/// Has `install` fill a folder below the root, unless the folder is there and made with the same `pin`: a text that changes whenever
-/// what is installed should.
+/// Calls `install` to fill a folder below the root, unless that was already done with the same `pin`. `pin` is a text that
+/// changes whenever something else has to be installed.
 ///
 /// # Errors
-/// As `install`, and when the folder cannot be read or written.
+/// When `install` fails, or the folder cannot be read or written.
 pub fn install_pinned(
     folder: &str,
     pin: &str,
@@ -123,15 +123,15 @@ pub fn install_pinned(
     }
     fs::create_dir_all(&folder)?;
     install(&folder)?;
-    // Written last: only with it the folder counts as installed.
+    // Written last, because a folder with this file counts as installed.
     fs::write(noted, pin)?;
     Ok(())
 }
 
-/// The target that the compiler itself runs on.
+/// The target triple of the host.
 ///
 /// # Errors
-/// When the compiler does not say.
+/// When rustc fails or does not name its host.
 pub fn host() -> Result<String> {
     let version = output(&mut command("rustc -vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
@@ -140,8 +140,8 @@ pub fn host() -> Result<String> {
 
 /// The root of the repository.
 ///
-/// Cargo says where at run time. What it said at compile time may be another checkout, because checkouts that share a
-/// target folder share the compiled xtask too.
+/// It is read from Cargo's variable at run time. The value at compile time may be another checkout, because checkouts that share
+/// a target folder also share the compiled xtask.
 #[expect(
     clippy::disallowed_methods,
     reason = "Cargo's own variable, not a setting of the product"
@@ -153,7 +153,7 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The command as you would type it: the variables it sets, its program, its words.
+/// The command as you would type it: the variables that it sets, its program, its arguments.
 pub fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         let (name, value) = (name.to_str()?, value?.to_str()?);
@@ -167,17 +167,17 @@ pub fn shown(command: &Command) -> String {
     variables.join(" ")
 }
 
-/// The command without the variables it sets.
+/// The command as you would type it, without the variables that it sets.
 pub fn words(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.map(|word| word.to_string_lossy().into_owned());
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The time, for durations that a developer reads.
+/// The current time, to measure durations for the developer.
 #[expect(
     clippy::disallowed_methods,
-    reason = "how long a step takes is for the developer to read"
+    reason = "durations of steps are for the developer, not part of the product"
 )]
 pub fn clock() -> Instant {
     Instant::now()

@@ -1,5 +1,5 @@
-//! What must hold of the dependencies: their licenses, where they come from, that no vulnerability of them is known, and that each
-//! is used. `deny.toml` has the rules.
+//! Checks the dependencies: their licenses, their sources, whether vulnerabilities of them are known, and whether each is used.
+//! `deny.toml` has the rules.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,10 +9,10 @@ use xtask::tools::{DENY, MACHETE};
 
 use crate::step::{command, step};
 
-/// `cargo xtask deps`.
+/// Runs `cargo xtask deps`.
 ///
 /// # Errors
-/// As [`check`].
+/// When a tool cannot be installed, or reports a problem.
 pub(crate) fn run() -> Result<()> {
     if let Some(unchecked) = check()? {
         eprintln!("\nxtask: WARNING: {unchecked}");
@@ -20,15 +20,16 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Checks the dependencies of the workspace and of the fuzz targets. Gives what could not be checked on this machine, as a sentence.
+/// Checks the dependencies of the workspace and of the fuzz targets. Returns a warning if something could not be checked on this
+/// machine.
 ///
 /// # Errors
-/// When a tool cannot be installed, or finds something.
+/// When a tool cannot be installed, or reports a problem.
 pub(crate) fn check() -> Result<Option<String>> {
     let machete = MACHETE.install()?;
     step(Command::new(machete).args(["--skip-target-dir", "."]))?;
     let deny = DENY.install()?;
-    // An exception from the rule about duplicates that is no longer needed fails too.
+    // An exception to the rule about duplicates fails the check when it is no longer needed.
     let bans = ["bans", "-D", "unmatched-skip", "-D", "unmatched-skip-root"];
     step(deny_of(&deny, WORKSPACE).args(bans))?;
     for manifest in [WORKSPACE, FUZZ] {
@@ -40,10 +41,10 @@ pub(crate) fn check() -> Result<Option<String>> {
         ];
         step(deny_of(&deny, manifest).args(rules))?;
     }
-    // The database of RustSec is a Git repository outside of the registry.
+    // RustSec's database is a Git repository, which may be unreachable although the registry is not.
     if !can_be_fetched(DATABASE) {
         return Ok(Some(format!(
-            "known vulnerabilities of dependencies were not looked up: {DATABASE} is out of reach"
+            "dependencies were not checked for known vulnerabilities: {DATABASE} cannot be reached"
         )));
     }
     for manifest in [WORKSPACE, FUZZ] {
@@ -52,7 +53,7 @@ pub(crate) fn check() -> Result<Option<String>> {
     Ok(None)
 }
 
-/// cargo-deny, about to check the dependencies of a manifest.
+/// The command with which cargo-deny checks the dependencies of a manifest. The caller adds the checks.
 fn deny_of(deny: &Path, manifest: &str) -> Command {
     let mut command = Command::new(deny);
     command.args(["--locked", "--manifest-path", manifest]);
@@ -60,7 +61,7 @@ fn deny_of(deny: &Path, manifest: &str) -> Command {
     command
 }
 
-/// Whether a Git repository answers.
+/// Whether a Git repository can be reached.
 fn can_be_fetched(repository: &str) -> bool {
     let mut git = command("git ls-remote --quiet --heads");
     let git = git.arg(repository).env("GIT_TERMINAL_PROMPT", "0").output();
@@ -72,5 +73,5 @@ const WORKSPACE: &str = "Cargo.toml";
 /// The fuzz targets, which are a workspace of their own.
 const FUZZ: &str = "fuzz/Cargo.toml";
 
-/// As cargo-deny has it by default.
+/// The advisory database, which is cargo-deny's default.
 const DATABASE: &str = "https://github.com/RustSec/advisory-db";

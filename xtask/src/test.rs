@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything the tests need, then the tests.
+//! `cargo xtask test`: installs the programs that the tests need, then runs the tests.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
@@ -11,21 +11,21 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::step::{clock, command, root, shown, step, took, words};
 use crate::{packages, venvs, wheels};
 
-/// Installs what the tests need, then runs those of the workspace.
+/// Installs the programs that the tests need, then runs the tests of the workspace.
 ///
 /// # Errors
 /// When something cannot be installed, or a test fails.
 pub fn run() -> Result<()> {
     install()?;
     let took = tests()?;
-    eprintln!("\nxtask: the slowest of the tests' programs:");
+    eprintln!("\nxtask: the slowest test programs:");
     for (program, time) in took.slowest(10) {
         eprintln!("{:>8.1} s  {program}", time.as_secs_f64());
     }
     Ok(())
 }
 
-/// Installs packages, Caddy, Envoy, Valkey, applications and Node modules where they are missing.
+/// Installs packages, Caddy, Envoy, Valkey, applications and Node modules that are missing.
 ///
 /// # Errors
 /// When one of these cannot be installed.
@@ -41,7 +41,7 @@ pub fn install() -> Result<()> {
     install_node_modules()
 }
 
-/// The frameworks whose sessions the gate opens, as the lock file pins them.
+/// Installs the frameworks whose sessions the gate opens, at the versions in the lock file.
 ///
 /// # Errors
 /// When npm fails.
@@ -56,8 +56,8 @@ pub fn install_node_modules() -> Result<()> {
     }
 }
 
-/// Runs the tests of the workspace, and gives what each program of theirs took.
-fn tests() -> Result<Took> {
+/// Runs the tests of the workspace, and returns how long each test program took.
+fn tests() -> Result<ProgramTimes> {
     let mut cargo = command("cargo test --workspace");
     if !threads_are_chosen() {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -66,30 +66,31 @@ fn tests() -> Result<Took> {
     let words = words(&cargo);
     eprintln!("xtask: {}", shown(&cargo));
     let start = clock();
-    // Cargo names a program on one stream and the program its time on the other: only one pipe keeps them in order.
+    // Cargo prints the name of a program on standard error, and the program prints its time on standard output. Only a common
+    // pipe keeps them in order.
     let (output, input) = io::pipe()?;
     cargo
         .current_dir(root())
         .stdout(input.try_clone()?)
         .stderr(input);
     let mut running = cargo.spawn().context("cannot start cargo")?;
-    // The pipe ends when nobody can write to it any more.
+    // The pipe ends when all of its writing ends are closed.
     drop(cargo);
-    let reader = thread::spawn(|| Took::pass_on(output, io::stdout().lock()));
+    let reader = thread::spawn(|| ProgramTimes::pass_on(output, io::stdout().lock()));
     let status = running.wait()?;
     ensure!(status.success(), "`{words}` failed: {status}");
     took(&words, start.elapsed());
-    // A server that outlives its test would hold the pipe open for as long as it runs.
+    // A server that outlives its test holds the pipe open, so the wait has a limit.
     for _ in 0..100 {
         if reader.is_finished() {
             return reader.join().expect("the reader does not panic");
         }
         thread::sleep(Duration::from_millis(100));
     }
-    bail!("a process that a test started still runs, and holds the output of the tests open")
+    bail!("a process that a test started is still running and holds the output of the tests open")
 }
 
-/// Whether the developer says how many tests run at a time.
+/// Whether the developer has set how many tests run at a time.
 #[expect(
     clippy::disallowed_methods,
     reason = "a variable of the test programs, not a setting of the product"
@@ -98,17 +99,18 @@ fn threads_are_chosen() -> bool {
     std::env::var_os("RUST_TEST_THREADS").is_some()
 }
 
-/// Tests mostly wait: for servers to start, and for time limits to pass. With a test per core, on two cores, those of the gate need
-/// 240 s of processor time in 486 s, and those of the stores 93 s in 212 s. With four per core, those of the gate take 159 s even
-/// beside compilers that keep all cores busy. Three leave time limits that tests wait for some room on a slow machine.
+/// How many tests run at a time for each core. Tests mostly wait, for servers to start and for time limits to pass. With one per
+/// core, on two cores, the gate's tests use 240 s of processor time in 486 s, and those of the stores 93 s in 212 s. With four
+/// per core, the gate's tests take 159 s even while compilers keep all cores busy. Three leave a margin on slow machines, where
+/// tests with time limits would fail.
 const THREADS_PER_CORE: usize = 3;
 
-/// How long each program of tests took, by what Cargo calls it.
+/// How long each test program took, by its name.
 #[derive(Debug, Default)]
-struct Took(BTreeMap<String, Duration>);
+struct ProgramTimes(BTreeMap<String, Duration>);
 
-impl Took {
-    /// Passes on what Cargo and the tests print, and reads the times in it.
+impl ProgramTimes {
+    /// Passes on the output of Cargo and the tests, and reads the times in it.
     ///
     /// # Errors
     /// When reading or writing fails.
@@ -130,7 +132,7 @@ impl Took {
         Ok(took)
     }
 
-    /// The `count` programs that took longest, the longest first.
+    /// The `count` slowest programs, the slowest first.
     fn slowest(&self, count: usize) -> Vec<(&str, Duration)> {
         let mut all: Vec<_> = self.0.iter().map(|(name, time)| (&**name, *time)).collect();
         all.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
@@ -139,11 +141,11 @@ impl Took {
     }
 }
 
-/// The program that Cargo says it starts, after its binary and source: `gate: tests/gate/main.rs`.
+/// The name of the program that Cargo starts according to `line`, from its binary and source: `gate: tests/gate/main.rs`.
 fn program_named(line: &str) -> Option<String> {
     let line = line.trim();
     if let Some(tested) = line.strip_prefix("Doc-tests ") {
-        return Some(format!("{tested}: examples in its documentation"));
+        return Some(format!("{tested}: examples in the documentation"));
     }
     let (source, binary) = line
         .strip_prefix("Running ")?
@@ -154,7 +156,7 @@ fn program_named(line: &str) -> Option<String> {
     Some(format!("{name}: {source}"))
 }
 
-/// The time at the end of a line that sums up what a program of tests did.
+/// The time at the end of the line with which a test program sums up its results.
 fn time_named(line: &str) -> Option<Duration> {
     let sum = line.trim().strip_prefix("test result: ")?;
     let (_, seconds) = sum.rsplit_once("finished in ")?;
@@ -166,10 +168,10 @@ fn time_named(line: &str) -> Option<Duration> {
 mod tests {
     use std::time::Duration;
 
-    use super::Took;
+    use super::ProgramTimes;
 
     #[test]
-    fn the_slowest_programs_are_read_from_what_cargo_prints() {
+    fn slowest_programs_are_read_from_the_output_of_cargo() {
         let output = "     Running unittests src/lib.rs (target/debug/deps/stores-44ad6e48e599c8d0)\n\
             test a ... ok\n\
             test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 212.46s\n\
@@ -178,7 +180,7 @@ mod tests {
             \n   Doc-tests session\n\
             test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
         let mut passed_on = Vec::new();
-        let took = Took::pass_on(output.as_bytes(), &mut passed_on).unwrap();
+        let took = ProgramTimes::pass_on(output.as_bytes(), &mut passed_on).unwrap();
         assert_eq!(passed_on, output.as_bytes());
         assert_eq!(
             took.slowest(2),

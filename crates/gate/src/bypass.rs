@@ -24,7 +24,9 @@ impl Bypass {
         }
     }
 
-    /// A bypass whose value is publicly known, so that it works only from this machine.
+    /// A bypass whose value is publicly known, so that it works only for requests that seem to come directly from this machine:
+    /// the addresses are loopback, and no common header of a proxy is present. A proxy on this machine that adds no such header
+    /// is not recognized.
     pub fn from_loopback(header: HeaderName, value: Secret) -> Self {
         Self {
             header,
@@ -38,7 +40,7 @@ impl Bypass {
         &self.header
     }
 
-    /// Whether only requests from this machine may use it.
+    /// Whether it works only for requests that seem to come directly from this machine.
     pub fn is_loopback_only(&self) -> bool {
         self.loopback_only
     }
@@ -54,8 +56,8 @@ impl Bypass {
     }
 }
 
-/// Whether a request was sent from this machine. A request that a proxy on this machine forwards has a loopback peer too, but it
-/// carries the proxy's headers.
+/// Whether a request seems to come directly from this machine. A request that a proxy on this machine forwards has a loopback
+/// peer too, but most proxies add one of six common headers. A proxy that adds none of them is not recognized.
 fn is_from_this_machine(facts: &Facts<'_>) -> bool {
     let marks = [
         "forwarded",

@@ -16,7 +16,7 @@ use crate::{
 pub struct Gate<U, S> {
     /// The routes, one of which governs each request.
     pub routes: Routes,
-    /// The realms whose sessions are accepted. Routes refer to them by position; the first is used where no route matches.
+    /// The realms whose sessions are accepted. Routes refer to them by position; the first is used if no route matches.
     pub realms: Vec<Realm<U, S>>,
     /// The header profiles. Routes refer to them by position; the first is used by routes that name none.
     pub profiles: Vec<HeaderProfile>,

@@ -16,8 +16,8 @@ pub struct Facts<'a> {
     /// The host that the request is for, as in the `Host` header, with or without a port; for a calling proxy, the host that it
     /// names. `None` when it is not known.
     pub host: Option<&'a str>,
-    /// The path, byte for byte as it will be forwarded, without query and fragment. `None` when the calling proxy does not
-    /// name it: then nothing is public, and the request enters only where one route governs everything that is not public.
+    /// The path, byte for byte as received, without query and fragment. `None` when the calling proxy does not
+    /// name it: then nothing is public, and the request enters only if one route governs everything that is not public.
     pub path: Option<&'a str>,
     /// The request's header fields as they arrived.
     pub headers: &'a HeaderMap,
@@ -40,7 +40,7 @@ pub struct Arrival {
     pub peer: IpAddr,
     /// The client's address: the peer, or what a trusted proxy says.
     pub client: IpAddr,
-    /// Whether the peer is a listed proxy, whose `X-Forwarded-*` headers are trusted.
+    /// Whether the peer is a trusted proxy, whose `X-Forwarded-*` headers are trusted.
     pub trusted_peer: bool,
     /// Whether the peer is a calling proxy, which asks about a request that it will forward itself. Then the client is not the
     /// peer, even if the peer is on this machine.

@@ -82,7 +82,7 @@ impl Hygiene {
     /// Writes the fields of the forwarded request. It removes the fields of the client's connection; every header that claims an
     /// identity, from any peer; every header that describes the original request (`X-Forwarded-*` and the like), unless a listed
     /// proxy sent it in its proper spelling; and the session, unless the route forwards it. Then it writes how the request
-    /// reached us; what a listed proxy said about that is kept, and the chain of addresses is continued.
+    /// reached us; what a trusted proxy said about that is kept, and the chain of addresses is continued.
     ///
     /// If the session is not forwarded, no session of any realm is, whether or not this request entered by it.
     ///
@@ -171,7 +171,7 @@ impl Hygiene {
     }
 
     /// Returns the names of the headers that claim an identity, or that describe the original request and do not come from a
-    /// listed proxy.
+    /// trusted proxy.
     pub(crate) fn unwanted(&self, headers: &HeaderMap, trusted_peer: bool) -> Vec<HeaderName> {
         let is_unwanted = |name: &&HeaderName| self.is_unwanted(name.as_str(), trusted_peer);
         headers.keys().filter(is_unwanted).cloned().collect()
@@ -294,7 +294,7 @@ impl ProfileNames {
     }
 }
 
-/// Writes `X-Forwarded-For`: the values that a listed proxy sent, and then the known addresses.
+/// Writes `X-Forwarded-For`: the values that a trusted proxy sent, and then the known addresses.
 fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], known: impl IntoIterator<Item = IpAddr>) {
     out.extend_from_slice(b"x-forwarded-for: ");
     for hop in hops {

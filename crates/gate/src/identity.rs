@@ -26,7 +26,7 @@ impl Default for IdentityRules {
     }
 }
 
-/// Which e-mail addresses are accepted as identity: `EMAIL_HEADER`. Where sign-up is open, anybody can sign up with another
+/// Which e-mail addresses are accepted as identity: `EMAIL_HEADER`. If sign-up is open, anybody can sign up with another
 /// person's address, and a service that identifies users by their address would confuse the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmailHeader {

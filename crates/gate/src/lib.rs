@@ -52,7 +52,7 @@ pub use ignorable::is_ignorable;
 pub use issuer::{Issuer, IssuerKeys, Newer};
 pub use permit::{Admission, Admitted, Permit, Rewrite};
 pub use profile::{
-    Encoding, Groups, GroupsSource, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders,
+    BuiltInProfile, Encoding, Groups, GroupsSource, HeaderProfile, HeaderSource, IdentityHeader,
 };
 pub use proxies::{ForwardedOrigin, TrustedProxies};
 pub use realm::Realm;

@@ -5,7 +5,7 @@
 
 mod lists;
 
-use self::lists::{LISTS, REWRITTEN, ROUTING_ENDINGS};
+use self::lists::{LISTS, REWRITTEN, ROUTING_SUFFIXES};
 
 /// What a header name means to a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) fn meaning(normal: &str) -> Meaning {
             Meaning::Identity | Meaning::Other | Meaning::Routing => {}
         }
     }
-    if meaning == Meaning::Other && has_ending(normal) {
+    if meaning == Meaning::Other && has_routing_suffix(normal) {
         return Meaning::Routing;
     }
     meaning
@@ -41,7 +41,7 @@ pub(crate) fn may_be_listed(name: &[u8]) -> bool {
         return false;
     };
     let may_start = STARTS[0].has(*a, *b) && STARTS[2].has(*c, *d) && STARTS[1].has(*b, *c);
-    may_start || may_have_ending(name)
+    may_start || may_have_routing_suffix(name)
 }
 
 /// Whether a service that folds names reads this name as one of [`REWRITTEN`], although it is spelled differently.
@@ -51,7 +51,7 @@ pub(crate) fn is_alias_of_rewritten(name: &str) -> bool {
             && **rewritten != *name
             && name.bytes().map(normal_byte).eq(rewritten.bytes())
     };
-    // The length rules out nearly every name, and being in normal form the rest.
+    // The length rules out nearly every name, and most of the others are in normal form.
     REWRITTEN_LENGTHS & 1 << (name.len() % 64) != 0
         && !is_normal(name)
         && REWRITTEN.iter().any(is_alias)
@@ -84,17 +84,17 @@ pub(crate) const fn normal_byte(byte: u8) -> u8 {
     }
 }
 
-/// A name in the lists, or the beginning of a family of names.
+/// A name in the lists, or a prefix of names.
 #[derive(Clone, Copy)]
 struct Listed {
     name: &'static str,
-    is_family: bool,
+    is_prefix: bool,
     meaning: Meaning,
 }
 
 impl Listed {
     fn is(&self, name: &str) -> bool {
-        if self.is_family {
+        if self.is_prefix {
             name.starts_with(self.name)
         } else {
             name == self.name
@@ -114,18 +114,18 @@ fn listed_with_start(name: &str) -> impl Iterator<Item = &'static Listed> {
         .map(|(_, listed)| listed)
 }
 
-/// Whether the name is one of [`ROUTING_ENDINGS`], or ends in one after a `-`.
-fn has_ending(name: &str) -> bool {
-    may_have_ending(name.as_bytes())
-        && ROUTING_ENDINGS.iter().any(|ending| {
-            name.strip_suffix(ending)
+/// Whether the name is one of [`ROUTING_SUFFIXES`], or ends in one after a `-`.
+fn has_routing_suffix(name: &str) -> bool {
+    may_have_routing_suffix(name.as_bytes())
+        && ROUTING_SUFFIXES.iter().any(|suffix| {
+            name.strip_suffix(suffix)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
         })
 }
 
-fn may_have_ending(name: &[u8]) -> bool {
+fn may_have_routing_suffix(name: &[u8]) -> bool {
     match name {
-        [.., third, second, last] if name.len() >= SHORTEST_ENDING => {
+        [.., third, second, last] if name.len() >= SHORTEST_SUFFIX => {
             ENDS[0].has(*third, *second) && ENDS[1].has(*second, *last)
         }
         _ => false,
@@ -152,12 +152,12 @@ impl Pairs {
         pairs
     }
 
-    /// Returns the pairs of bytes at `at`, counted from the end, in all endings.
+    /// Returns the pairs of bytes at `at`, counted from the end, in all suffixes.
     const fn at_end(at: usize) -> Self {
         let mut pairs = Self([0; 32]);
         let mut index = 0;
-        while index < ROUTING_ENDINGS.len() {
-            let name = ROUTING_ENDINGS[index].as_bytes();
+        while index < ROUTING_SUFFIXES.len() {
+            let name = ROUTING_SUFFIXES[index].as_bytes();
             pairs.add(name[name.len() - at], name[name.len() - at + 1]);
             index += 1;
         }
@@ -184,8 +184,8 @@ static STARTS: [Pairs; 3] = [Pairs::at_start(0), Pairs::at_start(1), Pairs::at_s
 
 static ENDS: [Pairs; 2] = [Pairs::at_end(3), Pairs::at_end(2)];
 
-/// The length of the shortest of [`ROUTING_ENDINGS`].
-const SHORTEST_ENDING: usize = 5;
+/// The length of the shortest of [`ROUTING_SUFFIXES`].
+const SHORTEST_SUFFIX: usize = 5;
 
 /// All lists together, sorted by the first four bytes.
 static LISTED: [Listed; count()] = listed();
@@ -211,12 +211,12 @@ const fn key(name: &str) -> u32 {
 const fn listed() -> [Listed; count()] {
     let mut all = [Listed {
         name: "",
-        is_family: false,
+        is_prefix: false,
         meaning: Meaning::Other,
     }; count()];
     let (mut len, mut list) = (0, 0);
     while list < LISTS.len() {
-        let (names, is_family, meaning) = LISTS[list];
+        let (names, is_prefix, meaning) = LISTS[list];
         let mut index = 0;
         while index < names.len() {
             let name = names[index];
@@ -227,7 +227,7 @@ const fn listed() -> [Listed; count()] {
             }
             all[at] = Listed {
                 name,
-                is_family,
+                is_prefix,
                 meaning,
             };
             len += 1;

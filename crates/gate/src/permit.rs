@@ -1,7 +1,7 @@
 //! Permission to enter, and the request that may go to the upstream.
 //!
-//! [`Permit`] and [`Admitted`] have private fields and are made only here. They share this file so that nothing else can make an
-//! `Admitted` request without a permit.
+//! [`Permit`] and [`Admitted`] have private fields, so other crates cannot make them. Within this crate, only [`Gate::decide_by`]
+//! calls `Permit::new`, by convention. The two share this file so that nothing can make an `Admitted` request without a permit.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use session::{KeyRing, Session};
 use crate::hygiene::Forwarding;
 use crate::profile::IdentityView;
 use crate::{
-    Arrival, EmailHeader, Gate, HeaderProfile, Hygiene, IdentityHeaders, IdentityRules,
+    Arrival, BuiltInProfile, EmailHeader, Gate, HeaderProfile, Hygiene, IdentityRules,
     LookupSource, Refusal, Refused, Restriction, Route, User, hygiene,
 };
 
 /// Permission to enter, with its terms. Only [`Gate::decide_by`], which [`Gate::decide`] calls, makes one.
-#[must_use = "a permit that is not used leaves the request outside"]
+#[must_use = "an unused permit means that the request is not forwarded"]
 #[derive(Debug)]
 pub struct Permit<'g> {
     admission: Admission,
@@ -189,29 +189,32 @@ impl<'g> Permit<'g> {
         }
     }
 
-    /// Returns the identity headers for a calling proxy: all that it expects (`names`), and all of the route's profile. Each
-    /// replaces all headers of that name, even if its value is empty.
-    pub fn identity(&self, names: IdentityHeaders) -> Vec<(HeaderName, HeaderValue)> {
+    /// Returns the identity headers for a calling proxy: those of the profile that it `expects`, and those of the route's
+    /// profile. Each replaces all headers of that name, even if its value is empty.
+    pub fn identity(&self, expects: BuiltInProfile) -> Vec<(HeaderName, HeaderValue)> {
         let view = self.identity_view();
-        let mut fields = names.profile().fields(&view);
+        let mut fields = expects.profile().fields(&view);
         let of_route = match self.route.profile {
             DEFAULT_PROFILE => Vec::new(),
             _ => self.profile.fields(&view),
         };
-        // The configured profile takes precedence over ours.
+        // The route's profile takes precedence over the expected one.
         fields.retain(|(name, _)| !of_route.iter().any(|(other, _)| other == name));
         fields.extend(of_route);
         fields
     }
 
-    /// Returns which of the request's own `headers` a calling proxy must remove: they claim an identity, or describe the request
-    /// in a spelling that only an upstream would understand. Headers that [`identity`](Self::identity) replaces with a value are
-    /// not among them, because proxies remove headers after they write others. Headers that it replaces with an empty value are
-    /// among them, for proxies that are not configured to copy every name of the family.
-    pub fn forged(&self, names: IdentityHeaders, headers: &HeaderMap) -> Vec<HeaderName> {
-        // The calling proxy is listed: headers about the request in their proper spelling are its own.
+    /// Returns which of the request's own `headers` a calling proxy must remove, because a client could have forged them: headers
+    /// that claim an identity, and headers that describe the request and were not written by the calling proxy, as far as their
+    /// names tell. They are chosen by name alone, so a header is also returned if another proxy wrote it in good faith.
+    ///
+    /// Headers that [`identity`](Self::identity) replaces with a value are not among them, because proxies remove headers after
+    /// they write others. Headers that it replaces with an empty value are among them, for proxies that are configured to copy
+    /// only some of the identity headers.
+    pub fn forged(&self, expects: BuiltInProfile, headers: &HeaderMap) -> Vec<HeaderName> {
+        // A calling proxy is a trusted one, and writes headers about the request in their usual spelling.
         let mut forged = self.hygiene.unwanted(headers, true);
-        let written = self.identity(names);
+        let written = self.identity(expects);
         forged.retain(|name| {
             let is_written =
                 |(other, value): &(HeaderName, HeaderValue)| other == name && !value.is_empty();
@@ -258,7 +261,7 @@ impl<'g> Permit<'g> {
         let seen = self
             .hygiene
             .write(&mut fields, headers, &forwarding, arrival);
-        // A profile that a route names is written even without a user, with empty values; ours is only written for a user.
+        // A profile that a route names is written even without a user, with empty values; the default one only for a user.
         if by_session || self.route.profile != DEFAULT_PROFILE {
             for (name, value) in self.profile.values(&self.identity_view()) {
                 write_field(&mut fields, name.as_str().as_bytes(), &value);
@@ -283,7 +286,7 @@ impl<'g> Permit<'g> {
             segments => raw.without_segments(segments),
         });
         if let Some(prefix) = cut {
-            // After the prefix that a listed proxy has cut off.
+            // After the prefix that a trusted proxy has cut off.
             let outer = headers.get(X_FORWARDED_PREFIX);
             let outer = outer.filter(|_| arrival.trusted_peer);
             let outer = outer
@@ -373,7 +376,7 @@ impl<'r, B> Admitted<'r, B> {
         self.method
     }
 
-    /// The request's target, percent-encoded where a URI cannot represent it.
+    /// The request's target, percent-encoded if a URI cannot represent it.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -400,7 +403,7 @@ impl<'r, B> Admitted<'r, B> {
     }
 }
 
-/// The header with the prefix that was cut off the path, for services that make links (Traefik's `StripPrefix` writes it too).
+/// The header with the prefix that was cut off the path, for services that build links (Traefik's `StripPrefix` writes it too).
 const X_FORWARDED_PREFIX: &str = "x-forwarded-prefix";
 
 /// The position of the profile of routes that name none. For a calling proxy, the headers that it expects replace this profile.

@@ -1,5 +1,5 @@
-//! Header profiles: the names under which an identity is written, and the form of its values. Some are ours, others those of
-//! other proxies and applications.
+//! Header profiles: the names under which an identity is written, and the form of its values. One is sessiongate's own; the
+//! others have the names that other proxies and applications use.
 
 mod built_in;
 mod encoding;
@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use session::Secret;
 
-pub use self::built_in::IdentityHeaders;
+pub use self::built_in::BuiltInProfile;
 pub use self::encoding::Encoding;
 use crate::condition::{ClaimPath, ColumnRef};
 use crate::{Admission, IdentityRules, Route, User};
@@ -23,7 +23,7 @@ use crate::{Admission, IdentityRules, Route, User};
 pub struct HeaderProfile {
     /// Its name, for messages.
     pub name: Arc<str>,
-    /// Its headers. All are written on every request that uses it, with an empty value where the value is not known. Without a
+    /// Its headers. All are written on every request that uses it, with an empty value if the value is not known. Without a
     /// user only the name of the route has a value.
     pub headers: Vec<IdentityHeader>,
 }

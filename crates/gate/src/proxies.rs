@@ -46,14 +46,14 @@ impl TrustedProxies {
         self
     }
 
-    /// Whether this peer is a listed proxy. An IPv4 peer on an IPv6 socket is compared as IPv4.
+    /// Whether this peer is a trusted proxy. An IPv4 peer on an IPv6 socket is compared as IPv4.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.networks.iter().any(|network| network.contains(&peer))
     }
 
-    /// Returns the client's address: the peer's, unless the peer is a listed proxy. Then it is the last address in the header
-    /// that no listed proxy wrote for another listed proxy. An entry that is not an address ends the search, because nothing
+    /// Returns the client's address: the peer's, unless the peer is a trusted proxy. Then it is the last address in the header
+    /// that no trusted proxy wrote for another trusted proxy. An entry that is not an address ends the search, because nothing
     /// before it can be trusted.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
@@ -63,7 +63,7 @@ impl TrustedProxies {
         }
     }
 
-    /// Returns the host and scheme that the client used. Both are empty when the peer is not a listed proxy.
+    /// Returns the host and scheme that the client used. Both are empty when the peer is not a trusted proxy.
     ///
     /// With `Forwarded`, they are taken from the element that also names the client. The older headers do not tell proxies apart,
     /// so the first value of each is taken.

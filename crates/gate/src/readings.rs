@@ -14,8 +14,9 @@ use smallvec::SmallVec;
 pub(crate) use self::steps::look_alike;
 use self::steps::{STEPS, decode, drop_ignorable, read_characters};
 
-/// Whether the path has only one reading, itself.
-pub(crate) fn is_plain(path: &str) -> bool {
+/// Whether the path clearly has only one reading, itself. `false` also for some paths whose other readings turn out to be equal,
+/// such as `/100%`.
+pub(crate) fn has_one_reading(path: &str) -> bool {
     let path = path.as_bytes();
     let is_special = |byte: u8| has_other_readings(byte) | matches!(byte, b'%' | b' ');
     let is_special_pair = |one: u8, next: u8| {
@@ -75,7 +76,8 @@ pub(crate) fn has_only_harmless_escapes(path: &str) -> bool {
         && !path.split('/').any(is_trimmed)
 }
 
-/// Whether no segment is empty, climbs to its parent or can be cut, even after dots and blanks are dropped.
+/// Whether an upstream would keep every segment whole: none is empty, a dot segment or nothing but dots and blanks, and none
+/// contains a delimiter at which it could be cut.
 pub(crate) fn has_plain_segments(path: &[u8]) -> bool {
     let is_cut = |byte: &u8| matches!(byte, b'\\' | b';' | b'#' | b'?');
     let is_empty_name = |segment: &[u8]| {
@@ -100,9 +102,9 @@ fn is_dot_segment(segment: &[u8]) -> bool {
     matches!(segment, b"." | b"..")
 }
 
-/// Returns the path with all escapes decoded and every character read as the delimiter that it could be. A name that is between
-/// two slashes in any reading is also between two here, unless it has a `%`.
-pub(crate) fn plainest(path: &str) -> Vec<u8> {
+/// Returns the path with all escapes decoded, as often as servers do, every character read as the delimiter that it could be, and
+/// ignorable characters dropped. A name that is between two slashes in any reading is also between two here, unless it has a `%`.
+pub(crate) fn fully_decoded(path: &str) -> Vec<u8> {
     let mut text = path.as_bytes().to_vec();
     for _ in 0..MAX_DECODES {
         text = read_characters(&text).unwrap_or(text);

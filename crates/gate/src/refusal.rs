@@ -91,8 +91,8 @@ pub enum Refusal {
     /// The path of the request is not known, and routes differ by path.
     #[error("the path is not known, and routes differ by path")]
     UnknownPath,
-    /// The session is valid, but the rule demands more of it, of its user, or of where the request comes from.
-    #[error("the rule demands something that the user does not have")]
+    /// The session is valid, but the rule has a condition on the session, its user or the request that is not met.
+    #[error("the request does not meet the rule's condition")]
     Unmet(Box<Admission>),
     /// A value about the user cannot be written into its header.
     #[error("a value about the user cannot be encoded in the route's headers")]

@@ -203,7 +203,7 @@ impl Routes {
         if !public.is_empty() {
             routes.push(matched(public, route(1, "public", Access::Public)));
         }
-        Self::new(routes, false).expect("one of them has every path that the other has not")
+        Self::new(routes, false).expect("no path belongs to both routes")
     }
 
     /// Returns every route, by its id.
@@ -278,10 +278,19 @@ impl Routes {
     /// Returns the route that governs this request.
     ///
     /// # Errors
-    /// [`Refusal::AmbiguousPath`] for a path with an encoded control character, and for one that an upstream could read as
-    /// the path of another route: there the reading would change who may enter, or where the request goes. Other paths are
-    /// forwarded unchanged, however many readings they have, because some upstreams need them (`/@scope%2fname`). Also for a
-    /// method in lower case that has another route in upper case.
+    /// [`Refusal::AmbiguousPath`] in each of the cases of [`Ambiguity`]:
+    ///
+    /// - The path contains an encoded control character.
+    /// - The method has lower-case letters, and in upper case it has another route.
+    /// - The path contains a `#`.
+    /// - The path is public, and contains `/..;` in some reading.
+    /// - The path has too many readings to check.
+    /// - An upstream could read the path as that of another route, which would change who may enter, or where the request goes.
+    /// - The route strips a prefix, and upstreams could differ about the segments of the path.
+    ///
+    /// If one route governs every request, only control characters and stripped prefixes are checked. A path whose readings all
+    /// have the same route is forwarded unchanged, because some upstreams need such paths (`/@scope%2fname`).
+    ///
     /// [`Refusal::UnknownPath`] when the path is not known, and routes differ by path.
     pub fn of(&self, facts: &Facts<'_>) -> Result<&Route, Refusal> {
         let Some(path) = facts.path else {
@@ -309,7 +318,7 @@ impl Routes {
             self.check_upper_case(facts, path, host, found)?;
         }
         let route = found.map_or(&self.unknown, |route| &self.routes[route]);
-        if !self.is_single && !readings::is_plain(path) {
+        if !self.is_single && !readings::has_one_reading(path) {
             self.check_readings(facts, path, host, found)?;
         }
         if route.strip_segments > 0 && !has_plain_segments(path) {
@@ -337,7 +346,7 @@ impl Routes {
     }
 
     /// Checks that every reading of the path has the same route. Also refuses paths that no honest client sends: with a fragment
-    /// (RFC 9112 section 3.2), or public ones that climb with a parameter (`/..;/`).
+    /// (RFC 9112 section 3.2), or public ones with a parameter on a parent segment (`/..;/`).
     fn check_readings(
         &self,
         facts: &Facts<'_>,
@@ -357,8 +366,8 @@ impl Routes {
             return Err(Ambiguity::Fragment);
         }
         let is_public = found.is_some_and(|route| self.routes[route].access == Access::Public);
-        if is_public && climbs_with_parameter(&readings::plainest(path)) {
-            return Err(Ambiguity::Climbs);
+        if is_public && has_parent_with_parameter(&readings::fully_decoded(path)) {
+            return Err(Ambiguity::LeavesPublicFolder);
         }
         let readings = readings::all(path, budget(path)).ok_or(Ambiguity::TooMany)?;
         // An upstream that ignores case may do so for any reading.
@@ -373,9 +382,11 @@ impl Routes {
     }
 }
 
-fn climbs_with_parameter(text: &[u8]) -> bool {
-    let climbs = |part: &[u8]| matches!(part, [b'/' | b'\\', b'.', b'.', b';']);
-    text.windows(4).any(climbs)
+/// Whether a segment is `..` with a parameter, as in `/a/..;/b`. Servers such as Tomcat remove the parameter, and then the folder
+/// `a`.
+fn has_parent_with_parameter(text: &[u8]) -> bool {
+    let is_it = |part: &[u8]| matches!(part, [b'/' | b'\\', b'.', b'.', b';']);
+    text.windows(4).any(is_it)
 }
 
 /// Whether the path holds `%00`–`%1f` or `%7f`: no path needs them, and decoded they break logs, headers and files.
@@ -389,12 +400,12 @@ pub fn has_encoded_control(path: &str) -> bool {
 
 /// Whether every reading of the path has the same segments, apart from escapes, so that a prefix can be cut off.
 fn has_plain_segments(path: &str) -> bool {
-    if readings::is_plain(path) {
+    if readings::has_one_reading(path) {
         return true;
     }
     let slashes = |text: &[u8]| text.iter().filter(|byte| **byte == b'/').count();
-    let plainest = readings::plainest(path);
-    slashes(&plainest) == slashes(path.as_bytes()) && readings::has_plain_segments(&plainest)
+    let decoded = readings::fully_decoded(path);
+    slashes(&decoded) == slashes(path.as_bytes()) && readings::has_plain_segments(&decoded)
 }
 
 /// Returns the limit for all readings of a path together, in bytes. Honest paths have a handful of readings; paths with more are

@@ -56,7 +56,7 @@ pub struct Lookup<T> {
 /// A user in a store, with the values of the columns that were looked up. Cheap to clone: the values are shared.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct User {
-    /// `None` where no columns are looked up, so that such a user costs nothing to make or to clone.
+    /// `None` if no columns are looked up, so that such a user costs nothing to make or to clone.
     columns: Option<Arc<[Value]>>,
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gate::{
-    Arrival, Bypass, Condition, Exceeded, Facts, FindError, Gate, Hygiene, IdentityHeaders,
+    Arrival, BuiltInProfile, Bypass, Condition, Exceeded, Facts, FindError, Gate, Hygiene,
     IdentityRules, Issuer, IssuerKeys, KnownSession, Lookup, LookupSource, Newer, PathPattern,
     Permit, Realm, Refusal, RefusalClass, Revocation, Revocations, Revoked, Rewrite, Routes,
     SessionStore, StoreError, User, UserStore,
@@ -140,7 +140,7 @@ fn gate_of(realm: TestRealm) -> TestGate {
         routes: Routes::of_one_service(vec![public], true),
         hygiene: Hygiene::new(&bypass_header, [], vec![Arc::clone(&realm.keys)]),
         realms: vec![realm],
-        profiles: vec![IdentityHeaders::Ours.profile().clone()],
+        profiles: vec![BuiltInProfile::Sessiongate.profile().clone()],
         bypass: None,
         passes_preflight: false,
     }
@@ -434,7 +434,7 @@ fn a_calling_proxy_gets_every_identity_header_and_the_forged_names() {
         ("X_Forwarded_For", "::1"),
         ("X-Forwarded-For", "192.0.2.7"),
     ];
-    let attested = |path, cookie: &str, names: IdentityHeaders| {
+    let attested = |path, cookie: &str, names: BuiltInProfile| {
         let mut headers = header_map(&forged);
         headers.insert("cookie", HeaderValue::from_str(cookie).unwrap());
         let arrival = arrival(Ipv4Addr::LOCALHOST.into());
@@ -456,18 +456,18 @@ fn a_calling_proxy_gets_every_identity_header_and_the_forged_names() {
         (identity.join(", "), forged.collect::<Vec<_>>().join(", "))
     };
     assert_eq!(
-        attested("/a", &good, IdentityHeaders::Ours),
+        attested("/a", &good, BuiltInProfile::Sessiongate),
         (
             "x-user-id: ada, x-user-email: ada@example.com, x-user-name: ".into(),
             "x_user_id, remote-user, x_forwarded_for".into()
         )
     );
     assert_eq!(
-        attested("/public/", &good, IdentityHeaders::Ours).0,
+        attested("/public/", &good, BuiltInProfile::Sessiongate).0,
         "x-user-id: , x-user-email: , x-user-name: "
     );
     assert_eq!(
-        attested("/a", &good, IdentityHeaders::Authelia),
+        attested("/a", &good, BuiltInProfile::Authelia),
         (
             "remote-user: ada, remote-email: ada@example.com, remote-name: , remote-groups: "
                 .into(),
@@ -475,13 +475,13 @@ fn a_calling_proxy_gets_every_identity_header_and_the_forged_names() {
         )
     );
     assert_eq!(
-        attested("/a", &good, IdentityHeaders::Vouch).0,
+        attested("/a", &good, BuiltInProfile::Vouch).0,
         "x-vouch-user: ada@example.com, x-vouch-success: true, x-vouch-idp-accesstoken: , \
          x-vouch-idp-idtoken: , x-vouch-idp-claims-groups: , x-vouch-idp-claims-given-name: "
     );
     // Headers that are written empty may be removed as well, for calling proxies that do not copy them.
     assert_eq!(
-        attested("/public/", &good, IdentityHeaders::Ours).1,
+        attested("/public/", &good, BuiltInProfile::Sessiongate).1,
         "x-user-id, x_user_id, remote-user, x_forwarded_for"
     );
 }

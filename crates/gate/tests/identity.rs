@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gate::{
-    Admission, Arrival, Condition, EmailHeader, Facts, FindError, Gate, Hygiene, IdentityHeaders,
+    Admission, Arrival, BuiltInProfile, Condition, EmailHeader, Facts, FindError, Gate, Hygiene,
     IdentityRules, KnownSession, Lookup, LookupSource, Permit, Realm, Refusal, Rewrite, Routes,
     SessionStore, StoreError, User, UserStore,
 };
@@ -69,7 +69,7 @@ fn gate(identity: IdentityRules) -> Gate<UnusedStore, UnusedStore> {
         routes: Routes::of_one_service(Vec::new(), true),
         hygiene: Hygiene::new(&bypass_header, [], vec![Arc::clone(&realm.keys)]),
         realms: vec![realm],
-        profiles: vec![IdentityHeaders::Ours.profile().clone()],
+        profiles: vec![BuiltInProfile::Sessiongate.profile().clone()],
         bypass: None,
         passes_preflight: false,
     }
@@ -132,11 +132,11 @@ fn written(gate: &Gate<UnusedStore, UnusedStore>, claims: Value) -> Vec<String> 
     let headers = headers(claims);
     let permit = decide(gate, &headers).unwrap();
     let families = [
-        (IdentityHeaders::Ours, "x-user-email"),
-        (IdentityHeaders::OAuth2ProxyAnswers, "x-auth-request-email"),
-        (IdentityHeaders::Authelia, "remote-email"),
-        (IdentityHeaders::Authentik, "x-authentik-email"),
-        (IdentityHeaders::Vouch, "x-vouch-user"),
+        (BuiltInProfile::Sessiongate, "x-user-email"),
+        (BuiltInProfile::OAuth2ProxyAnswers, "x-auth-request-email"),
+        (BuiltInProfile::Authelia, "remote-email"),
+        (BuiltInProfile::Authentik, "x-authentik-email"),
+        (BuiltInProfile::Vouch, "x-vouch-user"),
     ];
     let mut written: Vec<String> = families
         .into_iter()

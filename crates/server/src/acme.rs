@@ -48,7 +48,7 @@ use stores::Pools;
 pub(crate) struct Acme {
     settings: AcmeSettings,
     served: keeper::SharedCertificates,
-    has_read: watch::Receiver<bool>,
+    has_tried_to_read: watch::Receiver<bool>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -83,12 +83,12 @@ impl Acme {
     ) -> Result<Arc<Self>, AcmeOpenError> {
         let store = Store::open(&settings, pools)?;
         let client = AcmeClient::new(settings.authorities.clone())?;
-        let (keeper, served, has_read) =
+        let (keeper, served, has_tried_to_read) =
             Keeper::new(settings.clone(), client, store, Arc::clone(metrics));
         let acme = Self {
             settings,
             served,
-            has_read,
+            has_tried_to_read,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -110,8 +110,12 @@ impl Acme {
 
     /// Waits until the store has been read once, successfully or not, for at most three seconds.
     pub(crate) async fn wait_for_first_read(&self) {
-        let mut has_read = self.has_read.clone();
-        let _ = timeout(LONGEST_FIRST_READ, has_read.wait_for(|has_read| *has_read)).await;
+        let mut has_tried_to_read = self.has_tried_to_read.clone();
+        let _ = timeout(
+            LONGEST_FIRST_READ,
+            has_tried_to_read.wait_for(|has_tried_to_read| *has_tried_to_read),
+        )
+        .await;
     }
 
     /// The current certificates.

@@ -2,8 +2,8 @@
 //! another line when it begins.
 //!
 //! A line is formatted into the buffer of its runtime, and an [`Output`] writes the buffers to standard output. So no
-//! request waits for a slow reader, no lock is contended, and there is no system call for each line. Buffers are bounded:
-//! lines that do not fit are counted and reported.
+//! request waits for a slow reader, a buffer's lock is hardly ever contended, and there is no system call for each line. Buffers
+//! are bounded: lines that do not fit are counted and reported.
 
 mod entry;
 mod json;
@@ -30,15 +30,15 @@ pub(crate) struct Audit {
     format: Option<LogFormat>,
     /// The recent refusals of all runtimes.
     refusals: Arc<RecentRefusals>,
-    terms: AuditTerms,
+    shared: SharedAuditState,
 }
 
-/// What the audit logs of all runtimes share, and the audit log for lines of the process itself.
+/// The state that the audit logs of all runtimes share.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AuditTerms {
+pub(crate) struct SharedAuditState {
     /// Whether lines contain session ids.
     pub(crate) names_sessions: Arc<AtomicBool>,
-    /// The audit log for lines of the process itself, once it is started.
+    /// The audit log for lines about the process as a whole; empty until it is started.
     pub(crate) of_process: Arc<OnceLock<Audit>>,
 }
 
@@ -50,7 +50,7 @@ impl Audit {
             buffer: Buffer::new(Arc::default()),
             format: Some(LogFormat::Json),
             refusals: Arc::default(),
-            terms: AuditTerms::default(),
+            shared: SharedAuditState::default(),
         }
     }
 
@@ -67,7 +67,7 @@ impl Audit {
 
     /// Whether lines contain session ids.
     pub(crate) fn names_sessions(&self) -> bool {
-        self.terms.names_sessions.load(Ordering::Relaxed)
+        self.shared.names_sessions.load(Ordering::Relaxed)
     }
 
     /// Writes a line about a revocation.
@@ -111,14 +111,14 @@ pub(crate) fn start(
     format: Option<LogFormat>,
     metrics: &Metrics,
     refusals: &Arc<RecentRefusals>,
-    terms: &AuditTerms,
+    shared: &SharedAuditState,
 ) -> io::Result<(Output, Vec<Audit>)> {
     let mut audits: Vec<Audit> = (0..=runtimes)
         .map(|_| Audit {
             buffer: Buffer::new(metrics.audit_lost()),
             format,
             refusals: Arc::clone(refusals),
-            terms: terms.clone(),
+            shared: shared.clone(),
         })
         .collect();
     let buffers = audits
@@ -127,7 +127,7 @@ pub(crate) fn start(
         .collect();
     if let Some(last) = audits.pop() {
         // The audit log is started once.
-        let _ = terms.of_process.set(last);
+        let _ = shared.of_process.set(last);
     }
     let output = Output::start("audit", io::stdout(), buffers, next_pause, report)?;
     Ok((output, audits))

@@ -60,7 +60,7 @@ type OwnedLink = (Rc<()>, Owner, Box<Link>);
 
 /// The outcome of a wait for more of a request.
 enum ReadOutcome {
-    /// ReadOutcome bytes have come.
+    /// More bytes have arrived.
     Received,
     /// Nothing has come within the time limit.
     TimedOut,
@@ -183,8 +183,8 @@ impl Client {
         }
     }
 
-    /// Waits for more of a request. [`ReadOutcome::Closed`] means that the client hung up; [`ReadOutcome::Stopping`] that the gate stops
-    /// and no request has begun.
+    /// Waits for more of a request. [`ReadOutcome::Closed`] means that the client hung up; [`ReadOutcome::Stopping`] that the
+    /// gate stops and no request has begun.
     fn poll_more(&mut self, context: &mut Context<'_>, is_inside: bool) -> Poll<ReadOutcome> {
         match self.connection.poll_fill(context) {
             Poll::Ready(Ok(1..)) => return Poll::Ready(ReadOutcome::Received),

@@ -1,8 +1,9 @@
-//! The only place that reads the clock, and the forms in which a time is written.
+//! The only place that reads the system clock (`std::time`; time-outs use tokio's `Instant`), and the forms in which a time is
+//! written.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "the only module that reads the clock"
+    reason = "the only module that reads the system clock"
 )]
 
 use std::cell::RefCell;

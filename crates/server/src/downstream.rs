@@ -62,7 +62,7 @@ pub(crate) trait Downstream {
     /// Cuts off an answer that has begun, so that no client takes it for complete.
     fn abort_answer(&mut self);
 
-    /// Cuts off an answer whose deadline has passed, and tells the client why where the protocol allows it.
+    /// Cuts off an answer whose deadline has passed, and tells the client why if the protocol allows it.
     async fn cut_short(&mut self) {
         self.abort_answer();
     }

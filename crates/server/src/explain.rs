@@ -316,7 +316,11 @@ impl Explanation {
                 "a body of more than {limit} bytes (body_limit) is cut off and answered with 413"
             ));
         }
-        if live.rates.as_ref().is_some_and(|rates| rates.govern(route)) {
+        if live
+            .rates
+            .as_ref()
+            .is_some_and(|rates| rates.has_limit_for(route))
+        {
             self.note(
                 "requests to this route are limited (rate_limit), which this explanation ignores",
             );

@@ -138,7 +138,7 @@ impl Metrics {
         counter.increment(1);
     }
 
-    /// Counts a connection of a listed proxy that did not begin with a PROXY header.
+    /// Counts a connection of a trusted proxy that did not begin with a PROXY header.
     pub(crate) fn proxy_header_refused(&self) {
         self.register(|| metrics::counter!("sessiongate_proxy_headers_refused_total"))
             .increment(1);

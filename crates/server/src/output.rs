@@ -56,12 +56,12 @@ impl Buffer {
     }
 }
 
-/// Why lines were lost. The counter of the buffers counts them.
+/// Why lines were lost. Their number is added to the counter that was passed to [`Buffer::new`].
 #[derive(Debug)]
 pub(crate) enum Loss {
     /// This many lines did not fit into the buffer, because the reader is too slow.
     Dropped(u64),
-    /// The stream cannot be written. This is reported once, until a write succeeds.
+    /// Writing to the stream fails. After this report, there is no other until a write has succeeded.
     Unwritable(io::Error),
 }
 

@@ -13,7 +13,7 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-3NTz9sl2jKCFGAejznWPhOqOYhp9HcJwvatzjJ4U7uM='; \
     img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The page about a refused request of a browser: what explanation, what to do, and the request id, under which the log has the
+/// The page about a refused request of a browser: what happened, what to do, and the request id, under which the log has the
 /// reason. The page does not show the reason, because a stranger could learn from it.
 pub(crate) fn refusal(status: StatusCode, request_id: &str) -> String {
     refused(status, &RefusalText::of(status), &html! {}, request_id)
@@ -36,9 +36,9 @@ pub(crate) fn looping(sign_in: &str, request_id: &str) -> String {
         ul.causes {
             li { "The session cookie does not reach this address." " The app sets it for another host or domain, with "
                 code { "Secure" } " although this address is plain http, or with a " code { "SameSite" }
-                " that holds it back." }
+                " that stops the browser from sending it." }
             li { "The app and this gate do not use the same secret, cookie name or salt." }
-            li { "A clock is wrong, so that the session seems to have expired, or not to have begun." }
+            li { "A clock is wrong, so the session looks expired or not yet valid." }
         }
         div.actions { a.button href=(sign_in) { "Sign in once more" } }
     };
@@ -108,12 +108,12 @@ impl RefusalText {
             },
             StatusCode::UNAUTHORIZED => Self {
                 heading: "Please sign in",
-                explanation: "This page is for people who are signed in, and this browser is not signed in, or no longer.",
+                explanation: "You are not signed in, or your session has ended.",
                 advice: "Sign in to the app, then open this page again.",
             },
             StatusCode::FORBIDDEN => Self {
                 heading: "You do not have access",
-                explanation: "This address is closed to you. If you are signed in, this account may not use it.",
+                explanation: "You do not have permission to open this page. If you are signed in, this account may not use it.",
                 advice: "Try another account, or ask the people who run this site for access. The id below helps \
                     them to find \
                          this request.",
@@ -146,14 +146,14 @@ impl RefusalText {
             StatusCode::BAD_GATEWAY => Self {
                 heading: "The service is not answering",
                 explanation: "Your request was fine, but the service behind this address could not be reached.",
-                advice: "Try again in a minute. If it stays like this, tell the people who run this site, and include the \
+                advice: "Try again in a minute. If this keeps happening, contact the people who run this site, and include the \
                          id below.",
             },
             StatusCode::SERVICE_UNAVAILABLE => Self {
                 heading: "We cannot let you in right now",
                 explanation: "This site has too much to do at the moment, or something that it needs to check who you are is not \
                            available. You have not been signed out.",
-                advice: "Try again in a minute. If it stays like this, tell the people who run this site, and include the \
+                advice: "Try again in a minute. If this keeps happening, contact the people who run this site, and include the \
                          id below.",
             },
             StatusCode::GATEWAY_TIMEOUT => Self {
@@ -164,7 +164,7 @@ impl RefusalText {
             _ => Self {
                 heading: "This did not work",
                 explanation: "The request could not be completed.",
-                advice: "Try again in a minute. If it stays like this, tell the people who run this site, and include the \
+                advice: "Try again in a minute. If this keeps happening, contact the people who run this site, and include the \
                          id below.",
             },
         }

@@ -8,7 +8,7 @@ pub(crate) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes)
         .ok()
-        .context("the system gives no random bytes")?;
+        .context("the system returns no random bytes")?;
     Ok(bytes)
 }
 

@@ -1,6 +1,7 @@
-//! Has the requests of leases decided again when a store announces that something has changed.
+//! Decides the requests of long exchanges again when a store announces a change.
 //!
-//! Changes come in bursts, and each one costs a look at all leases of each runtime. So changes are collected for a moment.
+//! Changes come in bursts, and each one requires a search through all leases of each runtime. So changes are collected for a
+//! short time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ async fn collect(mut changes: Receiver<RealmChange>, too_many: &AtomicBool) {
     }
 }
 
-/// The changes of a moment.
+/// The changes that were collected together.
 #[derive(Default)]
 struct Collected {
     realms: HashSet<Arc<str>>,

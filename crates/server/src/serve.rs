@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 pub(crate) use self::listeners::Bound;
 use self::listeners::{FixedListener, Listeners, RequestedListeners};
 use crate::admin::{self, Admin};
-use crate::audit::{self, AuditTerms};
+use crate::audit::{self, SharedAuditState};
 use crate::config::{Config, ConfigSource, LogFormat};
 use crate::handover::{Inherited, Successor};
 use crate::listener::Address;
@@ -66,7 +66,7 @@ struct Prepared {
     signals: Signals,
     stop: Stop,
     metrics: Arc<Metrics>,
-    audit: AuditTerms,
+    audit: SharedAuditState,
     fixed: FixedSettings,
     reload: Reload,
 }

@@ -123,7 +123,7 @@ impl Signals {
             loop {
                 let Some(successor) = &mut successor else {
                     user2.recv().await;
-                    tracing::info!("SIGUSR2: a process that is stopping starts no new one");
+                    tracing::info!("SIGUSR2: ignored, because this process is stopping");
                     continue;
                 };
                 tokio::select! {

@@ -1,10 +1,11 @@
-//! A circuit breaker for a server that hangs.
+//! A circuit breaker for a database that hangs, and the pauses between attempts to reach a server.
 //!
-//! A server that refuses a connection does so at once. A server that hangs costs each lookup its whole timeout, and a
-//! gate that waits with every request is as good as down. So when a lookup times out and the server has answered no
+//! A database that refuses a connection does so at once. A database that hangs costs each lookup its whole timeout, and
+//! a gate that waits with every request is as good as down. So when a lookup times out and the database has answered no
 //! other lookup in that time, the breaker opens: lookups fail at once, including those that already wait, and only the
-//! health probe queries the server until it answers. A server that is merely slow answers some lookups, and the breaker
-//! stays closed.
+//! health probe queries the database until it answers. A database that is merely slow answers some lookups, and the
+//! breaker stays closed. (Redis needs no breaker: a [timeout](super::redis) closes its one connection, and lookups fail
+//! at once until it is open again.)
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 
 use super::process::Jitter;
 
-/// The circuit breaker of one server.
+/// The circuit breaker of one database.
 #[derive(Debug)]
 pub(super) struct Breaker {
     /// The number of answers so far.
@@ -44,7 +45,7 @@ impl Breaker {
         }
     }
 
-    /// Whether the breaker is open, so that only the health probe queries the server.
+    /// Whether the breaker is open, so that only the health probe queries the database.
     pub(super) fn is_open(&self) -> bool {
         *self.is_open.borrow()
     }
@@ -58,7 +59,7 @@ impl Breaker {
         }
     }
 
-    /// Notes that the server has answered or refused, which closes the breaker.
+    /// Notes that the database has answered or refused, which closes the breaker.
     pub(super) fn answered(&self) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         self.is_open.send_if_modified(std::mem::take);

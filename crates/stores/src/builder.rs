@@ -111,7 +111,7 @@ impl Builder<'_> {
             // The cache in front of the database announces changes as well.
             redis: there.redis,
         };
-        // Where the source of truth announces its changes, the channel of the cache is not required.
+        // If the source of truth announces its changes, the channel of the cache is not required.
         let needed = match channels.and(of_truth) {
             Channels::NONE => channels,
             needed => needed,

@@ -197,7 +197,7 @@ impl<F: Recorded> SharedCache<F> {
         str::from_utf8(key).ok()
     }
 
-    /// Reads what a value says about `key`. The age of a plain `true` is not known, so it does not count where the age
+    /// Reads what a value says about `key`. The age of a plain `true` is not known, so it does not count if the age
     /// matters.
     fn known(&self, value: &[u8], key: &str) -> Option<Known<F>> {
         if self.format == CacheFormat::True && value == TRUE {

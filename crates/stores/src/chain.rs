@@ -1,4 +1,4 @@
-//! The chain of stores for one kind of fact: memory, then the shared cache, then the truth.
+//! The chain of stores for one kind of fact: memory, then the shared cache in Redis if there is one, then the truth.
 //!
 //! What is in memory is answered without waiting. Otherwise one flight per key, on the runtime that all stores share,
 //! asks the cache and then the truth, and all requests for that key wait for it, on whichever core. A cache that fails
@@ -30,7 +30,7 @@ use super::fact::Fact as _;
 use super::memory::{LookupStart, Memory, Recalled};
 use super::process::Clock;
 use super::reporter::Reporter;
-use super::single_flight::{Flight, Joined, LookupResult, Progress, Rank, SingleFlight, Wait};
+use super::single_flight::{Flight, Joined, LookupResult, Progress, SingleFlight, Trust, Wait};
 use super::{ChangeListener, Outcome};
 
 /// The runtime and the tracker of the tasks that run flights.
@@ -67,7 +67,7 @@ impl<T: Truth> Chain<T> {
         match self.recall(key, &query) {
             Some(lookup) => Ok(lookup),
             // Boxed, so that callers that need not wait do not reserve the size of the waiting future.
-            None => Box::pin(self.fetch(key, Rank::Known, query)).await,
+            None => Box::pin(self.fetch(key, Trust::Genuine, query)).await,
         }
     }
 
@@ -90,8 +90,8 @@ impl<T: Truth> Chain<T> {
     #[cold]
     fn refresh(self: &Arc<Self>, key: &str, query: impl FnOnce() -> T::Query) {
         if self.memory.claim(key) {
-            // Where no flight is free, the entry expires; a flight that is under way renews it.
-            let _ = self.join_flight(key, Rank::Known, query);
+            // If too many lookups are in flight, the entry is not renewed, and expires.
+            let _ = self.join_flight(key, Trust::Genuine, query);
         }
     }
 
@@ -99,10 +99,10 @@ impl<T: Truth> Chain<T> {
     pub(super) async fn fetch(
         self: &Arc<Self>,
         key: &str,
-        rank: Rank,
+        trust: Trust,
         query: impl FnOnce() -> T::Query,
     ) -> LookupResult<T::Fact> {
-        let Some(wait) = self.join_flight(key, rank, query) else {
+        let Some(wait) = self.join_flight(key, trust, query) else {
             return Err(self.failure("too many lookups are in flight"));
         };
         wait.result()
@@ -114,7 +114,7 @@ impl<T: Truth> Chain<T> {
     fn join_flight(
         self: &Arc<Self>,
         key: &str,
-        rank: Rank,
+        trust: Trust,
         query: impl FnOnce() -> T::Query,
     ) -> Option<Wait<T::Fact>> {
         let changes = &self.memory.changes;
@@ -122,7 +122,7 @@ impl<T: Truth> Chain<T> {
         // Which user an answer names is not known before the answer arrives.
         let stripes = changes.stripes(key, None);
         let is_current = |others: Progress| !self.has_changed(others, others.ticket(), stripes);
-        match self.flights.join(key, rank, ticket, is_current) {
+        match self.flights.join(key, trust, ticket, is_current) {
             Joined::Full => None,
             Joined::Follower(wait) => Some(wait),
             Joined::Leader(flight, wait) => {
@@ -208,7 +208,7 @@ impl<T: Truth> Chain<T> {
             || (self.memory.changes).changed_since(channels, since, stripes)
     }
 
-    /// Keeps an answer to the lookup that began with `start`. The lease is redeemed first: where it holds, no other node
+    /// Keeps an answer to the lookup that began with `start`. The lease is redeemed first: if it holds, no other node
     /// has written under the key, so the invalidation that our own write causes costs only one more lookup.
     async fn keep(
         &self,
@@ -243,7 +243,7 @@ impl<T: Truth> Chain<T> {
             }
             (Backing::Unconfirmed(..) | Backing::Nothing | Backing::Lease(_), _) => (start, None),
         };
-        // Where only Redis announces changes, it does so for keys that it holds, and only as long as it holds them.
+        // If only Redis announces changes, it does so for keys that it holds, and only as long as it holds them.
         let at_most = match changes.needed_only(Channel::Redis) && self.cache.is_some() {
             true => left.unwrap_or_default(),
             false => Duration::MAX,

@@ -127,7 +127,7 @@ impl UserColumns {
     }
 
     /// Describes everything that is read, so that a cached record is bound to it. The description is the same on every
-    /// node that reads the same columns and claims, and empty where nothing is read.
+    /// node that reads the same columns and claims, and empty if nothing is read.
     pub(super) fn description(&self) -> String {
         let columns = self.columns.iter().map(|configured| match configured {
             UserColumn::OrganizationRoles(memberships) => {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::process::Clock;
-use super::single_flight::Rank;
+use super::single_flight::Trust;
 
 /// How connections to one database are opened and closed.
 pub(super) trait Opener {
@@ -38,8 +38,8 @@ pub(super) trait Opener {
 pub(super) struct Connections<O: Opener> {
     opener: O,
     slots: Semaphore,
-    /// The slots that lookups of unknown keys may take: a quarter stays free for lookups of known keys.
-    for_unknown: Semaphore,
+    /// The slots that lookups of [unproven keys](Trust::Unproven) may take: a quarter stays free for those of genuine keys.
+    for_unproven: Semaphore,
     /// A stack: the connection used last is on top, so that surplus ones grow old and are closed.
     idle: Mutex<Vec<Idle<O::Connection>>>,
     lifetime: Duration,
@@ -59,7 +59,7 @@ pub(super) struct PooledConnection<'a, O: Opener> {
     opened: Instant,
     pool: &'a Connections<O>,
     _slot: SemaphorePermit<'a>,
-    _unknown_slot: Option<SemaphorePermit<'a>>,
+    _unproven_slot: Option<SemaphorePermit<'a>>,
 }
 
 impl<O: Opener> Connections<O> {
@@ -72,8 +72,8 @@ impl<O: Opener> Connections<O> {
         Self {
             opener,
             slots: Semaphore::new(limit),
-            // With a limit of one, lookups of unknown keys may use that connection too.
-            for_unknown: Semaphore::new((limit - limit.div_ceil(4)).max(1)),
+            // With a limit of one, lookups of unproven keys may use that connection too.
+            for_unproven: Semaphore::new((limit - limit.div_ceil(4)).max(1)),
             idle: Mutex::default(),
             lifetime,
             clock,
@@ -84,10 +84,10 @@ impl<O: Opener> Connections<O> {
     ///
     /// # Errors
     /// When the database cannot be reached or refuses the sign-in, or after [`Connections::close`].
-    pub(super) async fn take(&self, rank: Rank) -> Result<PooledConnection<'_, O>, O::Error> {
-        let unknown_slot = match rank {
-            Rank::Known => None,
-            Rank::Unknown => Some(self.for_unknown.acquire().await.map_err(|_| O::closed())?),
+    pub(super) async fn take(&self, trust: Trust) -> Result<PooledConnection<'_, O>, O::Error> {
+        let unproven_slot = match trust {
+            Trust::Genuine => None,
+            Trust::Unproven => Some(self.for_unproven.acquire().await.map_err(|_| O::closed())?),
         };
         let slot = self.slots.acquire().await.map_err(|_| O::closed())?;
         let (connection, opened) = match self.pop() {
@@ -99,7 +99,7 @@ impl<O: Opener> Connections<O> {
             opened,
             pool: self,
             _slot: slot,
-            _unknown_slot: unknown_slot,
+            _unproven_slot: unproven_slot,
         })
     }
 
@@ -112,7 +112,7 @@ impl<O: Opener> Connections<O> {
     /// Hands out no more connections, and closes the idle ones.
     pub(super) async fn close(&self) {
         self.slots.close();
-        self.for_unknown.close();
+        self.for_unproven.close();
         let idle = std::mem::take(&mut *self.idle());
         for Idle { connection, .. } in idle {
             // A database that does not receive the closing message notices the closed connection by itself.

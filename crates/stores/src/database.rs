@@ -13,7 +13,7 @@ use super::postgres::{Postgres, PostgresOpener};
 use super::process::Jitter;
 use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, DatabaseUrl, Settings};
-use super::single_flight::Rank;
+use super::single_flight::Trust;
 use super::sqlite::{Sqlite, SqliteOpener};
 use super::{PROBE_EVERY, StoreHealth};
 
@@ -78,11 +78,11 @@ impl Database {
     pub(super) async fn find_session(
         &self,
         token: &str,
-        rank: Rank,
+        trust: Trust,
     ) -> Result<SessionState, StoreError> {
         match self {
-            Self::Postgres(postgres) => postgres.find_session(token, rank).await,
-            Self::Sqlite(sqlite) => sqlite.find_session(token, rank).await,
+            Self::Postgres(postgres) => postgres.find_session(token, trust).await,
+            Self::Sqlite(sqlite) => sqlite.find_session(token, trust).await,
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) trait Fact: Clone + Send + Sync + 'static {
     /// How long after `now` the fact can still hold. Zero once it has ended for good.
     fn time_left(&self, now: UnixTime) -> Duration;
 
-    /// The id of the user that the fact names, where that id is not its key.
+    /// The id of the user that the fact names, if that id is not its key.
     fn subject(&self) -> Option<&str>;
 
     /// Whether the fact is small enough for caches to keep.

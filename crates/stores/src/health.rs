@@ -24,7 +24,7 @@ pub(super) struct Health {
     source: LookupSource,
     /// The realm that the store belongs to; `None` for the default realm, and for a store that realms share.
     realm: Option<String>,
-    /// The server, where several servers are one store together.
+    /// The server, if several servers are one store together.
     server: Option<String>,
     trial: Trial,
     state: Mutex<HealthState>,

@@ -5,7 +5,7 @@
 //!
 //! How old an answer can be: a deleted user or session is refused after [`RedisSettings::cache_ttl`] plus
 //! [`MemorySettings::ttl`] at the latest; a user who is created after a lookup has missed is let in after twice
-//! [`Settings::absent_ttl`] at the latest. No cache keeps a session for longer than it lives. Where a channel announces
+//! [`Settings::absent_ttl`] at the latest. No cache keeps a session for longer than it lives. If a channel announces
 //! changes, a change takes effect at once, and nothing is answered from memory while the channel is silent.
 
 mod breaker;

@@ -55,7 +55,7 @@ use super::health::Health;
 use super::process::Trial;
 use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, Settings};
-use super::single_flight::Rank;
+use super::single_flight::Trust;
 use super::time::Zone;
 
 /// The application's database in PostgreSQL.
@@ -103,7 +103,9 @@ impl Postgres {
         subject: &str,
     ) -> Result<Result<Option<User>, MalformedRecord>, StoreError> {
         let users = self.users.as_ref();
-        let (rows, statement) = self.run(|| self.rows(users, subject, Rank::Known)).await?;
+        let (rows, statement) = self
+            .run(|| self.rows(users, subject, Trust::Genuine))
+            .await?;
         Ok(match (&rows[..], statement) {
             ([], _) | (_, None) => Ok(None),
             ([row], Some(statement)) => {
@@ -134,12 +136,12 @@ impl Postgres {
     pub(super) async fn find_session(
         &self,
         token: &str,
-        rank: Rank,
+        trust: Trust,
     ) -> Result<SessionState, StoreError> {
         let Some(sessions) = &self.sessions else {
             return Ok(SessionState::Absent);
         };
-        let (rows, statement) = self.run(|| self.rows(Some(sessions), token, rank)).await?;
+        let (rows, statement) = self.run(|| self.rows(Some(sessions), token, trust)).await?;
         Ok(match (&rows[..], statement) {
             ([], _) | (_, None) => SessionState::Absent,
             ([row], Some(statement)) => {
@@ -162,9 +164,9 @@ impl Postgres {
         let _ = self
             .run_ignoring_breaker(async || {
                 for by in self.users.iter().chain(&self.sessions) {
-                    let statement = self.build_statement(by, Rank::Known).await?;
+                    let statement = self.build_statement(by, Trust::Genuine).await?;
                     // A comparison with NULL finds no row, but checks every name and privilege that the statement needs.
-                    self.query(&statement, None, Rank::Known).await?;
+                    self.query(&statement, None, Trust::Genuine).await?;
                 }
                 Ok(())
             })
@@ -177,7 +179,7 @@ impl Postgres {
         let proof = async {
             for by in self.users.iter().chain(&self.sessions).filter(has_columns) {
                 if let Err(PostgresError::Column(error)) =
-                    self.build_statement(by, Rank::Known).await
+                    self.build_statement(by, Trust::Genuine).await
                 {
                     return Err(error);
                 }
@@ -265,7 +267,7 @@ impl Postgres {
         &self,
         by: Option<&KeyLookup>,
         key: &str,
-        rank: Rank,
+        trust: Trust,
     ) -> Result<(Vec<Row>, Option<KeyStatement>), PostgresError> {
         let by = by.ok_or(PostgresError::NoTable)?;
         if key.contains('\0') {
@@ -275,18 +277,18 @@ impl Postgres {
         let statement = match by.known() {
             Some(statement) if statement.keys.can_hold(key) => statement,
             // Before a key is ruled out by the type of the column, check that the column still has that type.
-            Some(_) | None => self.build_statement(by, rank).await?,
+            Some(_) | None => self.build_statement(by, trust).await?,
         };
         if !statement.keys.can_hold(key) {
             return Ok((Vec::new(), None));
         }
-        match self.query(&statement, Some(key), rank).await {
+        match self.query(&statement, Some(key), trust).await {
             Err(error) if is_outdated(&error) => {
-                let statement = self.build_statement(by, rank).await?;
+                let statement = self.build_statement(by, trust).await?;
                 if !statement.keys.can_hold(key) {
                     return Ok((Vec::new(), None));
                 }
-                let rows = self.query(&statement, Some(key), rank).await?;
+                let rows = self.query(&statement, Some(key), trust).await?;
                 Ok((rows, Some(statement)))
             }
             answer => answer.map(|rows| (rows, Some(statement))),
@@ -297,9 +299,9 @@ impl Postgres {
         &self,
         statement: &KeyStatement,
         key: Option<&str>,
-        rank: Rank,
+        trust: Trust,
     ) -> Result<Vec<Row>, PostgresError> {
-        let taken = self.connections.take(rank).await?;
+        let taken = self.connections.take(trust).await?;
         let parameters = [(&key as _, Type::TEXT)];
         let answer = taken.connection.query(&statement.sql, &parameters).await;
         match taken.give_back(answer) {

@@ -19,7 +19,7 @@ pub struct SharedRates {
     /// The fingerprint of the CA file.
     ca: Option<Vec<u8>>,
     redis: Arc<Redis>,
-    /// Whether Redis answers, and refuses to count.
+    /// Whether Redis answers, but refuses to count.
     is_refused: Arc<AtomicBool>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -68,7 +68,8 @@ impl SharedRates {
         self.settings == *settings && self.ca == settings.ca_file.as_ref().and_then(fingerprint)
     }
 
-    /// Counts these cells, up to the first that exceeds its limit. `None` when Redis does not answer.
+    /// Counts these cells, up to the first that exceeds its limit. `None` if Redis cannot count them: it does not answer or
+    /// refuses, or too many requests wait for it already.
     pub async fn count(&self, cells: SharedCells) -> Option<Result<(), OverShared>> {
         let (answer, answered) = oneshot::channel();
         // If the queue is full, Redis is too slow to wait for.
@@ -142,10 +143,10 @@ impl Counter {
             (Some(detail), false) => {
                 tracing::warn!(
                     detail,
-                    "limits are not shared: Redis does not count, so each node counts for itself until it does"
+                    "limits are not shared: Redis cannot count requests, so each node counts for itself until it can"
                 );
             }
-            (None, true) => tracing::info!("limits are shared again: Redis counts"),
+            (None, true) => tracing::info!("limits are shared again: Redis counts requests"),
             (Some(_), true) | (None, false) => {}
         }
         self.is_failing = error.is_some();

@@ -14,8 +14,8 @@
 //! began. With the remaining time to live in Redis, a reader can compute how old the record is, even if the clocks of
 //! the nodes differ. Earlier releases wrote no `for`.
 //!
-//! Where columns of the user are configured, the record of a user has `"columns":[…]` after `"user":true`, and that of
-//! a session after its own columns; otherwise there is no such member. A member `"claims":{…}` is there only where
+//! If columns of the user are configured, the record of a user has `"columns":[…]` after `"user":true`, and that of
+//! a session after its own columns; otherwise there is no such member. A member `"claims":{…}` is there only if
 //! claims of sessions are configured, and holds them.
 //!
 //! `of` binds the value to the tables, the configured columns and the key. So a record is invalid under another key, and
@@ -39,7 +39,7 @@ pub(super) trait Recorded: Fact {
     /// The most bytes of a record. `columns` is the number of columns of the user and claims of the session together.
     fn max_len(columns: usize) -> usize;
 
-    /// The fact for a value that says only that it exists. `None` where columns are configured, or for a session.
+    /// The fact for a value that says only that it exists. `None` if columns are configured, or for a session.
     fn of_true(scope: &RecordScope) -> Option<Self>;
 
     /// Whether the fact has all columns and claims that are configured.
@@ -114,7 +114,7 @@ fn max_len_of(columns: usize) -> usize {
     }
 }
 
-/// The columns of a user for a record. `None`, which leaves the member out, where none are configured.
+/// The columns of a user for a record. `None`, which leaves the member out, if none are configured.
 fn columns_of(user: &User) -> Option<Vec<Value>> {
     let columns = user.columns();
     (!columns.is_empty()).then(|| columns.to_vec())

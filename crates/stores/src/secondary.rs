@@ -5,9 +5,9 @@
 //! better-auth:revoked-sessions-before-<userId>   1900000000000
 //! ```
 //!
-//! A session that began before its user's sessions were revoked is invalid, even if it was written back since, so both
-//! keys are read (`better-auth` `db/internal-adapter.mjs`, `findSession`). Here Redis is the truth: if it does not
-//! answer, that is an outage.
+//! A session that was created before its user's sessions were revoked is invalid, even if Better Auth has written it to
+//! Redis again since. So both keys are read, as Better Auth does (`better-auth` `db/internal-adapter.mjs`, `findSession`).
+//! Redis is the truth about these sessions: if it does not answer, the lookup fails, and the gate answers 503.
 
 use std::borrow::Cow;
 use std::sync::Arc;

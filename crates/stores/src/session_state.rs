@@ -40,9 +40,9 @@ pub(super) enum MalformedRecord {
     ExpiryInSeconds,
     #[error("the value under its token is not a session of Better Auth")]
     NotBetterAuth,
-    #[error("it names a token other than its own")]
+    #[error("it holds another token than the one under which it is stored")]
     OtherToken,
-    #[error("it names a user other than its own")]
+    #[error("its user has another id than the one that the session names")]
     OtherUser,
     #[error("its user's id is not a valid subject")]
     Subject,

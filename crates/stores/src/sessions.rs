@@ -20,7 +20,7 @@ use super::reporter::Reporter;
 use super::secondary::SecondaryStorage;
 use super::session_state::SessionState;
 use super::settings::SessionTables;
-use super::single_flight::{LookupResult, Rank};
+use super::single_flight::{LookupResult, Trust};
 
 /// Limits how often an address may send a token that no store knows.
 pub trait UnknownTokens: Send + Sync + 'static {
@@ -69,13 +69,13 @@ impl SessionChain {
     ) -> Result<Lookup<KnownSession>, FindError> {
         let id = token.id();
         let counting = self.unknown.as_ref().zip(client);
-        let rank = self.rank(id);
-        let counting = counting.filter(|_| rank == Rank::Unknown);
+        let trust = self.trust(id);
+        let counting = counting.filter(|_| trust == Trust::Unproven);
         let counted = match counting {
             Some((unknown, client)) => Some(unknown.count(client).await?),
             None => None,
         };
-        let found = self.chain.fetch(id, rank, || (token.clone(), rank)).await;
+        let found = self.chain.fetch(id, trust, || (token.clone(), trust)).await;
         // A store that does not answer says nothing about the token.
         let is_unknown = matches!(&found, Ok(Lookup { found: None, .. }));
         if let Some(take_back) = counted.filter(|_| !is_unknown) {
@@ -84,11 +84,11 @@ impl SessionChain {
         Ok(found?)
     }
 
-    /// The rank of a token: [`Rank::Known`] when this process has known its session.
-    fn rank(&self, id: &str) -> Rank {
+    /// Whether a token is known to be genuine: it is if its session existed at the last lookup that memory remembers.
+    fn trust(&self, id: &str) -> Trust {
         match self.chain.memory.was_present(id) {
-            true => Rank::Known,
-            false => Rank::Unknown,
+            true => Trust::Genuine,
+            false => Trust::Unproven,
         }
     }
 }
@@ -99,7 +99,7 @@ impl gate::SessionStore for SessionChain {
         token: &SessionToken,
         client: Option<IpAddr>,
     ) -> Result<Lookup<KnownSession>, FindError> {
-        let query = || (token.clone(), Rank::Known);
+        let query = || (token.clone(), Trust::Genuine);
         match self.chain.recall(token.id(), query) {
             Some(lookup) => Ok(lookup),
             // Boxed, so that callers that need not wait do not reserve the size of the waiting future.
@@ -134,16 +134,16 @@ pub(super) enum SessionTruth {
 
 impl Truth for SessionTruth {
     type Fact = KnownSession;
-    type Query = (SessionToken, Rank);
+    type Query = (SessionToken, Trust);
 
     async fn find(
         &self,
-        (token, rank): (SessionToken, Rank),
+        (token, trust): (SessionToken, Trust),
         reporter: &Reporter,
     ) -> LookupResult<KnownSession> {
         let (storage, database) = match self {
             Self::Database(database) => {
-                return look_up_in_database(database, &token, rank, reporter).await;
+                return look_up_in_database(database, &token, trust, reporter).await;
             }
             Self::Redis(storage) => (storage, None),
             Self::RedisThenDatabase(storage, database) => (storage, Some(database)),
@@ -151,7 +151,7 @@ impl Truth for SessionTruth {
         let state = storage.find(token.expose()).await;
         if let (Ok(SessionState::Absent), Some(database)) = (&state, database) {
             reporter.answered(LookupSource::Redis, Outcome::Missed);
-            return look_up_in_database(database, &token, rank, reporter).await;
+            return look_up_in_database(database, &token, trust, reporter).await;
         }
         lookup(state, LookupSource::Redis, &token, reporter)
     }
@@ -185,10 +185,10 @@ impl Truth for SessionTruth {
 async fn look_up_in_database(
     database: &Database,
     token: &SessionToken,
-    rank: Rank,
+    trust: Trust,
     reporter: &Reporter,
 ) -> LookupResult<KnownSession> {
-    let state = database.find_session(token.expose(), rank).await;
+    let state = database.find_session(token.expose(), trust).await;
     lookup(state, database.source(), token, reporter)
 }
 

@@ -80,7 +80,7 @@ impl Settings {
             .map_or_else(UserColumns::default, DatabaseSettings::configured)
     }
 
-    /// The columns and claims that are read of users who are looked up with their sessions. Where sessions are in Redis,
+    /// The columns and claims that are read of users who are looked up with their sessions. If sessions are in Redis,
     /// users are always looked up by their ids.
     pub(super) fn session_columns(&self) -> UserColumns {
         let redis = self.redis.as_ref();
@@ -179,7 +179,7 @@ pub struct RedisSettings {
     pub tracking: bool,
 }
 
-/// How the cache in Redis records that a user exists, where no columns are configured.
+/// How the cache in Redis records that a user exists, if no columns are configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheFormat {
     /// A record, bound to the user and the table, with its lifetime.

@@ -13,9 +13,9 @@ pub(super) type LookupResult<F> = Result<Lookup<F>, StoreError>;
 
 /// The lookups in flight, by key.
 ///
-/// A flight belongs to the task that runs it and not to a request that waits, so a client that disconnects does not
-/// cancel the lookup for the others. The result can be as old as the flight, so no request joins a flight that began
-/// before a relevant invalidation was received.
+/// The first request for a key gets a [`Flight`] from [`SingleFlight::join`] and moves it to a task of its own, and every
+/// request only waits. So a client that disconnects does not cancel the lookup for the others. The result can be as old
+/// as the flight, so no request joins a flight that began before a relevant invalidation was received.
 #[derive(Debug)]
 pub(super) struct SingleFlight<F> {
     in_flight: Mutex<Flights<F>>,
@@ -24,18 +24,18 @@ pub(super) struct SingleFlight<F> {
 #[derive(Debug)]
 struct Flights<F> {
     by_key: HashMap<Arc<str>, InFlight<F>>,
-    /// How many flights are for [unknown keys](Rank::Unknown), including superseded flights.
-    for_unknown: usize,
+    /// How many flights are for [unproven keys](Trust::Unproven), including superseded flights.
+    for_unproven: usize,
 }
 
-/// Whether a key is known to be genuine. Any client can make up tokens without limit, so unknown keys get only a share of
+/// Whether a key is known to be genuine. Any client can make up tokens without limit, so unproven keys get only a share of
 /// each limited resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rank {
+pub(super) enum Trust {
     /// The fact existed at the last lookup, or the key was signed.
-    Known,
+    Genuine,
     /// Any client could have made the key up.
-    Unknown,
+    Unproven,
 }
 
 /// A flight, as seen by the requests that may join it.
@@ -61,12 +61,12 @@ pub(super) struct Progress {
 #[derive(Debug)]
 pub(super) struct Wait<F>(watch::Receiver<Option<LookupResult<F>>>);
 
-/// The leader's side of a flight, which must find the result. If it is dropped without [`Flight::finish`], the wait of
-/// all followers ends without a result.
+/// A flight, as held by the task that must find its result. If it is dropped without [`Flight::finish`], every
+/// [wait](Wait::result) for it ends without a result.
 #[derive(Debug)]
 pub(super) struct Flight<F> {
     key: Arc<str>,
-    rank: Rank,
+    trust: Trust,
     progress: Arc<Mutex<Progress>>,
     answer: watch::Sender<Option<LookupResult<F>>>,
     registry: Arc<SingleFlight<F>>,
@@ -76,9 +76,9 @@ pub(super) struct Flight<F> {
 pub(super) enum Joined<F> {
     /// Too many lookups are in flight to start another one.
     Full,
-    /// Another caller leads the flight.
+    /// A flight for the key is running already; the caller only waits for its result.
     Follower(Wait<F>),
-    /// The caller leads, and must run the flight.
+    /// A flight has begun; the caller must have a task run it, and waits for its result.
     Leader(Flight<F>, Wait<F>),
 }
 
@@ -87,7 +87,7 @@ impl<F> Default for SingleFlight<F> {
         Self {
             in_flight: Mutex::new(Flights {
                 by_key: HashMap::new(),
-                for_unknown: 0,
+                for_unproven: 0,
             }),
         }
     }
@@ -98,21 +98,21 @@ impl<F> SingleFlight<F> {
     pub(super) fn join(
         self: &Arc<Self>,
         key: &str,
-        rank: Rank,
+        trust: Trust,
         ticket: Ticket,
         is_current: impl FnOnce(Progress) -> bool,
     ) -> Joined<F> {
         let mut in_flight = lock(&self.in_flight);
-        let others = in_flight.by_key.get(key);
-        if let Some(flight) = others.filter(|flight| is_current(*lock(&flight.progress))) {
+        let running = in_flight.by_key.get(key);
+        if let Some(flight) = running.filter(|flight| is_current(*lock(&flight.progress))) {
             return Joined::Follower(Wait(flight.wait.clone()));
         }
         let is_full = in_flight.by_key.len() >= MAX_FLIGHTS;
-        let is_unknown = rank == Rank::Unknown;
-        if is_full || is_unknown && in_flight.for_unknown >= MAX_FOR_UNKNOWN {
+        let is_unproven = trust == Trust::Unproven;
+        if is_full || is_unproven && in_flight.for_unproven >= MAX_FOR_UNPROVEN {
             return Joined::Full;
         }
-        in_flight.for_unknown += usize::from(is_unknown);
+        in_flight.for_unproven += usize::from(is_unproven);
         let (answer, wait) = watch::channel(None);
         let key = Arc::<str>::from(key);
         let progress = Arc::new(Mutex::new(Progress {
@@ -130,7 +130,7 @@ impl<F> SingleFlight<F> {
         Joined::Leader(
             Flight {
                 key,
-                rank,
+                trust,
                 progress,
                 answer,
                 registry: Arc::clone(self),
@@ -211,8 +211,8 @@ impl<F> Flight<F> {
             in_flight.by_key.remove(&self.key);
         }
         // Only once: `drop` closes the flight again.
-        if std::mem::replace(&mut self.rank, Rank::Known) == Rank::Unknown {
-            in_flight.for_unknown -= 1;
+        if std::mem::replace(&mut self.trust, Trust::Genuine) == Trust::Unproven {
+            in_flight.for_unproven -= 1;
         }
     }
 }
@@ -228,8 +228,8 @@ impl<F> Drop for Flight<F> {
 /// about 2 kB.
 const MAX_FLIGHTS: usize = 16_384;
 
-/// The most flights for unknown keys at once.
-const MAX_FOR_UNKNOWN: usize = MAX_FLIGHTS / 2;
+/// The most flights for [unproven keys](Trust::Unproven) at once.
+const MAX_FOR_UNPROVEN: usize = MAX_FLIGHTS / 2;
 
 #[cfg(test)]
 mod tests {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn join(registry: &Arc<SingleFlight<User>>, key: &str) -> Joined<User> {
-        registry.join(key, Rank::Known, ticket(), |_| true)
+        registry.join(key, Trust::Genuine, ticket(), |_| true)
     }
 
     fn found() -> Lookup<User> {
@@ -264,7 +264,7 @@ mod tests {
 
     fn leader(registry: &Arc<SingleFlight<User>>, subject: &str) -> (Flight<User>, Wait<User>) {
         let Joined::Leader(flight, wait) = join(registry, subject) else {
-            panic!("{subject} is under way")
+            panic!("there is a flight for {subject} already")
         };
         (flight, wait)
     }
@@ -299,8 +299,9 @@ mod tests {
     async fn no_request_joins_a_flight_that_began_before_a_change() {
         let registry = Arc::new(SingleFlight::default());
         let (early, waits) = leader(&registry, "7");
-        let Joined::Leader(late, _) = registry.join("7", Rank::Known, ticket(), |_| false) else {
-            panic!("joined what began before");
+        let Joined::Leader(late, _) = registry.join("7", Trust::Genuine, ticket(), |_| false)
+        else {
+            panic!("joined a flight that began before");
         };
         early.finish(Ok(found()));
         assert!(waits.result().await.is_some());
@@ -329,8 +330,8 @@ mod tests {
         let later = ticket_after(Duration::from_secs(1));
         assert!(may_keep(&flight, later) && !flight.progress().was_invalidated(later));
         // A superseded flight keeps nothing.
-        let Joined::Leader(next, _) = registry.join("7", Rank::Known, later, |_| false) else {
-            panic!("joined what began before");
+        let Joined::Leader(next, _) = registry.join("7", Trust::Genuine, later, |_| false) else {
+            panic!("joined a flight that began before");
         };
         assert!(!may_keep(&flight, later) && may_keep(&next, later));
     }
@@ -348,26 +349,26 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_leave_half_of_the_flights_to_known_keys() {
+    fn unproven_keys_leave_half_of_the_flights_to_genuine_keys() {
         let registry = Arc::new(SingleFlight::<User>::default());
-        let ask = |key: String| registry.join(&key, Rank::Unknown, ticket(), |_| true);
+        let ask = |key: String| registry.join(&key, Trust::Unproven, ticket(), |_| true);
         let flights: Vec<_> = (0..MAX_FLIGHTS)
             .map_while(|guess| match ask(guess.to_string()) {
                 Joined::Leader(flight, _) => Some(flight),
                 Joined::Full | Joined::Follower(_) => None,
             })
             .collect();
-        assert_eq!(flights.len(), MAX_FOR_UNKNOWN);
-        let known = 0..MAX_FLIGHTS - MAX_FOR_UNKNOWN;
-        let known: Vec<_> = known
-            .map(|known| leader(&registry, &format!("known {known}")))
+        assert_eq!(flights.len(), MAX_FOR_UNPROVEN);
+        let genuine = 0..MAX_FLIGHTS - MAX_FOR_UNPROVEN;
+        let genuine: Vec<_> = genuine
+            .map(|number| leader(&registry, &format!("genuine {number}")))
             .collect();
         assert!(matches!(join(&registry, "one more"), Joined::Full));
         // A flight that has landed leaves its place, and only once.
         let mut flights = flights.into_iter();
         flights.next().unwrap().finish(Ok(found()));
         assert!(matches!(ask("more".to_owned()), Joined::Leader(..)));
-        drop((flights, known));
-        assert_eq!(registry.in_flight.lock().unwrap().for_unknown, 0);
+        drop((flights, genuine));
+        assert_eq!(registry.in_flight.lock().unwrap().for_unproven, 0);
     }
 }

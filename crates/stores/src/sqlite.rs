@@ -33,7 +33,7 @@ use super::identifier::{Column, Table};
 use super::process::Trial;
 use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, Settings};
-use super::single_flight::Rank;
+use super::single_flight::Trust;
 use super::standing::Presence;
 use super::time::Zone;
 
@@ -75,7 +75,7 @@ impl Sqlite {
     ) -> Result<Result<Option<User>, MalformedRecord>, StoreError> {
         let users = self.users.as_ref();
         let rows = self
-            .query(users.map(|users| &users.statement), subject, Rank::Known)
+            .query(users.map(|users| &users.statement), subject, Trust::Genuine)
             .await?;
         Ok(match (&rows[..], users) {
             ([], _) | (_, None) => Ok(None),
@@ -88,13 +88,13 @@ impl Sqlite {
     pub(super) async fn find_session(
         &self,
         token: &str,
-        rank: Rank,
+        trust: Trust,
     ) -> Result<SessionState, StoreError> {
         let Some(sessions) = &self.sessions else {
             return Ok(SessionState::Absent);
         };
         let statement = self.statement(sessions).await?;
-        let rows = self.query(Some(&statement), token, rank).await?;
+        let rows = self.query(Some(&statement), token, trust).await?;
         Ok(match &rows[..] {
             [] => SessionState::Absent,
             [row] => {
@@ -114,7 +114,7 @@ impl Sqlite {
         }
         if let Some(users) = &self.users
             && self
-                .query(Some(&users.statement), "", Rank::Known)
+                .query(Some(&users.statement), "", Trust::Genuine)
                 .await
                 .is_err()
         {
@@ -123,7 +123,7 @@ impl Sqlite {
         if let Some(sessions) = &self.sessions
             && let Ok(statement) = self.build_statement(sessions).await
         {
-            let _ = self.query(Some(&statement), "", Rank::Known).await;
+            let _ = self.query(Some(&statement), "", Trust::Genuine).await;
         }
     }
 
@@ -166,7 +166,7 @@ impl Sqlite {
     /// Lists the columns of the table, as SQLite knew them when the connection last prepared this statement.
     async fn columns_of(&self, table: &Table) -> Result<Vec<TableColumn>, sqlx::Error> {
         let statement = format!("SELECT * FROM {}", table.quoted());
-        let mut taken = self.connections.take(Rank::Known).await?;
+        let mut taken = self.connections.take(Trust::Genuine).await?;
         let statement = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(statement));
         let answer = (&mut taken.connection).prepare(statement).await;
         let statement = taken.give_back(answer)?;
@@ -203,7 +203,7 @@ impl Sqlite {
         let (table, name) = (table.quoted(), column.quoted());
         let statement = format!("SELECT k.{name} FROM {table} AS k WHERE ?1 IS NULL LIMIT 0");
         let statement = statement.into();
-        let rows = self.rows(Some(&statement), "", Rank::Known);
+        let rows = self.rows(Some(&statement), "", Trust::Genuine);
         let answer = timeout(self.timeout, rows).await;
         match answer {
             Ok(Ok(_)) => Ok(true),
@@ -222,9 +222,9 @@ impl Sqlite {
         &self,
         statement: Option<&Arc<str>>,
         key: &str,
-        rank: Rank,
+        trust: Trust,
     ) -> Result<Vec<SqliteRow>, StoreError> {
-        let error = match timeout(self.timeout, self.rows(statement, key, rank)).await {
+        let error = match timeout(self.timeout, self.rows(statement, key, trust)).await {
             Ok(Ok(rows)) => {
                 self.health.answered();
                 return Ok(rows);
@@ -258,15 +258,15 @@ impl Sqlite {
         &self,
         statement: Option<&Arc<str>>,
         key: &str,
-        rank: Rank,
+        trust: Trust,
     ) -> Result<Vec<SqliteRow>, sqlx::Error> {
         let Some(statement) = statement else {
             return Err(sqlx::Error::Configuration(
-                "no such table is configured".into(),
+                "no table is configured for this lookup".into(),
             ));
         };
         loop {
-            let mut taken = self.connections.take(rank).await?;
+            let mut taken = self.connections.take(trust).await?;
             let query = sqlx::query(AssertSqlSafe(Arc::clone(statement))).bind(key);
             let answer = query.fetch_all(&mut taken.connection).await;
             match taken.give_back(answer) {

@@ -196,7 +196,7 @@ impl StandingRow {
 
     /// Reads the JSON members of Better Auth's sessions, as far as they exist.
     pub(super) fn of_json([verified, anonymous, impersonated_by]: [Option<&Value>; 3]) -> Self {
-        // The library treats an address as verified only where this is `true`, so `null` means "no".
+        // The library treats an address as verified only if this is `true`, so `null` means "no".
         let verified = verified.map(|value| text(value).unwrap_or_else(|| "false".to_owned()));
         Self::of_texts([
             verified,

@@ -163,8 +163,8 @@ impl Stores {
         redis.into_iter().chain(database).collect()
     }
 
-    /// Whether decisions can be made. A store beyond memory must answer; where sessions are in Redis, Redis must; and
-    /// where the database announces changes, the database must, because its earlier answers cannot be trusted while it is
+    /// Whether decisions can be made. A store beyond memory must answer; if sessions are in Redis, Redis must; and
+    /// if the database announces changes, the database must, because its earlier answers cannot be trusted while it is
     /// silent. In a cluster one server is enough: sending all clients to another node would not help those whose keys are
     /// on the servers that are down.
     pub fn ready(&self) -> bool {

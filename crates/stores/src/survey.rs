@@ -45,9 +45,9 @@ impl<'a> Wanted<'a> {
 /// The result of a survey of a database.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseSurvey {
-    /// Our role; `None` where there are no roles.
+    /// Our role; `None` if there are no roles.
     pub role: Option<RoleSurvey>,
-    /// The clock of the server; `None` where it is our own.
+    /// The clock of the server; `None` if it is our own.
     pub clock: Option<ClockReading>,
     /// The columns that lookups read.
     pub columns: Vec<ColumnSurvey>,

@@ -1,8 +1,8 @@
 //! The Mermaid diagrams of pages. A git forge draws them itself. mdBook does not, so each has an SVG file in `docs/diagrams`,
 //! which the site shows in its place.
 //!
-//! The file holds the text that it was drawn from. Where that is no longer the text of the page, Chromium draws it anew with the
-//! Mermaid of the pinned version, which also shows that the text is a diagram.
+//! The file contains the text that it was drawn from. If the text of the page differs, Chromium draws the diagram again with the
+//! pinned version of Mermaid, which also checks the text.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,23 +13,24 @@ use serde_json::Value;
 use crate::packages;
 use crate::step::{command, install_pinned, output, root, step};
 
-/// The npm package, and what npm says about the bytes of this version.
+/// The npm package, and the digest of this version from npm.
 const MERMAID: &str = "mermaid@12.3.0";
 const INTEGRITY: &str = "sha512-4113TdXeLAsMruJ79OpFL5O8+LTFXhQqZ260rF3tgUmiNAtRm4Uume04I+65PRN6yZ69J4f8rVYWW8zRk65UYw==";
 
-/// Where the package is unpacked, from the root.
+/// The folder into which the package is unpacked, relative to the root.
 const FOLDER: &str = "target/tools/mermaid";
 
-/// Where the drawings are, from the root.
+/// The folder of the drawings, relative to the root.
 const DRAWINGS: &str = "docs/diagrams";
 
 const OPENING: &str = "```mermaid\n";
 const CLOSING: &str = "\n```\n";
 
-/// Draws the diagrams whose text has changed, removes drawings of no diagram, and returns the names of the files that changed.
+/// Draws the diagrams whose text has changed, removes drawings whose diagram is gone, and returns the names of the files that
+/// changed.
 ///
 /// # Errors
-/// When a text is no diagram, or Chromium or Mermaid is missing and cannot be installed.
+/// When a text is not a valid diagram, or Chromium or Mermaid is missing and cannot be installed.
 pub(super) fn draw_changed() -> Result<Vec<String>> {
     let mut changed = Vec::new();
     let mut current = Vec::new();
@@ -60,7 +61,7 @@ pub(super) fn draw_changed() -> Result<Vec<String>> {
     Ok(changed)
 }
 
-/// The page with an image in place of each text of a diagram.
+/// The page with an image in place of the text of each diagram.
 ///
 /// # Errors
 /// When a diagram has no end.
@@ -74,14 +75,14 @@ pub(super) fn as_images(page: &Path, text: &str) -> Result<String> {
         let title = diagram
             .lines()
             .find_map(|line| line.trim().strip_prefix("accTitle: "))
-            .context("a diagram needs an `accTitle`, for those who do not see it")?;
+            .context("a diagram needs an `accTitle`, for readers who cannot see it")?;
         let drawing = drawing(page, number);
         images.push_str(&format!("![{title}]({up}{DRAWINGS}/{drawing})\n{after}"));
     }
     Ok(images)
 }
 
-/// The pages that may have diagrams, from the root.
+/// The pages that may have diagrams, relative to the root.
 fn pages() -> Result<Vec<PathBuf>> {
     let listed = output(&mut command(
         "git ls-files --cached --others --exclude-standard *.md",
@@ -94,20 +95,20 @@ fn pages() -> Result<Vec<PathBuf>> {
     Ok(pages.collect())
 }
 
-/// The texts of the diagrams of a page.
+/// The texts of the diagrams in a page.
 fn texts(page: &str) -> impl Iterator<Item = &str> {
     let parts = page.split(OPENING).skip(1);
     parts.filter_map(|part| Some(part.split_once(CLOSING)?.0))
 }
 
-/// The name of the file of a diagram, of which the page may have several.
+/// The name of the file of a diagram, numbered because a page may have several.
 fn drawing(page: &Path, number: usize) -> String {
     let stem = page.with_extension("").to_string_lossy().to_lowercase();
     let stem = stem.trim_start_matches("docs/").replace('/', "-");
     format!("{stem}-{}.svg", number + 1)
 }
 
-/// The text of a diagram as a comment of the file, in which `--` is not allowed.
+/// The text of a diagram as a comment for its SVG file. `--` is not allowed in comments.
 fn source_note(diagram: &str) -> String {
     format!("\n<!--\n{}\n-->\n", diagram.replace('-', "- "))
 }
@@ -133,8 +134,8 @@ fn draw(diagram: &str) -> Result<String> {
     Ok(svg.to_owned())
 }
 
-/// A page that has the drawing, or what is wrong, in its `main`. Labels are SVG texts, which every viewer of images
-/// shows, and the size is that of the drawing, not that of the page.
+/// A page whose `main` gets the drawing or an error message. Labels are SVG texts, which every image viewer shows, and the size
+/// is that of the drawing, not that of the page.
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><main></main><script src="package/dist/mermaid.min.js"></script><script>
 mermaid.initialize({ startOnLoad: false, theme: "neutral", htmlLabels: false, flowchart: { htmlLabels: false, wrappingWidth: 280 },
   deterministicIds: true, fontFamily: "system-ui, sans-serif" });
@@ -150,7 +151,7 @@ mermaid.render("diagram", TEXT).then(
   (error) => { main.textContent = error; });
 </script>"#;
 
-/// Unpacks Mermaid, which is one file without dependencies, unless it is there.
+/// Downloads and unpacks Mermaid, a single file without dependencies, unless it is there.
 fn install() -> Result<()> {
     packages::install("chromium", "chromium")?;
     packages::install("npm", "npm")?;
@@ -169,7 +170,7 @@ fn unpack(folder: &Path) -> Result<()> {
     };
     ensure!(
         field("integrity") == Some(INTEGRITY),
-        "{MERMAID} has other bytes than were pinned"
+        "{MERMAID} does not have the pinned digest"
     );
     let archive = field("filename").context("npm names no file")?;
     step(&mut command(&format!(

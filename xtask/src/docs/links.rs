@@ -1,4 +1,5 @@
-//! The links of the built site: each leads to a file of the site, and to a heading of it where it names one.
+//! Checks the links of the built site: each must lead to a file of the site, and if it names a heading, to a heading of that
+//! file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,18 +7,18 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-/// What a page has that matters to links.
+/// The anchors and links of a page.
 struct Page {
     anchors: BTreeSet<String>,
     links: BTreeSet<String>,
 }
 
-/// Checks every link of every page of the site between pages, and returns how many there were, in words.
+/// Checks every link between pages of the site, and returns a sentence with their number.
 ///
-/// Links to other sites are not followed: whether those answer says nothing about this repository.
+/// Links to other sites are not followed, because an outage there is no mistake in this repository.
 ///
 /// # Errors
-/// When a link leads nowhere. The error lists all of them.
+/// When links lead nowhere. The error lists all of them.
 pub(super) fn check(site: &Path) -> Result<String> {
     let mut pages = BTreeMap::new();
     read_pages(site, Path::new(""), &mut pages)?;
@@ -61,7 +62,7 @@ fn read_pages(site: &Path, folder: &Path, pages: &mut BTreeMap<PathBuf, Page>) -
         if entry.file_type()?.is_dir() {
             read_pages(site, &path, pages)?;
         } else if path.extension().is_some_and(|extension| extension == "html")
-            // The links of the error page are relative to wherever it is shown.
+            // The error page is shown at any address, so its relative links cannot be checked.
             && path != Path::new("404.html")
         {
             let html = fs::read_to_string(site.join(&path))?;
@@ -74,7 +75,7 @@ fn read_pages(site: &Path, folder: &Path, pages: &mut BTreeMap<PathBuf, Page>) -
     Ok(())
 }
 
-/// The values of an attribute, as mdBook writes them: between double quotes, after a blank.
+/// The values of an attribute, as mdBook writes attributes: after a space, in double quotes.
 fn attributes(html: &str, name: &str) -> BTreeSet<String> {
     let opening = format!(" {name}=\"");
     let parts = html.split(&opening).skip(1);

@@ -1,4 +1,4 @@
-//! The documentation as a site: the pages are copied below `target/site`, and mdBook builds them there.
+//! Builds the documentation as a site: the pages are copied below `target/site`, where mdBook builds them.
 //!
 //! The copy has the folders of the repository, so a relative link leads to the same page on a git forge and on the site.
 
@@ -11,10 +11,10 @@ use crate::docs::diagrams;
 use crate::step::{command, root, step};
 use crate::wheels;
 
-/// Where the copy and the site are, from the root.
+/// The folder of the copy and the site, relative to the root.
 const FOLDER: &str = "target/site";
 
-/// What pages link to beside the pages in `docs`.
+/// Files outside `docs` to which pages link.
 const BESIDE_DOCS: &[&str] = &[
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -39,7 +39,8 @@ const BESIDE_DOCS: &[&str] = &[
     "sessiongate.schema.json",
 ];
 
-/// The table of contents, whose links are relative to `docs`, as a git forge shows it. mdBook wants them relative to its source.
+/// The table of contents. Its links are relative to `docs`, so that they work on a git forge; mdBook needs them relative to the
+/// root of its sources.
 const CONTENTS: &str = "docs/SUMMARY.md";
 
 /// Builds the site, and returns its folder.
@@ -89,8 +90,8 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies a file. A page gets images in place of the texts of its diagrams. A `README.md` becomes `index.md`, as mdBook calls the page of
-/// a folder; it would not change the links to it.
+/// Copies a file. A page gets images in place of the texts of its diagrams. A `README.md` becomes `index.md`, mdBook's name for
+/// the page of a folder, also in links, which mdBook would not change.
 fn copy_file(from: &Path, to: &Path) -> Result<()> {
     if to.extension().is_none_or(|extension| extension != "md") {
         return copy(from, to);

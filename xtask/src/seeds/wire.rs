@@ -1,6 +1,6 @@
-//! What the fuzz targets of what peers say besides HTTP/1.1, and of both sides of a connection, start from.
+//! The initial inputs of the fuzz targets for other protocols than HTTP/1.1, and for both sides of an HTTP/1.1 connection.
 
-/// Inputs of each target.
+/// The inputs of each target.
 pub(super) const INPUTS: [(&str, &[&[u8]]); 5] = [
     ("exchanges", &EXCHANGES),
     ("field_values", &FIELD_VALUES),
@@ -9,7 +9,8 @@ pub(super) const INPUTS: [(&str, &[&[u8]]); 5] = [
     ("stream_heads", &STREAM_HEADS),
 ];
 
-// Method, lengths, status, two cuts; then both bodies.
+// The first six bytes select the method, both lengths, the status, and where the request and the answer are cut; then come both
+// bodies.
 const EXCHANGES: [&[u8]; 4] = [
     b"\x00\x00\x01\x00\x80\x80the answer",
     b"\x02\x05\x05\x00\x40\xc0the request and the answer",
@@ -29,7 +30,7 @@ const FIELD_VALUES: [&[u8]; 9] = [
     b"By=\"_x\\\"y\";FOR=192.0.2.1;;=",
 ];
 
-// The first byte says in pieces of how many bytes the rest comes.
+// The first byte is the size of the pieces in which the rest arrives.
 const FRAMES: [&[u8]; 6] = [
     b"\x07\0\0\x08\x06\0\0\0\0\0abcdefgh\0\0\0\x04\x01\0\0\0\0",
     b"\x01\0\0\x04\x01\x05\0\0\0\x01abcd\0\0\0\0\x01\0\0\0\x01\0\0\x04\x03\0\0\0\0\x01abcd",
@@ -49,7 +50,7 @@ const PROXY_HEADERS: [&[u8]; 7] = [
     b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24abcdefghijklmnopabcdefghijklmnop\0\x01\0\x02",
 ];
 
-// The first byte says whether the stream has ended, is a WebSocket, and how many fields there may be.
+// The first byte says whether the stream has ended, whether it is a WebSocket, and how many fields are allowed.
 const STREAM_HEADS: [&[u8]; 6] = [
     b"\x01GET\nhttps\na.example\n/a?b\ncookie: a=b\ncookie: c=d\naccept: */*",
     b"\xf0POST\nhttps\na.example:8443\n/\ncontent-length: 0012\nhost: A.example:8443",

@@ -2,21 +2,21 @@
 //!
 //! The lists are long because services read many names. A header from which a service takes the path, the prefix, the method, the
 //! scheme or the host of a request, or a file mapping, turns the request into a different one from the one that the gate decided
-//! about. Each group names its source. Where all names with a beginning or an ending are about routing, that beginning or ending
-//! is listed, so that other products' names are caught too.
+//! about. Each group names its source. If every name with a certain prefix or suffix describes routing, the list has that prefix
+//! or suffix, which also covers other products.
 
 use super::Meaning;
 
-/// The lists below, whether they hold beginnings of names, and the meaning of the names.
+/// The lists of names and of prefixes: each with whether it holds prefixes, and with the meaning of the names.
 pub(super) const LISTS: &[(&[&str], bool, Meaning)] = &[
     (IDENTITY, false, Meaning::Identity),
-    (IDENTITY_FAMILIES, true, Meaning::Identity),
+    (IDENTITY_PREFIXES, true, Meaning::Identity),
     (PLACE, false, Meaning::Routing),
     (SCHEME, false, Meaning::Routing),
     (HOST, false, Meaning::Routing),
     (METHOD, false, Meaning::Routing),
     (CLIENT, false, Meaning::Routing),
-    (ROUTING_FAMILIES, true, Meaning::Routing),
+    (ROUTING_PREFIXES, true, Meaning::Routing),
 ];
 
 /// Fields that concern one connection, and others that only the gate writes: where a message ends, how long its connection lasts,
@@ -63,8 +63,8 @@ const IDENTITY: &[&str] = &[
     "x-user-roles",
 ];
 
-/// Beginnings of identity headers.
-const IDENTITY_FAMILIES: &[&str] = &[
+/// Prefixes of the names of identity headers.
+const IDENTITY_PREFIXES: &[&str] = &[
     "cf-access-",
     "x-amzn-oidc-",
     "x-auth-request-",
@@ -81,7 +81,7 @@ const IDENTITY_FAMILIES: &[&str] = &[
 /// Headers that say where an application is mounted, and which of its pages is requested.
 const PLACE: &[&str] = &[
     // What WSGI, ASGI and Rack applications read as their prefix or place, each with a few lines of its own middleware; the
-    // well-known names (`X-Script-Name`, `X-Forwarded-Prefix`) are families.
+    // well-known names (`X-Script-Name`, `X-Forwarded-Prefix`) are covered by prefixes.
     "x-app-path",
     "x-app-root",
     "x-application-path",
@@ -116,7 +116,7 @@ const PLACE: &[&str] = &[
     "x-nextjs-rewritten-query",
     "x-now-route-matches",
     // CGI's variables (RFC 3875), which gunicorn takes from a forwarder (`--forwarder-headers`, since 22) and FastCGI
-    // gateways write. `SCRIPT_NAME`, `PATH_INFO` and `REQUEST_URI` are families or endings.
+    // gateways write. `SCRIPT_NAME`, `PATH_INFO` and `REQUEST_URI` are covered by prefixes or suffixes.
     "query-string",
     "request-base",
     "request-method",
@@ -174,7 +174,7 @@ const HOST: &[&str] = &[
 /// Headers that replace the method.
 const METHOD: &[&str] = &[
     // Rails, Symfony, Laravel, Express and ASP.NET read `X-HTTP-Method-Override`, `X-HTTP-Method` and
-    // `X-Method-Override`: a family and an ending. These are their short forms.
+    // `X-Method-Override`, which a prefix and a suffix cover. These are their short forms.
     "x-method",
     "x-request-method",
 ];
@@ -198,8 +198,8 @@ const CLIENT: &[&str] = &[
     "proxy-ssl-id",
 ];
 
-/// Beginnings of headers that describe the original request.
-const ROUTING_FAMILIES: &[&str] = &[
+/// Prefixes of the names of headers that describe the original request.
+const ROUTING_PREFIXES: &[&str] = &[
     // RFC 7239, and similar names.
     "forwarded",
     // The private headers of WebSphere's plug-in (`$WSSC` the scheme, `$WSRA` the address, `$WSRU` the user, `$WSCC` the
@@ -297,8 +297,8 @@ const ROUTING_FAMILIES: &[&str] = &[
     "x-real-",
 ];
 
-/// Endings of headers that describe the original request, after a vendor's name, `x-`, or nothing.
-pub(super) const ROUTING_ENDINGS: &[&str] = &[
+/// Suffixes of the names of headers that describe the original request, after a vendor's name, `x-`, or nothing.
+pub(super) const ROUTING_SUFFIXES: &[&str] = &[
     // The client: `CF-Connecting-IP`, `DO-Connecting-IP`, `Ali-CDN-Real-IP`, `Incap-Client-IP`, `X-Cluster-Client-IP`.
     "client-ip",
     "connecting-ip",

@@ -15,8 +15,8 @@ fn nothing_is_listed_twice() {
             "{}",
             listed.name
         );
-        if listed.meaning == Meaning::Routing && !listed.is_family {
-            assert!(!has_ending(listed.name), "{}", listed.name);
+        if listed.meaning == Meaning::Routing && !listed.is_prefix {
+            assert!(!has_routing_suffix(listed.name), "{}", listed.name);
         }
     }
 }
@@ -24,16 +24,16 @@ fn nothing_is_listed_twice() {
 #[test]
 fn every_listed_name_is_in_normal_form_and_passes_the_quick_check() {
     let names = LISTED.iter().map(|listed| (listed.name, listed.meaning));
-    let endings = ROUTING_ENDINGS
+    let suffixes = ROUTING_SUFFIXES
         .iter()
-        .map(|ending| (*ending, Meaning::Routing));
-    for (name, meant) in names.chain(endings) {
+        .map(|suffix| (*suffix, Meaning::Routing));
+    for (name, meant) in names.chain(suffixes) {
         assert!(name.bytes().all(|byte| byte == normal_byte(byte)), "{name}");
         assert!(may_be_listed(name.as_bytes()), "{name}");
         assert_eq!(meaning(name), meant, "{name}");
     }
-    let lengths = ROUTING_ENDINGS.iter().map(|ending| ending.len());
-    assert_eq!(lengths.min(), Some(SHORTEST_ENDING));
+    let lengths = ROUTING_SUFFIXES.iter().map(|suffix| suffix.len());
+    assert_eq!(lengths.min(), Some(SHORTEST_SUFFIX));
 }
 
 #[test]

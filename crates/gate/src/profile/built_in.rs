@@ -7,9 +7,9 @@ use http::header::AUTHORIZATION;
 
 use super::{Encoding, HeaderProfile, HeaderSource, IdentityHeader};
 
-/// A built-in header profile.
+/// A built-in [header profile](HeaderProfile).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IdentityHeaders {
+pub enum BuiltInProfile {
     /// `Remote-*`, as Authelia writes them.
     Authelia,
     /// `X-authentik-*`.
@@ -24,19 +24,19 @@ pub enum IdentityHeaders {
     OAuth2ProxyAnswers,
     /// `X-Forwarded-User` and the like, as oauth2-proxy writes them to its upstream.
     OAuth2Proxy,
-    /// `X-User-*`, ours.
-    #[default]
-    Ours,
     /// `Remote-User` and `X-Remote-User`, which most applications read that let the web server sign users in.
     RemoteUser,
+    /// `X-User-Id`, `X-User-Email` and `X-User-Name`: sessiongate's own headers, for routes that name no profile.
+    #[default]
+    Sessiongate,
     /// `X-Vouch-*`.
     Vouch,
 }
 
-impl IdentityHeaders {
-    /// The profiles that a route can name, with their names in a configuration.
-    pub const WORDS: [(&'static str, Self); 9] = [
-        ("default", Self::Ours),
+impl BuiltInProfile {
+    /// The profiles that a configuration can use by name, each with that name.
+    pub const BY_NAME: [(&'static str, Self); 9] = [
+        ("default", Self::Sessiongate),
         ("grafana", Self::Grafana),
         ("jenkins", Self::Jenkins),
         ("gitea", Self::Gitea),
@@ -47,13 +47,14 @@ impl IdentityHeaders {
         ("remote-user", Self::RemoteUser),
     ];
 
-    /// Returns the profile.
+    /// Returns the headers of this profile, and the sources of their values.
     pub fn profile(self) -> &'static HeaderProfile {
         &PROFILES[self as usize]
     }
 
-    fn build(self) -> HeaderProfile {
-        let name = match self {
+    /// Returns the profile's name, for messages.
+    fn name(self) -> &'static str {
+        match self {
             Self::Authelia => "authelia",
             Self::Authentik => "authentik",
             Self::Gitea => "gitea",
@@ -61,10 +62,13 @@ impl IdentityHeaders {
             Self::Jenkins => "jenkins",
             Self::OAuth2ProxyAnswers => "oauth2-proxy answers",
             Self::OAuth2Proxy => "oauth2-proxy",
-            Self::Ours => "default",
             Self::RemoteUser => "remote-user",
+            Self::Sessiongate => "default",
             Self::Vouch => "vouch",
-        };
+        }
+    }
+
+    fn build(self) -> HeaderProfile {
         let (separator, headers) = self.headers();
         let header = |(name, source): &(HeaderName, SessionValue)| IdentityHeader {
             name: name.clone(),
@@ -80,7 +84,7 @@ impl IdentityHeaders {
             separator: separator.into(),
         };
         HeaderProfile {
-            name: name.into(),
+            name: self.name().into(),
             headers: headers.iter().map(header).collect(),
         }
     }
@@ -96,8 +100,8 @@ impl IdentityHeaders {
             Self::Jenkins => ("|", &JENKINS),
             Self::OAuth2ProxyAnswers => (",", &OAUTH2_PROXY_ANSWERS),
             Self::OAuth2Proxy => (",", &OAUTH2_PROXY),
-            Self::Ours => (",", &OURS),
             Self::RemoteUser => (",", &REMOTE_USER),
+            Self::Sessiongate => (",", &SESSIONGATE),
             Self::Vouch => (",", &VOUCH),
         }
     }
@@ -115,24 +119,25 @@ enum SessionValue {
     Unknown,
 }
 
-/// The profiles, in the order of the variants of [`IdentityHeaders`].
-static PROFILES: LazyLock<[HeaderProfile; 10]> = LazyLock::new(|| {
-    [
-        IdentityHeaders::Authelia,
-        IdentityHeaders::Authentik,
-        IdentityHeaders::Gitea,
-        IdentityHeaders::Grafana,
-        IdentityHeaders::Jenkins,
-        IdentityHeaders::OAuth2ProxyAnswers,
-        IdentityHeaders::OAuth2Proxy,
-        IdentityHeaders::Ours,
-        IdentityHeaders::RemoteUser,
-        IdentityHeaders::Vouch,
-    ]
-    .map(IdentityHeaders::build)
-});
+/// All variants of [`BuiltInProfile`], in their order.
+const ALL: [BuiltInProfile; 10] = [
+    BuiltInProfile::Authelia,
+    BuiltInProfile::Authentik,
+    BuiltInProfile::Gitea,
+    BuiltInProfile::Grafana,
+    BuiltInProfile::Jenkins,
+    BuiltInProfile::OAuth2ProxyAnswers,
+    BuiltInProfile::OAuth2Proxy,
+    BuiltInProfile::RemoteUser,
+    BuiltInProfile::Sessiongate,
+    BuiltInProfile::Vouch,
+];
 
-static OURS: [(HeaderName, SessionValue); 3] = [
+/// The built-in profiles, in the order of the variants of [`BuiltInProfile`].
+static PROFILES: LazyLock<[HeaderProfile; ALL.len()]> =
+    LazyLock::new(|| ALL.map(BuiltInProfile::build));
+
+static SESSIONGATE: [(HeaderName, SessionValue); 3] = [
     (HeaderName::from_static("x-user-id"), SessionValue::Subject),
     (HeaderName::from_static("x-user-email"), SessionValue::Email),
     (HeaderName::from_static("x-user-name"), SessionValue::Name),
@@ -358,9 +363,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_names_its_profile() {
-        for (word, family) in IdentityHeaders::WORDS {
-            assert_eq!(&*family.profile().name, word);
+    fn every_variant_has_its_own_profile() {
+        for (place, built_in) in ALL.into_iter().enumerate() {
+            assert_eq!(built_in as usize, place, "{built_in:?}");
+            let profile = built_in.profile();
+            assert_eq!(&*profile.name, built_in.name());
+            let names = profile.headers.iter().map(|header| &header.name);
+            let (_, headers) = built_in.headers();
+            assert!(names.eq(headers.iter().map(|(name, _)| name)));
+        }
+    }
+
+    #[test]
+    fn every_name_is_that_of_its_profile() {
+        for (name, built_in) in BuiltInProfile::BY_NAME {
+            assert_eq!(built_in.name(), name);
         }
     }
 }

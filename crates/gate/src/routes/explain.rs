@@ -77,7 +77,7 @@ pub enum Differs {
 /// How a path is read.
 #[derive(Clone, Debug)]
 pub struct PathReading<'r> {
-    /// The segments as they are compared with those of routes: escapes decoded, and in lower case where case is ignored. The last
+    /// The segments as they are compared with those of routes: escapes decoded, and in lower case if case is ignored. The last
     /// is empty for a path with a final slash. Characters that cannot be displayed stay escaped.
     pub segments: Vec<String>,
     /// Why no route can govern it, if none can.
@@ -91,34 +91,34 @@ pub struct PathReading<'r> {
 pub struct OtherReading<'r> {
     /// The path that it would read. Characters that cannot be displayed are escaped.
     pub path: String,
-    /// The route of that path; `None` where none matches.
+    /// The route of that path; `None` if none matches.
     pub route: Option<&'r Route>,
-    /// The route of that path for an upstream that ignores case; `None` where none matches.
+    /// The route of that path for an upstream that ignores case; `None` if none matches.
     pub folded: Option<&'r Route>,
 }
 
 /// Why no route can govern a path.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Ambiguity {
-    /// It climbs out of a public folder with a parameter.
+    /// The path is public and contains `/..;`, which an upstream that removes parameters first takes for the parent folder.
     #[error("`/..;` leads out of a public folder if an upstream removes parameters first")]
-    Climbs,
-    /// It contains an encoded control character.
+    LeavesPublicFolder,
+    /// The path contains an encoded control character.
     #[error("it contains an encoded control character, which no path needs")]
     Control,
-    /// It contains a fragment.
+    /// The path contains a `#`.
     #[error("it contains a `#`, which no client sends")]
     Fragment,
     /// The method differs from that of another route only in case.
     #[error("its method has another route in upper case, and some upstreams ignore case")]
     OtherMethod,
-    /// One of its readings is the path of another route.
+    /// An upstream could read the path as that of another route.
     #[error("an upstream could read it as a path that another route governs")]
     OtherRoute,
-    /// The route cuts a prefix off, and readings differ in their segments.
+    /// The route strips a prefix, and upstreams could differ about the segments of the path.
     #[error("the route strips a prefix, and an upstream could split the path into other segments")]
     Prefix,
-    /// It has more readings than any honest path.
+    /// The path has more readings than any honest path.
     #[error("it can be read in more ways than any honest path")]
     TooMany,
 }
@@ -130,7 +130,7 @@ impl Ambiguity {
             Self::Control => "the path contains an encoded control character",
             Self::Fragment => "the path contains a `#`",
             Self::OtherMethod => "the method can be read as another one",
-            Self::Climbs | Self::OtherRoute | Self::Prefix | Self::TooMany => {
+            Self::LeavesPublicFolder | Self::OtherRoute | Self::Prefix | Self::TooMany => {
                 "the path can be read in more than one way"
             }
         }
@@ -226,7 +226,7 @@ impl Routes {
         let path = facts.path.unwrap_or_default();
         let segments = path.split('/').skip(1);
         let canonical = |segment: &str| shown(&self.hosts.any.canonical(segment.as_bytes()), "/%");
-        let others = match readings::is_plain(path) {
+        let others = match readings::has_one_reading(path) {
             true => Vec::new(),
             false => readings::all(path, budget(path)).unwrap_or_default(),
         };

@@ -33,8 +33,8 @@ impl Folding {
     }
 }
 
-/// Folds roughly like `NFKC_Casefold` (Unicode, chapter 3.13, and UAX #31), and to `i` both letters of Turkish that have a dot
-/// where `I` has none. Programs that compare like this: `re.IGNORECASE` of Python 3.11 takes `ı`, `İ`, `ſ` and `K` (Kelvin) for
+/// Folds roughly like `NFKC_Casefold` (Unicode, chapter 3.13, and UAX #31), and also folds the Turkish letters `ı` and `İ` to
+/// `i`. Programs that compare like this: `re.IGNORECASE` of Python 3.11 takes `ı`, `İ`, `ſ` and `K` (Kelvin) for
 /// ASCII letters, `equalsIgnoreCase` of Java 17 the first three, `/iu` of JavaScript `ſ` and `K`; file systems of macOS compose
 /// accents and drop ignorable characters.
 fn fold_unicode(text: &[u8]) -> Vec<u8> {

@@ -506,14 +506,14 @@ fn the_quick_checks_change_no_result() {
                 || plain_rule(reading, <[u8]>::eq_ignore_ascii_case) != own
         };
         let differs = readings::all(&path, usize::MAX).unwrap().iter().any(other);
-        let plain = readings::is_plain(&path);
+        let plain = readings::has_one_reading(&path);
         if rule(&path).is_none() && readings::all(&path, budget(&path)).is_none() {
             many += 1;
             continue;
         }
         refused += usize::from(differs);
-        let dishonest =
-            path.contains('#') || public && climbs_with_parameter(&readings::plainest(&path));
+        let dishonest = path.contains('#')
+            || public && has_parent_with_parameter(&readings::fully_decoded(&path));
         let differs = differs || dishonest;
         assert_eq!(rule(&path).is_none(), differs && !plain, "{path}");
     }

@@ -1,6 +1,6 @@
 //! The identity headers that a service receives about the user, and that no client can forge.
 
-use gate::{Access, Encoding, Gate, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders};
+use gate::{Access, BuiltInProfile, Encoding, Gate, HeaderProfile, HeaderSource, IdentityHeader};
 use http::HeaderName;
 use serde_json::{Value, json};
 use session::{CookieName, Secret, seal};
@@ -36,12 +36,12 @@ fn written(gate: &Gate<Rows, Rows>, path: &str, who: Who) -> Vec<String> {
 
 #[test]
 fn every_profile_writes_all_of_its_headers() {
-    use IdentityHeaders::*;
+    use BuiltInProfile::*;
     let groups = "staff,%C3%84rzte";
     let (user, email, name) = ("ada", "ada@example.com", "Zo%C3%AB");
-    let table: [(IdentityHeaders, &[(&str, &str)]); 9] = [
+    let table: [(BuiltInProfile, &[(&str, &str)]); 9] = [
         (
-            Ours,
+            Sessiongate,
             &[
                 ("x-user-id", user),
                 ("x-user-email", email),
@@ -127,19 +127,19 @@ fn every_profile_writes_all_of_its_headers() {
             &[("remote-user", user), ("x-remote-user", user)],
         ),
     ];
-    for (family, fields) in table {
-        let gate = gate_with(family.profile().clone());
+    for (built_in, fields) in table {
+        let gate = gate_with(built_in.profile().clone());
         let fields: Vec<_> = fields
             .iter()
             .map(|(name, value)| format!("{name}: {value}"))
             .collect();
-        assert_eq!(written(&gate, "/", Who::Ada), fields, "{family:?}");
+        assert_eq!(written(&gate, "/", Who::Ada), fields, "{built_in:?}");
         assert!(
             written(&gate, "/public/", Who::Ada).is_empty(),
-            "{family:?}"
+            "{built_in:?}"
         );
     }
-    assert_eq!(table.len(), IdentityHeaders::WORDS.len());
+    assert_eq!(table.len(), BuiltInProfile::BY_NAME.len());
 }
 
 fn header(name: &'static str, source: HeaderSource, encoding: Encoding) -> IdentityHeader {
@@ -278,7 +278,7 @@ fn no_header_of_any_profile_can_be_forged_on_any_route() {
         header("my-own-login", HeaderSource::Subject, Encoding::Percent),
     ]);
     let mut all = vec![profile.clone()];
-    all.extend(IdentityHeaders::WORDS.map(|(_, family)| family.profile().clone()));
+    all.extend(BuiltInProfile::BY_NAME.map(|(_, built_in)| built_in.profile().clone()));
     let mut routes: Vec<_> = (0..=all.len())
         .map(|place| {
             let mut matched = route(&format!("/{place}/"), Access::ANY_SESSION);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gate::{
-    Access, Arrival, Bypass, ClaimPath, ColumnRef, Condition, Facts, FindError, Gate, Groups,
-    GroupsSource, HeaderProfile, Hygiene, IdentityHeaders, IdentityRules, Issuer, IssuerKeys,
+    Access, Arrival, BuiltInProfile, Bypass, ClaimPath, ColumnRef, Condition, Facts, FindError,
+    Gate, Groups, GroupsSource, HeaderProfile, Hygiene, IdentityRules, Issuer, IssuerKeys,
     KnownSession, Lookup, LookupSource, Matched, Methods, Newer, PathPattern, Realm, Rewrite,
     Route, Routes, Scalar, SessionStore, StoreError, Test, TestKind, User, UserStore,
 };
@@ -246,7 +246,7 @@ pub(crate) fn gate(mut all: Vec<Matched>, own: Vec<HeaderProfile>) -> Gate<Rows,
     shop.issuer = Some(issuer(true));
     let default = realm("default", SessionCookie::authjs(name(DEFAULT_COOKIE)));
     let realms = vec![default, shop];
-    let mut profiles = vec![IdentityHeaders::Ours.profile().clone()];
+    let mut profiles = vec![BuiltInProfile::Sessiongate.profile().clone()];
     profiles.extend(own);
     let bypass = HeaderName::from_static("x-bypass-auth");
     let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));

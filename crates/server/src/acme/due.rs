@@ -19,8 +19,8 @@ pub(super) struct OrderFailure {
 }
 
 impl OrderFailure {
-    /// Returns the record of one more failure after `before`. `share`, between 0 and 1, spreads the pauses of the nodes. The pause
-    /// is never shorter than `at_least`.
+    /// Returns the record of one more failure after `before`. `share`, between 0 and 1, spreads the pauses of the nodes. The
+    /// pause is never shorter than `at_least`.
     pub(super) fn after(
         before: Option<Self>,
         now: UnixTime,
@@ -29,7 +29,7 @@ impl OrderFailure {
     ) -> Self {
         let count = before.map_or(0, |before| before.count).saturating_add(1);
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << (count - 1).min(16));
-        // From three to five quarters of the doubled pause, but at least `at_least` to five quarters of it.
+        // 75 to 125 % of the doubled pause, but never less than 100 to 125 % of `at_least`.
         let spread = doubled.min(LONGEST_PAUSE).mul_f64(0.75 + share / 2.0);
         let pause = spread.max(at_least.mul_f64(1.0 + share / 4.0));
         Self {

@@ -32,7 +32,7 @@ pub(super) struct Keeper {
     store: Store,
     metrics: Arc<Metrics>,
     served: SharedCertificates,
-    has_read: watch::Sender<bool>,
+    has_tried_to_read: watch::Sender<bool>,
     /// Held while the store is read, so that an older result never replaces a newer one.
     refreshing: tokio::sync::Mutex<()>,
     known: Mutex<StoreContents>,
@@ -63,14 +63,14 @@ impl Keeper {
             Vec::new(),
             Vec::new(),
         )));
-        let (has_read, receiver) = watch::channel(false);
+        let (has_tried_to_read, receiver) = watch::channel(false);
         let keeper = Self {
             settings,
             client,
             store,
             metrics,
             served: Arc::clone(&served),
-            has_read,
+            has_tried_to_read,
             refreshing: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             started: clock::now().millis(),
@@ -96,7 +96,7 @@ impl Keeper {
                     }
                     Ok(()) | Err(_) => {}
                 }
-                self.has_read.send_replace(true);
+                self.has_tried_to_read.send_replace(true);
                 sleep(BETWEEN_READS).await;
             }
         };
@@ -156,8 +156,10 @@ impl Keeper {
     pub(super) async fn keep_ordering(&self, stop: &CancellationToken) {
         let _part = vital::part("the ordering of ACME certificates");
         let ordering = async {
-            let mut has_read = self.has_read.subscribe();
-            let _ = has_read.wait_for(|has_read| *has_read).await;
+            let mut has_tried_to_read = self.has_tried_to_read.subscribe();
+            let _ = has_tried_to_read
+                .wait_for(|has_tried_to_read| *has_tried_to_read)
+                .await;
             self.warn_of_missing();
             let mut is_failing = false;
             loop {
@@ -189,7 +191,7 @@ impl Keeper {
             let domains = missing.join(", ");
             tracing::warn!(
                 domains,
-                "no certificate exists yet; TLS handshakes are refused until one is issued"
+                "no certificate could be loaded yet; TLS handshakes are refused until one is available"
             );
         }
     }
@@ -262,7 +264,7 @@ impl Keeper {
         let mut known = self.known();
         known.failures.remove(domain);
         let until = certificate.not_after;
-        // StoredText until the store is read next, so that the certificate is not ordered again.
+        // Kept here until the store is next read, so that the certificate is not ordered twice.
         known
             .certificates
             .insert(domain.to_owned(), Arc::new(certificate));

@@ -54,8 +54,8 @@ pub(crate) struct AuditEntry<'a> {
     pub(crate) bytes_out: u64,
     /// Whether the browser got a page about a redirect loop instead of another redirect to the sign-in page.
     pub(crate) redirect_loop: bool,
-    /// What came of the exchange with the service: the class of its status (`2xx`), or what went wrong. `None` if the
-    /// request was not forwarded.
+    /// The class of the service's status (`2xx`), also if its answer broke off later; or why there is no answer, which can be
+    /// the client's fault. `None` if no service was asked, or if its answer was not awaited.
     pub(crate) upstream: Option<&'static str>,
     /// The server that got the request last, if the service has several.
     pub(crate) server: Option<&'a str>,

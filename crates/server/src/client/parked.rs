@@ -1,11 +1,11 @@
-//! A client whose connection is parked while no request comes.
+//! A client whose connection is parked until its next request.
 
 use std::future::poll_fn;
 
 use super::OwnedLink;
 use crate::socket::Stream;
 
-/// A client whose connection is parked: only the socket, and the connection to a service that is reserved for it.
+/// A client whose connection is parked: its socket with its TLS state, and the connection to a service that is reserved for it.
 pub(crate) struct ParkedClient {
     pub(super) stream: Box<Stream>,
     pub(super) own: Option<Box<OwnedLink>>,

@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gate::{Access, HeaderProfile, IdentityHeaders, PathPattern, Route, Routes};
+use gate::{Access, BuiltInProfile, HeaderProfile, PathPattern, Route, Routes};
 use http::HeaderValue;
 use http1::Length;
 
@@ -195,7 +195,7 @@ impl Rules {
         Self {
             handling: of_routes,
             routes,
-            profiles: vec![IdentityHeaders::Ours.profile().clone()],
+            profiles: vec![BuiltInProfile::Sessiongate.profile().clone()],
             services: service.into_iter().collect(),
         }
     }

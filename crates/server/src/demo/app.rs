@@ -86,7 +86,7 @@ pub(super) fn start(
 /// Ends the process. `sessiongate serve` reloads on this signal, but without a terminal the demo would run on unseen.
 #[expect(
     clippy::exit,
-    reason = "the terminal is gone, and there is nothing to finish"
+    reason = "the terminal has closed, and nothing needs to be finished"
 )]
 fn leave() -> ! {
     process::exit(0)

@@ -109,7 +109,7 @@ mod tests {
         let documented = std::fs::read_to_string(path).unwrap();
         assert!(
             documented.contains(&markdown()),
-            "run `cargo xtask docs` to write the tables of docs/doctor.md anew"
+            "run `cargo xtask docs` to update the tables of docs/doctor.md"
         );
     }
 }

@@ -70,7 +70,7 @@ impl Answerable for Http2Stream {
         upstream: Upgraded,
         record: &Record<'_>,
         lease: Lease<'_>,
-        expired_code: u16,
+        close_code: u16,
     ) -> ExchangeEnd {
         // A WebSocket may be silent for days.
         self.limits.body = FOREVER;
@@ -85,7 +85,7 @@ impl Answerable for Http2Stream {
             stream: self,
             read: Bytes::new(),
         };
-        tunnel::join_stream(&mut talk, upstream, record, lease, expired_code).await
+        tunnel::join_stream(&mut talk, upstream, record, lease, close_code).await
     }
 }
 

@@ -140,7 +140,7 @@ pub(crate) fn malformed(
     response
 }
 
-/// Renders the refusal of a request without TLS where `REQUIRE_HTTPS` is set.
+/// Renders the refusal of a request without TLS if `REQUIRE_HTTPS` is set.
 #[cold]
 pub(crate) fn https_required(client_kind: ClientKind, request_id: &str) -> Response<Bytes> {
     let response = status(StatusCode::FORBIDDEN, client_kind, request_id);

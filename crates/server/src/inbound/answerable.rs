@@ -21,13 +21,13 @@ pub(crate) trait Answerable: Forwards {
     ) -> Result<Sent, FolderError>;
 
     /// Relays a WebSocket between client and service, after the response head. Returns how it ended. When the session ends, the
-    /// client gets a close frame with `expired_code`.
+    /// client gets a close frame with `close_code`.
     async fn join(
         &mut self,
         upstream: Upgraded,
         record: &Record<'_>,
         lease: Lease<'_>,
-        expired_code: u16,
+        close_code: u16,
     ) -> ExchangeEnd;
 }
 
@@ -45,8 +45,8 @@ impl Answerable for Client {
         upstream: Upgraded,
         record: &Record<'_>,
         lease: Lease<'_>,
-        expired_code: u16,
+        close_code: u16,
     ) -> ExchangeEnd {
-        tunnel::join(&mut self.connection, upstream, record, lease, expired_code).await
+        tunnel::join(&mut self.connection, upstream, record, lease, close_code).await
     }
 }

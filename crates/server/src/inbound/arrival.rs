@@ -48,7 +48,7 @@ impl Peer {
     }
 }
 
-/// The arrival of a request that the gate itself answers. Only a listed proxy may choose the request id.
+/// The arrival of a request that the gate itself answers. Only a trusted proxy may choose the request id.
 pub(crate) fn direct(peer: &Peer, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
     let Peer {
         address,

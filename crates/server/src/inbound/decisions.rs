@@ -263,10 +263,10 @@ impl DecisionServer {
         now: UnixTime,
     ) -> Result<Permit<'g>, Refused<'g>> {
         let client = facts.arrival.client;
-        limited::first(live, client).await?;
-        let route = limited::route(live, facts).await?;
+        limited::by_address(live, client).await?;
+        let route = limited::by_route(live, facts).await?;
         let mut decided = live.gate.decide_by(route, facts, now).await;
-        limited::last(live, facts.arrival, &mut decided).await;
+        limited::by_user(live, facts.arrival, &mut decided).await;
         decided
     }
 

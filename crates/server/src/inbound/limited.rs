@@ -14,7 +14,7 @@ use crate::live::Live;
 ///
 /// # Errors
 /// The refusal when the address is over its limit.
-pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l>> {
+pub(crate) async fn by_address<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l>> {
     let Some(rates) = counting(live) else {
         return Ok(());
     };
@@ -26,7 +26,10 @@ pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refu
 ///
 /// # Errors
 /// The refusal when no single route governs the request, or the route is over its limit.
-pub(crate) async fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l Route, Refused<'l>> {
+pub(crate) async fn by_route<'l>(
+    live: &'l Live,
+    facts: &Facts<'_>,
+) -> Result<&'l Route, Refused<'l>> {
     let route = live.gate.routes.of(facts)?;
     if let Some(rates) = counting(live)
         && let Err(exceeded) = rates.of_route(route, facts.arrival.client).await
@@ -38,7 +41,7 @@ pub(crate) async fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l R
 
 /// Counts a decided request by its user, or by its address if its session does not open. Over the limit, `decided` becomes a
 /// refusal.
-pub(crate) async fn last<'l>(
+pub(crate) async fn by_user<'l>(
     live: &'l Live,
     arrival: &Arrival,
     decided: &mut Result<Permit<'l>, Refused<'l>>,
@@ -80,7 +83,7 @@ fn counting(live: &Live) -> Option<&Rates> {
 async fn of_user(live: &Live, rates: &Rates, permit: &Permit<'_>) -> Result<(), Exceeded> {
     let route = permit.route();
     match permit.admission().session() {
-        Some(session) if rates.count_users(route) => {
+        Some(session) if rates.counts_users(route) => {
             let realm = &live.gate.realms[route.realm].name;
             rates.of_user(route, realm, session.subject()).await
         }

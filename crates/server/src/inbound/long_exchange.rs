@@ -14,7 +14,7 @@ use crate::leases::Lease;
 use crate::live::Live;
 
 impl Proxy {
-    /// The lease of an exchange that may last for hours. Where the gate is notified of changes in the stores, the request is
+    /// The lease of an exchange that may last for hours. If the gate is notified of changes in the stores, the request is
     /// decided again whenever a change may concern it, and once at the start, because something may have changed since the first
     /// decision.
     pub(super) fn lease<'l>(

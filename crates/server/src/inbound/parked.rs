@@ -1,9 +1,10 @@
-//! Parked connections. A served connection has a task with room for a whole request; an idle one is moved to a small task,
-//! and keeps no memory but its socket's.
+//! Parked connections. A served connection has a task with room for a whole request. An idle one is moved to a small task,
+//! and has no buffers: it keeps only that task, its socket, its TLS state, and a connection to a service if one is reserved for
+//! it.
 //!
 //! ```text
-//! serve ── a second without a request ──▶ rest ── something comes, or we are to stop ──▶ serve
-//!                                           └──── nothing comes for CLIENT_IDLE_TIMEOUT ──▶ over
+//! serve ── a second without a request ──▶ park ── data arrives, or the gate stops ──▶ serve
+//!                                           └──── nothing arrives for CLIENT_IDLE_TIMEOUT ──▶ closed
 //! ```
 
 use std::rc::Rc;

@@ -339,7 +339,7 @@ impl Proxy {
     }
 }
 
-/// "Policy violation" (RFC 6455 §7.4.1): the close code for a revoked session where no other code is configured.
+/// "Policy violation" (RFC 6455 §7.4.1): the close code for a revoked session, if no other code is configured.
 const POLICY_VIOLATION: u16 = 1008;
 
 #[cfg(test)]

@@ -185,10 +185,13 @@ mod tests {
         arrival.peer = [192, 0, 2, 1].into();
         assert!(
             !arrived_over_https(&both, &arrival, &standard),
-            "of nobody listed"
+            "the peer is not a trusted proxy"
         );
         arrival.secure = true;
-        assert!(arrived_over_https(&both, &arrival, &standard), "of its own");
+        assert!(
+            arrived_over_https(&both, &arrival, &standard),
+            "the connection to the gate itself has TLS"
+        );
         let nginx = headers(&[("x-original-url", "https://a.example/")]);
         assert!(requests_https(&nginx, &ForwardedOrigin::default()));
     }

@@ -52,17 +52,17 @@ fn is_websocket<'m>(
 }
 
 /// Relays between both sides until one of them ends or the lease is over, and returns how it ended. The head of the answer
-/// is in `client`'s output. When the session ends, the client gets a close frame with `expired_code`.
+/// is in `client`'s output. When the session ends, the client gets a close frame with `close_code`.
 pub(crate) async fn join(
     client: &mut Connection,
     upstream: Upgraded,
     record: &Record<'_>,
     lease: Lease<'_>,
-    expired_code: u16,
+    close_code: u16,
 ) -> ExchangeEnd {
     match upstream {
         Upgraded::Connection(link) => {
-            join_connections(client, link.connection, record, lease, expired_code).await
+            join_connections(client, link.connection, record, lease, close_code).await
         }
         Upgraded::Stream(mut stream) => {
             let mut to_upstream = FrameScanner::default();
@@ -77,7 +77,7 @@ pub(crate) async fn join(
             record.count_bytes_in(client.input.len() as u64);
             let sides = (client.stream(), &mut *stream);
             let frames = (FrameScanner::default(), to_upstream);
-            first_end(sides, frames, record, (lease, expired_code)).await
+            first_end(sides, frames, record, (lease, close_code)).await
         }
     }
 }
@@ -87,7 +87,7 @@ async fn join_connections(
     mut upstream: Connection,
     record: &Record<'_>,
     lease: Lease<'_>,
-    expired_code: u16,
+    close_code: u16,
 ) -> ExchangeEnd {
     let (mut to_client, mut to_upstream) = (FrameScanner::default(), FrameScanner::default());
     // Bytes that each side sent before the relay began.
@@ -105,13 +105,7 @@ async fn join_connections(
     }
     record.count_bytes_in(client.input.len() as u64);
     let sides = (client.stream(), upstream.stream());
-    first_end(
-        sides,
-        (to_client, to_upstream),
-        record,
-        (lease, expired_code),
-    )
-    .await
+    first_end(sides, (to_client, to_upstream), record, (lease, close_code)).await
 }
 
 /// Relays between both sides like [`join`], if the head of the answer has been sent to `client` already.
@@ -120,7 +114,7 @@ pub(crate) async fn join_stream(
     upstream: Upgraded,
     record: &Record<'_>,
     lease: Lease<'_>,
-    expired_code: u16,
+    close_code: u16,
 ) -> ExchangeEnd {
     let mut to_client = FrameScanner::default();
     let mut upstream = match upstream {
@@ -129,7 +123,7 @@ pub(crate) async fn join_stream(
             record.head_sent();
             let frames = (to_client, FrameScanner::default());
             let sides = (client, &mut *stream);
-            return first_end(sides, frames, record, (lease, expired_code)).await;
+            return first_end(sides, frames, record, (lease, close_code)).await;
         }
     };
     // Bytes that the service sent right after its answer.
@@ -141,7 +135,7 @@ pub(crate) async fn join_stream(
     record.head_sent();
     let sides = (client, upstream.stream());
     let frames = (to_client, FrameScanner::default());
-    first_end(sides, frames, record, (lease, expired_code)).await
+    first_end(sides, frames, record, (lease, close_code)).await
 }
 
 async fn first_end(
@@ -151,7 +145,7 @@ async fn first_end(
     ),
     (to_client, to_upstream): (FrameScanner, FrameScanner),
     record: &Record<'_>,
-    (lease, expired_code): (Lease<'_>, u16),
+    (lease, close_code): (Lease<'_>, u16),
 ) -> ExchangeEnd {
     let first_end = FirstEnd::default();
     let mut tunnel = Tunnel {
@@ -183,8 +177,8 @@ async fn first_end(
     };
     let (code, reason) = match over {
         LeaseEnd::GoingAway => (GOING_AWAY, "going away"),
-        LeaseEnd::SessionExpired => (expired_code, "session expired"),
-        LeaseEnd::SessionRevoked => (expired_code, "session revoked"),
+        LeaseEnd::SessionExpired => (close_code, "session expired"),
+        LeaseEnd::SessionRevoked => (close_code, "session revoked"),
     };
     tunnel.close(&websocket::closing(code, reason)).await;
     over.exchange_end()

@@ -48,7 +48,7 @@ impl AllNodes {
     /// Adds this node's counts, at least one, to those of all nodes.
     ///
     /// # Errors
-    /// The limit that all nodes together exceed. From that limit on, this request is then not counted on any node.
+    /// The limit that all nodes together exceed. This limit and those after it do not count the request.
     pub(super) async fn count(&self, step: Step<'_>) -> Result<CountScope, Exceeded> {
         let cells = step.iter().map(Counted::shared).collect();
         let over = match self.rates.count(cells).await {

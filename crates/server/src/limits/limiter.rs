@@ -87,13 +87,14 @@ impl Limiter {
         checked.map_err(|later| self.exceeded(&later))
     }
 
-    /// The count of an address, for the shared count.
+    /// A count of an address, which can be added to the shared count.
     pub(super) fn counted_address(&self, address: IpAddr) -> Counted<'_> {
         let network = network_of(address);
         self.counted(network, &[&network.to_be_bytes()])
     }
 
-    /// The count under this key, for the shared count, where `text` is its key.
+    /// A count under `key`, which can be added to the shared count. There its key is a digest of the limit's name and `text`,
+    /// because `key` has a different hash on each node.
     pub(super) fn counted(&self, key: impl Hash, text: &[&[u8]]) -> Counted<'_> {
         let mut digest = Context::new(&SHA256);
         for part in [self.name.as_bytes()].iter().chain(text) {

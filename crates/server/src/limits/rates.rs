@@ -68,7 +68,7 @@ impl Rates {
     }
 
     /// Whether there is a rate limit for this route.
-    pub(crate) fn govern(&self, route: &Route) -> bool {
+    pub(crate) fn has_limit_for(&self, route: &Route) -> bool {
         let of_route = self.of_routes.get(route.id);
         !self.of_all.is_empty() || of_route.is_some_and(|limiters| !limiters.is_empty())
     }
@@ -115,7 +115,7 @@ impl Rates {
     }
 
     /// Whether users are counted on this route.
-    pub(crate) fn count_users(&self, route: &Route) -> bool {
+    pub(crate) fn counts_users(&self, route: &Route) -> bool {
         let of_route = self.of_routes.get(route.id);
         !self.of_all.by_user.is_empty()
             || of_route.is_some_and(|limiters| !limiters.by_user.is_empty())

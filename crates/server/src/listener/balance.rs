@@ -90,7 +90,7 @@ impl ConnectionBalancer {
     }
 
     /// The runtime with the fewest connections, if it has markedly fewer than this one. A small difference is not worth the
-    /// cost: where connections come and go quickly, the next ones make up for it.
+    /// cost: if connections come and go quickly, the next ones make up for it.
     fn less_busy(&self) -> Option<&GroupMember> {
         let fewest = self.group.iter().min_by_key(|other| other.connections())?;
         let (own, least) = (&self.group[self.index], fewest.connections());

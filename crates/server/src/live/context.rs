@@ -6,7 +6,7 @@ use anyhow::Result;
 use tokio::runtime::Handle;
 
 use super::tickets::HandedTickets;
-use crate::audit::AuditTerms;
+use crate::audit::SharedAuditState;
 use crate::limits::Table;
 use crate::metrics::Metrics;
 use crate::process::process;
@@ -27,7 +27,7 @@ pub(crate) struct LiveContext {
     /// The ticket keys of the previous process.
     pub(crate) tickets: HandedTickets,
     /// What the audit logs share.
-    pub(crate) audit: AuditTerms,
+    pub(crate) audit: SharedAuditState,
 }
 
 impl LiveContext {
@@ -42,7 +42,7 @@ impl LiveContext {
             rechecks: Rechecks::open(&runtime),
             table: Arc::new(Table::new()),
             tickets,
-            audit: AuditTerms::default(),
+            audit: SharedAuditState::default(),
             runtime,
         })
     }

@@ -48,7 +48,7 @@ impl Tickets {
     /// A ticketer with a fresh key.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// When the system returns no random bytes.
     pub(crate) fn new() -> Result<Self, Error> {
         Self::at(seconds())
     }
@@ -279,7 +279,8 @@ mod tests {
         assert_eq!(after.open(&second, now).unwrap(), b"2");
         let third = after.seal(b"3", now).unwrap();
         assert_eq!(third[..NAME_LEN], second[..NAME_LEN]);
-        assert_eq!(before.open(&third, now).unwrap(), b"3", "and back");
+        let opened = before.open(&third, now).unwrap();
+        assert_eq!(opened, b"3", "the previous process opens new tickets");
         let fourth = after.seal(b"4", START + 13 * HOUR).unwrap();
         assert_ne!(fourth[..NAME_LEN], second[..NAME_LEN]);
         assert!(Tickets::with(Vec::new()).unwrap().is_none());

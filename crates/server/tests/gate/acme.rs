@@ -65,7 +65,7 @@ async fn a_certificate_is_obtained_by_tls_alpn_01_and_reused_from_the_store() ->
     let (store, root) = (folder.path().join("acme"), pebble.root().await?);
     let command = ordering(&echo, &pebble, tls, &store.display().to_string());
     let gate = command.start().await?;
-    wait_for_log(&gate, "handshakes are refused until one is issued").await?;
+    wait_for_log(&gate, "handshakes are refused until one is available").await?;
     let refused = status(tls, &root).await;
     ensure!(
         refused.is_err(),

@@ -57,7 +57,9 @@ async fn sessions_end_on_every_server_and_after_a_failover() -> Result<()> {
     let stopped = holders.iter().copied().find(|holder| *holder != needed);
     let stopped = stopped.context("each server has a session")?;
     cluster.nodes[stopped].stop();
-    tracking.wait_for_log("Redis announces no changes").await?;
+    tracking
+        .wait_for_log("change notifications from Redis are not working")
+        .await?;
     // Nothing is answered from memory, and the other servers still answer for their keys.
     for (token, holder) in later.iter().zip(holders) {
         poll("the session to be found", async || {
@@ -132,7 +134,7 @@ async fn the_documented_rights_are_enough_in_a_cluster() -> Result<()> {
     restrict(&[CACHE, &rights].concat()).await?;
     let settings = caching(&echo, &postgres, &url).env("REDIS_TRACKING", "true");
     let gate = settings.start().await?;
-    logged(&gate, "Redis announces changes").await?;
+    logged(&gate, "change notifications from Redis are working").await?;
     cached(&gate, "ada").await?;
     nothing_was_refused().await
 }
@@ -258,7 +260,7 @@ async fn an_unverifiable_certificate_is_refused_and_the_server_named() -> Result
         let tracking = tracking.start().await?;
         let stderr = tracking.stderr();
         let refused_with = stderr.wait_for(|line| {
-            let is_it = line.contains("Redis announces no changes")
+            let is_it = line.contains("change notifications from Redis are not working")
                 && line.contains(server)
                 && line.contains(advice);
             is_it.then_some(())

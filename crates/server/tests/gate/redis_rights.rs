@@ -202,7 +202,7 @@ async fn tracking_works_with_exactly_the_documented_rights() -> Result<()> {
         .start()
         .await?;
     cached(&gate, "ada").await?;
-    logged(&gate, "Redis announces changes").await?;
+    logged(&gate, "change notifications from Redis are working").await?;
     assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
     let gate = tracking(&restricted(&redis, CACHE).await?).start().await?;
     logged(&gate, "refused CLIENT TRACKING: NOPERM").await
@@ -223,7 +223,7 @@ async fn a_primary_named_by_sentinels_needs_one_more_right() -> Result<()> {
     redis.cli(["ACL", "LOG", "RESET"]).await?;
     let gate = command.start().await?;
     cached(&gate, "ada").await?;
-    logged(&gate, "Redis announces changes").await?;
+    logged(&gate, "change notifications from Redis are working").await?;
     assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
     Ok(())
 }

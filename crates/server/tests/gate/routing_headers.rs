@@ -138,7 +138,7 @@ async fn routing_headers_of_a_listed_proxy_are_forwarded() -> Result<()> {
 async fn routing_headers_cannot_lead_out_of_a_public_path() -> Result<()> {
     let app = Wsgi::start().await?;
     let gate = gate(&format!("http://{}", app.address)).env("PUBLIC_PATHS", "/static/");
-    // The gate forwards the header of a listed proxy, and the application then serves another path.
+    // The gate forwards the header of a trusted proxy, and the application then serves another path.
     let listed = gate.clone().env("TRUSTED_PROXIES", "127.0.0.1/32");
     let mounted = Request::get("/static/private").header("X-Script-Name", "/static");
     let answer = listed.start().await?.send(&mounted).await?;

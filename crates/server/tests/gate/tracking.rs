@@ -35,7 +35,9 @@ impl Tracking {
             .start()
             .await?;
         let tracking = Self { gate, _echo: echo };
-        tracking.wait_for_log("Redis announces changes").await?;
+        tracking
+            .wait_for_log("change notifications from Redis are working")
+            .await?;
         Ok(tracking)
     }
 
@@ -147,7 +149,9 @@ async fn memory_is_not_used_while_the_redis_channel_is_down() -> Result<()> {
     let tracking = Tracking::start(&format!("redis://{}", wire.address())).await?;
     tracking.wait_until_in_memory(TOKEN).await?;
     wire.stall();
-    tracking.wait_for_log("Redis announces no changes").await?;
+    tracking
+        .wait_for_log("change notifications from Redis are not working")
+        .await?;
     // From memory the answer would be 200.
     assert_eq!(tracking.status(TOKEN).await?, 503);
     sign_out(&redis, TOKEN).await?;
@@ -184,7 +188,7 @@ async fn a_session_ends_on_the_primary_that_took_over() -> Result<()> {
         let lines = tracking.gate.stderr().all();
         let says = lines
             .iter()
-            .filter(|line| line.contains("Redis announces changes"));
+            .filter(|line| line.contains("change notifications from Redis are working"));
         (says.count() == 2).then_some(())
     })
     .await

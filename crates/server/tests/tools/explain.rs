@@ -111,7 +111,7 @@ Requires  met          csrf: Sec-Fetch-Site is same-origin or none, or else Orig
           unmet          a client in 10.0.0.0/8 (the client is 127.0.0.1)
           unmet          team ops or "on call" (claim team is "blue")
 Session   user ada, authjs-v5, until …
-Answer    refused with 403, rule_denied: the rule demands something that the user does not have"#;
+Answer    refused with 403, rule_denied: the request does not meet the rule's condition"#;
     assert_eq!(text(&refused), expected, "{refused:?}");
     assert_eq!(refused.code, Some(1));
 }

@@ -52,7 +52,7 @@ impl<T: Truth> ChannelSubscriber for Chain<T> {
 
 impl<T: Truth> Chain<T> {
     /// Handles a key that Redis has announced. Redis names every key that is written or expires, so most of its
-    /// announcements are not changes. An invalidation of a key therefore removes only that key from memory, where a
+    /// announcements are not changes. An invalidation of a key therefore removes only that key from memory. A
     /// [stripe](super::super::changes) would remove its neighbors too: with a million users, each written once in ten
     /// minutes, they would invalidate one another all the time.
     fn invalidate_redis_key(&self, redis_key: &[u8], now: Instant) {

@@ -12,7 +12,7 @@ use super::super::fact::Fact as _;
 use super::super::memory::LookupStart;
 use super::{Chain, POSTGRES, Truth};
 
-/// Whether stale answers may be used while the database is down, and whether any was.
+/// Whether stale answers may be used while the database is down, and whether one has been used.
 #[derive(Debug)]
 pub(in super::super) struct Outage {
     /// How long beyond its time to live an answer may be used. Zero turns this off.
@@ -80,8 +80,9 @@ impl Outage {
 }
 
 impl<T: Truth> Chain<T> {
-    /// Returns a ticket from before the lookup that filled a hit in Redis. `None` where the database has announced a
-    /// change since, or the age of the hit is not known. Announcements that may have been missed are not considered.
+    /// Returns a ticket that is no later than the lookup whose answer Redis holds, computed from the age of that answer.
+    /// `None` if the age is not known, or if this node has received an announcement of a change since then. Announcements
+    /// that it may have missed are not considered.
     pub(super) fn unchanged_since(
         &self,
         key: &str,
@@ -96,13 +97,13 @@ impl<T: Truth> Chain<T> {
     }
 
     /// Returns the stale answer to use while the database is down, if the operator allows it: the fact as it was at the
-    /// last lookup, unless it did not exist then or an invalidation was received since. The answer is not kept, so that
-    /// the database is asked each time.
+    /// last lookup. `None` if the fact did not exist then, or an invalidation was received since. The answer is not kept,
+    /// so that the database is asked each time.
     ///
-    /// `in_redis` is the answer in Redis, with a ticket from before the truth was asked for it. A node that still
-    /// reaches the database, or reached it for longer, may have written it. It replaces the entry in memory where it is
-    /// surely newer. Where it says that the fact does not exist, there is no stale answer, and memory removes its own
-    /// entry, so that the entry is not used again once Redis has dropped its answer.
+    /// `in_redis` is the answer that Redis holds, with a ticket from before the database was asked for it. It may be newer than
+    /// the entry in memory, because another node may have reached the database later than this one. So it is used instead
+    /// of an entry that is certainly older, which is removed. If it says that the fact does not exist, there is no stale
+    /// answer, and the entry is removed in any case, so that it is not used once Redis has dropped its answer.
     pub(super) fn stale(
         &self,
         key: &str,

@@ -52,7 +52,7 @@ pub(in super::super) trait Truth: Send + Sync + 'static {
             })
     }
 
-    /// The facts that a key of Redis is about, where Redis is the truth.
+    /// The facts that a key of Redis is about, if Redis is the truth.
     fn affected_by(&self, _redis_key: &[u8]) -> Option<Affected<'static>> {
         None
     }

@@ -9,7 +9,7 @@ use super::super::standing::{Dialect, Presence, StandingSelection};
 use super::error::PostgresError;
 use super::server::Connection;
 
-/// The types of some columns of a table. Each is a name that PostgreSQL itself printed, qualified and quoted where
+/// The types of some columns of a table. Each is a name that PostgreSQL itself printed, qualified and quoted if
 /// needed.
 #[derive(Debug, Default)]
 pub(super) struct Layout(Vec<(String, String)>);

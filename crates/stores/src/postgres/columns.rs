@@ -21,7 +21,7 @@ use super::server::Connection;
 pub(super) struct UnresolvedColumns {
     pub(super) configured: UserColumns,
     pub(super) users: UserTable,
-    /// The session table, where users are found with sessions. The statement calls it `k`.
+    /// The session table, if users are found with sessions. The statement calls it `k`.
     pub(super) sessions: Option<Table>,
     /// The alias of the user table in the statement.
     pub(super) alias: &'static str,
@@ -156,7 +156,7 @@ impl UnresolvedColumns {
         })
     }
 
-    /// Selects roles in organizations. Where the user is a member twice with two roles, the role is null. The id of the
+    /// Selects roles in organizations. If the user is a member twice with two roles, the role is null. The id of the
     /// user is compared as text as well: a collation may treat two users as equal.
     fn roles(&self, memberships: &Memberships) -> String {
         let Memberships {

@@ -41,8 +41,8 @@ pub(in super::super) enum PostgresError {
         /// The table, quoted.
         table: String,
     },
-    /// No table is configured for this.
-    #[error("no such table is configured")]
+    /// No table is configured for this lookup.
+    #[error("no table is configured for this lookup")]
     NoTable,
     /// A host did not accept the connection in time.
     #[error("no connection within {} ms", .0.as_millis())]

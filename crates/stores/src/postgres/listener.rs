@@ -1,9 +1,10 @@
 //! The channel that announces changes in PostgreSQL (`LISTEN`), and how it proves that it is up.
 //!
 //! One connection listens. It may have to bypass a pooler that other connections go through: with transaction pooling,
-//! `LISTEN` appears to succeed and nothing is received. So about once a second, a second connection, which takes the same
-//! route as lookups, sends a notification that the first must receive while it runs no query. That also proves that both
-//! lead to the same database of the same server, and it detects a dead connection that looks open within two seconds.
+//! `LISTEN` appears to succeed and nothing is received. So again and again, with a pause of [`PROOF_INTERVAL`], a second
+//! connection, which takes the same route as lookups, sends a notification that the first must receive while it runs no
+//! query. That also proves that both lead to the same database of the same server. A proof holds for [`PROOF_TTL`], so a dead
+//! connection that looks open is noticed within 2.5 seconds.
 //!
 //! Changes that no trigger announces are found by checking the tables regularly: triggers that were dropped, partitions
 //! that were detached, tables that were swapped.
@@ -171,8 +172,8 @@ impl Keeper {
         })
     }
 
-    /// Proves about once a second that notifications are received, and checks the tables regularly. Returns the reason of
-    /// the failure that ends this.
+    /// Proves again and again that notifications are received, and checks the tables regularly. Returns the reason of the
+    /// failure that ends this.
     async fn watch(&mut self, pair: &Pair) -> String {
         let mut last: Option<TriggerState> = None;
         let mut next_check = Instant::now();
@@ -229,7 +230,10 @@ impl Keeper {
         self.publisher.mark_up();
         if self.logged != Some(Ok(())) {
             let configuration = self.trial.configuration();
-            tracing::info!(configuration, "PostgreSQL announces changes");
+            tracing::info!(
+                configuration,
+                "change notifications from PostgreSQL are working"
+            );
             self.logged = Some(Ok(()));
         }
     }
@@ -241,7 +245,7 @@ impl Keeper {
             tracing::warn!(
                 configuration = self.trial.configuration(),
                 detail = why,
-                "PostgreSQL announces no changes, so nothing is answered from memory"
+                "change notifications from PostgreSQL are not working, so answers in memory are not used"
             );
             self.logged = state;
         }
@@ -315,10 +319,11 @@ const NOT_RECEIVED: &str = "notifications sent through DATABASE_URL do not arriv
 /// How full the queue of notifications may be. Our triggers stop notifying above nine tenths.
 const MAX_QUEUE_USAGE: f64 = 0.5;
 
-/// The pause between proofs that the channel is up. With the time that a proof takes, less than two seconds.
+/// The pause between two proofs that the channel is up. A proof begins at most 1.6 seconds after the last one: after this and
+/// [`PROOF_TIMEOUT`].
 const PROOF_INTERVAL: Duration = Duration::from_millis(700);
 
-/// How long a proof is trusted: until the next proof, including the longest time that the next one may take.
+/// How long a proof holds, from its beginning: until the next one has ended, even if both take [`PROOF_TIMEOUT`].
 const PROOF_TTL: Duration = Duration::from_millis(2500);
 
 /// How long a proof may take. The first one may take as long as a query.

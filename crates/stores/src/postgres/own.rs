@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::super::connections::Connections;
 use super::super::pools::{self, DatabaseTarget, Lease, Pools};
 use super::super::settings::{DatabaseSettings, DatabaseUrl};
-use super::super::single_flight::Rank;
+use super::super::single_flight::Trust;
 use super::error::{INSUFFICIENT_PRIVILEGE, PostgresError};
 use super::server::PostgresOpener;
 
@@ -89,7 +89,7 @@ impl OwnTables {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, PostgresError> {
-        let taken = self.lease.resource.take(Rank::Known).await?;
+        let taken = self.lease.resource.take(Trust::Genuine).await?;
         let rows = taken.connection.query(statement, parameters).await;
         taken.give_back(rows)
     }

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use gate::LookupSource;
 
-use super::super::single_flight::Rank;
+use super::super::single_flight::Trust;
 use super::Postgres;
 use super::catalog::{self, Layout, Visible};
 use super::error::PostgresError;
@@ -16,9 +16,9 @@ impl Postgres {
     pub(super) async fn build_statement(
         &self,
         by: &KeyLookup,
-        rank: Rank,
+        trust: Trust,
     ) -> Result<KeyStatement, PostgresError> {
-        let taken = self.connections.take(rank).await?;
+        let taken = self.connections.take(trust).await?;
         let answer = self.read_catalog(&taken.connection, by).await;
         taken.give_back(answer)
     }

@@ -13,7 +13,7 @@ use super::columns::{ColumnSelection, UnresolvedColumns};
 pub(super) struct KeyLookup {
     /// The table with the key.
     pub(super) table: Table,
-    /// The user table, where that is another table.
+    /// The user table, if that is another table.
     pub(super) users: Option<Table>,
     /// The column of the key.
     pub(super) column: Column,

@@ -24,7 +24,7 @@ use super::{MAX_TTL, Redis, Topology, Unwritten, read_command};
 pub(in super::super) struct AgedValue {
     /// The value; empty for a missing key.
     pub(in super::super) value: Vec<u8>,
-    /// The remaining time to live. `None` where it was not requested, or the key does not expire.
+    /// The remaining time to live. `None` if it was not requested, or the key does not expire.
     pub(in super::super) left: Option<Duration>,
 }
 

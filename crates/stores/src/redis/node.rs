@@ -2,8 +2,8 @@
 //!
 //! A lookup uses the open connection and never opens one. A separate task ([`Node::keep_connected`]) does that, watches
 //! the connection, and opens a new one when it breaks. If that fails, or the connection breaks at once, the task first
-//! waits for up to [`RECONNECT_PAUSE`]. The few requests that wait when an outage begins lose one
-//! [`timeout`](RedisTarget::timeout); later requests lose nothing.
+//! waits for up to [`RECONNECT_PAUSE`]. When an outage begins, the few lookups that are under way wait for at most one
+//! [`timeout`](RedisTarget::timeout); later lookups fail at once, until the connection is open again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,6 +37,7 @@ pub(super) struct Node {
 /// The state of the connection to a server.
 #[derive(Clone)]
 enum ConnectionState {
+    /// The connection has failed, timed out, or could not be opened. Lookups fail at once, while a new one is opened.
     Broken,
     Open {
         connection: MultiplexedConnection,
@@ -45,7 +46,8 @@ enum ConnectionState {
         /// Distinguishes this connection from earlier and later ones.
         number: u64,
     },
-    /// The connection is being opened for the first time, or replaced. Lookups wait for it.
+    /// The connection is being opened for the first time, or replaced although it works, because it no longer leads to
+    /// the primary. Lookups wait for the new one.
     Opening,
 }
 

@@ -37,7 +37,7 @@ pub enum SharedChange {
     GiveBack,
 }
 
-/// CacheBackend that are counted one after the other, up to the first that exceeds its limit.
+/// Cells that are counted in order, up to the first that exceeds its limit.
 pub(in super::super) type SharedCells = Vec<SharedCell>;
 
 /// A cell that exceeds its limit, and for how long.

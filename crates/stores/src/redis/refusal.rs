@@ -62,7 +62,7 @@ pub(super) fn describe_timeout(limit: Duration) -> String {
     format!("did not answer within {} ms", limit.as_millis())
 }
 
-/// Describes that the server refused `command`, with advice where the code alone does not say what to do.
+/// Describes that the server refused `command`, with advice if the code alone does not say what to do.
 pub(super) fn refusal(command: &str, code: &str) -> String {
     let advice = match code {
         "NOPERM" => {

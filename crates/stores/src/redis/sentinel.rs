@@ -52,7 +52,7 @@ pub(super) struct Votes {
 
 impl<'a> SentinelConnections<'a> {
     /// Creates the connections, none of which is open yet, to the sentinels of `server`, whose primary is at `here`.
-    /// `None` where there are no sentinels.
+    /// `None` if there are no sentinels.
     pub(super) fn of(
         server: &'a RedisServer,
         here: &RedisServer,

@@ -181,7 +181,11 @@ impl TrackingTask {
         reload_soon();
         *self.logged_reason() = None;
         let configuration = self.trial.configuration();
-        tracing::info!(channel = "redis", configuration, "Redis announces changes");
+        tracing::info!(
+            channel = "redis",
+            configuration,
+            "change notifications from Redis are working"
+        );
     }
 
     fn mark_down(&self, why: &str) {
@@ -192,7 +196,7 @@ impl TrackingTask {
                 channel = "redis",
                 configuration = self.trial.configuration(),
                 detail = why,
-                "Redis announces no changes, so memory is not trusted"
+                "change notifications from Redis are not working, so answers in memory are not used"
             );
             *logged = Some(why.to_owned());
         }

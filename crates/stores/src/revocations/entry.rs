@@ -16,7 +16,7 @@ pub struct RevocationEntry {
     pub revocation: Revocation,
     /// When it was revoked.
     pub made: UnixTime,
-    /// The author of the revocation, as given by the author; it is not verified.
+    /// Who revoked it, as stated by that person or program and not verified.
     pub by: String,
     /// How the revocation was made: `admin`, `cli`, or any text that another program has written.
     pub source: String,

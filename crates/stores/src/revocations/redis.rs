@@ -216,5 +216,5 @@ fn read(member: &str) -> Result<RevocationEntry, RevocationStoreError> {
 const KEY: &str = "sessiongate:revocations";
 
 /// How many milliseconds below the highest known score new members are looked for, because the clocks of nodes differ.
-/// Where they differ by more, the whole list is read.
+/// If they differ by more, the whole list is read.
 const OVERLAP: u64 = 1000;

@@ -38,7 +38,7 @@ pub(super) fn select(configured: &UserColumns, users: &UserTable, alias: &str) -
     values.chain(claims).collect()
 }
 
-/// Selects roles in organizations. Where the user is a member twice with two roles, the role is null.
+/// Selects roles in organizations. If the user is a member twice with two roles, the role is null.
 fn roles(memberships: &Memberships, users: &UserTable, alias: &str) -> String {
     let Memberships {
         table,

@@ -2,7 +2,7 @@
 
 use super::super::one_line;
 
-/// Describes an error, with advice where SQLite's message does not say what to do.
+/// Describes an error, with advice if SQLite's message does not say what to do.
 pub(super) fn describe(error: &sqlx::Error) -> String {
     const SQLITE_READONLY: i32 = 8;
     const SQLITE_CANTOPEN: i32 = 14;

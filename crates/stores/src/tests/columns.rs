@@ -77,7 +77,7 @@ async fn on_postgres(server: &Postgres, id: &str, columns: &str) -> DatabaseUrl 
 /// A column: its declaration, the SQL of its value, how it is selected, and the value to be read.
 type Case = (&'static str, &'static str, fn(&str) -> UserColumn, Value);
 
-/// Checks that each value is read as expected, and as `null` where the column is `NULL`.
+/// Checks that each value is read as expected, and as `null` if the column is `NULL`.
 async fn values_are_read<D: WritableDatabase>(
     mut database: D,
     id: &str,

@@ -56,7 +56,7 @@ async fn a_plain_true_is_read_and_written_for_a_user_who_exists() {
     assert!(cached(&cache, "auth:7").await.contains("\"user\":true"));
     assert_eq!(source(&stores, "7").await, LookupSource::Redis);
 
-    // Where columns are configured, `true` holds too little.
+    // If columns are configured, `true` holds too little.
     cache.cli(["SET", "auth:7", "true"]).await.unwrap();
     database(&mut chain).columns = vec![value("id")];
     let looking = open(chain).0;

@@ -306,7 +306,7 @@ async fn foreign_values_in_redis_are_misses_and_are_not_overwritten() {
     assert_eq!(cache.cli(["TYPE", "auth:8"]).await.unwrap(), "hash");
     assert!(stores.health()[0].up);
 
-    // Where changes are announced, the age of such a value is read too, but the value does not close the connection.
+    // If changes are announced, the age of such a value is read too, but the value does not close the connection.
     let mut tracking = chain.clone();
     tracking.redis.as_mut().unwrap().tracking = true;
     let (tracking, outcomes) = open(tracking);

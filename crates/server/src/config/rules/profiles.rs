@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use gate::{Encoding, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders};
+use gate::{BuiltInProfile, Encoding, HeaderProfile, HeaderSource, IdentityHeader};
 use session::Secret;
 
 use super::columns::RuleColumns;
@@ -44,7 +44,7 @@ impl<'s> Profiles<'s> {
         Self {
             raw,
             is_partial,
-            built: vec![IdentityHeaders::Ours.profile().clone()],
+            built: vec![BuiltInProfile::Sessiongate.profile().clone()],
             places: HashMap::new(),
         }
     }
@@ -89,7 +89,7 @@ impl<'s> Profiles<'s> {
         }
         let raw = self.raw.iter().find(|raw| raw.name.value == name.value);
         if raw.is_none() {
-            let known = IdentityHeaders::WORDS.map(|(word, _)| word);
+            let known = BuiltInProfile::BY_NAME.map(|(word, _)| word);
             let own = self.raw.iter().map(|raw| raw.name.value.as_str());
             let what = format!("there is no profile `{}`", name.value);
             let help = known_words(&name.value, own.chain(known));
@@ -132,7 +132,7 @@ fn build(
             Some(base) => base.profile().headers.clone(),
             None => {
                 let what = format!("`{}` is not a built-in profile", base.value);
-                let known = IdentityHeaders::WORDS.map(|(word, _)| word);
+                let known = BuiltInProfile::BY_NAME.map(|(word, _)| word);
                 let help = known_words(&base.value, known);
                 problems.push(Problem::with(base, what).with_help(help));
                 Vec::new()
@@ -181,8 +181,8 @@ fn report_duplicate_headers(headers: &[(Spanned<String>, RawHeader)], problems: 
     }
 }
 
-fn built_in(name: &str) -> Option<IdentityHeaders> {
-    let mut words = IdentityHeaders::WORDS.into_iter();
+fn built_in(name: &str) -> Option<BuiltInProfile> {
+    let mut words = BuiltInProfile::BY_NAME.into_iter();
     words.find_map(|(word, profile)| (word == name).then_some(profile))
 }
 

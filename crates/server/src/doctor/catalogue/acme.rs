@@ -4,8 +4,8 @@ use crate::doctor::check::checks;
 
 checks! {
     DIRECTORY = Problem "acme-directory-unreachable"
-        why "The gate cannot order or renew certificates. Existing ones work until they expire; hostnames without one \
-             refuse every TLS connection."
+        why "The gate cannot order or renew certificates. Existing ones work until they expire; the gate refuses \
+             TLS connections for hostnames without a certificate."
         todo "Check that this machine can reach the server, that ACME_DIRECTORY_URL is the URL of its directory, and, if \
              its certificate authority is private, that ACME_CA_FILE is set."
     FOLDER = Problem "acme-folder-not-writable"

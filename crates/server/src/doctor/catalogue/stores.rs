@@ -67,7 +67,7 @@ checks! {
     REDIS_RIGHTS_MISSING = Problem "redis-rights-missing"
         why "The gate's user lacks a right that the gate needs. Without read access the cache is skipped, and requests \
              with sessions stored there get 503; without write access the cache stays empty; limits are not shared if \
-             they cannot be counted; and without notifications (REDIS_TRACKING) memory is trusted only briefly."
+             they cannot be counted; and without notifications (REDIS_TRACKING) answers in memory are not used."
         todo "Grant the rights to the user."
     REDIS_TAKES_NO_WRITES = Warning "redis-takes-no-writes"
         why "Redis answers but refuses new entries: it is full (OOM) or a replica (READONLY). The cache no longer \

@@ -1,6 +1,6 @@
 //! The endpoints for decisions: one for each kind of calling proxy, and the paths of the gateways that sessiongate replaces.
 
-use gate::{IdentityHeaders, Restriction};
+use gate::{BuiltInProfile, Restriction};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 
@@ -15,14 +15,15 @@ pub(crate) struct Endpoint {
     /// Where the original request is described.
     pub(crate) source: RequestSource,
     /// The headers that say who the user is.
-    pub(crate) identity: IdentityHeaders,
+    pub(crate) identity: BuiltInProfile,
     /// The status that permits a request.
     pub(crate) allows_with: StatusCode,
     pub(crate) refusal_style: RefusalStyle,
-    /// The query parameters that it understands. Others cause a denial, unless they may be the client's and restrict nothing.
+    /// The query parameters that it understands. Any other parameter is denied, unless it may come from the client's own query
+    /// and is not a restriction.
     parameters: Vocabulary,
-    /// Whether its calling proxies may send the query of the original request as the query of the decision request.
-    keeps_query: bool,
+    /// Whether the decision request may carry the client's own query (Caddy does this).
+    may_carry_client_query: bool,
 }
 
 /// How a calling proxy treats a refusal.
@@ -75,7 +76,7 @@ impl Endpoint {
             PATHS.iter().find(|(known, ..)| *known == path)?;
         let mut endpoint = Self::new(*mode, *source, *identity, *refusal_style);
         endpoint.parameters = parameters(*mode);
-        endpoint.keeps_query = KEEPS_QUERY.contains(&path);
+        endpoint.may_carry_client_query = MAY_CARRY_CLIENT_QUERY.contains(&path);
         if *mode == Mode::OAuth2Proxy {
             endpoint.allows_with = StatusCode::ACCEPTED;
         }
@@ -89,7 +90,7 @@ impl Endpoint {
     fn new(
         mode: Mode,
         source: RequestSource,
-        identity: IdentityHeaders,
+        identity: BuiltInProfile,
         refusal_style: RefusalStyle,
     ) -> Self {
         Self {
@@ -99,7 +100,7 @@ impl Endpoint {
             allows_with: StatusCode::OK,
             refusal_style,
             parameters: &[],
-            keeps_query: false,
+            may_carry_client_query: false,
         }
     }
 
@@ -121,15 +122,15 @@ impl Endpoint {
             return Ok(Restriction::default());
         };
         let of_client =
-            self.keeps_query && original::forwarded_query(&parts.headers) == Some(query);
+            self.may_carry_client_query && original::forwarded_query(&parts.headers) == Some(query);
         restrictions::from_query(query, self.parameters, of_client)
     }
 }
 
 /// The query parameters that are understood at the endpoints of a gateway.
 ///
-/// Two are not understood, so a request that has them is refused: `auth=basic` of Authelia, which asks for a password in place of a
-/// session, and `access_token` of vouch, which carries a session of its own.
+/// A request with one of these two is refused: `auth=basic` of Authelia, which asks for a password in place of a session, and
+/// `access_token` of vouch, which carries a session of its own.
 fn parameters(mode: Mode) -> Vocabulary {
     match mode {
         Mode::Authelia => AUTHELIA,
@@ -180,7 +181,7 @@ fn has_parameter(uri: &Uri, name: &str) -> bool {
 
 /// The endpoints that Caddy asks. Its `uri` replaces the path of the request, but the query only if `uri` has one itself (seen
 /// with 2.6.2 and 2.11.7).
-const KEEPS_QUERY: [&str; 7] = [
+const MAY_CARRY_CLIENT_QUERY: [&str; 7] = [
     "/api/authz/forward-auth",
     "/api/verify",
     "/auth",
@@ -191,29 +192,41 @@ const KEEPS_QUERY: [&str; 7] = [
 ];
 
 /// Endpoints that calling proxies put in front of the original path.
-const PREFIXES: [(&str, Mode, IdentityHeaders); 3] = [
+const PREFIXES: [(&str, Mode, BuiltInProfile); 3] = [
     (
         "/api/authz/ext-authz",
         Mode::Authelia,
-        IdentityHeaders::Authelia,
+        BuiltInProfile::Authelia,
     ),
-    ("/auth/envoy", Mode::Envoy, IdentityHeaders::Ours),
+    ("/auth/envoy", Mode::Envoy, BuiltInProfile::Sessiongate),
     (
         "/outpost.goauthentik.io/auth/envoy",
         Mode::Authentik,
-        IdentityHeaders::Authentik,
+        BuiltInProfile::Authentik,
     ),
 ];
 
-const PATHS: [(&str, Mode, RequestSource, IdentityHeaders, RefusalStyle); 12] = {
-    use IdentityHeaders::{Authelia, Authentik, OAuth2ProxyAnswers, Ours, Vouch};
+const PATHS: [(&str, Mode, RequestSource, BuiltInProfile, RefusalStyle); 12] = {
+    use BuiltInProfile::{Authelia, Authentik, OAuth2ProxyAnswers, Sessiongate, Vouch};
     use RefusalStyle::{PassedOn, StatusAlone};
     use RequestSource::{Either, Forwarded, Nowhere, OriginalUrl, OriginalUrlAlone};
     [
-        ("/auth", Mode::ForwardAuth, Forwarded, Ours, PassedOn),
-        ("/auth/nginx", Mode::Nginx, OriginalUrl, Ours, StatusAlone),
-        ("/auth/caddy", Mode::Caddy, Forwarded, Ours, PassedOn),
-        ("/auth/traefik", Mode::Traefik, Forwarded, Ours, PassedOn),
+        ("/auth", Mode::ForwardAuth, Forwarded, Sessiongate, PassedOn),
+        (
+            "/auth/nginx",
+            Mode::Nginx,
+            OriginalUrl,
+            Sessiongate,
+            StatusAlone,
+        ),
+        ("/auth/caddy", Mode::Caddy, Forwarded, Sessiongate, PassedOn),
+        (
+            "/auth/traefik",
+            Mode::Traefik,
+            Forwarded,
+            Sessiongate,
+            PassedOn,
+        ),
         (
             "/api/authz/auth-request",
             Mode::Authelia,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use gate::IdentityHeaders;
+use gate::BuiltInProfile;
 use http::header::CONNECTION;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
@@ -59,7 +59,7 @@ impl DecisionServer {
         };
         match self.decide(&live, question, &mut record).await {
             Ok(permit) => {
-                let names = IdentityHeaders::Ours;
+                let names = BuiltInProfile::Sessiongate;
                 let mut allowed = Response::new(());
                 allowed.headers_mut().extend(permit.identity(names));
                 let forged = permit.forged(names, &headers);

@@ -132,12 +132,12 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), UnsupportedParame
         .map_or(Ok(()), |name| Err(UnsupportedParameter::new(name, HEADER)))
 }
 
-/// The error for a restriction to groups where the groups of users are unknown.
+/// The error for a restriction to groups if the groups of users are unknown.
 pub(crate) fn groups_without_any() -> UnsupportedParameter {
     UnsupportedParameter::new("allowed_groups", WORD)
 }
 
-/// The error for metadata of a route, which Envoy can send beside context extensions.
+/// The error for metadata of a route, which Envoy can send in addition to context extensions.
 pub(crate) fn route_metadata() -> UnsupportedParameter {
     UnsupportedParameter::new("route_metadata_context", ATTRIBUTE)
 }
@@ -159,7 +159,7 @@ fn restrict<'v>(
     Some(())
 }
 
-/// The decoded text of a part of a query. `None` where parsers read it differently.
+/// The decoded text of a part of a query. `None` if parsers read it differently.
 fn decoded(part: &str) -> Option<Cow<'_, str>> {
     let mut escapes = part.split('%').skip(1);
     let is_escape = |rest: &str| {

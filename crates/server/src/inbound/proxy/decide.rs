@@ -29,7 +29,7 @@ impl Proxy {
     ) -> (&'l Handling, RequestOutcome<D::Exchange>) {
         let headers = request.headers();
         let facts = facts(request, &record.arrival);
-        if let Err(refused) = limited::first(live, record.arrival.client).await {
+        if let Err(refused) = limited::by_address(live, record.arrival.client).await {
             return refuse(refused, Vec::new(), live, request, record);
         }
         if !record.arrival.secure
@@ -49,7 +49,7 @@ impl Proxy {
             record.decided(Decision::Preflight);
             return (live.handling(Some(route)), RequestOutcome::Answered(answer));
         }
-        let governing = limited::route(live, &facts).await;
+        let governing = limited::by_route(live, &facts).await;
         let mut decided = match governing {
             Ok(route) => {
                 let deciding = pin!(live.gate.decide_by(route, &facts, record.now));
@@ -58,7 +58,7 @@ impl Proxy {
             Err(refused) => Some(Err(refused)),
         };
         if let Some(decided) = &mut decided {
-            limited::last(live, &record.arrival, decided).await;
+            limited::by_user(live, &record.arrival, decided).await;
         }
         match decided {
             None => (live.handling(None), RequestOutcome::Abandoned),

@@ -56,7 +56,7 @@ async fn limits_are_shared_and_are_local_while_redis_is_down() -> Result<()> {
         [200, 200, 200, 429, 200, 200, 429]
     );
     assert_eq!(shared_limit_count(&one, "local").await?, 5.0);
-    logged(&one, "limits are not shared: Redis does not count").await?;
+    logged(&one, "limits are not shared: Redis cannot count requests").await?;
 
     redis.start_again().await?;
     let mut strangers = 0..;

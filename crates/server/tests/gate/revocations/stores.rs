@@ -102,8 +102,10 @@ async fn a_notified_revocation_takes_effect_on_commit_and_on_removal() -> Result
     ];
     for node in &nodes {
         let notified = node.stderr();
-        let notified =
-            notified.wait_for(|line| line.contains("PostgreSQL announces changes").then_some(()));
+        let notified = notified.wait_for(|line| {
+            line.contains("change notifications from PostgreSQL are working")
+                .then_some(())
+        });
         notified.await?;
         wait_for_status(node, &old_session("ada"), 200).await?;
     }
@@ -175,8 +177,10 @@ async fn revocations_and_flushes_in_redis_take_effect_when_notified() -> Result<
     ];
     for node in &nodes {
         let notified = node.stderr();
-        let notified =
-            notified.wait_for(|line| line.contains("Redis announces changes").then_some(()));
+        let notified = notified.wait_for(|line| {
+            line.contains("change notifications from Redis are working")
+                .then_some(())
+        });
         notified.await?;
     }
     for user in ["ada", "bob", "eve"] {

@@ -76,7 +76,7 @@ async fn unlisted_or_missing_proxy_headers_are_refused() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let echo = Echo::start().await?;
     let gate = gate_with_proxy_protocol(folder.path(), &echo).await?;
-    // The listed proxy must send a PROXY header first.
+    // The trusted proxy must send a PROXY header first.
     assert_eq!(status_behind(&gate, b"", "/none").await?, None);
     let wrong = b"PROXY TCP4 1.2.3.4\r\n";
     assert_eq!(status_behind(&gate, wrong, "/wrong").await?, None);
@@ -84,7 +84,7 @@ async fn unlisted_or_missing_proxy_headers_are_refused() -> Result<()> {
     assert!(refused.await? >= 2.0);
     assert_eq!(echo.seen().len(), 0);
 
-    // A chain of two listed proxies: the client of the second is in `X-Forwarded-For`.
+    // A chain of two trusted proxies: the client of the second is in `X-Forwarded-For`.
     let chained = b"PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n";
     assert_eq!(status_behind(&gate, chained, "/chained").await?, Some(200));
     assert_eq!(line(&gate, "/chained").await?["client_ip"], "198.51.100.1");

@@ -2,7 +2,7 @@
 //!
 //! The triggers follow these rules:
 //!
-//! - **They watch with `WHEN`, not with `UPDATE OF`**, which does not fire where a `BEFORE` trigger changes the column. A
+//! - **They watch with `WHEN`, not with `UPDATE OF`**, which does not fire if a `BEFORE` trigger changes the column. A
 //!   row that moves to another partition causes a delete and an insert.
 //! - **They compare texts byte by byte**, because a column may be of a type without equality, such as `json`, or have a
 //!   collation under which two roles are equal. `*<>` compares whole rows, but a dump of it cannot be restored.

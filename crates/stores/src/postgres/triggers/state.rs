@@ -20,11 +20,11 @@ pub struct WatchedTable {
     pub key: String,
     /// The subject of a change: `session` or `user`.
     pub subject: &'static str,
-    /// The reasons why not all changes are announced. Empty where they are.
+    /// The reasons why not all changes are announced. Empty if they are.
     pub flaws: Vec<TriggerFlaw>,
 }
 
-/// The reason why changes of a table are not announced. Names of tables and columns are quoted, at least where SQL
+/// The reason why changes of a table are not announced. Names of tables and columns are quoted, at least if SQL
 /// requires it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriggerFlaw {

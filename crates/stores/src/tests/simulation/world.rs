@@ -111,7 +111,7 @@ pub(super) struct World {
     values: BTreeMap<Vec<u8>, (Vec<u8>, Duration)>,
     /// The fewest changes that a value written under each key must include.
     floors: BTreeMap<Vec<u8>, u64>,
-    /// The messages that each channel has yet to deliver to each node. `None` where the channel is broken.
+    /// The messages that each channel has yet to deliver to each node. `None` if the channel is broken.
     pub(super) from_redis: Vec<Option<VecDeque<Message>>>,
     pub(super) from_truth: Vec<Option<VecDeque<Message>>>,
     pub(super) operations: Vec<Operation>,

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sessiongate_fuzz::{compare, case, vectors};
+use sessiongate_fuzz::{case, compare, vectors};
 
 fuzz_target!(
     init: vectors::check(),

@@ -52,7 +52,10 @@ fn websockets(bytes: &[u8], size: usize) {
         frames.scan(piece);
     }
     let (closes, is_whole) = reference(bytes);
-    assert_eq!((frames.has_close(), frames.is_at_frame_end()), (closes, is_whole));
+    assert_eq!(
+        (frames.has_close(), frames.is_at_frame_end()),
+        (closes, is_whole)
+    );
     let reason: String = bytes
         .iter()
         .take(123)

@@ -123,7 +123,10 @@ fn check_length(before: &Request<()>, request: &Request<Length>, has_ended: bool
         (_, Length::UntilClose) => panic!("a request cannot end with the connection"),
         ([], length) => assert!(!has_ended || length == Length::NONE),
         ([sent_length], Length::Exactly(number)) if !has_ended && number > 0 => {
-            let digits = sent_length.to_str().expect("digits").trim_start_matches('0');
+            let digits = sent_length
+                .to_str()
+                .expect("digits")
+                .trim_start_matches('0');
             assert_eq!(digits, number.to_string());
             assert!(number <= i64::MAX.unsigned_abs());
         }

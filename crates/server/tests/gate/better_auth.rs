@@ -7,9 +7,8 @@ use harness::interop::{BetterAuth, SignedIn};
 use harness::{CutProxy, Echo, GateCommand, Postgres, Redis, poll};
 use serde_json::Value;
 
-use crate::support::{cached_in, enters, gate, status};
+use crate::support::{BETTER_AUTH_SECRET, better_auth, cached_in, enters, status};
 
-const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 const STRATEGIES: [&str; 3] = ["compact", "jwt", "jwe"];
 /// The format in the audit log of a session that the gate looked up, because no cookie cache contained it.
 const LOOKED_UP: &str = "better-auth-signed-token";
@@ -33,25 +32,14 @@ impl World {
 
     /// Starts a server that keeps its users, and unless `settings` say otherwise its sessions, in the database.
     async fn app<const N: usize>(&self, settings: [(&str, &str); N]) -> Result<BetterAuth> {
-        let stated = [SECRET, ("DATABASE_URL", self.url.as_str())];
+        let stated = [BETTER_AUTH_SECRET, ("DATABASE_URL", self.url.as_str())];
         BetterAuth::start(stated.into_iter().chain(settings)).await
     }
 
     /// Returns the command of a gate that looks sessions up in the database and caches nothing.
     fn gate(&self) -> GateCommand {
-        stateless(&self.echo).env("DATABASE_URL", &self.url)
+        better_auth(&self.echo).env("DATABASE_URL", &self.url)
     }
-}
-
-/// Returns the command of a gate without a store and without a cache of its own.
-fn stateless(echo: &Echo) -> GateCommand {
-    gate(&echo.url())
-        .without("AUTH_SECRET")
-        .env("SESSION_FORMAT", "better-auth")
-        .env("MEMORY_CACHE_TTL", "0")
-        .env("REDIS_CACHE_TTL", "0")
-        .env("ABSENT_CACHE_TTL", "0")
-        .envs([SECRET])
 }
 
 /// Returns the token under which the server keeps the user's session.
@@ -161,9 +149,9 @@ async fn cookies_are_found_under_the_names_configured_in_better_auth() -> Result
 #[tokio::test]
 async fn without_any_store_the_cookie_cache_is_the_session() -> Result<()> {
     let echo = Echo::start().await?;
-    let gate = stateless(&echo).start().await?;
+    let gate = better_auth(&echo).start().await?;
     // The default of Better Auth without a database.
-    let app = BetterAuth::start([SECRET]).await?;
+    let app = BetterAuth::start([BETTER_AUTH_SECRET]).await?;
     let user = app.sign_up("Ada").await?;
     let line = enters(&gate, &echo, &user.browser.cookies(), &user).await?;
     assert_eq!(line["format"], "better-auth-jwe");
@@ -189,14 +177,14 @@ async fn without_any_store_the_cookie_cache_is_the_session() -> Result<()> {
 #[tokio::test]
 async fn long_sessions_in_chunked_cookies_open() -> Result<()> {
     let echo = Echo::start().await?;
-    let gate = stateless(&echo).start().await?;
+    let gate = better_auth(&echo).start().await?;
     for strategy in STRATEGIES {
         for (setting, value, prefix) in [
             ("COOKIE_PREFIX", "better-auth", ""),
             ("SECURE_COOKIES", "true", "__Secure-"),
         ] {
             let cache = ("CACHE_STRATEGY", strategy);
-            let app = BetterAuth::start([SECRET, cache, (setting, value)]).await?;
+            let app = BetterAuth::start([BETTER_AUTH_SECRET, cache, (setting, value)]).await?;
             let user = app.sign_up_with_notes("Ada", &"x".repeat(9000)).await?;
             let cookies = user.browser.cookies();
             let last = format!("{prefix}better-auth.session_data.2=");

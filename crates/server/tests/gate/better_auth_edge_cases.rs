@@ -6,24 +6,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use harness::interop::{BetterAuth, SignedIn};
-use harness::{Echo, Gate, GateCommand, Postgres, Redis, Request};
+use harness::{Echo, Gate, Postgres, Redis, Request};
 use serde_json::Value;
 use session::{Secret, seal};
 
-use crate::support::{enters, gate, status};
-
-const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
-
-/// Returns the command of a gate for Better Auth that caches nothing, and has no store unless the caller adds one.
-fn better_auth(echo: &Echo) -> GateCommand {
-    gate(&echo.url())
-        .without("AUTH_SECRET")
-        .env("SESSION_FORMAT", "better-auth")
-        .env("MEMORY_CACHE_TTL", "0")
-        .env("REDIS_CACHE_TTL", "0")
-        .env("ABSENT_CACHE_TTL", "0")
-        .envs([SECRET])
-}
+use crate::support::{BETTER_AUTH_SECRET, better_auth, enters, gate, status};
 
 /// Returns the reason for which these cookies are refused.
 async fn reason(gate: &Gate, cookies: &str) -> Result<String> {
@@ -41,7 +28,7 @@ fn explained(cookies: &str) -> Result<Value> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sessiongate"))
         .args(["open", "--json"])
         .env_clear()
-        .envs([SECRET])
+        .envs([BETTER_AUTH_SECRET])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -87,7 +74,7 @@ async fn a_session_without_remember_me_ends_with_its_cache_if_there_is_no_store(
     );
     for (strategy, lasts) in [("compact", 60), ("jwt", 300), ("jwe", 300)] {
         let app = BetterAuth::start([
-            SECRET,
+            BETTER_AUTH_SECRET,
             ("DATABASE_URL", &url),
             ("CACHE_STRATEGY", strategy),
             ("CACHE_MAX_AGE", "1000"),
@@ -253,7 +240,7 @@ async fn sessions_of_an_app_that_preserves_rows_need_redis_alone() -> Result<()>
         .start()
         .await?;
     let app = BetterAuth::start([
-        SECRET,
+        BETTER_AUTH_SECRET,
         ("DATABASE_URL", &url),
         ("REDIS_URL", &redis_url),
         ("STORE_IN_DATABASE", "true"),
@@ -312,7 +299,7 @@ async fn the_cookie_cache_alone_may_have_a_custom_name() -> Result<()> {
     let usual = better_auth(&echo).start().await?;
     for secure in ["false", "true"] {
         let app = BetterAuth::start([
-            SECRET,
+            BETTER_AUTH_SECRET,
             ("CACHE_STRATEGY", "jwe"),
             ("DATA_COOKIE", "cache"),
             ("SECURE_COOKIES", secure),
@@ -333,7 +320,7 @@ async fn the_documented_view_refuses_banned_users() -> Result<()> {
     let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
     let url = postgres.url(Postgres::DATABASE);
     let app = BetterAuth::start([
-        SECRET,
+        BETTER_AUTH_SECRET,
         ("DATABASE_URL", &url),
         ("PLUGINS", "admin"),
         ("CACHE_STRATEGY", "compact"),

@@ -6,21 +6,9 @@ use harness::{Client, Echo, Gate, GateCommand, Mint, Postgres, Redis, Request, m
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-use crate::support::{gate, sqlite, started, status};
+use crate::support::{BETTER_AUTH_SECRET, better_auth, gate, sqlite, started, status};
 
-const SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
 const ADA: &str = "ada@example.com";
-
-/// Returns the command of a gate for sessions of Better Auth that caches nothing.
-fn better_auth(echo: &Echo) -> GateCommand {
-    gate(&echo.url())
-        .without("AUTH_SECRET")
-        .env("SESSION_FORMAT", "better-auth")
-        .env("MEMORY_CACHE_TTL", "0")
-        .env("REDIS_CACHE_TTL", "0")
-        .env("ABSENT_CACHE_TTL", "0")
-        .envs([SECRET])
-}
 
 /// Sends these cookies and verifies that the request enters; returns the address that the service gets, and the audit line.
 async fn address(gate: &Gate, echo: &Echo, cookies: &str) -> Result<(String, Value)> {
@@ -177,7 +165,7 @@ async fn better_auth_email_verification_is_read_from_every_store() -> Result<()>
         ("false", "jwe"),
     ] {
         let settings = [
-            SECRET,
+            BETTER_AUTH_SECRET,
             ("DATABASE_URL", &database),
             ("EMAIL_VERIFIED", verified),
             ("CACHE_STRATEGY", strategy),
@@ -192,7 +180,7 @@ async fn better_auth_email_verification_is_read_from_every_store() -> Result<()>
         }
 
         let settings = [
-            SECRET,
+            BETTER_AUTH_SECRET,
             ("DATABASE_URL", &database),
             ("REDIS_URL", &redis),
             ("EMAIL_VERIFIED", verified),
@@ -220,7 +208,7 @@ impl Plugins {
         let (postgres, echo) = (Postgres::start().await?, Echo::start().await?);
         let url = postgres.url(Postgres::DATABASE);
         let settings = [
-            SECRET,
+            BETTER_AUTH_SECRET,
             ("DATABASE_URL", &url),
             ("CACHE_STRATEGY", strategy),
             ("PLUGINS", "anonymous,admin"),
@@ -472,7 +460,8 @@ async fn refusing_guests_needs_a_readable_guest_column() -> Result<()> {
         .env("ALLOW_ANONYMOUS", "false")
         .start()
         .await?;
-    let token = BetterAuth::signed(SECRET.1, "mWDgQ6D0uEGUhaKnhr3ShAc8oBX5gWti").await?;
+    let token =
+        BetterAuth::signed(BETTER_AUTH_SECRET.1, "mWDgQ6D0uEGUhaKnhr3ShAc8oBX5gWti").await?;
     let cookies = format!("better-auth.session_token={token}");
     assert_eq!(status(&gate, &cookies).await?, 200);
     let hint = r#"has no column \"isAnonymous\""#;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use harness::interop::SignedIn;
+use harness::interop::{BetterAuth, SignedIn};
 use harness::{Echo, Gate, GateCommand, Mint, Redis, Request, mint};
 use serde_json::Value;
 
@@ -23,6 +23,20 @@ pub(crate) async fn started<const N: usize>(settings: [(&str, &str); N]) -> Resu
     let echo = Echo::start().await?;
     let gate = gate(&echo.url()).envs(settings).start().await?;
     Ok((echo, gate))
+}
+
+/// The secret of the Better Auth apps of the tests, as they and the gate take it from the environment.
+pub(crate) const BETTER_AUTH_SECRET: (&str, &str) = ("BETTER_AUTH_SECRET", BetterAuth::SECRET);
+
+/// Returns the command of a gate for Better Auth that caches nothing, and has no store unless the caller adds one.
+pub(crate) fn better_auth(echo: &Echo) -> GateCommand {
+    gate(&echo.url())
+        .without("AUTH_SECRET")
+        .env("SESSION_FORMAT", "better-auth")
+        .env("MEMORY_CACHE_TTL", "0")
+        .env("REDIS_CACHE_TTL", "0")
+        .env("ABSENT_CACHE_TTL", "0")
+        .envs([BETTER_AUTH_SECRET])
 }
 
 /// Returns a GET request of a user with a valid session.

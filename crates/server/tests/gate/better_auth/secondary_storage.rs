@@ -5,14 +5,14 @@ use harness::interop::BetterAuth;
 use harness::{CutProxy, Echo, Redis, poll};
 use serde_json::Value;
 
-use super::{LOOKED_UP, SECRET, World, stateless, token};
-use crate::support::{enters, status};
+use super::{LOOKED_UP, World, token};
+use crate::support::{BETTER_AUTH_SECRET, better_auth, enters, status};
 
 #[tokio::test]
 async fn sessions_in_redis_end_with_sign_out_and_with_revocation() -> Result<()> {
     let (world, redis) = (World::start().await?, Redis::start().await?);
     let redis_url = redis.url();
-    let in_redis = stateless(&world.echo)
+    let in_redis = better_auth(&world.echo)
         .env("SESSION_STORE", "redis")
         .env("REDIS_URL", &redis_url);
     for (in_database, gate) in [
@@ -94,10 +94,10 @@ async fn sessions_in_redis_get_503_while_redis_is_down() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let wire = CutProxy::start(&redis.address()).await?;
     let (url, prefix) = (redis.url(), ("REDIS_PREFIX", "shop:"));
-    let app = BetterAuth::start([SECRET, ("REDIS_URL", &url), prefix]).await?;
+    let app = BetterAuth::start([BETTER_AUTH_SECRET, ("REDIS_URL", &url), prefix]).await?;
     let user = app.sign_up("Ada").await?;
     let cookies = user.browser.cookies();
-    let gate = stateless(&echo)
+    let gate = better_auth(&echo)
         .env("SESSION_STORE", "redis")
         .env("REDIS_URL", format!("redis://{}", wire.address()));
     let elsewhere = gate.clone().start().await?;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use xtask::step::{build, command};
+use xtask::step::{build_gate, command};
 use xtask::{packages, test};
 
 pub(crate) use self::fault::Fault;
@@ -41,10 +41,9 @@ pub(crate) fn run(binary: Option<&PathBuf>, what: &Measurement, markdown: bool) 
     test::install_node_modules()?;
     let gate = match binary {
         Some(path) => path.canonicalize()?,
-        None => build(
-            &mut command("cargo build --release --locked -p sessiongate"),
-            "sessiongate",
-        )?,
+        None => build_gate(&mut command(
+            "cargo build --release --locked -p sessiongate",
+        ))?,
     };
     let machine = Machine::inspect(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;

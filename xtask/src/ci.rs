@@ -4,7 +4,7 @@ use std::thread;
 
 use anyhow::{Result, ensure};
 
-use crate::step::{build, clock, command, output, print_times, step};
+use crate::step::{build_gate, clock, command, output, print_times, step};
 use crate::{docs, fuzz, msrv, supply, test};
 
 /// Checks format, lints, documentation and dependencies, runs the tests, builds the site and fuzzes for a few seconds. At the end
@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
     })?;
     // The program as the tests have built it, with the same features, so that it is not built again.
     let mut tested = command("cargo test --quiet --workspace --no-run");
-    docs::write(&build(&mut tested, "sessiongate")?)?;
+    docs::write(&build_gate(&mut tested)?)?;
     fuzz::run_for_a_moment(FUZZ_SECONDS)?;
     let after = output(&mut command("git status --porcelain"))?;
     ensure!(

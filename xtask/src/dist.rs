@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::step::{build, command, host, output, root, step};
+use crate::step::{build_gate, command, host, output, root, step};
 use crate::{packages, parts};
 
 /// How the binary is built.
@@ -81,7 +81,7 @@ fn compile(profile: &str, flags: &str, folder: &str) -> Result<PathBuf> {
         "cargo build --profile {profile} --locked -p sessiongate --target {host} --target-dir {folder}"
     ));
     let flags = format!("-C target-feature=+crt-static {flags}");
-    build(cargo.env("RUSTFLAGS", flags.trim_end()), "sessiongate")
+    build_gate(cargo.env("RUSTFLAGS", flags.trim_end()))
 }
 
 /// The tool that merges recorded profiles into one, from rustup or Debian, of the compiler's version of LLVM.

@@ -10,17 +10,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::step::{build, command, output, root};
+use crate::step::{build_gate, command, output, root};
 
 /// Builds the gate, and writes the documentation with it.
 ///
 /// # Errors
 /// When the program does not build, and as [`write`].
 pub(crate) fn run() -> Result<()> {
-    write(&build(
-        &mut command("cargo build -p sessiongate"),
-        "sessiongate",
-    )?)
+    write(&build_gate(&mut command("cargo build -p sessiongate"))?)
 }
 
 /// Writes the generated parts of the documentation, builds the site from all pages, and checks the links of the site.

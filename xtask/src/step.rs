@@ -69,11 +69,11 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Runs a command of Cargo that builds the program `name`, and returns the path of that program.
+/// Runs a command of Cargo that builds the gate, and returns the path of its program.
 ///
 /// # Errors
 /// When the build fails, or does not produce the program.
-pub fn build(cargo: &mut Command, name: &str) -> Result<PathBuf> {
+pub fn build_gate(cargo: &mut Command) -> Result<PathBuf> {
     let built = cargo
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root())
@@ -85,14 +85,14 @@ pub fn build(cargo: &mut Command, name: &str) -> Result<PathBuf> {
     let program = messages.lines().find_map(|message| {
         let message: Value = serde_json::from_str(message).ok()?;
         let target = &message["target"];
-        let is_program = target["name"] == name && target["kind"] == json!(["bin"]);
+        let is_program = target["name"] == "sessiongate" && target["kind"] == json!(["bin"]);
         // The unit tests of a program are an executable with the same name.
         let is_it = is_program && message["profile"]["test"] == false;
         Some(PathBuf::from(
             message["executable"].as_str().filter(|_| is_it)?,
         ))
     });
-    program.with_context(|| format!("cargo does not say where it puts {name}"))
+    program.context("cargo does not say where it puts sessiongate")
 }
 
 /// A command whose program and arguments are the words of `line`.
